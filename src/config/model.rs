@@ -1,0 +1,187 @@
+//! What a configuration says after it has been checked. One struct a table of the file.
+
+use crate::domain::estate::Estate;
+use crate::domain::id::SourceId;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The whole configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The declared estate with its tenants.
+    pub estate: Estate,
+    /// Clusters.
+    pub kubernetes: Vec<Kubernetes>,
+    /// PostgreSQL instances.
+    pub postgres: Vec<Postgres>,
+    /// `PgBouncer`s.
+    pub pgbouncer: Vec<Pgbouncer>,
+    /// Redis instances.
+    pub redis: Vec<Redis>,
+    /// Traefiks.
+    pub traefik: Vec<Traefik>,
+    /// Where the journal and the other state lie.
+    pub journal: Journal,
+    /// Thresholds that differ from the defaults, by signal name.
+    pub thresholds: Vec<Threshold>,
+    /// Look of the console.
+    pub console: Console,
+}
+
+/// A secret as the configuration names it; the value is read when it is needed and is never stored here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretRef {
+    /// `env:NAME`.
+    Env(String),
+    /// `file:PATH`; refused when others can read it.
+    File(PathBuf),
+    /// `command:PROGRAM ARG …`; its standard output without the last newline.
+    Command(Vec<String>),
+}
+
+/// How a PostgreSQL connection is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tls {
+    /// Plain text.
+    Disable,
+    /// Encrypted, certificate checked against the system's or the given authorities.
+    VerifyFull,
+}
+
+/// A login.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// User or role.
+    pub user: String,
+    /// Password, where one is needed.
+    pub password: Option<SecretRef>,
+}
+
+/// `[[kubernetes]]`.
+#[derive(Clone, Debug)]
+pub struct Kubernetes {
+    /// Source name.
+    pub id: SourceId,
+    /// Kubeconfig used to observe.
+    pub kubeconfig: PathBuf,
+    /// Context in it; the current one when absent.
+    pub context: Option<String>,
+    /// Kubeconfig used to act; verbs are refused without it.
+    pub act_kubeconfig: Option<PathBuf>,
+    /// Least time between two samples made of the watched state.
+    pub interval: Duration,
+}
+
+/// `[[postgres]]`.
+#[derive(Clone, Debug)]
+pub struct Postgres {
+    /// Source name.
+    pub id: SourceId,
+    /// Host name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Database for instance-wide queries.
+    pub database: String,
+    /// Login used to observe.
+    pub observe: Login,
+    /// Login used to act; verbs are refused without it.
+    pub act: Option<Login>,
+    /// Protection.
+    pub tls: Tls,
+    /// Own certificate authorities, PEM.
+    pub ca: Option<PathBuf>,
+    /// Time between samples.
+    pub interval: Duration,
+    /// Time allowed for one sample.
+    pub timeout: Duration,
+}
+
+/// `[[pgbouncer]]`.
+#[derive(Clone, Debug)]
+pub struct Pgbouncer {
+    /// Source name.
+    pub id: SourceId,
+    /// Host name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Login that may `SHOW POOLS`.
+    pub observe: Login,
+    /// Time between samples.
+    pub interval: Duration,
+    /// Time allowed for one sample.
+    pub timeout: Duration,
+}
+
+/// `[[redis]]`.
+#[derive(Clone, Debug)]
+pub struct Redis {
+    /// Source name.
+    pub id: SourceId,
+    /// `redis://host:port/db` or `rediss://…`, without password.
+    pub url: String,
+    /// Login used to observe; the default user when absent.
+    pub observe: Option<Login>,
+    /// `cache`, `session` or `queue`: decides what an eviction means.
+    pub purpose: String,
+    /// Sentinels `host:port`, where there are any.
+    pub sentinels: Vec<String>,
+    /// Name of the primary at the sentinels.
+    pub sentinel_name: Option<String>,
+    /// Time between samples.
+    pub interval: Duration,
+    /// Time allowed for one sample.
+    pub timeout: Duration,
+}
+
+/// `[[traefik]]`.
+#[derive(Clone, Debug)]
+pub struct Traefik {
+    /// Source name.
+    pub id: SourceId,
+    /// URL of the Prometheus metrics.
+    pub metrics: String,
+    /// Base URL of the API, where it is open to us.
+    pub api: Option<String>,
+    /// Directory that Traefik's file provider watches; maintenance verbs are refused without it.
+    pub dynamic_dir: Option<PathBuf>,
+    /// URL of the service that answers during maintenance (503 and a page).
+    pub maintenance_url: Option<String>,
+    /// Base URL through which a probe reaches the routers (`http://127.0.0.1:8080`), the tenant's host is
+    /// sent as `Host`.
+    pub probe_url: Option<String>,
+    /// Own certificate authorities, PEM.
+    pub ca: Option<PathBuf>,
+    /// Time between samples.
+    pub interval: Duration,
+    /// Time allowed for one sample.
+    pub timeout: Duration,
+}
+
+/// `[journal]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Journal {
+    /// Directory of the journal; the state directory when absent.
+    pub dir: Option<PathBuf>,
+}
+
+/// `[[threshold]]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Threshold {
+    /// Signal name from the table of signals.
+    pub signal: String,
+    /// Warn from here on, in the signal's unit.
+    pub warn: f64,
+    /// Critical from here on.
+    pub critical: f64,
+}
+
+/// `[console]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Console {
+    /// Theme name; chosen by the terminal's capabilities when absent.
+    pub theme: Option<String>,
+    /// Mouse reporting.
+    pub mouse: bool,
+}

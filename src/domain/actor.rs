@@ -1,0 +1,27 @@
+//! Who did something, as the record names them.
+
+use serde::{Deserialize, Serialize};
+
+/// Author of a record. `user` is claimed unless `uid` came from a socket's peer credentials.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actor {
+    /// Login name, or `quarterdeck` for what the program did by itself.
+    pub user: String,
+    /// Numeric user id of the process that asked.
+    pub uid: u32,
+    /// How the request came: `console`, `cli`, `engine`, `socket`.
+    pub via: String,
+    /// Host on which it was asked.
+    pub host: String,
+    /// Terminal of the console, where there is one: `/dev/pts/3`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub console: Option<String>,
+}
+
+impl Actor {
+    /// The same process acting by itself, not for a person.
+    #[must_use]
+    pub fn engine(&self) -> Self {
+        Self { user: "quarterdeck".into(), via: "engine".into(), console: None, ..self.clone() }
+    }
+}

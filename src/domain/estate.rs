@@ -1,0 +1,149 @@
+//! The estate as it is declared: tenants, their plants and cut-offs, and where their parts run.
+
+use super::id::{SourceId, TenantId};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Class of an estate; classes are never mixed in a roll-up and no run crosses them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Environment {
+    /// Not used for business.
+    Development,
+    /// Rehearsal of production.
+    Staging,
+    /// Business runs on it.
+    Production,
+}
+
+impl fmt::Display for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Development => "development",
+            Self::Staging => "staging",
+            Self::Production => "production",
+        })
+    }
+}
+
+/// Whether a tenant shares its parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tenancy {
+    /// Own workloads and database.
+    Dedicated,
+    /// Shares a cluster, a database server or workers with others.
+    MultiTenant,
+}
+
+/// A place that stands still when its tenant does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plant {
+    /// Name as its people say it.
+    pub name: String,
+    /// IANA time zone of the plant.
+    #[serde(default = "utc")]
+    pub time_zone: String,
+}
+
+fn utc() -> String {
+    "UTC".into()
+}
+
+/// A time of day after which something can not be caught up: truck departure, receiving, shift start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cutoff {
+    /// What happens then: `receiving starts`.
+    pub what: String,
+    /// Local time of day, `HH:MM`, each day.
+    pub at: jiff::civil::Time,
+    /// IANA time zone in which `at` is meant.
+    #[serde(default = "utc")]
+    pub time_zone: String,
+}
+
+/// A database of a tenant on an observed PostgreSQL instance.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct DatabaseRef {
+    /// The source that observes the instance.
+    pub instance: SourceId,
+    /// Database name.
+    pub name: String,
+}
+
+/// Workloads of a tenant on an observed cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct NamespaceRef {
+    /// The source that observes the cluster.
+    pub cluster: SourceId,
+    /// Namespace.
+    pub name: String,
+    /// Deployment that serves people.
+    pub web: String,
+    /// Deployment that runs queued jobs.
+    pub workers: String,
+}
+
+/// A router of a tenant at an observed ingress.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RouterRef {
+    /// The source that observes the ingress.
+    pub ingress: SourceId,
+    /// Router name with its provider: `t017@file`.
+    pub name: String,
+    /// Host that the router answers for.
+    pub host: String,
+}
+
+/// One customer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tenant {
+    /// Short name used everywhere: `t017`.
+    pub id: TenantId,
+    /// Name of the customer.
+    pub name: String,
+    /// Whether it shares its parts.
+    pub tenancy: Tenancy,
+    /// 1 is the most critical, 5 the least.
+    pub criticality: u8,
+    /// Plants that depend on it.
+    pub plants: Vec<Plant>,
+    /// Times after which it hurts more.
+    pub cutoffs: Vec<Cutoff>,
+    /// Its database, where one is observed.
+    pub database: Option<DatabaseRef>,
+    /// Its workloads, where a cluster is observed.
+    pub namespace: Option<NamespaceRef>,
+    /// Its router, where an ingress is observed.
+    pub router: Option<RouterRef>,
+}
+
+/// What one console commands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Estate {
+    /// Name: `acme-prod`.
+    pub name: String,
+    /// Its class.
+    pub environment: Environment,
+    /// IANA time zone shown beside UTC.
+    pub time_zone: String,
+    /// Its tenants, in the order of their ids.
+    pub tenants: Vec<Tenant>,
+}
+
+impl Estate {
+    /// The tenant of that id.
+    pub fn tenant(&self, id: &TenantId) -> Option<&Tenant> {
+        self.tenants.binary_search_by(|t| t.id.cmp(id)).ok().and_then(|i| self.tenants.get(i))
+    }
+
+    /// Tenants whose database stands on this instance.
+    pub fn tenants_on<'a>(&'a self, instance: &'a SourceId) -> impl Iterator<Item = &'a Tenant> {
+        self.tenants.iter().filter(move |t| t.database.as_ref().is_some_and(|d| &d.instance == instance))
+    }
+
+    /// The tenant whose database this is.
+    pub fn tenant_of_database(&self, instance: &SourceId, database: &str) -> Option<&Tenant> {
+        self.tenants.iter().find(|t| t.database.as_ref().is_some_and(|d| &d.instance == instance && d.name == database))
+    }
+}

@@ -1,0 +1,55 @@
+//! Odoo, read from a tenant's database: OCA `queue_job`, `ir_cron`, `ir_module_module`.
+
+use super::Missing;
+use serde::{Deserialize, Serialize};
+
+/// One tenant's Odoo.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct OdooFacts {
+    /// Version of module `base`, which is Odoo's.
+    pub version: String,
+    /// Job channels, by name; `None` when the module `queue_job` is not installed.
+    pub channels: Option<Vec<Channel>>,
+    /// Active crons.
+    pub crons_active: u32,
+    /// Active crons whose `nextcall` is more than ten minutes ago.
+    pub crons_late: u32,
+    /// Seconds by which the latest of all active crons is late; zero when none is.
+    pub cron_lateness_s: f64,
+    /// Name of that cron.
+    pub latest_cron: Option<String>,
+    /// Active crons with `failure_count >= 3`.
+    pub crons_failing: u32,
+    /// Modules in a state like `to upgrade`; any halts the crons.
+    pub modules_pending: u32,
+    /// Rights that are missing.
+    pub missing: Vec<Missing>,
+}
+
+/// One `queue_job` channel.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Channel {
+    /// Full name: `root.wms`.
+    pub name: String,
+    /// Jobs in state `pending`.
+    pub pending: u32,
+    /// Jobs in state `enqueued`.
+    pub enqueued: u32,
+    /// Jobs in state `started`.
+    pub started: u32,
+    /// Jobs in state `failed`.
+    pub failed: u32,
+    /// Jobs done in the last ten minutes.
+    pub done_10m: u32,
+    /// Seconds since the oldest pending or enqueued job was due (`coalesce(eta, date_created)`).
+    pub oldest_due_s: Option<f64>,
+    /// Started jobs beyond the time limit: nobody works on them any more.
+    pub zombies: u32,
+}
+
+impl Channel {
+    /// Jobs that wait for a worker.
+    pub const fn depth(&self) -> u32 {
+        self.pending.saturating_add(self.enqueued)
+    }
+}

@@ -1,0 +1,124 @@
+//! PostgreSQL: `pg_stat_activity`, `pg_blocking_pids()`, `pg_stat_replication`, `pg_stat_database`,
+//! `pg_control_system()`; and `PgBouncer`'s `SHOW POOLS`.
+
+use super::Missing;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// One PostgreSQL instance.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PostgresFacts {
+    /// `pg_control_system().system_identifier`.
+    pub system_identifier: String,
+    /// `server_version`.
+    pub version: String,
+    /// `pg_is_in_recovery()`.
+    pub in_recovery: bool,
+    /// Timeline from `pg_control_checkpoint()`.
+    pub timeline: Option<u32>,
+    /// Client connections now.
+    pub connections: u32,
+    /// `max_connections`.
+    pub max_connections: u32,
+    /// On a replica: seconds since the last replayed commit, zero when all received WAL is replayed.
+    pub replay_lag_s: Option<f64>,
+    /// On a replica: state of the WAL receiver; `None` when none runs.
+    pub wal_receiver: Option<String>,
+    /// On a primary: its standbys.
+    pub standbys: Vec<Standby>,
+    /// Sessions that matter: blocked, blocking, long or idle in transaction; at most 500.
+    pub sessions: Vec<Session>,
+    /// Per database: sizes and counters.
+    pub databases: Vec<DatabaseStat>,
+    /// Rights that are missing.
+    pub missing: Vec<Missing>,
+}
+
+/// One standby, as `pg_stat_replication` on the primary shows it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Standby {
+    /// `application_name`.
+    pub name: String,
+    /// `state`: streaming, catchup, ….
+    pub state: String,
+    /// `sync_state`.
+    pub sync_state: String,
+    /// `replay_lag` in seconds; `None` when the standby is idle and caught up or has not reported.
+    pub replay_lag_s: Option<f64>,
+    /// Sent minus replayed WAL in bytes.
+    pub lag_bytes: Option<u64>,
+}
+
+/// One session of interest.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Session {
+    /// `pid`; only with `backend_start` does it name a session.
+    pub pid: i32,
+    /// `backend_start`.
+    pub backend_start: Timestamp,
+    /// `datname`.
+    pub database: String,
+    /// `usename`.
+    pub user: String,
+    /// `application_name`.
+    pub application: String,
+    /// `client_addr`, empty for a local socket.
+    pub client: String,
+    /// `state`: active, idle in transaction, ….
+    pub state: String,
+    /// Seconds since `xact_start`.
+    pub transaction_s: Option<f64>,
+    /// Seconds since `state_change`.
+    pub state_s: Option<f64>,
+    /// Seconds it has waited for a lock, since `query_start`; only when it is blocked.
+    pub waiting_s: Option<f64>,
+    /// `wait_event_type:wait_event`.
+    pub wait: String,
+    /// `pg_blocking_pids(pid)`, without duplicates.
+    pub blocked_by: Vec<i32>,
+    /// The query, sanitised, at most 400 characters.
+    pub query: String,
+}
+
+/// Counters of one database from `pg_stat_database`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DatabaseStat {
+    /// `datname`.
+    pub name: String,
+    /// `numbackends`.
+    pub connections: u32,
+    /// Commits a second since the sample before.
+    pub commits_per_s: Option<f64>,
+    /// Deadlocks a minute since the sample before.
+    pub deadlocks_per_min: Option<f64>,
+    /// Share of block reads served from the cache since the sample before, 0 to 1.
+    pub cache_hit: Option<f64>,
+}
+
+/// One `PgBouncer`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PgbouncerFacts {
+    /// `SHOW VERSION`.
+    pub version: String,
+    /// `SHOW POOLS`.
+    pub pools: Vec<Pool>,
+}
+
+/// One pool.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Pool {
+    /// Database.
+    pub database: String,
+    /// User.
+    pub user: String,
+    /// `cl_active`.
+    pub clients_active: u32,
+    /// `cl_waiting`.
+    pub clients_waiting: u32,
+    /// `sv_active`.
+    pub servers_active: u32,
+    /// `sv_idle`.
+    pub servers_idle: u32,
+    /// `maxwait` and `maxwait_us` in seconds.
+    pub max_wait_s: f64,
+}

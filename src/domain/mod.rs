@@ -1,0 +1,20 @@
+//! The vocabulary of the program: estate, tenant, sample, health, finding, incident, actor, risk and the
+//! ports that adapters implement. Everything may call it; it calls nothing but std, serde and jiff, and it
+//! reads no clock, file, socket or terminal.
+
+pub mod actor;
+pub mod estate;
+pub mod facts;
+pub mod finding;
+pub mod health;
+pub mod id;
+pub mod incident;
+pub mod mode;
+pub mod pane;
+pub mod ports;
+pub mod request;
+pub mod risk;
+pub mod sample;
+pub mod signal;
+pub mod text;
+pub mod world;

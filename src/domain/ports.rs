@@ -1,0 +1,140 @@
+//! What adapters implement: [`Observer`] for looking, [`Verb`] for acting, [`Clock`] for time.
+
+use super::estate::Estate;
+use super::request::{Request, VerbSpec};
+use super::sample::{Failure, Sample, SourceSpec};
+use super::world::World;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+/// A boxed future, so that ports can be used as objects.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Where observers put samples; never blocks, newest wins.
+pub type SampleSink = Arc<dyn Fn(Sample) + Send + Sync>;
+
+/// Where time comes from: the wall, or the clock of a scenario.
+pub trait Clock: Send + Sync + 'static {
+    /// Now.
+    fn now(&self) -> Timestamp;
+    /// How many seconds of this clock pass in one real second; 1 on the wall.
+    fn speed(&self) -> f64 {
+        1.0
+    }
+}
+
+/// Looks at one system until it is dropped.
+pub trait Observer: Send + 'static {
+    /// What it is.
+    fn spec(&self) -> SourceSpec;
+    /// Runs for ever; each success and each failure goes to the sink. Ends only by being aborted.
+    fn run(self: Box<Self>, sink: SampleSink) -> BoxFuture<'static, ()>;
+}
+
+/// What a verb may look at when it renders.
+#[derive(Debug)]
+pub struct RenderContext<'a> {
+    /// The declared estate.
+    pub estate: &'a Estate,
+    /// What is known now.
+    pub world: &'a World,
+    /// Now.
+    pub now: Timestamp,
+    /// Arguments after templating.
+    pub args: &'a BTreeMap<String, serde_json::Value>,
+}
+
+/// Why a verb can not render, or refused to start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerbError {
+    /// One sentence.
+    pub message: String,
+}
+
+impl VerbError {
+    /// Makes one from a sentence.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into() }
+    }
+}
+
+impl std::fmt::Display for VerbError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for VerbError {}
+
+/// How an execution ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "ended", rename_all = "lowercase")]
+pub enum Outcome {
+    /// The server said yes. `result` is what it answered, bound to `outputs` and `result` in expressions.
+    Done {
+        /// What the server answered.
+        result: serde_json::Value,
+        /// One line for people.
+        summary: String,
+    },
+    /// The server said no, or a precondition did not hold; nothing was changed.
+    Failed {
+        /// Why.
+        why: Failure,
+    },
+    /// The request may or may not have had its effect (timeout or lost connection after sending).
+    Unknown {
+        /// Why it is not known.
+        why: Failure,
+    },
+}
+
+/// What looking at the target said after an unknown outcome.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "found", rename_all = "kebab-case")]
+pub enum Reconciled {
+    /// It had its effect.
+    TookEffect {
+        /// What was seen.
+        seen: String,
+    },
+    /// It had none.
+    NoEffect {
+        /// What was seen.
+        seen: String,
+    },
+    /// Looking can not tell; a person must decide.
+    Undecided {
+        /// Why.
+        why: String,
+    },
+}
+
+/// One verb of one adapter. `Permit` is what proves that policy allowed the request
+/// (`policy::Authorized`); the port itself can not make one.
+pub trait Verb: Send + Sync {
+    /// The proof of authorization that executing consumes.
+    type Permit;
+
+    /// What it declares of itself.
+    fn spec(&self) -> &'static VerbSpec;
+
+    /// Renders exactly what would be sent, from arguments and fresh observations, without any I/O.
+    fn render(&self, context: &RenderContext<'_>) -> Result<Request, VerbError>;
+
+    /// Asks the server what the request would do, without doing it (server-side dry run, EXPLAIN, a count).
+    fn dry_run<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>>;
+
+    /// Runs a look (`spec().read_only`); an acting verb answers with a failure.
+    fn look<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Outcome>;
+
+    /// Sends the request of the permit, once.
+    fn execute(&self, permit: Self::Permit) -> BoxFuture<'_, Outcome>;
+
+    /// Looks whether an execution with unknown outcome had its effect.
+    fn reconcile<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Reconciled>;
+}

@@ -1,0 +1,144 @@
+//! A rendered request: exactly what a verb will send, to what, and what it means. Its digest is what is
+//! confirmed and approved.
+
+use super::estate::Environment;
+use super::id::{SourceId, TenantId};
+use super::risk::{BlastRadius, Reversible, Risk};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What a request is aimed at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// Source of the system: `pg-a`.
+    pub source: SourceId,
+    /// Identity that the server itself states: cluster UID, PostgreSQL `system_identifier`, Redis run id;
+    /// empty where the system has none.
+    pub identity: String,
+    /// Class of the estate.
+    pub environment: Environment,
+    /// The object, one line: `backend 4711 of database t017, started 02:01:38.117Z`.
+    pub object: String,
+    /// Tenants in the blast radius.
+    pub tenants: Vec<TenantId>,
+    /// Number of objects touched.
+    pub count: u64,
+}
+
+/// Exactly what will be sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Operation {
+    /// One SQL statement with its parameters as text.
+    Sql {
+        /// Database it runs in.
+        database: String,
+        /// Statement with `$1` placeholders.
+        statement: String,
+        /// Parameters in order, as text.
+        parameters: Vec<String>,
+    },
+    /// One HTTP request.
+    Http {
+        /// Method.
+        method: String,
+        /// URL or, on Kubernetes, path and query.
+        path: String,
+        /// Headers that matter, such as the content type.
+        headers: BTreeMap<String, String>,
+        /// Body, as sent.
+        body: String,
+    },
+    /// A whole file is written, or removed.
+    File {
+        /// Path.
+        path: String,
+        /// New content; `None` removes the file.
+        content: Option<String>,
+    },
+    /// An action on the simulated estate.
+    Simulated {
+        /// What would have been sent, for people to read.
+        statement: String,
+    },
+}
+
+impl Operation {
+    /// The request as lines for a screen, in the form that people know (`METHOD path`, SQL, file content).
+    pub fn lines(&self) -> Vec<String> {
+        match self {
+            Self::Sql { database, statement, parameters } => {
+                let mut lines = vec![format!("-- database {database}")];
+                lines.extend(statement.lines().map(str::to_owned));
+                for (i, p) in parameters.iter().enumerate() {
+                    lines.push(format!("-- ${} = {p}", i + 1));
+                }
+                lines
+            }
+            Self::Http { method, path, headers, body } => {
+                let mut lines = vec![format!("{method} {path}")];
+                lines.extend(headers.iter().map(|(k, v)| format!("{k}: {v}")));
+                lines.extend(body.lines().map(str::to_owned));
+                lines
+            }
+            Self::File { path, content: Some(content) } => {
+                let mut lines = vec![format!("write {path}")];
+                lines.extend(content.lines().map(str::to_owned));
+                lines
+            }
+            Self::File { path, content: None } => vec![format!("remove {path}")],
+            Self::Simulated { statement } => statement.lines().map(str::to_owned).collect(),
+        }
+    }
+}
+
+/// One rendered request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// `adapter.verb`: `postgres.terminate_backend`.
+    pub verb: String,
+    /// At what.
+    pub target: Target,
+    /// What is sent.
+    pub operation: Operation,
+    /// What the server itself checks before it acts, a sentence each (`only if backend_start = …`).
+    pub server_checks: Vec<String>,
+    /// Whom it hurts and how, one sentence.
+    pub hurts: String,
+    /// How it can be taken back, one sentence.
+    pub undo: String,
+    /// The same as a command a person could type (`kubectl …`, `psql …`).
+    pub by_hand: String,
+}
+
+/// What a verb declares of itself; the one place for each.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct VerbSpec {
+    /// `adapter.verb`.
+    pub name: &'static str,
+    /// What it does, one line.
+    pub what: &'static str,
+    /// The least risk it can have.
+    pub risk_floor: Risk,
+    /// How far it reaches.
+    pub blast_radius: BlastRadius,
+    /// Whether it can be taken back.
+    pub reversible: Reversible,
+    /// Whether running it twice equals running it once; only then may it be retried.
+    pub idempotent: bool,
+    /// Whether it only looks; such a verb needs no confirmation.
+    pub read_only: bool,
+    /// Its arguments.
+    pub args: &'static [ArgSpec],
+}
+
+/// One argument of a verb.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ArgSpec {
+    /// Name in the playbook.
+    pub name: &'static str,
+    /// Whether it must be given.
+    pub required: bool,
+    /// What it is, one line with its unit.
+    pub what: &'static str,
+}

@@ -1,0 +1,82 @@
+//! Risk of a step and what it takes to run it. Values only; `policy` decides them.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Risk of a step; policy raises it and never lowers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Risk {
+    /// A look, or something that heals by itself.
+    Low,
+    /// Felt by people; can be taken back.
+    Medium,
+    /// May lose work or can not be taken back.
+    High,
+}
+
+impl fmt::Display for Risk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+        })
+    }
+}
+
+/// How far the effect of a step can reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BlastRadius {
+    /// One pod, session or process.
+    Pod,
+    /// One tenant.
+    Tenant,
+    /// All that share a cluster or a database server.
+    Cluster,
+    /// A region.
+    Region,
+}
+
+/// Whether the effect of a step can be taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reversible {
+    /// By the reverse request.
+    Yes,
+    /// Not at all.
+    No,
+    /// By something else that makes up for it.
+    Compensatable,
+}
+
+/// How the commander has to confirm.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Confirmation {
+    /// A dialog in which Cancel has the focus.
+    Keypress,
+    /// The phrase has to be typed.
+    Typed {
+        /// What to type, usually the tenant.
+        phrase: String,
+    },
+}
+
+/// What policy says of one rendered step at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assessment {
+    /// The risk after raising.
+    pub risk: Risk,
+    /// Why it is that risk, a sentence each; the first names the floor it started from.
+    pub reasons: Vec<String>,
+    /// How it must be confirmed; `None` for looks that change nothing.
+    pub confirmation: Option<Confirmation>,
+    /// Number of distinct other people who must approve.
+    pub approvals: u8,
+    /// Whether an incident must be declared first.
+    pub needs_incident: bool,
+    /// Why it can not run at all at the moment, a sentence each; empty when it may.
+    pub denials: Vec<String>,
+}

@@ -1,0 +1,474 @@
+//! What consoles and the command line exchange with the engine: [`Command`] in, [`Reply`] back, and a
+//! [`Snapshot`] whenever something changed. Everything is plain data, so that it can cross a socket.
+
+use crate::domain::estate::{Environment, Estate};
+use crate::domain::finding::{Change, Finding};
+use crate::domain::health::Health;
+use crate::domain::id::{Digest, FindingId, IncidentId, Person, PlaybookId, RunId, StepId};
+use crate::domain::incident::{Incident, Role, Severity, TimelineEntry};
+use crate::domain::mode::Mode;
+use crate::domain::pane::Panes;
+use crate::domain::request::Request;
+use crate::domain::risk::{Assessment, Risk};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Something a person asks for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "kebab-case")]
+pub enum Command {
+    /// Declares an incident.
+    Declare {
+        /// What it is about.
+        title: String,
+        /// How bad.
+        severity: Severity,
+        /// Findings it is declared for.
+        findings: Vec<FindingId>,
+    },
+    /// Changes severity or state of an incident.
+    UpdateIncident {
+        /// Which.
+        incident: IncidentId,
+        /// New severity.
+        severity: Option<Severity>,
+        /// New state; `Closed` is refused here.
+        state: Option<crate::domain::incident::IncidentState>,
+    },
+    /// Writes a note, also on something done outside.
+    Note {
+        /// Incident, or none.
+        incident: Option<IncidentId>,
+        /// Text.
+        text: String,
+    },
+    /// Gives a role to a person.
+    AssignRole {
+        /// Incident.
+        incident: IncidentId,
+        /// Role.
+        role: Role,
+        /// Who.
+        person: Person,
+    },
+    /// Closes an incident; refused while a run is open, a measure is in force without an owner, or the glass
+    /// is broken and not reviewed.
+    Close {
+        /// Which.
+        incident: IncidentId,
+        /// What was the outcome, one line.
+        summary: String,
+    },
+    /// Says that a person has seen a finding.
+    Acknowledge {
+        /// Which.
+        finding: FindingId,
+    },
+    /// Starts a playbook.
+    StartRun {
+        /// Which.
+        playbook: PlaybookId,
+        /// Parameters as text.
+        params: BTreeMap<String, String>,
+        /// Incident it belongs to.
+        incident: Option<IncidentId>,
+    },
+    /// Confirms the step as shown. Refused when target, digest or generation differ from what waits.
+    Confirm {
+        /// Run.
+        run: RunId,
+        /// Step.
+        step: StepId,
+        /// Digest that was on the screen.
+        digest: Digest,
+        /// Plan generation that was on the screen.
+        generation: u64,
+        /// What was typed, where typing is asked for.
+        typed: Option<String>,
+    },
+    /// Answers a step that waits for a decision.
+    Decide {
+        /// Run.
+        run: RunId,
+        /// Step.
+        step: StepId,
+        /// Plan generation that was on the screen.
+        generation: u64,
+        /// Key of one of the offered choices.
+        choice: String,
+        /// Why, where the choice asks for it.
+        reason: String,
+    },
+    /// Evaluates a waiting step again (after a failed precondition, a stale signal).
+    Recheck {
+        /// Run.
+        run: RunId,
+        /// Step.
+        step: StepId,
+    },
+    /// Ends a run after the step in hand.
+    StopRun {
+        /// Run.
+        run: RunId,
+        /// Why.
+        reason: String,
+    },
+    /// Goes on with a stopped or interrupted run.
+    ResumeRun {
+        /// Run.
+        run: RunId,
+    },
+    /// Stops every run after the target in hand, and says what can not be recalled.
+    EmergencyStop,
+    /// Breaks the glass for 30 minutes.
+    BreakGlass {
+        /// Why; at least ten characters.
+        reason: String,
+    },
+    /// Mends the glass before its end.
+    RestoreGlass,
+    /// Records the review of a broken glass.
+    ReviewGlass {
+        /// What the review found.
+        text: String,
+    },
+    /// Hands a measure in force to an owner with an end date, so that the incident may close.
+    AssignMeasure {
+        /// Measure id.
+        measure: String,
+        /// Owner.
+        owner: Person,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// Drill only: pause, resume or set the speed of the scenario clock.
+    DrillClock {
+        /// Speed; 0 pauses.
+        speed: f64,
+    },
+}
+
+/// The answer to a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "kebab-case")]
+pub enum Reply {
+    /// Done, and on disk.
+    Accepted {
+        /// One line for people.
+        message: String,
+        /// Name of what came of it (incident, run), where something did.
+        id: Option<String>,
+    },
+    /// Not done.
+    Refused {
+        /// Why, one sentence.
+        why: String,
+        /// Whether policy said no (exit code 7) rather than the request being wrong.
+        denied: bool,
+    },
+}
+
+impl Reply {
+    /// Done.
+    pub fn accepted(message: impl Into<String>) -> Self {
+        Self::Accepted { message: message.into(), id: None }
+    }
+
+    /// Not done, because the request does not fit the state.
+    pub fn refused(why: impl Into<String>) -> Self {
+        Self::Refused { why: why.into(), denied: false }
+    }
+
+    /// Not done, because policy says no.
+    pub fn denied(why: impl Into<String>) -> Self {
+        Self::Refused { why: why.into(), denied: true }
+    }
+}
+
+/// Everything a console shows, at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Counts up with each change.
+    pub generation: u64,
+    /// The engine's clock when it was made; in a drill the scenario's.
+    pub at: Timestamp,
+    /// The declared estate.
+    pub estate: Arc<Estate>,
+    /// Mode.
+    pub mode: Mode,
+    /// Roll-up of everything.
+    pub health: Health,
+    /// The panes.
+    pub panes: Arc<Panes>,
+    /// Findings, worst first.
+    pub findings: Arc<Vec<Finding>>,
+    /// What changed in the last hours, newest first, at most 50.
+    pub changes: Arc<Vec<Change>>,
+    /// Open incidents, then the last closed ones.
+    pub incidents: Arc<Vec<Incident>>,
+    /// Runs, newest first, at most 50.
+    pub runs: Arc<Vec<RunView>>,
+    /// Playbooks.
+    pub playbooks: Arc<Vec<PlaybookSummary>>,
+    /// Measures in force.
+    pub measures: Vec<Measure>,
+    /// The broken glass, when it is.
+    pub glass: Option<Glass>,
+    /// State of the journal.
+    pub journal: JournalView,
+    /// State of the drill, when this is one.
+    pub drill: Option<DrillView>,
+    /// Who sits at this engine.
+    pub me: Person,
+}
+
+impl Snapshot {
+    /// Class of the estate.
+    pub fn environment(&self) -> Environment {
+        self.estate.environment
+    }
+
+    /// The open incident that the screen is about: the worst, then the oldest.
+    pub fn current_incident(&self) -> Option<&Incident> {
+        use crate::domain::incident::IncidentState::Closed;
+        self.incidents.iter().filter(|i| i.state != Closed).min_by_key(|i| (i.severity, i.declared_at))
+    }
+}
+
+/// A playbook in a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlaybookSummary {
+    /// Id.
+    pub id: PlaybookId,
+    /// Name.
+    pub name: String,
+    /// Version.
+    pub version: u32,
+    /// What it is for, one line.
+    pub description: String,
+    /// Greatest declared risk of its steps.
+    pub risk: Risk,
+    /// Parameters.
+    pub parameters: Vec<ParameterView>,
+    /// Steps: id, name and declared risk.
+    pub steps: Vec<StepSummary>,
+    /// Where it came from: `built-in` or a path.
+    pub origin: String,
+}
+
+/// A step in a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepSummary {
+    /// Id.
+    pub id: StepId,
+    /// Name.
+    pub name: String,
+    /// Declared risk.
+    pub risk: Risk,
+}
+
+/// A parameter of a playbook.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParameterView {
+    /// Name.
+    pub name: String,
+    /// What it is.
+    pub description: String,
+    /// Whether it must be given.
+    pub required: bool,
+    /// Default.
+    pub default: Option<String>,
+    /// Allowed values; empty when any.
+    pub allowed: Vec<String>,
+}
+
+/// State of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunState {
+    /// Something is going on.
+    Running,
+    /// Waits for a person.
+    Waiting,
+    /// Stopped; can be resumed.
+    Stopped,
+    /// Ended well.
+    Finished,
+    /// Ended with a failure.
+    Failed,
+    /// A step's outcome is not known; a person must decide.
+    Unknown,
+}
+
+/// One run as it is shown.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunView {
+    /// Name: `RUN-9`.
+    pub id: RunId,
+    /// Playbook.
+    pub playbook: PlaybookId,
+    /// Name of the playbook.
+    pub name: String,
+    /// Version.
+    pub version: u32,
+    /// Parameters.
+    pub params: BTreeMap<String, String>,
+    /// Incident.
+    pub incident: Option<IncidentId>,
+    /// State.
+    pub state: RunState,
+    /// Started.
+    pub started_at: Timestamp,
+    /// Ended.
+    pub ended_at: Option<Timestamp>,
+    /// Counts up with each change of the plan; a confirmation carries it.
+    pub generation: u64,
+    /// Index of the step in hand.
+    pub current: usize,
+    /// Steps.
+    pub steps: Vec<StepView>,
+    /// One line: what happens now, or what is waited for.
+    pub now: String,
+}
+
+/// State of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepState {
+    /// Not reached.
+    Pending,
+    /// Being rendered and checked.
+    Preparing,
+    /// A precondition is false or stale, or policy says no.
+    Blocked,
+    /// Waits for the commander's confirmation.
+    AwaitsConfirmation,
+    /// Waits for a second person.
+    AwaitsApproval,
+    /// Being executed.
+    Executing,
+    /// Executed; its effect is being verified.
+    Verifying,
+    /// Waits for a decision (after a failure, or a manual step).
+    AwaitsDecision,
+    /// Done and verified.
+    Done,
+    /// Failed.
+    Failed,
+    /// Its outcome is not known.
+    Unknown,
+    /// Skipped.
+    Skipped,
+}
+
+/// One step as it is shown.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepView {
+    /// Id.
+    pub id: StepId,
+    /// Name.
+    pub name: String,
+    /// Why the playbook has it.
+    pub why: String,
+    /// State.
+    pub state: StepState,
+    /// Risk: assessed when rendered, else declared.
+    pub risk: Risk,
+    /// What policy said.
+    pub assessment: Option<Assessment>,
+    /// Rendered request.
+    pub request: Option<Request>,
+    /// Its digest.
+    pub digest: Option<Digest>,
+    /// Preconditions, as last evaluated.
+    pub checks: Vec<CheckView>,
+    /// How it is known to have worked, as declared.
+    pub verify: Vec<CheckView>,
+    /// What came out, one line.
+    pub outcome: Option<String>,
+    /// Lines that a look returned, such as the blocking tree.
+    pub output: Vec<String>,
+    /// Choices, when it awaits a decision: key and label.
+    pub choices: Vec<(String, String)>,
+    /// Started.
+    pub started_at: Option<Timestamp>,
+    /// Ended.
+    pub ended_at: Option<Timestamp>,
+}
+
+/// One check as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckView {
+    /// Sentence or expression.
+    pub text: String,
+    /// True, false, or not known.
+    pub holds: Option<bool>,
+    /// Detail: values, ages, `held 12 s of 30 s`.
+    pub detail: String,
+}
+
+/// A measure in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Measure {
+    /// Id: `maintenance/t017`.
+    pub id: String,
+    /// What it is.
+    pub what: String,
+    /// Who set it.
+    pub by: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// Incident it was set in.
+    pub incident: Option<IncidentId>,
+    /// How to lift it.
+    pub lift: String,
+    /// Who answers for it after the incident, with the end.
+    pub owner: Option<(Person, Timestamp)>,
+}
+
+/// A broken glass.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Glass {
+    /// Who broke it.
+    pub by: Person,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub since: Timestamp,
+    /// When it mends itself.
+    pub until: Timestamp,
+    /// Whether it is mended and only waits for its review.
+    pub review_due: bool,
+}
+
+/// State of the journal.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalView {
+    /// Directory.
+    pub dir: String,
+    /// Records on disk.
+    pub size: u64,
+    /// Root over them, base64.
+    pub root: String,
+    /// Why nothing can be written, when that is so.
+    pub broken: Option<String>,
+    /// The newest records, oldest first, at most 200, as lines for people.
+    pub tail: Arc<Vec<TimelineEntry>>,
+}
+
+/// State of a drill.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DrillView {
+    /// Scenario id.
+    pub scenario: String,
+    /// Its name.
+    pub name: String,
+    /// Scenario clock speed; 0 when paused.
+    pub speed: f64,
+    /// Seconds of scenario time since its start.
+    pub elapsed_s: f64,
+    /// What the crew is told, newest last.
+    pub messages: Vec<String>,
+}

@@ -1,0 +1,17 @@
+//! Quarterdeck: a terminal console from which an incident commander runs an outage of managed Odoo hosting.
+//! The map of the modules is in `docs/architecture.md`; arrows point down the list there only.
+
+pub mod act;
+pub mod cli;
+pub mod config;
+pub mod console;
+pub mod correlate;
+pub mod domain;
+pub mod drill;
+pub mod engine;
+pub mod journal;
+pub mod observe;
+pub mod playbook;
+pub mod policy;
+pub mod report;
+pub mod terminal;
