@@ -1,0 +1,1 @@
+//! Kubernetes: one observer a cluster.
