@@ -2,7 +2,9 @@
 //! known, and sends exactly that request when it is given the proof that policy allowed it. Only the engine
 //! calls this; `playbook lint` reads the catalogue through it.
 
+pub mod http;
 pub mod kubernetes;
+pub mod traefik;
 
 use crate::domain::ports::Verb;
 use crate::domain::request::VerbSpec;
@@ -14,7 +16,7 @@ use std::sync::Arc;
 pub type DynVerb = dyn Verb<Permit = Authorized>;
 
 /// What the adapters declare, one list each.
-static ADAPTERS: &[&[&VerbSpec]] = &[kubernetes::SPECS];
+static ADAPTERS: &[&[&VerbSpec]] = &[http::SPECS, kubernetes::SPECS, traefik::SPECS];
 
 /// What all verbs of all adapters declare, also of those that this configuration can not build.
 pub fn catalog() -> Vec<&'static VerbSpec> {
