@@ -3,6 +3,8 @@
 //! calls this; `playbook lint` reads the catalogue through it.
 
 pub mod kubernetes;
+pub mod odoo;
+pub mod postgres;
 
 use crate::domain::ports::Verb;
 use crate::domain::request::VerbSpec;
@@ -14,7 +16,7 @@ use std::sync::Arc;
 pub type DynVerb = dyn Verb<Permit = Authorized>;
 
 /// What the adapters declare, one list each.
-static ADAPTERS: &[&[&VerbSpec]] = &[kubernetes::SPECS];
+static ADAPTERS: &[&[&VerbSpec]] = &[kubernetes::SPECS, odoo::SPECS, postgres::SPECS];
 
 /// What all verbs of all adapters declare, also of those that this configuration can not build.
 pub fn catalog() -> Vec<&'static VerbSpec> {

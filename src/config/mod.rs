@@ -2,3 +2,4 @@
 //! the model; only `cli` loads it.
 
 pub mod model;
+pub mod secret;

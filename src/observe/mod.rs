@@ -2,4 +2,7 @@
 //! that puts samples into a sink until it is dropped. Only the engine and `doctor` call this.
 
 pub mod kubernetes;
+pub mod odoo;
+pub mod pgbouncer;
 pub mod poll;
+pub mod postgres;
