@@ -7,3 +7,4 @@ pub mod model;
 pub mod problem;
 pub mod reader;
 pub mod template;
+pub mod secret;

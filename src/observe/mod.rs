@@ -3,6 +3,9 @@
 
 pub mod http;
 pub mod kubernetes;
+pub mod odoo;
+pub mod pgbouncer;
 pub mod poll;
 pub mod redis;
 pub mod traefik;
+pub mod postgres;
