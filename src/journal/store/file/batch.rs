@@ -88,6 +88,8 @@ pub enum Found {
         index: u64,
         /// What is wrong.
         why: String,
+        /// Whether a live writer may look so for a moment: a page of its batch is not there yet, the next one is.
+        may_pass: bool,
     },
 }
 
@@ -97,7 +99,7 @@ pub fn read(input: &mut impl BufRead, offset: u64, line: u64) -> std::io::Result
     loop {
         let start = batch.data.len();
         let index = batch.records.len() as u64;
-        let fault = |why: &str| Ok(Found::Fault { index, why: why.to_owned() });
+        let fault = |why: &str| Ok(Found::Fault { index, why: why.to_owned(), may_pass: false });
         let length = read_line(input, &mut batch.data)?;
         if length == 0 {
             return Ok(Found::End { torn: start as u64, padding: 0 });
@@ -106,7 +108,10 @@ pub fn read(input: &mut impl BufRead, offset: u64, line: u64) -> std::io::Result
         if whole && length == 1 {
             return match blank_rest(input)? {
                 Some(more) => Ok(Found::End { torn: start as u64, padding: more + 1 }),
-                None => fault("an empty line before further records"),
+                None => {
+                    let why = "an empty line before further records".to_owned();
+                    Ok(Found::Fault { index, why, may_pass: true })
+                }
             };
         }
         if !whole {
@@ -191,7 +196,7 @@ mod tests {
         assert_eq!(end(b"{\"a\":1}\n{\"a\n\n\n"), (12, 2));
 
         let why = |text: &[u8]| match found(text) {
-            Found::Fault { index, why } => (index, why),
+            Found::Fault { index, why, .. } => (index, why),
             other => panic!("{other:?}"),
         };
         assert_eq!(why(b"{}\n\n{}\n"), (1, "an empty line before further records".into()));

@@ -77,6 +77,20 @@ pub enum Step<T> {
     },
 }
 
+/// What is wrong with a place.
+enum Trouble {
+    /// It stays wrong.
+    Sure(JournalError),
+    /// A live writer may look so for a moment.
+    MayPass(JournalError),
+}
+
+impl From<JournalError> for Trouble {
+    fn from(error: JournalError) -> Self {
+        Self::Sure(error)
+    }
+}
+
 /// A place in a log.
 #[derive(Debug)]
 pub struct Walk {
@@ -124,11 +138,12 @@ impl Walk {
         let mut tries = if self.live { SETTLE.0 } else { 0 };
         loop {
             match self.step() {
-                Err(JournalError::Damaged(_)) if tries > 0 => {
+                Ok(step) => return Ok(step),
+                Err(Trouble::MayPass(_)) if tries > 0 => {
                     tries -= 1;
                     std::thread::sleep(SETTLE.1);
                 }
-                other => return other,
+                Err(Trouble::MayPass(e) | Trouble::Sure(e)) => return Err(e),
             }
         }
     }
@@ -145,7 +160,7 @@ impl Walk {
         self.next()
     }
 
-    fn step(&mut self) -> Result<Step<Batch>, JournalError> {
+    fn step(&mut self) -> Result<Step<Batch>, Trouble> {
         loop {
             match self.read()? {
                 Found::Batch(batch) => {
@@ -154,29 +169,26 @@ impl Walk {
                     self.seq += batch.records().len() as u64;
                     return Ok(Step::Batch(batch));
                 }
-                Found::Fault { index, why } => {
+                Found::Fault { index, why, may_pass } => {
                     self.input = None;
-                    return Err(self.damage(index, why));
+                    let damage = self.damage(index, why);
+                    return Err(if may_pass { Trouble::MayPass(damage) } else { Trouble::Sure(damage) });
                 }
                 Found::End { torn, padding } => {
                     self.input = None;
                     let later = segments(&self.dir)?.into_iter().find(|s| s.first > self.segment.first);
                     let Some(later) = later else { return Ok(Step::End { torn }) };
-                    if torn > 0 || padding > 0 {
-                        // A segment is trimmed before the next one is made. What was read may be from before.
-                        let size = std::fs::metadata(&self.segment.path).map(|m| m.len()).unwrap_or_default();
-                        if size == self.offset {
-                            continue;
-                        }
-                        let why = if torn > 0 {
-                            format!("{torn} bytes without a commit line, with a later segment after them")
-                        } else {
-                            format!("{padding} empty lines, with a later segment after them")
-                        };
-                        return Err(self.damage(0, why));
+                    // What was read may be from before the writer completed this segment and made that one.
+                    if torn > 0 {
+                        let why = format!("{torn} bytes without a commit line, with a later segment after them");
+                        return Err(Trouble::MayPass(self.damage(0, why)));
+                    }
+                    if padding > 0 {
+                        let why = format!("{padding} empty lines, with a later segment after them");
+                        return Err(Trouble::MayPass(self.damage(0, why)));
                     }
                     if later.first != self.seq {
-                        return Err(self.missing(&later));
+                        return Err(Trouble::MayPass(self.missing(&later)));
                     }
                     (self.segment, self.offset, self.line) = (later, 0, 1);
                 }
