@@ -165,11 +165,9 @@ async fn silence_is_a_timeout_that_says_what_was_asked() {
     let fake = Fake::start(|_| Reply::Silence).await;
     let message = observe(&fake.kubeconfig).bad(FailureKind::Timeout).await;
     assert!(message.contains("no answer to GET /readyz within 1 s"), "{message}");
-    let fake = Fake::start(|asked| match asked.line.contains("/pods") {
-        true => Reply::Watch(Vec::new()),
-        false => orderly(asked, &[]),
-    })
-    .await;
+    let fake =
+        Fake::start(|asked| if asked.line.contains("/pods") { Reply::Watch(Vec::new()) } else { orderly(asked, &[]) })
+            .await;
     let message = observe(&fake.kubeconfig).bad(FailureKind::Timeout).await;
     assert!(message.contains("not all pods have come"), "{message}");
 }
@@ -192,9 +190,8 @@ async fn refused_credentials_are_told() {
 async fn a_watch_that_speaks_rubbish_takes_the_source_down_and_not_the_program() {
     let rubbish = ["this is not JSON", r#"{"type":"ADDED","object":{"metadata":7}}"#];
     for line in rubbish {
-        let fake = Fake::start(move |asked| match asked.line.contains("/nodes") {
-            true => Reply::Watch(vec![line.into()]),
-            false => orderly(asked, &[]),
+        let fake = Fake::start(move |asked| {
+            if asked.line.contains("/nodes") { Reply::Watch(vec![line.into()]) } else { orderly(asked, &[]) }
         })
         .await;
         let message = observe(&fake.kubeconfig).bad(FailureKind::Protocol).await;
@@ -205,9 +202,8 @@ async fn a_watch_that_speaks_rubbish_takes_the_source_down_and_not_the_program()
 
 #[tokio::test]
 async fn a_line_without_end_is_not_read_to_its_end() {
-    let fake = Fake::start(|asked| match asked.line.contains("/pods") {
-        true => Reply::Watch(vec!["x".repeat(9 << 20)]),
-        false => orderly(asked, &[]),
+    let fake = Fake::start(|asked| {
+        if asked.line.contains("/pods") { Reply::Watch(vec!["x".repeat(9 << 20)]) } else { orderly(asked, &[]) }
     })
     .await;
     let message = observe(&fake.kubeconfig).bad(FailureKind::Protocol).await;
@@ -218,9 +214,8 @@ async fn a_line_without_end_is_not_read_to_its_end() {
 async fn a_watch_that_ends_in_the_middle_of_a_line_is_not_believed() {
     let half = event("ADDED", &deployment("odoo", 7));
     let chunk = format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1000\r\n{}", &half[..80]);
-    let fake = Fake::start(move |asked| match asked.line.contains("/deployments") {
-        true => Reply::Raw(chunk.clone().into_bytes()),
-        false => orderly(asked, &[]),
+    let fake = Fake::start(move |asked| {
+        if asked.line.contains("/deployments") { Reply::Raw(chunk.clone().into_bytes()) } else { orderly(asked, &[]) }
     })
     .await;
     observe(&fake.kubeconfig).bad(FailureKind::Unreachable).await;
@@ -228,9 +223,8 @@ async fn a_watch_that_ends_in_the_middle_of_a_line_is_not_believed() {
 
 #[tokio::test]
 async fn a_server_that_ends_every_watch_is_asked_for_each_sample_and_not_in_a_loop() {
-    let fake = Fake::start(|asked| match asked.line.contains("/pods") {
-        true => Reply::Ended(vec![end_of_list(1)]),
-        false => orderly(asked, &[]),
+    let fake = Fake::start(|asked| {
+        if asked.line.contains("/pods") { Reply::Ended(vec![end_of_list(1)]) } else { orderly(asked, &[]) }
     })
     .await;
     let mut samples = observe(&fake.kubeconfig);
@@ -335,9 +329,12 @@ async fn older_servers_are_listed_by_pages() {
 
 #[tokio::test]
 async fn a_missing_right_empties_its_rows_and_is_said_once_a_sample() {
-    let fake = Fake::start(|asked| match asked.line.contains("/nodes") {
-        true => refusal(403, "nodes is forbidden: User \"x\" cannot watch resource \"nodes\""),
-        false => orderly(asked, &[deployment("odoo", 7)]),
+    let fake = Fake::start(|asked| {
+        if asked.line.contains("/nodes") {
+            refusal(403, "nodes is forbidden: User \"x\" cannot watch resource \"nodes\"")
+        } else {
+            orderly(asked, &[deployment("odoo", 7)])
+        }
     })
     .await;
     let facts = observe(&fake.kubeconfig).good().await;
