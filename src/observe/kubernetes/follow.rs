@@ -13,6 +13,7 @@ use crate::domain::text::sanitize;
 use http::Request;
 use jiff::Timestamp;
 use rand_core::{OsRng, RngCore as _};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -71,10 +72,11 @@ pub async fn follow<K: Kind>(link: Link, board: Arc<Board>, streaming: bool) {
             }
         };
         failures = failures.saturating_add(1);
+        // A sample that finds the watch down wakes it up, so the pause only matters between samples.
+        let mut nudged = pin!(follower.board.nudge.notified());
+        nudged.as_mut().enable();
         let message = format!("watch of {}: {}", K::FEED.resource(), failure.message);
         follower.board.set(K::FEED, State::Down(Failure::new(failure.kind, message)));
-        // A sample that finds the watch down wakes it up, so the pause only matters between samples.
-        let nudged = follower.board.nudge.notified();
         let _ = tokio::time::timeout(pause(failures), nudged).await;
     }
 }
@@ -163,6 +165,7 @@ impl Follower {
                     if listing && ends_list {
                         listing = false;
                         self.complete::<K>();
+                        self.board.set(K::FEED, State::Live);
                     }
                     if !listing {
                         self.version = Some(mark.metadata.resource_version);
@@ -232,13 +235,11 @@ impl Follower {
         }
     }
 
-    /// All objects of the start are in.
+    /// All objects of the start are in: what they did not mention is gone.
     fn complete<K: Kind>(&self) {
         let mut store = self.board.store();
         K::table(&mut store).sweep();
         store.tidy(Timestamp::now());
-        drop(store);
-        self.board.set(K::FEED, State::Live);
     }
 
     /// The right is missing: what was known is no longer.

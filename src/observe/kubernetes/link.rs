@@ -216,10 +216,11 @@ fn config_words(error: &KubeconfigError) -> String {
 /// Words for credentials that could not be had; the output of a credential plugin is never quoted.
 fn auth_words(error: &AuthError) -> String {
     match error {
-        AuthError::AuthExecRun { cmd, out } => format!("credential plugin {cmd} ended with {}", out.status),
-        AuthError::AuthExecStart(e) => format!("credential plugin can not be run: {e}"),
+        // Its command line may hold secrets as well.
+        AuthError::AuthExecRun { out, .. } => format!("the credential plugin ended with {}", out.status),
+        AuthError::AuthExecStart(e) => format!("the credential plugin can not be run: {e}"),
         AuthError::AuthExecParse(_) | AuthError::ExecPluginFailed => {
-            "credential plugin did not print an ExecCredential".into()
+            "the credential plugin did not print an ExecCredential".into()
         }
         AuthError::ReadTokenFile(e, path) => format!("token file {} can not be read: {e}", Path::display(path)),
         AuthError::InvalidBasicAuth(_) | AuthError::InvalidBearerToken(_) => {

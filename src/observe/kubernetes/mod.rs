@@ -10,6 +10,13 @@ pub mod link;
 mod store;
 mod wire;
 
+#[cfg(test)]
+pub(crate) mod fake;
+#[cfg(test)]
+mod fold_tests;
+#[cfg(test)]
+mod tests;
+
 use self::feed::{Board, Feed, State};
 use self::fold::{Folded, fold};
 use self::follow::follow;
