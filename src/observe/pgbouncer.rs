@@ -109,7 +109,10 @@ fn pool<'a>(column: impl Fn(&'static str) -> Option<&'a str>) -> Result<Pool, St
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::mode::Mode;
+    use crate::observe::postgres::testbed::{Pooler, Server, poll};
     use std::collections::BTreeMap;
+    use std::time::Instant;
 
     #[test]
     fn pools_are_read_by_column_name_and_rubbish_is_named() {
@@ -134,5 +137,56 @@ mod tests {
         row.remove("sv_idle");
         row.insert("cl_waiting", "1");
         assert_eq!(pool(|name| row.get(name).copied()).unwrap_err(), "has no column sv_idle");
+    }
+
+    async fn look(observer: &mut Pgbouncer) -> Result<PgbouncerFacts, Failure> {
+        poll(observer).await.map(|facts| match facts {
+            Facts::Pgbouncer(facts) => facts,
+            other => panic!("{other:?}"),
+        })
+    }
+
+    #[tokio::test]
+    async fn an_exhausted_pool_is_seen_and_a_gone_pooler_is_said() {
+        let Some(server) = Server::start().await else { return };
+        server.role("observe", "").await;
+        let Some(pooler) = Pooler::start(&server, "observe").await else { return };
+        let may = || Mode::ReadOnly.may_observe().unwrap();
+        let mut observer = Pgbouncer::new(may(), &pooler.config(&server, "observe"));
+        let (holds, waits) = (pooler.connect().await.unwrap(), pooler.connect().await.unwrap());
+        holds.batch_execute("BEGIN").await.unwrap();
+        let waits = tokio::spawn(async move { waits.batch_execute("SELECT 1").await });
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let seen = loop {
+            let seen = look(&mut observer).await.unwrap();
+            if seen.pools.iter().any(|p| p.clients_waiting == 1 && p.max_wait_s > 0.0) {
+                break seen;
+            }
+            assert!(Instant::now() < deadline, "{seen:?}");
+        };
+        assert!(seen.version.starts_with("PgBouncer 1."), "{seen:?}");
+        let pool = &seen.pools[0];
+        assert_eq!((seen.pools.len(), pool.database.as_str(), pool.user.as_str()), (1, "postgres", "postgres"));
+        assert_eq!((pool.clients_active, pool.servers_active, pool.servers_idle), (1, 1, 0));
+        holds.batch_execute("COMMIT").await.unwrap();
+        waits.await.unwrap().unwrap();
+        assert_eq!(look(&mut observer).await.unwrap().pools[0].clients_waiting, 0);
+
+        let config = pooler.config(&server, "observe");
+        let login = model::Login { user: "stranger".into(), ..config.observe.clone() };
+        let stranger = model::Pgbouncer { observe: login, ..config.clone() };
+        let stranger = look(&mut Pgbouncer::new(may(), &stranger)).await.unwrap_err();
+        assert_eq!(stranger.kind, FailureKind::Authentication, "{stranger}");
+        let login = model::Login { user: "postgres".into(), ..config.observe.clone() };
+        let unlisted = model::Pgbouncer { observe: login, ..config.clone() };
+        let unlisted = look(&mut Pgbouncer::new(may(), &unlisted)).await.unwrap_err();
+        assert!(unlisted.message.contains("not allowed"), "{unlisted}");
+        let direct = model::Pgbouncer { port: server.port, ..config };
+        let direct = look(&mut Pgbouncer::new(may(), &direct)).await.unwrap_err();
+        assert!(direct.message.contains("database \"pgbouncer\" does not exist"), "{direct}");
+
+        drop(pooler);
+        let gone = look(&mut observer).await.unwrap_err();
+        assert_eq!(gone.kind, FailureKind::Unreachable, "{gone}");
     }
 }

@@ -73,7 +73,7 @@ impl Verb for BlockingTree {
         let operation = Operation::Sql {
             database: instance.config.database.clone(),
             statement: sessions::SESSIONS.to_owned(),
-            parameters: vec![database.clone()],
+            parameters: vec![database.clone(), String::new()],
         };
         let of = if database.is_empty() { String::new() } else { format!(", database {database}") };
         Ok(Request {

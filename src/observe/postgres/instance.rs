@@ -61,7 +61,7 @@ pub(super) async fn observe(link: &Link, session: &Session, before: &mut Before)
         session.ask(INSTANCE, &[]),
         session.ask(STANDBYS, &[]),
         session.ask(DATABASES, &[]),
-        session.ask(sessions::SESSIONS, &[""]),
+        session.ask(sessions::SESSIONS, &["", sessions::LONG_S]),
     )
     .map_err(classify)?;
     let Some(row) = instance.first() else {

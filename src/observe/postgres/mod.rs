@@ -8,7 +8,7 @@ pub mod sessions;
 #[cfg(test)]
 pub mod testbed;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 
 use super::poll::Poll;
 use crate::config::model;

@@ -5,8 +5,11 @@ use crate::domain::text::sanitize;
 use jiff::Timestamp;
 use tokio_postgres::Row;
 
-/// Sessions that wait for a lock, those that they wait for, and (when `$1` is empty) transactions of more than
-/// ten seconds. `$1` names a database to keep to, or is empty. PostgreSQL 13 and later: `waitstart` of `pg_locks`
+/// Transactions of at least this many seconds are among the sessions that matter to an observer.
+pub const LONG_S: &str = "10";
+
+/// Sessions that wait for a lock and those that they wait for; `$1` names a database in which they wait, or is
+/// empty. With them transactions of at least `$2` seconds, none when that is empty. PostgreSQL 13 and later: `waitstart` of `pg_locks`
 /// exists since 14, through `to_jsonb` its absence reads as null and the wait counts from `query_start`.
 /// `pg_locks` and `pg_blocking_pids()` are open to everybody; the rest of a row needs `pg_read_all_stats`.
 pub const SESSIONS: &str = "\
@@ -34,8 +37,8 @@ SELECT a.pid, a.backend_start, coalesce(a.datname::text, '') AS database, coales
   left(coalesce(a.query, ''), 400) AS query
 FROM activity a LEFT JOIN blocked b USING (pid) LEFT JOIN blocking k USING (pid)
 WHERE cardinality(b.blockers) > 0 OR k.pid IS NOT NULL
-  OR ($1::text = '' AND a.backend_type = 'client backend'
-      AND (a.xact_start < clock_timestamp() - interval '10 seconds'))
+  OR (a.backend_type = 'client backend'
+      AND a.xact_start <= clock_timestamp() - make_interval(secs => nullif($2::text, '')::float8))
 ORDER BY k.pid IS NULL, b.blockers IS NULL, a.xact_start NULLS LAST, a.pid
 LIMIT 500";
 
