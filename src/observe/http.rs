@@ -175,10 +175,10 @@ fn classify(error: &reqwest::Error, url: &str, timeout: Duration) -> Failure {
     if chain(error).any(is_tls) {
         return Failure::new(FailureKind::Tls, format!("TLS with {url} failed: {why}"));
     }
-    if error.is_connect() || chain(error).any(is_cut) {
-        return Failure::new(FailureKind::Unreachable, format!("no connection to {url}: {why}"));
+    if chain(error).any(is_malformed) {
+        return Failure::new(FailureKind::Protocol, format!("{url} does not speak HTTP as it should: {why}"));
     }
-    Failure::new(FailureKind::Protocol, format!("{url} does not speak HTTP as it should: {why}"))
+    Failure::new(FailureKind::Unreachable, format!("no connection to {url}: {why}"))
 }
 
 /// A URL without user, password, query and fragment.
@@ -210,19 +210,18 @@ fn is_tls(error: &(dyn Error + 'static)) -> bool {
     error.is::<rustls::Error>()
 }
 
-fn is_cut(error: &(dyn Error + 'static)) -> bool {
-    if let Some(error) = error.downcast_ref::<hyper::Error>() {
-        return error.is_incomplete_message() || error.is_closed() || error.is_canceled();
-    }
-    error.downcast_ref::<std::io::Error>().is_some_and(|e| {
-        use std::io::ErrorKind as K;
-        matches!(e.kind(), K::ConnectionReset | K::ConnectionAborted | K::BrokenPipe | K::UnexpectedEof)
-    })
+/// The other side answered, but not in HTTP; every other error is of the connection.
+fn is_malformed(error: &(dyn Error + 'static)) -> bool {
+    use std::io::ErrorKind::{InvalidData, InvalidInput};
+    error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse)
+        || error.downcast_ref::<std::io::Error>().is_some_and(|e| matches!(e.kind(), InvalidData | InvalidInput))
 }
 
 fn innermost(error: &(dyn Error + 'static)) -> String {
     chain(error).last().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
+#[cfg(test)]
+pub(crate) mod rig;
 #[cfg(test)]
 mod tests;

@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_directory_and_a_full_disk_are_sentences() {
+    fn what_the_file_system_says_becomes_a_sentence() {
         let dir = tempfile::tempdir().unwrap();
         let lost = Change { path: dir.path().join("none/quarterdeck-maintenance-t.yml"), content: Some(page(1)) };
         assert!(lost.foresee().unwrap_err().message.contains("the directory does not exist"));
@@ -251,5 +251,44 @@ mod tests {
         assert!(full.message.starts_with("can not write /x: the disk is full"));
         let denied = problem("write", Path::new("/x"), &io::Error::from(ErrorKind::PermissionDenied));
         assert_eq!(denied.kind, FailureKind::Permission);
+    }
+
+    /// Runs itself again in a mount name space of its own, where a file system of one page can be full.
+    #[test]
+    fn a_full_disk_and_a_read_only_file_system_change_nothing() {
+        const DIR: &str = "QUARTERDECK_TEST_FULL_DIR";
+        const NAME: &str = "act::traefik::file::tests::a_full_disk_and_a_read_only_file_system_change_nothing";
+        let Some(dir) = std::env::var_os(DIR).map(PathBuf::from) else {
+            let dir = tempfile::tempdir().unwrap();
+            let script = r#"mount -t tmpfs -o size=4k none "$0" && head -c 4096 /dev/zero > "$0/filler" && exec "$@""#;
+            let ran = std::process::Command::new("unshare")
+                .args(["-rm", "sh", "-c", script])
+                .arg(dir.path())
+                .arg(std::env::current_exe().unwrap())
+                .args(["--exact", NAME, "--nocapture"])
+                .env(DIR, dir.path())
+                .output();
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            match ran {
+                Ok(ran) if ran.status.success() && text(&ran.stdout).contains("1 passed") => {}
+                Ok(ran) if text(&ran.stdout).is_empty() => {
+                    crate::observe::http::rig::skip(NAME, &format!("no own name space: {}", text(&ran.stderr)));
+                }
+                Ok(ran) => panic!("{}{}", text(&ran.stdout), text(&ran.stderr)),
+                Err(e) => crate::observe::http::rig::skip(NAME, &format!("unshare: {e}")),
+            }
+            return;
+        };
+        let left = || std::fs::read_dir(&dir).unwrap().map(|e| e.unwrap().file_name()).collect::<Vec<_>>();
+        let on = Change { path: dir.join("quarterdeck-maintenance-t017.yml"), content: Some(page(1)) };
+        let outcome = on.carry_out();
+        assert!(matches!(&outcome, Outcome::Failed { why } if why.message.contains("the disk is full")), "{outcome:?}");
+        assert_eq!(left(), ["filler"]);
+        assert!(std::process::Command::new("mount").args(["-o", "remount,ro"]).arg(&dir).status().unwrap().success());
+        let outcome = on.carry_out();
+        let read_only = |why: &Failure| why.kind == FailureKind::Permission && why.message.contains("is read-only");
+        assert!(matches!(&outcome, Outcome::Failed { why } if read_only(why)), "{outcome:?}");
+        assert!(read_only(&on.foresee().unwrap_err()));
+        assert_eq!(left(), ["filler"]);
     }
 }

@@ -188,7 +188,8 @@ http:
         for host in ["", "a`) || Host(`b", "a\"", "a b", "a..b", "-a", "a:80", "*.a", "{{x}}", "a\n"] {
             assert!(Page::new(&"t".into(), host).is_err(), "{host:?}");
         }
-        let page = Page::new(&"t".into(), "a.example").unwrap();
+        let tenant = "t".into();
+        let page = Page::new(&tenant, "a.example").unwrap();
         for url in ["ftp://a", "http://u:p@a", "http://a?b", "http://a#b", "nonsense", ""] {
             assert!(page.content(url, &[]).is_err(), "{url:?}");
         }

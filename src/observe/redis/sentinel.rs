@@ -92,28 +92,29 @@ fn judge(name: &str, answers: Vec<(String, Result<Option<String>, Failure>)>) ->
 mod tests {
     use super::*;
 
-    fn says(primary: &str) -> Result<Option<String>, Failure> {
-        Ok(Some(primary.to_owned()))
-    }
-
-    fn silent() -> Result<Option<String>, Failure> {
-        Err(Failure::new(FailureKind::Unreachable, "connection refused"))
+    fn judged(answers: [(&str, Option<&str>); 3]) -> View {
+        let silent = || Failure::new(FailureKind::Unreachable, "connection refused");
+        let answer = |(address, primary): (&str, Option<&str>)| {
+            (address.to_owned(), primary.map(|p| Some(p.to_owned())).ok_or_else(silent))
+        };
+        judge("odoo", answers.map(answer).into())
     }
 
     #[test]
     fn more_than_half_of_the_configured_ones_decide_and_a_silent_one_is_named() {
-        let view = judge("odoo", vec![("a".into(), says("p:1")), ("b".into(), silent()), ("c".into(), says("p:1"))]);
+        let view = judged([("a", Some("p:1")), ("b", None), ("c", Some("p:1"))]);
         assert_eq!(view.primary.as_deref(), Some("p:1"));
         assert_eq!(view.missing.len(), 1);
         assert_eq!(view.missing[0].disables, "the view of sentinel b");
     }
 
     #[test]
-    fn half_is_no_majority() {
-        let view = judge("odoo", vec![("a".into(), says("p:1")), ("b".into(), says("p:2"))]);
+    fn less_is_no_majority() {
+        let view = judged([("a", Some("p:1")), ("b", Some("p:2")), ("c", None)]);
         assert_eq!(view.primary, None);
-        assert_eq!(view.missing[0].remedy, "more than half of 2 must name the same one; named: p:1 by 1, p:2 by 1");
-        let view = judge("odoo", vec![("a".into(), says("p:1")), ("b".into(), silent()), ("c".into(), silent())]);
+        let split = "more than half of 3 must name the same one; named: p:1 by 1, p:2 by 1";
+        assert_eq!(view.missing[1].remedy, split);
+        let view = judged([("a", Some("p:1")), ("b", None), ("c", None)]);
         assert_eq!(view.primary, None, "one of three that answers is not a majority");
     }
 

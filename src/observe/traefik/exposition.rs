@@ -140,9 +140,10 @@ mod tests {
 
     #[test]
     fn values_blanks_and_time_stamps_are_as_go_writes_them() {
-        assert_eq!(one("a 3").value, 3.0);
-        assert_eq!(one("a:b { } -4.5 1700000000000").value, -4.5);
-        assert_eq!(one("a{le=\"+Inf\",} +Inf").value, f64::INFINITY);
+        let is = |line: &str, value: f64| assert_eq!(one(line).value.to_bits(), value.to_bits(), "{line}");
+        is("a 3", 3.0);
+        is("a:b { } -4.5 1700000000000", -4.5);
+        is("a{le=\"+Inf\",} +Inf", f64::INFINITY);
         assert!(one("a NaN").value.is_nan());
         assert_eq!(samples("# HELP x y\n\n  \r\nx 1\r\n").count(), 1);
     }
