@@ -81,7 +81,10 @@ impl Own {
 
 impl Drop for Own {
     fn drop(&mut self) {
-        kubectl(&["delete", "namespace", &self.namespace, "--wait=false"]);
+        // A second panic would hide the first.
+        let mut run = Command::new(lab("LAB_KUBECTL").unwrap_or_default());
+        let run = run.arg("--kubeconfig").arg(lab("LAB_KUBECONFIG_ADMIN").unwrap_or_default());
+        let _ = run.args(["delete", "namespace", &self.namespace, "--wait=false"]).output();
     }
 }
 

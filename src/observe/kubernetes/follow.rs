@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 /// The API server sends a bookmark about once a minute on a watch without changes; one silent for longer
 /// than this is dead, whatever TCP believes.
-const LONGEST_SILENCE: Duration = Duration::from_secs(90);
+pub const LONGEST_SILENCE: Duration = Duration::from_secs(90);
 
 /// A watch that the server ends sooner than this has not worked.
 const SHORTEST_WATCH: Duration = Duration::from_secs(5);
@@ -34,9 +34,9 @@ const PAGE: u32 = 250;
 /// Longest page; objects are at most 1.5 MiB in etcd and rarely more than 20 KiB.
 const PAGE_BYTES: usize = 64 << 20;
 
-/// Follows one kind until it is dropped.
-pub async fn follow<K: Kind>(link: Link, board: Arc<Board>, streaming: bool) {
-    let mut follower = Follower { link, board, streaming, version: None };
+/// Follows one kind until it is dropped; an answer that pauses for longer than `silence` is given up.
+pub async fn follow<K: Kind>(link: Link, board: Arc<Board>, streaming: bool, silence: Duration) {
+    let mut follower = Follower { link, board, streaming, silence, version: None };
     let mut failures = 0_u32;
     loop {
         let began = Instant::now();
@@ -109,6 +109,8 @@ struct Follower {
     link: Link,
     board: Arc<Board>,
     streaming: bool,
+    /// How long an answer may pause.
+    silence: Duration,
     /// Version up to which the rows are complete.
     version: Option<String>,
 }
@@ -137,11 +139,11 @@ impl Follower {
             self.board.set(K::FEED, State::Live);
         }
         loop {
-            let line = match tokio::time::timeout(LONGEST_SILENCE, lines.next()).await {
+            let line = match tokio::time::timeout(self.silence, lines.next()).await {
                 Ok(line) => line?,
                 Err(_) if listing => return Err(End::NotStreaming),
                 Err(_) => {
-                    let why = format!("watch silent for {} s", LONGEST_SILENCE.as_secs());
+                    let why = format!("watch silent for {} s", self.silence.as_secs_f64());
                     return Err(Fault::Lost(self.link.failure(FailureKind::Timeout, &why)).into());
                 }
             };
@@ -191,8 +193,8 @@ impl Follower {
         let request = Request::get(&path).body(Vec::new()).map_err(|e| {
             End::Fault(Fault::NotSent(Failure::new(FailureKind::Local, format!("{path} can not be asked for: {e}"))))
         })?;
-        let sent = tokio::time::timeout(LONGEST_SILENCE, self.link.send(request)).await.map_err(|_| {
-            let why = format!("no answer to a watch within {} s", LONGEST_SILENCE.as_secs());
+        let sent = tokio::time::timeout(self.silence, self.link.send(request)).await.map_err(|_| {
+            let why = format!("no answer to a watch within {} s", self.silence.as_secs_f64());
             Fault::Lost(self.link.failure(FailureKind::Timeout, &why))
         })?;
         match sent {
@@ -213,9 +215,9 @@ impl Follower {
                 path.push_str("&continue=");
                 path.extend(http_token(&next));
             }
-            let answer = tokio::time::timeout(LONGEST_SILENCE, self.link.get(&path, PAGE_BYTES)).await;
+            let answer = tokio::time::timeout(self.silence, self.link.get(&path, PAGE_BYTES)).await;
             let body = answer.map_err(|_| {
-                let why = format!("no page of a list within {} s", LONGEST_SILENCE.as_secs());
+                let why = format!("no page of a list within {} s", self.silence.as_secs_f64());
                 Fault::Lost(self.link.failure(FailureKind::Timeout, &why))
             })??;
             let page: Page<K> = serde_json::from_slice(&body).map_err(|e| self.rubbish("a list", &e))?;

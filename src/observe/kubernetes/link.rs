@@ -5,7 +5,10 @@ use crate::domain::sample::{Failure, FailureKind};
 use crate::domain::text::sanitize;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use kube::client::{AuthError, Body};
+use hyper_timeout::TimeoutConnector;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use kube::client::{AuthError, Body, ClientBuilder, ConfigExt as _};
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError, LoadDataError};
 use kube::{Client, Config};
 use serde::Deserialize;
@@ -13,6 +16,17 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tower::{BoxError, ServiceBuilder};
+
+/// A connection on which nothing is said is probed after this time, …
+const KEEPALIVE: Duration = Duration::from_secs(5);
+
+/// … and again after this, …
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
+
+/// … and is dead after so many probes without answer. A watch whose path was cut, by a firewall that forgot it
+/// for instance, is thus noticed within ten seconds and not at its next bookmark.
+const KEEPALIVE_PROBES: u32 = 2;
 
 /// An error answer longer than this is not read further.
 const ERROR_BODY: usize = 64 << 10;
@@ -83,18 +97,17 @@ impl Link {
         let read = read.await.map_err(|_| local("reading it was interrupted".into()))?;
         let read = read.map_err(|e| local(config_words(&e)))?;
         let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
-        let mut config = Config::from_custom_kubeconfig(read, &options).await.map_err(|e| local(config_words(&e)))?;
-        config.default_retry = false;
-        config.connect_timeout = Some(connect);
-        config.read_timeout = None;
-        config.write_timeout = Some(connect);
+        let config = Config::from_custom_kubeconfig(read, &options).await.map_err(|e| local(config_words(&e)))?;
+        if config.proxy_url.is_some() {
+            return Err(local("its proxy-url is not supported".into()));
+        }
         let url = &config.cluster_url;
         let server = match (url.host(), url.port_u16()) {
             (Some(host), Some(port)) => format!("{host}:{port}"),
             (Some(host), None) => host.to_owned(),
             (None, _) => return Err(local("the cluster's server is not a URL with a host".into())),
         };
-        let made = tokio::task::spawn_blocking(move || Client::try_from(config)).await;
+        let made = tokio::task::spawn_blocking(move || client(&config, connect)).await;
         let client = made.map_err(|_| local("making a client was interrupted".into()))?.map_err(|e| match e {
             kube::Error::Auth(e) => Failure::new(FailureKind::Local, auth_words(&e)),
             e => local(root_cause(&e)),
@@ -184,6 +197,29 @@ impl Link {
     }
 }
 
+/// The stack that `kube` makes from a configuration, with keepalive, and without its retries and its log lines
+/// for each failure: when to ask again is decided, and failures are shown, elsewhere.
+fn client(config: &Config, connect: Duration) -> Result<Client, kube::Error> {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_keepalive(Some(KEEPALIVE));
+    tcp.set_keepalive_interval(Some(KEEPALIVE_INTERVAL));
+    tcp.set_keepalive_retries(Some(KEEPALIVE_PROBES));
+    // The time to connect includes the TLS handshake.
+    let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(tcp)?);
+    connector.set_connect_timeout(Some(connect));
+    connector.set_write_timeout(Some(connect));
+    let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector);
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .map_err(BoxError::from)
+        .service(http);
+    Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
+}
+
 /// What an error answer that is not a Status says: the failed checks of `/readyz`, or its beginning.
 fn plain_words(text: &str) -> String {
     let failed: Vec<&str> = text.lines().filter(|line| line.starts_with("[-]")).collect();
@@ -241,7 +277,7 @@ fn classify(error: &(dyn Error + 'static)) -> (FailureKind, String) {
     {
         return (FailureKind::Unreachable, root_cause(error));
     }
-    match find::<std::io::Error>(error).map(std::io::Error::kind) {
+    match innermost_io(error).map(std::io::Error::kind) {
         Some(std::io::ErrorKind::TimedOut) => (FailureKind::Timeout, "no connection within the time allowed".into()),
         Some(std::io::ErrorKind::ConnectionRefused) => {
             (FailureKind::Unreachable, "connection refused, nobody listens".into())
@@ -279,6 +315,15 @@ fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a 
         next = error.source();
     }
     None
+}
+
+/// The innermost I/O error: a TLS or proxy layer wraps the one of the socket in its own.
+fn innermost_io<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a std::io::Error> {
+    let mut innermost = find::<std::io::Error>(error)?;
+    while let Some(inner) = innermost.get_ref().and_then(|e| find::<std::io::Error>(e)) {
+        innermost = inner;
+    }
+    Some(innermost)
 }
 
 /// The words of the innermost source.

@@ -19,7 +19,7 @@ mod tests;
 
 use self::feed::{Board, Feed, State};
 use self::fold::{Folded, fold};
-use self::follow::follow;
+use self::follow::{LONGEST_SILENCE, follow};
 use self::link::{Fault, Link};
 use super::poll::{Poll, Polling};
 use crate::config::model::Kubernetes;
@@ -267,10 +267,20 @@ impl Session {
             for feed in Feed::ALL {
                 board.set(feed, State::Starting);
             }
-            self.feeds.spawn(follow::<wire::Deployment>(self.link.clone(), Arc::clone(board), streams));
-            self.feeds.spawn(follow::<wire::ReplicaSet>(self.link.clone(), Arc::clone(board), streams));
-            self.feeds.spawn(follow::<wire::Pod>(self.link.clone(), Arc::clone(board), streams));
-            self.feeds.spawn(follow::<wire::Node>(self.link.clone(), Arc::clone(board), streams));
+            self.feeds.spawn(follow::<wire::Deployment>(
+                self.link.clone(),
+                Arc::clone(board),
+                streams,
+                LONGEST_SILENCE,
+            ));
+            self.feeds.spawn(follow::<wire::ReplicaSet>(
+                self.link.clone(),
+                Arc::clone(board),
+                streams,
+                LONGEST_SILENCE,
+            ));
+            self.feeds.spawn(follow::<wire::Pod>(self.link.clone(), Arc::clone(board), streams, LONGEST_SILENCE));
+            self.feeds.spawn(follow::<wire::Node>(self.link.clone(), Arc::clone(board), streams, LONGEST_SILENCE));
         }
         Ok(())
     }

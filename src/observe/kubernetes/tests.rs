@@ -266,6 +266,29 @@ async fn a_broken_watch_goes_on_where_it_was() {
 }
 
 #[tokio::test]
+async fn a_watch_that_falls_silent_is_down_until_it_is_opened_again() {
+    let fake = Fake::start(|asked| orderly(asked, &[deployment("odoo", 7)])).await;
+    let link = Link::open(fake.kubeconfig.clone(), None, Duration::from_secs(5)).await.unwrap();
+    let board = Arc::<Board>::default();
+    let silence = Duration::from_millis(50);
+    let mut states = Vec::new();
+    let watching = tokio::spawn(follow::<wire::Deployment>(link, Arc::clone(&board), true, silence));
+    while fake.count("&resourceversion=100") < 2 {
+        let state = board.state(Feed::Deployments);
+        if states.last() != Some(&state) {
+            states.push(state);
+        }
+        tokio::task::yield_now().await;
+    }
+    watching.abort();
+    let down = states.iter().find_map(|s| if let State::Down(failure) = s { Some(failure) } else { None }).unwrap();
+    assert_eq!(down.kind, FailureKind::Timeout);
+    assert!(down.message.contains("watch of deployments") && down.message.contains("silent for 0.05 s"), "{down}");
+    assert!(states.iter().filter(|s| **s == State::Live).count() >= 2, "{states:?}");
+    assert_eq!(fake.count("sendinitialevents"), 1, "the rows are kept and go on from their version");
+}
+
+#[tokio::test]
 async fn a_version_that_the_server_has_forgotten_leads_to_a_new_list_without_what_is_gone() {
     let listed = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&listed);
