@@ -130,7 +130,8 @@ mod tests {
         let read = pool(|name| row.get(name).copied()).unwrap();
         assert_eq!((read.database.as_str(), read.clients_waiting, read.max_wait_s), ("t017", 21, 15.25));
         row.remove("maxwait_us");
-        assert_eq!(pool(|name| row.get(name).copied()).unwrap().max_wait_s, 15.0);
+        let older = pool(|name| row.get(name).copied()).unwrap();
+        assert_eq!((older.max_wait_s, older.clients_waiting), (15.0, 21));
         row.insert("cl_waiting", "many");
         let error = pool(|name| row.get(name).copied()).unwrap_err();
         assert_eq!(error, "says cl_waiting = many, which is no number");

@@ -274,13 +274,14 @@ fn done(request: &Request, rows: &[Row]) -> Outcome {
         return Outcome::Failed { why: Failure::new(FailureKind::Local, message) };
     }
     let left = over_limit - dead;
-    let mut summary = match requeued {
+    let what = match requeued {
         0 => "no zombie job is left, nothing was requeued".to_owned(),
         n => format!("{n} jobs requeued"),
     };
-    if left > 0 {
-        summary.push_str(&format!("; {left} beyond the limit are held by a worker and were left alone"));
-    }
+    let summary = match left {
+        0 => what,
+        n => format!("{what}; {n} beyond the limit are held by a worker and were left alone"),
+    };
     Outcome::Done { result: json!({ "requeued": requeued, "left_alone": left }), summary }
 }
 

@@ -87,11 +87,11 @@ pub fn lines(chains: &[Chain], sessions: &[Session]) -> Vec<String> {
 
 /// `odoo@t017 (odoo-worker)`.
 pub fn who(session: &Session) -> String {
-    let mut who = format!("{}@{}", session.user, session.database);
-    if !session.application.is_empty() {
-        who.push_str(&format!(" ({})", session.application));
-    }
-    who
+    let application = match session.application.as_str() {
+        "" => String::new(),
+        name => format!(" ({name})"),
+    };
+    format!("{}@{}{application}", session.user, session.database)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ pub mod chain;
 pub mod run;
 mod signal;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tree;
 
 use super::DynVerb;

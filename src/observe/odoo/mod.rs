@@ -5,7 +5,7 @@
 
 pub mod queue;
 #[cfg(test)]
-pub mod tests;
+pub(crate) mod tests;
 
 use super::poll::Poll;
 use super::postgres::link::{Link, Session, Settings};

@@ -1,4 +1,4 @@
-//! The observer of tenants before real databases: private ones with the columns that Odoo 19 and queue_job 19.0
+//! The observer of tenants before real databases: private ones with the columns that Odoo 19 and `queue_job` 19.0
 //! make (and with fewer, as older versions), and the lab's, made by Odoo itself.
 
 use super::*;
@@ -8,7 +8,7 @@ use crate::observe::postgres::testbed::{Server, estate, lab, poll};
 use crate::observe::postgres::tests::from_dsn;
 use std::time::Instant;
 
-/// The columns that are read or written, as `\d` shows them in a database of Odoo 19 with queue_job 19.0, and the
+/// The columns that are read or written, as `\d` shows them in a database of Odoo 19 with `queue_job` 19.0, and the
 /// trigger of `queue_job/post_init_hook.py`.
 pub const ODOO_19: &str = "
 CREATE TABLE ir_module_module (id serial PRIMARY KEY, name varchar, state varchar, latest_version varchar);

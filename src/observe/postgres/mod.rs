@@ -6,9 +6,9 @@ mod instance;
 pub mod link;
 pub mod sessions;
 #[cfg(test)]
-pub mod testbed;
+pub(crate) mod testbed;
 #[cfg(test)]
-pub mod tests;
+pub(crate) mod tests;
 
 use super::poll::Poll;
 use crate::config::model;
@@ -50,13 +50,12 @@ impl Postgres {
 
     async fn look(&mut self) -> Result<Facts, Failure> {
         // Taken out while it is in use: a poll that is dropped half-way drops the session with it.
-        let session = match self.session.take().filter(Session::is_open) {
-            Some(session) => session,
-            None => {
-                // It may be another server now, behind the same name: its counters tell nothing of these.
-                self.before.clear();
-                self.link.open(&self.database, Settings::Look { statement_timeout: STATEMENT_TIMEOUT }).await?
-            }
+        let session = if let Some(session) = self.session.take().filter(Session::is_open) {
+            session
+        } else {
+            // It may be another server now, behind the same name: its counters tell nothing of these.
+            self.before.clear();
+            self.link.open(&self.database, Settings::Look { statement_timeout: STATEMENT_TIMEOUT }).await?
         };
         let facts = instance::observe(&self.link, &session, &mut self.before).await?;
         self.session = Some(session);

@@ -15,7 +15,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::tls::NoTlsStream;
+use tokio_postgres::{Client, Connection, NoTls, Socket};
 
 /// Whether a missing server makes a test fail instead of being skipped.
 fn required() -> bool {
@@ -137,7 +138,7 @@ impl Server {
     }
 
     async fn wait_until_ready(&mut self) {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         while self.try_connect("postgres", PASSWORD, "postgres").await.is_err() {
             assert!(Instant::now() < deadline, "PostgreSQL is not ready: {}", self.log());
             if self.child.try_wait().unwrap().is_some() {
@@ -184,7 +185,12 @@ impl Server {
         self.try_connect(user, PASSWORD, database).await.unwrap()
     }
 
-    async fn try_connect(&self, user: &str, password: &str, db: &str) -> Result<Client, tokio_postgres::Error> {
+    /// A session whose connection the test drives itself.
+    pub async fn raw(&self, db: &str) -> (Client, Connection<Socket, NoTlsStream>) {
+        self.login("postgres", PASSWORD, db).connect(NoTls).await.unwrap()
+    }
+
+    fn login(&self, user: &str, password: &str, db: &str) -> tokio_postgres::Config {
         let mut config = tokio_postgres::Config::new();
         config
             .host("127.0.0.1")
@@ -193,7 +199,11 @@ impl Server {
             .password(password)
             .dbname(db)
             .application_name("odoo-worker");
-        let (client, connection) = config.connect(NoTls).await?;
+        config
+    }
+
+    async fn try_connect(&self, user: &str, password: &str, db: &str) -> Result<Client, tokio_postgres::Error> {
+        let (client, connection) = self.login(user, password, db).connect(NoTls).await?;
         tokio::spawn(connection);
         Ok(client)
     }
@@ -256,7 +266,7 @@ impl Drop for Server {
 /// Signals one process; it may have ended.
 pub fn send(pid: i32, signal: Signal) {
     if let Some(pid) = Pid::from_raw(pid) {
-        drop(kill_process(pid, signal));
+        let _ = kill_process(pid, signal);
     }
 }
 

@@ -218,14 +218,14 @@ async fn a_changed_password_is_read_again_after_it_was_refused() {
 async fn tls_is_spoken_with_the_own_authority_and_refused_with_any_other() {
     let Some(server) = Server::start().await else { return };
     let dir = server.dir.path().join("data");
-    let make = format!(
+    let script = format!(
         "cd '{}' && openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=authority -keyout ca.key -out ca.crt && \
          openssl req -newkey rsa:2048 -nodes -subj /CN=db -keyout server.key -out server.csr && \
          printf 'subjectAltName=IP:127.0.0.1' > san && openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key \
          -CAcreateserial -days 2 -extfile san -out server.crt && chmod 600 server.key && chown --reference=PG_VERSION server.*",
         dir.display()
     );
-    let made = std::process::Command::new("sh").arg("-c").arg(make).output().unwrap();
+    let made = std::process::Command::new("sh").arg("-c").arg(script).output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     server.configure("ssl = on").await;
     let config = |ca: Option<&str>| model::Postgres {
@@ -337,7 +337,9 @@ async fn rubbish_half_answers_and_silence_are_failures_in_words() {
         assert!(failure.message.starts_with(&format!("127.0.0.1:{port}: ")), "{failure}");
     }
     let (end, silence) = std::sync::mpsc::channel::<()>();
-    let silent = rubbish(move |_| drop(silence.recv()));
+    let silent = rubbish(move |_| {
+        let _ = silence.recv();
+    });
     assert_eq!(failure(&config(silent)).await.kind, FailureKind::Timeout);
     drop(end);
 }
