@@ -33,7 +33,7 @@ pub(crate) async fn until<T>(what: &str, limit: Duration, mut look: impl AsyncFn
     }
 }
 
-/// Free loopback ports. Each is left in TIME_WAIT: for a minute the kernel gives it to nobody else, while a server
+/// Free loopback ports. Each is left in `TIME_WAIT`: for a minute the kernel gives it to nobody else, while a server
 /// that binds it by number with `SO_REUSEADDR` gets it at once.
 pub(crate) fn ports<const N: usize>() -> [u16; N] {
     let held: [TcpListener; N] = std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap());
@@ -45,6 +45,23 @@ pub(crate) fn ports<const N: usize>() -> [u16; N] {
         drop(client);
         address.port()
     })
+}
+
+/// Makes `cert.pem` and `key.pem` in a directory; false where there is no openssl.
+pub(crate) fn certificate(dir: &Path, days: i64, names: &[&str]) -> bool {
+    let Some(openssl) = program("openssl") else { return false };
+    let names: Vec<String> = names.iter().map(|n| format!("DNS:{n}")).collect();
+    let made = Command::new(openssl)
+        .current_dir(dir)
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "key.pem"])
+        .args(["-out", "cert.pem", "-days", &days.to_string(), "-subj", "/CN=t017.example"])
+        .args(["-addext", &format!("subjectAltName={}", names.join(","))])
+        // An authority may not stand for itself, so it is none.
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    true
 }
 
 /// A process that ends with the test.

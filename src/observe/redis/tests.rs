@@ -5,7 +5,7 @@ use crate::config::model::Login;
 use crate::domain::id::SourceId;
 use crate::domain::mode::Mode;
 use crate::domain::sample::FailureKind;
-use crate::observe::http::rig::{Server, Tiny, ports, program, send, skip, until};
+use crate::observe::http::rig::{Server, Tiny, certificate, ports, program, send, skip, until};
 use rustix::process::Signal;
 use std::process::Command;
 
@@ -236,6 +236,24 @@ async fn tls_that_the_server_does_not_speak_is_said_so() {
     let url = format!("rediss://{}", plain.address);
     let failure = observer(config(&url, None), None).poll().await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Tls, "{failure}");
+}
+
+#[tokio::test]
+async fn a_certificate_that_nobody_vouches_for_is_a_tls_failure() {
+    const NAME: &str = "a_certificate_that_nobody_vouches_for";
+    let dir = tempfile::tempdir().unwrap();
+    if !certificate(dir.path(), 1, &["localhost"]) {
+        return skip(NAME, "there is no openssl");
+    }
+    let [port] = ports();
+    let port = port.to_string();
+    let tls =
+        ["--tls-port", &port, "--tls-cert-file", "cert.pem", "--tls-key-file", "key.pem", "--tls-auth-clients", "no"];
+    let Some(_private) = Private::start_in(NAME, dir, &tls).await else { return };
+    let url = format!("rediss://localhost:{port}");
+    let failure = observer(config(&url, None), Some("admin")).poll().await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Tls, "{failure}");
+    assert!(failure.message.contains("certificate"), "{failure}");
 }
 
 #[tokio::test]

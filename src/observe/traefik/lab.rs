@@ -6,7 +6,7 @@ use crate::domain::id::SourceId;
 use crate::domain::mode::Mode;
 use crate::domain::ports::{BoxFuture, Outcome};
 use crate::domain::sample::Failure;
-use crate::observe::http::rig::{Server, Tiny, ports, program, skip, until};
+use crate::observe::http::rig::{Server, Tiny, certificate, ports, program, skip, until};
 use crate::observe::http::{Ask, Http, Trust};
 use crate::observe::poll::Poll as _;
 use crate::observe::traefik::TraefikObserver;
@@ -50,22 +50,14 @@ impl Private {
     }
 
     pub(crate) async fn start_with(test: &str, more: &[&str]) -> Option<Self> {
-        let (Some(binary), Some(openssl)) = (binary(), program("openssl")) else {
+        let dir = tempfile::tempdir().unwrap();
+        let binary = binary().filter(|_| certificate(dir.path(), DAYS, &[HOST, "www.t017.example"]));
+        let Some(binary) = binary else {
             skip(test, "no Traefik (tests/lab/lab install traefik) or no openssl");
             return None;
         };
-        let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name).display().to_string();
         std::fs::create_dir(at("dynamic")).unwrap();
-        let made = Command::new(openssl)
-            .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout"])
-            .args([&at("key.pem"), "-out", &at("cert.pem"), "-days", &DAYS.to_string(), "-subj", "/CN=t017.example"])
-            .args(["-addext", "subjectAltName=DNS:t017.example,DNS:www.t017.example"])
-            // An authority may not stand for itself, so it is none.
-            .args(["-addext", "basicConstraints=critical,CA:FALSE"])
-            .output()
-            .unwrap();
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let backend = Tiny::http(|first, _| {
             let status = first.split(['/', ' ']).find_map(|w| w.parse().ok()).unwrap_or(200);
             (status, "the tenant".into())
