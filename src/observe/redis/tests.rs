@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::model::Login;
+use crate::domain::facts::Missing;
 use crate::domain::id::SourceId;
 use crate::domain::mode::Mode;
 use crate::domain::sample::FailureKind;
@@ -281,52 +282,106 @@ async fn a_server_that_is_loading_says_so() {
     until("it has loaded", LIMIT, async || (!facts(&mut observer).await.unwrap().loading).then_some(())).await;
 }
 
-fn lab(test: &str) -> Option<(String, String)> {
-    let both = std::env::var("LAB_REDIS_URL").ok().zip(std::env::var("LAB_REDIS_REPLICA_URL").ok());
-    if both.is_none() {
-        skip(test, "LAB_REDIS_URL is not set; eval \"$(tests/lab/lab env)\"");
+/// Sentinels of the test's own that watch `primary`.
+async fn sentinels(primary: &Private, dir: &std::path::Path) -> Vec<(Server, String)> {
+    let watched = primary.url.trim_start_matches("redis://").trim_end_matches("/0").replace(':', " ");
+    let mut started = Vec::new();
+    for port in ports::<3>() {
+        let file = dir.join(format!("sentinel-{port}.conf"));
+        let lines = format!(
+            "bind 127.0.0.1\nport {port}\ndir {}\nsentinel monitor odoo {watched} 2\nsentinel auth-pass odoo admin\n",
+            dir.display()
+        );
+        std::fs::write(&file, lines).unwrap();
+        let mut command = Command::new(program("redis-server").unwrap());
+        let mut server = Server::start(command.arg(&file).arg("--sentinel"), &file.with_extension("log"));
+        until("a sentinel listens", LIMIT, async || {
+            assert!(!server.ended(), "a sentinel ended: {}", server.log());
+            tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok()
+        })
+        .await;
+        started.push((server, format!("127.0.0.1:{port}")));
     }
-    both
-}
-
-/// Takes `user:password@` out of a lab URL.
-fn split(url: &str) -> (String, String, String) {
-    let (login, rest) = url.strip_prefix("redis://").unwrap().split_once('@').unwrap();
-    let (user, password) = login.split_once(':').unwrap();
-    (format!("redis://{rest}"), user.to_owned(), password.to_owned())
+    started
 }
 
 #[tokio::test]
-async fn the_sentinels_of_the_lab_agree_and_a_silent_one_is_named() {
-    let Some((primary, _)) = lab("the_sentinels_of_the_lab") else { return };
-    let (url, user, password) = split(&primary);
-    let [nobody] = ports();
-    let mut sentinels: Vec<String> =
-        std::env::var("LAB_REDIS_SENTINELS").unwrap().split(',').map(str::to_owned).collect();
-    sentinels.push(format!("127.0.0.1:{nobody}"));
-    let sentinel_name = std::env::var("LAB_REDIS_SENTINEL_NAME").ok();
-    let config = Config { sentinels, sentinel_name, ..config(&url, Some(&user)) };
-    let mut observer = observer(config.clone(), Some(&password));
+async fn sentinels_agree_without_one_that_is_frozen_and_not_without_two() {
+    let Some(private) = Private::start("sentinels_agree", &[]).await else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let started = sentinels(&private, dir.path()).await;
+    let config = Config {
+        sentinels: started.iter().map(|(_, address)| address.clone()).collect(),
+        sentinel_name: Some("odoo".into()),
+        ..config(&private.url, None)
+    };
+    let address = private.url.trim_start_matches("redis://").trim_end_matches("/0");
+    let mut observer = observer(config.clone(), Some("admin"));
     for _ in 0..2 {
         let seen = facts(&mut observer).await.unwrap();
-        let address = url.strip_prefix("redis://").unwrap().trim_end_matches("/0");
-        assert_eq!(seen.sentinel_primary.as_deref(), Some(address), "{seen:?}");
-        assert_eq!(seen.missing.len(), 1, "{seen:?}");
-        assert_eq!(seen.missing[0].disables, format!("the view of sentinel 127.0.0.1:{nobody}"));
-        assert_eq!((seen.role.as_str(), seen.replicas), ("master", 1));
-        assert!(seen.lag_s.is_some());
+        assert_eq!((seen.sentinel_primary.as_deref(), seen.missing.as_slice()), (Some(address), &[][..]));
+    }
+    let [(one, first), (two, _), _] = started.as_slice() else { panic!() };
+    one.signal(Signal::STOP);
+    let seen = facts(&mut observer).await.unwrap();
+    assert_eq!(seen.sentinel_primary.as_deref(), Some(address), "{seen:?}");
+    let silent = Missing {
+        disables: format!("the view of sentinel {first}"),
+        remedy: format!("no answer from {first} within 1 s"),
+    };
+    assert_eq!(seen.missing, [silent]);
+    two.signal(Signal::STOP);
+    let seen = facts(&mut observer).await.unwrap();
+    assert_eq!(seen.sentinel_primary, None);
+    assert_eq!(seen.missing.last().unwrap().disables, "the primary that the sentinels agree on");
+    for server in [one, two] {
+        server.signal(Signal::CONT);
     }
     let misnamed = Config { sentinel_name: Some("other".into()), ..config };
-    let seen = facts(&mut self::observer(misnamed, Some(&password))).await.unwrap();
+    let seen = facts(&mut self::observer(misnamed, Some("admin"))).await.unwrap();
     assert_eq!(seen.sentinel_primary, None);
     assert!(seen.missing[0].remedy.contains("knows no primary of the name other"), "{seen:?}");
 }
 
 #[tokio::test]
-async fn the_replica_of_the_lab_follows_its_primary() {
-    let Some((_, replica)) = lab("the_replica_of_the_lab") else { return };
-    let (url, user, password) = split(&replica);
-    let seen = facts(&mut observer(config(&url, Some(&user)), Some(&password))).await.unwrap();
-    assert_eq!((seen.role.as_str(), seen.master_link_up), ("slave", Some(true)));
-    assert!(seen.lag_s.is_some_and(|s| s < 30.0), "{seen:?}");
+async fn a_replica_follows_its_primary_and_says_when_it_can_not() {
+    let Some(primary) = Private::start("a_replica_follows", &["--repl-diskless-sync-delay", "0"]).await else { return };
+    let of = primary.url.trim_start_matches("redis://").trim_end_matches("/0").replace(':', " ");
+    let follow =
+        ["--replicaof", of.as_str(), "--masterauth", "admin", "--repl-timeout", "2", "--repl-ping-replica-period", "1"];
+    let Some(replica) = Private::start("a_replica_follows", &follow).await else { return };
+    let mut observer = observer(config(&replica.url, None), Some("admin"));
+    let seen = until("the link is up", LIMIT, async || {
+        facts(&mut observer).await.ok().filter(|f| f.master_link_up == Some(true))
+    })
+    .await;
+    assert_eq!(seen.role, "slave");
+    assert!(seen.lag_s.is_some_and(|s| s < 15.0), "{seen:?}");
+    let above = facts(&mut self::observer(config(&primary.url, None), Some("admin"))).await.unwrap();
+    assert_eq!((above.role.as_str(), above.replicas, above.master_link_up), ("master", 1, None));
+    assert!(above.lag_s.is_some(), "{above:?}");
+    drop(primary);
+    let seen = until("the link is down", LIMIT, async || {
+        facts(&mut observer).await.ok().filter(|f| f.master_link_up == Some(false))
+    })
+    .await;
+    assert_eq!(seen.lag_s, None);
+}
+
+#[tokio::test]
+async fn the_lab_is_seen_with_its_least_rights() {
+    let env = |name: &str| std::env::var(name).ok();
+    let (Some(url), Some(sentinels)) = (env("LAB_REDIS_URL"), env("LAB_REDIS_SENTINELS")) else {
+        skip("the_lab_is_seen_with_its_least_rights", "LAB_REDIS_URL is not set; eval \"$(tests/lab/lab env)\"");
+        return;
+    };
+    let (login, rest) = url.strip_prefix("redis://").unwrap().split_once('@').unwrap();
+    let (user, password) = login.split_once(':').unwrap();
+    let config = Config {
+        sentinels: sentinels.split(',').map(str::to_owned).collect(),
+        sentinel_name: env("LAB_REDIS_SENTINEL_NAME"),
+        ..config(&format!("redis://{rest}"), Some(user))
+    };
+    let seen = facts(&mut observer(config, Some(password))).await.unwrap();
+    assert!(seen.sentinel_primary.is_some() && seen.missing.is_empty(), "{seen:?}");
 }
