@@ -125,8 +125,17 @@ impl Board {
 
     /// Waits until each watch is live or forbidden.
     pub async fn settled(&self) {
+        self.all(State::is_settled).await;
+    }
+
+    /// Waits until no watch is starting.
+    pub async fn listed(&self) {
+        self.all(|state| *state != State::Starting).await;
+    }
+
+    async fn all(&self, fits: impl Fn(&State) -> bool) {
         // The sender is part of self, so the channel can not close while this waits.
-        let _ = self.states.subscribe().wait_for(|all| all.iter().all(State::is_settled)).await;
+        let _ = self.states.subscribe().wait_for(|all| all.iter().all(&fits)).await;
     }
 }
 

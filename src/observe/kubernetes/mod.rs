@@ -39,6 +39,10 @@ use tokio::time::{Instant, timeout_at};
 const SHORTEST_TIMEOUT: Duration = Duration::from_secs(1);
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The first list of a big cluster may take longer than a sample; nothing is known before it is complete, and
+/// giving up on it in between would only put off the moment.
+const FIRST_LIST: Duration = Duration::from_secs(30);
+
 /// Answers of `/readyz`, `/version` and one namespace are far smaller.
 const SMALL_ANSWER: usize = 1 << 20;
 
@@ -51,6 +55,7 @@ impl KubernetesObserver {
     pub fn new(_proof: MayObserve, config: &Kubernetes) -> Self {
         Self(Watcher {
             config: config.clone(),
+            first_list: Some(FIRST_LIST),
             board: Arc::default(),
             uid: String::new(),
             opening: None,
@@ -72,6 +77,8 @@ impl Observer for KubernetesObserver {
 #[derive(Debug)]
 struct Watcher {
     config: Kubernetes,
+    /// Time allowed for the first list, until there has been one.
+    first_list: Option<Duration>,
     board: Arc<Board>,
     /// UID of the cluster whose rows are on the board.
     uid: String,
@@ -127,7 +134,7 @@ impl Poll for Watcher {
     }
 
     fn timeout(&self) -> Duration {
-        self.allowed() + Duration::from_millis(250)
+        self.allowed() + self.first_list.unwrap_or_default() + Duration::from_millis(250)
     }
 
     fn poll(&mut self) -> BoxFuture<'_, Result<Facts, Failure>> {
@@ -173,9 +180,15 @@ impl Watcher {
         }
         session.watch(&self.board, &identity)?;
         self.board.nudge.notify_waiters();
-        let settled = timeout_at(deadline, self.board.settled()).await.is_ok();
+        let mut waited = allowed;
+        let mut settled = timeout_at(deadline, self.board.settled()).await.is_ok();
+        if let (false, Some(more)) = (settled, self.first_list) {
+            waited += more;
+            settled = tokio::time::timeout(more, self.board.listed()).await.is_ok();
+        }
         let mut missing = identity.missing;
-        missing.extend(unsettled(&self.board, &session.link, settled, allowed)?);
+        missing.extend(unsettled(&self.board, &session.link, settled, waited)?);
+        self.first_list = None;
         let mut store = self.board.store();
         store.tidy(Timestamp::now());
         let Folded { workloads, nodes, pods } = fold(&store);
@@ -294,7 +307,7 @@ impl Session {
 }
 
 /// What is missing for want of rights; a failure when a watch is not live, or when no right is there.
-fn unsettled(board: &Board, link: &Link, settled: bool, allowed: Duration) -> Result<Vec<Missing>, Failure> {
+fn unsettled(board: &Board, link: &Link, settled: bool, waited: Duration) -> Result<Vec<Missing>, Failure> {
     let mut missing = Vec::new();
     let mut refusal = None;
     for feed in Feed::ALL {
@@ -305,9 +318,10 @@ fn unsettled(board: &Board, link: &Link, settled: bool, allowed: Duration) -> Re
                 missing.push(feed.missing());
             }
             State::Down(failure) => return Err(failure),
+            // Its watch has ended in the meantime, as watches do, and is opened again.
             State::Starting if settled => {}
             State::Starting => {
-                let why = format!("not all {} have come within {} s", feed.resource(), allowed.as_secs_f64());
+                let why = format!("not all {} have come within {} s", feed.resource(), waited.as_secs_f64());
                 return Err(link.failure(FailureKind::Timeout, &why));
             }
         }

@@ -60,7 +60,8 @@ fn observe(kubeconfig: &Path) -> Samples {
         act_kubeconfig: None,
         interval: Duration::from_millis(200),
     };
-    let observer = KubernetesObserver::new(Mode::ReadOnly.may_observe().unwrap(), &config);
+    let mut observer = KubernetesObserver::new(Mode::ReadOnly.may_observe().unwrap(), &config);
+    observer.0.first_list = Some(Duration::from_millis(500));
     let (send, receive) = unbounded_channel();
     let task = tokio::spawn(Box::new(observer).run(Arc::new(move |sample| {
         let _ = send.send(sample);
@@ -169,7 +170,7 @@ async fn silence_is_a_timeout_that_says_what_was_asked() {
         Fake::start(|asked| if asked.line.contains("/pods") { Reply::Watch(Vec::new()) } else { orderly(asked, &[]) })
             .await;
     let message = observe(&fake.kubeconfig).bad(FailureKind::Timeout).await;
-    assert!(message.contains("not all pods have come"), "{message}");
+    assert!(message.contains("not all pods have come within 1.5 s"), "{message}");
 }
 
 #[tokio::test]
