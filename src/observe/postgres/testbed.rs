@@ -48,7 +48,12 @@ pub struct Server {
 
 const PASSWORD: &str = "only-for-this-test";
 
+/// A program of the server: from the directory `LAB_PG_BIN`, to test another version, or as Debian installs it.
 fn binary(name: &str) -> Option<PathBuf> {
+    let chosen = std::env::var_os("LAB_PG_BIN").map(|dir| PathBuf::from(dir).join(name));
+    if let Some(path) = chosen.filter(|path| path.exists()) {
+        return Some(path);
+    }
     let mut found: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten()
