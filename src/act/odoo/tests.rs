@@ -219,6 +219,6 @@ impl Listener {
     }
 
     async fn next(&mut self) -> String {
-        tokio::time::timeout(std::time::Duration::from_secs(20), self.heard.recv()).await.unwrap().unwrap()
+        tokio::time::timeout(std::time::Duration::from_mins(1), self.heard.recv()).await.unwrap().unwrap()
     }
 }

@@ -11,7 +11,8 @@ use crate::domain::sample::Sample;
 use crate::domain::world::World;
 use crate::observe::poll::Poll;
 use crate::observe::postgres::Postgres;
-use crate::observe::postgres::testbed::{Server, estate, send};
+use crate::observe::postgres::testbed::{Server, answer, estate, lab, send};
+use crate::observe::postgres::tests::from_dsn;
 use crate::policy::authorized::Authorized;
 use jiff::Timestamp;
 use rustix::process::Signal;
@@ -28,7 +29,7 @@ pub async fn world(estate: &Arc<Estate>, observers: &mut [&mut (dyn Poll + Sync)
     let mut world = World::new(Arc::clone(estate), observers.iter().map(|o| o.spec()), Timestamp::now());
     for observer in observers {
         let source = observer.spec().id;
-        let result = observer.poll().await.map(Arc::new);
+        let result = answer(*observer).await.map(Arc::new);
         assert!(result.is_ok(), "{result:?}");
         world.take(Sample { source, taken_at: Timestamp::now(), took: Duration::ZERO, result });
     }
@@ -423,4 +424,47 @@ fn without_a_login_that_acts_nothing_is_rendered() {
     let list = [("instance", json!("pg-a")), ("root_of", json!("t017"))];
     assert!(render(&**built.get("postgres.terminate_backend").unwrap(), &observed, &list).is_err());
     render(&**built.get("postgres.blocking_tree").unwrap(), &observed, &list[..1]).unwrap();
+}
+
+#[tokio::test]
+async fn the_labs_roles_may_end_a_session_of_odoo() {
+    let names = ["LAB_PG_OBSERVE_DSN", "LAB_PG_ACT_DSN", "LAB_PG_ODOO_DSN"];
+    let [Some(observe), Some(act), Some(odoo)] = names.map(lab) else { return };
+    let (observe_dir, act_dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut config = from_dsn(&observe, &observe_dir);
+    config.act = Some(from_dsn(&act, &act_dir).observe);
+    // An advisory lock of a number of this test's own: nobody else of the shared lab is held up by it.
+    let key = std::process::id();
+    let connect = async || {
+        let (client, connection) = tokio_postgres::connect(&odoo, tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client
+    };
+    let (root, waiter) = (connect().await, connect().await);
+    let (root_pid, waiter_pid) = (pid(&root).await, pid(&waiter).await);
+    let lock = format!("BEGIN; SELECT pg_advisory_xact_lock(471100000000 + {key})");
+    root.batch_execute(&lock).await.unwrap();
+    let waiting = tokio::spawn(async move { waiter.batch_execute(&lock).await });
+    let mut observer = Postgres::new(Mode::Live.may_observe().unwrap(), &config);
+    let estate = Arc::new(estate(&["t003", "t017", "t090"]));
+    let deadline = Instant::now() + Duration::from_mins(1);
+    let (world, start) = loop {
+        let world = world(&estate, &mut [&mut observer]).await;
+        let Some(Facts::Postgres(facts)) = world.fresh(&"pg-a".into(), Timestamp::now()) else { panic!() };
+        let session = |pid| facts.sessions.iter().find(|s| s.pid == pid);
+        if let (Some(root), Some(_)) = (session(root_pid), session(waiter_pid)) {
+            let start = root.backend_start.to_string();
+            break (world, start);
+        }
+        assert!(Instant::now() < deadline, "the chain is not seen");
+    };
+    let instances = Instances::new(Mode::Live.may_act().unwrap(), &[config]);
+    let verbs = crate::act::Verbs::new(verbs(&Arc::new(instances)));
+    let terminate = verbs.get("postgres.terminate_backend").unwrap();
+    let list = [("instance", json!("pg-a")), ("pid", json!(root_pid)), ("backend_start", json!(start))];
+    let request = render(&**terminate, &world, &list).unwrap();
+    assert_eq!(request.target.tenants, ["t017".into()]);
+    terminate.dry_run(&request).await.unwrap();
+    done(execute(&**terminate, &request).await);
+    waiting.await.unwrap().unwrap();
 }

@@ -1,7 +1,7 @@
 //! The observer before real servers: primary and replica, lock chains, lacking rights, and everything that a
 //! server can do wrong.
 
-use super::testbed::{Server, free_port, lab, poll, send};
+use super::testbed::{Server, answer, free_port, lab, poll, send};
 use super::*;
 use crate::config::model::{SecretRef, Tls};
 use crate::domain::facts::PostgresFacts;
@@ -18,7 +18,7 @@ fn observer(config: &model::Postgres) -> Postgres {
 }
 
 async fn facts(observer: &mut Postgres) -> PostgresFacts {
-    match poll(observer).await.unwrap() {
+    match answer(observer).await.unwrap() {
         Facts::Postgres(facts) => facts,
         other => panic!("{other:?}"),
     }
@@ -30,7 +30,7 @@ async fn failure(config: &model::Postgres) -> Failure {
 
 /// Looks until what is seen fits.
 async fn until(observer: &mut Postgres, what: &str, fits: impl Fn(&PostgresFacts) -> bool) -> PostgresFacts {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_mins(1);
     loop {
         let seen = facts(observer).await;
         if fits(&seen) {
@@ -234,7 +234,7 @@ async fn tls_is_spoken_with_the_own_authority_and_refused_with_any_other() {
         ..server.config("postgres")
     };
     let mut trusting = observer(&config(Some("ca.crt")));
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while let Err(not_yet) = poll(&mut trusting).await {
         assert!(Instant::now() < deadline, "{not_yet}");
     }
