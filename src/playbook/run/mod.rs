@@ -1,0 +1,12 @@
+//! A run of a playbook as a pure state machine: inputs and the time go in, effects come out. It holds no clock and
+//! does nothing itself; the engine carries out the effects and feeds back their answers. The order of an action is
+//! fixed here: intent durable, confirmation and approvals durable, preconditions fresh and true, start durable,
+//! executed, outcome durable, verified. A run is rebuilt from its records alone.
+
+mod effect;
+mod input;
+mod view;
+
+pub use effect::{Effect, LookAt, Mark, Subject, Ticket};
+pub use input::{ApprovalGiven, Input, Refusal, Rendering, Start};
+pub use view::{CheckLine, Offered, RunState, StepLine, StepState, View};
