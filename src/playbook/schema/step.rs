@@ -250,7 +250,7 @@ pub struct Verify {
 
 impl Verify {
     /// Time to come to hold when none is given.
-    pub const DEFAULT_WITHIN: Duration = Duration::from_secs(60);
+    pub const DEFAULT_WITHIN: Duration = Duration::from_mins(1);
 
     /// Sentence for people: the given one, else the expression.
     pub fn label(&self) -> &str {
