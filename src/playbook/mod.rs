@@ -3,5 +3,7 @@
 //! that the caller passes in, and reads no clock, file or socket. The engine and the command line call it.
 
 pub mod expr;
+pub mod params;
+pub mod plan;
 pub mod run;
 pub mod schema;

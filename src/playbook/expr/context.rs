@@ -109,11 +109,6 @@ impl Known<'_> {
         Evaluation { text: text.to_owned(), verdict, detail, observed_at }
     }
 
-    /// Selects a value, for an `outputs` entry; `None` when it can not be selected.
-    pub fn select(&self, expr: &Parsed) -> Option<Value> {
-        expr.program().execute(&self.context()).ok().as_ref().and_then(to_json)
-    }
-
     fn unknown_signal(&self, readings: &[(&String, Option<Reading>)], max_age: Option<Duration>) -> Option<Verdict> {
         readings.iter().find_map(|(name, reading)| match reading {
             None => Some(Verdict::Unknown(format!("the signal {name} is not known now"))),
@@ -188,6 +183,14 @@ impl Known<'_> {
         }
         crate::domain::text::sanitize(&parts.join(", "))
     }
+}
+
+/// Selects a value from a result, for an `outputs` entry; `None` when it is not there.
+pub fn select(expr: &Parsed, params: &BTreeMap<String, Value>, result: &Value) -> Option<Value> {
+    let mut context = cel::Context::default();
+    context.add_variable_from_value("params", map(params.iter().map(|(k, v)| (k.clone(), from_json(v)))));
+    context.add_variable_from_value("result", from_json(result));
+    expr.program().execute(&context).ok().as_ref().and_then(to_json)
 }
 
 fn age_s(now: Timestamp, then: Timestamp) -> f64 {
@@ -315,11 +318,9 @@ mod tests {
 
     #[test]
     fn a_value_is_selected_as_json() {
-        let around = around(&[]);
-        let (params, outputs) = (BTreeMap::new(), BTreeMap::new());
+        let params = BTreeMap::new();
         let result = json!({"root": {"pid": 4711, "since": "02:01"}, "share": 0.5});
-        let known = Known { around: &around, params: &params, outputs: &outputs, result: Some(&result) };
-        let select = |source: &str| known.select(&Parsed::new(source).unwrap());
+        let select = |source: &str| super::select(&Parsed::new(source).unwrap(), &params, &result);
         assert_eq!(select("result.root.pid"), Some(json!(4711)));
         assert_eq!(select("result.root"), Some(json!({"pid": 4711, "since": "02:01"})));
         assert_eq!(select("result.share"), Some(json!(0.5)));

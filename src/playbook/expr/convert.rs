@@ -32,3 +32,19 @@ pub(super) fn map(entries: impl IntoIterator<Item = (String, Value)>) -> Value {
     let map: HashMap<Key, Value> = entries.into_iter().map(|(k, v)| (Key::String(Arc::new(k)), v)).collect();
     Value::Map(Map { map: Arc::new(map) })
 }
+
+/// Whether a regular expression matches the whole text. CEL's own `matches` does it, so that patterns of parameters
+/// and of expressions are of one kind.
+///
+/// # Errors
+/// One sentence when the pattern is none.
+pub fn matches_whole(pattern: &str, text: &str) -> Result<bool, String> {
+    let program = cel::Program::compile("text.matches(pattern)").map_err(|e| e.to_string())?;
+    let mut context = cel::Context::default();
+    context.add_variable_from_value("text", text);
+    context.add_variable_from_value("pattern", format!("^(?:{pattern})$"));
+    match program.execute(&context) {
+        Ok(Value::Bool(matches)) => Ok(matches),
+        Ok(_) | Err(_) => Err(format!("`{pattern}` is not a regular expression")),
+    }
+}

@@ -9,8 +9,9 @@ mod convert;
 mod parsed;
 mod verdict;
 
+pub(super) use check::nearest;
 pub use check::{Scope, Type, check};
-pub use context::{Known, Reading, Surroundings, TENANT_FIELDS, tenant_value};
-pub use convert::{from_json, to_json};
+pub use context::{Known, Reading, Surroundings, TENANT_FIELDS, select, tenant_value};
+pub use convert::{from_json, matches_whole, to_json};
 pub use parsed::Parsed;
 pub use verdict::{Evaluation, Verdict};

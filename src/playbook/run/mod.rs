@@ -4,9 +4,19 @@
 //! executed, outcome durable, verified. A run is rebuilt from its records alone.
 
 mod effect;
+mod flow;
 mod input;
+mod machine;
+mod record;
+mod replay;
+mod show;
+mod state;
+mod verify;
 mod view;
 
 pub use effect::{Effect, LookAt, Mark, Subject, Ticket};
 pub use input::{ApprovalGiven, Input, Refusal, Rendering, Start};
+pub use machine::{MAX_CHECK_AGE, Run, StartProof};
+pub use replay::{Past, ReplayError};
+pub use state::ConfirmedBy;
 pub use view::{CheckLine, Offered, RunState, StepLine, StepState, View};

@@ -71,6 +71,26 @@ pub enum StepState {
     Skipped,
 }
 
+impl StepState {
+    /// The word used in records.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Preparing => "preparing",
+            Self::Blocked => "blocked",
+            Self::AwaitsConfirmation => "awaits-confirmation",
+            Self::AwaitsApproval => "awaits-approval",
+            Self::Executing => "executing",
+            Self::Verifying => "verifying",
+            Self::AwaitsDecision => "awaits-decision",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
 /// A choice that is offered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offered {
