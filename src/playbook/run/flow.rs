@@ -503,6 +503,8 @@ impl Run {
             Reconciled::TookEffect { seen } => {
                 self.edit(|s| {
                     s.sent = Sent::Done;
+                    // When it had its effect is not known; only what is observed from now on counts as seen after it.
+                    s.outcome_at = Some(now);
                     s.line = Some(format!("it had its effect: {}", seen.clean()));
                 });
                 self.verify_from(now, out);

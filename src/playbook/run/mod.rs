@@ -20,3 +20,8 @@ pub use machine::{MAX_CHECK_AGE, Run, StartProof};
 pub use replay::{Past, ReplayError};
 pub use state::ConfirmedBy;
 pub use view::{CheckLine, Offered, RunState, StepLine, StepState, View};
+
+#[cfg(test)]
+mod bench;
+#[cfg(test)]
+mod properties;

@@ -177,6 +177,7 @@ impl Run {
                 match text("found") {
                     Some("took-effect") => {
                         s.sent = Sent::Done;
+                        s.outcome_at = Some(past.at);
                         s.state = if verify == 0 { StepState::Done } else { StepState::Verifying };
                         s.line = Some(format!("it had its effect: {seen}"));
                     }
