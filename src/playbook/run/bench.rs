@@ -109,6 +109,10 @@ pub(super) struct Bench {
     /// The newest question about each group of expressions; answers to older ones count for nothing.
     newest: BTreeMap<String, Ticket>,
     stopped: bool,
+    /// A stop was taken and is not on disk yet.
+    stopping: bool,
+    /// How the record of an execution's outcome has to begin.
+    owed: Option<(&'static str, &'static str)>,
     /// What assessments ask for: risk of the step by id.
     pub(super) approvals: u8,
 }
@@ -139,6 +143,8 @@ impl Bench {
             questions: BTreeMap::new(),
             newest: BTreeMap::new(),
             stopped: false,
+            stopping: false,
+            owed: None,
             approvals: 1,
         }
     }
@@ -149,6 +155,12 @@ impl Bench {
 
     pub(super) fn apply(&mut self, input: Input) -> Result<(), Refusal> {
         let before = self.run.clone();
+        let stopping = self.stopping;
+        match &input {
+            Input::Stop { .. } => self.stopping = true,
+            Input::Resume { .. } => self.stopping = false,
+            _ => {}
+        }
         match self.run.apply(input, self.now) {
             Ok(effects) => {
                 for effect in effects {
@@ -158,6 +170,7 @@ impl Bench {
                 Ok(())
             }
             Err(refusal) => {
+                self.stopping = stopping;
                 assert!(same(&before, &self.run), "a refusal changes nothing");
                 assert!(!refusal.0.is_empty());
                 Err(refusal)
@@ -249,6 +262,11 @@ impl Bench {
                     assert_eq!(proof.confirmed.map(|c| c.generation), Some(proof.generation), "the gate would refuse");
                 }
                 let outcome = Self::outcome(variant);
+                self.owed = Some(match &outcome {
+                    Outcome::Done { .. } => ("step.finished", "done"),
+                    Outcome::Failed { .. } => ("step.finished", "failed"),
+                    Outcome::Unknown { .. } => ("step.unknown", ""),
+                });
                 self.watched.entry(step.to_string()).or_default().outcome_at = Some(self.now);
                 self.apply(Input::Executed { ticket, outcome })
             }
@@ -340,7 +358,7 @@ impl Bench {
         let watched = self.watched.entry(step).or_default();
         match kind {
             "run.stopped" => self.stopped = true,
-            "run.resumed" => self.stopped = false,
+            "run.resumed" => (self.stopped, self.stopping) = (false, false),
             "step.intended" => {
                 *watched =
                     Watched { intended: Some((seq, body.clone())), unknown: watched.unknown, ..Watched::default() };
@@ -376,7 +394,7 @@ impl Bench {
             }
             Effect::Append { kind, body, .. } => self.judge_record(kind, body),
             Effect::Execute { step, .. } => {
-                assert!(!self.stopped, "nothing starts while the run is stopped");
+                assert!(!self.stopped && !self.stopping, "nothing starts while the run is stopped");
                 let watched = self.watched.get_mut(step.as_str()).expect("an execution without any record");
                 let (intended, intent) = watched.intended.as_ref().expect("no durable intent");
                 let (confirmed, confirmation) = watched.confirmed.as_ref().expect("no durable confirmation");
@@ -409,7 +427,7 @@ impl Bench {
         }
     }
 
-    fn judge_record(&mut self, kind: &str, body: &Value) {
+    fn judge_record(&mut self, kind: &'static str, body: &Value) {
         let step = body.get("step").and_then(Value::as_str).unwrap_or_default().to_owned();
         let busy = self.watched.iter().find(|(_, w)| w.executing).map(|(id, _)| id.clone());
         if let Some(busy) = busy {
@@ -418,6 +436,8 @@ impl Bench {
                 "after the execution of {busy} its outcome is written first, not {kind} of {step}"
             );
             self.watched.get_mut(&busy).unwrap().executing = false;
+            let said = body.get("ended").and_then(Value::as_str).unwrap_or_default();
+            assert_eq!(self.owed.take(), Some((kind, said)), "the record says what happened");
         }
         let spec = self.run.plan().playbook().step(&StepId::from(step.as_str())).cloned();
         let watched = self.watched.entry(step).or_default();
@@ -449,6 +469,8 @@ impl Bench {
             watched.executing = false;
             watched.verifying.clear();
         }
+        self.owed = None;
+        self.stopping = false;
         self.open.clear();
         self.questions.clear();
         let past: Vec<Past<'_>> =
