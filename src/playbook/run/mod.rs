@@ -25,3 +25,5 @@ pub use view::{CheckLine, Offered, RunState, StepLine, StepState, View};
 mod bench;
 #[cfg(test)]
 mod properties;
+#[cfg(test)]
+mod tests;
