@@ -5,8 +5,12 @@
 
 mod effect;
 mod flow;
+mod halt;
 mod input;
 mod machine;
+mod outcome;
+mod people;
+mod prepare;
 mod record;
 mod replay;
 mod show;

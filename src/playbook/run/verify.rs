@@ -2,8 +2,8 @@
 //! is false or not known breaks the row; a row with a gap is no row.
 
 use super::effect::{Effect, LookAt, Subject, Ticket};
-use super::flow::after;
 use super::machine::{Run, offer};
+use super::prepare::after;
 use super::record::{Clean, checks};
 use super::state::{Choose, Phase, Then, Watch};
 use super::view::StepState;
