@@ -1,1 +1,3 @@
 //! See the map.
+
+pub mod authorized;
