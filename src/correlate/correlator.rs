@@ -4,7 +4,7 @@
 use super::calendar::Calendar;
 use super::changes;
 use super::condition::{Condition, Value};
-use super::finding::{self, Active, Build};
+use super::finding::{self, Active, Build, Key, Made};
 use super::history::History;
 use super::index::Index;
 use super::readings::{Seen, readings};
@@ -71,7 +71,9 @@ pub struct Correlator {
     history: History,
     changes: VecDeque<Change>,
     acknowledged: BTreeMap<FindingId, Acknowledged>,
-    previous: BTreeMap<FindingId, (Finding, Vec<(usize, Subject)>)>,
+    previous: BTreeMap<FindingId, (Finding, Vec<Key>)>,
+    /// When a condition was last told of by the finding of a cause that explains impact.
+    explained: BTreeMap<Key, Timestamp>,
     swept_at: Timestamp,
 }
 
@@ -91,6 +93,7 @@ impl Correlator {
             changes: VecDeque::new(),
             acknowledged: BTreeMap::new(),
             previous: BTreeMap::new(),
+            explained: BTreeMap::new(),
             swept_at: Timestamp::MIN,
         }
     }
@@ -222,25 +225,31 @@ impl Correlator {
             changes: &self.changes,
             now,
         };
-        let mut made = finding::from_active(&build, &active);
-        made.extend(silent.iter().map(|group| (finding::from_silence(&build, group), Vec::new())));
-        for (finding, _) in &mut made {
+        let mut made = finding::from_active(&build, &active, &self.explained);
+        let silent = silent.iter().map(|group| finding::from_silence(&build, group));
+        made.extend(silent.map(|finding| Made { finding, keys: Vec::new() }));
+        for Made { finding, keys } in &mut made {
             finding.acknowledged = self.acknowledged.get(&finding.id).cloned();
+            let lasting = keys.first().and_then(|key| RULES.get(key.1)).is_some_and(|rule| rule.explains_impact);
+            self.explained.extend(keys.iter().skip(1).filter(|_| lasting).map(|key| (key.clone(), now)));
         }
-        made.sort_by(|(a, _), (b, _)| finding::worst_first(a, b));
-        let current: BTreeMap<FindingId, (Finding, Vec<Judged>)> =
-            made.iter().map(|(finding, keys)| (finding.id.clone(), (finding.clone(), keys.clone()))).collect();
+        let known =
+            |key: &Key| self.conditions.get(&key.0).is_some_and(|all| all.contains_key(&(key.1, key.2.clone())));
+        self.explained.retain(|key, _| known(key));
+        made.sort_by(|a, b| finding::worst_first(&a.finding, &b.finding));
+        let current: BTreeMap<FindingId, (Finding, Vec<Key>)> =
+            made.iter().map(|m| (m.finding.id.clone(), (m.finding.clone(), m.keys.clone()))).collect();
         let transitions = self.transitions(&current);
         self.acknowledged.retain(|id, _| current.contains_key(id));
         self.previous = current;
-        Evaluation { findings: made.into_iter().map(|(finding, _)| finding).collect(), transitions }
+        Evaluation { findings: made.into_iter().map(|m| m.finding).collect(), transitions }
     }
 
-    fn transitions(&self, current: &BTreeMap<FindingId, (Finding, Vec<Judged>)>) -> Transitions {
+    fn transitions(&self, current: &BTreeMap<FindingId, (Finding, Vec<Key>)>) -> Transitions {
         let raised = current.iter().filter(|(id, _)| !self.previous.contains_key(*id));
         let ended = self.previous.iter().filter(|(id, _)| !current.contains_key(*id));
         let cleared = ended.map(|(_, (finding, keys))| {
-            let told = |(id, (_, now)): (&FindingId, &(Finding, Vec<Judged>))| {
+            let told = |(id, (_, now)): (&FindingId, &(Finding, Vec<Key>))| {
                 keys.first().is_some_and(|head| now.contains(head)).then(|| id.clone())
             };
             Cleared { finding: finding.clone(), merged_into: current.iter().find_map(told) }

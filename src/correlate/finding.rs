@@ -59,17 +59,31 @@ pub(super) struct Build<'a> {
     pub now: Timestamp,
 }
 
-/// Worst first: what it entitles to, how bad, how long, and its name.
+/// Worst first: what it entitles to, whether it hurts already, how bad, how long, and its name.
 pub(super) fn worst_first(a: &Finding, b: &Finding) -> Ordering {
+    let hurts = |f: &Finding| f.classes.contains(&Class::Impact);
     (b.level.cmp(&a.level))
+        .then_with(|| hurts(b).cmp(&hurts(a)))
         .then_with(|| b.severity.cmp(&a.severity))
         .then_with(|| a.since.cmp(&b.since))
         .then_with(|| a.id.cmp(&b.id))
 }
 
-/// A finding for each condition that nothing else explains, with what it explains folded into it. Beside each
-/// finding stand the conditions that it tells of, its own first.
-pub(super) fn from_active(build: &Build<'_>, all: &[Active<'_>]) -> Vec<(Finding, Vec<(usize, Subject)>)> {
+/// What names a condition across evaluations.
+pub(super) type Key = (SourceId, usize, Subject);
+
+/// A finding with the conditions that it tells of, its own first.
+pub(super) struct Made {
+    pub finding: Finding,
+    pub keys: Vec<Key>,
+}
+
+/// How long what a cause of impact has done may outlast it before it is a finding of its own.
+const AFTERMATH: SignedDuration = SignedDuration::from_secs(60);
+
+/// A finding for each condition that nothing else explains, with what it explains folded into it. `explained`
+/// says when a condition was last told of by the finding of such a cause.
+pub(super) fn from_active(build: &Build<'_>, all: &[Active<'_>], explained: &BTreeMap<Key, Timestamp>) -> Vec<Made> {
     let shown: Vec<&Active<'_>> = unshadowed(all);
     let heads = heads(build, &shown);
     let mut groups: BTreeMap<usize, Vec<&Active<'_>>> = BTreeMap::new();
@@ -78,17 +92,25 @@ pub(super) fn from_active(build: &Build<'_>, all: &[Active<'_>]) -> Vec<(Finding
         let group = groups.entry(root).or_default();
         if root == i { group.insert(0, active) } else { group.push(active) }
     }
+    let aftermath = |key: &Key| explained.get(key).is_some_and(|at| build.now.duration_since(*at) < AFTERMATH);
     let deploys = if groups.is_empty() { BTreeMap::new() } else { deploys(build) };
-    groups
-        .into_values()
-        .filter_map(|mut group| {
-            if let Some(rest) = group.get_mut(1..) {
-                rest.sort_by(|a, b| a.rank.cmp(&b.rank).then_with(|| a.subject.cmp(b.subject)));
-            }
-            let keys = group.iter().map(|a| (a.rank, a.subject.clone())).collect();
-            Some((one(build, &group, &deploys)?, keys))
-        })
-        .collect()
+    let made = groups.into_values().filter_map(|mut group| {
+        if let Some(rest) = group.get_mut(1..) {
+            // Harm first, then what explains most.
+            rest.sort_by(|a, b| {
+                (b.class() == Class::Impact)
+                    .cmp(&(a.class() == Class::Impact))
+                    .then_with(|| a.rank.cmp(&b.rank))
+                    .then_with(|| a.subject.cmp(b.subject))
+            });
+        }
+        let keys: Vec<Key> = group.iter().map(|a| (a.source.clone(), a.rank, a.subject.clone())).collect();
+        if keys.first().is_some_and(aftermath) {
+            return None;
+        }
+        Some(Made { finding: one(build, &group, &deploys)?, keys })
+    });
+    made.collect()
 }
 
 /// Drops what stands for a whole instance, cluster or ingress where a tenant of the same source is to blame.
@@ -124,6 +146,13 @@ fn heads(build: &Build<'_>, all: &[&Active<'_>]) -> Vec<Option<usize>> {
             let same = named().find(|(_, other)| other.subject == active.subject);
             same.or_else(|| named().next()).map(|(o, _)| o)
         });
+        // The same trouble in several channels of a tenant is one: the first to have it.
+        let twin = || {
+            let twins = others().filter(|(_, o)| o.rank == active.rank);
+            let first = |a: &Active<'_>| (a.condition.since, a.subject.clone());
+            twins.filter(|(_, o)| first(o) < first(active)).min_by_key(|(_, o)| first(o)).map(|(o, _)| o)
+        };
+        let by_rule = by_rule.or_else(twin);
         if by_rule.is_some() || active.class() != Class::Impact {
             return by_rule;
         }
@@ -180,17 +209,21 @@ fn one(
     deploys: &BTreeMap<&TenantId, (String, Timestamp)>,
 ) -> Option<Finding> {
     let head = group.first()?;
-    let classes: BTreeSet<Class> = group.iter().map(|a| a.class()).collect();
-    let has = |class| classes.contains(&class);
-    let level = match (has(Class::Cause), has(Class::Impact)) {
-        (true, true) => Level::Incident,
-        (false, false) => Level::Note,
-        _ => Level::Alert,
-    };
     let since = group.iter().map(|a| a.condition.since).min()?;
     let deploy = whom::owner(head.subject)
         .and_then(|tenant| deploys.get(tenant))
         .filter(|(_, at)| *at <= since && since.duration_since(*at) <= RECENT);
+    let mut classes: BTreeSet<Class> = group.iter().map(|a| a.class()).collect();
+    if deploy.is_some() && classes.contains(&Class::Impact) {
+        // A deploy shortly before harm counts as a cause until another one is found.
+        classes.insert(Class::Cause);
+    }
+    let (caused, hurts) = (classes.contains(&Class::Cause), classes.contains(&Class::Impact));
+    let level = match (caused, hurts) {
+        (true, true) => Level::Incident,
+        (false, false) => Level::Note,
+        _ => Level::Alert,
+    };
     let severity = Health::worst(group.iter().map(|a| a.severity()));
     Some(Finding {
         id: id(head.rule.name, head.subject),
@@ -204,7 +237,7 @@ fn one(
         whom: whom::hurt(group.iter().map(|a| a.subject), build.index, build.calendar, build.now),
         evidence: group.iter().flat_map(|a| evidence(build, a)).collect(),
         changed: changed(build, group, since),
-        playbooks: offers(build, group),
+        playbooks: offers(build, group, caused),
         disproof: disproof(group),
         good_intervals: group.iter().map(|a| a.condition.good).min().unwrap_or(0),
         acknowledged: None,
@@ -234,7 +267,9 @@ fn what(
         parts.extend(chain_root(build, head).map(|root| format!(", {root}")));
     }
     parts.push(format!(": {}", words::values(head.rule, &head.condition.values)));
-    let others: Vec<String> = rest.iter().map(|a| folded(head, a)).filter(|s| !s.is_empty()).collect();
+    // Mere pressure beside a cause or harm is left to the evidence.
+    let telling = rest.iter().filter(|a| a.class() != Class::Pressure || head.class() == Class::Pressure);
+    let others: Vec<String> = telling.map(|a| folded(head, a)).filter(|s| !s.is_empty()).collect();
     if !others.is_empty() {
         parts.push(format!("; {}", others.iter().take(4).cloned().collect::<Vec<_>>().join(", ")));
     }
@@ -242,8 +277,9 @@ fn what(
         parts.push(format!(" and {} more", others.len() - 4));
     }
     parts.extend(deploy.map(|(tag, at)| {
-        let minutes = since.duration_since(*at).as_secs() / 60;
-        format!("; began {minutes} min after deploy {tag}")
+        let seconds = since.duration_since(*at).as_secs_f64();
+        let after = if seconds < 120.0 { say::span(seconds) } else { format!("{:.0} min", (seconds / 60.0).floor()) };
+        format!("; began {after} after deploy {tag}")
     }));
     if severity == Health::Unknown {
         let source = group.iter().find(|a| a.stale).map(|a| a.source);
@@ -306,8 +342,7 @@ fn changed(build: &Build<'_>, group: &[&Active<'_>], since: Timestamp) -> Vec<Ch
 
 /// Playbooks for the tenant, those of the head first. A maintenance page is offered when a cause is known or
 /// the errors are critical.
-fn offers(build: &Build<'_>, group: &[&Active<'_>]) -> Vec<Offer> {
-    let caused = group.iter().any(|a| a.class() == Class::Cause);
+fn offers(build: &Build<'_>, group: &[&Active<'_>], caused: bool) -> Vec<Offer> {
     let mut all: Vec<Offer> = Vec::new();
     for active in group {
         let Some(tenant) = whom::owner(active.subject) else { continue };

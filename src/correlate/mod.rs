@@ -9,7 +9,7 @@ mod correlator;
 mod finding;
 pub mod history;
 pub mod index;
-mod locks;
+pub mod locks;
 pub mod panes;
 pub mod readings;
 pub mod rules;

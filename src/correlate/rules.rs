@@ -161,7 +161,7 @@ pub static RULES: &[Rule] = &[
         ..rule("queue-age", Class::Cause, &["queue.oldest", "queue.depth"], &[Channel])
     },
     Rule {
-        explained_by: &["queue-age"],
+        explained_by: &["queue-age", "lock-chain"],
         offers: &[QUEUE],
         disproof: "a worker still holds these jobs: their lock or their process can be found",
         ..rule("queue-zombies", Class::Cause, &["queue.zombies"], &[Channel])

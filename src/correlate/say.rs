@@ -35,6 +35,7 @@ pub fn value(value: f64, unit: Unit) -> String {
         Unit::Ratio => share(value),
         Unit::Bytes => bytes(value),
         Unit::PerSecond => format!("{value:.1}/s"),
+        Unit::Days if value < 10.0 => format!("{value:.1} d"),
         Unit::Days => format!("{:.0} d", value.floor()),
         Unit::Flag => (if value >= 0.5 { "yes" } else { "no" }).into(),
     }

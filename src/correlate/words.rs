@@ -4,8 +4,10 @@ use super::condition::Value;
 use super::rules::Rule;
 use super::say;
 use super::signals;
+use crate::domain::health::Health;
 use crate::domain::pane::LockNode;
-use crate::domain::signal::Subject;
+use crate::domain::signal::{Subject, Unit};
+use std::collections::BTreeMap;
 
 /// A subject as it is spoken of.
 pub(super) fn subject(subject: &Subject) -> String {
@@ -31,7 +33,7 @@ pub(super) fn title(rule: &Rule) -> String {
 
 /// One value in words: `41 blocked`, `5xx 12%`.
 pub(super) fn value(signal: &str, value: f64) -> String {
-    let unit = signals::find(signal).map_or(crate::domain::signal::Unit::Count, |s| s.unit);
+    let unit = signals::find(signal).map_or(Unit::Count, |s| s.unit);
     let v = say::value(value, unit);
     match signal {
         "lock.blocked" => format!("{v} blocked"),
@@ -46,7 +48,7 @@ pub(super) fn value(signal: &str, value: f64) -> String {
         "replication.standbys" => format!("{v} standbys streaming"),
         "pool.waiting" | "queue.depth" => format!("{v} waiting"),
         "pool.max_wait" => format!("longest wait {v}"),
-        "queue.zombies" => format!("{v} jobs nobody works on"),
+        "queue.zombies" => format!("{v} zombie jobs"),
         "queue.failed_share" => format!("{v} of jobs fail"),
         "cron.lateness" => format!("latest cron {v} late"),
         "cron.failing" => format!("{v} crons fail"),
@@ -63,7 +65,7 @@ pub(super) fn value(signal: &str, value: f64) -> String {
         "http.p50" => format!("p50 {v}"),
         "http.p95" => format!("p95 {v}"),
         "http.p99" => format!("p99 {v}"),
-        "certificate.days" if value < 0.0 => format!("expired {} d ago", (-value).ceil()),
+        "certificate.days" if value < 0.0 => format!("expired {} ago", say::value(-value, Unit::Days)),
         "certificate.days" => format!("expires in {v}"),
         "reload.ok" => "the newest configuration was refused".into(),
         "web.available" => format!("web pods {v} ready"),
@@ -76,14 +78,13 @@ pub(super) fn value(signal: &str, value: f64) -> String {
     }
 }
 
-/// All values that a rule saw beyond their thresholds, in the order of the rule's signals; all of a lock
-/// chain's, because a count without an age says little.
-pub(super) fn values(rule: &Rule, values: &std::collections::BTreeMap<&'static str, Value>) -> String {
-    let all = rule.name == "lock-chain";
-    let said = rule.signals.iter().filter_map(|name| {
-        let seen = values.get(name)?;
-        (all || seen.health > crate::domain::health::Health::Ok).then(|| value(name, seen.now))
-    });
+/// The values that a rule saw beyond their thresholds, in the order of the rule's signals. All of them when none
+/// is any more, and of a lock chain, because a count without an age says little.
+pub(super) fn values(rule: &Rule, values: &BTreeMap<&'static str, Value>) -> String {
+    let seen = || rule.signals.iter().filter_map(|name| Some((*name, values.get(name)?)));
+    let bad = |(_, v): &(&str, &Value)| v.health > Health::Ok;
+    let all = rule.name == "lock-chain" || !seen().any(|v| bad(&v));
+    let said = seen().filter(|v| all || bad(v)).map(|(name, v)| value(name, v.now));
     said.collect::<Vec<_>>().join(", ")
 }
 

@@ -10,6 +10,7 @@ use crate::domain::health::Health;
 use crate::domain::id::SourceId;
 use crate::domain::pane::IngressRow;
 use crate::domain::sample::SourceKind;
+use crate::domain::signal::Unit;
 use std::collections::BTreeSet;
 
 pub(super) fn rows(sight: Sight<'_>) -> Vec<IngressRow> {
@@ -83,7 +84,9 @@ impl Parts<'_> {
                 verdict.grade("http.share_5xx", row.share_5xx, |v| format!("5xx {}", say::share(v)));
                 verdict.grade("http.p95", row.p95_s, |v| format!("p95 {}", say::span(v)));
                 verdict.grade("http.share_4xx", row.share_4xx, |v| format!("4xx {}", say::share(v)));
-                verdict.grade("certificate.days", row.certificate_days, |v| format!("certificate {v:.0} d"));
+                verdict.grade("certificate.days", row.certificate_days, |v| {
+                    format!("certificate {}", say::value(v, Unit::Days))
+                });
             }
         }
         (row.health, row.why) = verdict.end("");
@@ -117,7 +120,9 @@ fn of_ingress(sight: Sight<'_>, id: &SourceId, look: &Look<'_, TraefikFacts>) ->
             });
             let named = facts.certificates.iter().min_by_key(|c| c.not_after);
             let name = named.map_or("", |c| c.name.as_str());
-            verdict.grade("certificate.days", row.certificate_days, |v| format!("certificate {name} {v:.0} d"));
+            verdict.grade("certificate.days", row.certificate_days, |v| {
+                format!("certificate {name} {}", say::value(v, Unit::Days))
+            });
         }
     }
     (row.health, row.why) = verdict.end("no answer yet");

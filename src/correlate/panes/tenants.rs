@@ -14,6 +14,7 @@ use crate::domain::health::Health;
 use crate::domain::id::SourceId;
 use crate::domain::pane::TenantRow;
 use crate::domain::sample::SourceKind;
+use crate::domain::signal::Unit;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -153,7 +154,9 @@ fn router(sight: Sight<'_>, judge: &mut Judge<'_, '_>, row: &mut TenantRow, posi
     if judge.all.maintained.contains(tenant.id.as_str()) {
         judge.verdict.add(Health::Warn, || "maintenance page in force".into());
     }
-    judge.verdict.grade("certificate.days", row.certificate_days, |v| format!("certificate {v:.0} d"));
+    judge
+        .verdict
+        .grade("certificate.days", row.certificate_days, |v| format!("certificate {}", say::value(v, Unit::Days)));
 }
 
 fn workloads(sight: Sight<'_>, judge: &mut Judge<'_, '_>, row: &mut TenantRow, position: usize, tenant: &Tenant) {
