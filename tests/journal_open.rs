@@ -141,6 +141,43 @@ fn segments_follow_each_other_and_the_reader_follows_them() {
     assert_eq!((recovered.records, journal.status().size), (41, 42));
 }
 
+/// A reader may see a page of a batch before another; it must never take that for damage.
+#[test]
+fn verifying_and_reading_while_four_writers_append_never_sees_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, _) = Journal::open(OpenOptions { segment_bytes: 60_000, ..options(dir.path()) }).unwrap();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let (mut sizes, mut read) = (vec![], 0);
+    std::thread::scope(|scope| {
+        for w in 0..4 {
+            let (journal, stop) = (&journal, &stop);
+            scope.spawn(move || {
+                let mut n = 0_usize;
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    let long = "x".repeat(n * 331 % 9_000);
+                    journal.append_blocking(vec![note(format!("{w}/{n} {long}")); 1 + n % 3]).unwrap();
+                    n += 1;
+                }
+            });
+        }
+        let mut reader = Reader::open(dir.path(), Filter::default()).unwrap();
+        while sizes.len() < 25 {
+            let report = check(dir.path(), journal.verifier());
+            if !report.ok {
+                stop.store(true, std::sync::atomic::Ordering::Relaxed);
+                panic!("{report:?}");
+            }
+            sizes.push(report.records);
+            for stored in reader.by_ref().take(2_000) {
+                assert_eq!(stored.unwrap().record.seq, read);
+                read += 1;
+            }
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert!(sizes.is_sorted() && sizes[24] > sizes[0] && read > 0, "{sizes:?}, {read} read");
+}
+
 #[test]
 fn filters_pick_records() {
     let dir = tempfile::tempdir().unwrap();
