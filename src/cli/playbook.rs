@@ -166,7 +166,12 @@ fn print(step: &Preview) -> Result<(), Error> {
         }
     }
     for precondition in &step.preconditions {
-        output::line(&format!("  only if {precondition}"))?;
+        let now = match precondition.holds {
+            Some(true) => "true now",
+            Some(false) => "false now",
+            None => "not known now",
+        };
+        output::line(&format!("  only if {} ({now}; {})", precondition.text, precondition.detail))?;
     }
     if let Some(pending) = &step.pending {
         output::line(&format!("  not now: {pending}"))?;

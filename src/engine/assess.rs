@@ -52,11 +52,20 @@ impl Scene<'_> {
 
     /// The request that a call stands for now, with the verb that would send it.
     pub(super) fn request(&self, of: &OfRun<'_>, call: &Call) -> Result<(Arc<DynVerb>, Request), String> {
-        let name = call.name();
-        let verb = self.verbs.get(&name).ok_or_else(|| format!("the verb {name} is not configured on this estate"))?;
         let (around, outputs) = (self.surroundings(of), of.run.outputs());
         let args = template::args(call, &values(of.run, &around, &outputs))?;
-        let context = RenderContext { estate: &self.world.estate, world: self.world, now: self.now, args: &args };
+        self.request_with(call, &args)
+    }
+
+    /// The request of a call whose arguments are rendered already.
+    pub(super) fn request_with(
+        &self,
+        call: &Call,
+        args: &BTreeMap<String, Value>,
+    ) -> Result<(Arc<DynVerb>, Request), String> {
+        let name = call.name();
+        let verb = self.verbs.get(&name).ok_or_else(|| format!("the verb {name} is not configured on this estate"))?;
+        let context = RenderContext { estate: &self.world.estate, world: self.world, now: self.now, args };
         let request = verb.render(&context).map_err(|e| e.to_string())?;
         Ok((verb.clone(), request))
     }

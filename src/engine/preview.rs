@@ -1,6 +1,7 @@
 //! What a playbook would send now: every step with its request, digest, risk and preconditions, without a run, an
 //! intent or anything sent. A step that needs something which is not there yet says what it waits for.
 
+use super::api::CheckView;
 use super::assess::{OfRun, Scene, rendering};
 use super::state::State;
 use crate::act::Verbs;
@@ -9,11 +10,15 @@ use crate::domain::mode::Mode;
 use crate::domain::request::Request;
 use crate::domain::risk::{Assessment, Risk};
 use crate::domain::world::World;
+use crate::playbook::expr::Evaluation;
 use crate::playbook::params;
 use crate::playbook::plan::Plan;
 use crate::playbook::run::{Run, Start};
+use crate::playbook::schema::Step;
+use crate::playbook::{Rendered, Requested};
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -35,8 +40,8 @@ pub struct Preview {
     pub request: Option<Request>,
     /// Digest of the request as shown here. It belongs to no run, so that it can confirm none.
     pub digest: Option<Digest>,
-    /// Preconditions as the digest binds them.
-    pub preconditions: Vec<String>,
+    /// Preconditions, as they are now.
+    pub preconditions: Vec<CheckView>,
     /// Why it can not be rendered now: `pending on STEP`, or what is not known.
     pub pending: Option<String>,
 }
@@ -65,51 +70,34 @@ pub fn preview(
     let state = State::default();
     let scene = Scene { mode, now, world, state: &state, verbs };
     let of = OfRun { run: &run, incident: None, user: "nobody" };
-    Ok(plan.steps().iter().map(|step| one(&scene, &of, plan, &step.id)).collect())
+    let around = scene.surroundings(&of);
+    let mut renderer = |step: &Step, args: &BTreeMap<String, Value>| {
+        let call = step.run.as_ref().ok_or("the step sends nothing")?;
+        let (verb, request) = scene.request_with(call, args)?;
+        rendering(&scene, &of, &step.id, verb.spec(), request)
+    };
+    let steps = crate::playbook::render(plan, &run.start().params, &around, &mut renderer);
+    Ok(steps.into_iter().map(|rendered| shown(&rendered)).collect())
 }
 
-fn one(scene: &Scene<'_>, of: &OfRun<'_>, plan: &Plan, id: &StepId) -> Preview {
-    let Some(step) = plan.playbook().step(id) else {
-        return Preview {
-            id: id.clone(),
-            name: String::new(),
-            kind: "check",
-            risk: Risk::Low,
-            assessment: None,
-            request: None,
-            digest: None,
-            preconditions: Vec::new(),
-            pending: Some("the playbook has no such step".into()),
-        };
+fn shown(rendered: &Rendered<'_>) -> Preview {
+    let step = rendered.step;
+    let (rendering, pending) = match &rendered.requested {
+        Requested::Nothing => (None, None),
+        Requested::Rendered(rendering) => (Some(rendering), None),
+        Requested::PendingOn(earlier) => (None, Some(format!("pending on {earlier}"))),
+        Requested::Failed(why) => (None, Some(why.clone())),
     };
-    let rendered = step.run.as_ref().map(|call| {
-        let (verb, request) = scene.request(of, call)?;
-        rendering(scene, of, id, verb.spec(), request)
-    });
-    let (rendering, pending) = match rendered {
-        None => (None, None),
-        Some(Ok(rendering)) => (Some(rendering), None),
-        Some(Err(why)) => (None, Some(waits_for(plan, step, &why))),
-    };
+    let check = |e: &Evaluation| CheckView { text: e.text.clone(), holds: e.verdict.holds(), detail: e.detail.clone() };
     Preview {
-        id: id.clone(),
+        id: step.id.clone(),
         name: step.name.clone(),
         kind: step.kind.word(),
-        risk: rendering.as_ref().map_or_else(|| step.declared_risk(), |r| r.assessment.risk),
-        assessment: rendering.as_ref().map(|r| r.assessment.clone()),
-        digest: rendering.as_ref().map(|r| r.digest.clone()),
-        request: rendering.map(|r| r.request),
-        preconditions: step.bound_preconditions(),
+        risk: rendering.map_or_else(|| step.declared_risk(), |r| r.assessment.risk),
+        assessment: rendering.map(|r| r.assessment.clone()),
+        request: rendering.map(|r| r.request.clone()),
+        digest: rendering.map(|r| r.digest.clone()),
+        preconditions: rendered.preconditions.iter().map(check).collect(),
         pending,
-    }
-}
-
-/// `pending on STEP` where a template names the output of an earlier step, else why it could not be rendered.
-fn waits_for(plan: &Plan, step: &crate::playbook::schema::Step, why: &str) -> String {
-    let args = step.run.as_ref().map(|c| format!("{:?}", c.args)).unwrap_or_default();
-    let before = plan.steps().iter().take_while(|s| s.id != step.id);
-    match before.filter(|s| args.contains(&format!("outputs.{}", s.output_name()))).last() {
-        Some(earlier) => format!("pending on {}", earlier.id),
-        None => why.to_owned(),
     }
 }

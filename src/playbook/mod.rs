@@ -7,8 +7,10 @@ pub mod library;
 mod lint;
 pub mod params;
 pub mod plan;
+mod render;
 pub mod run;
 pub mod schema;
 pub mod template;
 
 pub use lint::{Problem, lint, load};
+pub use render::{Rendered, Requested, render};

@@ -5,6 +5,7 @@
 use super::expr::{Scope, TENANT_FIELDS, nearest};
 use super::schema::Call;
 use crate::domain::text::{is_hostile, sanitize};
+use minijinja::value::Serde;
 use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 use serde::Serialize;
 use serde_json::Value;
@@ -55,8 +56,7 @@ pub fn args(call: &Call, values: &Values<'_>) -> Result<BTreeMap<String, Value>,
 /// # Errors
 /// One sentence.
 pub fn text(source: &str, values: &Values<'_>) -> Result<String, String> {
-    let text =
-        environment().render_str(source, minijinja::value::Serde(values)).map_err(|e| sentence(source, &e))?;
+    let text = environment().render_str(source, Serde(values)).map_err(|e| sentence(source, &e))?;
     checked(text)
 }
 
@@ -66,8 +66,7 @@ fn render(value: &Value, values: &Values<'_>) -> Result<Value, String> {
             Some(expression) => {
                 let environment = environment();
                 let compiled = environment.compile_expression(expression).map_err(|e| sentence(source, &e))?;
-                let result =
-                    compiled.eval(minijinja::value::Serde(values)).map_err(|e| sentence(source, &e))?;
+                let result = compiled.eval(Serde(values)).map_err(|e| sentence(source, &e))?;
                 if result.is_undefined() {
                     return Err(format!("`{}` is not known", sanitize(source)));
                 }
@@ -112,7 +111,7 @@ fn sentence(source: &str, error: &minijinja::Error) -> String {
         ErrorKind::UndefinedError => format!("`{source}` refers to something that is not known"),
         ErrorKind::OutOfFuel => format!("`{source}` works for too long"),
         _ => {
-            format!("`{source}`: {}", sanitize(&error.to_string().split(" (in ").next().unwrap_or_default().to_owned()))
+            format!("`{source}`: {}", sanitize(error.to_string().split(" (in ").next().unwrap_or_default()))
         }
     }
 }
@@ -156,7 +155,7 @@ pub(super) fn check(source: &str, scope: &Scope) -> Vec<String> {
     let params: BTreeMap<String, Value> = scope.params.keys().map(|name| (name.clone(), Value::from("1"))).collect();
     let tenant: Value = TENANT_FIELDS.iter().map(|(name, _)| ((*name).to_owned(), Value::from("1"))).collect();
     let values = Values { params: &params, tenant: Some(&tenant), outputs: &BTreeMap::new() };
-    if let Err(error) = environment.render_str(source, minijinja::value::Serde(&values))
+    if let Err(error) = environment.render_str(source, Serde(&values))
         && matches!(
             error.kind(),
             ErrorKind::UnknownFilter | ErrorKind::UnknownFunction | ErrorKind::UnknownTest | ErrorKind::OutOfFuel
@@ -169,6 +168,9 @@ pub(super) fn check(source: &str, scope: &Scope) -> Vec<String> {
 
 fn unknown(name: &str, scope: &Scope) -> Option<String> {
     let mut parts = name.split('.');
+    if scope.partial && matches!(parts.clone().next(), Some("params" | "outputs" | "tenant")) {
+        return None;
+    }
     match (parts.next().unwrap_or_default(), parts.next()) {
         ("params", Some(name)) if !scope.params.contains_key(name) => {
             let all: Vec<&str> = scope.params.keys().map(String::as_str).collect();
@@ -183,10 +185,9 @@ fn unknown(name: &str, scope: &Scope) -> Option<String> {
             let all: Vec<&str> = scope.outputs.iter().map(String::as_str).collect();
             Some(format!("no step before this one has the output `{step}`{}", nearest(step, &all)))
         }
-        ("params" | "tenant" | "outputs", Some(_)) => None,
-        ("params" | "tenant" | "outputs", None) => Some(format!("`{name}` needs the name of a part: {name}.…")),
         // Global functions of the engine stand in this list too; whether they exist shows when they are called.
-        ("range" | "dict" | "namespace" | "debug", None) => None,
+        ("params" | "tenant" | "outputs", Some(_)) | ("range" | "dict" | "namespace" | "debug", None) => None,
+        ("params" | "tenant" | "outputs", None) => Some(format!("`{name}` needs the name of a part: {name}.…")),
         (root, _) => Some(format!("unknown variable `{root}`, there are `params`, `tenant`, `outputs`")),
     }
 }

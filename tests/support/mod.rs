@@ -185,7 +185,10 @@ impl Term {
             let gone = *self.shared.closed.lock().unwrap();
             if left.is_zero() || gone {
                 drop(parser);
-                panic!("{what}: {} on this screen:\n{text}", if gone { "the program has ended" } else { "not within the time" });
+                panic!(
+                    "{what}: {} on this screen:\n{text}",
+                    if gone { "the program has ended" } else { "not within the time" }
+                );
             }
             parser = self.shared.changed.wait_timeout(parser, left.min(Duration::from_millis(200))).unwrap().0;
         }
@@ -313,7 +316,8 @@ pub fn kinds(records: &[serde_json::Value]) -> Vec<&str> {
 /// The journal verifies against its own key.
 pub fn verifies(home: &Path, journal: &Path) {
     let vkey = journal.join("log.vkey").display().to_string();
-    let (code, out, err) = run(home, &["audit", "verify", "--journal", &journal.display().to_string(), "--vkey", &vkey]);
+    let (code, out, err) =
+        run(home, &["audit", "verify", "--journal", &journal.display().to_string(), "--vkey", &vkey]);
     assert_eq!(code, 0, "{out}{err}");
 }
 

@@ -53,14 +53,24 @@ pub fn svg(screen: &Screen) -> String {
             let (x, y) = (PAD + u32::from(column) * CELL.0, PAD + u32::from(row) * CELL.1);
             let wide = if cell.is_wide() { 2 } else { 1 };
             if back != BACKGROUND {
-                let _ = writeln!(svg, "<rect x=\"{x}\" y=\"{y}\" width=\"{}\" height=\"{}\" fill=\"{back}\"/>", CELL.0 * wide, CELL.1);
+                let _ = writeln!(
+                    svg,
+                    "<rect x=\"{x}\" y=\"{y}\" width=\"{}\" height=\"{}\" fill=\"{back}\"/>",
+                    CELL.0 * wide,
+                    CELL.1
+                );
             }
             let text = cell.contents();
             if !text.trim().is_empty() {
                 let weight = if cell.bold() { " font-weight=\"bold\"" } else { "" };
                 let dim = if cell.dim() { " opacity=\"0.6\"" } else { "" };
                 let line = if cell.underline() { " text-decoration=\"underline\"" } else { "" };
-                let _ = writeln!(svg, "<text x=\"{x}\" y=\"{}\" fill=\"{front}\"{weight}{dim}{line}>{}</text>", y + 15, escape(text));
+                let _ = writeln!(
+                    svg,
+                    "<text x=\"{x}\" y=\"{}\" fill=\"{front}\"{weight}{dim}{line}>{}</text>",
+                    y + 15,
+                    escape(text)
+                );
             }
         }
     }

@@ -55,19 +55,19 @@ pub fn load(text: &str, file: &str, verbs: &[&VerbSpec], signals: &[&str]) -> Re
         return Err(vec![one(1, 1, message)]);
     }
     let document = yaml::read(text).map_err(|(place, message)| vec![one(place.line, place.column, message)])?;
-    let (playbook, broken) = structure::playbook(&document);
+    let read = structure::playbook(&document);
     let mut found: Vec<(yaml::Place, String)> = document.repeated.clone();
-    let partial = !broken.is_empty();
-    found.extend(broken);
-    if let Some(playbook) = &playbook {
-        let rules = rules::Rules::new(playbook, verbs, signals);
-        found.extend(rules.check(partial).into_iter().map(|(path, message)| (document.place(&path), message)));
+    let partial = !read.problems.is_empty();
+    found.extend(read.problems);
+    if let Some(playbook) = &read.playbook {
+        let rules = rules::Rules::new(playbook, &read.steps, verbs, signals, partial);
+        found.extend(rules.check().into_iter().map(|(path, message)| (document.place(&path), message)));
     }
     let mut problems: Vec<Problem> =
         found.into_iter().map(|(place, text)| one(place.line, place.column, text)).collect();
     problems.sort();
     problems.dedup();
-    match playbook {
+    match read.playbook {
         Some(playbook) if problems.is_empty() => {
             let digest = Digest::from_bytes(&Sha256::digest(text.as_bytes()).into());
             Plan::new(playbook, digest).map(Arc::new).map_err(|why| vec![one(1, 1, why)])

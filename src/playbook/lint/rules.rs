@@ -20,56 +20,56 @@ pub(super) struct Rules<'a> {
     pub(super) playbook: &'a Playbook,
     pub(super) verbs: BTreeMap<&'a str, &'a VerbSpec>,
     pub(super) scope: Scope,
+    /// The pointer under which each step is written.
+    places: &'a [String],
 }
 
 impl<'a> Rules<'a> {
-    pub(super) fn new(playbook: &'a Playbook, verbs: &[&'a VerbSpec], signals: &[&str]) -> Self {
+    pub(super) fn new(
+        playbook: &'a Playbook,
+        places: &'a [String],
+        verbs: &[&'a VerbSpec],
+        signals: &[&str],
+        partial: bool,
+    ) -> Self {
         let scope = Scope {
             signals: signals.iter().map(|s| (*s).to_owned()).collect(),
             params: playbook.parameters.iter().map(|(name, p)| (name.clone(), type_of(p.kind))).collect(),
             tenant: playbook.tenant_parameter().is_some(),
             outputs: BTreeSet::new(),
             result: false,
+            partial,
         };
-        Self { playbook, verbs: verbs.iter().map(|v| (v.name, *v)).collect(), scope }
+        Self { playbook, places, verbs: verbs.iter().map(|v| (v.name, *v)).collect(), scope }
     }
 
     /// All problems. Of a playbook that could be read only in part, nothing is said that the missing part may explain.
-    pub(super) fn check(&self, partial: bool) -> Vec<Found> {
+    pub(super) fn check(&self) -> Vec<Found> {
         let mut found = Vec::new();
-        if !partial {
-            self.head(&mut found);
-            self.parameters(&mut found);
-            self.order(&mut found);
-            for (i, step) in self.playbook.steps.iter().enumerate() {
-                self.step_rules(&format!("/steps/{i}"), step, &mut found);
-            }
-            for (i, step) in self.playbook.steps.iter().enumerate() {
-                let scope = self.scope_at(i);
-                self.step_words(&format!("/steps/{i}"), step, &scope, &mut found);
-            }
-            for (i, one) in self.playbook.contraindications.iter().enumerate() {
-                let at = format!("/contraindications/{i}");
-                empty(&format!("{at}/text"), &one.text, "text", &mut found);
-                condition(&format!("{at}/when"), &one.when, &self.scope, &mut found);
-            }
-            let all = self.scope_at(self.playbook.steps.len());
-            for (i, criterion) in self.playbook.exit_criteria.iter().enumerate() {
-                let at = format!("/exitCriteria/{i}");
-                if let Some(parsed) = condition(&at, criterion, &all, &mut found)
-                    && parsed.signals().is_empty()
-                {
-                    found.push((at, "an exit criterion has to look at a signal".into()));
-                }
-            }
-        } else {
-            for step in &self.playbook.steps {
-                if let Some(call) = &step.run
-                    && !self.verbs.contains_key(call.name().as_str())
-                {
-                    // The place is looked up by the written name, since elements may have been taken out.
-                    found.push((String::new(), format!("step {}: unknown verb `{}`", step.id, call.name())));
-                }
+        for (i, (step, at)) in self.playbook.steps.iter().zip(self.places).enumerate() {
+            self.step_words(at, step, &self.scope_at(i), &mut found);
+        }
+        if self.scope.partial {
+            return found;
+        }
+        self.head(&mut found);
+        self.parameters(&mut found);
+        self.order(&mut found);
+        for (step, at) in self.playbook.steps.iter().zip(self.places) {
+            self.step_rules(at, step, &mut found);
+        }
+        for (i, one) in self.playbook.contraindications.iter().enumerate() {
+            let at = format!("/contraindications/{i}");
+            empty(&format!("{at}/text"), &one.text, "text", &mut found);
+            condition(&format!("{at}/when"), &one.when, &self.scope, &mut found);
+        }
+        let all = self.scope_at(self.playbook.steps.len());
+        for (i, criterion) in self.playbook.exit_criteria.iter().enumerate() {
+            let at = format!("/exitCriteria/{i}");
+            if let Some(parsed) = condition(&at, criterion, &all, &mut found)
+                && parsed.signals().is_empty()
+            {
+                found.push((at, "an exit criterion has to look at a signal".into()));
             }
         }
         found

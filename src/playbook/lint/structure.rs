@@ -35,13 +35,27 @@ const LATER: [&str; 19] = [
     "hooks",
 ];
 
-/// Reads the playbook; problems with their places, and the playbook unless too little of it can be read.
-pub(super) fn playbook(document: &Document) -> (Option<Playbook>, Vec<(Place, String)>) {
+/// What could be read.
+pub(super) struct Read {
+    /// The playbook, unless too little of it can be read.
+    pub(super) playbook: Option<Playbook>,
+    /// The pointer under which each of its steps is written.
+    pub(super) steps: Vec<String>,
+    /// What does not fit, with its place.
+    pub(super) problems: Vec<(Place, String)>,
+}
+
+/// Reads the playbook.
+pub(super) fn playbook(document: &Document) -> Read {
     let mut reading = Reading { value: document.value.clone(), removed: BTreeMap::new(), taken: BTreeSet::new() };
     let mut problems = Vec::new();
     for _ in 0..2 * ENOUGH {
         let error = match serde_path_to_error::deserialize::<_, Playbook>(&reading.value) {
-            Ok(playbook) => return (Some(playbook), problems),
+            Ok(playbook) => {
+                let written = |i: usize| pointer(&reading.as_written(&["steps".to_owned(), i.to_string()]));
+                let steps = (0..playbook.steps.len()).map(written).collect();
+                return Read { playbook: Some(playbook), steps, problems };
+            }
             Err(error) => error,
         };
         let path = segments(&error);
@@ -62,7 +76,7 @@ pub(super) fn playbook(document: &Document) -> (Option<Playbook>, Vec<(Place, St
             break;
         }
     }
-    (None, problems)
+    Read { playbook: None, steps: Vec::new(), problems }
 }
 
 /// The document while it is being read.
@@ -210,7 +224,7 @@ fn segments(error: &serde_path_to_error::Error<serde_json::Error>) -> Vec<String
 }
 
 fn pointer(path: &[String]) -> String {
-    path.iter().map(|part| format!("/{}", escape(part))).collect()
+    path.iter().fold(String::new(), |pointer, part| pointer + "/" + &escape(part))
 }
 
 fn find<'a>(value: &'a Value, path: &[String]) -> Option<&'a Value> {

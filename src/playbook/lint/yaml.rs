@@ -72,19 +72,19 @@ pub(super) fn read(text: &str) -> Result<Document, (Place, String)> {
     })?;
     let mut document =
         Document { value: Value::Null, repeated: Vec::new(), keys: BTreeMap::new(), values: BTreeMap::new() };
-    document.value = document.take(node, String::new());
+    document.value = document.take(node, "");
     Ok(document)
 }
 
 impl Document {
-    fn take(&mut self, node: Spanned<Node>, pointer: String) -> Value {
+    fn take(&mut self, node: Spanned<Node>, pointer: &str) -> Value {
         let place = Place { line: node.referenced.line(), column: node.referenced.column() };
-        self.values.insert(pointer.clone(), place);
+        self.values.insert(pointer.to_owned(), place);
         match node.value {
             Node::Scalar(value) => value,
             Node::List(items) => {
                 let items = items.into_iter().enumerate();
-                Value::Array(items.map(|(i, item)| self.take(item, format!("{pointer}/{i}"))).collect())
+                Value::Array(items.map(|(i, item)| self.take(item, &format!("{pointer}/{i}"))).collect())
             }
             Node::Map(entries) => {
                 let mut fields = serde_json::Map::new();
@@ -98,7 +98,7 @@ impl Document {
                         continue;
                     }
                     self.keys.insert(at.clone(), place);
-                    let value = self.take(value, at);
+                    let value = self.take(value, &at);
                     fields.insert(key.value, value);
                 }
                 Value::Object(fields)
