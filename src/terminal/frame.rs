@@ -12,6 +12,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 const WRAP_FROM: usize = 256;
 const BEGIN: &[u8] = b"\x1b[?2026h";
 const END: &[u8] = b"\x1b[?2026l";
+/// What the backend writes at the end of every frame, changed or not. The cursor is hidden by the guard already.
+const HIDE: &[u8] = b"\x1b[?25l";
+const RESET: &[u8] = b"\x1b[39m\x1b[49m\x1b[59m\x1b[0m";
+/// Normal style, nothing on the screen.
+const CLEAR: &[u8] = b"\x1b[0m\x1b[2J";
 
 /// Where the backend writes; shared with the screen that sends it off.
 #[derive(Clone, Debug, Default)]
@@ -39,34 +44,47 @@ impl Write for Collected {
 pub struct Screen<W: Write> {
     terminal: Terminal<CrosstermBackend<Collected>>,
     collected: Collected,
+    area: Rect,
     out: W,
+}
+
+fn blank(collected: &Collected, area: Rect) -> io::Result<Terminal<CrosstermBackend<Collected>>> {
+    Terminal::with_options(CrosstermBackend::new(collected.clone()), TerminalOptions { viewport: Viewport::Fixed(area) })
 }
 
 impl<W: Write> Screen<W> {
     /// A screen of a size in cells that writes to `out`.
     pub fn new(out: W, width: u16, height: u16) -> io::Result<Self> {
         let collected = Collected::default();
-        let backend = CrosstermBackend::new(collected.clone());
-        let viewport = Viewport::Fixed(Rect::new(0, 0, width, height));
-        let terminal = Terminal::with_options(backend, TerminalOptions { viewport })?;
-        Ok(Self { terminal, collected, out })
+        let area = Rect::new(0, 0, width, height);
+        let terminal = blank(&collected, area)?;
+        Ok(Self { terminal, collected, area, out })
     }
 
     /// Takes a new size; the next frame is drawn whole.
     pub fn resize(&mut self, width: u16, height: u16) -> io::Result<()> {
-        self.terminal.resize(Rect::new(0, 0, width, height))?;
+        self.area = Rect::new(0, 0, width, height);
         self.redraw()
     }
 
-    /// Forgets what is on the screen; the next frame is drawn whole.
+    /// Forgets what is on the screen; the next frame is drawn whole. `Terminal::clear` would first ask the terminal
+    /// where its cursor is, whose answer only the reader of the keys could get.
     pub fn redraw(&mut self) -> io::Result<()> {
-        self.terminal.clear()
+        self.collected.take();
+        self.terminal = blank(&self.collected, self.area)?;
+        self.collected.write_all(CLEAR)
     }
 
     /// Draws a frame and sends what changed, in one write. Answers the number of bytes written.
     pub fn draw(&mut self, view: impl FnOnce(&mut Frame<'_>)) -> io::Result<usize> {
         self.terminal.draw(view)?;
-        let changed = self.collected.take();
+        let mut changed = self.collected.take();
+        if changed.ends_with(HIDE) {
+            changed.truncate(changed.len() - HIDE.len());
+        }
+        if changed == RESET {
+            changed.clear();
+        }
         self.send(&changed)
     }
 
@@ -97,7 +115,7 @@ mod tests {
     use ratatui::widgets::Paragraph;
 
     #[test]
-    fn an_unchanged_frame_writes_little_and_one_cell_at_most_64_bytes() {
+    fn an_unchanged_frame_writes_nothing_and_one_cell_at_most_64_bytes() {
         let mut out = Vec::new();
         let mut screen = Screen::new(&mut out, 80, 24).unwrap();
         let draw = |screen: &mut Screen<&mut Vec<u8>>, text: &str| {
@@ -106,8 +124,22 @@ mod tests {
         };
         assert!(draw(&mut screen, "calm ◉") > 0);
         let same = draw(&mut screen, "calm ◉");
-        assert!(same <= 24, "an unchanged frame wrote {same} bytes");
+        assert_eq!(same, 0);
         let one = draw(&mut screen, "calm ○");
         assert!((1..=64).contains(&one), "one changed cell wrote {one} bytes");
+    }
+
+    #[test]
+    fn after_a_new_size_or_a_loss_the_frame_is_whole_and_nothing_is_asked() {
+        let mut out = Vec::new();
+        let mut screen = Screen::new(&mut out, 80, 24).unwrap();
+        let draw = |screen: &mut Screen<&mut Vec<u8>>| screen.draw(|f| f.render_widget("calm", f.area())).unwrap();
+        let whole = draw(&mut screen);
+        screen.redraw().unwrap();
+        assert_eq!(draw(&mut screen), whole + CLEAR.len());
+        screen.resize(3, 1).unwrap();
+        assert!(draw(&mut screen) < whole + CLEAR.len());
+        let out = String::from_utf8(out).unwrap();
+        assert!(!out.contains("[6n"), "{out:?}");
     }
 }
