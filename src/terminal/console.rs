@@ -50,6 +50,14 @@ pub enum Ended {
 
 /// Runs a console until the person leaves or a signal ends it. The terminal is given back in any case.
 pub async fn run(client: &Client, options: Options) -> io::Result<Ended> {
+    match play(client, options).await {
+        // The terminal is gone, and it was noticed by writing before the signal came.
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => Ok(Ended::Signal(1)),
+        ended => ended,
+    }
+}
+
+async fn play(client: &Client, options: Options) -> io::Result<Ended> {
     let mut signals = Signals::listen()?;
     let guard = Guard::enter(options.mouse)?;
     let (width, height) = crossterm::terminal::size().unwrap_or((80, 24));
