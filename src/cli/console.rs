@@ -72,13 +72,22 @@ fn offer(global: &Global, looked: Vec<Looked>) -> Result<Exit, Error> {
         session::load(global)?;
     }
     let theme = choose(global.theme.as_deref())?;
-    let looked = looked.into_iter().map(|l| (l.place, l.found)).collect();
+    let looked = looked.into_iter().map(|l| (from_home(l.place), l.found)).collect();
     let screen = Start::new(env!("CARGO_PKG_VERSION").to_owned(), looked);
     let chosen = session::runtime()?.block_on(start::run(screen, &theme)).map_err(Error::failed)?;
     match chosen {
         Choice::Exercise => drill(global, &Play { scenario: None, seed: None, speed: None }),
         Choice::Init => super::init::run(None, false),
         Choice::Quit => Ok(Exit::Done),
+    }
+}
+
+/// A path as people write it: from `~`, so that its end has room.
+fn from_home(place: String) -> String {
+    let home = std::env::var("HOME").ok().filter(|h| h.len() > 1);
+    match home.and_then(|home| place.strip_prefix(&home).map(|rest| format!("~{rest}"))) {
+        Some(short) if short.starts_with("~/") => short,
+        _ => place,
     }
 }
 
