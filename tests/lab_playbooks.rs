@@ -1,0 +1,376 @@
+//! The playbooks against the real lab: keys are pressed in a pseudo-terminal, the fault is made for real, and the
+//! outcome is read from the servers, never from the console. Tests of this file take turns at the one lab.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
+
+mod lab_support;
+mod support;
+
+use lab_support::seat::{STEP, Seat};
+use lab_support::{LONG, Lab};
+use std::path::Path;
+use support::{ENTER, SOON, TAB};
+
+const POSTGRES: &[&str] = &["LAB_PG_ADMIN_DSN", "LAB_PG_PRIMARY_PORT"];
+
+/// Sessions of a database that wait for a lock.
+fn waiting(lab: &Lab, database: &str) -> u64 {
+    let sql =
+        format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND wait_event_type = 'Lock'");
+    lab.count("postgres", &sql)
+}
+
+/// Whether a session lives; with its start, so that another with the same pid is not taken for it.
+fn lives(lab: &Lab, session: &str) -> bool {
+    let (pid, start) = session.split_once('|').unwrap();
+    let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {pid} AND backend_start = '{start}'");
+    lab.count("postgres", &sql) == 1
+}
+
+/// Pid and start of the session of an application in a database.
+fn session(lab: &Lab, database: &str, application: &str) -> String {
+    let found = lab.sql(
+        "postgres",
+        &format!(
+            "SELECT pid, backend_start FROM pg_stat_activity \
+             WHERE datname = '{database}' AND application_name = '{application}'"
+        ),
+    );
+    assert_eq!(found.lines().count(), 1, "one session of {application} in {database}: {found}");
+    found
+}
+
+/// Names of steps, as the screen has them.
+const PAGE_ON: &str = "maintenance page on";
+const PAGE_OFF: &str = "maintenance page off";
+const RESTART: &str = "restart the workers";
+const REQUEUE: &str = "requeue zombies";
+
+/// The program of the session at the root of a chain.
+const ROOT: &str = "odoo-migration-r118";
+
+/// What the waiting clients of a lock chain were told so far, by their own output.
+fn client_output(lab: &Lab, database: &str, n: usize) -> Vec<String> {
+    let read = |i| std::fs::read_to_string(lab.dir().join(format!("log/fault-lock-{database}-{i}.log")));
+    (1..=n).map(|i| read(i).unwrap_or_default()).collect()
+}
+
+/// Waits until each of the chain's waiting clients has got its answer, and fails if one of them lost its connection.
+fn clients_were_served(lab: &Lab, database: &str, before: &[String]) {
+    lab.until("every waiting client to get its count", SOON, || {
+        client_output(lab, database, before.len()).iter().zip(before).all(|(now, then)| now.len() > then.len())
+    });
+    for (now, then) in client_output(lab, database, before.len()).iter().zip(before) {
+        let told = now.strip_prefix(then.as_str()).unwrap();
+        assert!(told.trim().parse::<u64>().is_ok(), "a waiting client was told: {told}");
+    }
+}
+
+#[test]
+fn an_idle_root_blocker_is_ended_under_the_broken_glass_and_nobody_else() {
+    let Some(lab) = Lab::open("schema-lock, idle", POSTGRES) else { return };
+    let _clear = lab.undo(&["lock_chain_clear"]);
+    let _idle = lab.undo(&["idle_in_transaction_clear", "t017"]);
+    lab.fault(&["idle_in_transaction", "t017"]);
+    let bystander = session(&lab, "t017", "odoo-report-t017");
+    lab.fault(&["lock_chain", "t003", "1", "idle"]);
+    let other_chain = session(&lab, "t003", ROOT);
+    lab.fault(&["lock_chain", "t017", "8", "idle"]);
+    let root = session(&lab, "t017", ROOT);
+    let pid = root.split('|').next().unwrap().to_owned();
+    let told = client_output(&lab, "t017", 8);
+
+    let mut seat = Seat::open(&lab);
+    seat.term.until("the finding on the overview", LONG, |s| s.contains("schema-lock") && s.contains(&pid));
+    seat.start("schema-lock", "t017");
+    seat.awaits("cancel root blocker");
+    let screen = seat.term.text();
+    assert!(screen.contains("8 waiting behind pid"), "the look shows the tree:\n{screen}");
+
+    // Cancel has the focus: a bare Enter sends nothing.
+    seat.open_dialog("cancel root blocker");
+    seat.term.keys(ENTER);
+    seat.term.shows("cancelled: nothing was sent");
+    assert!(lives(&lab, &root));
+    let records = seat.records();
+    assert_eq!((records.count("cancel", "step.confirmed"), records.count("cancel", "step.started")), (0, 0));
+
+    seat.confirm("cancel root blocker");
+    lab.note("cancel is confirmed");
+    // Cancelling what runs no query changes nothing; a high step then needs an incident.
+    seat.term.until("terminate to be refused", STEP, |s| s.contains("it needs a declared incident"));
+    assert!(lives(&lab, &root) && waiting(&lab, "t017") == 8);
+    let records = seat.records();
+    records.in_order(
+        "cancel",
+        &["step.intended", "step.confirmed", "step.started", "step.finished", "step.verification_failed"],
+    );
+    seat.declare();
+    seat.term.until("terminate to be refused without a second person", STEP, |s| s.contains("only breaking the glass"));
+    assert_eq!(seat.records().count("terminate", "step.intended"), 0);
+    seat.break_glass("nobody of the DBAs answers, three plants stand");
+    seat.awaits("terminate root blocker");
+
+    // The wrong word does not run it, and neither does a bare Enter.
+    seat.open_dialog("terminate root blocker");
+    seat.term.keys("t003").keys(TAB).keys(ENTER);
+    seat.term.shows("type `t017` exactly");
+    assert!(lives(&lab, &root));
+    assert_eq!(seat.records().count("terminate", "step.confirmed"), 0);
+    seat.term.keys("\x7f\x7f\x7f\x7ft017");
+    seat.term.shows("Ready: nothing stands in the way.");
+    seat.term.keys(ENTER);
+    lab.until("the root is gone and nobody waits", STEP, || !lives(&lab, &root) && waiting(&lab, "t017") == 0);
+    seat.term.until("the run to finish", STEP, |s| s.contains("finished"));
+    clients_were_served(&lab, "t017", &told);
+    assert!(lives(&lab, &bystander), "an innocent session of the same database was ended");
+    assert!(lives(&lab, &other_chain) && waiting(&lab, "t003") == 1, "another tenant's chain was touched");
+
+    let records = seat.leave();
+    records.in_order(
+        "terminate",
+        &[
+            "step.intended",
+            "step.confirmed",
+            "approval.requested",
+            "approval.granted",
+            "step.started",
+            "step.finished",
+            "step.verified",
+        ],
+    );
+    assert_eq!(records.count("terminate", "step.started"), 1);
+    let broken = records.all("glass.broken");
+    assert_eq!(broken.len(), 1);
+    assert!(broken[0]["body"]["reason"].as_str().unwrap().contains("three plants stand"), "{}", broken[0]);
+    let intended = records.bodies("terminate", "step.intended");
+    assert!(intended.iter().all(|b| b["request"]["operation"].to_string().contains(&pid)), "{intended:?}");
+    let confirmed = records.bodies("terminate", "step.confirmed");
+    assert_eq!(confirmed[0]["digest"], intended.last().unwrap()["digest"], "what was shown is what ran");
+}
+
+#[test]
+fn a_running_root_blocker_is_cancelled_and_needs_no_glass() {
+    let Some(lab) = Lab::open("schema-lock, active", POSTGRES) else { return };
+    let _clear = lab.undo(&["lock_chain_clear"]);
+    lab.fault(&["lock_chain", "t017", "6", "active"]);
+    let told = client_output(&lab, "t017", 6);
+    let mut seat = Seat::open(&lab);
+    seat.term.until("the finding on the overview", LONG, |s| s.contains("schema-lock") && s.contains("t017"));
+    seat.start("schema-lock", "t017");
+    seat.confirm("cancel root blocker");
+    lab.until("nobody waits", STEP, || waiting(&lab, "t017") == 0);
+    seat.term.until("the run to finish", STEP, |s| s.contains("finished"));
+    clients_were_served(&lab, "t017", &told);
+    let records = seat.leave();
+    records.in_order("cancel", &["step.intended", "step.confirmed", "step.started", "step.finished", "step.verified"]);
+    assert_eq!(records.count("terminate", "step.started"), 0);
+    assert_eq!(records.count("terminate", "step.skipped"), 1);
+    assert!(records.all("glass.broken").is_empty());
+}
+
+#[test]
+fn a_confirmation_for_one_root_can_not_end_the_next_one() {
+    let Some(lab) = Lab::open("stale confirmation", POSTGRES) else { return };
+    let _clear = lab.undo(&["lock_chain_clear"]);
+    lab.fault(&["lock_chain", "t017", "6", "idle"]);
+    let first = session(&lab, "t017", ROOT);
+    // A slow observer: the console goes on believing in the first root while the second is there already.
+    let mut seat = Seat::open_with(&lab, |config| {
+        for instance in config["postgres"].as_array_mut().unwrap() {
+            instance.as_table_mut().unwrap().insert("interval".into(), "10s".into());
+        }
+    });
+    seat.term.until("the finding on the overview", LONG, |s| s.contains("schema-lock") && s.contains("t017"));
+    seat.declare();
+    seat.break_glass("the second person sits in a train");
+    seat.start("schema-lock", "t017");
+    seat.confirm("cancel root blocker");
+    seat.awaits("terminate root blocker");
+    seat.open_dialog("terminate root blocker");
+    seat.term.keys("t017");
+    seat.term.shows("Ready: nothing stands in the way.");
+    seat.term.keys(TAB);
+
+    lab.fault(&["lock_chain", "t017", "6", "idle"]);
+    let second = session(&lab, "t017", ROOT);
+    assert!(!lives(&lab, &first) && first != second);
+    let dialog_stood = seat.term.text().contains("Confirm step");
+    lab.note(if dialog_stood { "the dialog still stands" } else { "the dialog has closed" });
+    seat.term.keys(ENTER);
+    // Whatever the console makes of it, it says so, and the second root is not touched.
+    lab.until("the journal to tell what became of it", STEP, || {
+        let records = seat.records();
+        !dialog_stood || ["step.refused", "step.finished"].iter().any(|kind| records.count("terminate", kind) > 0)
+    });
+    assert!(lives(&lab, &second), "the next root was ended by a confirmation for the one before");
+    assert_eq!(waiting(&lab, "t017"), 6);
+    let pid = second.split('|').next().unwrap();
+    let records = seat.leave_with_open_run();
+    for finished in records.bodies("terminate", "step.finished") {
+        assert_eq!(finished["ended"], "failed", "{finished}");
+    }
+    for confirmed in records.bodies("terminate", "step.confirmed") {
+        let shown = records.bodies("terminate", "step.intended");
+        let shown = shown.iter().find(|b| b["digest"] == confirmed["digest"]).unwrap();
+        assert!(!shown["request"]["operation"]["parameters"].to_string().contains(&format!("\"{pid}\"")), "{shown}");
+    }
+    assert!(lives(&lab, &second));
+}
+
+#[test]
+fn the_maintenance_page_goes_up_and_down_for_one_tenant() {
+    let needs = ["LAB_TRAEFIK_HTTP", "LAB_TRAEFIK_DYNAMIC", "LAB_MAINTENANCE_URL"];
+    let Some(lab) = Lab::open("maintenance-mode", &needs) else { return };
+    let file = Path::new(lab.var("LAB_TRAEFIK_DYNAMIC")).join("quarterdeck-maintenance-t017.yml");
+    let _gone = Remove(&file);
+    let answers = || ["t017", "t003", "t090"].map(|t| lab.request(t).0);
+    assert_eq!(answers(), [200, 200, 200], "before");
+
+    let mut seat = Seat::open(&lab);
+    seat.all_known();
+    seat.declare();
+    seat.start("maintenance-mode", "t017");
+    seat.awaits(PAGE_ON);
+    seat.open_dialog(PAGE_ON);
+    seat.term.keys(ENTER);
+    seat.term.shows("cancelled: nothing was sent");
+    assert!(!file.exists() && lab.request("t017").0 == 200);
+
+    seat.confirm(PAGE_ON);
+    lab.until("t017 answers 503", STEP, || lab.request("t017").0 == 503);
+    let (_, page) = lab.request("t017");
+    assert!(page.contains("Maintenance"), "{page}");
+    assert_eq!(answers(), [503, 200, 200], "other tenants are not touched");
+    seat.term.until("the measure in the alarms", STEP, |s| s.contains("1 measure in force"));
+    seat.term.keys("m");
+    seat.term.until("the measures", SOON, |s| s.contains("Measures in force") && s.contains("maintenance/t017"));
+    seat.close("Measures in force");
+    seat.try_to_close("page is up");
+    seat.term.until("the refusal", SOON, |s| s.contains("maintenance/t017 is in force and has no owner"));
+    assert!(seat.records().all("incident.closed").is_empty());
+
+    seat.decide_if_asked();
+    seat.confirm(PAGE_OFF);
+    lab.until("t017 answers 200", STEP, || lab.request("t017").0 == 200);
+    seat.term.until("the run to finish", STEP, |s| s.contains("finished"));
+    assert!(!file.exists(), "{} is still there", file.display());
+    assert_eq!(answers(), [200, 200, 200], "after");
+    seat.try_to_close("the page is down, all answer");
+    seat.term.until("the incident to be closed", SOON, |s| s.contains("no incident"));
+
+    let records = seat.leave();
+    for step in ["page-on", "page-off"] {
+        let order = ["step.intended", "step.confirmed", "step.started", "step.finished", "step.verified"];
+        records.in_order(step, &order);
+        assert_eq!(records.count(step, "step.started"), 1);
+    }
+    assert_eq!((records.all("measure.set").len(), records.all("measure.lifted").len()), (1, 1));
+    assert_eq!(records.all("measure.set")[0]["body"]["measure"], "maintenance/t017");
+    assert_eq!(records.all("incident.closed").len(), 1);
+}
+
+/// Removes a file when it is dropped, however the test ends.
+struct Remove<'a>(&'a Path);
+
+impl Drop for Remove<'_> {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(self.0);
+    }
+}
+
+#[test]
+fn hanging_workers_are_restarted_and_a_zombie_is_requeued_once() {
+    let needs = ["LAB_PG_ADMIN_DSN", "LAB_ODOO_WORKER_URL", "LAB_KUBECTL"];
+    let Some(lab) = Lab::open("queue-backlog", &needs) else { return };
+    let _clear = lab.undo(&["queue_clear", "t017"]);
+    let _thaw = lab.undo(&["workers_thaw"]);
+    lab.fault(&["queue_clear", "t017"]);
+    // One of the two places of the job runner is taken by a job that nobody works on.
+    lab.fault(&["zombie_jobs", "t017", "1"]);
+    let zombie = lab.sql("t017", "SELECT uuid FROM queue_job WHERE state = 'started'");
+    lab.fault(&["queue_backlog", "t017", "30", "20"]);
+    let workers = || std::fs::read_to_string(lab.dir().join("run/odoo-worker.pid")).unwrap();
+    let restarted = || {
+        let path = "jsonpath={.spec.template.metadata.annotations.kubectl\\.kubernetes\\.io/restartedAt}";
+        lab.kubectl(&["get", "deployment", "odoo-worker", "-n", "t017", "-o", path])
+    };
+    let (hanging, before) = (workers(), restarted());
+    let state = |state: &str| lab.count("t017", &format!("SELECT count(*) FROM queue_job WHERE state = '{state}'"));
+
+    let mut seat = Seat::open(&lab);
+    seat.term.until("the finding on the overview", LONG, |s| s.contains("queue-backlog") && s.contains("t017"));
+    seat.start("queue-backlog", "t017");
+    seat.awaits(RESTART);
+    assert_eq!(state("done"), 0, "nothing is worked on before the restart");
+    seat.confirm(RESTART);
+    lab.until("Kubernetes has another restart", STEP, || restarted() != before);
+    lab.until("the workers are other processes", STEP, || workers() != hanging);
+    lab.until("30 jobs are done", LONG, || state("done") >= 30);
+    assert_eq!(lab.sql("t017", &format!("SELECT state FROM queue_job WHERE uuid = '{zombie}'")), "started");
+    seat.confirm(REQUEUE);
+    lab.until("the zombie is done", LONG, || state("done") == 31);
+    seat.term.until("the run to finish", LONG, |s| s.contains("finished"));
+    assert_eq!(lab.count("t017", "SELECT count(*) FROM queue_job"), 31, "no job was made twice");
+
+    let records = seat.leave();
+    let order = ["step.intended", "step.confirmed", "step.started", "step.finished", "step.verified"];
+    records.in_order("restart-workers", &order);
+    records.in_order("requeue", &order);
+    assert_eq!(records.count("requeue", "step.started"), 1);
+    let finished = records.bodies("requeue", "step.finished");
+    let result: serde_json::Value = serde_json::from_str(finished[0]["result"].as_str().unwrap()).unwrap();
+    assert_eq!(result["requeued"], 1, "{result}");
+}
+
+#[test]
+fn a_source_that_never_answers_is_unknown_while_the_others_live_and_recovers() {
+    let Some(lab) = Lab::open("silent sources", &["LAB_PG_REPLICA_PORT", "LAB_REDIS_PLAIN_URL"]) else { return };
+    let _ports = lab.undo(&["ports_clear"]);
+    let _thaw = lab.undo(&["replica_thaw"]);
+    let port = lab.fault(&["blackhole_port"]);
+    let mut seat = Seat::open_with(&lab, |config| {
+        let redis = config["redis"].as_array_mut().unwrap()[0].as_table_mut().unwrap();
+        redis.insert("url".into(), format!("redis://127.0.0.1:{port}/0").into());
+        redis.remove("sentinels");
+        redis.remove("sentinel_name");
+    });
+    // One never answered; the others are there all the same.
+    seat.term.until("one unknown source", LONG, |s| s.contains("1 source unknown: redis-s"));
+    seat.term.keys("s");
+    let row = |s: &str, id: &str| {
+        let mut lines = s.lines().filter(|l| l.split_whitespace().nth(1) == Some(id));
+        lines.next().unwrap_or_default().to_owned()
+    };
+    let silent = |s: &str, id: &str| {
+        let row = row(s, id);
+        row.contains(" unknown ") && row.contains("no answer from 127")
+    };
+    let all_but = |s: &str, ids: &[&str]| {
+        let known = ["k8s", "pg-a", "pg-b", "pool", "edge"];
+        known.iter().filter(|id| !ids.contains(id)).all(|id| row(s, id).contains("ok"))
+    };
+    seat.term.until("why Redis is unknown", SOON, |s| {
+        silent(s, "redis-s") && s.contains("unknown since 20") && all_but(s, &[])
+    });
+
+    // One that answered is stopped in the middle.
+    lab.fault(&["replica_freeze"]);
+    seat.term.until("the replica unknown, and why", LONG, |s| silent(s, "pg-b"));
+    let before = seat.term.text();
+    assert!(all_but(&before, &["pg-b"]), "{before}");
+    let since = seat.term.until("its silence to grow while the others stay fresh", SOON, |s| {
+        silent(s, "pg-b") && row(s, "pg-b") != row(&before, "pg-b") && all_but(s, &["pg-b"])
+    });
+    lab.note(row(&since, "pg-b").trim());
+    lab.fault(&["replica_thaw"]);
+    seat.term.until("the replica to be known again", LONG, |s| row(s, "pg-b").contains("ok"));
+    let replaying = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'";
+    assert_eq!(lab.count("postgres", replaying), 1);
+    seat.leave();
+}
