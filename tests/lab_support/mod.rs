@@ -152,6 +152,12 @@ impl Lab {
     }
 }
 
+impl Drop for Lab {
+    fn drop(&mut self) {
+        self.note("the turn ends");
+    }
+}
+
 /// A fault that is taken back when this is dropped.
 pub struct Undo<'a> {
     lab: &'a Lab,
