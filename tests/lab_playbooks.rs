@@ -11,65 +11,22 @@
 mod lab_support;
 mod support;
 
+use lab_support::chain::{ROOT, client_output, clients_were_served, lives, session, waiting};
 use lab_support::seat::{STEP, Seat};
+use lab_support::wire::Wire;
 use lab_support::{LONG, Lab};
 use std::path::Path;
 use support::{ENTER, SOON, TAB};
 
 const POSTGRES: &[&str] = &["LAB_PG_ADMIN_DSN", "LAB_PG_PRIMARY_PORT"];
 
-/// Sessions of a database that wait for a lock.
-fn waiting(lab: &Lab, database: &str) -> u64 {
-    let sql =
-        format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND wait_event_type = 'Lock'");
-    lab.count("postgres", &sql)
-}
-
-/// Whether a session lives; with its start, so that another with the same pid is not taken for it.
-fn lives(lab: &Lab, session: &str) -> bool {
-    let (pid, start) = session.split_once('|').unwrap();
-    let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {pid} AND backend_start = '{start}'");
-    lab.count("postgres", &sql) == 1
-}
-
-/// Pid and start of the session of an application in a database.
-fn session(lab: &Lab, database: &str, application: &str) -> String {
-    let found = lab.sql(
-        "postgres",
-        &format!(
-            "SELECT pid, backend_start FROM pg_stat_activity \
-             WHERE datname = '{database}' AND application_name = '{application}'"
-        ),
-    );
-    assert_eq!(found.lines().count(), 1, "one session of {application} in {database}: {found}");
-    found
-}
-
 /// Names of steps, as the screen has them.
+const CANCEL: &str = "cancel root blocker";
+const TERMINATE: &str = "terminate root blocker";
 const PAGE_ON: &str = "maintenance page on";
 const PAGE_OFF: &str = "maintenance page off";
 const RESTART: &str = "restart the workers";
 const REQUEUE: &str = "requeue zombies";
-
-/// The program of the session at the root of a chain.
-const ROOT: &str = "odoo-migration-r118";
-
-/// What the waiting clients of a lock chain were told so far, by their own output.
-fn client_output(lab: &Lab, database: &str, n: usize) -> Vec<String> {
-    let read = |i| std::fs::read_to_string(lab.dir().join(format!("log/fault-lock-{database}-{i}.log")));
-    (1..=n).map(|i| read(i).unwrap_or_default()).collect()
-}
-
-/// Waits until each of the chain's waiting clients has got its answer, and fails if one of them lost its connection.
-fn clients_were_served(lab: &Lab, database: &str, before: &[String]) {
-    lab.until("every waiting client to get its count", SOON, || {
-        client_output(lab, database, before.len()).iter().zip(before).all(|(now, then)| now.len() > then.len())
-    });
-    for (now, then) in client_output(lab, database, before.len()).iter().zip(before) {
-        let told = now.strip_prefix(then.as_str()).unwrap();
-        assert!(told.trim().parse::<u64>().is_ok(), "a waiting client was told: {told}");
-    }
-}
 
 #[test]
 fn an_idle_root_blocker_is_ended_under_the_broken_glass_and_nobody_else() {
@@ -88,19 +45,19 @@ fn an_idle_root_blocker_is_ended_under_the_broken_glass_and_nobody_else() {
     let mut seat = Seat::open(&lab);
     seat.term.until("the finding on the overview", LONG, |s| s.contains("schema-lock") && s.contains(&pid));
     seat.start("schema-lock", "t017");
-    seat.awaits("cancel root blocker");
+    seat.awaits(CANCEL);
     let screen = seat.term.text();
     assert!(screen.contains("8 waiting behind pid"), "the look shows the tree:\n{screen}");
 
     // Cancel has the focus: a bare Enter sends nothing.
-    seat.open_dialog("cancel root blocker");
+    seat.open_dialog(CANCEL);
     seat.term.keys(ENTER);
     seat.term.shows("cancelled: nothing was sent");
     assert!(lives(&lab, &root));
     let records = seat.records();
     assert_eq!((records.count("cancel", "step.confirmed"), records.count("cancel", "step.started")), (0, 0));
 
-    seat.confirm("cancel root blocker");
+    seat.confirm(CANCEL);
     lab.note("cancel is confirmed");
     // Cancelling what runs no query changes nothing; a high step then needs an incident.
     seat.term.until("terminate to be refused", STEP, |s| s.contains("it needs a declared incident"));
@@ -114,10 +71,10 @@ fn an_idle_root_blocker_is_ended_under_the_broken_glass_and_nobody_else() {
     seat.term.until("terminate to be refused without a second person", STEP, |s| s.contains("only breaking the glass"));
     assert_eq!(seat.records().count("terminate", "step.intended"), 0);
     seat.break_glass("nobody of the DBAs answers, three plants stand");
-    seat.awaits("terminate root blocker");
+    seat.awaits(TERMINATE);
 
     // The wrong word does not run it, and neither does a bare Enter.
-    seat.open_dialog("terminate root blocker");
+    seat.open_dialog(TERMINATE);
     seat.term.keys("t003").keys(TAB).keys(ENTER);
     seat.term.shows("type `t017` exactly");
     assert!(lives(&lab, &root));
@@ -163,7 +120,7 @@ fn a_running_root_blocker_is_cancelled_and_needs_no_glass() {
     let mut seat = Seat::open(&lab);
     seat.term.until("the finding on the overview", LONG, |s| s.contains("schema-lock") && s.contains("t017"));
     seat.start("schema-lock", "t017");
-    seat.confirm("cancel root blocker");
+    seat.confirm(CANCEL);
     lab.until("nobody waits", STEP, || waiting(&lab, "t017") == 0);
     seat.term.until("the run to finish", STEP, |s| s.contains("finished"));
     clients_were_served(&lab, "t017", &told);
@@ -190,9 +147,9 @@ fn a_confirmation_for_one_root_can_not_end_the_next_one() {
     seat.declare();
     seat.break_glass("the second person sits in a train");
     seat.start("schema-lock", "t017");
-    seat.confirm("cancel root blocker");
-    seat.awaits("terminate root blocker");
-    seat.open_dialog("terminate root blocker");
+    seat.confirm(CANCEL);
+    seat.awaits(TERMINATE);
+    seat.open_dialog(TERMINATE);
     seat.term.keys("t017");
     seat.term.shows("Ready: nothing stands in the way.");
     seat.term.keys(TAB);
@@ -218,8 +175,8 @@ fn a_confirmation_for_one_root_can_not_end_the_next_one() {
     seat.term.until("the second root in the lock tree", LONG, |s| s.contains(pid));
     seat.term.keys(" ");
     seat.decide_if_asked();
-    seat.awaits("terminate root blocker");
-    seat.open_dialog("terminate root blocker");
+    seat.awaits(TERMINATE);
+    seat.open_dialog(TERMINATE);
     let dialog = seat.term.text();
     assert!(dialog.contains(&named(&second)) && !dialog.contains(&named(&first)), "{dialog}");
     seat.term.keys(ENTER);
@@ -388,4 +345,39 @@ fn a_source_that_never_answers_is_unknown_while_the_others_live_and_recovers() {
     let replaying = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'";
     assert_eq!(lab.count("postgres", replaying), 1);
     seat.leave();
+}
+
+#[test]
+fn an_answer_that_never_comes_is_looked_after_and_the_step_never_sent_twice() {
+    let Some(lab) = Lab::open("unknown outcome", POSTGRES) else { return };
+    let _clear = lab.undo(&["lock_chain_clear"]);
+    lab.fault(&["lock_chain", "t017", "6", "idle"]);
+    let root = session(&lab, "t017", ROOT);
+    let wire = Wire::to(lab.var("LAB_PG_PRIMARY_PORT").parse().unwrap(), "pg_terminate_backend");
+    let mut seat = Seat::open_with(&lab, |config| {
+        let primary = config["postgres"].as_array_mut().unwrap()[0].as_table_mut().unwrap();
+        primary.insert("port".into(), i64::from(wire.port()).into());
+    });
+    seat.term.until("the finding on the overview", LONG, |s| s.contains("schema-lock") && s.contains("t017"));
+    seat.declare();
+    seat.break_glass("the approvers do not answer tonight");
+    seat.start("schema-lock", "t017");
+    seat.confirm(CANCEL);
+    seat.awaits(TERMINATE);
+    seat.open_dialog(TERMINATE);
+    seat.term.keys("t017");
+    seat.term.shows("Ready: nothing stands in the way.");
+    seat.term.keys(TAB).keys(ENTER);
+    lab.until("the root is gone", STEP, || !lives(&lab, &root));
+    lab.until("the console to look what became of it", LONG, || {
+        seat.records().count("terminate", "step.reconciled") > 0
+    });
+    seat.term.until("the run to finish", STEP, |s| s.contains("finished"));
+
+    assert_eq!(wire.swallowed(), 1, "the statement was sent once");
+    let records = seat.leave();
+    let order = ["step.confirmed", "step.started", "step.unknown", "step.reconciled", "step.verified"];
+    records.in_order("terminate", &order);
+    assert_eq!((records.count("terminate", "step.started"), records.count("terminate", "step.finished")), (1, 0));
+    assert_eq!(records.bodies("terminate", "step.reconciled")[0]["found"], "took-effect");
 }

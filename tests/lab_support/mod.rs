@@ -10,8 +10,10 @@
     reason = "shared by several test programs, each of which uses a part; tests fail by panicking"
 )]
 
+pub mod chain;
 pub mod record;
 pub mod seat;
+pub mod wire;
 
 use std::collections::BTreeMap;
 use std::fs::File;
