@@ -43,14 +43,14 @@ pub struct Lab {
 impl Lab {
     /// Waits for the turn and reads where everything is; `None`, with the reason printed, where there is no lab and
     /// none is required. `needs` are variables of the lab's environment.
-    pub fn open(test: &str, needs: &[&str]) -> Option<Self> {
+    pub fn open(name: &str, needs: &[&str]) -> Option<Self> {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let dir = std::env::var_os("QUARTERDECK_LAB_DIR")
             .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/lab"), PathBuf::from);
         let missing = |why: String| {
             assert!(std::env::var("QUARTERDECK_LAB").as_deref() != Ok("require"), "QUARTERDECK_LAB=require, but {why}");
             // Not `println!`, which the test runner keeps to itself while a test passes.
-            let _ = writeln!(std::io::stderr(), "SKIP {test}: {why}; tests/lab/lab up");
+            let _ = writeln!(std::io::stderr(), "SKIP {name}: {why}; tests/lab/lab up");
         };
         if std::env::var("QUARTERDECK_LAB").as_deref() == Ok("off") {
             missing("QUARTERDECK_LAB=off".to_owned());
@@ -63,15 +63,15 @@ impl Lab {
         let pairs = text.lines().filter_map(|line| line.split_once('='));
         let env: BTreeMap<String, String> =
             pairs.map(|(key, value)| (key.to_owned(), value.trim_matches('\'').to_owned())).collect();
-        if let Some(name) = needs.iter().find(|name| !env.contains_key(**name)) {
-            missing(format!("{name} is not in {}", dir.join("env").display()));
+        if let Some(key) = needs.iter().find(|key| !env.contains_key(**key)) {
+            missing(format!("{key} is not in {}", dir.join("env").display()));
             return None;
         }
         let file = File::options().create(true).append(true).open(dir.join("turn.lock")).unwrap();
         file.lock().unwrap();
         let began = Instant::now();
         let lab = Self { env, dir, began, _file: file, _turn: turn };
-        lab.note(&format!("{test} begins"));
+        lab.note(&format!("{name} begins"));
         Some(lab)
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 /// Long enough for a step to be sent, answered and seen to have held.
-pub const STEP: Duration = Duration::from_secs(60);
+pub const STEP: Duration = Duration::from_mins(1);
 
 pub struct Seat {
     pub term: Term,
