@@ -21,12 +21,12 @@ use support::{ENTER, SOON, TAB};
 const POSTGRES: &[&str] = &["LAB_PG_ADMIN_DSN", "LAB_PG_PRIMARY_PORT"];
 
 /// Names of steps, as the screen has them.
-const CANCEL: &str = "cancel root blocker";
-const TERMINATE: &str = "terminate root blocker";
-const PAGE_ON: &str = "maintenance page on";
-const PAGE_OFF: &str = "maintenance page off";
-const RESTART: &str = "restart the workers";
-const REQUEUE: &str = "requeue zombies";
+const CANCEL: &str = "cancel the root's query";
+const TERMINATE: &str = "terminate the root";
+const PAGE_ON: &str = "put the page up";
+const PAGE_OFF: &str = "take the page down";
+const RESTART: &str = "restart the tenant's workers";
+const REQUEUE: &str = "requeue jobs whose worker died";
 
 #[test]
 fn an_idle_root_blocker_is_ended_under_the_broken_glass_and_nobody_else() {
@@ -55,7 +55,7 @@ fn an_idle_root_blocker_is_ended_under_the_broken_glass_and_nobody_else() {
     seat.term.shows("cancelled: nothing was sent");
     assert!(lives(&lab, &root));
     let records = seat.records();
-    assert_eq!((records.count("cancel", "step.confirmed"), records.count("cancel", "step.started")), (0, 0));
+    assert_eq!((records.count("cancel-root", "step.confirmed"), records.count("cancel-root", "step.started")), (0, 0));
 
     seat.confirm(CANCEL);
     lab.note("cancel is confirmed");
@@ -64,12 +64,12 @@ fn an_idle_root_blocker_is_ended_under_the_broken_glass_and_nobody_else() {
     assert!(lives(&lab, &root) && waiting(&lab, "t017") == 8);
     let records = seat.records();
     records.in_order(
-        "cancel",
+        "cancel-root",
         &["step.intended", "step.confirmed", "step.started", "step.finished", "step.verification_failed"],
     );
     seat.declare();
     seat.term.until("terminate to be refused without a second person", STEP, |s| s.contains("only breaking the glass"));
-    assert_eq!(seat.records().count("terminate", "step.intended"), 0);
+    assert_eq!(seat.records().count("terminate-root", "step.intended"), 0);
     seat.break_glass("nobody of the DBAs answers, three plants stand");
     seat.awaits(TERMINATE);
 
@@ -78,7 +78,7 @@ fn an_idle_root_blocker_is_ended_under_the_broken_glass_and_nobody_else() {
     seat.term.keys("t003").keys(TAB).keys(ENTER);
     seat.term.shows("type `t017` exactly");
     assert!(lives(&lab, &root));
-    assert_eq!(seat.records().count("terminate", "step.confirmed"), 0);
+    assert_eq!(seat.records().count("terminate-root", "step.confirmed"), 0);
     seat.term.keys("\x7f\x7f\x7f\x7ft017");
     seat.term.shows("Ready: nothing stands in the way.");
     seat.term.keys(ENTER);
@@ -90,7 +90,7 @@ fn an_idle_root_blocker_is_ended_under_the_broken_glass_and_nobody_else() {
 
     let records = seat.leave();
     records.in_order(
-        "terminate",
+        "terminate-root",
         &[
             "step.intended",
             "step.confirmed",
@@ -101,13 +101,13 @@ fn an_idle_root_blocker_is_ended_under_the_broken_glass_and_nobody_else() {
             "step.verified",
         ],
     );
-    assert_eq!(records.count("terminate", "step.started"), 1);
+    assert_eq!(records.count("terminate-root", "step.started"), 1);
     let broken = records.all("glass.broken");
     assert_eq!(broken.len(), 1);
     assert!(broken[0]["body"]["reason"].as_str().unwrap().contains("three plants stand"), "{}", broken[0]);
-    let intended = records.bodies("terminate", "step.intended");
+    let intended = records.bodies("terminate-root", "step.intended");
     assert!(intended.iter().all(|b| b["request"]["operation"].to_string().contains(&pid)), "{intended:?}");
-    let confirmed = records.bodies("terminate", "step.confirmed");
+    let confirmed = records.bodies("terminate-root", "step.confirmed");
     assert_eq!(confirmed[0]["digest"], intended.last().unwrap()["digest"], "what was shown is what ran");
 }
 
@@ -125,9 +125,12 @@ fn a_running_root_blocker_is_cancelled_and_needs_no_glass() {
     seat.term.until("the run to finish", STEP, |s| s.contains("finished"));
     clients_were_served(&lab, "t017", &told);
     let records = seat.leave();
-    records.in_order("cancel", &["step.intended", "step.confirmed", "step.started", "step.finished", "step.verified"]);
-    assert_eq!(records.count("terminate", "step.started"), 0);
-    assert_eq!(records.count("terminate", "step.skipped"), 1);
+    records.in_order(
+        "cancel-root",
+        &["step.intended", "step.confirmed", "step.started", "step.finished", "step.verified"],
+    );
+    assert_eq!(records.count("terminate-root", "step.started"), 0);
+    assert_eq!(records.count("terminate-root", "step.skipped"), 1);
     assert!(records.all("glass.broken").is_empty());
 }
 
@@ -163,7 +166,7 @@ fn a_confirmation_for_one_root_can_not_end_the_next_one() {
     // Sent or refused here, the console says so, and the second root is not touched.
     lab.until("the journal to tell what became of it", STEP, || {
         let records = seat.records();
-        !dialog_stood || ["step.refused", "step.finished"].iter().any(|kind| records.count("terminate", kind) > 0)
+        !dialog_stood || ["step.refused", "step.finished"].iter().any(|kind| records.count("terminate-root", kind) > 0)
     });
     assert!(lives(&lab, &second), "the next root was ended by a confirmation for the one before");
     assert_eq!(waiting(&lab, "t017"), 6);
@@ -183,11 +186,11 @@ fn a_confirmation_for_one_root_can_not_end_the_next_one() {
     seat.term.shows("cancelled: nothing was sent");
 
     let records = seat.leave_with_open_run();
-    for finished in records.bodies("terminate", "step.finished") {
+    for finished in records.bodies("terminate-root", "step.finished") {
         assert_eq!(finished["ended"], "failed", "{finished}");
     }
-    let shown = records.bodies("terminate", "step.intended");
-    for confirmed in records.bodies("terminate", "step.confirmed") {
+    let shown = records.bodies("terminate-root", "step.intended");
+    for confirmed in records.bodies("terminate-root", "step.confirmed") {
         let shown = shown.iter().find(|b| b["digest"] == confirmed["digest"]).unwrap();
         let object = shown["request"]["target"]["object"].as_str().unwrap();
         assert!(object.contains(&named(&first)), "{object}");
@@ -293,9 +296,9 @@ fn hanging_workers_are_restarted_and_a_zombie_is_requeued_once() {
     let records = seat.leave();
     let order = ["step.intended", "step.confirmed", "step.started", "step.finished", "step.verified"];
     records.in_order("restart-workers", &order);
-    records.in_order("requeue", &order);
-    assert_eq!(records.count("requeue", "step.started"), 1);
-    let finished = records.bodies("requeue", "step.finished");
+    records.in_order("requeue-zombies", &order);
+    assert_eq!(records.count("requeue-zombies", "step.started"), 1);
+    let finished = records.bodies("requeue-zombies", "step.finished");
     let result: serde_json::Value = serde_json::from_str(finished[0]["result"].as_str().unwrap()).unwrap();
     assert_eq!(result["requeued"], 1, "{result}");
 }
@@ -370,14 +373,17 @@ fn an_answer_that_never_comes_is_looked_after_and_the_step_never_sent_twice() {
     seat.term.keys(TAB).keys(ENTER);
     lab.until("the root is gone", STEP, || !lives(&lab, &root));
     lab.until("the console to look what became of it", LONG, || {
-        seat.records().count("terminate", "step.reconciled") > 0
+        seat.records().count("terminate-root", "step.reconciled") > 0
     });
     seat.term.until("the run to finish", STEP, |s| s.contains("finished"));
 
     assert_eq!(wire.swallowed(), 1, "the statement was sent once");
     let records = seat.leave();
     let order = ["step.confirmed", "step.started", "step.unknown", "step.reconciled", "step.verified"];
-    records.in_order("terminate", &order);
-    assert_eq!((records.count("terminate", "step.started"), records.count("terminate", "step.finished")), (1, 0));
-    assert_eq!(records.bodies("terminate", "step.reconciled")[0]["found"], "took-effect");
+    records.in_order("terminate-root", &order);
+    assert_eq!(
+        (records.count("terminate-root", "step.started"), records.count("terminate-root", "step.finished")),
+        (1, 0)
+    );
+    assert_eq!(records.bodies("terminate-root", "step.reconciled")[0]["found"], "took-effect");
 }

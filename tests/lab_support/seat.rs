@@ -32,14 +32,6 @@ impl Seat {
         change(&mut config);
         let file = home.path().join("config.toml");
         std::fs::write(&file, config.to_string()).unwrap();
-        if let Some(own) = std::env::var_os("QUARTERDECK_TEST_PLAYBOOKS") {
-            let dir = home.path().join(".config/quarterdeck/playbooks");
-            std::fs::create_dir_all(&dir).unwrap();
-            for entry in std::fs::read_dir(own).unwrap() {
-                let path = entry.unwrap().path();
-                std::fs::copy(&path, dir.join(path.file_name().unwrap())).unwrap();
-            }
-        }
         let args = ["--config", &file.display().to_string()];
         let term = Term::start(&Start { args: &args, env: &[], home: home.path(), size: (120, 40) });
         let seat = Self { term, home };
