@@ -1,0 +1,48 @@
+//! Time as a console sees it: the wall, the scenario, and the engine's signs of life.
+
+use crate::domain::mode::Mode;
+use crate::engine::api::Snapshot;
+use jiff::{SignedDuration, Timestamp};
+
+/// Silence after which the engine counts as lost.
+const PATIENCE: SignedDuration = SignedDuration::from_secs(3);
+
+/// What a console knows of time; it never looks at a clock itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clock {
+    /// The wall clock as the last tick said.
+    pub wall: Timestamp,
+    /// When the engine was last heard of, or when the console began to wait for it.
+    pub heard: Timestamp,
+    /// When the newest snapshot came.
+    pub snapshot: Timestamp,
+    /// Changes with each second.
+    pub beat: bool,
+}
+
+impl Clock {
+    /// A clock that starts now.
+    pub const fn new(now: Timestamp) -> Self {
+        Self { wall: now, heard: now, snapshot: now, beat: false }
+    }
+
+    /// The clock of the estate. In a drill it goes on from the snapshot at the speed of the scenario, in a
+    /// replay it stands.
+    pub fn estate(&self, snapshot: Option<&Snapshot>) -> Timestamp {
+        let Some(snapshot) = snapshot else { return self.wall };
+        match (snapshot.mode, &snapshot.drill) {
+            (Mode::Live | Mode::ReadOnly, _) => self.wall,
+            (Mode::Drill, Some(drill)) => {
+                let passed = self.wall.duration_since(self.snapshot).as_secs_f64().max(0.0) * drill.speed;
+                let passed = SignedDuration::try_from_secs_f64(passed).unwrap_or_default();
+                snapshot.at.checked_add(passed).unwrap_or(snapshot.at)
+            }
+            (Mode::Replay, _) | (Mode::Drill, None) => snapshot.at,
+        }
+    }
+
+    /// Since when the engine is lost, if it is.
+    pub fn lost(&self) -> Option<Timestamp> {
+        (self.wall.duration_since(self.heard) > PATIENCE).then_some(self.heard)
+    }
+}
