@@ -290,6 +290,19 @@ const LISTS: Scope = In(&[
     P::Sources,
     P::Sheet,
 ]);
+const OPENED: Scope = In(&[
+    P::Overview,
+    P::Tenants,
+    P::Database,
+    P::Queue,
+    P::Ingress,
+    P::Findings,
+    P::Finding,
+    P::Incident,
+    P::Playbooks,
+    P::Journal,
+    P::Sources,
+]);
 const FILTERED: Scope = In(&[
     P::Overview,
     P::Tenants,
@@ -319,12 +332,13 @@ pub const BINDINGS: &[Binding] = &[
     bind(Action::Sources, &[ch('s')], "sources", "Sources: age, latency and error of every observer", Screens, 49),
     // What to do.
     bind(Action::Next, &[ch(' ')], "do next", "Do what the line `Next` says", Screens, 0),
+    bind(Action::Open, &[key(KeyCode::Enter)], "details", "Open what is under the cursor", OPENED, 10),
     bind(
         Action::Open,
         &[key(KeyCode::Enter)],
-        "details",
-        "Open what is under the cursor; on a run: confirm or decide the step",
-        Screens,
+        "confirm",
+        "Confirm or decide the step in hand; show all of any other",
+        In(&[P::Run]),
         10,
     ),
     bind(
@@ -348,10 +362,10 @@ pub const BINDINGS: &[Binding] = &[
         In(&[P::Incident]),
         13,
     ),
-    bind(Action::Explain, &[ch('e')], "explain risk", "Explain the risk of the step", In(&[P::Run]), 11),
-    bind(Action::ByHand, &[ch('k')], "kubectl/SQL", "Show the step as a command to type", In(&[P::Run]), 12),
-    bind(Action::Recheck, &[ch('r')], "check again", "Evaluate the waiting step again", In(&[P::Run]), 13),
-    danger(bind(Action::StopRun, &[ch('Z')], "stop run", "End the run after the step in hand", In(&[P::Run]), 14)),
+    bind(Action::Explain, &[ch('e')], "explain", "Explain the risk of the step", In(&[P::Run]), 11),
+    bind(Action::ByHand, &[ch('k')], "kubectl/SQL", "Show the step as a command to type", In(&[P::Run]), 13),
+    bind(Action::Recheck, &[ch('r')], "check again", "Evaluate the waiting step again", In(&[P::Run]), 14),
+    danger(bind(Action::StopRun, &[ch('Z')], "stop run", "End the run after the step in hand", In(&[P::Run]), 15)),
     danger(bind(Action::ResumeRun, &[ch('R')], "resume", "Go on with a stopped run", In(&[P::Run]), 0)),
     danger(bind(
         Action::EmergencyStop,
@@ -359,7 +373,7 @@ pub const BINDINGS: &[Binding] = &[
         "STOP",
         "Emergency stop: every run halts after the target in hand",
         Always,
-        30,
+        12,
     )),
     danger(bind(
         Action::BreakGlass,

@@ -40,7 +40,7 @@ pub const fn inside(area: Rect) -> Rect {
 pub fn sheet(size: (u16, u16)) -> Rect {
     let area = Rect { x: 0, y: 0, width: size.0, height: size.1 };
     let inner = body(area);
-    centered(inner, inner.width.saturating_sub(2).min(110), inner.height)
+    centered(inner, inner.width.min(110), inner.height)
 }
 
 /// Columns and rows of text in a sheet: one column of air at both sides.
@@ -66,7 +66,7 @@ pub struct ConfirmLayout {
 pub fn confirm(size: (u16, u16), dialog: &Confirm) -> ConfirmLayout {
     let screen = Rect { x: 0, y: 0, width: size.0, height: size.1 };
     let inner = body(screen);
-    let width = inner.width.saturating_sub(2).min(100);
+    let width = inner.width.min(100);
     let text = width.saturating_sub(4);
     let target = &dialog.request.target;
     let tenants: Vec<_> = target.tenants.iter().map(crate::domain::id::TenantId::as_str).collect();

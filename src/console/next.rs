@@ -53,7 +53,7 @@ pub fn next(state: &State) -> Next {
         return Next::wait(Role::Unknown, "wait for the engine; nothing is known yet");
     };
     if state.clock.lost().is_some() {
-        return Next::wait(Role::Alarm, "the engine is silent: find out why before you act; nothing here is current");
+        return Next::wait(Role::Alarm, "find out why the engine is silent before you act");
     }
     if snapshot.journal.broken.is_some() {
         return Next::to(
@@ -85,16 +85,12 @@ fn of_runs(state: &State) -> Option<Next> {
     let name = step_name(run);
     match (run.state, current_step(run).map(|s| s.state)) {
         (RunState::Finished | RunState::Failed, _) => None,
-        (_, Some(StepState::AwaitsConfirmation)) => {
-            open(format!("{name} waits for you: read it, then confirm"), Role::Accent)
-        }
-        (_, Some(StepState::AwaitsDecision)) => open(format!("{name} waits for your decision"), Role::Accent),
+        (_, Some(StepState::AwaitsConfirmation)) => open(format!("confirm {name}"), Role::Accent),
+        (_, Some(StepState::AwaitsDecision)) => open(format!("decide {name}"), Role::Accent),
         (_, Some(StepState::Unknown)) => {
-            open(format!("{name}: outcome unknown; look at the target, then decide"), Role::Unknown)
+            open(format!("look at the target, then decide {name}: outcome unknown"), Role::Unknown)
         }
-        (_, Some(StepState::AwaitsApproval)) => {
-            open(format!("{name} waits for a second person to approve"), Role::Warn)
-        }
+        (_, Some(StepState::AwaitsApproval)) => open(format!("wait for a second person to approve {name}"), Role::Warn),
         (RunState::Stopped, _) => {
             let text = format!("{} is stopped at step {}", run.playbook, run.current.saturating_add(1));
             if here {
@@ -104,9 +100,9 @@ fn of_runs(state: &State) -> Option<Next> {
             }
         }
         (_, Some(StepState::Blocked)) => {
-            let text = format!("{name} is blocked");
+            let text = format!("unblock {name}");
             if here {
-                Some(Next::to(Role::Warn, text + ": check again", Go::Act(Action::Recheck)))
+                Some(Next::to(Role::Warn, text + ": mend what it says, then check again", Go::Act(Action::Recheck)))
             } else {
                 open(text, Role::Warn)
             }
@@ -116,12 +112,18 @@ fn of_runs(state: &State) -> Option<Next> {
     }
 }
 
-/// `step 3/5 of schema-lock (terminate root blocker, H)`.
+/// `step 3/5 of schema-lock: terminate root blocker, risk H`.
 fn step_name(run: &RunView) -> String {
     let number = run.current.saturating_add(1);
     match current_step(run) {
         Some(step) => {
-            format!("step {number}/{} of {} ({}, {})", run.steps.len(), run.playbook, step.name, risk_letter(step.risk))
+            format!(
+                "step {number}/{} of {}: {}, risk {}",
+                run.steps.len(),
+                run.playbook,
+                step.name,
+                risk_letter(step.risk)
+            )
         }
         None => format!("{} step {number}", run.playbook),
     }
@@ -198,8 +200,8 @@ fn of_calm(snapshot: &Snapshot) -> Next {
     Next::wait(Role::Ok, "nothing: all is well")
 }
 
-/// The one line to read aloud: what is wrong, whom it hurts, what happens next, since when.
-pub fn headline(state: &State) -> Strip {
+/// The one line to read aloud: what is wrong, whom it hurts, what happens next, and since when where there is room.
+pub fn headline(state: &State, width: usize) -> Strip {
     let Some(snapshot) = state.snapshot.as_deref() else { return Strip::new() };
     let Some(finding) = snapshot.findings.iter().find(|f| f.level != Level::Note) else {
         let role = if snapshot.health == Health::Ok { Role::Ok } else { snapshot.health.into() };
@@ -213,16 +215,20 @@ pub fn headline(state: &State) -> Strip {
             }
         };
     };
-    let mut strip = Strip::of(finding.severity.into(), &finding.what);
-    let hurt = match (finding.whom.plants.len(), finding.whom.tenants.len()) {
-        (0, 0) => String::new(),
-        (0, tenants) => format!(" hurts {}", count(tenants, "tenant")),
-        (plants, _) => format!(" hurts {}", count(plants, "plant")),
+    let what = Strip::of(finding.severity.into(), &finding.what);
+    let hurts = match (finding.whom.plants.len(), finding.whom.tenants.len()) {
+        (0, 0) => Strip::new(),
+        (0, tenants) => Strip::text(format!(", hurts {}", count(tenants, "tenant"))),
+        (plants, _) => Strip::text(format!(", hurts {}", count(plants, "plant"))),
     };
-    strip.push(Role::Text, hurt);
-    if let Some(cutoff) = &finding.whom.next_cutoff {
-        strip.push(Role::Strong, format!("; {} {}", cutoff.what, ahead(state.now(), cutoff.at)));
-    }
-    strip.push(Role::Dim, format!("  since {}", super::format::clock(finding.since)));
-    strip
+    let cutoff = finding.whom.next_cutoff.as_ref().map_or_else(Strip::new, |cutoff| {
+        Strip::of(Role::Strong, format!("; {} {}", cutoff.what, ahead(state.now(), cutoff.at)))
+    });
+    let since = Strip::of(Role::Dim, format!("  since {}", super::format::clock(finding.since)));
+    // What does not fit goes in this order: since when, whom it hurts, what happens next.
+    [vec![&hurts, &cutoff, &since], vec![&hurts, &cutoff], vec![&cutoff], vec![&hurts]]
+        .into_iter()
+        .map(|parts| parts.into_iter().fold(what.clone(), |strip, part| strip.and_strip(part.clone())))
+        .find(|strip| strip.width() <= width)
+        .unwrap_or(what)
 }

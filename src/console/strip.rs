@@ -140,39 +140,38 @@ pub fn fit(text: &str, width: usize, ellipsis: &str) -> String {
     format!("{}{ellipsis}", head(&text, width - ellipsis.width()))
 }
 
-/// Breaks text into lines no wider than `width`, at spaces where there are any; nothing is left out.
+/// Breaks text into lines no wider than `width`, at spaces where there are any; nothing is left out but the
+/// space at which a line was broken.
 pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let width = width.max(1);
     let text = clean(text);
     let mut lines = Vec::new();
     let mut line = String::new();
     let mut used = 0;
-    for word in text.split_word_bounds() {
-        let wide = word.width();
-        if used + wide > width && !line.is_empty() {
-            let blank = word.trim().is_empty();
-            lines.push(std::mem::take(&mut line));
+    for word in text.split_inclusive(' ') {
+        let bare = word.strip_suffix(' ').unwrap_or(word);
+        if used + bare.width() > width && used > 0 {
+            lines.push(std::mem::take(&mut line).trim_end().to_owned());
             used = 0;
-            if blank {
-                continue;
-            }
         }
-        if wide <= width {
-            line.push_str(word);
-            used += wide;
-            continue;
-        }
-        for grapheme in word.graphemes(true) {
-            if used + grapheme.width() > width && !line.is_empty() {
+        for grapheme in bare.graphemes(true) {
+            if used + grapheme.width() > width && used > 0 {
                 lines.push(std::mem::take(&mut line));
                 used = 0;
             }
             line.push_str(grapheme);
             used += grapheme.width();
         }
+        if bare.len() < word.len() && used < width {
+            line.push(' ');
+            used += 1;
+        } else if bare.len() < word.len() {
+            lines.push(std::mem::take(&mut line));
+            used = 0;
+        }
     }
-    if !line.is_empty() || lines.is_empty() {
-        lines.push(line);
+    if !line.trim_end().is_empty() || lines.is_empty() {
+        lines.push(line.trim_end().to_owned());
     }
     lines
 }
@@ -193,7 +192,7 @@ mod tests {
 
     #[test]
     fn wrapping_loses_nothing_but_the_blanks_at_line_ends() {
-        let text = "SELECT pg_terminate_backend(4711) WHERE supercalifragilistic = 'x'";
+        let text = "  SELECT pg_terminate_backend(4711), WHERE supercalifragilistic = 'x' ";
         for width in 1..40 {
             let lines = wrap(text, width);
             assert!(lines.iter().all(|l| l.width() <= width.max(1)), "{lines:?}");
@@ -201,6 +200,7 @@ mod tests {
             assert_eq!(joined, text.split(' ').collect::<String>(), "width {width}");
         }
         assert_eq!(wrap("", 10), [""]);
+        assert_eq!(wrap("  indented, yes", 11), ["  indented,", "yes"]);
     }
 
     #[test]

@@ -27,7 +27,7 @@ impl PaneRow for DatabaseRow {
     const COLUMNS: &'static [Column] = &[
         Column::left("instance", 8, 16, 0),
         Column::left("role", 9, 9, 1),
-        Column::left("what", 14, 40, 0),
+        Column::left("what", 22, 44, 0),
         Column::right("lag", 7, 2),
         Column::right("lag bytes", 9, 6),
         Column::right("blocked", 7, 2),
@@ -130,7 +130,7 @@ impl PaneRow for LockNode {
         Column::left("user", 8, 12, 4),
         Column::left("application", 11, 18, 5),
         Column::left("state", 12, 20, 3),
-        Column::left("query", 16, 90, 0),
+        Column::left("query", 30, 120, 0),
     ];
     const SORTS: &'static [Sort<Self>] = &[Sort { label: "root blockers first", compare: as_given }];
 

@@ -36,8 +36,8 @@ pub fn whom_words(finding: &Finding) -> String {
 
 impl PaneRow for Finding {
     const COLUMNS: &'static [Column] = &[
-        Column::left("seen", 8, 14, 3),
-        Column::left("what", 20, 70, 0),
+        Column::left("saw", 12, 14, 3),
+        Column::left("what", 34, 70, 0),
         Column::left("whom", 10, 24, 2),
         Column::right("since", 8, 1),
         Column::right("for", 7, 2),

@@ -11,7 +11,7 @@ impl PaneRow for IngressRow {
     const COLUMNS: &'static [Column] = &[
         Column::left("name", 10, 24, 0),
         Column::left("kind", 10, 10, 4),
-        Column::left("what", 14, 40, 1),
+        Column::left("what", 20, 44, 1),
         Column::right("req", 7, 3),
         Column::right("5xx", 5, 0),
         Column::right("4xx", 5, 4),

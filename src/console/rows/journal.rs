@@ -23,9 +23,9 @@ impl PaneRow for TimelineEntry {
     const COLUMNS: &'static [Column] = &[
         Column::right("record", 6, 1),
         Column::left("at", 8, 8, 0),
-        Column::left("kind", 14, 20, 0),
-        Column::left("who", 6, 12, 2),
-        Column::left("what", 20, 140, 0),
+        Column::left("kind", 17, 18, 0),
+        Column::left("who", 11, 11, 2),
+        Column::left("what", 30, 140, 0),
     ];
     const SORTS: &'static [Sort<Self>] = &[Sort { label: "newest last", compare: as_given }];
 

@@ -173,6 +173,9 @@ pub fn least(a: Option<f64>, b: Option<f64>) -> Ordering {
 
 /// What is wrong, in the role of its health; for something unknown also how old the last good value is.
 pub fn why(health: Health, text: &str, age_s: Option<f64>) -> Strip {
+    if health == Health::Ok && text.is_empty() {
+        return Strip::of(Role::Dim, Health::Ok.word());
+    }
     let mut strip = Strip::of(if health == Health::Ok { Role::Dim } else { health.into() }, text);
     if health == Health::Unknown {
         let old = age_s.and_then(|s| std::time::Duration::try_from_secs_f64(s).ok());

@@ -19,10 +19,10 @@ pub const fn risk_letter(risk: Risk) -> &'static str {
 
 impl PaneRow for PlaybookSummary {
     const COLUMNS: &'static [Column] = &[
-        Column::left("playbook", 16, 24, 0),
+        Column::left("playbook", 19, 24, 0),
         Column::left("risk", 6, 6, 0),
         Column::right("steps", 5, 1),
-        Column::left("for what", 20, 80, 0),
+        Column::left("for what", 24, 100, 0),
         Column::left("from", 8, 24, 2),
     ];
     const SORTS: &'static [Sort<Self>] =

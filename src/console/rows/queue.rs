@@ -2,7 +2,7 @@
 
 use super::database::approximate;
 use super::{Cell, Column, Context, PaneRow, Sort, as_given, greatest, why};
-use crate::console::format::{bytes, known, per_second, ratio, span};
+use crate::console::format::{ABSENT, bytes, known, per_second, ratio, span};
 use crate::console::strip::Strip;
 use crate::console::theme::Role;
 use crate::domain::health::Health;
@@ -16,7 +16,7 @@ impl PaneRow for ChannelRow {
     const COLUMNS: &'static [Column] = &[
         Column::left("tenant", 6, 10, 0),
         Column::left("channel", 10, 24, 0),
-        Column::left("what", 14, 40, 1),
+        Column::left("what", 18, 44, 1),
         Column::right("waiting", 7, 0),
         Column::right("oldest", 6, 0),
         Column::right("running", 7, 2),
@@ -43,10 +43,8 @@ impl PaneRow for ChannelRow {
         if self.health == Health::Unknown {
             return why(self.health, &self.why, self.age_s);
         }
-        Strip::of(
-            role_of(self.health),
-            format!("{:>5}  oldest {:>6}", known(self.depth, |n| n.to_string()), known(self.oldest_s, span)),
-        )
+        let oldest = if self.depth == Some(0) { ABSENT.to_owned() } else { known(self.oldest_s, span) };
+        Strip::of(role_of(self.health), format!("{:>5}  oldest {:>5}", known(self.depth, |n| n.to_string()), oldest))
     }
 
     fn cells(&self, _: &Context<'_>) -> Vec<Cell> {
@@ -78,7 +76,7 @@ impl PaneRow for RedisRow {
         Column::left("redis", 8, 14, 0),
         Column::left("purpose", 7, 8, 1),
         Column::left("role", 7, 8, 2),
-        Column::left("what", 14, 36, 1),
+        Column::left("what", 14, 36, 2),
         Column::right("memory", 8, 0),
         Column::right("of", 8, 3),
         Column::right("used", 5, 0),
@@ -139,7 +137,7 @@ impl PaneRow for RedisRow {
 impl PaneRow for QueueRow {
     const COLUMNS: &'static [Column] = &[
         Column::left("queue", 14, 30, 0),
-        Column::left("what", 14, 40, 1),
+        Column::left("what", 18, 44, 1),
         Column::right("waiting", 7, 0),
         Column::right("oldest", 6, 0),
         Column::right("memory", 8, 2),

@@ -24,7 +24,7 @@ impl PaneRow for SourceRow {
         Column::right("age", 7, 0),
         Column::right("took", 8, 3),
         Column::right("silent", 7, 1),
-        Column::left("why", 16, 70, 0),
+        Column::left("why", 26, 70, 0),
         Column::left("address", 14, 34, 4),
     ];
     const SORTS: &'static [Sort<Self>] = &[

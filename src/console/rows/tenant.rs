@@ -14,9 +14,9 @@ fn pods(pods: (u32, u32)) -> String {
 
 impl PaneRow for TenantRow {
     const COLUMNS: &'static [Column] = &[
-        Column::left("tenant", 4, 8, 0),
-        Column::left("name", 10, 20, 1),
-        Column::left("what", 14, 38, 0),
+        Column::left("tenant", 6, 8, 0),
+        Column::left("name", 12, 20, 1),
+        Column::left("what", 22, 44, 0),
         Column::right("p95", 6, 2),
         Column::right("5xx", 5, 2),
         Column::right("queue", 6, 3),
@@ -70,12 +70,12 @@ impl PaneRow for TenantRow {
         let routed = declared.is_none_or(|t| t.router.is_some());
         let housed = declared.is_none_or(|t| t.namespace.is_some());
         let stored = declared.is_none_or(|t| t.database.is_some());
-        let note = why(self.health, &self.why, self.age_s);
+        let note = why(self.health, &self.why, self.age_s).plain();
         let tenancy = if self.tenancy == Tenancy::Dedicated { "" } else { "*" };
         vec![
             Cell::text(self.id.as_str()),
             Cell::text(&self.name),
-            Cell::new(if self.health == Health::Ok { Role::Dim } else { self.health.into() }, note.plain()),
+            Cell::new(if self.health == Health::Ok { Role::Dim } else { self.health.into() }, note),
             Cell::known(self.p95_s, routed, span),
             Cell::known(self.share_5xx, routed, ratio),
             Cell::known(self.queue_depth, stored, |n| n.to_string()),

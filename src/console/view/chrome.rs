@@ -46,7 +46,7 @@ fn left(canvas: &Canvas<'_>, state: &State, detail: u8) -> Strip {
                 format!("{shade}DRILL{shade}")
             };
             strip.push(Role::Drill, words);
-            if detail >= 4 {
+            if detail >= 6 {
                 strip.push(Role::Dim, " nothing real");
             }
         }
@@ -57,6 +57,7 @@ fn left(canvas: &Canvas<'_>, state: &State, detail: u8) -> Strip {
                 strip.push(Role::Text, " ");
             }
             match mode {
+                Mode::Live if detail == 0 => {}
                 Mode::Live => strip.push(Role::Strong, "LIVE"),
                 Mode::ReadOnly => strip.push(Role::ReadOnly, " READ-ONLY "),
                 Mode::Replay | Mode::Drill => strip.push(Role::Drill, format!("{shade}REPLAY{shade}")),
@@ -66,14 +67,14 @@ fn left(canvas: &Canvas<'_>, state: &State, detail: u8) -> Strip {
     let Some(snapshot) = snapshot else { return strip };
     if let Some(incident) = snapshot.current_incident() {
         let since = hours_minutes(seconds_between(incident.declared_at, state.now()));
-        strip.push(Role::Text, "  ");
+        strip.push(Role::Text, if detail == 0 { "" } else { "  " });
         strip.push(Role::Strong, incident.id.as_str());
         strip.push(Role::Text, " ");
         strip.push(incident.severity.into(), incident.severity.to_string());
-        if detail >= 1 {
+        if detail >= 2 {
             strip.push(Role::Text, format!(" T+{since}"));
         }
-        if detail >= 5 {
+        if detail >= 4 {
             match incident.roles.get(&Duty::Commander) {
                 Some(person) => strip.push(Role::Dim, format!("  cmd {person}")),
                 None => strip.push(Role::Warn, "  no commander"),
@@ -154,16 +155,17 @@ pub fn alarms(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
     let alarms = list(state, snapshot);
     let worst = Health::worst(alarms.iter().map(|a| a.health));
     let separator = format!(" {} ", canvas.theme.glyphs.dot);
-    let build = |long: bool| {
+    let build = |in_full: usize| {
         let mut strip = Strip::of(worst.into(), format!(" {} ", canvas.theme.glyphs.of(worst)));
         for (i, alarm) in alarms.iter().enumerate() {
             strip.push(Role::Dim, if i == 0 { "" } else { &separator });
-            strip.push(alarm.role, if long { &alarm.long } else { &alarm.short });
+            strip.push(alarm.role, if i < in_full { &alarm.long } else { &alarm.short });
         }
         strip
     };
-    let long = build(true);
-    let strip = if long.width() <= usize::from(area.width) { long } else { build(false) };
+    // The least pressing are said in short first.
+    let width = usize::from(area.width);
+    let strip = (0..=alarms.len()).rev().map(build).find(|s| s.width() <= width).unwrap_or_else(|| build(0));
     canvas.line(area, 0, &strip);
 }
 
@@ -223,14 +225,18 @@ fn list(state: &State, snapshot: &Snapshot) -> Vec<Alarm> {
 pub fn next_verb(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
     let next = next(state);
     let key = next.key();
-    canvas.line(area, 0, &Strip::of(Role::Title, " Next: ").and_strip(next.text));
-    if let Some(key) = key {
-        canvas.right(area, 0, &Strip::text("  ").and(Role::Accent, key).and(Role::Text, " "));
-    }
+    let right = key.map_or_else(Strip::new, |key| Strip::text("  ").and(Role::Accent, key).and(Role::Text, " "));
+    let room = Rect { width: area.width.saturating_sub(super::canvas::cells(right.width())), ..area };
+    canvas.line(room, 0, &Strip::of(Role::Title, " Next: ").and_strip(next.text));
+    canvas.right(area, 0, &right);
 }
 
 /// The keys of this place, or what just happened.
 pub fn hints(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
+    if let Some(notice) = &state.notice {
+        canvas.line(area, 0, &Strip::of(notice.role, format!(" {}", notice.text)));
+        return;
+    }
     if let Some(Overlay::Filter(filter)) = state.overlays.last() {
         let pane = state.panes.get(filter.pane);
         let shown = format!("  {} of {}", pane.order.len(), pane.total);
@@ -242,13 +248,15 @@ pub fn hints(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
         canvas.line(area, 0, &strip);
         return;
     }
-    if let Some(notice) = &state.notice {
-        canvas.line(area, 0, &Strip::of(notice.role, format!(" {}", notice.text)));
-        return;
-    }
     let place = state.place();
-    let mut hints: Vec<&keymap::Binding> = keymap::valid(place).filter(|b| b.hint > 0).collect();
-    hints.sort_by_key(|b| b.hint);
+    let reading = |b: &keymap::Binding| {
+        place == keymap::Place::Sheet && matches!(b.action, Action::PageDown | Action::PageUp | Action::Copy)
+    };
+    let mut hints: Vec<&keymap::Binding> = keymap::valid(place).filter(|b| b.hint > 0 || reading(b)).collect();
+    // The overview is where a person who has never seen it starts: it names the other screens first.
+    let screens = |b: &keymap::Binding| (40..50).contains(&b.hint);
+    let overview = place == keymap::Place::Overview;
+    hints.sort_by_key(|b| if overview && screens(b) { b.hint - 40 } else { b.hint });
     let home = state.screen == Screen::Overview && state.back.is_empty() && state.overlays.is_empty();
     hints.retain(|b| match b.action {
         Action::Back | Action::Overview => !home,
@@ -281,6 +289,12 @@ pub fn hints(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
 pub fn tiny(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
     let glyphs = canvas.theme.glyphs;
     let health = state.snapshot.as_ref().map_or(Health::Unknown, |s| s.health);
+    if area.width < 8 {
+        let lost = state.clock.lost().is_some();
+        let (role, health) = if lost { (Role::Alarm, Health::Critical) } else { (health.into(), health) };
+        canvas.line(area, 0, &Strip::of(role, glyphs.of(health)));
+        return;
+    }
     let mut strip = Strip::new();
     if state.clock.lost().is_some() {
         strip.push(Role::Alarm, "LOST ");

@@ -98,7 +98,7 @@ fn confirm(canvas: &mut Canvas<'_>, state: &State, dialog: &Confirm) {
 
 fn ask(canvas: &mut Canvas<'_>, area: Rect, question: &Question) {
     let inner = body(area);
-    let width = inner.width.saturating_sub(4).min(78);
+    let width = inner.width.min(78);
     let lines: Vec<_> = question.lines.iter().flat_map(|l| wrap(l, usize::from(width.saturating_sub(4)))).collect();
     let area = centered(inner, width, cells(lines.len()) + 4);
     let inner = canvas.framed(area, &Strip::of(Role::Title, &question.title), &Strip::new());
@@ -127,7 +127,7 @@ fn input(canvas: &mut Canvas<'_>, area: Rect, text: &TextArea<'static>, focused:
 
 fn form(canvas: &mut Canvas<'_>, area: Rect, dialog: &Form) {
     let outer = body(area);
-    let width = outer.width.saturating_sub(2).min(92);
+    let width = outer.width.min(92);
     let text_width = usize::from(width.saturating_sub(4));
     let intro: Vec<_> = dialog.intro.iter().flat_map(|l| wrap(l, text_width)).collect();
     let error: Vec<_> = dialog.error.iter().flat_map(|l| wrap(l, text_width)).collect();
@@ -195,7 +195,7 @@ fn draw_field(canvas: &mut Canvas<'_>, area: Rect, row: u16, label: u16, field: 
 
 fn palette(canvas: &mut Canvas<'_>, area: Rect, found: &Palette) {
     let outer = body(area);
-    let width = outer.width.saturating_sub(2).min(90);
+    let width = outer.width.min(90);
     let height = (cells(found.found.len().max(1)) + 4).min(outer.height);
     let area = Rect { height, ..centered(outer, width, outer.height) };
     let hint = format!("{} of everything; Esc closes", found.found.len());

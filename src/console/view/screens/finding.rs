@@ -101,8 +101,7 @@ fn detail(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rec
     let (body, below) = split(body, body.height.saturating_sub(offers.min(body.height / 3)));
     let wide = body.width >= 110;
     let (text, picture) = if wide {
-        let (left, wall, right) = halves(body, body.width / 2);
-        canvas.wall(wall);
+        let (left, _, right) = halves(body, body.width / 2);
         (left, right)
     } else {
         let lines = cells(facts(state, finding, usize::from(body.width)).len());
@@ -111,6 +110,9 @@ fn detail(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rec
     let lines = facts(state, finding, usize::from(text.width));
     canvas.lines(text, &lines);
     evidence(canvas, state, picture, finding, alone);
+    if wide {
+        canvas.wall(halves(body, body.width / 2).1);
+    }
     if alone && below.height > 0 {
         let (head, rest) = split(below, 1);
         canvas.rule(head, 0, &Strip::of(Role::Title, "Playbooks that fit"), &Strip::of(Role::Dim, "Enter starts one"));
@@ -127,22 +129,28 @@ fn detail(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rec
     }
 }
 
-/// The series that the rule judged; the one under the cursor when it was moved there.
+/// The series that the rule judged, from the one under the cursor on, as many as there is room for.
 fn evidence(canvas: &mut Canvas<'_>, state: &State, area: Rect, finding: &Finding, alone: bool) {
     if area.height < 2 {
         return;
     }
-    let at = if alone { state.panes.get(PaneId::Evidence).at() } else { 0 };
-    let Some(one) = finding.evidence.get(at) else {
+    if finding.evidence.is_empty() {
         canvas.line(area, 0, &Strip::of(Role::Dim, " no series: the rule judged a state, not a number"));
         return;
-    };
+    }
+    let at = if alone { state.panes.get(PaneId::Evidence).at() } else { 0 };
     let focused = alone && state.focused() == PaneId::Evidence;
-    let name = format!("Evidence {} of {}: {} {}", at + 1, finding.evidence.len(), one.signal, one.subject);
-    let title = Strip::of(if focused { Role::Accent } else { Role::Title }, name);
-    let right = Strip::text(format!("now {}", value(one.now, one.unit)))
-        .and(Role::Warn, format!("  limit {}", value(one.threshold, one.unit)));
-    canvas.rule(area, 0, &title, &right);
-    let (_, body) = split(area, 1);
-    chart(canvas, Rect { height: body.height.min(14), width: body.width.saturating_sub(1), ..body }, one);
+    let shown = cells(finding.evidence.len()).min(area.height / 7).max(1);
+    let mut rest = area;
+    for (i, one) in finding.evidence.iter().enumerate().skip(at).take(usize::from(shown)) {
+        let (part, below) = split(rest, (area.height / shown).min(15));
+        rest = below;
+        let name = format!("Evidence {} of {}: {} {}", i + 1, finding.evidence.len(), one.signal, one.subject);
+        let title = Strip::of(if focused && i == at { Role::Accent } else { Role::Title }, name);
+        let right = Strip::text(format!("now {}", value(one.now, one.unit)))
+            .and(Role::Warn, format!("  limit {}", value(one.threshold, one.unit)));
+        canvas.rule(part, 0, &title, &right);
+        let (_, body) = split(part, 1);
+        chart(canvas, Rect { width: body.width.saturating_sub(1), ..body }, one);
+    }
 }

@@ -14,7 +14,7 @@ use ratatui::layout::Rect;
 pub fn draw(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rect) {
     let area = if area.height > 6 {
         let (head, rest) = split(area, 1);
-        canvas.line(head, 0, &Strip::text(" ").and_strip(headline(state)));
+        canvas.line(head, 0, &Strip::text(" ").and_strip(headline(state, usize::from(head.width.saturating_sub(1)))));
         rest
     } else {
         area
@@ -43,7 +43,7 @@ fn narrow(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rec
 }
 
 fn two(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rect) {
-    let left = if area.width < 100 { area.width * 54 / 100 } else { area.width * 58 / 100 };
+    let left = if area.width < 100 { area.width * 53 / 100 } else { area.width * 58 / 100 };
     let (left, wall, right) = halves(area, left);
     let (top, bottom) = split(left, left.height - findings_height(snapshot, left));
     tenants(canvas, state, snapshot, top);
@@ -124,7 +124,7 @@ fn side(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rect)
         PaneId::Databases,
         "Database",
         &panes.databases,
-        Form::List(11),
+        labels(area, 10),
         "no database is configured",
     );
     let (at, below) = split(below, lock_rows);
@@ -138,8 +138,13 @@ fn side(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rect)
     changes(canvas, state, snapshot, below);
 }
 
+/// A list with labels of at most that width where the pane is narrow.
+const fn labels(area: Rect, narrow: u16) -> Form {
+    Form::List(if area.width < 45 { narrow } else { 18 })
+}
+
 fn tenants(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rect) {
-    let form = if area.width < 52 { Form::List(17) } else { Form::Table };
+    let form = if area.width < 52 { Form::List(15) } else { Form::Table };
     pane(
         canvas,
         state,
@@ -155,12 +160,12 @@ fn tenants(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Re
 
 fn queue(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rect) {
     let rows = &snapshot.panes.queues;
-    pane(canvas, state, snapshot, area, PaneId::Queues, "Queue", rows, Form::List(15), "no queue is configured");
+    pane(canvas, state, snapshot, area, PaneId::Queues, "Queue", rows, labels(area, 13), "no queue is configured");
 }
 
 fn ingress(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rect) {
     let rows = &snapshot.panes.ingress;
-    pane(canvas, state, snapshot, area, PaneId::Ingress, "Ingress", rows, Form::List(11), "no ingress is configured");
+    pane(canvas, state, snapshot, area, PaneId::Ingress, "Ingress", rows, labels(area, 12), "no ingress is configured");
 }
 
 /// Rows for what the crew of a drill was told.
@@ -181,7 +186,7 @@ fn changes(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Re
         PaneId::Changes,
         name,
         &snapshot.changes,
-        Form::List(12),
+        labels(area, 12),
         "",
     );
     let (_, body) = split(area, 1);
@@ -201,7 +206,7 @@ fn changes(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Re
         rest,
         PaneId::Changes,
         &|i| snapshot.changes.get(i),
-        Form::List(12),
+        labels(area, 12),
         "nothing in the last hours",
     );
 }

@@ -175,9 +175,11 @@ fn card(canvas: &Canvas<'_>, state: &State, finding: &Finding, lines: usize, wid
     if let Some(evidence) = finding.evidence.first() {
         let now = format!(" {} {}", evidence.signal, value(evidence.now, evidence.unit));
         let room = usize::from(width).saturating_sub(third.width() + now.len() + 4);
-        third.push(Role::Text, "  ");
-        third.append(spark(&evidence.series, evidence.threshold, room.min(24), &glyphs));
-        third.push(Role::Dim, now);
+        if room >= 6 {
+            third.push(Role::Text, "  ");
+            third.append(spark(&evidence.series, evidence.threshold, room.min(24), &glyphs));
+            third.push(Role::Dim, now);
+        }
     }
     if third.width() > 2 {
         out.push(third);

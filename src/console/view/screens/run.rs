@@ -6,7 +6,7 @@ use super::super::widgets::window;
 use super::split;
 use crate::console::rows::{PaneRow, layout, place, run_words, step_sign, step_words};
 use crate::console::state::{PaneId, State};
-use crate::console::strip::{Strip, wrap};
+use crate::console::strip::{Strip, fit, wrap};
 use crate::console::theme::{Glyphs, Role};
 use crate::domain::id::RunId;
 use crate::domain::risk::Confirmation;
@@ -38,47 +38,55 @@ pub fn draw(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: R
     let selected = state.panes.get(PaneId::Steps).at();
     let Some(step) = run.steps.get(selected).or_else(|| run.steps.get(run.current)) else { return };
     let width = usize::from(area.width.saturating_sub(2));
-    let parts = parts(run, step, width, &canvas.theme.glyphs, body.height < 22);
-    let wanted: u16 = parts.iter().map(|(_, _, lines)| cells(lines.len()) + 1).sum();
-    let most = body.height.saturating_sub(wanted).max(body.height / 4).max(2);
+    let terse = body.height < 24;
+    let parts = parts(run, step, width, &canvas.theme.glyphs, terse);
+    let wanted: u16 = parts.iter().map(|p| cells(p.lines.len().min(p.least)) + 1).sum();
+    let most = body.height.saturating_sub(wanted).clamp(2, 5.max(body.height / 3));
     let (top, mut rest) = split(body, cells(run.steps.len()).min(most));
     steps(canvas, state, snapshot, top, run);
     let heights = heights(rest.height, &parts);
-    for ((title, right, lines), height) in parts.iter().zip(heights) {
+    for (part, height) in parts.iter().zip(heights) {
         let (at, below) = split(rest, height);
         rest = below;
         if height > 0 {
-            canvas.rule(at, 0, title, right);
+            canvas.rule(at, 0, &part.title, &part.right);
             let (_, inner) = split(at, 1);
-            let hidden = lines.len().saturating_sub(usize::from(inner.height));
-            canvas.lines(inner, lines);
+            let hidden = part.lines.len().saturating_sub(usize::from(inner.height));
+            canvas.lines(inner, &part.lines);
             if hidden > 0 && inner.height > 0 {
                 let last = Rect { y: inner.bottom() - 1, height: 1, ..inner };
                 canvas.clear(last);
-                let text = format!(" {} {} more lines (Enter shows all)", canvas.theme.glyphs.ellipsis, hidden + 1);
+                let text = format!(" {} {} more (Enter shows all)", canvas.theme.glyphs.ellipsis, hidden + 1);
                 canvas.line(last, 0, &Strip::of(Role::Dim, text));
             }
         }
     }
 }
 
-type Part = (Strip, Strip, Vec<Strip>);
+/// A part of the screen below the steps.
+struct Part {
+    title: Strip,
+    right: Strip,
+    lines: Vec<Strip>,
+    /// Lines that it gets before others get more.
+    least: usize,
+}
 
-/// Rows for each part with its rule: the first parts first, but each at least its rule and a line.
+/// Rows for each part with its rule: first a rule and a line for each for which there is room, then its least
+/// lines, then all of its lines, first come first served.
 fn heights(total: u16, parts: &[Part]) -> Vec<u16> {
     let mut left = total;
-    let mut out: Vec<u16> = parts
-        .iter()
-        .map(|(_, _, lines)| {
-            let least = if lines.is_empty() { 1 } else { 2 }.min(left);
-            left -= least;
-            least
-        })
-        .collect();
-    for ((_, _, lines), height) in parts.iter().zip(&mut out) {
-        let wanted = cells(lines.len()) + 1;
-        let more = wanted.saturating_sub(*height).min(left);
-        if *height > 0 {
+    let mut out: Vec<u16> = Vec::new();
+    for part in parts {
+        let need = 1 + cells(part.lines.len().min(1));
+        let given = if need <= left { need } else { 0 };
+        left -= given;
+        out.push(given);
+    }
+    for least in [true, false] {
+        for (part, height) in parts.iter().zip(&mut out).filter(|(_, height)| **height > 0) {
+            let lines = if least { part.lines.len().min(part.least) } else { part.lines.len() };
+            let more = (1 + cells(lines)).saturating_sub(*height).min(left);
             *height += more;
             left -= more;
         }
@@ -113,25 +121,19 @@ fn steps(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rect
 fn parts(run: &RunView, step: &StepView, width: usize, glyphs: &Glyphs, terse: bool) -> Vec<Part> {
     let mut parts = Vec::new();
     let over = matches!(step.state, StepState::Done | StepState::Failed | StepState::Skipped | StepState::Unknown);
-    if !step.output.is_empty() || over {
+    if !step.output.is_empty() || over || step.outcome.is_some() {
         parts.push(outcome(step, width));
     }
-    parts.push(request(run, step, width, glyphs));
+    parts.push(request(run, step, width, glyphs, terse));
     if !step.checks.is_empty() {
         let title = Strip::of(Role::Title, if over { "Checked before" } else { "Checked just now" });
-        parts.push((title, Strip::new(), checks(&step.checks, width, glyphs, terse)));
+        parts.push(Part { title, right: Strip::new(), lines: checks(&step.checks, width, glyphs, terse), least: 3 });
     }
     if !step.verify.is_empty() {
         let title = Strip::of(Role::Title, "Worked when");
-        let mut lines = checks(&step.verify, width, glyphs, terse);
-        if terse {
-            lines.truncate(2);
-        }
-        parts.push((title, Strip::new(), lines));
+        parts.push(Part { title, right: Strip::new(), lines: checks(&step.verify, width, glyphs, terse), least: 2 });
     }
-    if let Some(part) = risk(step, width) {
-        parts.push(part);
-    }
+    parts.extend(risk(step, width, terse));
     parts
 }
 
@@ -144,42 +146,64 @@ fn outcome(step: &StepView, width: usize) -> Part {
     if lines.is_empty() {
         lines.push(Strip::of(Role::Dim, " nothing was recorded"));
     }
-    (Strip::of(Role::Title, "Outcome"), Strip::of(Role::Dim, step_words(step.state)), lines)
+    Part {
+        title: Strip::of(Role::Title, "Outcome"),
+        right: Strip::of(Role::Dim, step_words(step.state)),
+        lines,
+        least: 3,
+    }
 }
 
-fn request(run: &RunView, step: &StepView, width: usize, glyphs: &Glyphs) -> Part {
+fn request(run: &RunView, step: &StepView, width: usize, glyphs: &Glyphs, terse: bool) -> Part {
     let title = Strip::of(Role::Title, "Request");
     let Some(request) = &step.request else {
         let mut lines: Vec<_> = wrap(&step.why, width).into_iter().map(|l| Strip::text(format!(" {l}"))).collect();
         let text = match step.state {
-            StepState::Pending => " Rendered when it is reached; until then nothing is known of its target.",
-            _ => " No request.",
+            StepState::Pending | StepState::Preparing => {
+                " Rendered when it is reached; until then nothing is known of its target."
+            }
+            _ => " Nothing was sent.",
         };
         lines.push(Strip::of(Role::Dim, text));
-        return (title, Strip::of(Role::Dim, step_words(step.state)), lines);
+        return Part { title, right: Strip::new(), lines, least: 2 };
     };
     let target = &request.target;
     let mut lines = Vec::new();
-    let mut add = |role: Role, text: &str| {
-        lines.extend(wrap(text, width).into_iter().map(|l| Strip::of(role, format!(" {l}"))));
+    let mut add = |role: Role, most: usize, text: &str| {
+        let mut wrapped = wrap(text, width);
+        if wrapped.len() > most {
+            wrapped.truncate(most);
+            if let Some(last) = wrapped.last_mut() {
+                *last = format!("{}{}", fit(last, width.saturating_sub(1), ""), glyphs.ellipsis);
+            }
+        }
+        lines.extend(wrapped.into_iter().map(|l| Strip::of(role, format!(" {l}"))));
     };
-    let identity = if target.identity.is_empty() { String::new() } else { format!(" ({})", target.identity) };
-    add(
-        Role::Strong,
-        &format!("{} {} on {}{identity}: {}", target.environment, request.verb, target.source, target.object),
-    );
-    for line in request.operation.lines() {
-        add(Role::Text, &line);
+    if terse {
+        // The whole of it is in the dialog that confirms; here it is enough to know what it is.
+        add(Role::Strong, 2, &format!("{} on {}: {}", request.verb, target.source, target.object));
+        let whole: Vec<_> = request.operation.lines().iter().map(|l| l.trim().to_owned()).collect();
+        add(Role::Text, 1, &whole.join(" "));
+        add(Role::Warn, 1, &format!("Hurts: {}", request.hurts));
+        add(Role::Text, 1, &format!("Undo: {}", request.undo));
+    } else {
+        let identity = if target.identity.is_empty() { String::new() } else { format!(" ({})", target.identity) };
+        let place = format!("{} {} on {}{identity}: ", target.environment, request.verb, target.source);
+        add(Role::Strong, usize::MAX, &format!("{place}{}", target.object));
+        for line in request.operation.lines() {
+            add(Role::Text, usize::MAX, &line);
+        }
+        for check in &request.server_checks {
+            add(Role::Dim, usize::MAX, &format!("The server checks: {check}"));
+        }
+        add(Role::Warn, usize::MAX, &format!("Hurts: {}", request.hurts));
+        add(Role::Text, usize::MAX, &format!("Undo: {}", request.undo));
     }
-    for check in &request.server_checks {
-        add(Role::Dim, &format!("{check} (the server checks)"));
-    }
-    add(Role::Warn, &format!("Hurts: {}", request.hurts));
-    add(Role::Text, &format!("Undo: {}", request.undo));
-    let digest = step.digest.as_ref().map(|d| format!("digest {} ", d.short())).unwrap_or_default();
+    let dot = glyphs.dot;
+    let digest = step.digest.as_ref().map(|d| format!("digest {} {dot} ", d.short())).unwrap_or_default();
     let count = crate::console::format::count(usize::try_from(target.count).unwrap_or(usize::MAX), "object");
-    let right = Strip::of(Role::Dim, format!("{digest}{} {count} {} plan {}", glyphs.dot, glyphs.dot, run.generation));
-    (title, right, lines)
+    let right = Strip::of(Role::Dim, format!("{digest}{count} {dot} plan {}", run.generation));
+    Part { title, right, lines, least: 5 }
 }
 
 fn checks(all: &[CheckView], width: usize, glyphs: &Glyphs, terse: bool) -> Vec<Strip> {
@@ -206,9 +230,9 @@ fn checks(all: &[CheckView], width: usize, glyphs: &Glyphs, terse: bool) -> Vec<
     lines
 }
 
-fn risk(step: &StepView, width: usize) -> Option<Part> {
+fn risk(step: &StepView, width: usize, terse: bool) -> Option<Part> {
     let assessment = step.assessment.as_ref()?;
-    let title = Strip::of(Role::Title, "Risk ").and(step.risk.into(), step.risk.to_string().to_uppercase());
+    let mut title = Strip::of(Role::Title, "Risk ").and(step.risk.into(), step.risk.to_string().to_uppercase());
     let mut needs = Vec::new();
     match &assessment.confirmation {
         Some(Confirmation::Typed { phrase }) => needs.push(format!("type {phrase}")),
@@ -223,11 +247,14 @@ fn risk(step: &StepView, width: usize) -> Option<Part> {
     }
     let mut lines = Vec::new();
     for denial in &assessment.denials {
-        lines.extend(
-            wrap(&format!("refused: {denial}"), width).into_iter().map(|l| Strip::of(Role::Critical, format!(" {l}"))),
-        );
+        let wrapped = wrap(&format!("refused: {denial}"), width);
+        lines.extend(wrapped.into_iter().map(|l| Strip::of(Role::Critical, format!(" {l}"))));
     }
-    lines
-        .extend(wrap(&assessment.reasons.join("; "), width).into_iter().map(|l| Strip::of(Role::Dim, format!(" {l}"))));
-    Some((title, Strip::of(Role::Dim, needs.join(", ")), lines))
+    let reasons = assessment.reasons.join("; ");
+    if terse && lines.is_empty() {
+        title.push(Role::Dim, format!(": {reasons}"));
+        return Some(Part { title, right: Strip::new(), lines, least: 0 });
+    }
+    lines.extend(wrap(&reasons, width).into_iter().map(|l| Strip::of(Role::Dim, format!(" {l}"))));
+    Some(Part { title, right: Strip::of(Role::Dim, needs.join(", ")), lines, least: 1 })
 }

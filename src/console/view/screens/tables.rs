@@ -22,27 +22,23 @@ pub fn tenants(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area
     let tenancy = if row.tenancy == Tenancy::Dedicated { "dedicated" } else { "shares its parts" };
     canvas.rule(below, 0, &Strip::of(Role::Title, format!("{} {}", row.id, row.name)), &Strip::new());
     let plants = if row.plants.is_empty() { "no plant".to_owned() } else { row.plants.join(", ") };
-    canvas.line(
-        below,
-        1,
-        &Strip::text(format!(" {plants}")).and(Role::Dim, format!("   {tenancy}, criticality {}", row.criticality)),
-    );
-    let mut third = Strip::text(" ");
+    let shares = format!("   {tenancy}, criticality {}", row.criticality);
+    let mut to_come = Strip::text(" ");
     if let Some(tenant) = snapshot.estate.tenant(&row.id) {
         for cutoff in &tenant.cutoffs {
             if let Some(at) = next_time(state.now(), cutoff) {
-                third.push(Role::Strong, format!("{} {}", cutoff.what, ahead(state.now(), at)));
-                third.push(Role::Dim, format!(" ({} {})   ", cutoff.at.strftime("%H:%M"), cutoff.time_zone));
+                to_come.push(Role::Strong, format!("{} {}", cutoff.what, ahead(state.now(), at)));
+                to_come.push(Role::Dim, format!(" ({} {})   ", cutoff.at.strftime("%H:%M"), cutoff.time_zone));
             }
         }
     }
     if let Some(finding) = snapshot.findings.iter().find(|f| f.whom.tenants.contains(&row.id)) {
-        third.push(finding.severity.into(), &finding.what);
+        to_come.push(finding.severity.into(), &finding.what);
     }
-    if third.width() > 1 {
-        canvas.line(below, 2, &third);
-    }
-    canvas.line(below, 3, &image(row));
+    let mut lines = vec![Strip::text(format!(" {plants}")).and(Role::Dim, shares)];
+    lines.extend((to_come.width() > 1).then_some(to_come));
+    lines.push(image(row));
+    canvas.lines(split(below, 1).1, &lines);
 }
 
 fn image(row: &crate::domain::pane::TenantRow) -> Strip {

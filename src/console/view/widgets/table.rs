@@ -7,6 +7,7 @@ use crate::console::theme::{Glyphs, Role};
 use crate::console::view::canvas::{Canvas, cells};
 use crate::domain::health::Health;
 use ratatui::layout::Rect;
+use unicode_width::UnicodeWidthStr as _;
 
 /// Rows to draw.
 pub struct Listing<'a, 'r, R> {
@@ -88,11 +89,12 @@ pub fn table<R: PaneRow>(canvas: &mut Canvas<'_>, area: Rect, listing: &Listing<
     let indent: u16 = if graded { 3 } else { 1 };
     let gap = if area.width < 100 { 1 } else { 2 };
     let columns = layout(R::COLUMNS, area.width.saturating_sub(indent), gap);
+    let space = " ".repeat(usize::from(gap));
     let mut heading = Strip::text(" ".repeat(usize::from(indent)));
-    for (i, width) in &columns {
+    for (n, (i, width)) in columns.iter().enumerate() {
         if let Some(column) = R::COLUMNS.get(*i) {
+            heading.push(Role::Text, if n == 0 { "" } else { &space });
             heading.push(Role::Dim, place(column.title, column.align, *width, glyphs.ellipsis));
-            heading.push(Role::Text, " ".repeat(usize::from(gap)));
         }
     }
     canvas.line(area, 0, &heading);
@@ -106,14 +108,14 @@ pub fn table<R: PaneRow>(canvas: &mut Canvas<'_>, area: Rect, listing: &Listing<
             strip.push(Role::Text, " ");
         }
         let cells_of_row = data.cells(listing.context);
-        for (i, width) in &columns {
+        for (n, (i, width)) in columns.iter().enumerate() {
             let (Some(column), Some(cell)) = (R::COLUMNS.get(*i), cells_of_row.get(*i)) else { continue };
+            strip.push(Role::Text, if n == 0 { "" } else { &space });
             let text = match listing.lead.get(at).filter(|_| *i == 0) {
                 Some(lead) => format!("{lead}{}", cell.text.trim_start()),
                 None => cell.text.clone(),
             };
             strip.push(cell.role, place(&text, column.align, *width, glyphs.ellipsis));
-            strip.push(Role::Text, " ".repeat(usize::from(gap)));
         }
         let row = cells(row);
         canvas.line(body, row, &strip);
@@ -124,10 +126,11 @@ pub fn table<R: PaneRow>(canvas: &mut Canvas<'_>, area: Rect, listing: &Listing<
     draw_more(canvas, body, listing, rows, hidden);
 }
 
-/// A short list: sign, label of a width, note.
-pub fn list<R: PaneRow>(canvas: &mut Canvas<'_>, area: Rect, label: u16, listing: &Listing<'_, '_, R>) {
+/// A short list: sign, label no wider than `most`, note.
+pub fn list<R: PaneRow>(canvas: &mut Canvas<'_>, area: Rect, most: u16, listing: &Listing<'_, '_, R>) {
     let glyphs = canvas.theme.glyphs;
-    let label = label.min(area.width / 2);
+    let widest = listing.slots.iter().filter_map(|s| (listing.row)(s.index)).map(|r| r.label(listing.context).width());
+    let label = cells(widest.max().unwrap_or(0)).min(most).min(area.width / 2);
     let (rows, first, hidden) = visible(listing, area.height);
     for (row, (at, slot)) in listing.slots.iter().enumerate().skip(first).take(rows).enumerate() {
         let Some(data) = (listing.row)(slot.index) else { continue };
@@ -138,7 +141,7 @@ pub fn list<R: PaneRow>(canvas: &mut Canvas<'_>, area: Rect, label: u16, listing
         }
         let text = fit(&data.label(listing.context), usize::from(label), glyphs.ellipsis);
         strip.push(Role::Text, place(&text, Align::Left, label, glyphs.ellipsis));
-        strip.push(Role::Text, "  ");
+        strip.push(Role::Text, if area.width < 50 { " " } else { "  " });
         strip.append(data.note(listing.context));
         let row = cells(row);
         canvas.line(area, row, &strip);
