@@ -188,7 +188,7 @@ pub fn why(health: Health, text: &str, age_s: Option<f64>) -> Strip {
     strip
 }
 
-/// Which columns fit into a width, and how wide each is; at least those of rank 0, even when they do not.
+/// Which columns fit into a width, and how wide each is; at least those of rank 0.
 pub fn layout(columns: &[Column], width: u16, gap: u16) -> Vec<(usize, u16)> {
     let mut ranks: Vec<u8> = columns.iter().map(|c| c.rank).collect();
     ranks.sort_unstable();
@@ -208,6 +208,14 @@ pub fn layout(columns: &[Column], width: u16, gap: u16) -> Vec<(usize, u16)> {
         }
     }
     chosen.sort_unstable();
+    // Where even the columns of rank 0 are too wide, words give way before numbers.
+    while total(&chosen) > width {
+        let words = |i: &usize| columns.get(*i).is_some_and(|c| c.align == Align::Left);
+        match chosen.iter_mut().filter(|(i, w)| words(i) && *w > 4).max_by_key(|(_, w)| *w) {
+            Some((_, w)) => *w -= 1,
+            None => break,
+        }
+    }
     let mut left = width.saturating_sub(total(&chosen));
     while left > 0 {
         let mut grew = false;
@@ -275,7 +283,8 @@ mod tests {
 
     #[test]
     fn columns_leave_by_rank_and_the_rest_share_what_is_left() {
-        assert_eq!(layout(&COLUMNS, 4, 1), [(0, 6)]);
+        assert_eq!(layout(&COLUMNS, 9, 1), [(0, 9)]);
+        assert_eq!(layout(&COLUMNS, 5, 1), [(0, 5)]);
         assert_eq!(layout(&COLUMNS, 17, 1), [(0, 6), (2, 10)]);
         assert_eq!(layout(&COLUMNS, 30, 1), [(0, 6), (1, 6), (2, 10), (3, 5)]);
         let wide = layout(&COLUMNS, 200, 2);

@@ -14,8 +14,10 @@ pub struct Clock {
     pub wall: Timestamp,
     /// When the engine was last heard of, or when the console began to wait for it.
     pub heard: Timestamp,
-    /// When the newest snapshot came.
+    /// When the newest snapshot came, by the wall.
     pub snapshot: Timestamp,
+    /// What the clock of the estate said then.
+    pub base: Timestamp,
     /// Changes with each second.
     pub beat: bool,
 }
@@ -23,7 +25,7 @@ pub struct Clock {
 impl Clock {
     /// A clock that starts now.
     pub const fn new(now: Timestamp) -> Self {
-        Self { wall: now, heard: now, snapshot: now, beat: false }
+        Self { wall: now, heard: now, snapshot: now, base: now, beat: false }
     }
 
     /// The clock of the estate. In a drill it goes on from the snapshot at the speed of the scenario, in a
@@ -35,10 +37,23 @@ impl Clock {
             (Mode::Drill, Some(drill)) => {
                 let passed = self.wall.duration_since(self.snapshot).as_secs_f64().max(0.0) * drill.speed;
                 let passed = SignedDuration::try_from_secs_f64(passed).unwrap_or_default();
-                snapshot.at.checked_add(passed).unwrap_or(snapshot.at)
+                self.base.checked_add(passed).unwrap_or(self.base)
             }
             (Mode::Replay, _) | (Mode::Drill, None) => snapshot.at,
         }
+    }
+
+    /// Takes in the clock of a new snapshot. Ticks are a second apart, so that the clock of a fast scenario may
+    /// have run a little ahead: it waits rather than to go back.
+    pub fn rebase(&mut self, before: Option<&Snapshot>, snapshot: &Snapshot) {
+        let shown = before.map(|b| self.estate(Some(b)));
+        let speed = snapshot.drill.as_ref().map_or(1.0, |d| d.speed.max(1.0));
+        let ahead = shown.map(|s| s.duration_since(snapshot.at).as_secs_f64());
+        self.base = match (shown, ahead) {
+            (Some(shown), Some(ahead)) if ahead > 0.0 && ahead <= 2.0 * speed => shown,
+            _ => snapshot.at,
+        };
+        self.snapshot = self.wall;
     }
 
     /// Since when the engine is lost, if it is.

@@ -40,6 +40,8 @@ pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
         }
         Msg::Tick(at) => {
             state.clock.wall = at;
+            // A wall clock that was set back must not hide that the engine is silent.
+            state.clock.heard = state.clock.heard.min(at);
             state.clock.beat = !state.clock.beat;
             if state.notice.as_ref().is_some_and(|n| matches!(n.stay, Stay::Until(end) if end <= at)) {
                 state.notice = None;
@@ -105,7 +107,7 @@ fn entered(state: &mut State) {
 
 fn take(state: &mut State, snapshot: Arc<Snapshot>) {
     let before = state.snapshot.clone();
-    state.clock.snapshot = state.clock.wall;
+    state.clock.rebase(before.as_deref(), &snapshot);
     if before.is_none() {
         state.last_key = snapshot.at;
     }

@@ -4,6 +4,7 @@ use crate::console::strip::{Strip, fit};
 use crate::console::theme::{Role, Theme, UNICODE};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 /// A buffer with a theme.
@@ -78,7 +79,8 @@ impl<'a> Canvas<'a> {
             if at >= end {
                 break;
             }
-            let style = self.theme.style(piece.role);
+            // What was there before must not shine through, such as the colour of a rule.
+            let style = Style::reset().patch(self.theme.style(piece.role));
             let shown;
             let text = if self.theme.glyphs == UNICODE {
                 piece.text.as_str()

@@ -224,7 +224,7 @@ fn list(state: &State, snapshot: &Snapshot) -> Vec<Alarm> {
 /// The next verb.
 pub fn next_verb(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
     let next = next(state);
-    let key = next.key();
+    let key = next.key().filter(|_| state.overlays.is_empty());
     let right = key.map_or_else(Strip::new, |key| Strip::text("  ").and(Role::Accent, key).and(Role::Text, " "));
     let room = Rect { width: area.width.saturating_sub(super::canvas::cells(right.width())), ..area };
     canvas.line(room, 0, &Strip::of(Role::Title, " Next: ").and_strip(next.text));
@@ -260,6 +260,7 @@ pub fn hints(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
     let home = state.screen == Screen::Overview && state.back.is_empty() && state.overlays.is_empty();
     hints.retain(|b| match b.action {
         Action::Back | Action::Overview => !home,
+        Action::Declare => state.snapshot.as_ref().is_none_or(|s| s.current_incident().is_none()),
         Action::EmergencyStop => place == keymap::Place::Run || place == keymap::Place::Confirm,
         _ => true,
     });

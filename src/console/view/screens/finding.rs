@@ -145,8 +145,12 @@ fn evidence(canvas: &mut Canvas<'_>, state: &State, area: Rect, finding: &Findin
     for (i, one) in finding.evidence.iter().enumerate().skip(at).take(usize::from(shown)) {
         let (part, below) = split(rest, (area.height / shown).min(15));
         rest = below;
-        let name = format!("Evidence {} of {}: {} {}", i + 1, finding.evidence.len(), one.signal, one.subject);
-        let title = Strip::of(if focused && i == at { Role::Accent } else { Role::Title }, name);
+        let name = format!("{}/{} {} {}", i + 1, finding.evidence.len(), one.signal, one.subject);
+        let title = if focused && i == at {
+            Strip::of(Role::Accent, format!("{}{name}", canvas.theme.glyphs.cursor))
+        } else {
+            Strip::of(Role::Title, name)
+        };
         let right = Strip::text(format!("now {}", value(one.now, one.unit)))
             .and(Role::Warn, format!("  limit {}", value(one.threshold, one.unit)));
         canvas.rule(part, 0, &title, &right);

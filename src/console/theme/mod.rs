@@ -1,6 +1,9 @@
 //! Colours by role, from TOML, fitted to what the terminal can show; and the glyphs that go with them.
 //! Nothing is told by colour alone: every role that means something also has a glyph or a word.
 
+mod depth;
+mod glyphs;
+
 use crate::domain::health::Health;
 use crate::domain::incident::Severity;
 use crate::domain::risk::Risk;
@@ -8,6 +11,9 @@ use ratatui::style::{Color, Modifier, Style};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::str::FromStr as _;
+
+use depth::nearest;
+pub use glyphs::{ASCII, Glyphs, UNICODE};
 
 /// What a piece of the screen is; a theme gives each its look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
@@ -134,104 +140,6 @@ pub struct Capabilities {
     pub unicode: bool,
 }
 
-/// The signs that are drawn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Glyphs {
-    /// Signs of ok, warn, unknown, critical.
-    pub health: [&'static str; 4],
-    /// Mark of the cursor's row.
-    pub cursor: &'static str,
-    /// The two states of the heartbeat.
-    pub beat: [&'static str; 2],
-    /// Ends a text that was cut.
-    pub ellipsis: &'static str,
-    /// Horizontal line.
-    pub rule: &'static str,
-    /// Vertical line.
-    pub wall: &'static str,
-    /// Joints: `┬ ┴ ├ ┤ ┼`.
-    pub joints: [&'static str; 5],
-    /// Corners: top left, top right, bottom left, bottom right.
-    pub corners: [&'static str; 4],
-    /// Done.
-    pub done: &'static str,
-    /// Failed.
-    pub failed: &'static str,
-    /// In hand.
-    pub current: &'static str,
-    /// Waits.
-    pub waits: &'static str,
-    /// Separates facts in a line.
-    pub dot: &'static str,
-    /// Leads to something.
-    pub arrow: &'static str,
-    /// Tree: branch, last branch, trunk.
-    pub tree: [&'static str; 3],
-    /// Shade at both sides of a banner.
-    pub shade: &'static str,
-    /// Eight heights of a bar, lowest first.
-    pub bars: [&'static str; 8],
-    /// Full and empty parts of a gauge.
-    pub gauge: [&'static str; 2],
-}
-
-/// Signs for terminals that show Unicode.
-pub const UNICODE: Glyphs = Glyphs {
-    health: ["●", "▲", "?", "✖"],
-    cursor: "▌",
-    beat: ["◉", "○"],
-    ellipsis: "…",
-    rule: "─",
-    wall: "│",
-    joints: ["┬", "┴", "├", "┤", "┼"],
-    corners: ["┌", "┐", "└", "┘"],
-    done: "✔",
-    failed: "✖",
-    current: "▶",
-    waits: "◌",
-    dot: "·",
-    arrow: "→",
-    tree: ["├─", "└─", "│ "],
-    shade: "▓",
-    bars: ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
-    gauge: ["█", "░"],
-};
-
-/// Signs for terminals that show ASCII only.
-pub const ASCII: Glyphs = Glyphs {
-    health: ["o", "^", "?", "x"],
-    cursor: ">",
-    beat: ["*", "+"],
-    ellipsis: "~",
-    rule: "-",
-    wall: "|",
-    joints: ["+", "+", "+", "+", "+"],
-    corners: ["+", "+", "+", "+"],
-    done: "v",
-    failed: "x",
-    current: ">",
-    waits: ".",
-    dot: "-",
-    arrow: "->",
-    tree: ["|-", "`-", "| "],
-    shade: "#",
-    bars: [".", ".", ":", ":", "=", "=", "#", "#"],
-    gauge: ["#", "."],
-};
-
-impl Glyphs {
-    /// The sign of a health.
-    pub const fn of(&self, health: Health) -> &'static str {
-        let [ok, warn, unknown, critical] = self.health;
-        match health {
-            Health::Ok => ok,
-            Health::Warn => warn,
-            Health::Unknown => unknown,
-            Health::Critical => critical,
-        }
-    }
-}
-
 /// Why a theme can not be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ThemeError {
@@ -295,9 +203,9 @@ pub struct Theme {
 
 /// Themes inside the binary: name and text.
 pub const BUILT_IN: [(&str, &str); 3] = [
-    ("dark", include_str!("../../themes/dark.toml")),
-    ("ansi16", include_str!("../../themes/ansi16.toml")),
-    ("mono", include_str!("../../themes/mono.toml")),
+    ("dark", include_str!("../../../themes/dark.toml")),
+    ("ansi16", include_str!("../../../themes/ansi16.toml")),
+    ("mono", include_str!("../../../themes/mono.toml")),
 ];
 
 impl Theme {
@@ -390,73 +298,6 @@ impl Look {
         }
         Ok(style)
     }
-}
-
-/// The nearest colour that the terminal has.
-fn nearest(color: Color, depth: ColorDepth) -> Option<Color> {
-    match (depth, color) {
-        (ColorDepth::None, _) => None,
-        (ColorDepth::Ansi256, Color::Rgb(r, g, b)) => Some(Color::Indexed(cube(r, g, b))),
-        (ColorDepth::Ansi16, Color::Rgb(r, g, b)) => Some(named(r, g, b)),
-        (ColorDepth::Ansi16, Color::Indexed(i)) if i >= 16 => {
-            let (r, g, b) = uncube(i);
-            Some(named(r, g, b))
-        }
-        _ => Some(color),
-    }
-}
-
-/// Index of the nearest colour of xterm's 6x6x6 cube, or of its greys.
-fn cube(r: u8, g: u8, b: u8) -> u8 {
-    if r.abs_diff(g) < 10 && g.abs_diff(b) < 10 {
-        return match r {
-            0..4 => 16,
-            239.. => 231,
-            _ => 232 + (r - 3).min(237) / 10,
-        };
-    }
-    let level = |v: u8| match v {
-        0..48 => 0,
-        48..115 => 1,
-        _ => (v - 35) / 40,
-    };
-    16 + 36 * level(r) + 6 * level(g) + level(b)
-}
-
-/// Red, green and blue of an index from 16 on.
-fn uncube(index: u8) -> (u8, u8, u8) {
-    if index >= 232 {
-        let grey = 8 + 10 * (index - 232);
-        return (grey, grey, grey);
-    }
-    let i = index.saturating_sub(16);
-    let level = |v: u8| if v == 0 { 0 } else { 55 + 40 * v };
-    (level(i / 36), level(i / 6 % 6), level(i % 6))
-}
-
-/// The nearest of the sixteen named colours.
-fn named(r: u8, g: u8, b: u8) -> Color {
-    const NAMED: [(Color, [u8; 3]); 16] = [
-        (Color::Black, [0, 0, 0]),
-        (Color::Red, [205, 0, 0]),
-        (Color::Green, [0, 205, 0]),
-        (Color::Yellow, [205, 205, 0]),
-        (Color::Blue, [0, 0, 238]),
-        (Color::Magenta, [205, 0, 205]),
-        (Color::Cyan, [0, 205, 205]),
-        (Color::Gray, [229, 229, 229]),
-        (Color::DarkGray, [127, 127, 127]),
-        (Color::LightRed, [255, 0, 0]),
-        (Color::LightGreen, [0, 255, 0]),
-        (Color::LightYellow, [255, 255, 0]),
-        (Color::LightBlue, [92, 92, 255]),
-        (Color::LightMagenta, [255, 0, 255]),
-        (Color::LightCyan, [0, 255, 255]),
-        (Color::White, [255, 255, 255]),
-    ];
-    let distance =
-        |c: &[u8; 3]| -> u32 { c.iter().zip([r, g, b]).map(|(a, b)| u32::from(a.abs_diff(b))).map(|d| d * d).sum() };
-    NAMED.iter().min_by_key(|(_, c)| distance(c)).map_or(Color::Reset, |(color, _)| *color)
 }
 
 #[cfg(test)]
