@@ -122,9 +122,9 @@ fn open(adapters: Adapters, home: Home, loaded: &serde_json::Value, via: &str) -
     let me = session::me(via);
     let origin = format!("quarterdeck/{}", adapters.estate.name);
     let environment = adapters.estate.environment;
-    let mut options =
+    // In the name of the person: whoever comes second is told who holds the journal.
+    let options =
         OpenOptions::new(&home.journal, origin, me.clone(), adapters.mode, environment, adapters.clock.now());
-    options.actor = me.engine();
     let mut state = State::default();
     let (journal, recovered) =
         tokio::task::block_in_place(|| fold::open(options, &mut state)).map_err(Error::failed)?;
