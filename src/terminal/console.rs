@@ -74,7 +74,6 @@ async fn play(client: &Client, options: Options) -> io::Result<Ended> {
         records: options.records,
         client: client.clone(),
         replies,
-        gate: view::Gate::default(),
     };
     console.take(Msg::Snapshot(client.snapshot()))?;
     console.draw()?;
@@ -155,7 +154,6 @@ struct Console<W: Write> {
     records: Records,
     client: Client,
     replies: mpsc::Sender<(RequestId, Reply)>,
-    gate: view::Gate,
 }
 
 impl<W: Write> Console<W> {
@@ -163,7 +161,6 @@ impl<W: Write> Console<W> {
     fn take(&mut self, msg: Msg) -> io::Result<bool> {
         if let Msg::Resize { width, height } = msg {
             self.screen.resize(width, height)?;
-            self.gate = view::Gate::default();
         }
         let mut effects = update(&mut self.state, msg);
         while let Some(effect) = (!effects.is_empty()).then(|| effects.remove(0)) {
@@ -190,10 +187,7 @@ impl<W: Write> Console<W> {
                     let size = self.size()?;
                     effects.extend(update(&mut self.state, size));
                 }
-                Effect::Redraw => {
-                    self.screen.redraw()?;
-                    self.gate = view::Gate::default();
-                }
+                Effect::Redraw => self.screen.redraw()?,
                 Effect::Quit => return Ok(true),
             }
         }
@@ -204,16 +198,11 @@ impl<W: Write> Console<W> {
     fn size(&mut self) -> io::Result<Msg> {
         let (width, height) = crossterm::terminal::size()?;
         self.screen.resize(width, height)?;
-        self.gate = view::Gate::default();
         Ok(Msg::Resize { width, height })
     }
 
-    /// Draws, if any cell differs from what is on the screen: a frame without changes would still cost bytes.
     fn draw(&mut self) -> io::Result<()> {
         let (state, theme) = (&self.state, &self.theme);
-        if !self.gate.differs(state, theme) {
-            return Ok(());
-        }
         self.screen.draw(|frame| view::view(state, theme, frame)).map(|_| ())
     }
 }
