@@ -22,7 +22,7 @@ fn route(tenant: &Tenant) -> Route {
         p50_s: Some(t.p50_s),
         p95_s: Some(t.p95_s),
         p99_s: Some(t.p99_s),
-        open_connections: None,
+        ..Route::default()
     }
 }
 
@@ -42,7 +42,7 @@ fn page(tenant: &Tenant) -> Route {
         p50_s: Some(0.002),
         p95_s: Some(0.004),
         p99_s: Some(0.006),
-        open_connections: None,
+        ..Route::default()
     }
 }
 
@@ -70,6 +70,7 @@ pub(super) fn facts(sim: &Simulation, id: &SourceId, edge: &Edge) -> TraefikFact
         p95_s: share(slow),
         p99_s: share(slow).map(|s| s * 1.8),
         open_connections: Some(220),
+        fault: None,
     };
     let mut certificates: Vec<Certificate> = tenants().map(|t| certificate(sim, t)).collect();
     certificates.sort_by(|a, b| a.not_after.cmp(&b.not_after).then_with(|| a.name.cmp(&b.name)));
