@@ -1,1 +1,9 @@
-//! See the map.
+//! Playbooks: their YAML schema, the lint that names every error with its place, expressions (CEL), templates, the
+//! library of what ships, and the pure state machine that steps through one. It knows policy and verbs only as data
+//! that the caller passes in, and reads no clock, file or socket. The engine and the command line call it.
+
+pub mod expr;
+pub mod params;
+pub mod plan;
+pub mod run;
+pub mod schema;

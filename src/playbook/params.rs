@@ -1,0 +1,121 @@
+//! Parameters of a run: given as text, checked against the playbook and the estate, turned into typed values.
+
+use super::expr::Type;
+use super::schema::{Parameter, ParameterType, Playbook};
+use crate::domain::estate::Estate;
+use crate::domain::id::TenantId;
+use crate::domain::text::sanitize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Checked parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bound {
+    /// Values by name; optional ones without a value are missing.
+    pub values: BTreeMap<String, Value>,
+    /// The tenant that the run is about, where a parameter says so.
+    pub tenant: Option<TenantId>,
+}
+
+/// Checks what was given and fills in defaults.
+///
+/// # Errors
+/// One sentence for each thing that is wrong.
+pub fn bind(playbook: &Playbook, given: &BTreeMap<String, String>, estate: &Estate) -> Result<Bound, Vec<String>> {
+    let mut problems = Vec::new();
+    let mut values = BTreeMap::new();
+    for name in given.keys().filter(|name| !playbook.parameters.contains_key(*name)) {
+        let all: Vec<&str> = playbook.parameters.keys().map(String::as_str).collect();
+        problems.push(format!("unknown parameter `{}`{}", sanitize(name), super::expr::nearest(name, &all)));
+    }
+    for (name, parameter) in &playbook.parameters {
+        let value = match given.get(name) {
+            Some(text) => {
+                typed(parameter.kind, text).and_then(|value| allowed(parameter, &value, text).map(|()| value))
+            }
+            None => match &parameter.default {
+                Some(default) => Ok(default.clone()),
+                None if parameter.required => Err("it must be given".into()),
+                None => continue,
+            },
+        };
+        match value.and_then(|value| known(parameter.kind, &value, estate).map(|()| value)) {
+            Ok(value) => drop(values.insert(name.clone(), value)),
+            Err(why) => problems.push(format!("parameter `{name}`: {why}")),
+        }
+    }
+    let tenant = playbook.tenant_parameter().and_then(|name| values.get(name)?.as_str()).map(TenantId::from);
+    if let Some(tenant) = tenant.as_ref().and_then(|id| estate.tenant(id))
+        && !playbook.tenancy.is_empty()
+        && !playbook.tenancy.contains(&tenant.tenancy)
+    {
+        problems.push(format!("the playbook {} is not for the tenancy of {}", playbook.id, tenant.id));
+    }
+    if problems.is_empty() { Ok(Bound { values, tenant }) } else { Err(problems) }
+}
+
+/// Reads a value of a type from text.
+///
+/// # Errors
+/// What was found and what is allowed.
+pub fn typed(kind: ParameterType, text: &str) -> Result<Value, String> {
+    let shown = sanitize(text);
+    match kind {
+        ParameterType::Integer => {
+            text.parse::<i64>().map(Value::from).map_err(|_| format!("“{shown}” is not a whole number"))
+        }
+        ParameterType::Number => match text.parse::<f64>() {
+            Ok(number) if number.is_finite() => Ok(Value::from(number)),
+            _ => Err(format!("“{shown}” is not a number")),
+        },
+        ParameterType::Boolean => match text {
+            "true" => Ok(Value::Bool(true)),
+            "false" => Ok(Value::Bool(false)),
+            _ => Err(format!("“{shown}” is neither `true` nor `false`")),
+        },
+        ParameterType::String | ParameterType::Tenant | ParameterType::Database => {
+            if text.chars().any(crate::domain::text::is_hostile) {
+                return Err(format!("“{shown}” holds control characters"));
+            }
+            Ok(Value::from(text))
+        }
+    }
+}
+
+fn allowed(parameter: &Parameter, value: &Value, text: &str) -> Result<(), String> {
+    if !parameter.allowed_values.is_empty() && !parameter.allowed_values.contains(value) {
+        let all: Vec<String> = parameter.allowed_values.iter().map(ToString::to_string).collect();
+        return Err(format!("“{}” is not allowed, there are {}", sanitize(text), all.join(", ")));
+    }
+    if let Some(pattern) = &parameter.pattern
+        && !super::expr::matches_whole(pattern, text)?
+    {
+        return Err(format!("“{}” does not match `{pattern}`", sanitize(text)));
+    }
+    Ok(())
+}
+
+fn known(kind: ParameterType, value: &Value, estate: &Estate) -> Result<(), String> {
+    let Some(name) = value.as_str() else { return Ok(()) };
+    match kind {
+        ParameterType::Tenant if estate.tenant(&TenantId::from(name)).is_none() => {
+            Err(format!("there is no tenant “{}” in {}", sanitize(name), estate.name))
+        }
+        ParameterType::Database
+            if !estate.tenants.iter().any(|t| t.database.as_ref().is_some_and(|d| d.name == name)) =>
+        {
+            Err(format!("no tenant of {} has a database “{}”", estate.name, sanitize(name)))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Type of a parameter in expressions.
+pub const fn type_of(kind: ParameterType) -> Type {
+    match kind {
+        ParameterType::String | ParameterType::Tenant | ParameterType::Database => Type::Text,
+        ParameterType::Integer => Type::Int,
+        ParameterType::Number => Type::Double,
+        ParameterType::Boolean => Type::Bool,
+    }
+}

@@ -1,0 +1,186 @@
+//! What the engine tells a run.
+
+use super::effect::{Mark, Ticket};
+use crate::domain::id::{Digest, IncidentId, Person, RunId, StepId, TenantId};
+use crate::domain::ports::{Outcome, Reconciled};
+use crate::domain::request::Request;
+use crate::domain::risk::{Assessment, Reversible};
+use crate::playbook::expr::Evaluation;
+use jiff::Timestamp;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// What a run is started with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Start {
+    /// Name of the run.
+    pub run: RunId,
+    /// Parameters, checked and typed by `playbook::params`.
+    pub params: BTreeMap<String, Value>,
+    /// Tenant that it is about.
+    pub tenant: Option<TenantId>,
+    /// Incident that it belongs to.
+    pub incident: Option<IncidentId>,
+    /// Who started it.
+    pub by: Person,
+}
+
+/// A step as it was rendered at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rendering {
+    /// What would be sent.
+    pub request: Request,
+    /// Its digest, from `policy::digest` over [`super::Run::bound`].
+    pub digest: Digest,
+    /// What policy says.
+    pub assessment: Assessment,
+    /// Whether the verb may be run twice (`VerbSpec::idempotent`).
+    pub idempotent: bool,
+    /// Whether its effect can be taken back (verb and playbook, the worse).
+    pub reversible: Reversible,
+    /// Whether the verb only looks.
+    pub read_only: bool,
+}
+
+/// What stands for the second person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ApprovalGiven {
+    /// In a drill: one simulated person.
+    Simulated {
+        /// Who is simulated.
+        person: Person,
+    },
+    /// The glass is broken; it stands for all approvals.
+    Glass {
+        /// Who broke it.
+        by: Person,
+        /// Why.
+        reason: String,
+        /// When it mends itself.
+        until: Timestamp,
+    },
+}
+
+/// Why an input was not taken, one sentence. Nothing has changed then.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Refusal(pub String);
+
+/// What can happen to a run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// Starts it; the first input.
+    Begin,
+    /// Answer to `Effect::Render`.
+    Rendered {
+        /// Ticket of the question.
+        ticket: Ticket,
+        /// The rendering.
+        rendering: Box<Rendering>,
+    },
+    /// Answer to `Effect::Render`.
+    RenderFailed {
+        /// Ticket of the question.
+        ticket: Ticket,
+        /// Why, one sentence.
+        why: String,
+    },
+    /// Answer to `Effect::Evaluate`, in the order of the playbook.
+    Evaluated {
+        /// Ticket of the question.
+        ticket: Ticket,
+        /// One for each expression asked for.
+        results: Vec<Evaluation>,
+    },
+    /// Answer to `Effect::Append`: the record is on disk.
+    Durable {
+        /// Mark of the record.
+        mark: Mark,
+        /// Its sequence number.
+        seq: u64,
+    },
+    /// Answer to `Effect::Append`: it could not be written. The run halts and can be resumed.
+    NotDurable {
+        /// Mark of the record.
+        mark: Mark,
+        /// Why.
+        why: String,
+    },
+    /// A person confirms the step as shown.
+    Confirm {
+        /// Which step.
+        step: StepId,
+        /// Generation that was on the screen.
+        generation: u64,
+        /// Digest that was on the screen.
+        digest: Digest,
+        /// What was typed, where typing was asked for.
+        typed: Option<String>,
+        /// Who.
+        by: Person,
+    },
+    /// A second person approves the step in hand.
+    Approved {
+        /// Which step.
+        step: StepId,
+        /// Digest that was approved.
+        digest: Digest,
+        /// What stands for that person.
+        approval: ApprovalGiven,
+    },
+    /// Answer to `Effect::Execute`.
+    Executed {
+        /// Ticket of the question.
+        ticket: Ticket,
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// Answer to `Effect::Look`.
+    Looked {
+        /// Ticket of the question.
+        ticket: Ticket,
+        /// What was seen.
+        outcome: Outcome,
+    },
+    /// Answer to `Effect::Reconcile`.
+    Reconciled {
+        /// Ticket of the question.
+        ticket: Ticket,
+        /// What was found.
+        found: Reconciled,
+    },
+    /// A person chooses one of the offered choices.
+    Decide {
+        /// Which step.
+        step: StepId,
+        /// Generation that was on the screen.
+        generation: u64,
+        /// Key of the choice.
+        choice: String,
+        /// Why, where the choice asks for it.
+        reason: String,
+        /// Who.
+        by: Person,
+    },
+    /// Prepare the waiting step again.
+    Recheck {
+        /// Which step.
+        step: StepId,
+    },
+    /// Stop after the step in hand.
+    Stop {
+        /// Why.
+        reason: String,
+        /// Who.
+        by: Person,
+        /// Whether it is the emergency stop.
+        emergency: bool,
+    },
+    /// Go on after a stop, an interruption or an unwritable journal.
+    Resume {
+        /// Who.
+        by: Person,
+    },
+    /// Time has passed; to be sent at least once a second while the run is open.
+    Tick,
+}

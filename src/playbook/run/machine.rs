@@ -1,0 +1,364 @@
+//! The run itself: what it takes in and what a caller can ask it. What people ask is in `people`; the transitions are in
+//! `prepare`, `flow`, `verify`, `outcome` and `halt`; the bodies of the records in `record`.
+
+use super::effect::{Effect, LookAt, Mark, Subject, Ticket};
+use super::input::{ApprovalGiven, Input, Refusal, Start};
+use super::record::Clean;
+use super::state::{Choose, ConfirmedBy, Phase, Question, StepRun, Then};
+use super::view::StepState;
+use crate::domain::id::{Digest, Person, PlaybookId, RunId, StepId};
+use crate::domain::request::Request;
+use crate::playbook::expr::{Evaluation, Known, Surroundings, Verdict, select};
+use crate::playbook::plan::Plan;
+use crate::playbook::schema::{Call, Step};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How old the last evaluation of the preconditions may be when the start is durable.
+pub const MAX_CHECK_AGE: SignedDuration = SignedDuration::from_secs(5);
+
+/// A stop that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct StopAsked {
+    pub(super) reason: String,
+    pub(super) by: Person,
+    pub(super) emergency: bool,
+}
+
+/// One run of a playbook.
+#[derive(Clone, Debug)]
+pub struct Run {
+    pub(super) plan: Arc<Plan>,
+    pub(super) start: Start,
+    pub(super) phase: Phase,
+    pub(super) generation: u64,
+    pub(super) current: usize,
+    pub(super) steps: Vec<StepRun>,
+    pub(super) asked: u64,
+    pub(super) stop: Option<StopAsked>,
+    pub(super) started_at: Option<Timestamp>,
+    pub(super) ended_at: Option<Timestamp>,
+}
+
+/// Everything that the gate asks for at the start of a step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StartProof<'a> {
+    /// The playbook and its version.
+    pub playbook: (&'a PlaybookId, u32),
+    /// What is to be sent.
+    pub request: &'a Request,
+    /// Its digest in the record `step.intended`.
+    pub digest: &'a Digest,
+    /// Time allowed for it.
+    pub timeout: Duration,
+    /// Generation of the plan now.
+    pub generation: u64,
+    /// Preconditions as the digest binds them, with what they said.
+    pub checks: Vec<(String, Option<bool>)>,
+    /// When they were evaluated.
+    pub checked_at: Option<Timestamp>,
+    /// The confirmation.
+    pub confirmed: Option<&'a ConfirmedBy>,
+    /// The approvals, with the sequence numbers of their records.
+    pub approvals: &'a [(ApprovalGiven, Option<u64>)],
+    /// Sequence number of `step.intended`.
+    pub intended: Option<u64>,
+    /// Sequence number of `step.started`.
+    pub started: Option<u64>,
+}
+
+impl Run {
+    /// A run that has not begun.
+    pub fn new(plan: Arc<Plan>, start: Start) -> Self {
+        let steps = plan.steps().iter().map(|s| StepRun::new(s.verify.len())).collect();
+        Self {
+            plan,
+            start,
+            phase: Phase::New,
+            generation: 0,
+            current: 0,
+            steps,
+            asked: 0,
+            stop: None,
+            started_at: None,
+            ended_at: None,
+        }
+    }
+
+    /// Name of the run.
+    pub const fn id(&self) -> &RunId {
+        &self.start.run
+    }
+
+    /// What it was started with.
+    pub const fn start(&self) -> &Start {
+        &self.start
+    }
+
+    /// Its playbook.
+    pub const fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// Generation of the plan; a confirmation or decision carries the one that was on the screen.
+    pub const fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Whether something can still follow.
+    pub const fn is_open(&self) -> bool {
+        !matches!(self.phase, Phase::Over(_))
+    }
+
+    /// Whether a request is being sent or its outcome is not on disk yet; an engine does not end before.
+    pub fn is_in_hand(&self) -> bool {
+        match &self.phase {
+            Phase::Ask { question: Question::Execute, .. } => true,
+            Phase::Record { then, .. } => {
+                matches!(
+                    then,
+                    Then::Started | Then::Done { .. } | Then::Failed { .. } | Then::NotSent { .. } | Then::Unknown
+                )
+            }
+            _ => false,
+        }
+    }
+
+    /// The step in hand.
+    pub fn current_step(&self) -> Option<&Step> {
+        self.plan.steps().get(self.current)
+    }
+
+    /// State of a step.
+    pub fn step_state(&self, step: &StepId) -> Option<StepState> {
+        self.of(step).map(|s| s.state)
+    }
+
+    /// A step as its playbook has it.
+    pub fn step(&self, step: &StepId) -> Option<&Step> {
+        self.plan.playbook().step(step)
+    }
+
+    /// The rendered request of a step.
+    pub fn request(&self, step: &StepId) -> Option<&Request> {
+        self.of(step)?.rendering.as_ref().map(|r| &r.request)
+    }
+
+    /// What is to be called for a question about a step.
+    pub fn call(&self, step: &StepId, what: LookAt) -> Option<&Call> {
+        let step = self.step(step)?;
+        match what {
+            LookAt::Step => step.run.as_ref(),
+            LookAt::Verify(i) => step.verify.get(i)?.run.as_ref(),
+        }
+    }
+
+    /// What the steps have put out so far, by output name.
+    pub fn outputs(&self) -> BTreeMap<String, Value> {
+        let results = self.plan.steps().iter().zip(&self.steps);
+        results
+            .filter_map(|(step, run)| {
+                let result = run.result.as_ref()?;
+                if step.outputs.is_empty() {
+                    return Some((step.output_name(), result.clone()));
+                }
+                let chosen = step.outputs.iter().filter_map(|o| {
+                    let value = select(self.plan.parsed(&o.selector)?, &self.start.params, result)?;
+                    Some((o.name.clone(), value))
+                });
+                Some((step.output_name(), Value::Object(chosen.collect())))
+            })
+            .collect()
+    }
+
+    /// Evaluates what `Effect::Evaluate` asks for, against what is known now. Pure; the engine only brings `around`.
+    pub fn evaluate(
+        &self,
+        step: &StepId,
+        what: Subject,
+        around: &Surroundings,
+        result: Option<&Value>,
+    ) -> Vec<Evaluation> {
+        let Some(step) = self.step(step) else { return Vec::new() };
+        let outputs = self.outputs();
+        let known = Known { around, params: &self.start.params, outputs: &outputs, result };
+        let one = |check: &str, text: &str, max_age: Option<Duration>| match self.plan.parsed(check) {
+            Some(parsed) => known.evaluate(parsed, text, max_age),
+            None => Evaluation {
+                text: text.to_owned(),
+                verdict: Verdict::Unknown("the expression is not part of this playbook".into()),
+                detail: String::new(),
+                observed_at: None,
+            },
+        };
+        match what {
+            Subject::Condition => step.condition.iter().map(|c| one(c, c, None)).collect(),
+            Subject::Preconditions => {
+                step.preconditions.iter().map(|p| one(&p.check, p.label(), p.max_age.map(|a| a.0))).collect()
+            }
+            Subject::Verify(i) => {
+                step.verify.get(i).map(|v| one(&v.check, v.label(), v.max_age.map(|a| a.0))).into_iter().collect()
+            }
+        }
+    }
+
+    /// What the gate asks for; `None` unless this step is to be executed now.
+    pub fn start_proof(&self, step: &StepId) -> Option<StartProof<'_>> {
+        if !matches!(self.phase, Phase::Ask { question: Question::Execute, .. }) {
+            return None;
+        }
+        let spec = self.current_step().filter(|s| &s.id == step)?;
+        let run = self.steps.get(self.current)?;
+        let rendering = run.rendering.as_ref()?;
+        let said = run.checks.iter().map(|e| e.verdict.holds()).chain(std::iter::repeat(None));
+        let playbook = self.plan.playbook();
+        Some(StartProof {
+            playbook: (&playbook.id, playbook.version),
+            request: &rendering.request,
+            digest: &rendering.digest,
+            timeout: spec.timeout(),
+            generation: self.generation,
+            checks: spec.bound_preconditions().into_iter().zip(said).collect(),
+            checked_at: run.checked_at,
+            confirmed: run.confirmed.as_ref(),
+            approvals: &run.approvals,
+            intended: run.intended,
+            started: run.started,
+        })
+    }
+
+    /// Takes one input and says what follows from it. An answer to a question that is no longer asked is ignored.
+    ///
+    /// # Errors
+    /// [`Refusal`] when a person asks for what can not be done now; nothing has changed then.
+    pub fn apply(&mut self, input: Input, now: Timestamp) -> Result<Vec<Effect>, Refusal> {
+        let mut out = Vec::new();
+        match input {
+            Input::Begin => self.begin(now, &mut out)?,
+            Input::Rendered { ticket, rendering } => {
+                if self.answers(ticket, Question::Render) {
+                    self.rendered(*rendering, now, &mut out);
+                }
+            }
+            Input::RenderFailed { ticket, why } => {
+                if self.answers(ticket, Question::Render) {
+                    self.block(format!("it can not be rendered: {}", why.clean()), now);
+                }
+            }
+            Input::Evaluated { ticket, results } => self.evaluated(ticket, results, now, &mut out),
+            Input::Durable { mark, seq } => self.durable(mark, seq, now, &mut out),
+            Input::NotDurable { mark, why } => self.not_durable(mark, &why),
+            Input::Confirm { step, generation, digest, typed, by } => {
+                self.confirm(&step, ConfirmedBy { generation, digest, typed, by, seq: None }, &mut out)?;
+            }
+            Input::Approved { step, digest, approval } => self.approved(&step, &digest, approval, now, &mut out)?,
+            Input::Executed { ticket, outcome } => {
+                if self.answers(ticket, Question::Execute) {
+                    self.ended(outcome, now, &mut out);
+                }
+            }
+            Input::Looked { ticket, outcome } => {
+                if self.answers(ticket, Question::Look) {
+                    self.ended(outcome, now, &mut out);
+                } else {
+                    self.watch_looked(ticket, outcome, now, &mut out);
+                }
+            }
+            Input::Reconciled { ticket, found } => {
+                if self.answers(ticket, Question::Reconcile) {
+                    self.reconciled(found, None, &mut out);
+                }
+            }
+            Input::Decide { step, generation, choice, reason, by } => {
+                self.decide(&step, generation, &choice, &reason, by, &mut out)?;
+            }
+            Input::Recheck { step } => self.recheck(&step, now, &mut out)?,
+            Input::Stop { reason, by, emergency } => {
+                self.stop(StopAsked { reason: reason.clean(), by, emergency }, &mut out)?;
+            }
+            Input::Resume { by } => self.resume(&by, &mut out)?,
+            Input::Tick => self.tick(now, &mut out),
+        }
+        Ok(out)
+    }
+
+    pub(super) fn of(&self, step: &StepId) -> Option<&StepRun> {
+        self.steps.get(self.plan.index(step)?)
+    }
+
+    pub(super) fn spec(&self) -> Option<Step> {
+        self.current_step().cloned()
+    }
+
+    /// Changes what is known of the step in hand.
+    pub(super) fn edit(&mut self, change: impl FnOnce(&mut StepRun)) {
+        if let Some(step) = self.steps.get_mut(self.current) {
+            change(step);
+        }
+    }
+
+    pub(super) fn here(&self) -> Option<&StepRun> {
+        self.steps.get(self.current)
+    }
+
+    /// Voids whatever was shown before.
+    pub(super) const fn bump(&mut self) {
+        self.generation += 1;
+    }
+
+    pub(super) const fn ticket(&mut self) -> Ticket {
+        self.asked += 1;
+        Ticket(self.asked)
+    }
+
+    pub(super) const fn mark(&mut self) -> Mark {
+        self.asked += 1;
+        Mark(self.asked)
+    }
+
+    fn answers(&self, ticket: Ticket, question: Question) -> bool {
+        self.phase == Phase::Ask { ticket, question }
+    }
+
+    fn begin(&mut self, now: Timestamp, out: &mut Vec<Effect>) -> Result<(), Refusal> {
+        if self.phase != Phase::New {
+            return Err(Refusal(format!("the run {} has begun already", self.start.run)));
+        }
+        self.started_at = Some(now);
+        let body = self.started_body();
+        self.record("run.started", body, Then::RunStarted, out);
+        Ok(())
+    }
+
+    /// What can not be recalled any more, one sentence each: what is being sent, and what was done irreversibly.
+    pub fn irrevocable(&self) -> Vec<String> {
+        use super::state::Sent;
+        use crate::domain::risk::Reversible;
+        let steps = self.plan.steps().iter().zip(&self.steps);
+        steps
+            .filter_map(|(step, run)| {
+                let rendering = run.rendering.as_ref().filter(|r| !r.read_only)?;
+                let object = &rendering.request.target.object;
+                match (&run.sent, rendering.reversible) {
+                    (Sent::InHand, _) => Some(format!("{}: the request to {object} is being sent", step.id)),
+                    (Sent::Unknown, _) => Some(format!("{}: the request to {object} may have had its effect", step.id)),
+                    (Sent::Done, Reversible::No) => Some(format!("{}: {object} can not be taken back", step.id)),
+                    (Sent::Done, Reversible::Yes | Reversible::Compensatable) | (Sent::No | Sent::Refused, _) => None,
+                }
+            })
+            .collect()
+    }
+}
+
+/// What a choice is offered as.
+pub(super) fn offer(
+    key: &str,
+    label: impl Into<String>,
+    needs_reason: bool,
+    choose: Choose,
+) -> (super::Offered, Choose) {
+    (super::Offered { key: key.to_owned(), label: label.into(), needs_reason }, choose)
+}

@@ -1,0 +1,33 @@
+//! A run of a playbook as a pure state machine: inputs and the time go in, effects come out. It holds no clock and
+//! does nothing itself; the engine carries out the effects and feeds back their answers. The order of an action is
+//! fixed here: intent durable, confirmation and approvals durable, preconditions fresh and true, start durable,
+//! executed, outcome durable, verified. A run is rebuilt from its records alone.
+
+mod effect;
+mod flow;
+mod halt;
+mod input;
+mod machine;
+mod outcome;
+mod people;
+mod prepare;
+mod record;
+mod replay;
+mod show;
+mod state;
+mod verify;
+mod view;
+
+pub use effect::{Effect, LookAt, Mark, Subject, Ticket};
+pub use input::{ApprovalGiven, Input, Refusal, Rendering, Start};
+pub use machine::{MAX_CHECK_AGE, Run, StartProof};
+pub use replay::{Past, ReplayError};
+pub use state::ConfirmedBy;
+pub use view::{CheckLine, Offered, RunState, StepLine, StepState, View};
+
+#[cfg(test)]
+mod bench;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,155 @@
+//! The playbook as it is written: one struct a mapping of the YAML file, unknown keys refused. What is accepted here
+//! works; keys and step types of the full design that this version does not carry out are refused with a sentence.
+
+mod scalar;
+mod step;
+
+pub use scalar::{Next, OnFailure, Span};
+pub use step::{
+    ApprovalSpec, Call, Choice, ConfirmationKind, ConfirmationSpec, OnUnknown, Output, Precondition, Requires, Step,
+    StepType, Verify,
+};
+
+use crate::domain::estate::Tenancy;
+use crate::domain::id::PlaybookId;
+use crate::domain::incident::Severity;
+use crate::domain::risk::Risk;
+use jiff::civil::Date;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// The version of the schema that this program reads.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// One playbook.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Playbook {
+    /// Always [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// Id: lower-case letters, digits and dashes.
+    pub id: PlaybookId,
+    /// Name.
+    pub name: String,
+    /// Counts up with each change.
+    pub version: u32,
+    /// Who answers for it.
+    pub owner: String,
+    /// What it is for.
+    pub description: String,
+    /// When somebody last read it through.
+    pub last_reviewed: Option<Date>,
+    /// When it was last run in an exercise.
+    pub last_exercised: Option<Date>,
+    /// Severities it is meant for; empty means any.
+    #[serde(default)]
+    pub severity: Vec<Severity>,
+    /// Tenancies it may be run for; empty means any.
+    #[serde(default)]
+    pub tenancy: Vec<Tenancy>,
+    /// What it has to reach.
+    #[serde(default)]
+    pub objectives: Objectives,
+    /// When it is offered.
+    #[serde(default)]
+    pub triggers: Triggers,
+    /// Conditions under which it must not be started.
+    #[serde(default)]
+    pub contraindications: Vec<Contraindication>,
+    /// Parameters by name.
+    #[serde(default)]
+    pub parameters: BTreeMap<String, Parameter>,
+    /// Steps in order.
+    pub steps: Vec<Step>,
+    /// What must hold at the end: CEL, all of them.
+    #[serde(default)]
+    pub exit_criteria: Vec<String>,
+}
+
+/// What a playbook has to reach.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Objectives {
+    /// Recovery time objective.
+    pub rto: Option<Span>,
+    /// Recovery point objective.
+    pub rpo: Option<Span>,
+}
+
+/// When a playbook is offered.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Triggers {
+    /// Rules whose findings it fits.
+    #[serde(default)]
+    pub findings: Vec<String>,
+    /// Up to which risk its steps may run without a key, on a dedicated tenant; only `low` is allowed.
+    pub auto_run_max_risk: Option<Risk>,
+}
+
+/// A condition under which a playbook must not be started.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Contraindication {
+    /// CEL; true or unknown keeps the run from starting.
+    pub when: String,
+    /// Why, one sentence.
+    pub text: String,
+}
+
+/// Type of a parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ParameterType {
+    /// Any text.
+    String,
+    /// A whole number.
+    Integer,
+    /// A number.
+    Number,
+    /// `true` or `false`.
+    Boolean,
+    /// The id of a tenant of the estate.
+    Tenant,
+    /// The name of a tenant's database.
+    Database,
+}
+
+/// One parameter.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Parameter {
+    /// Type.
+    #[serde(rename = "type")]
+    pub kind: ParameterType,
+    /// What it is.
+    #[serde(default)]
+    pub description: String,
+    /// Whether it must be given.
+    #[serde(default)]
+    pub required: bool,
+    /// Value when it is not given.
+    pub default: Option<serde_json::Value>,
+    /// Allowed values; empty means any.
+    #[serde(default)]
+    pub allowed_values: Vec<serde_json::Value>,
+    /// Regular expression that the whole text must match.
+    pub pattern: Option<String>,
+}
+
+impl Playbook {
+    /// The step of that id.
+    pub fn step(&self, id: &crate::domain::id::StepId) -> Option<&Step> {
+        self.steps.iter().find(|s| &s.id == id)
+    }
+
+    /// The greatest risk that a step declares.
+    pub fn risk(&self) -> Risk {
+        self.steps.iter().map(Step::declared_risk).max().unwrap_or(Risk::Low)
+    }
+
+    /// Name of the parameter that says which tenant a run is about.
+    pub fn tenant_parameter(&self) -> Option<&str> {
+        self.parameters.iter().find(|(_, p)| p.kind == ParameterType::Tenant).map(|(name, _)| name.as_str())
+    }
+}

@@ -1,0 +1,296 @@
+//! The gate: the last check before a request is sent. Everything is checked again here from what the engine holds at
+//! that moment, however sure the run's state machine already was; the two do not share code on purpose.
+
+use super::authorized::Authorized;
+use super::digest::{Bound, NotCanonical, digest};
+use crate::domain::id::{Digest, IncidentId, PlaybookId, RunId, StepId};
+use crate::domain::mode::Mode;
+use crate::domain::request::Request;
+use crate::domain::risk::{Assessment, Confirmation};
+use jiff::Timestamp;
+use std::time::Duration;
+
+/// How old the evaluation of a precondition may be at the moment of the start.
+pub const MAX_CHECK_AGE: Duration = Duration::from_secs(5);
+
+/// A record that is on disk, by its sequence number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Durable(u64);
+
+impl Durable {
+    /// Names a record after the journal has acknowledged it as durable.
+    pub const fn new(seq: u64) -> Self {
+        Self(seq)
+    }
+
+    /// Its sequence number.
+    pub const fn seq(self) -> u64 {
+        self.0
+    }
+}
+
+/// The confirmation that a person gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Confirmed {
+    /// Digest that was on the screen.
+    pub digest: Digest,
+    /// Plan generation that was on the screen.
+    pub generation: u64,
+    /// What was typed, where typing was asked for.
+    pub typed: Option<String>,
+    /// Its record.
+    pub record: Durable,
+}
+
+/// What stands for the second person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Approval {
+    /// In a drill: simulated, and said to be.
+    Simulated {
+        /// Its record.
+        record: Durable,
+    },
+    /// The glass is broken.
+    Glass {
+        /// When it mends itself.
+        until: Timestamp,
+        /// Its record.
+        record: Durable,
+    },
+}
+
+/// One precondition as it was evaluated last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checked {
+    /// Its sentence or expression, as it stands in the digest.
+    pub text: String,
+    /// True, false, or not known.
+    pub holds: Option<bool>,
+    /// When it was evaluated.
+    pub evaluated_at: Timestamp,
+}
+
+/// Everything that the gate looks at.
+#[derive(Clone, Debug)]
+pub struct Gate<'a> {
+    /// Now.
+    pub now: Timestamp,
+    /// Mode of the engine.
+    pub mode: Mode,
+    /// The playbook and its version.
+    pub playbook: (&'a PlaybookId, u32),
+    /// The run.
+    pub run: &'a RunId,
+    /// The step.
+    pub step: &'a StepId,
+    /// The request that would be sent.
+    pub request: &'a Request,
+    /// Time allowed for it.
+    pub timeout: Duration,
+    /// Plan generation of the run now.
+    pub generation: u64,
+    /// What policy says of it now; assessed again for this call.
+    pub assessment: &'a Assessment,
+    /// The preconditions, all of them, evaluated after the confirmation.
+    pub checks: &'a [Checked],
+    /// The confirmation, where there was one.
+    pub confirmed: Option<&'a Confirmed>,
+    /// The approvals.
+    pub approvals: &'a [Approval],
+    /// The declared incident, where there is one.
+    pub incident: Option<&'a IncidentId>,
+    /// Digest in the record `step.intended`.
+    pub intended_digest: &'a Digest,
+    /// The record `step.intended`.
+    pub intended: Option<Durable>,
+    /// The record `step.started`.
+    pub started: Option<Durable>,
+}
+
+/// Why the gate stays shut, one sentence each.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Denial {
+    /// The mode lets nothing run.
+    #[error("nothing can run in the mode {0}")]
+    Mode(Mode),
+    /// Policy says no.
+    #[error("policy says no: {0}")]
+    Policy(String),
+    /// No incident is declared.
+    #[error("this step needs a declared incident")]
+    NoIncident,
+    /// The request has no digest.
+    #[error(transparent)]
+    NotCanonical(#[from] NotCanonical),
+    /// It is not the request that was recorded.
+    #[error("the request {now} is not the one whose intent was recorded ({intended}); nothing was sent")]
+    NotIntended {
+        /// Digest now, short.
+        now: String,
+        /// Digest in the record, short.
+        intended: String,
+    },
+    /// It was not confirmed.
+    #[error("the step was not confirmed")]
+    NotConfirmed,
+    /// Another request was confirmed.
+    #[error("the request {now} is not the one that was confirmed ({confirmed}); nothing was sent")]
+    Changed {
+        /// Digest now, short.
+        now: String,
+        /// Confirmed digest, short.
+        confirmed: String,
+    },
+    /// The plan has changed since.
+    #[error("the plan is at generation {now}, the confirmation was given for generation {confirmed}")]
+    Generation {
+        /// Generation now.
+        now: u64,
+        /// Confirmed generation.
+        confirmed: u64,
+    },
+    /// The typed phrase differs.
+    #[error("the typed phrase is not “{expected}”")]
+    Phrase {
+        /// What had to be typed.
+        expected: String,
+    },
+    /// A precondition does not hold.
+    #[error("the precondition “{0}” is false")]
+    False(String),
+    /// A precondition is not known.
+    #[error("the precondition “{0}” is not known")]
+    NotKnown(String),
+    /// A precondition was evaluated too long ago.
+    #[error("the precondition “{text}” was evaluated {age_ms} ms ago, at most {} ms are allowed", MAX_CHECK_AGE.as_millis())]
+    Stale {
+        /// Which.
+        text: String,
+        /// How long ago; negative when it lies in the future.
+        age_ms: i128,
+    },
+    /// A second person is missing.
+    #[error("{needed} approval(s) needed, {have} present")]
+    NotApproved {
+        /// How many policy asks for.
+        needed: u8,
+        /// How many count.
+        have: usize,
+    },
+    /// A simulated approval outside a drill.
+    #[error("a simulated approval counts in a drill only")]
+    SimulatedOutsideDrill,
+    /// The glass has mended.
+    #[error("the broken glass has mended itself at {0}")]
+    GlassExpired(Timestamp),
+    /// A record is missing or out of order.
+    #[error("{0}; nothing runs that is not on disk first")]
+    NotDurable(&'static str),
+}
+
+/// Checks everything and makes the permit.
+///
+/// # Errors
+/// The first reason found not to let it run. Nothing was sent then.
+pub fn authorize(gate: &Gate<'_>) -> Result<Authorized, Denial> {
+    match gate.mode {
+        Mode::Live | Mode::Drill => {}
+        Mode::ReadOnly | Mode::Replay => return Err(Denial::Mode(gate.mode)),
+    }
+    if let Some(why) = gate.assessment.denials.first() {
+        return Err(Denial::Policy(why.clone()));
+    }
+    if gate.assessment.needs_incident && gate.incident.is_none() {
+        return Err(Denial::NoIncident);
+    }
+    let preconditions: Vec<String> = gate.checks.iter().map(|c| c.text.clone()).collect();
+    let now = digest(&Bound {
+        mode: gate.mode,
+        playbook: gate.playbook,
+        run: Some(gate.run),
+        step: gate.step,
+        request: gate.request,
+        preconditions: &preconditions,
+        timeout: gate.timeout,
+    })?;
+    if &now != gate.intended_digest {
+        return Err(Denial::NotIntended { now: now.short(), intended: gate.intended_digest.short() });
+    }
+    confirmed(gate, &now)?;
+    for check in gate.checks {
+        fresh_and_true(check, gate.now)?;
+    }
+    approved(gate)?;
+    durable(gate)?;
+    Ok(Authorized::new(gate.request.clone(), now, gate.timeout, gate.run.clone(), gate.step.clone()))
+}
+
+fn confirmed(gate: &Gate<'_>, now: &Digest) -> Result<(), Denial> {
+    let Some(asked) = &gate.assessment.confirmation else { return Ok(()) };
+    let given = gate.confirmed.ok_or(Denial::NotConfirmed)?;
+    if &given.digest != now {
+        return Err(Denial::Changed { now: now.short(), confirmed: given.digest.short() });
+    }
+    if given.generation != gate.generation {
+        return Err(Denial::Generation { now: gate.generation, confirmed: given.generation });
+    }
+    match asked {
+        Confirmation::Keypress => Ok(()),
+        Confirmation::Typed { phrase } if given.typed.as_ref() == Some(phrase) => Ok(()),
+        Confirmation::Typed { phrase } => Err(Denial::Phrase { expected: phrase.clone() }),
+    }
+}
+
+fn fresh_and_true(check: &Checked, now: Timestamp) -> Result<(), Denial> {
+    match check.holds {
+        Some(true) => {}
+        Some(false) => return Err(Denial::False(check.text.clone())),
+        None => return Err(Denial::NotKnown(check.text.clone())),
+    }
+    let age_ms = now.duration_since(check.evaluated_at).as_millis();
+    let limit = i128::try_from(MAX_CHECK_AGE.as_millis()).unwrap_or(i128::MAX);
+    if (0..=limit).contains(&age_ms) { Ok(()) } else { Err(Denial::Stale { text: check.text.clone(), age_ms }) }
+}
+
+fn approved(gate: &Gate<'_>) -> Result<(), Denial> {
+    let needed = gate.assessment.approvals;
+    if needed == 0 {
+        return Ok(());
+    }
+    let mut simulated = 0_usize;
+    let mut glass = false;
+    for approval in gate.approvals {
+        match approval {
+            Approval::Simulated { .. } if gate.mode == Mode::Drill => simulated += 1,
+            Approval::Simulated { .. } => return Err(Denial::SimulatedOutsideDrill),
+            Approval::Glass { until, .. } if gate.now < *until => glass = true,
+            Approval::Glass { until, .. } => return Err(Denial::GlassExpired(*until)),
+        }
+    }
+    if glass || simulated >= usize::from(needed) {
+        Ok(())
+    } else {
+        Err(Denial::NotApproved { needed, have: simulated })
+    }
+}
+
+fn durable(gate: &Gate<'_>) -> Result<(), Denial> {
+    let intended = gate.intended.ok_or(Denial::NotDurable("the intent is not recorded"))?;
+    let started = gate.started.ok_or(Denial::NotDurable("the start is not recorded"))?;
+    if let Some(confirmed) = gate.confirmed
+        && !(intended < confirmed.record && confirmed.record < started)
+    {
+        return Err(Denial::NotDurable("the confirmation is not recorded between intent and start"));
+    }
+    let late = |approval: &Approval| match approval {
+        Approval::Simulated { record } | Approval::Glass { record, .. } => *record >= started,
+    };
+    if gate.approvals.iter().any(late) {
+        return Err(Denial::NotDurable("an approval is not recorded before the start"));
+    }
+    if intended < started { Ok(()) } else { Err(Denial::NotDurable("the start is recorded before its intent")) }
+}
+
+#[cfg(test)]
+#[path = "gate_tests.rs"]
+mod tests;

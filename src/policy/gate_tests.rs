@@ -1,0 +1,215 @@
+use super::*;
+use crate::domain::estate::Environment;
+use crate::domain::request::{Operation, Target};
+use crate::domain::risk::Risk;
+
+fn at(ms: i64) -> Timestamp {
+    Timestamp::from_millisecond(1_700_000_000_000 + ms).unwrap()
+}
+
+fn request(pid: u32) -> Request {
+    Request {
+        verb: "postgres.terminate_backend".into(),
+        target: Target {
+            source: "pg-a".into(),
+            identity: "7412".into(),
+            environment: Environment::Production,
+            object: format!("backend {pid}"),
+            tenants: vec!["t017".into()],
+            count: 1,
+        },
+        operation: Operation::Sql {
+            database: "t017".into(),
+            statement: "select pg_terminate_backend($1)".into(),
+            parameters: vec![pid.to_string()],
+        },
+        server_checks: vec![],
+        hurts: "one session".into(),
+        undo: "none".into(),
+        by_hand: "psql".into(),
+    }
+}
+
+struct Case {
+    now: Timestamp,
+    mode: Mode,
+    playbook: PlaybookId,
+    run: RunId,
+    step: StepId,
+    request: Request,
+    generation: u64,
+    assessment: Assessment,
+    checks: Vec<Checked>,
+    confirmed: Option<Confirmed>,
+    approvals: Vec<Approval>,
+    incident: Option<IncidentId>,
+    intended_digest: Digest,
+    intended: Option<Durable>,
+    started: Option<Durable>,
+}
+
+impl Case {
+    /// Everything as it must be for a high step under a broken glass.
+    fn good() -> Self {
+        let (playbook, run, step) = (PlaybookId::from("schema-lock"), RunId::from("RUN-1"), StepId::from("terminate"));
+        let text = "signals.lock.blocked > 0".to_owned();
+        let digest = digest(&Bound {
+            mode: Mode::Live,
+            playbook: (&playbook, 3),
+            run: Some(&run),
+            step: &step,
+            request: &request(4711),
+            preconditions: std::slice::from_ref(&text),
+            timeout: Duration::from_secs(10),
+        })
+        .unwrap();
+        Self {
+            now: at(0),
+            mode: Mode::Live,
+            playbook,
+            run,
+            step,
+            request: request(4711),
+            generation: 4,
+            assessment: Assessment {
+                risk: Risk::High,
+                reasons: vec![],
+                confirmation: Some(Confirmation::Typed { phrase: "t017".into() }),
+                approvals: 1,
+                needs_incident: true,
+                denials: vec![],
+            },
+            checks: vec![Checked { text, holds: Some(true), evaluated_at: at(-1000) }],
+            confirmed: Some(Confirmed {
+                digest: digest.clone(),
+                generation: 4,
+                typed: Some("t017".into()),
+                record: Durable::new(11),
+            }),
+            approvals: vec![Approval::Glass { until: at(60_000), record: Durable::new(2) }],
+            incident: Some(IncidentId::from("INC-1")),
+            intended_digest: digest,
+            intended: Some(Durable::new(10)),
+            started: Some(Durable::new(12)),
+        }
+    }
+
+    fn authorize(&self) -> Result<Authorized, Denial> {
+        authorize(&Gate {
+            now: self.now,
+            mode: self.mode,
+            playbook: (&self.playbook, 3),
+            run: &self.run,
+            step: &self.step,
+            request: &self.request,
+            timeout: Duration::from_secs(10),
+            generation: self.generation,
+            assessment: &self.assessment,
+            checks: &self.checks,
+            confirmed: self.confirmed.as_ref(),
+            approvals: &self.approvals,
+            incident: self.incident.as_ref(),
+            intended_digest: &self.intended_digest,
+            intended: self.intended,
+            started: self.started,
+        })
+    }
+
+    fn denied(change: impl FnOnce(&mut Self)) -> Denial {
+        let mut case = Self::good();
+        change(&mut case);
+        case.authorize().unwrap_err()
+    }
+}
+
+#[test]
+fn the_permit_holds_what_was_confirmed() {
+    let case = Case::good();
+    let permit = case.authorize().unwrap();
+    assert_eq!(permit.request(), &request(4711));
+    assert_eq!(permit.digest(), &case.intended_digest);
+    assert_eq!((permit.run(), permit.step()), (&case.run, &case.step));
+    assert_eq!(permit.timeout(), Duration::from_secs(10));
+}
+
+#[test]
+fn another_request_is_refused_even_with_an_honest_confirmation() {
+    assert!(matches!(Case::denied(|c| c.request = request(4712)), Denial::NotIntended { .. }));
+    let both = Case::denied(|c| {
+        c.request = request(4712);
+        c.intended_digest = digest(&Bound {
+            mode: c.mode,
+            playbook: (&c.playbook, 3),
+            run: Some(&c.run),
+            step: &c.step,
+            request: &c.request,
+            preconditions: &[c.checks[0].text.clone()],
+            timeout: Duration::from_secs(10),
+        })
+        .unwrap();
+    });
+    assert!(matches!(both, Denial::Changed { .. }));
+}
+
+#[test]
+fn every_bound_part_changes_the_digest() {
+    for change in [
+        (|c: &mut Case| c.mode = Mode::Drill) as fn(&mut Case),
+        |c| c.run = RunId::from("RUN-2"),
+        |c| c.step = StepId::from("other"),
+        |c| c.playbook = PlaybookId::from("other"),
+        |c| c.request.target.identity = "7413".into(),
+        |c| c.request.target.environment = Environment::Staging,
+        |c| c.checks[0].text.push(' '),
+        |c| c.checks.clear(),
+    ] {
+        assert!(matches!(Case::denied(change), Denial::NotIntended { .. }));
+    }
+}
+
+#[test]
+fn nothing_passes_without_its_confirmation() {
+    assert_eq!(Case::denied(|c| c.confirmed = None), Denial::NotConfirmed);
+    assert_eq!(Case::denied(|c| c.generation = 5), Denial::Generation { now: 5, confirmed: 4 });
+    let phrase = Denial::Phrase { expected: "t017".into() };
+    assert_eq!(Case::denied(|c| c.confirmed.as_mut().unwrap().typed = Some("t018".into())), phrase);
+    assert_eq!(Case::denied(|c| c.confirmed.as_mut().unwrap().typed = None), phrase);
+}
+
+#[test]
+fn preconditions_must_be_true_known_and_fresh() {
+    assert!(matches!(Case::denied(|c| c.checks[0].holds = Some(false)), Denial::False(_)));
+    assert!(matches!(Case::denied(|c| c.checks[0].holds = None), Denial::NotKnown(_)));
+    assert!(matches!(Case::denied(|c| c.checks[0].evaluated_at = at(-5001)), Denial::Stale { age_ms: 5001, .. }));
+    assert!(matches!(Case::denied(|c| c.checks[0].evaluated_at = at(1)), Denial::Stale { .. }));
+}
+
+#[test]
+fn the_second_person_is_there_or_the_glass_is_broken() {
+    assert_eq!(Case::denied(|c| c.approvals.clear()), Denial::NotApproved { needed: 1, have: 0 });
+    let expired = Case::denied(|c| {
+        c.now = at(60_000);
+        c.checks[0].evaluated_at = at(60_000);
+    });
+    assert_eq!(expired, Denial::GlassExpired(at(60_000)));
+    let simulated = vec![Approval::Simulated { record: Durable::new(11) }];
+    assert_eq!(Case::denied(|c| c.approvals = simulated), Denial::SimulatedOutsideDrill);
+}
+
+#[test]
+fn mode_policy_and_incident_come_first() {
+    assert_eq!(Case::denied(|c| c.mode = Mode::ReadOnly), Denial::Mode(Mode::ReadOnly));
+    assert_eq!(Case::denied(|c| c.mode = Mode::Replay), Denial::Mode(Mode::Replay));
+    assert!(matches!(Case::denied(|c| c.assessment.denials.push("no".into())), Denial::Policy(_)));
+    assert_eq!(Case::denied(|c| c.incident = None), Denial::NoIncident);
+}
+
+#[test]
+fn records_must_be_durable_and_in_order() {
+    assert!(matches!(Case::denied(|c| c.intended = None), Denial::NotDurable(_)));
+    assert!(matches!(Case::denied(|c| c.started = None), Denial::NotDurable(_)));
+    assert!(matches!(Case::denied(|c| c.started = Some(Durable::new(9))), Denial::NotDurable(_)));
+    assert!(matches!(Case::denied(|c| c.started = Some(Durable::new(11))), Denial::NotDurable(_)));
+    let late = vec![Approval::Glass { until: at(60_000), record: Durable::new(13) }];
+    assert!(matches!(Case::denied(|c| c.approvals = late), Denial::NotDurable(_)));
+}
