@@ -4,9 +4,9 @@
 
 pub mod http;
 pub mod kubernetes;
-pub mod traefik;
 pub mod odoo;
 pub mod postgres;
+pub mod traefik;
 
 use crate::domain::ports::Verb;
 use crate::domain::request::VerbSpec;
@@ -18,8 +18,7 @@ use std::sync::Arc;
 pub type DynVerb = dyn Verb<Permit = Authorized>;
 
 /// What the adapters declare, one list each.
-static ADAPTERS: &[&[&VerbSpec]] =
-    &[http::SPECS, kubernetes::SPECS, odoo::SPECS, postgres::SPECS, traefik::SPECS];
+static ADAPTERS: &[&[&VerbSpec]] = &[http::SPECS, kubernetes::SPECS, odoo::SPECS, postgres::SPECS, traefik::SPECS];
 
 /// What all verbs of all adapters declare, also of those that this configuration can not build.
 pub fn catalog() -> Vec<&'static VerbSpec> {

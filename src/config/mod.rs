@@ -6,5 +6,5 @@ pub mod locate;
 pub mod model;
 pub mod problem;
 pub mod reader;
-pub mod template;
 pub mod secret;
+pub mod template;

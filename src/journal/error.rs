@@ -82,7 +82,7 @@ pub enum JournalError {
         file_system: String,
     },
     /// Nothing can be written there.
-    #[error("the journal can not be written: {} is read-only ({why})", .path.display())]
+    #[error("the journal can not be written: {} does not take it ({why})", .path.display())]
     ReadOnly {
         /// What could not be opened for writing.
         path: PathBuf,

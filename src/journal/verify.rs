@@ -168,7 +168,10 @@ struct Pass<'a> {
 
 impl Pass<'_> {
     fn run(mut self, dir: &Path, failed: &AtomicBool) -> Result<Option<Damage>, JournalError> {
-        let mut walk = Walk::open(dir, 0)?;
+        let mut walk = match Walk::open(dir, 0) {
+            Ok(walk) => walk,
+            Err(e) => return ended(Err(e)),
+        };
         if walk.seq() > 0 {
             return ended(Err(walk.missing_before()));
         }

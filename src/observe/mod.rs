@@ -6,6 +6,6 @@ pub mod kubernetes;
 pub mod odoo;
 pub mod pgbouncer;
 pub mod poll;
+pub mod postgres;
 pub mod redis;
 pub mod traefik;
-pub mod postgres;

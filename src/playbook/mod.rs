@@ -3,7 +3,14 @@
 //! that the caller passes in, and reads no clock, file or socket. The engine and the command line call it.
 
 pub mod expr;
+pub mod library;
+mod lint;
 pub mod params;
 pub mod plan;
+mod render;
 pub mod run;
 pub mod schema;
+pub mod template;
+
+pub use lint::{Problem, lint, load};
+pub use render::{Rendered, Requested, render};

@@ -57,6 +57,9 @@ pub struct Scope {
     pub outputs: BTreeSet<String>,
     /// Whether the answer of a look is bound to `result`.
     pub result: bool,
+    /// Whether there may be parameters and outputs that are not listed here, because the playbook could be read only
+    /// in part.
+    pub partial: bool,
 }
 
 const VARIABLES: &str = "`params`, `tenant`, `signals`, `ages`, `incident`, `outputs`, `result`, `mode`";
@@ -157,6 +160,7 @@ impl Checker<'_> {
             return Type::Any;
         }
         match (root.as_str(), rest) {
+            ("params" | "outputs" | "tenant", [_, ..]) if self.scope.partial => Type::Any,
             ("signals" | "ages", []) => {
                 self.problem(format!("`{root}` needs the name of a signal: {root}[\"lock.blocked\"]"));
                 Type::Any
@@ -376,6 +380,7 @@ mod tests {
             tenant: true,
             outputs: ["show_tree".to_owned()].into(),
             result: true,
+            partial: false,
         }
     }
 

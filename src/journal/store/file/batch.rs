@@ -106,13 +106,11 @@ pub fn read(input: &mut impl BufRead, offset: u64, line: u64) -> std::io::Result
         }
         let whole = batch.data.last() == Some(&b'\n');
         if whole && length == 1 {
-            return match blank_rest(input)? {
-                Some(more) => Ok(Found::End { torn: start as u64, padding: more + 1 }),
-                None => {
-                    let why = "an empty line before further records".to_owned();
-                    Ok(Found::Fault { index, why, may_pass: true })
-                }
-            };
+            if let Some(more) = blank_rest(input)? {
+                return Ok(Found::End { torn: start as u64, padding: more + 1 });
+            }
+            let why = "an empty line before further records".to_owned();
+            return Ok(Found::Fault { index, why, may_pass: true });
         }
         if !whole {
             if length >= MAX_LINE {

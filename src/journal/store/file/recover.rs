@@ -68,20 +68,18 @@ impl End {
         place::make_folder(&dir.join(QUARANTINE))?;
         keep(&dir.join(&name), rest)?;
         let why = self.damage.as_ref().map_or_else(|| "torn: no commit line".to_owned(), |d| d.why.clone());
-        let superseded = tail.signed.map(|(_, _, note)| note);
+        let superseded = tail.signed.map(|(_, note)| note);
         Ok(Quarantined { file: name, bytes: rest.len() as u64, sha256: hash, why, superseded, legible: tail.legible })
     }
 }
 
 /// What can be made out in the bytes after the good part.
 struct Tail {
-    /// Lines before the last one.
-    lines_before: u64,
     /// Whether a commit line, or what is left of one, stands before the last line: then more than one batch is
     /// in it, and the first of them was acknowledged.
     earlier_commit: bool,
-    /// The last line, when it is a commit that the log's key signed: where its batch begins, its size, its note.
-    signed: Option<(u64, u64, String)>,
+    /// The last line, when it is a commit that the log's key signed: where its batch begins, and its note.
+    signed: Option<(u64, String)>,
     legible: Vec<Record>,
 }
 
@@ -89,12 +87,8 @@ impl Tail {
     fn read(rest: &[u8], key: &VerifierKey) -> Self {
         let lines: Vec<&[u8]> = rest.split(|b| *b == b'\n').filter(|l| !l.is_empty()).collect();
         let (last, before) = lines.split_last().map_or((&[][..], &[][..]), |(last, before)| (*last, before));
-        let signed = read_commit(last).and_then(|(from, note)| {
-            let checkpoint = Checkpoint::open(&note, key).ok()?;
-            Some((from, checkpoint.size, note))
-        });
+        let signed = read_commit(last).and_then(|(from, note)| Checkpoint::open(&note, key).ok().map(|_| (from, note)));
         Self {
-            lines_before: before.len() as u64,
             earlier_commit: before.iter().any(|line| looks_like_commit(line)),
             signed,
             legible: lines.iter().filter_map(|line| Record::parse(line).ok()).collect(),
@@ -103,10 +97,7 @@ impl Tail {
 
     /// Whether this can be one batch that follows `size` records and that nobody was told of.
     fn is_one_batch(&self, size: u64) -> bool {
-        let fits = |(from, covered, _): &(u64, u64, String)| {
-            *from == size || covered.checked_sub(size) == Some(self.lines_before)
-        };
-        !self.earlier_commit && self.signed.as_ref().is_none_or(fits)
+        !self.earlier_commit && self.signed.as_ref().is_none_or(|(from, _)| *from == size)
     }
 }
 
@@ -131,7 +122,11 @@ fn renew(dir: &Path, path: &Path, bytes: &[u8]) -> Result<File, JournalError> {
     let failed = |e: &std::io::Error| JournalError::io("writing", &copy, e);
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC;
     let mut file = place::open_file(&copy, flags, Mode::from_raw_mode(0o640))?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|e| failed(&e))?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|e| {
+        // It may have filled the disk; nothing refers to it.
+        let _ = std::fs::remove_file(&copy);
+        failed(&e)
+    })?;
     std::fs::rename(&copy, path).map_err(|e| failed(&e))?;
     place::sync_dir(&dir.join(RECORDS))?;
     place::sync_dir(dir)?;

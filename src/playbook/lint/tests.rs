@@ -1,0 +1,310 @@
+use super::*;
+use crate::domain::request::ArgSpec;
+use crate::domain::risk::{BlastRadius, Reversible, Risk};
+use crate::playbook::library::{BUILT_IN, Library};
+
+const fn arg(name: &'static str, required: bool) -> ArgSpec {
+    ArgSpec { name, required, what: "a name" }
+}
+
+const fn verb(name: &'static str, risk_floor: Risk, read_only: bool, args: &'static [ArgSpec]) -> VerbSpec {
+    VerbSpec {
+        name,
+        what: "for tests",
+        risk_floor,
+        blast_radius: BlastRadius::Pod,
+        reversible: Reversible::Compensatable,
+        idempotent: true,
+        read_only,
+        args,
+    }
+}
+
+const BACKEND: &[ArgSpec] =
+    &[arg("instance", true), arg("root_of", false), arg("pid", false), arg("backend_start", false)];
+const DEPLOYMENT: &[ArgSpec] = &[arg("cluster", true), arg("namespace", true), arg("deployment", true)];
+
+/// What the adapters offer, as the lint sees it.
+static VERBS: [VerbSpec; 10] = [
+    verb("postgres.blocking_tree", Risk::Low, true, &[arg("instance", true), arg("database", false)]),
+    verb("postgres.cancel_backend", Risk::Medium, false, BACKEND),
+    VerbSpec { reversible: Reversible::No, ..verb("postgres.terminate_backend", Risk::High, false, BACKEND) },
+    verb("odoo.queue_inspect", Risk::Low, true, &[arg("tenant", true)]),
+    VerbSpec {
+        idempotent: false,
+        ..verb(
+            "odoo.requeue_jobs",
+            Risk::Medium,
+            false,
+            &[arg("tenant", true), arg("channel", false), arg("older_than_s", false)],
+        )
+    },
+    verb("kubernetes.rollout_restart", Risk::Low, false, DEPLOYMENT),
+    verb("kubernetes.rollout_status", Risk::Low, true, DEPLOYMENT),
+    verb("traefik.maintenance_on", Risk::Medium, false, &[arg("tenant", true)]),
+    verb("traefik.maintenance_off", Risk::Medium, false, &[arg("tenant", true)]),
+    verb("http.probe", Risk::Low, true, &[arg("tenant", false), arg("url", false), arg("path", false)]),
+];
+
+const SIGNALS: [&str; 7] =
+    ["lock.blocked", "lock.oldest", "queue.depth", "queue.oldest", "queue.zombies", "http.p95", "replication.lag"];
+
+fn verbs() -> Vec<&'static VerbSpec> {
+    VERBS.iter().collect()
+}
+
+fn problems(text: &str) -> Vec<String> {
+    lint(text, "p.yaml", &verbs(), &SIGNALS).iter().map(ToString::to_string).collect()
+}
+
+const GOOD: &str = "\
+schemaVersion: 1
+id: good
+name: Good
+version: 1
+owner: platform
+description: For tests
+parameters:
+  tenant: {type: tenant, required: true}
+  limit: {type: integer, default: 3}
+steps:
+- id: tree
+  name: Tree
+  why: To see
+  type: check
+  run: {adapter: postgres, verb: blocking_tree, args: {instance: \"{{ tenant.instance }}\"}}
+- id: cancel
+  name: Cancel
+  why: To free
+  type: action
+  risk: medium
+  run: {adapter: postgres, verb: cancel_backend, args: {instance: \"{{ tenant.instance }}\", pid: \"{{ outputs.tree.pid }}\"}}
+  verify: [{check: signals.lock.blocked == 0, within: 30s}]
+";
+
+fn changed(from: &str, to: &str) -> Vec<String> {
+    assert!(GOOD.contains(from), "{from}");
+    problems(&GOOD.replacen(from, to, 1))
+}
+
+#[test]
+fn what_ships_is_free_of_problems() {
+    for (name, text) in BUILT_IN {
+        assert_eq!(problems(text), Vec::<String>::new(), "{name}");
+    }
+    let (library, problems) = Library::load(&[], &verbs(), &SIGNALS);
+    assert!(problems.is_empty());
+    assert_eq!(
+        library.all().map(|e| e.playbook().id.to_string()).collect::<Vec<_>>(),
+        ["maintenance-mode", "queue-backlog", "schema-lock"]
+    );
+    assert_eq!(problems_of_good(), Vec::<String>::new());
+}
+
+fn problems_of_good() -> Vec<String> {
+    problems(GOOD)
+}
+
+#[test]
+fn several_errors_are_all_named_at_once_each_with_its_place() {
+    let text = GOOD
+        .replacen("name: Good", "nmae: Good", 1)
+        .replacen("version: 1\nowner", "version: one\nowner", 1)
+        .replacen("type: integer", "type: int", 1)
+        .replacen("why: To see", "why: [To see]", 1)
+        .replacen("  risk: medium\n", "  risk: medium\n  risk: low\n  retry: {maxAttempts: 3}\n", 1)
+        .replacen("within: 30s", "within: soon", 1);
+    let found = problems(&text);
+    for part in [
+        "p.yaml:3:1: unknown key `nmae`, expected one of `schemaVersion`",
+        "p.yaml:1:1: the playbook lacks `name`",
+        "p.yaml:4:10: `version`: found string \"one\", expected a whole number",
+        "p.yaml:9:17: `parameters.limit.type`: found `int`, expected one of `string`",
+        "p.yaml:13:8: `steps.0.why`: found sequence, expected a string",
+        "p.yaml:21:3: the key `risk` stands already in line 20",
+        "p.yaml:22:3: `retry` is not supported in this version",
+        "expected a length of time such as `30s`",
+    ] {
+        assert!(found.iter().any(|p| p.contains(part)), "{part} is not in\n{}", found.join("\n"));
+    }
+    assert_eq!(found.len(), 8, "{}", found.join("\n"));
+}
+
+#[test]
+fn places_stay_right_behind_what_was_taken_out_of_a_list() {
+    let text =
+        GOOD.replacen("- id: tree\n", "- just a text\n- 7\n- id: tree\n", 1).replacen("why: To free", "why: {}", 1);
+    let found = problems(&text);
+    assert!(found.iter().any(|p| p.starts_with("p.yaml:11:3: `steps.0`: found string")), "{found:?}");
+    assert!(found.iter().any(|p| p.starts_with("p.yaml:12:3: `steps.1`: found integer")), "{found:?}");
+    assert!(found.iter().any(|p| p.starts_with("p.yaml:20:8: `steps.3.why`: found map")), "{found:?}");
+}
+
+#[test]
+fn all_that_a_step_lacks_is_named() {
+    let found = changed("  name: Cancel\n  why: To free\n  type: action\n", "");
+    for key in ["name", "why", "type"] {
+        assert!(found.iter().any(|p| p.contains(&format!("p.yaml:16:3: `steps.1` lacks `{key}`"))), "{found:?}");
+    }
+}
+
+#[test]
+fn what_is_no_yaml_is_pointed_at() {
+    for (text, place) in
+        [("a: [1, 2", "p.yaml:"), ("a: b: c\n", "p.yaml:1:"), ("\tx: 1", "p.yaml:1:"), ("", "p.yaml:1:1")]
+    {
+        let found = problems(text);
+        assert!(found[0].starts_with(place), "{text:?}: {found:?}");
+    }
+    let bomb: String = (1..30).fold("a0: &a0 [x]\n".to_owned(), |text, i| {
+        format!("{text}a{i}: &a{i} [{}]\n", vec![format!("*a{}", i - 1); 10].join(", "))
+    });
+    assert_eq!(problems(&bomb).len(), 1, "an alias bomb is one sentence");
+    assert!(problems(&"x".repeat(300_000))[0].contains("at most 262144 are read"));
+}
+
+#[test]
+fn what_the_words_mean_is_checked() {
+    for (from, to, expected) in [
+        ("schemaVersion: 1", "schemaVersion: 2", "p.yaml:1:16: schema version 2 is not known"),
+        ("id: good", "id: Good one", "p.yaml:2:5: `Good one` is no id"),
+        ("verb: cancel_backend", "verb: cancel_backened", "unknown verb `postgres.cancel_backened`, did you mean"),
+        ("adapter: postgres, verb: cancel", "adapter: oracle, verb: cancel", "unknown verb `oracle.cancel_backend`"),
+        ("pid: ", "pdi: ", "postgres.cancel_backend has no argument `pdi`, did you mean `pid`?"),
+        ("args: {instance: \"{{ tenant.instance }}\", ", "args: {", "needs the argument `instance`: a name"),
+        ("risk: medium", "risk: low", "postgres.cancel_backend is at least medium, the step says low"),
+        ("signals.lock.blocked", "signals.lock.blokked", "p.yaml:22:20: unknown signal `lock.blokked`, did you mean"),
+        ("signals.lock.blocked == 0", "signals.lock.blocked", "it must be true or false"),
+        ("signals.lock.blocked == 0", "params.limit == 3", "so that it proves nothing"),
+        ("signals.lock.blocked == 0", "result.x == 0", "`result` is there only beside a `run`"),
+        ("outputs.tree.pid", "outputs.cancel.pid", "no step before this one has the output `cancel`"),
+        ("\"{{ outputs.tree.pid }}\"", "\"{{ outputs.tree.pid \"", "syntax error"),
+        ("{{ outputs.tree.pid }}", "{{ params.pid }}", "unknown parameter `pid`"),
+        ("{{ outputs.tree.pid }}", "{{ tenant.pid }}", "a tenant has no `pid`"),
+        ("{{ outputs.tree.pid }}", "{{ pid }}", "unknown variable `pid`"),
+        ("{{ outputs.tree.pid }}", "{{ params.limit | frobnicate }}", "unknown filter"),
+        ("id: cancel", "id: tree", "the id `tree` is taken by step 1 already"),
+        ("id: cancel", "id: exit-criteria", "is the name of the step for the exit criteria"),
+        ("type: check", "type: parallel", "step type `parallel` is not supported in this version"),
+        ("type: check", "type: chekc", "unknown step type `chekc`"),
+        ("type: check", "type: action", "postgres.blocking_tree only looks"),
+        ("type: action\n  risk: medium", "type: check", "changes something; that is a step of type action"),
+        ("  risk: medium", "  risk: medium\n  onFailure: step:tree", "going back makes a cycle"),
+        ("  risk: medium", "  risk: medium\n  onFailure: step:gone", "there is no step `gone`"),
+        ("  risk: medium", "  risk: medium\n  onFailure: rollback", "`rollback` is not supported in this version"),
+        ("  risk: medium", "  risk: medium\n  choices: [{key: a, label: A, then: continue}]", "has no `choices`"),
+        ("  risk: medium", "  risk: medium\n  timeout: 0s", "a timeout lies between"),
+        ("  risk: medium", "  risk: medium\n  timeout: -5s", "expected a length of time"),
+        ("  risk: medium", "  risk: medium\n  reversible: maybe", "expected `true`, `false` or `compensatable`"),
+        ("  risk: medium", "  risk: high", "the high-risk step `cancel` needs `approval`"),
+        ("  risk: medium", "  risk: high", "needs the words `reversible: false`"),
+        ("default: 3", "default: three", "the value is not of the parameter's type: a whole number"),
+        ("default: 3", "default: 3, required: true", "has no use for a default"),
+        ("default: 3", "default: 3, pattern: '[0-9'", "a pattern is only for texts"),
+        ("default: 3", "default: 3, secret: true", "`secret` is not supported in this version"),
+        ("limit: {type: integer, default: 3}", "limit: {type: tenant}", "only one parameter may be of type tenant"),
+        ("limit: {type: integer, default: 3}", "Limit: {type: integer}", "made of lower-case letters"),
+        ("limit: {type: integer, default: 3}", "limit: {type: string, pattern: '['}", "is not a regular expression"),
+        ("description: For tests", "description: ''", "`description` is empty"),
+        (
+            "description: For tests",
+            "description: x\ntriggers: {autoRunMaxRisk: medium}",
+            "only `low` may run without a key",
+        ),
+        (
+            "description: For tests",
+            "description: x\ntriggers: {when: 'true'}",
+            "`when` is not supported in this version",
+        ),
+        ("description: For tests", "description: x\nexitCriteria: ['params.limit > 1']", "has to look at a signal"),
+        (
+            "description: For tests",
+            "description: x\ncontraindications: [{when: 'gone > 1', text: x}]",
+            "unknown variable `gone`",
+        ),
+    ] {
+        let found = changed(from, to);
+        assert!(found.iter().any(|p| p.contains(expected)), "{to}: {expected} is not in\n{}", found.join("\n"));
+    }
+}
+
+#[test]
+fn a_high_step_has_all_that_it_needs_or_is_refused() {
+    let high = "  risk: high\n  reversible: false\n  approval: {quorum: 1}";
+    assert_eq!(changed("  risk: medium", high), Vec::<String>::new());
+    let text = GOOD.replacen("  risk: medium", high, 1);
+    let bare = text.replacen("  verify: [{check: signals.lock.blocked == 0, within: 30s}]\n", "", 1);
+    assert!(problems(&bare)[0].contains("needs `verify`"), "{:?}", problems(&bare));
+    let pressed = text.replacen(high, &format!("{high}\n  confirmation: {{kind: keypress}}"), 1);
+    assert!(problems(&pressed)[0].contains("is confirmed by typing"));
+    // The verb makes it high even where the step says nothing.
+    let floor = GOOD.replacen("  risk: medium\n", "", 1).replacen("cancel_backend", "terminate_backend", 1);
+    assert!(problems(&floor).iter().any(|p| p.contains("needs `approval`")), "{:?}", problems(&floor));
+}
+
+#[test]
+fn a_step_behind_a_decision_that_passes_it_can_not_be_reached() {
+    let text = format!(
+        "{GOOD}- {{id: choose, name: C, why: W, type: decision, choices: [{{key: a, label: A, then: 'step:end'}}, {{key: b, \
+         label: B, then: abort}}]}}\n- {{id: lost, name: L, why: W, type: manual}}\n- {{id: end, name: E, why: W, type: \
+         manual}}\n"
+    );
+    assert_eq!(problems(&text), ["p.yaml:24:8: the step `lost` can not be reached"]);
+}
+
+#[test]
+fn keys_that_mean_nothing_in_a_step_are_refused() {
+    for (step, expected) in [
+        ("type: manual, risk: medium", "a step of type manual has no `risk`"),
+        ("type: manual, timeout: 5s", "a step of type manual has no `timeout`"),
+        ("type: wait_for", "the step `x` of type wait_for needs `verify`"),
+        ("type: assert, verify: [{check: signals.lock.blocked == 0, hold: 5s}]", "an assertion looks once"),
+        ("type: decision", "needs at least two `choices`"),
+        ("type: check", "the step `x` of type check needs `run`"),
+        (
+            "type: wait_for, verify: [{check: signals.lock.blocked == 0, run: {adapter: http, verb: probe}}]",
+            "is not used",
+        ),
+        (
+            "type: wait_for, verify: [{check: 'result.a == 1', run: {adapter: postgres, verb: cancel_backend, args: {instance: a}}}]",
+            "a verification only looks",
+        ),
+        (
+            "type: wait_for, verify: [{check: 'result.a == 1', maxAge: 5s, run: {adapter: http, verb: probe}}]",
+            "`maxAge` needs a signal",
+        ),
+        (
+            "type: check, run: {adapter: http, verb: probe}, outputs: [{name: a-b, selector: result.x}]",
+            "an output's name",
+        ),
+        (
+            "type: check, run: {adapter: http, verb: probe}, outputs: [{name: a, selector: params.limit}]",
+            "has to look at `result`",
+        ),
+    ] {
+        let found = problems(&format!("{GOOD}- {{id: x, name: X, why: W, {step}}}\n"));
+        assert!(found.iter().any(|p| p.contains(expected)), "{step}: {expected} is not in\n{}", found.join("\n"));
+        assert!(found.iter().all(|p| p.starts_with("p.yaml:23:")), "{found:?}");
+    }
+}
+
+#[test]
+fn a_users_file_takes_the_place_of_what_is_built_in_unless_it_is_wrong() {
+    let own = GOOD.replacen("id: good", "id: schema-lock", 1);
+    let files = [
+        ("/etc/q/a.yaml".to_owned(), own.clone()),
+        ("/etc/q/b.yaml".to_owned(), own),
+        ("/etc/q/c.yaml".to_owned(), GOOD.replacen("id: good", "id: queue-backlog", 1).replacen("owner", "onwer", 1)),
+    ];
+    let (library, problems) = Library::load(&files, &verbs(), &SIGNALS);
+    assert_eq!(library.get(&"schema-lock".into()).unwrap().origin, "/etc/q/a.yaml");
+    assert_eq!(library.get(&"queue-backlog".into()).unwrap().origin, "built-in");
+    let said: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    assert!(
+        said[0].starts_with("/etc/q/b.yaml:1:1: the playbook `schema-lock` is in /etc/q/a.yaml already"),
+        "{said:?}"
+    );
+    assert!(said.iter().any(|p| p.starts_with("/etc/q/c.yaml:5:1: unknown key `onwer`")), "{said:?}");
+    assert_eq!(library.fitting("queue-backlog").count(), 1);
+    assert_eq!(library.fitting("nothing").count(), 0);
+}

@@ -1,0 +1,193 @@
+//! Templates in arguments: minijinja with strict undefined values, without files and with bounded work. A text that is
+//! one expression as a whole (`{{ params.older_than }}`) keeps the type of its value; one that comes out as none is left
+//! out, so that an optional parameter can become an optional argument: `{{ params.channel | default(none) }}`.
+
+use super::expr::{Scope, TENANT_FIELDS, nearest};
+use super::schema::Call;
+use crate::domain::text::{is_hostile, sanitize};
+use minijinja::value::Serde;
+use minijinja::{Environment, ErrorKind, UndefinedBehavior};
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Work that one template may do, in instructions of the engine.
+const FUEL: u64 = 10_000;
+
+/// Longest text that a template may make.
+const MAX_CHARS: usize = 8192;
+
+/// What templates see.
+#[derive(Clone, Debug, Serialize)]
+pub struct Values<'a> {
+    /// Parameters of the run.
+    pub params: &'a BTreeMap<String, Value>,
+    /// The tenant that the run is about, from `expr::tenant_value`.
+    pub tenant: Option<&'a Value>,
+    /// Outputs of steps, by output name.
+    pub outputs: &'a BTreeMap<String, Value>,
+}
+
+fn environment<'a>() -> Environment<'a> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_fuel(Some(FUEL));
+    environment.set_recursion_limit(16);
+    environment
+}
+
+/// Renders the arguments of a call.
+///
+/// # Errors
+/// One sentence that names the argument.
+pub fn args(call: &Call, values: &Values<'_>) -> Result<BTreeMap<String, Value>, String> {
+    let mut rendered = BTreeMap::new();
+    for (name, value) in &call.args {
+        match render(value, values).map_err(|why| format!("argument `{name}` of {}: {why}", call.name()))? {
+            Value::Null => {}
+            value => drop(rendered.insert(name.clone(), value)),
+        }
+    }
+    Ok(rendered)
+}
+
+/// Renders one text, such as the phrase that has to be typed.
+///
+/// # Errors
+/// One sentence.
+pub fn text(source: &str, values: &Values<'_>) -> Result<String, String> {
+    let text = environment().render_str(source, Serde(values)).map_err(|e| sentence(source, &e))?;
+    checked(text)
+}
+
+fn render(value: &Value, values: &Values<'_>) -> Result<Value, String> {
+    match value {
+        Value::String(source) => match whole(source) {
+            Some(expression) => {
+                let environment = environment();
+                let compiled = environment.compile_expression(expression).map_err(|e| sentence(source, &e))?;
+                let result = compiled.eval(Serde(values)).map_err(|e| sentence(source, &e))?;
+                if result.is_undefined() {
+                    return Err(format!("`{}` is not known", sanitize(source)));
+                }
+                match serde_json::to_value(&result).map_err(|e| e.to_string())? {
+                    Value::String(text) => checked(text).map(Value::String),
+                    other => Ok(other),
+                }
+            }
+            None => text(source, values).map(Value::String),
+        },
+        Value::Array(items) => {
+            items.iter().map(|item| render(item, values)).collect::<Result<_, _>>().map(Value::Array)
+        }
+        Value::Object(fields) => {
+            let fields = fields.iter().map(|(name, value)| Ok((name.clone(), render(value, values)?)));
+            fields.collect::<Result<_, String>>().map(Value::Object)
+        }
+        other => Ok(other.clone()),
+    }
+}
+
+/// The expression of a text that is one `{{ … }}` as a whole.
+fn whole(source: &str) -> Option<&str> {
+    let inner = source.trim().strip_prefix("{{")?.strip_suffix("}}")?;
+    (!inner.contains("{{") && !inner.contains("}}")).then(|| inner.trim_matches('-').trim())
+}
+
+fn checked(text: String) -> Result<String, String> {
+    if text.chars().any(is_hostile) {
+        return Err(format!("it comes out with control characters: “{}”", sanitize(&text)));
+    }
+    let chars = text.chars().count();
+    if chars > MAX_CHARS {
+        return Err(format!("it comes out with {chars} characters, at most {MAX_CHARS} are allowed"));
+    }
+    Ok(text)
+}
+
+fn sentence(source: &str, error: &minijinja::Error) -> String {
+    let source = sanitize(source);
+    match error.kind() {
+        ErrorKind::UndefinedError => format!("`{source}` refers to something that is not known"),
+        ErrorKind::OutOfFuel => format!("`{source}` works for too long"),
+        _ => {
+            format!("`{source}`: {}", sanitize(error.to_string().split(" (in ").next().unwrap_or_default()))
+        }
+    }
+}
+
+/// Calls back for each text in a value.
+pub(super) fn texts(value: &Value, each: &mut impl FnMut(&str)) {
+    match value {
+        Value::String(text) => each(text),
+        Value::Array(items) => items.iter().for_each(|item| texts(item, each)),
+        Value::Object(fields) => fields.values().for_each(|value| texts(value, each)),
+        _ => {}
+    }
+}
+
+/// The outputs that a template refers to, by output name.
+pub(super) fn outputs_of(source: &str) -> Vec<String> {
+    names(source)
+        .into_iter()
+        .filter_map(|name| Some(name.strip_prefix("outputs.")?.split('.').next()?.to_owned()))
+        .collect()
+}
+
+fn names(source: &str) -> Vec<String> {
+    let environment = environment();
+    let mut names: Vec<String> = environment
+        .template_from_str(source)
+        .map(|t| t.undeclared_variables(true).into_iter().collect())
+        .unwrap_or_default();
+    names.sort();
+    names
+}
+
+/// What is wrong with a template at its place, one sentence each.
+pub(super) fn check(source: &str, scope: &Scope) -> Vec<String> {
+    let environment = environment();
+    if let Err(error) = environment.template_from_str(source) {
+        return vec![sentence(source, &error)];
+    }
+    let mut problems: Vec<String> = names(source).iter().filter_map(|name| unknown(name, scope)).collect();
+    // A filter or function that does not exist shows only when it is called.
+    let params: BTreeMap<String, Value> = scope.params.keys().map(|name| (name.clone(), Value::from("1"))).collect();
+    let tenant: Value = TENANT_FIELDS.iter().map(|(name, _)| ((*name).to_owned(), Value::from("1"))).collect();
+    let values = Values { params: &params, tenant: Some(&tenant), outputs: &BTreeMap::new() };
+    if let Err(error) = environment.render_str(source, Serde(&values))
+        && matches!(
+            error.kind(),
+            ErrorKind::UnknownFilter | ErrorKind::UnknownFunction | ErrorKind::UnknownTest | ErrorKind::OutOfFuel
+        )
+    {
+        problems.push(sentence(source, &error));
+    }
+    problems
+}
+
+fn unknown(name: &str, scope: &Scope) -> Option<String> {
+    let mut parts = name.split('.');
+    if scope.partial && matches!(parts.clone().next(), Some("params" | "outputs" | "tenant")) {
+        return None;
+    }
+    match (parts.next().unwrap_or_default(), parts.next()) {
+        ("params", Some(name)) if !scope.params.contains_key(name) => {
+            let all: Vec<&str> = scope.params.keys().map(String::as_str).collect();
+            Some(format!("unknown parameter `{name}`{}", nearest(name, &all)))
+        }
+        ("tenant", _) if !scope.tenant => Some("`tenant` needs a parameter of type tenant".into()),
+        ("tenant", Some(field)) if !TENANT_FIELDS.iter().any(|(name, _)| *name == field) => {
+            let all: Vec<&str> = TENANT_FIELDS.iter().map(|(name, _)| *name).collect();
+            Some(format!("a tenant has no `{field}`{}", nearest(field, &all)))
+        }
+        ("outputs", Some(step)) if !scope.outputs.contains(step) => {
+            let all: Vec<&str> = scope.outputs.iter().map(String::as_str).collect();
+            Some(format!("no step before this one has the output `{step}`{}", nearest(step, &all)))
+        }
+        // Global functions of the engine stand in this list too; whether they exist shows when they are called.
+        ("params" | "tenant" | "outputs", Some(_)) | ("range" | "dict" | "namespace" | "debug", None) => None,
+        ("params" | "tenant" | "outputs", None) => Some(format!("`{name}` needs the name of a part: {name}.…")),
+        (root, _) => Some(format!("unknown variable `{root}`, there are `params`, `tenant`, `outputs`")),
+    }
+}
