@@ -140,7 +140,7 @@ fn keys_under_load() {
         );
         let (journal, _) = fold::open(open, &mut state).unwrap();
         let signals: Vec<&str> = quarterdeck::correlate::signals::SIGNALS.iter().map(|s| s.name).collect();
-        let library = Library::load(&[], &quarterdeck::act::catalog(), &signals);
+        let (library, _) = Library::load(&[], &quarterdeck::act::catalog(), &signals);
         let running = core::start(Parts {
             adapters,
             library,

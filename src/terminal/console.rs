@@ -13,10 +13,12 @@ use crate::engine::api::Reply;
 use crate::engine::client::Client;
 use base64::Engine as _;
 use crossterm::event::{Event, EventStream, KeyEventKind};
-use futures::{FutureExt as _, StreamExt as _};
+use futures::StreamExt as _;
 use jiff::Timestamp;
+use std::future::poll_fn;
 use std::io::{self, Write};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -116,8 +118,10 @@ async fn play(client: &Client, options: Options) -> io::Result<Ended> {
         {
             return Ok(Ended::Quit);
         }
-        // Drain the keys that are there already, so that a burst of them costs one frame.
-        while let Some(Some(Ok(event))) = input.next().now_or_never() {
+        // Drain the keys that are there already, so that a burst of them costs one frame. It is asked with this task's
+        // own waker: the stream keeps the first one that it is given, and a waker of nobody would leave the next key
+        // lying until something else happens.
+        while let Poll::Ready(Some(Ok(event))) = poll_fn(|cx| Poll::Ready(input.poll_next_unpin(cx))).await {
             if let Some(msg) = message(event)
                 && console.take(msg)?
             {

@@ -49,7 +49,10 @@ pub struct Screen<W: Write> {
 }
 
 fn blank(collected: &Collected, area: Rect) -> io::Result<Terminal<CrosstermBackend<Collected>>> {
-    Terminal::with_options(CrosstermBackend::new(collected.clone()), TerminalOptions { viewport: Viewport::Fixed(area) })
+    Terminal::with_options(
+        CrosstermBackend::new(collected.clone()),
+        TerminalOptions { viewport: Viewport::Fixed(area) },
+    )
 }
 
 impl<W: Write> Screen<W> {
