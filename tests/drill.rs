@@ -19,9 +19,6 @@ const LONG: Duration = Duration::from_secs(90);
 
 /// A drill of the default scenario, at the moment at which its lock chain is a finding that hurts.
 fn drill(home: &Path) -> Term {
-    let books = home.join(".config/quarterdeck/playbooks");
-    std::fs::create_dir_all(&books).unwrap();
-    std::fs::write(books.join("schema-lock.yaml"), include_str!("support/schema-lock.yaml")).unwrap();
     let args = ["drill", "--seed", "7", "--speed", "8"];
     let term = Term::start(&Start { args: &args, env: &[], home, size: (120, 40) });
     term.shows("DRILL");
@@ -56,7 +53,7 @@ fn start(term: &mut Term) {
     term.keys(" ").shows("[ Start ]");
     term.keys(TAB).keys(TAB).shows("> Start <");
     term.keys(ENTER).shows("RUN-1");
-    term.until("the cancel step to wait", SOON, |t| t.contains("(cancel root blocker, M) waits for you"));
+    term.until("the cancel step to wait", SOON, |t| t.contains("cancel the root's query, risk M"));
 }
 
 fn confirm(term: &mut Term) {
@@ -88,10 +85,10 @@ fn the_main_job_from_the_finding_to_the_closed_incident() {
     // Enter alone on the dialog cancels.
     term.keys(ENTER).shows("> Cancel <");
     term.keys(ENTER).shows("cancelled: nothing was sent");
-    assert!(term.text().contains("(cancel root blocker, M) waits for you"));
+    assert!(term.text().contains("cancel the root's query, risk M"));
     confirm(&mut term);
     // It runs, and has no effect: the root is idle in its transaction.
-    term.until("terminate to wait", LONG, |t| t.contains("(terminate root blocker, H) waits for you"));
+    term.until("terminate to wait", LONG, |t| t.contains("terminate the root, risk H"));
     assert!(term.text().contains('✖'), "the cancel step is said to have failed:\n{}", term.text());
 
     // The high step is typed: a wrong phrase does not run, and a second person is asked.
@@ -118,11 +115,11 @@ fn the_main_job_from_the_finding_to_the_closed_incident() {
     let wanted = [
         "incident.declared",
         "run.started",
-        "RUN-1 cancel: confirmed",
-        "RUN-1 cancel: NOT verified",
-        "RUN-1 terminate: confirmed",
+        "RUN-1 cancel-root: confirmed",
+        "RUN-1 cancel-root: NOT verified",
+        "RUN-1 terminate-root: confirmed",
         "approved by ines (simulated)",
-        "RUN-1 terminate: verified",
+        "RUN-1 terminate-root: verified",
         "run.finished",
         "lock released",
     ];
@@ -142,13 +139,13 @@ fn the_main_job_from_the_finding_to_the_closed_incident() {
     let all = records(home.path(), &dir);
     verifies(home.path(), &dir);
     assert!(all.iter().all(|r| r["mode"] == "drill"), "mode is in every record");
-    assert_eq!(of_step(&all, "show"), ["step.started", "step.finished"]);
+    assert_eq!(of_step(&all, "show-tree"), ["step.started", "step.finished"]);
     assert_eq!(
-        of_step(&all, "cancel"),
+        of_step(&all, "cancel-root"),
         ["step.intended", "step.confirmed", "step.started", "step.finished", "step.verification_failed"]
     );
     assert_eq!(
-        of_step(&all, "terminate"),
+        of_step(&all, "terminate-root"),
         [
             "step.intended",
             "step.confirmed",
@@ -160,7 +157,7 @@ fn the_main_job_from_the_finding_to_the_closed_incident() {
         ]
     );
     // What was intended, confirmed and started is the same request.
-    for step in ["cancel", "terminate"] {
+    for step in ["cancel-root", "terminate-root"] {
         let digests: Vec<_> = all
             .iter()
             .filter(|r| r["body"]["step"] == step && r["body"]["digest"].is_string())
@@ -189,11 +186,11 @@ fn the_emergency_stop_in_the_middle_is_recorded_and_nothing_new_starts() {
     let stopped = all.iter().find(|r| r["kind"] == "run.stopped").unwrap_or_else(|| panic!("{:?}", kinds(&all)));
     assert!(stopped["actor"]["user"] == "mara" && stopped["body"].to_string().contains("emergency"), "{stopped}");
     // It waits for nobody's Enter any more: the step that would have come next is not intended.
-    assert!(of_step(&all, "terminate").is_empty(), "{:?}", of_step(&all, "terminate"));
+    assert!(of_step(&all, "terminate-root").is_empty(), "{:?}", of_step(&all, "terminate-root"));
     term.signal(Signal::TERM);
     assert_eq!(term.ends(LONG).exit_code(), 130);
     let all = records(home.path(), &dir);
-    assert!(of_step(&all, "terminate").is_empty(), "{:?}", of_step(&all, "terminate"));
+    assert!(of_step(&all, "terminate-root").is_empty(), "{:?}", of_step(&all, "terminate-root"));
     verifies(home.path(), &dir);
 }
 
@@ -210,9 +207,9 @@ fn a_lost_session_in_the_middle_of_a_step_records_its_outcome_first() {
     assert_eq!(term.ends(LONG).exit_code(), 130);
     let dir = journal(home.path());
     let all = records(home.path(), &dir);
-    let steps = of_step(&all, "cancel");
+    let steps = of_step(&all, "cancel-root");
     assert_eq!(steps[..4], ["step.intended", "step.confirmed", "step.started", "step.finished"]);
-    assert!(of_step(&all, "terminate").is_empty(), "nothing new was started");
+    assert!(of_step(&all, "terminate-root").is_empty(), "nothing new was started");
     assert_eq!(kinds(&all).last(), Some(&"journal.closed"));
     verifies(home.path(), &dir);
 }

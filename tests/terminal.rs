@@ -278,7 +278,7 @@ fn colours(raw: &[u8]) -> Vec<Vec<u16>> {
 fn without_colour_none_is_written_and_nothing_is_lost() {
     let home = home();
     let mut term = open(home.path(), &["drill", "--speed", "20"], &[("NO_COLOR", "1")]);
-    term.until("a critical finding", Duration::from_secs(60), |t| t.contains('✖'));
+    term.until("a critical finding", Duration::from_mins(1), |t| t.contains('✖'));
     visit_all(&mut term);
     let found = colours(&term.raw());
     assert!(found.is_empty(), "{:?}", &found[..found.len().min(10)]);
@@ -289,7 +289,7 @@ fn without_colour_none_is_written_and_nothing_is_lost() {
 fn sixteen_colours_where_the_terminal_says_no_more() {
     let home = home();
     let mut term = open(home.path(), &["drill", "--speed", "20"], &[("TERM", "xterm"), ("COLORTERM", "")]);
-    term.until("a critical finding", Duration::from_secs(60), |t| t.contains('✖'));
+    term.until("a critical finding", Duration::from_mins(1), |t| t.contains('✖'));
     visit_all(&mut term);
     let found = colours(&term.raw());
     assert!(!found.is_empty(), "sixteen colours are colours");
@@ -307,7 +307,7 @@ fn sixteen_colours_where_the_terminal_says_no_more() {
 fn a_terminal_without_unicode_gets_ascii() {
     let home = home();
     let mut term = open(home.path(), &["drill", "--speed", "20"], &[("LANG", "C")]);
-    term.until("a critical finding", Duration::from_secs(60), |t| t.contains("lock chain"));
+    term.until("a critical finding", Duration::from_mins(1), |t| t.contains("lock chain"));
     visit_all(&mut term);
     let raw = term.raw();
     if let Some(at) = raw.iter().position(|b| !b.is_ascii()) {

@@ -123,8 +123,7 @@ fn open(adapters: Adapters, home: Home, loaded: &serde_json::Value, via: &str) -
     let origin = format!("quarterdeck/{}", adapters.estate.name);
     let environment = adapters.estate.environment;
     // In the name of the person: whoever comes second is told who holds the journal.
-    let options =
-        OpenOptions::new(&home.journal, origin, me.clone(), adapters.mode, environment, adapters.clock.now());
+    let options = OpenOptions::new(&home.journal, origin, me.clone(), adapters.mode, environment, adapters.clock.now());
     let mut state = State::default();
     let (journal, recovered) =
         tokio::task::block_in_place(|| fold::open(options, &mut state)).map_err(Error::failed)?;
