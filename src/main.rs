@@ -1,2 +1,5 @@
-//! The thin binary.
-fn main() {}
+//! Quarterdeck: the thin binary.
+
+fn main() -> std::process::ExitCode {
+    quarterdeck::cli::main()
+}

@@ -1,1 +1,55 @@
-//! See the map.
+//! Acting on real systems: one folder a system, each with its verbs. A verb renders a request from what is
+//! known, and sends exactly that request when it is given the proof that policy allowed it. Only the engine
+//! calls this; `playbook lint` reads the catalogue through it.
+
+pub mod http;
+pub mod kubernetes;
+pub mod odoo;
+pub mod postgres;
+pub mod traefik;
+
+use crate::domain::ports::Verb;
+use crate::domain::request::VerbSpec;
+use crate::policy::authorized::Authorized;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A verb as the engine holds it: executing consumes a permit of `policy`.
+pub type DynVerb = dyn Verb<Permit = Authorized>;
+
+/// What the adapters declare, one list each.
+static ADAPTERS: &[&[&VerbSpec]] = &[http::SPECS, kubernetes::SPECS, odoo::SPECS, postgres::SPECS, traefik::SPECS];
+
+/// What all verbs of all adapters declare, also of those that this configuration can not build.
+pub fn catalog() -> Vec<&'static VerbSpec> {
+    ADAPTERS.iter().flat_map(|specs| specs.iter().copied()).collect()
+}
+
+/// The verbs that were built for this configuration, by name.
+#[derive(Clone, Default)]
+pub struct Verbs {
+    by_name: BTreeMap<&'static str, Arc<DynVerb>>,
+}
+
+impl Verbs {
+    /// Collects verbs; of two with one name the later is kept.
+    pub fn new(verbs: impl IntoIterator<Item = Arc<DynVerb>>) -> Self {
+        Self { by_name: verbs.into_iter().map(|v| (v.spec().name, v)).collect() }
+    }
+
+    /// What all verbs of all adapters declare; the same as [`catalog`].
+    pub fn catalog() -> Vec<&'static VerbSpec> {
+        catalog()
+    }
+
+    /// The verb of that name (`kubernetes.rollout_restart`), if it was built.
+    pub fn get(&self, name: &str) -> Option<&Arc<DynVerb>> {
+        self.by_name.get(name)
+    }
+}
+
+impl std::fmt::Debug for Verbs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.by_name.keys()).finish()
+    }
+}

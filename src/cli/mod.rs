@@ -1,1 +1,58 @@
-//! See the map.
+//! The command line: one file a subcommand, and the exit codes. This is the only place that reads the process's
+//! environment, opens files that a person names, and decides between live, read-only and drill.
+
+pub mod args;
+mod audit;
+mod completions;
+mod config;
+mod console;
+mod doctor;
+mod drill;
+mod incident;
+mod init;
+mod opening;
+mod output;
+mod playbook;
+mod session;
+mod status;
+
+use args::{Cli, Command};
+use clap::Parser as _;
+use output::{Error, Exit};
+use std::process::ExitCode;
+
+/// Runs the program with the arguments of the process.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
+        }
+    };
+    // Several crates use rustls; without this the first connection would panic.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let format = cli.global.format;
+    match run(cli) {
+        Ok(exit) => exit.into(),
+        Err(error) => output::complain(&error, format).into(),
+    }
+}
+
+fn run(cli: Cli) -> Result<Exit, Error> {
+    let Cli { global, command } = cli;
+    match command {
+        None => console::open(&global),
+        Some(Command::Drill { what: None, play }) => console::drill(&global, &play),
+        Some(Command::Drill { what: Some(what), .. }) => drill::run(&what, global.format),
+        Some(Command::Status { watch }) => status::run(&global, watch),
+        Some(Command::Playbook { what }) => playbook::run(&global, &what),
+        Some(Command::Incident { what }) => incident::run(&global, what),
+        Some(Command::Run { what }) => incident::runs(&global, what),
+        Some(Command::Glass { what }) => incident::glass(&global, what),
+        Some(Command::Audit { what }) => audit::run(&global, &what),
+        Some(Command::Doctor) => doctor::run(&global),
+        Some(Command::Config { what }) => config::run(&global, &what),
+        Some(Command::Completions { shell }) => completions::run(shell),
+    }
+}

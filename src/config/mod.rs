@@ -1,4 +1,10 @@
 //! Configuration: TOML files into checked values, with the place of every error. Everything above may read
 //! the model; only `cli` loads it.
 
+pub mod decode;
+pub mod locate;
 pub mod model;
+pub mod problem;
+pub mod reader;
+pub mod secret;
+pub mod template;

@@ -1,1 +1,20 @@
-//! See the map.
+//! The console: what it knows ([`state`]), what can happen to it ([`msg`]), what it answers ([`update`], pure),
+//! and how it looks ([`view`], read-only). The `terminal` feeds it and carries out its effects; the command
+//! line prints its row models. It reads no clock, file, socket or terminal.
+
+pub mod effect;
+pub mod format;
+pub mod keymap;
+pub mod layout;
+pub mod msg;
+pub mod next;
+pub mod rows;
+pub mod sheet;
+pub mod start;
+pub mod state;
+pub mod strip;
+pub mod theme;
+mod update;
+pub mod view;
+
+pub use update::update;

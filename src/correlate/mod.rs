@@ -1,1 +1,28 @@
-//! See the map.
+//! From samples to what they mean: the table of signals, their history, the rows of the panes, and the rules
+//! that turn signals into findings. Pure: the moment, the samples and the time-zone database are arguments.
+//! The engine and the drill call it; it knows playbooks by their id only.
+
+mod calendar;
+pub mod changes;
+mod condition;
+mod correlator;
+mod finding;
+pub mod history;
+pub mod index;
+pub mod locks;
+pub mod panes;
+pub mod readings;
+pub mod rules;
+pub mod say;
+pub mod settings;
+pub mod signals;
+mod silence;
+mod whom;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+pub use correlator::{Cleared, Correlator, Evaluation, Transitions};
+pub use readings::{TenantSignal, tenant_signals};
+pub use settings::Settings;

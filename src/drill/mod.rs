@@ -1,1 +1,159 @@
-//! See the map.
+//! The drill: a simulated estate that implements both ports, so that the same engine, console, playbooks and
+//! journal run on it; scenarios in YAML that put faults into it; and the clock that they run by. Only the engine
+//! and the command line call it. It opens no connection, and nothing of `observe` or `act` can be built in it.
+
+pub mod catalog;
+mod clock;
+mod condition;
+mod exercise;
+mod look;
+pub mod model;
+mod observer;
+pub mod scenario;
+mod verbs;
+
+#[cfg(test)]
+mod tests;
+
+use crate::correlate::Settings;
+use crate::domain::estate::Estate;
+use crate::domain::ports::{Clock, Observer, Verb};
+use crate::domain::request::VerbSpec;
+use crate::domain::sample::{Sample, SourceSpec};
+use crate::policy::authorized::Authorized;
+use clock::ScenarioClock;
+use exercise::Exercise;
+use model::Simulation;
+use model::build::Size;
+use observer::{Pace, Shared, Simulated};
+use scenario::Scenario;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use scenario::{ScenarioError, parse};
+
+/// What differs from the scenario.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Another seed.
+    pub seed: Option<u64>,
+    /// Another speed of the clock; 0 begins paused.
+    pub speed: Option<f64>,
+    /// Another size of the estate.
+    pub size: Option<Size>,
+    /// Samples a second in real time over all sources, in place of their intervals: load for measurements.
+    pub samples_per_s: Option<u32>,
+}
+
+/// A running drill.
+#[derive(Clone)]
+pub struct Drill {
+    id: String,
+    name: String,
+    shared: Arc<Shared>,
+    estate: Arc<Estate>,
+    sources: Vec<SourceSpec>,
+    samples_per_s: Option<u32>,
+}
+
+/// State of a drill, for screens.
+#[derive(Clone, Debug, PartialEq)]
+pub struct View {
+    /// Scenario id.
+    pub scenario: String,
+    /// Its name.
+    pub name: String,
+    /// Speed of the clock; 0 when paused.
+    pub speed: f64,
+    /// Seconds of scenario time since its beginning.
+    pub elapsed_s: f64,
+    /// What the crew is told, newest last.
+    pub messages: Vec<String>,
+    /// Whether its end condition has held.
+    pub ended: bool,
+}
+
+impl Drill {
+    /// Starts a scenario: from here on its clock runs.
+    pub fn start(scenario: &Scenario, options: Options) -> Self {
+        let (exercise, clock) = (&scenario.exercise, scenario.exercise.clock);
+        let size = options.size.unwrap_or(scenario.baseline.size);
+        let sim = Simulation::new(options.seed.unwrap_or(exercise.seed), size, clock.start);
+        let (estate, sources) = (Arc::clone(sim.estate()), sim.sources());
+        let clock = Arc::new(ScenarioClock::new(clock.start, options.speed.unwrap_or(clock.speed)));
+        Self {
+            id: exercise.id.clone(),
+            name: exercise.name.clone(),
+            shared: Arc::new(Shared::new(Exercise::new(scenario, sim), clock)),
+            estate,
+            sources,
+            samples_per_s: options.samples_per_s,
+        }
+    }
+
+    /// The simulated estate as it is declared.
+    pub const fn estate(&self) -> &Arc<Estate> {
+        &self.estate
+    }
+
+    /// Settings of panes and rules that fit it.
+    pub fn settings(&self) -> Settings {
+        let redis = self.shared.now().sim.redis_purposes();
+        Settings { redis_purpose: redis, ..Settings::default() }
+    }
+
+    /// The scenario's clock.
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        self.shared.clock.clone()
+    }
+
+    /// One observer for each source.
+    pub fn observers(&self) -> Vec<Box<dyn Observer>> {
+        let count = u32::try_from(self.sources.len()).unwrap_or(u32::MAX).max(1);
+        let pace = self.samples_per_s.filter(|n| *n > 0).map_or(Pace::Scenario, |per_second| {
+            Pace::Real(Duration::from_secs_f64(f64::from(count) / f64::from(per_second)))
+        });
+        let observer = |spec: &SourceSpec| Simulated { shared: Arc::clone(&self.shared), spec: spec.clone(), pace };
+        self.sources.iter().map(|spec| Box::new(observer(spec)) as Box<dyn Observer>).collect()
+    }
+
+    /// The simulated verbs. They act on the estate of this drill and on nothing else.
+    pub fn verbs(&self) -> Vec<Arc<dyn Verb<Permit = Authorized>>> {
+        verbs::all(&self.shared)
+    }
+
+    /// What the simulated verbs declare.
+    pub fn specs() -> impl Iterator<Item = &'static VerbSpec> {
+        verbs::specs()
+    }
+
+    /// One sample of every source now, for looking without observers.
+    pub fn samples(&self) -> Vec<Sample> {
+        self.sources.iter().map(|spec| self.shared.sample(&spec.id)).collect()
+    }
+
+    /// State for screens.
+    pub fn view(&self) -> View {
+        let exercise = self.shared.now();
+        let start = exercise.sim.at(0);
+        View {
+            scenario: self.id.clone(),
+            name: self.name.clone(),
+            speed: self.shared.clock.speed(),
+            elapsed_s: self.shared.clock.now().duration_since(start).as_secs_f64().max(0.0),
+            messages: exercise.messages.clone(),
+            ended: exercise.ended,
+        }
+    }
+
+    /// Changes the speed of the clock; 0 pauses.
+    pub fn set_speed(&self, speed: f64) {
+        self.shared.clock.set_speed(speed);
+    }
+}
+
+impl std::fmt::Debug for Drill {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Drill").field("id", &self.id).field("sources", &self.sources.len()).finish_non_exhaustive()
+    }
+}

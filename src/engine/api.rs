@@ -471,4 +471,7 @@ pub struct DrillView {
     pub elapsed_s: f64,
     /// What the crew is told, newest last.
     pub messages: Vec<String>,
+    /// Whether what was to be reached is reached.
+    #[serde(default)]
+    pub ended: bool,
 }

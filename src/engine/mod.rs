@@ -1,4 +1,16 @@
 //! The one owner of incident state: commands in, snapshots out. Consoles and the command line hold a
-//! [`api::Client`]; nothing else reaches the state.
+//! [`client::Client`]; nothing else reaches the state.
 
+pub mod adapters;
 pub mod api;
+mod assess;
+pub mod client;
+mod commands;
+pub mod core;
+pub mod inbox;
+pub mod judge;
+mod measures;
+pub mod preview;
+mod runs;
+pub mod socket;
+pub mod state;

@@ -1,1 +1,23 @@
-//! See the map.
+//! The journal: every intent, approval and outcome, on the disk before it counts, in a Merkle tree whose signed
+//! checkpoints anybody can check. The engine appends, the command line reads and verifies, reports are derived
+//! from it. `store` is its only I/O; the formats are those of RFC 8785, RFC 6962 and the C2SP specifications.
+
+pub mod canonical;
+pub mod checkpoint;
+mod describe;
+pub mod error;
+pub mod fold;
+pub mod handle;
+pub mod key;
+pub mod kind;
+pub mod read;
+pub mod record;
+mod store;
+pub mod tree;
+pub mod verify;
+
+pub use describe::describe;
+pub use error::{Damage, Holder, JournalError};
+pub use handle::{Journal, OpenOptions, Quarantined, Recovered, Status};
+pub use kind::Kind;
+pub use record::{Committed, Draft, Record};

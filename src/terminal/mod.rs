@@ -1,1 +1,9 @@
-//! See the map.
+//! The terminal as a device: raw mode and its certain end, what it can show, signals, one write a frame, and the
+//! loop of a console. Only `cli` calls it.
+
+pub mod capabilities;
+pub mod console;
+pub mod frame;
+pub mod guard;
+pub mod signals;
+pub mod start;

@@ -8,8 +8,14 @@ use serde::{Deserialize, Serialize};
 pub struct OdooFacts {
     /// Version of module `base`, which is Odoo's.
     pub version: String,
-    /// Job channels, by name; `None` when the module `queue_job` is not installed.
+    /// Job channels, by name; `None` when the module `queue_job` is not installed, or its table may not be read
+    /// (then `missing` says so).
     pub channels: Option<Vec<Channel>>,
+    /// Seconds after which a started job counts as a zombie.
+    pub zombie_after_s: f64,
+    /// Whether running jobs hold a lock on their row of `queue_job_lock`, so that the server itself can tell a
+    /// zombie from a job that still runs.
+    pub job_locks: bool,
     /// Active crons.
     pub crons_active: u32,
     /// Active crons whose `nextcall` is more than ten minutes ago.

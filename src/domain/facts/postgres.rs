@@ -54,7 +54,7 @@ pub struct Standby {
 pub struct Session {
     /// `pid`; only with `backend_start` does it name a session.
     pub pid: i32,
-    /// `backend_start`.
+    /// `backend_start`; the Unix epoch when it may not be seen, which names no session.
     pub backend_start: Timestamp,
     /// `datname`.
     pub database: String,
@@ -70,11 +70,12 @@ pub struct Session {
     pub transaction_s: Option<f64>,
     /// Seconds since `state_change`.
     pub state_s: Option<f64>,
-    /// Seconds it has waited for a lock, since `query_start`; only when it is blocked.
+    /// Seconds it has waited for a lock, since `waitstart` of `pg_locks` (before PostgreSQL 14 since `query_start`);
+    /// only when it is blocked.
     pub waiting_s: Option<f64>,
     /// `wait_event_type:wait_event`.
     pub wait: String,
-    /// `pg_blocking_pids(pid)`, without duplicates.
+    /// `pg_blocking_pids(pid)`, without duplicates; 0 is a prepared transaction.
     pub blocked_by: Vec<i32>,
     /// The query, sanitised, at most 400 characters.
     pub query: String,

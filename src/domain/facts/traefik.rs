@@ -15,9 +15,11 @@ pub struct TraefikFacts {
     pub entrypoints: Vec<Route>,
     /// `traefik_config_last_reload_success`: when the configuration was last loaded well.
     pub last_reload_success: Option<Timestamp>,
-    /// Whether the newest reload failed (`traefik_config_reloads_failure_total` grew or a newer failure
-    /// stands); `None` when it can not be told.
+    /// Whether the newest reload failed; `None` when it can not be told. Traefik 2 has a metric for it; Traefik 3
+    /// has none, so there it is told from the watched directory and the API.
     pub reload_failed: Option<bool>,
+    /// Why the newest configuration is not in force, one sentence that names the file or router.
+    pub reload_error: Option<String>,
     /// `traefik_config_reloads_total`.
     pub reloads: Option<u64>,
     /// Certificates, nearest expiry first.
@@ -35,6 +37,8 @@ pub struct Route {
     pub name: String,
     /// Service behind it, for a router.
     pub service: Option<String>,
+    /// Why Traefik disabled this router, from its API.
+    pub fault: Option<String>,
     /// Requests a second; `None` at the first sample.
     pub requests_per_s: Option<f64>,
     /// Share of 5xx, 0 to 1; `None` without requests.

@@ -1,0 +1,212 @@
+//! How fast and how quiet the console is. Prints figures and ratios within one run; asserts nothing.
+//!
+//! `cargo bench --bench console` starts the program in a pseudo-terminal for its start, its bytes and its memory, and
+//! runs engine and console in this process on the simulated estate with 1,000 tenants, 10,000 pods and 5,000 samples a
+//! second for the time from a key to its frame.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a tool for developers; it fails by panicking"
+)]
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use jiff::Timestamp;
+use quarterdeck::console::msg::Msg;
+use quarterdeck::console::state::{Facts, State};
+use quarterdeck::console::theme::{Capabilities, ColorDepth, Theme};
+use quarterdeck::console::{update, view};
+use quarterdeck::domain::actor::Actor;
+use quarterdeck::domain::mode::Mode;
+use quarterdeck::drill::{Drill, Options, catalog};
+use quarterdeck::engine::adapters;
+use quarterdeck::engine::core::{self, Parts};
+use quarterdeck::engine::state::State as Incidents;
+use quarterdeck::journal::{OpenOptions, fold};
+use quarterdeck::playbook::library::Library;
+use quarterdeck::terminal::frame::Screen;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use support::{SOON, Start, Term};
+
+fn percentile(sorted: &[f64], share: f64) -> f64 {
+    let last = sorted.len() - 1;
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "an index within bounds"
+    )]
+    let at = (last as f64 * share).round() as usize;
+    sorted[at.min(last)]
+}
+
+fn milliseconds(mut all: Vec<f64>, what: &str) -> f64 {
+    all.sort_by(f64::total_cmp);
+    let p99 = percentile(&all, 0.99);
+    println!(
+        "{what}: n {}, p50 {:.2} ms, p90 {:.2} ms, p99 {p99:.2} ms, max {:.2} ms",
+        all.len(),
+        percentile(&all, 0.5),
+        percentile(&all, 0.9),
+        all[all.len() - 1]
+    );
+    p99
+}
+
+/// A live estate of one database that is not there.
+fn lonely(home: &Path) -> String {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let path = home.join("c.toml");
+    let text = format!(
+        "[estate]\nname = \"lonely\"\nenvironment = \"staging\"\n[journal]\ndir = \"{}\"\n[[postgres]]\nid = \"pg\"\n\
+         host = \"127.0.0.1\"\nport = {port}\nuser = \"u\"\ntls = \"disable\"\ninterval = \"1m\"\n",
+        home.join("journal").display()
+    );
+    std::fs::write(&path, text).unwrap();
+    path.display().to_string()
+}
+
+fn first_frame() {
+    let mut all = Vec::new();
+    for _ in 0..15 {
+        let home = tempfile::tempdir().unwrap();
+        let config = lonely(home.path());
+        let begun = Instant::now();
+        let term = Term::start(&Start { args: &["--config", &config], env: &[], home: home.path(), size: (80, 24) });
+        term.until("the first full frame", SOON, |t| t.contains("palette"));
+        all.push(begun.elapsed().as_secs_f64() * 1e3);
+    }
+    let p99 = milliseconds(all, "start to first full frame, a new journal, no server answers");
+    println!("  ratio to the bar of 50 ms: {:.2}", p99 / 50.0);
+}
+
+fn statm(pid: u32, field: &str) -> f64 {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = text.lines().find(|l| l.starts_with(field)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
+}
+
+fn cpu_seconds(pid: u32) -> f64 {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = text.rsplit(')').next().unwrap().split_whitespace().collect();
+    // Clock ticks of 10 ms: sysconf(_SC_CLK_TCK) is 100 on Linux.
+    (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
+}
+
+fn quiet(args: &[&str], home: &Path, what: &str, settle: Duration) {
+    let window = Duration::from_secs(20);
+    let term = Term::start(&Start { args, env: &[], home, size: (80, 24) });
+    term.until("the first full frame", SOON, |t| t.contains("palette"));
+    std::thread::sleep(settle);
+    let (bytes, cpu) = (term.bytes(), cpu_seconds(term.pid()));
+    std::thread::sleep(window);
+    let (bytes, cpu) = (term.bytes() - bytes, cpu_seconds(term.pid()) - cpu);
+    #[allow(clippy::cast_precision_loss, reason = "far below 2^52 bytes")]
+    let rate = bytes as f64 / window.as_secs_f64();
+    println!(
+        "{what}: {rate:.1} bytes/s (ratio to the bar of 64: {:.2}), CPU {:.2}% of a core, RSS {:.1} MiB (peak {:.1})",
+        rate / 64.0,
+        cpu / window.as_secs_f64() * 100.0,
+        statm(term.pid(), "VmRSS"),
+        statm(term.pid(), "VmHWM"),
+    );
+}
+
+fn keys_under_load() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    runtime.block_on(async {
+        let (entries, _) = catalog::load(&[]);
+        let scenario = &entries[0].scenario;
+        let size = quarterdeck::drill::model::build::Size { tenants: 1000, pods_per_tenant: 10 };
+        let options = Options { seed: Some(7), speed: Some(1.0), size: Some(size), samples_per_s: Some(5_000) };
+        let adapters = adapters::drill(Drill::start(scenario, options));
+        let me = Actor { user: "mara".into(), uid: 0, via: "bench".into(), host: "bench".into(), console: None };
+        let (environment, time) = (adapters.estate.environment, adapters.clock.now());
+        let mut state = Incidents::default();
+        let open = OpenOptions::new(
+            dir.path().join("journal"),
+            "quarterdeck/bench",
+            me.clone(),
+            Mode::Drill,
+            environment,
+            time,
+        );
+        let (journal, _) = fold::open(open, &mut state).unwrap();
+        let library =
+            Library::load(Vec::new(), &quarterdeck::act::catalog(), &quarterdeck::correlate::signals::names()).unwrap();
+        let running = core::start(Parts {
+            adapters,
+            library,
+            journal,
+            state,
+            journal_dir: String::new(),
+            me,
+            loaded: serde_json::json!({}),
+        });
+        let client = running.client.clone();
+        let facts = Facts { estate: "bench".into(), mode: Mode::Drill, theme: "dark".into(), version: "0".into() };
+        let theme = Theme::choose(Some("dark"), &[], Capabilities { colors: ColorDepth::True, unicode: true }).unwrap();
+        let mut console = State::new(facts, (200, 60), Timestamp::now());
+        let mut screen = Screen::new(std::io::sink(), 200, 60).unwrap();
+        let (press, mut pressed) = tokio::sync::mpsc::unbounded_channel();
+        std::thread::spawn(move || {
+            for i in 0..1_000 {
+                std::thread::sleep(Duration::from_millis(20));
+                let code = if i % 2 == 0 { KeyCode::Down } else { KeyCode::Up };
+                if press.send((Instant::now(), KeyEvent::new(code, KeyModifiers::NONE))).is_err() {
+                    return;
+                }
+            }
+        });
+        let mut snapshots = client.snapshots.clone();
+        let (mut keys, mut frames) = (Vec::new(), 0_u32);
+        loop {
+            tokio::select! {
+                biased;
+                key = pressed.recv() => {
+                    let Some((at, key)) = key else { break };
+                    update(&mut console, Msg::Key(key));
+                    screen.draw(|frame| view::view(&console, &theme, frame)).unwrap();
+                    keys.push(at.elapsed().as_secs_f64() * 1e3);
+                }
+                changed = snapshots.changed() => {
+                    changed.unwrap();
+                    let snapshot = snapshots.borrow_and_update().clone();
+                    update(&mut console, Msg::Snapshot(snapshot));
+                    screen.draw(|frame| view::view(&console, &theme, frame)).unwrap();
+                    frames += 1;
+                }
+            }
+        }
+        let p99 = milliseconds(keys, "key to frame at 200x60, 1,000 tenants, 10,000 pods, 5,000 samples/s");
+        println!("  ratio to the bar of 16 ms: {:.2}; {frames} data frames in between", p99 / 16.0);
+        running.end().await;
+    });
+}
+
+fn main() {
+    first_frame();
+    let home = tempfile::tempdir().unwrap();
+    let config = lonely(home.path());
+    quiet(&["--config", &config], home.path(), "quiet, one source that does not answer", Duration::from_secs(3));
+    if let Ok(lab) = std::env::var("LAB_DIR") {
+        let home = tempfile::tempdir().unwrap();
+        let text = std::fs::read_to_string(Path::new(&lab).join("config.toml")).unwrap();
+        let own = format!("dir = \"{}\"", home.path().join("journal").display());
+        let text: Vec<&str> = text.lines().map(|l| if l.starts_with("dir = ") { own.as_str() } else { l }).collect();
+        let path = home.path().join("lab.toml");
+        std::fs::write(&path, text.join("\n")).unwrap();
+        let path = path.display().to_string();
+        quiet(&["--config", &path], home.path(), "the lab attached", Duration::from_secs(10));
+    } else {
+        println!("SKIP the lab attached: LAB_DIR is not set; eval \"$(tests/lab/lab env)\"");
+    }
+    keys_under_load();
+}

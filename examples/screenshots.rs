@@ -1,0 +1,62 @@
+//! Takes the pictures in `screenshots/` from the running program: `screenshots/make`. It plays the default exercise
+//! with real keys in a pseudo-terminal, and writes what the terminal then shows.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a tool for developers; it fails by panicking"
+)]
+
+#[path = "../tests/support/picture.rs"]
+mod picture;
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use std::path::Path;
+use std::time::Duration;
+use support::{ENTER, ESC, Start, TAB, Term};
+
+fn picture(term: &Term, name: &str) {
+    let parser = term.shared.parser.lock().unwrap();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("screenshots").join(format!("{name}.svg"));
+    std::fs::write(&path, picture::svg(parser.screen())).unwrap();
+    println!("{}", path.display());
+}
+
+fn play(size: (u16, u16), env: &[(&str, &str)], suffix: &str, whole: bool) {
+    let home = tempfile::tempdir().unwrap();
+    let long = Duration::from_secs(90);
+    let mut term =
+        Term::start(&Start { args: &["drill", "--seed", "7", "--speed", "4"], env, home: home.path(), size });
+    let _ = (ENTER, ESC, TAB, whole);
+    term.until("a lock chain to be found", long, |t| t.contains("lock chain") || t.contains("blocked"));
+    term.until("it to hurt", long, |t| t.contains("schema-lock"));
+    picture(&term, &format!("overview-{suffix}"));
+    if !whole {
+        return;
+    }
+    for (key, name) in [
+        ("t", "tenants"),
+        ("d", "database"),
+        ("q", "queue"),
+        ("i", "ingress"),
+        ("n", "incident"),
+        ("s", "sources"),
+        ("j", "journal"),
+        ("p", "playbooks"),
+        ("?", "help"),
+    ] {
+        term.keys(key);
+        std::thread::sleep(Duration::from_millis(700));
+        picture(&term, &format!("{name}-{suffix}"));
+    }
+}
+
+fn main() {
+    play((80, 24), &[], "80x24", true);
+    play((120, 40), &[], "120x40", true);
+    play((200, 60), &[], "200x60", false);
+    play((80, 24), &[("TERM", "xterm"), ("COLORTERM", "")], "80x24-ansi16", false);
+    play((80, 24), &[("NO_COLOR", "1")], "80x24-no-color", false);
+}

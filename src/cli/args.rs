@@ -1,0 +1,345 @@
+//! The command line as it is typed.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// A console from which an incident commander runs an outage of managed Odoo hosting.
+#[derive(Debug, Parser)]
+#[command(name = "quarterdeck", version, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// Without a command the console opens.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What every command takes.
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// Configuration file; else that of the environment, of the user, of the machine
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The same command on the embedded simulated estate: --drill or --drill=SCENARIO
+    #[arg(long, global = true, value_name = "SCENARIO", num_args = 0..=1, require_equals = true, default_missing_value = "", conflicts_with_all = ["config", "read_only"])]
+    pub drill: Option<String>,
+    /// No verb can be built: look only
+    #[arg(long, global = true)]
+    pub read_only: bool,
+    /// Output of commands: a table for people, or JSON
+    #[arg(long, global = true, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+    /// Theme of the console: dark, ansi16, mono, or the user's own
+    #[arg(long, global = true, value_name = "NAME")]
+    pub theme: Option<String>,
+}
+
+/// Form of the output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// A tabletop exercise on the simulated estate
+    #[command(args_conflicts_with_subcommands = true)]
+    Drill {
+        /// list, show or lint instead of playing
+        #[command(subcommand)]
+        what: Option<Drill>,
+        /// What to play
+        #[command(flatten)]
+        play: Play,
+    },
+    /// Health without a screen; exit 0 healthy, 4 degraded, 5 critical, 6 unknown
+    Status {
+        /// Print again whenever something changes
+        #[arg(long)]
+        watch: bool,
+    },
+    /// Playbooks: what there is, what it would do
+    Playbook {
+        /// What about them
+        #[command(subcommand)]
+        what: Playbook,
+    },
+    /// Incidents: the commands that the console sends
+    Incident {
+        /// What about them
+        #[command(subcommand)]
+        what: Incident,
+    },
+    /// Runs: stop, resume, list
+    Run {
+        /// What about them
+        #[command(subcommand)]
+        what: Run,
+    },
+    /// Breaking the glass
+    Glass {
+        /// What about it
+        #[command(subcommand)]
+        what: Glass,
+    },
+    /// The journal: show, verify
+    Audit {
+        /// What about it
+        #[command(subcommand)]
+        what: Audit,
+    },
+    /// For each configured system: reachable, version, rights held and missing
+    Doctor,
+    /// The configuration: write one, check one
+    Config {
+        /// What about it
+        #[command(subcommand)]
+        what: Config,
+    },
+    /// Shell completions on standard output
+    Completions {
+        /// Shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// What to play.
+#[derive(Clone, Debug, Args)]
+pub struct Play {
+    /// Scenario; the default one when absent
+    pub scenario: Option<String>,
+    /// Seed of the simulated estate; equal seeds give equal estates
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Seconds of the scenario that pass in one second
+    #[arg(long, value_name = "X", value_parser = speed)]
+    pub speed: Option<f64>,
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    let number: f64 =
+        text.trim_end_matches('x').parse().map_err(|_| "a number such as 4 or 0.5 is expected".to_owned())?;
+    if (0.1..=600.0).contains(&number) { Ok(number) } else { Err("allowed is 0.1 to 600".to_owned()) }
+}
+
+/// About scenarios.
+#[derive(Debug, Subcommand)]
+pub enum Drill {
+    /// The scenarios that there are
+    List,
+    /// One scenario
+    Show {
+        /// Its id
+        id: String,
+    },
+    /// Checks scenario files
+    Lint {
+        /// Files; the built-in ones when absent
+        files: Vec<PathBuf>,
+    },
+}
+
+/// About playbooks.
+#[derive(Debug, Subcommand)]
+pub enum Playbook {
+    /// All of them, with origin, risk and what lint says
+    List,
+    /// One playbook
+    Show {
+        /// Its id
+        id: String,
+    },
+    /// Checks playbook files; every error with its place
+    Lint {
+        /// Files; the built-in and the user's own when absent
+        files: Vec<PathBuf>,
+    },
+    /// The exact requests and digests, without sending anything
+    Render {
+        /// Its id
+        id: String,
+        /// A parameter, `name=value`
+        #[arg(long = "param", value_name = "K=V", value_parser = pair)]
+        params: Vec<(String, String)>,
+    },
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("name=value is expected".to_owned()),
+    }
+}
+
+/// About incidents.
+#[derive(Debug, Subcommand)]
+pub enum Incident {
+    /// All that the journal knows
+    List,
+    /// One incident with its timeline
+    Show {
+        /// Its id: INC-1
+        id: String,
+    },
+    /// Declares one
+    Declare {
+        /// What it is about
+        title: String,
+        /// SEV1 to SEV4
+        #[arg(long, default_value = "SEV2", value_parser = severity)]
+        severity: crate::domain::incident::Severity,
+        /// A finding it is declared for
+        #[arg(long = "finding", value_name = "ID")]
+        findings: Vec<String>,
+    },
+    /// Writes a note
+    Note {
+        /// Its id
+        id: String,
+        /// Text
+        text: String,
+    },
+    /// Gives a role to a person
+    Role {
+        /// Its id
+        id: String,
+        /// commander, deputy, operator, dba, comms, scribe, approver, business-owner, observer
+        #[arg(value_parser = role)]
+        role: crate::domain::incident::Role,
+        /// Who
+        person: String,
+    },
+    /// Hands the command to another person
+    Handover {
+        /// Its id
+        id: String,
+        /// Who takes over
+        person: String,
+    },
+    /// Closes it
+    Close {
+        /// Its id
+        id: String,
+        /// The outcome, one line
+        summary: String,
+    },
+}
+
+fn severity(text: &str) -> Result<crate::domain::incident::Severity, String> {
+    serde_json::from_value(text.to_uppercase().into()).map_err(|_| "allowed are SEV1, SEV2, SEV3 and SEV4".to_owned())
+}
+
+fn role(text: &str) -> Result<crate::domain::incident::Role, String> {
+    serde_json::from_value(text.into()).map_err(|_| {
+        "allowed are commander, deputy, operator, dba, comms, scribe, approver, business-owner and observer".to_owned()
+    })
+}
+
+/// About runs.
+#[derive(Debug, Subcommand)]
+pub enum Run {
+    /// Runs of the engine
+    List,
+    /// Ends a run after the step in hand
+    Stop {
+        /// Its id: RUN-1
+        id: String,
+        /// Why
+        reason: String,
+    },
+    /// Goes on with a stopped run
+    Resume {
+        /// Its id
+        id: String,
+    },
+}
+
+/// About the glass.
+#[derive(Debug, Subcommand)]
+pub enum Glass {
+    /// Breaks it for 30 minutes
+    Break {
+        /// Why, at least ten characters
+        reason: String,
+    },
+    /// Mends it before its end
+    Restore,
+    /// Records the review, without which the incident can not be closed
+    Review {
+        /// What the review found
+        text: String,
+    },
+}
+
+/// About the journal.
+#[derive(Debug, Subcommand)]
+pub enum Audit {
+    /// Records, as a table or as stored
+    Show(AuditShow),
+    /// Checks every record, root and signature; exit 3 and the first bad record
+    Verify {
+        /// Journal directory; that of the configured estate when absent
+        #[arg(long, value_name = "DIR")]
+        journal: Option<PathBuf>,
+        /// Verifier key from outside the log
+        #[arg(long, value_name = "FILE")]
+        vkey: Option<PathBuf>,
+        /// A signed checkpoint that was kept elsewhere: the log must contain it
+        #[arg(long, value_name = "FILE")]
+        checkpoint: Option<PathBuf>,
+    },
+}
+
+/// Which records.
+#[derive(Debug, Args)]
+pub struct AuditShow {
+    /// Journal directory; that of the configured estate when absent
+    #[arg(long, value_name = "DIR")]
+    pub journal: Option<PathBuf>,
+    /// Only of this incident
+    #[arg(long, value_name = "ID")]
+    pub incident: Option<String>,
+    /// Only of this user
+    #[arg(long, value_name = "USER")]
+    pub actor: Option<String>,
+    /// Only of this kind, or of a group: `step.started`, `step`
+    #[arg(long, value_name = "KIND")]
+    pub kind: Option<String>,
+    /// Not before this moment
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<jiff::Timestamp>,
+    /// Before this moment
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<jiff::Timestamp>,
+    /// From this sequence number on
+    #[arg(long, value_name = "SEQ")]
+    pub from: Option<u64>,
+    /// Up to this sequence number
+    #[arg(long, value_name = "SEQ")]
+    pub to: Option<u64>,
+    /// Go on as records come
+    #[arg(long)]
+    pub follow: bool,
+}
+
+/// About the configuration.
+#[derive(Debug, Subcommand)]
+pub enum Config {
+    /// Asks a few questions, probes what is there, writes a commented file
+    Init {
+        /// Where to write; the user's own place when absent
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// Replace an existing file
+        #[arg(long)]
+        force: bool,
+    },
+    /// Every error with its place; exit 2 when there is one
+    Check,
+}

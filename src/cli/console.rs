@@ -1,0 +1,129 @@
+//! Opens the console: on the configured estate, on a drill, or the start screen where nothing is configured.
+
+use super::args::{Global, Play};
+use super::opening::{self, Opened};
+use super::output::{Error, Exit};
+use super::session;
+use crate::config::locate::{Located, Looked};
+use crate::console::start::{Choice, Start};
+use crate::console::state::Facts;
+use crate::console::theme::Theme;
+use crate::domain::incident::TimelineEntry;
+use crate::journal::describe;
+use crate::journal::read::{Filter, Reader};
+use crate::terminal::console::{self, Ended, Options, Records};
+use crate::terminal::{capabilities, start};
+use std::path::Path;
+use std::sync::Arc;
+
+/// `quarterdeck` without a command.
+pub fn open(global: &Global) -> Result<Exit, Error> {
+    if let Some(scenario) = &global.drill {
+        return drill(global, &Play { scenario: Some(scenario.clone()), seed: None, speed: None });
+    }
+    match session::locate(global)? {
+        Located::File(path) => {
+            let loaded = session::read(path)?;
+            let theme = global.theme.clone().or_else(|| loaded.config.console.theme.clone());
+            let mouse = loaded.config.console.mouse;
+            interactive()?;
+            let theme = choose(theme.as_deref())?;
+            session::runtime()?.block_on(async {
+                let opened = opening::live(&loaded, session::live_mode(global), true, "console")?;
+                show(opened, theme, mouse).await
+            })
+        }
+        Located::Nowhere(looked) => offer(global, looked),
+    }
+}
+
+/// `quarterdeck drill`.
+pub fn drill(global: &Global, play: &Play) -> Result<Exit, Error> {
+    interactive()?;
+    let theme = choose(global.theme.as_deref())?;
+    session::runtime()?.block_on(async {
+        let opened = opening::drill(play, "console")?;
+        show(opened, theme, true).await
+    })
+}
+
+fn interactive() -> Result<(), Error> {
+    if capabilities::is_interactive() {
+        return Ok(());
+    }
+    Err(Error::Usage("the console needs a terminal on standard input and output; `status` works without one".into()))
+}
+
+fn choose(name: Option<&str>) -> Result<Theme, Error> {
+    let own = session::own_files_of("themes", "toml")?;
+    let own: Vec<(String, String)> = own
+        .into_iter()
+        .map(|(path, text)| {
+            let name = Path::new(&path).file_stem().map(|s| s.to_string_lossy().into_owned());
+            (name.unwrap_or(path), text)
+        })
+        .collect();
+    Theme::choose(name, &own, capabilities::detect()).map_err(|e| Error::Usage(e.to_string()))
+}
+
+/// The start screen. A person who expects production is never put into a drill unasked.
+fn offer(global: &Global, looked: Vec<Looked>) -> Result<Exit, Error> {
+    if !capabilities::is_interactive() {
+        session::load(global)?;
+    }
+    let theme = choose(global.theme.as_deref())?;
+    let looked = looked.into_iter().map(|l| (from_home(l.place), l.found)).collect();
+    let screen = Start::new(env!("CARGO_PKG_VERSION").to_owned(), looked);
+    let chosen = session::runtime()?.block_on(start::run(screen, &theme)).map_err(Error::failed)?;
+    match chosen {
+        Choice::Exercise => drill(global, &Play { scenario: None, seed: None, speed: None }),
+        Choice::Init => super::init::run(None, false),
+        Choice::Quit => Ok(Exit::Done),
+    }
+}
+
+/// A path as people write it: from `~`, so that its end has room.
+fn from_home(place: String) -> String {
+    let home = std::env::var("HOME").ok().filter(|h| h.len() > 1);
+    match home.and_then(|home| place.strip_prefix(&home).map(|rest| format!("~{rest}"))) {
+        Some(short) if short.starts_with("~/") => short,
+        _ => place,
+    }
+}
+
+async fn show(opened: Opened, theme: Theme, mouse: bool) -> Result<Exit, Error> {
+    let client = opened.running.client.clone();
+    let snapshot = client.snapshot();
+    let facts = Facts {
+        estate: snapshot.estate.name.clone(),
+        mode: snapshot.mode,
+        theme: theme.name.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let options = Options { facts, theme, mouse, records: older(opened.home.journal.clone()) };
+    let ended = console::run(&client, options).await;
+    // The engine ends in good order whatever became of the terminal: the step in hand is waited for and recorded.
+    opened.end().await;
+    match ended.map_err(Error::failed)? {
+        Ended::Quit => Ok(Exit::Done),
+        Ended::Signal(_) => Ok(Exit::Interrupted),
+    }
+}
+
+/// Reads records that are older than the engine's tail from the files.
+fn older(dir: std::path::PathBuf) -> Records {
+    Arc::new(move |before, limit| {
+        let Some(last) = before.checked_sub(1) else { return Vec::new() };
+        let first = before.saturating_sub(u64::from(limit));
+        let filter = Filter { first: Some(first), last: Some(last), ..Filter::default() };
+        let Ok(reader) = Reader::open(&dir, filter) else { return Vec::new() };
+        let entry = |record: crate::journal::Record| TimelineEntry {
+            seq: record.seq,
+            at: record.time,
+            kind: record.kind.word().to_owned(),
+            who: record.actor.user.clone(),
+            text: describe(&record),
+        };
+        reader.map_while(Result::ok).map(|stored| entry(stored.record)).collect()
+    })
+}

@@ -1,0 +1,182 @@
+//! `doctor`: for each configured system whether it answers, its version, what rights are missing and what each
+//! gap disables; and whether the journal can be written.
+
+use super::args::{Format, Global};
+use super::opening;
+use super::output::{self, Error, Exit};
+use super::session;
+use crate::domain::facts::{Facts, Missing};
+use crate::domain::health::Health;
+use crate::domain::mode::Mode;
+use crate::domain::sample::{Sample, SourceKind};
+use crate::engine::adapters::Adapters;
+use crate::engine::inbox::Inbox;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How long a system may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is said of one system.
+#[derive(Serialize)]
+struct Finding {
+    id: String,
+    kind: String,
+    address: String,
+    health: Health,
+    reachable: bool,
+    version: Option<String>,
+    why: Option<String>,
+    missing: Vec<Missing>,
+    certificates: Vec<String>,
+}
+
+/// Runs it.
+pub fn run(global: &Global) -> Result<Exit, Error> {
+    if global.drill.is_some() {
+        return Err(Error::Usage("a drill has no real systems to try; leave --drill out".into()));
+    }
+    let loaded = session::load(global)?;
+    let adapters = opening::adapters(&loaded, Mode::ReadOnly)?;
+    let mut all = session::runtime()?.block_on(ask_all(adapters));
+    all.push(journal(&session::home(&loaded.config)));
+    for tenant in &loaded.config.estate.tenants {
+        let gaps = [
+            (tenant.database.is_none(), "database: its locks, queue and crons are not seen"),
+            (tenant.namespace.is_none(), "kubernetes: its pods are not seen and can not be restarted"),
+            (tenant.router.is_none(), "router: its errors and latency are not seen, no maintenance page"),
+        ];
+        let missing: Vec<Missing> = gaps
+            .iter()
+            .filter(|(gap, _)| *gap)
+            .map(|(_, what)| Missing {
+                disables: (*what).to_owned(),
+                remedy: format!("add it to [[tenant]] {}", tenant.id),
+            })
+            .collect();
+        if !missing.is_empty() {
+            all.push(Finding {
+                id: tenant.id.to_string(),
+                kind: "tenant".into(),
+                address: loaded.path.display().to_string(),
+                health: Health::Warn,
+                reachable: true,
+                version: None,
+                why: None,
+                missing,
+                certificates: Vec::new(),
+            });
+        }
+    }
+    let health = Health::worst(all.iter().map(|f| f.health));
+    if global.format == Format::Json {
+        output::json(&serde_json::json!({ "schema": 1, "health": health, "systems": all }))?;
+        return Ok(health.into());
+    }
+    for finding in &all {
+        print(finding)?;
+    }
+    Ok(health.into())
+}
+
+fn print(finding: &Finding) -> Result<(), Error> {
+    let Finding { id, kind, address, health, version, why, missing, certificates, .. } = finding;
+    let version = version.as_deref().unwrap_or("version not known");
+    output::line(&format!("{:<8} {id:<18} {kind:<11} {address}  {version}", health.word()))?;
+    if let Some(why) = why {
+        output::line(&format!("         {why}"))?;
+    }
+    for Missing { disables, remedy } in missing {
+        output::line(&format!("         missing: {disables}; {remedy}"))?;
+    }
+    for certificate in certificates {
+        output::line(&format!("         {certificate}"))?;
+    }
+    Ok(())
+}
+
+async fn ask_all(adapters: Adapters) -> Vec<Finding> {
+    let inbox = Inbox::default();
+    let specs: Vec<_> = adapters.observers.iter().map(|o| o.spec()).collect();
+    let tasks: Vec<_> = adapters.observers.into_iter().map(|o| tokio::spawn(o.run(inbox.sink()))).collect();
+    let mut answers: BTreeMap<String, Sample> = BTreeMap::new();
+    let wait = async {
+        while answers.len() < specs.len() {
+            inbox.arrived().await;
+            answers.extend(inbox.drain().into_iter().map(|s| (s.source.to_string(), s)));
+        }
+    };
+    // Those that have not answered by then are reported as such below.
+    let _ = tokio::time::timeout(PATIENCE, wait).await;
+    for task in tasks {
+        task.abort();
+    }
+    specs
+        .into_iter()
+        .map(|spec| {
+            let (version, why, missing, certificates, reachable) = match answers
+                .get(spec.id.as_str())
+                .map(|s| &s.result)
+            {
+                None => {
+                    (None, Some(format!("no answer within {} s", PATIENCE.as_secs())), Vec::new(), Vec::new(), false)
+                }
+                Some(Err(failure)) => (None, Some(failure.message.clone()), Vec::new(), Vec::new(), false),
+                Some(Ok(facts)) => {
+                    let (version, missing, certificates) = said(facts);
+                    (version, None, missing, certificates, true)
+                }
+            };
+            let health = match (reachable, missing.is_empty()) {
+                (false, _) => Health::Unknown,
+                (true, false) => Health::Warn,
+                (true, true) => Health::Ok,
+            };
+            let kind: SourceKind = spec.kind;
+            Finding {
+                id: spec.id.to_string(),
+                kind: kind.to_string(),
+                address: spec.address,
+                health,
+                reachable,
+                version,
+                why,
+                missing,
+                certificates,
+            }
+        })
+        .collect()
+}
+
+fn said(facts: &Facts) -> (Option<String>, Vec<Missing>, Vec<String>) {
+    match facts {
+        Facts::Kubernetes(f) => (Some(f.version.clone()), f.missing.clone(), Vec::new()),
+        Facts::Postgres(f) => (Some(f.version.clone()), f.missing.clone(), Vec::new()),
+        Facts::Pgbouncer(f) => (Some(f.version.clone()), Vec::new(), Vec::new()),
+        Facts::Odoo(f) => (Some(f.version.clone()), f.missing.clone(), Vec::new()),
+        Facts::Redis(f) => (Some(f.version.clone()), f.missing.clone(), Vec::new()),
+        Facts::Traefik(f) => {
+            let certificates = f.certificates.iter().map(|c| format!("certificate {} until {}", c.name, c.not_after));
+            (f.version.clone(), f.missing.clone(), certificates.collect())
+        }
+    }
+}
+
+/// Whether the journal's directory can be written, without making a log in it.
+fn journal(home: &session::Home) -> Finding {
+    let existing = home.journal.ancestors().find(|p| p.exists()).unwrap_or(&home.journal);
+    let writable = rustix::fs::access(existing, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK);
+    let why = writable.err().map(|e| format!("{} can not be written ({e}); nothing will run", existing.display()));
+    Finding {
+        id: "journal".into(),
+        kind: "journal".into(),
+        address: home.journal.display().to_string(),
+        health: if why.is_some() { Health::Critical } else { Health::Ok },
+        reachable: why.is_none(),
+        version: Some("record format 1".into()),
+        why,
+        missing: Vec::new(),
+        certificates: Vec::new(),
+    }
+}

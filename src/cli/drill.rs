@@ -1,0 +1,62 @@
+//! `drill list`, `drill show`, `drill lint`: scenarios without playing them.
+
+use super::args::{Drill, Format};
+use super::opening;
+use super::output::{self, Error, Exit};
+use super::session;
+use crate::config::problem::Problems;
+use crate::drill::parse;
+
+/// Runs it.
+pub fn run(what: &Drill, format: Format) -> Result<Exit, Error> {
+    match what {
+        Drill::List => list(format),
+        Drill::Show { id } => show(id, format),
+        Drill::Lint { files } if files.is_empty() => {
+            let all = opening::scenarios()?;
+            output::line(&format!("{} scenarios, no error", all.len()))?;
+            Ok(Exit::Done)
+        }
+        Drill::Lint { files } => {
+            let mut problems = Vec::new();
+            for file in files {
+                let text = session::read_file(file)?;
+                if let Err(errors) = parse(&file.display().to_string(), &text) {
+                    problems.extend(errors.into_iter().map(opening::problem));
+                }
+            }
+            if !problems.is_empty() {
+                return Err(Problems(problems).into());
+            }
+            output::line(&format!("{} files, no error", files.len()))?;
+            Ok(Exit::Done)
+        }
+    }
+}
+
+fn list(format: Format) -> Result<Exit, Error> {
+    let all: Vec<_> = opening::scenarios()?.iter().map(crate::drill::catalog::Entry::summary).collect();
+    if format == Format::Json {
+        output::json(&all)?;
+        return Ok(Exit::Done);
+    }
+    let row = |s: &crate::drill::catalog::Summary| {
+        vec![s.id.clone(), s.name.clone(), s.minutes.to_string(), s.roles.join(", "), s.origin.clone()]
+    };
+    output::table(&["SCENARIO", "NAME", "MINUTES", "ROLES", "FROM"], &all.iter().map(row).collect::<Vec<_>>())?;
+    Ok(Exit::Done)
+}
+
+fn show(id: &str, format: Format) -> Result<Exit, Error> {
+    let all = opening::scenarios()?;
+    let entry = all.iter().find(|e| e.scenario.exercise.id == id);
+    let entry = entry.ok_or_else(|| Error::Usage(format!("there is no scenario `{id}`; `drill list` names them")))?;
+    if format == Format::Json {
+        output::json(&entry.summary())?;
+        return Ok(Exit::Done);
+    }
+    for line in entry.lines() {
+        output::line(&line)?;
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,147 @@
+//! Opens an engine for a command: on the drill, or on the configured estate. Whoever holds the journal already is
+//! named; nothing is attempted before the journal can be written.
+
+use super::args::{Global, Play};
+use super::output::Error;
+use super::session::{self, Home, Loaded};
+use crate::config::problem::{Problem, Problems};
+use crate::correlate::signals::SIGNALS;
+use crate::domain::mode::Mode;
+use crate::drill::catalog::{self, Entry};
+use crate::drill::scenario::Scenario;
+use crate::drill::{self, Drill, ScenarioError};
+use crate::engine::adapters::{self, Adapters};
+use crate::engine::core::{self, Parts, Running};
+use crate::engine::socket::{self, Listener};
+use crate::engine::state::State;
+use crate::journal::{OpenOptions, fold};
+use crate::playbook::library::Library;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+/// A running engine with all that ends with it.
+#[derive(Debug)]
+pub struct Opened {
+    /// The engine.
+    pub running: Running,
+    /// Where its state lies.
+    pub home: Home,
+    listener: Listener,
+}
+
+impl Opened {
+    /// Ends it in good order: the step in hand is waited for and recorded.
+    pub async fn end(self) {
+        drop(self.listener);
+        self.running.end().await;
+    }
+}
+
+/// The playbooks: the built-in ones, and the user's own over them.
+pub fn library() -> Result<Library, Error> {
+    Ok(Library::load(&session::own_files("playbooks")?, &crate::act::catalog(), &signal_names()))
+}
+
+/// Names of all signals, which playbooks may use.
+pub fn signal_names() -> Vec<&'static str> {
+    SIGNALS.iter().map(|s| s.name).collect()
+}
+
+/// The adapters of a scenario with its own seed and speed.
+pub fn drill_adapters(scenario: &str) -> Result<Adapters, Error> {
+    Ok(adapters::drill(Drill::start(&scenario_of(Some(scenario))?, drill::Options::default())))
+}
+
+/// The adapters of a configured estate.
+pub fn adapters(loaded: &Loaded, mode: Mode) -> Result<Adapters, Error> {
+    let file = loaded.path.display().to_string();
+    adapters::live(&loaded.config, mode)
+        .map_err(|all| Problems(all.into_iter().map(|message| Problem::whole(&file, message)).collect()).into())
+}
+
+/// Opens the engine of a live estate. Without observers it only keeps the record (`incident declare`).
+pub fn live(loaded: &Loaded, mode: Mode, observe: bool, via: &str) -> Result<Opened, Error> {
+    let mut adapters = self::adapters(loaded, mode)?;
+    if !observe {
+        adapters.observers.clear();
+    }
+    let config = hex(&loaded.text);
+    open(adapters, session::home(&loaded.config), &json!({ "configuration": config, "file": loaded.path }), via)
+}
+
+/// Opens the engine of a drill.
+pub fn drill(play: &Play, via: &str) -> Result<Opened, Error> {
+    let scenario = scenario_of(play.scenario.as_deref())?;
+    let exercise = &scenario.exercise;
+    let home = session::drill_home(&exercise.id);
+    let loaded = json!({ "scenario": exercise.id, "seed": play.seed.unwrap_or(exercise.seed).to_string() });
+    let options = drill::Options { seed: play.seed, speed: play.speed, ..drill::Options::default() };
+    open(adapters::drill(Drill::start(&scenario, options)), home, &loaded, via)
+}
+
+/// All scenarios: the built-in ones, and the user's own over them. Errors of any file are all said.
+pub fn scenarios() -> Result<Vec<Entry>, Error> {
+    let (entries, errors) = catalog::load(&session::own_files("drills")?);
+    if errors.is_empty() { Ok(entries) } else { Err(Problems(errors.into_iter().map(problem).collect()).into()) }
+}
+
+/// An error in a scenario file, as errors of files are said.
+pub fn problem(error: ScenarioError) -> Problem {
+    let place = error.place.and_then(|(l, c)| Some((usize::try_from(l).ok()?, usize::try_from(c).ok()?)));
+    let (line, column) = place.unzip();
+    Problem { file: error.file, line, column, message: error.message }
+}
+
+/// The scenario of that id, the default one without.
+pub fn scenario_of(id: Option<&str>) -> Result<Scenario, Error> {
+    let mut entries = scenarios()?;
+    let id = id.filter(|i| !i.is_empty()).unwrap_or(catalog::DEFAULT);
+    let Some(at) = entries.iter().position(|e| e.scenario.exercise.id == id) else {
+        let ids: Vec<&str> = entries.iter().map(|e| e.scenario.exercise.id.as_str()).collect();
+        return Err(Error::Usage(format!("there is no scenario `{id}`; there are {}", ids.join(", "))));
+    };
+    Ok(entries.swap_remove(at).scenario)
+}
+
+/// Opens whatever the global options name.
+pub fn named(global: &Global, observe: bool, via: &str) -> Result<Opened, Error> {
+    if let Some(scenario) = &global.drill {
+        let play = Play { scenario: Some(scenario.clone()), seed: None, speed: None };
+        return drill(&play, via);
+    }
+    let loaded = session::load(global)?;
+    live(&loaded, session::live_mode(global), observe, via)
+}
+
+fn open(adapters: Adapters, home: Home, loaded: &serde_json::Value, via: &str) -> Result<Opened, Error> {
+    let library = library()?;
+    for problem in library.problems() {
+        eprintln!("quarterdeck: a playbook is left out: {problem}");
+    }
+    let me = session::me(via);
+    let origin = format!("quarterdeck/{}", adapters.estate.name);
+    let environment = adapters.estate.environment;
+    let mut options =
+        OpenOptions::new(&home.journal, origin, me.clone(), adapters.mode, environment, adapters.clock.now());
+    options.actor = me.engine();
+    let mut state = State::default();
+    let (journal, recovered) =
+        tokio::task::block_in_place(|| fold::open(options, &mut state)).map_err(Error::failed)?;
+    if let Some(torn) = &recovered.quarantined {
+        eprintln!("quarterdeck: the end of the journal was torn ({}); it lies in {}", torn.why, torn.file);
+    }
+    let mut loaded = loaded.clone();
+    if let Some(members) = loaded.as_object_mut() {
+        members.insert("playbooks".into(), json!(library.digests()));
+        members.insert("version".into(), json!(env!("CARGO_PKG_VERSION")));
+    }
+    let journal_dir = home.journal.display().to_string();
+    let running = core::start(Parts { adapters, library, journal, state, journal_dir, me, loaded });
+    let listener = socket::listen(&home.socket, running.client.clone())
+        .map_err(|e| Error::Failed(format!("{}: {e}", home.socket.display())))?;
+    Ok(Opened { running, home, listener })
+}
+
+fn hex(text: &str) -> crate::domain::id::Digest {
+    crate::domain::id::Digest::from_bytes(&Sha256::digest(text).into())
+}

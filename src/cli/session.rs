@@ -1,0 +1,158 @@
+//! What a command works on: the configuration or the drill, the journal's directory, and the running engine.
+
+use super::args::Global;
+use super::output::Error;
+use crate::config::decode;
+use crate::config::locate::{Located, Places};
+use crate::config::model::Config;
+use crate::config::problem::{Problem, Problems};
+use crate::domain::actor::Actor;
+use crate::domain::mode::Mode;
+use crate::engine::api::{Command, Reply, Snapshot};
+use crate::engine::socket::{self, Answer, Ask};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A configuration and where it came from.
+#[derive(Debug)]
+pub struct Loaded {
+    /// File.
+    pub path: PathBuf,
+    /// Its text, whose digest is journaled.
+    pub text: String,
+    /// What it says.
+    pub config: Config,
+}
+
+/// Finds and reads the configuration; its absence is an error here.
+pub fn load(global: &Global) -> Result<Loaded, Error> {
+    match locate(global)? {
+        Located::File(path) => read(path),
+        Located::Nowhere(looked) => {
+            let places: Vec<String> = looked.iter().map(|l| format!("{} {}", l.place, l.found)).collect();
+            Err(Error::Usage(format!(
+                "no configuration was found ({}); `quarterdeck config init` writes one, `--drill` needs none",
+                places.join("; ")
+            )))
+        }
+    }
+}
+
+/// Finds the configuration.
+pub fn locate(global: &Global) -> Result<Located, Error> {
+    Ok(Places::from_env().config_file(global.config.as_deref())?)
+}
+
+/// Reads a configuration file.
+pub fn read(path: PathBuf) -> Result<Loaded, Error> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(&path)
+        .map_err(|e| Problems(vec![Problem::whole(&name, format!("can not be read: {e}"))]))?;
+    let config = decode::decode(&name, &text)?;
+    Ok(Loaded { path, text, config })
+}
+
+/// The mode of a live session.
+pub const fn live_mode(global: &Global) -> Mode {
+    if global.read_only { Mode::ReadOnly } else { Mode::Live }
+}
+
+/// Directory of an estate's state: its journal, and the socket of its engine.
+#[derive(Clone, Debug)]
+pub struct Home {
+    /// The journal's directory.
+    pub journal: PathBuf,
+    /// The engine's socket.
+    pub socket: PathBuf,
+}
+
+/// Where the state of a live estate lies.
+pub fn home(config: &Config) -> Home {
+    let state = Places::from_env().state_dir();
+    let journal = config.journal.dir.clone().unwrap_or_else(|| state.join("journals").join(&config.estate.name));
+    Home { socket: journal.join("engine.sock"), journal }
+}
+
+/// Where the state of a new drill lies: an own directory each, so that drills never mix with each other.
+pub fn drill_home(scenario: &str) -> Home {
+    let state = Places::from_env().state_dir();
+    let stamp = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%3fZ");
+    let journal = state.join("drills").join(format!("{stamp}-{scenario}-{}", std::process::id()));
+    Home { socket: journal.join("engine.sock"), journal }
+}
+
+/// The user's own directory of playbooks or drills, read whole: name and text of each `*.yaml`.
+pub fn own_files(kind: &str) -> Result<Vec<(String, String)>, Error> {
+    own_files_of(kind, "yaml")
+}
+
+/// The user's own directory of some kind, read whole: name and text of each file with this ending.
+pub fn own_files_of(kind: &str, ending: &str) -> Result<Vec<(String, String)>, Error> {
+    let Some(dir) = Places::from_env().user_dir().map(|d| d.join(kind)) else { return Ok(Vec::new()) };
+    let entries = match std::fs::read_dir(&dir) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(Error::Failed(format!("{}: {e}", dir.display()))),
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|e| Error::Failed(format!("{}: {e}", dir.display())))?.path();
+        if path.extension().is_some_and(|e| e == ending) {
+            files.push((path.display().to_string(), read_file(&path)?));
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Reads a file that a person named.
+pub fn read_file(path: &Path) -> Result<String, Error> {
+    let name = path.display().to_string();
+    Ok(std::fs::read_to_string(path)
+        .map_err(|e| Problems(vec![Problem::whole(&name, format!("can not be read: {e}"))]))?)
+}
+
+/// Who runs this process.
+pub fn me(via: &str) -> Actor {
+    let uid = rustix::process::getuid().as_raw();
+    let user = ["USER", "LOGNAME"].iter().find_map(|n| std::env::var(n).ok()).filter(|u| !u.is_empty());
+    let console = rustix::termios::ttyname(std::io::stdin(), Vec::new()).ok();
+    Actor {
+        user: user.unwrap_or_else(|| if uid == 0 { "root".to_owned() } else { format!("uid-{uid}") }),
+        uid,
+        via: via.to_owned(),
+        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        console: console.map(|c| c.to_string_lossy().into_owned()),
+    }
+}
+
+/// The runtime for a command; two threads are enough, the engine is one task.
+pub fn runtime() -> Result<tokio::runtime::Runtime, Error> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(Error::failed)
+}
+
+/// Asks the engine that runs for an estate; `None` when none does.
+pub async fn ask_engine(home: &Home, ask: &Ask) -> Result<Option<Answer>, Error> {
+    socket::ask(&home.socket, ask).await.map_err(|e| Error::Failed(format!("{}: {e}", home.socket.display())))
+}
+
+/// The snapshot of the engine that runs, if one does.
+pub async fn running_snapshot(home: &Home) -> Result<Option<Arc<Snapshot>>, Error> {
+    match ask_engine(home, &Ask::Snapshot).await? {
+        Some(Answer::Snapshot { snapshot }) => Ok(Some(Arc::from(snapshot))),
+        Some(Answer::Error { message }) => Err(Error::Failed(message)),
+        Some(Answer::Reply { .. }) => Err(Error::Failed("the engine answered something else".into())),
+        None => Ok(None),
+    }
+}
+
+/// Sends a command to the engine that runs, if one does.
+pub async fn send_to_running(home: &Home, command: Command) -> Result<Option<Reply>, Error> {
+    let me = me("cli");
+    match ask_engine(home, &Ask::Command { command, user: me.user, console: me.console }).await? {
+        Some(Answer::Reply { reply }) => Ok(Some(reply)),
+        Some(Answer::Error { message }) => Err(Error::Failed(message)),
+        Some(Answer::Snapshot { .. }) => Err(Error::Failed("the engine answered something else".into())),
+        None => Ok(None),
+    }
+}

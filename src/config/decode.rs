@@ -1,0 +1,403 @@
+//! From the text of a configuration to its model. Each table of the file is decoded in one function, which
+//! is the one place that lists its keys, bounds and defaults.
+
+use super::model::{
+    Config, Console, Journal, Kubernetes, Login, Pgbouncer, Postgres, Redis, SecretRef, Threshold, Tls, Traefik,
+};
+use super::problem::{Problem, Problems};
+use super::reader::{Source, Table};
+use crate::domain::estate::{
+    Cutoff, DatabaseRef, Environment, Estate, NamespaceRef, Plant, RouterRef, Tenancy, Tenant,
+};
+use crate::domain::id::{SourceId, TenantId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
+use toml::de::DeTable;
+
+const SECOND: Duration = Duration::from_secs(1);
+const SHORTEST: Duration = Duration::from_millis(200);
+const LONGEST: Duration = Duration::from_hours(1);
+
+/// Decodes a configuration; every error is reported at once.
+pub fn decode(file: &str, text: &str) -> Result<Config, Problems> {
+    let source = Source::new(file, text);
+    let (root, syntax) = DeTable::parse_recoverable(text);
+    if !syntax.is_empty() {
+        let problems = syntax
+            .iter()
+            .map(|e| match e.span() {
+                Some(span) => Problem::at(file, text, &span, e.message().trim().to_owned()),
+                None => Problem::whole(file, e.message().to_owned()),
+            })
+            .collect();
+        return Err(Problems(problems));
+    }
+    let mut root = Table::root(&source, &root);
+    let mut ids = Ids::default();
+    let estate_table = root.table("estate");
+    if estate_table.is_none() && !root.has("estate") {
+        root.reject("estate", "the file lacks the table [estate] with name, environment and time_zone");
+    }
+    let (name, environment, time_zone) = estate_table.map(estate).unwrap_or_default();
+    let kubernetes: Vec<_> = root.tables("kubernetes").into_iter().map(|t| kubernetes(t, &mut ids)).collect();
+    let postgres: Vec<_> = root.tables("postgres").into_iter().map(|t| postgres(t, &mut ids)).collect();
+    let pgbouncer: Vec<_> = root.tables("pgbouncer").into_iter().map(|t| pgbouncer(t, &mut ids)).collect();
+    let redis: Vec<_> = root.tables("redis").into_iter().map(|t| redis(t, &mut ids)).collect();
+    let traefik: Vec<_> = root.tables("traefik").into_iter().map(|t| traefik(t, &mut ids)).collect();
+    let mut tenants: Vec<_> = root.tables("tenant").into_iter().map(|t| tenant(t, &mut ids)).collect();
+    tenants.sort_by(|a, b| a.id.cmp(&b.id));
+    let thresholds = root.tables("threshold").into_iter().filter_map(threshold).collect();
+    let journal = root.table("journal").map_or(Journal { dir: None }, journal);
+    let console = root.table("console").map_or(Console { theme: None, mouse: true }, console);
+    root.finish();
+    let problems = source.into_problems();
+    if !problems.is_empty() {
+        return Err(Problems(problems));
+    }
+    let estate = Estate { name, environment: environment.unwrap_or(Environment::Production), time_zone, tenants };
+    Ok(Config { estate, kubernetes, postgres, pgbouncer, redis, traefik, journal, thresholds, console })
+}
+
+/// Names in use, so that a second one and a reference to none are found.
+#[derive(Default)]
+struct Ids {
+    sources: BTreeMap<String, &'static str>,
+    tenants: BTreeSet<String>,
+}
+
+impl Ids {
+    fn source(&mut self, table: &mut Table<'_, '_>, kind: &'static str) -> SourceId {
+        let id = name(table, "id", &format!("{kind}-1"));
+        if let Some(other) = self.sources.get(&id) {
+            table
+                .reject("id", format!("the name `{id}` is already that of a [[{other}]]; names of sources are unique"));
+        }
+        if !id.is_empty() {
+            self.sources.insert(id.clone(), kind);
+        }
+        SourceId::new(id)
+    }
+
+    fn refer(&self, table: &mut Table<'_, '_>, key: &'static str, kind: &'static str) -> SourceId {
+        let id = table.required(key, &format!("{kind}-1"));
+        if !id.is_empty() && self.sources.get(&id) != Some(&kind) {
+            let known: Vec<&str> = self.sources.iter().filter(|(_, k)| **k == kind).map(|(n, _)| n.as_str()).collect();
+            let known = if known.is_empty() { "none is configured".to_owned() } else { known.join(", ") };
+            table.reject(key, format!("`{key}` names `{id}`, which is no [[{kind}]]; known: {known}"));
+        }
+        SourceId::new(id)
+    }
+}
+
+/// A required name of at most 63 letters, digits, `.`, `_` and `-`.
+fn name(table: &mut Table<'_, '_>, key: &'static str, example: &str) -> String {
+    let text = table.required(key, example);
+    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if text.len() > 63 || !text.chars().all(fine) {
+        table.reject(key, format!("`{key}` is `{text}`; allowed are 1 to 63 letters, digits, `.`, `_` and `-`"));
+    }
+    text
+}
+
+fn time_zone(table: &mut Table<'_, '_>) -> String {
+    let parse = |text: &str| jiff::tz::TimeZone::get(text).ok().map(|_| text.to_owned());
+    table.parsed("time_zone", "an IANA time zone such as \"Europe/Berlin\"", parse).unwrap_or_else(|| "UTC".to_owned())
+}
+
+fn estate(mut table: Table<'_, '_>) -> (String, Option<Environment>, String) {
+    let name = name(&mut table, "name", "acme-prod");
+    if !table.has("environment") {
+        table.reject("environment", "[estate] lacks `environment`; allowed is production, staging or development");
+    }
+    let environment = table.parsed("environment", "production, staging or development", |text| match text {
+        "production" => Some(Environment::Production),
+        "staging" => Some(Environment::Staging),
+        "development" => Some(Environment::Development),
+        _ => None,
+    });
+    let time_zone = time_zone(&mut table);
+    table.finish();
+    (name, environment, time_zone)
+}
+
+fn interval(table: &mut Table<'_, '_>, default: Duration) -> Duration {
+    table.duration("interval", SHORTEST, LONGEST).unwrap_or(default)
+}
+
+fn timeout(table: &mut Table<'_, '_>) -> Duration {
+    table.duration("timeout", Duration::from_millis(50), Duration::from_mins(1)).unwrap_or(SECOND * 2)
+}
+
+/// Parses a reference to a secret.
+pub fn secret(text: &str) -> Option<SecretRef> {
+    let (kind, rest) = text.split_once(':')?;
+    let rest = rest.trim();
+    match kind {
+        _ if rest.is_empty() => None,
+        "env" => Some(SecretRef::Env(rest.to_owned())),
+        "file" => Some(SecretRef::File(PathBuf::from(rest))),
+        "command" => Some(SecretRef::Command(rest.split_whitespace().map(str::to_owned).collect())),
+        _ => None,
+    }
+}
+
+const SECRET: &str =
+    "a reference: env:NAME, file:PATH or command:PROGRAM ARG; a password itself never stands in this file";
+
+fn password(table: &mut Table<'_, '_>) -> Option<SecretRef> {
+    // The value is not repeated in the message: it may be a password that was written here by mistake.
+    let text = table.string("password")?;
+    let parsed = secret(&text);
+    if parsed.is_none() {
+        table.reject("password", format!("`password` is not {SECRET}"));
+    }
+    parsed
+}
+
+fn login(table: &mut Table<'_, '_>, example: &str) -> Login {
+    Login { user: table.required("user", example), password: password(table) }
+}
+
+fn path(table: &mut Table<'_, '_>, key: &'static str) -> Option<PathBuf> {
+    table.string(key).map(PathBuf::from)
+}
+
+fn url(table: &mut Table<'_, '_>, key: &'static str, schemes: &[&str]) -> Option<String> {
+    let allowed = format!("a URL without a password that starts with {}", schemes.join(" or "));
+    let text = table.string(key)?;
+    let fine = schemes.iter().any(|s| text.starts_with(s))
+        && reqwest::Url::parse(&text)
+            .is_ok_and(|u| u.password().is_none() && u.host_str().is_some_and(|h| !h.is_empty()));
+    if !fine {
+        // Not repeated: it may contain a password.
+        table.reject(key, format!("`{key}` is not {allowed}"));
+        return None;
+    }
+    Some(text)
+}
+
+fn required_url(table: &mut Table<'_, '_>, key: &'static str, schemes: &[&str], example: &str) -> String {
+    if table.has(key) { url(table, key, schemes).unwrap_or_default() } else { table.required(key, example) }
+}
+
+fn port(table: &mut Table<'_, '_>, default: u16) -> u16 {
+    table.integer("port", 1, 65_535).and_then(|p| u16::try_from(p).ok()).unwrap_or(default)
+}
+
+fn kubernetes(mut table: Table<'_, '_>, ids: &mut Ids) -> Kubernetes {
+    let id = ids.source(&mut table, "kubernetes");
+    let kubeconfig = PathBuf::from(table.required("kubeconfig", "/etc/quarterdeck/observe.kubeconfig"));
+    let context = table.string("context");
+    let act_kubeconfig = path(&mut table, "act_kubeconfig");
+    let interval = interval(&mut table, SECOND * 2);
+    table.finish();
+    Kubernetes { id, kubeconfig, context, act_kubeconfig, interval }
+}
+
+fn postgres(mut table: Table<'_, '_>, ids: &mut Ids) -> Postgres {
+    let id = ids.source(&mut table, "postgres");
+    let host = table.required("host", "db.internal");
+    let port = port(&mut table, 5432);
+    let database = table.string("database").unwrap_or_else(|| "postgres".to_owned());
+    let observe = login(&mut table, "quarterdeck_observe");
+    let act = table.table("act").map(|mut act| {
+        let login = login(&mut act, "quarterdeck_act");
+        act.finish();
+        login
+    });
+    let tls = table.parsed("tls", "disable or verify-full", |text| match text {
+        "disable" => Some(Tls::Disable),
+        "verify-full" => Some(Tls::VerifyFull),
+        _ => None,
+    });
+    let ca = path(&mut table, "ca");
+    let interval = interval(&mut table, SECOND * 2);
+    let timeout = timeout(&mut table);
+    table.finish();
+    Postgres { id, host, port, database, observe, act, tls: tls.unwrap_or(Tls::VerifyFull), ca, interval, timeout }
+}
+
+fn pgbouncer(mut table: Table<'_, '_>, ids: &mut Ids) -> Pgbouncer {
+    let id = ids.source(&mut table, "pgbouncer");
+    let host = table.required("host", "db.internal");
+    let port = port(&mut table, 6432);
+    let observe = login(&mut table, "stats");
+    let interval = interval(&mut table, SECOND * 5);
+    let timeout = timeout(&mut table);
+    table.finish();
+    Pgbouncer { id, host, port, observe, interval, timeout }
+}
+
+fn redis(mut table: Table<'_, '_>, ids: &mut Ids) -> Redis {
+    let id = ids.source(&mut table, "redis");
+    let url = required_url(&mut table, "url", &["redis://", "rediss://"], "redis://127.0.0.1:6379/0");
+    let user = table.string("user");
+    let password = password(&mut table);
+    let observe = match (user, password) {
+        (None, None) => None,
+        (user, password) => Some(Login { user: user.unwrap_or_else(|| "default".to_owned()), password }),
+    };
+    let allowed = "cache, session or queue";
+    let purpose =
+        table.parsed("purpose", allowed, |t| ["cache", "session", "queue"].contains(&t).then(|| t.to_owned()));
+    let sentinels = table.strings("sentinels");
+    let sentinel_name = table.string("sentinel_name");
+    if !sentinels.is_empty() && sentinel_name.is_none() {
+        table.reject("sentinels", "`sentinels` are given without `sentinel_name`, the name they know the primary by");
+    }
+    let interval = interval(&mut table, SECOND * 2);
+    let timeout = timeout(&mut table);
+    table.finish();
+    let purpose = purpose.unwrap_or_else(|| "queue".to_owned());
+    Redis { id, url, observe, purpose, sentinels, sentinel_name, interval, timeout }
+}
+
+fn traefik(mut table: Table<'_, '_>, ids: &mut Ids) -> Traefik {
+    let http = ["http://", "https://"];
+    let id = ids.source(&mut table, "traefik");
+    let metrics = required_url(&mut table, "metrics", &http, "http://127.0.0.1:8082/metrics");
+    let api = url(&mut table, "api", &http);
+    let dynamic_dir = path(&mut table, "dynamic_dir");
+    let maintenance_url = url(&mut table, "maintenance_url", &http);
+    let probe_url = url(&mut table, "probe_url", &http);
+    let ca = path(&mut table, "ca");
+    let interval = interval(&mut table, SECOND * 5);
+    let timeout = timeout(&mut table);
+    table.finish();
+    Traefik { id, metrics, api, dynamic_dir, maintenance_url, probe_url, ca, interval, timeout }
+}
+
+fn cutoff(mut table: Table<'_, '_>) -> Option<Cutoff> {
+    let what = table.required("what", "receiving starts");
+    if !table.has("at") {
+        table.reject("at", "a cut-off lacks `at`; for example `at = \"06:00\"`");
+    }
+    let at = table.parsed("at", "a time of day such as \"06:00\"", |text| text.parse().ok());
+    let time_zone = time_zone(&mut table);
+    table.finish();
+    Some(Cutoff { what, at: at?, time_zone })
+}
+
+fn tenant(mut table: Table<'_, '_>, ids: &mut Ids) -> Tenant {
+    let id = name(&mut table, "id", "t001");
+    if !id.is_empty() && !ids.tenants.insert(id.clone()) {
+        table.reject("id", format!("the tenant `{id}` stands twice; ids of tenants are unique"));
+    }
+    let label = table.string("name").unwrap_or_else(|| id.clone());
+    let tenancy = table.parsed("tenancy", "dedicated or multi-tenant", |text| match text {
+        "dedicated" => Some(Tenancy::Dedicated),
+        "multi-tenant" => Some(Tenancy::MultiTenant),
+        _ => None,
+    });
+    let criticality = table.integer("criticality", 1, 5).and_then(|c| u8::try_from(c).ok()).unwrap_or(3);
+    let plants = table.strings("plants").into_iter().map(|name| Plant { name, time_zone: "UTC".into() }).collect();
+    let cutoffs = table.tables("cutoffs").into_iter().filter_map(cutoff).collect();
+    let database = table.table("database").map(|mut t| {
+        let database =
+            DatabaseRef { instance: ids.refer(&mut t, "instance", "postgres"), name: t.required("name", "t001") };
+        t.finish();
+        database
+    });
+    let namespace = table.table("kubernetes").map(|mut t| {
+        let namespace = NamespaceRef {
+            cluster: ids.refer(&mut t, "cluster", "kubernetes"),
+            name: name(&mut t, "namespace", "t001"),
+            web: t.string("web").unwrap_or_else(|| "odoo".into()),
+            workers: t.string("workers").unwrap_or_else(|| "odoo-worker".into()),
+        };
+        t.finish();
+        namespace
+    });
+    let router = table.table("router").map(|mut t| {
+        let router = RouterRef {
+            ingress: ids.refer(&mut t, "ingress", "traefik"),
+            name: t.required("name", "t001@file"),
+            host: name(&mut t, "host", "t001.example"),
+        };
+        t.finish();
+        router
+    });
+    table.finish();
+    let tenancy = tenancy.unwrap_or(Tenancy::MultiTenant);
+    Tenant { id: TenantId::new(id), name: label, tenancy, criticality, plants, cutoffs, database, namespace, router }
+}
+
+fn threshold(mut table: Table<'_, '_>) -> Option<Threshold> {
+    let signal = table.required("signal", "replication.lag");
+    for key in ["warn", "critical"] {
+        if !table.has(key) {
+            table.reject(key, format!("[[threshold]] lacks `{key}`, a number in the signal's unit"));
+        }
+    }
+    let warn = table.number("warn");
+    let critical = table.number("critical");
+    table.finish();
+    Some(Threshold { signal, warn: warn?, critical: critical? })
+}
+
+fn journal(mut table: Table<'_, '_>) -> Journal {
+    let dir = path(&mut table, "dir");
+    table.finish();
+    Journal { dir }
+}
+
+fn console(mut table: Table<'_, '_>) -> Console {
+    let theme = table.string("theme");
+    let mouse = table.boolean("mouse").unwrap_or(true);
+    table.finish();
+    Console { theme, mouse }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(text: &str) -> Vec<String> {
+        decode("c.toml", text).unwrap_err().0.iter().map(ToString::to_string).collect()
+    }
+
+    const ESTATE: &str = "[estate]\nname = \"a\"\nenvironment = \"staging\"\n";
+
+    #[test]
+    fn all_errors_are_reported_at_once_with_their_places() {
+        let text = format!(
+            "{ESTATE}colour = 1\n[[postgres]]\nid = \"pg a\"\nhost = 5\nport = 70000\nuser = \"u\"\npassword = \"hunter2\"\n[[tenant]]\nid = \"t1\"\ndatabase = {{ instance = \"pg-x\", name = \"t1\" }}\n"
+        );
+        let found = problems(&text);
+        assert_eq!(
+            found,
+            [
+                "c.toml:4:1: unknown key `colour` in [estate]; allowed are environment, name, time_zone",
+                "c.toml:6:6: `id` is `pg a`; allowed are 1 to 63 letters, digits, `.`, `_` and `-`",
+                "c.toml:7:8: `host` of [[postgres]] is an integer; a string is expected",
+                "c.toml:8:8: `port` of [[postgres]] is 70000; allowed is 1 to 65535",
+                "c.toml:10:12: `password` is not a reference: env:NAME, file:PATH or command:PROGRAM ARG; a password itself never stands in this file",
+                "c.toml:13:25: `instance` names `pg-x`, which is no [[postgres]]; known: pg a",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_duplicate_key_and_a_syntax_error_have_their_place() {
+        let found = problems("[estate]\nname = \"a\"\nname = \"b\"\n");
+        assert!(found[0].starts_with("c.toml:3:1: duplicate key"), "{found:?}");
+        let found = problems("[estate\n");
+        assert!(found[0].starts_with("c.toml:1:"), "{found:?}");
+    }
+
+    #[test]
+    fn a_url_with_a_password_is_refused_and_not_repeated() {
+        let found = problems(&format!("{ESTATE}[[redis]]\nid = \"r\"\nurl = \"redis://u:secret@h/0\"\n"));
+        assert_eq!(found.len(), 1);
+        assert!(found[0].contains("c.toml:6:7: `url`") && !found[0].contains("secret"), "{found:?}");
+    }
+
+    #[test]
+    fn defaults_are_safe() {
+        let text = format!("{ESTATE}[[postgres]]\nid = \"p\"\nhost = \"h\"\nuser = \"u\"\n");
+        let config = decode("c.toml", &text).unwrap();
+        assert_eq!(config.postgres[0].tls, Tls::VerifyFull);
+        assert!(config.postgres[0].act.is_none());
+    }
+}

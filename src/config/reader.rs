@@ -1,0 +1,230 @@
+//! Reads one TOML table field by field. Every error is noted with its place and reading goes on, so that a
+//! person sees all of them at once; what was not asked for is an unknown key.
+
+use super::problem::Problem;
+use std::cell::RefCell;
+use std::ops::Range;
+use std::time::Duration;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// The file being read, and what was found wrong so far.
+#[derive(Debug)]
+pub struct Source<'a> {
+    file: &'a str,
+    text: &'a str,
+    problems: RefCell<Vec<Problem>>,
+}
+
+impl<'a> Source<'a> {
+    /// Starts on a file's text.
+    pub const fn new(file: &'a str, text: &'a str) -> Self {
+        Self { file, text, problems: RefCell::new(Vec::new()) }
+    }
+
+    /// Notes an error at a place.
+    pub fn note(&self, span: &Range<usize>, message: impl Into<String>) {
+        self.problems.borrow_mut().push(Problem::at(self.file, self.text, span, message));
+    }
+
+    /// Everything noted, in the order of the file.
+    pub fn into_problems(self) -> Vec<Problem> {
+        let mut problems = self.problems.into_inner();
+        problems.sort();
+        problems.dedup();
+        problems
+    }
+}
+
+/// One table.
+#[derive(Debug)]
+pub struct Table<'s, 't> {
+    source: &'s Source<'s>,
+    fields: &'t DeTable<'t>,
+    span: Range<usize>,
+    name: String,
+    asked: Vec<&'static str>,
+}
+
+type Value<'t> = &'t Spanned<DeValue<'t>>;
+
+fn kind(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "an integer",
+        DeValue::Float(_) => "a float",
+        DeValue::Boolean(_) => "a boolean",
+        DeValue::Datetime(_) => "a date or time",
+        DeValue::Array(_) => "an array",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+impl<'s, 't> Table<'s, 't> {
+    /// The root table of a file.
+    pub fn root(source: &'s Source<'s>, root: &'t Spanned<DeTable<'t>>) -> Self {
+        Self { source, fields: root.get_ref(), span: root.span(), name: "the file".into(), asked: Vec::new() }
+    }
+
+    fn of(source: &'s Source<'s>, value: Value<'t>, name: String) -> Option<Self> {
+        let span = value.span();
+        if let DeValue::Table(fields) = value.get_ref() {
+            return Some(Self { source, fields, span, name, asked: Vec::new() });
+        }
+        source.note(&span, format!("{name} is {}; a table is expected", kind(value.get_ref())));
+        None
+    }
+
+    fn raw(&mut self, key: &'static str) -> Option<Value<'t>> {
+        self.asked.push(key);
+        self.fields.get(key)
+    }
+
+    /// Notes an error about a key, at its value when it is there, else at the table.
+    pub fn reject(&self, key: &str, message: impl Into<String>) {
+        let span = self.fields.get(key).map_or_else(|| self.span.clone(), Spanned::span);
+        self.source.note(&span, message);
+    }
+
+    /// Whether a key is there.
+    pub fn has(&self, key: &str) -> bool {
+        self.fields.contains_key(key)
+    }
+
+    fn wrong(&self, key: &str, value: Value<'_>, expected: &str) {
+        let found = kind(value.get_ref());
+        self.source.note(&value.span(), format!("`{key}` of {} is {found}; {expected} is expected", self.name));
+    }
+
+    /// An optional string.
+    pub fn string(&mut self, key: &'static str) -> Option<String> {
+        let value = self.raw(key)?;
+        let DeValue::String(text) = value.get_ref() else {
+            self.wrong(key, value, "a string");
+            return None;
+        };
+        if text.trim().is_empty() {
+            self.source.note(&value.span(), format!("`{key}` of {} is empty; leave it out or give a value", self.name));
+            return None;
+        }
+        Some(text.to_string())
+    }
+
+    /// A string that must be there; when it is not, that is noted and the result is empty.
+    pub fn required(&mut self, key: &'static str, example: &str) -> String {
+        if !self.has(key) {
+            self.asked.push(key);
+            self.source.note(&self.span, format!("{} lacks `{key}`; for example `{key} = \"{example}\"`", self.name));
+            return String::new();
+        }
+        self.string(key).unwrap_or_default()
+    }
+
+    /// An optional string that `parse` turns into a value; `allowed` says what it takes.
+    pub fn parsed<T>(&mut self, key: &'static str, allowed: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
+        let text = self.string(key)?;
+        let value = parse(&text);
+        if value.is_none() {
+            self.reject(key, format!("`{key}` of {} is `{text}`; allowed is {allowed}", self.name));
+        }
+        value
+    }
+
+    /// An optional boolean.
+    pub fn boolean(&mut self, key: &'static str) -> Option<bool> {
+        let value = self.raw(key)?;
+        let DeValue::Boolean(b) = value.get_ref() else {
+            self.wrong(key, value, "true or false");
+            return None;
+        };
+        Some(*b)
+    }
+
+    /// An optional integer within bounds.
+    pub fn integer(&mut self, key: &'static str, least: i64, most: i64) -> Option<i64> {
+        let value = self.raw(key)?;
+        let DeValue::Integer(integer) = value.get_ref() else {
+            self.wrong(key, value, "an integer");
+            return None;
+        };
+        let number = i64::from_str_radix(integer.as_str(), integer.radix()).ok().filter(|n| (least..=most).contains(n));
+        if number.is_none() {
+            let found = integer.as_str();
+            self.reject(key, format!("`{key}` of {} is {found}; allowed is {least} to {most}", self.name));
+        }
+        number
+    }
+
+    /// An optional number.
+    pub fn number(&mut self, key: &'static str) -> Option<f64> {
+        let value = self.raw(key)?;
+        let text = match value.get_ref() {
+            DeValue::Integer(i) => i.as_str(),
+            DeValue::Float(f) => f.as_str(),
+            _ => {
+                self.wrong(key, value, "a number");
+                return None;
+            }
+        };
+        let number = text.parse::<f64>().ok().filter(|n| n.is_finite());
+        if number.is_none() {
+            self.reject(key, format!("`{key}` of {} is {text}; a finite decimal number is expected", self.name));
+        }
+        number
+    }
+
+    /// An optional duration between bounds, such as `"500ms"` or `"2s"`.
+    pub fn duration(&mut self, key: &'static str, least: Duration, most: Duration) -> Option<Duration> {
+        let allowed = format!("a duration such as \"500ms\" or \"2s\", from {least:?} to {most:?}");
+        self.parsed(key, &allowed, |text| {
+            let span = text.parse::<jiff::SignedDuration>().ok()?;
+            Duration::try_from(span).ok().filter(|d| (least..=most).contains(d))
+        })
+    }
+
+    /// An optional array of strings; empty when absent.
+    pub fn strings(&mut self, key: &'static str) -> Vec<String> {
+        let Some(value) = self.raw(key) else { return Vec::new() };
+        let DeValue::Array(array) = value.get_ref() else {
+            self.wrong(key, value, "an array of strings");
+            return Vec::new();
+        };
+        let mut all = Vec::new();
+        for item in array {
+            match item.get_ref() {
+                DeValue::String(text) => all.push(text.to_string()),
+                _ => self.wrong(key, item, "a string in this array"),
+            }
+        }
+        all
+    }
+
+    /// An optional table.
+    pub fn table(&mut self, key: &'static str) -> Option<Table<'s, 't>> {
+        let value = self.raw(key)?;
+        Table::of(self.source, value, format!("[{key}]"))
+    }
+
+    /// An optional array of tables; empty when absent.
+    pub fn tables(&mut self, key: &'static str) -> Vec<Table<'s, 't>> {
+        let Some(value) = self.raw(key) else { return Vec::new() };
+        let DeValue::Array(array) = value.get_ref() else {
+            self.wrong(key, value, &format!("[[{key}]]"));
+            return Vec::new();
+        };
+        array.iter().filter_map(|item| Table::of(self.source, item, format!("[[{key}]]"))).collect()
+    }
+
+    /// Notes each key that nobody asked for.
+    pub fn finish(self) {
+        for (key, _) in self.fields {
+            if !self.asked.contains(&key.get_ref().as_ref()) {
+                let mut allowed = self.asked.clone();
+                allowed.sort_unstable();
+                let message =
+                    format!("unknown key `{}` in {}; allowed are {}", key.get_ref(), self.name, allowed.join(", "));
+                self.source.note(&key.span(), message);
+            }
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The commented configuration that `config init` writes.
+
+/// What was answered to `config init`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answers {
+    /// Estate name.
+    pub estate: String,
+    /// `production`, `staging` or `development`.
+    pub environment: String,
+    /// IANA time zone of the plants.
+    pub time_zone: String,
+    /// Kubeconfig, when there is a cluster.
+    pub kubeconfig: Option<String>,
+    /// `host:port` of PostgreSQL.
+    pub postgres: Option<String>,
+    /// `redis://` URL.
+    pub redis: Option<String>,
+    /// Metrics URL of Traefik.
+    pub traefik: Option<String>,
+}
+
+fn quote(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+/// Writes the file; every table that has no answer stands there as a comment.
+pub fn render(answers: &Answers) -> String {
+    let table = |name: &str, answer: Option<&String>, lines: &[(&str, String)], comments: &[&str]| {
+        let mark = if answer.is_some() { "" } else { "# " };
+        let mut text = format!("\n{mark}[[{name}]]\n");
+        for (key, value) in lines {
+            text.push_str(&format!("{mark}{key} = {value}\n"));
+        }
+        for comment in comments {
+            text.push_str(&format!("# {comment}\n"));
+        }
+        text
+    };
+    let or = |answer: &Option<String>, default: &str| answer.clone().unwrap_or_else(|| default.to_owned());
+    let postgres = or(&answers.postgres, "127.0.0.1:5432");
+    let (host, port) = postgres.rsplit_once(':').unwrap_or((&postgres, "5432"));
+    let mut text = String::from(
+        "# Configuration of quarterdeck. `quarterdeck config check` reads it; `quarterdeck doctor` tries it.\n\
+         # Secrets are references: env:NAME, file:PATH (mode 0600), command:PROGRAM ARG.\n\n[estate]\n",
+    );
+    text.push_str(&format!("name = {}\n", quote(&answers.estate)));
+    text.push_str(&format!("environment = {}   # production, staging, development\n", quote(&answers.environment)));
+    text.push_str(&format!("time_zone = {}\n", quote(&answers.time_zone)));
+    text.push_str(&table(
+        "kubernetes",
+        answers.kubeconfig.as_ref(),
+        &[("id", quote("k8s")), ("kubeconfig", quote(&or(&answers.kubeconfig, "/path/to/kubeconfig")))],
+        &["act_kubeconfig = \"…\"   # credentials for verbs; without them this cluster is only observed"],
+    ));
+    text.push_str(&table(
+        "postgres",
+        answers.postgres.as_ref(),
+        &[
+            ("id", quote("pg-a")),
+            ("host", quote(host)),
+            ("port", port.to_owned()),
+            ("user", quote("quarterdeck_observe")),
+            ("password", quote("env:QUARTERDECK_PG_PASSWORD")),
+            ("tls", quote("verify-full")),
+        ],
+        &["act = { user = \"quarterdeck_act\", password = \"env:QUARTERDECK_PG_ACT_PASSWORD\" }"],
+    ));
+    text.push_str(&table(
+        "redis",
+        answers.redis.as_ref(),
+        &[
+            ("id", quote("redis-q")),
+            ("url", quote(&or(&answers.redis, "redis://127.0.0.1:6379/0"))),
+            ("purpose", quote("queue")),
+        ],
+        &["user = \"observe\"", "password = \"env:QUARTERDECK_REDIS_PASSWORD\""],
+    ));
+    text.push_str(&table(
+        "traefik",
+        answers.traefik.as_ref(),
+        &[("id", quote("edge-1")), ("metrics", quote(&or(&answers.traefik, "http://127.0.0.1:8082/metrics")))],
+        &[
+            "api = \"http://127.0.0.1:8080\"",
+            "dynamic_dir = \"/etc/traefik/dynamic\"   # where maintenance routes are written",
+            "maintenance_url = \"http://maintenance.internal\"",
+            "probe_url = \"http://127.0.0.1\"",
+        ],
+    ));
+    text.push_str(
+        "\n# One table a tenant.\n# [[tenant]]\n# id = \"t001\"\n# name = \"Aldous Ltd\"\n# tenancy = \"multi-tenant\"   # or dedicated\n\
+         # criticality = 3             # 1 is the most critical\n# plants = [\"Leeds\"]\n\
+         # cutoffs = [{ what = \"receiving starts\", at = \"06:00\", time_zone = \"Europe/London\" }]\n\
+         # database = { instance = \"pg-a\", name = \"t001\" }\n\
+         # kubernetes = { cluster = \"k8s\", namespace = \"t001\", web = \"odoo\", workers = \"odoo-worker\" }\n\
+         # router = { ingress = \"edge-1\", name = \"t001@file\", host = \"t001.example\" }\n",
+    );
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_init_writes_can_be_read_with_and_without_answers() {
+        let mut answers = Answers {
+            estate: "acme-prod".into(),
+            environment: "production".into(),
+            time_zone: "Europe/Berlin".into(),
+            ..Answers::default()
+        };
+        let config = crate::config::decode::decode("f", &render(&answers)).unwrap();
+        assert_eq!(config.estate.name, "acme-prod");
+        answers.postgres = Some("db.internal:5433".into());
+        answers.kubeconfig = Some("/k".into());
+        answers.redis = Some("redis://r:1/0".into());
+        answers.traefik = Some("http://t/metrics".into());
+        let config = crate::config::decode::decode("f", &render(&answers)).unwrap();
+        assert_eq!((config.postgres.len(), config.redis.len(), config.traefik.len()), (1, 1, 1));
+        assert_eq!(config.postgres[0].port, 5433);
+    }
+}

@@ -1,0 +1,34 @@
+//! What a console asks its surroundings to do.
+
+use crate::engine::api::Command;
+
+/// Names a command that was sent, so that its reply finds the way back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// One thing to be done outside.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Send a command to the engine; the answer comes as [`super::msg::Msg::Reply`].
+    Command {
+        /// Its name.
+        id: RequestId,
+        /// What.
+        command: Command,
+    },
+    /// Read up to `limit` records older than `before`; they come as [`super::msg::Msg::Records`].
+    Records {
+        /// Sequence number of the oldest record that is known.
+        before: u64,
+        /// How many.
+        limit: u16,
+    },
+    /// Leave.
+    Quit,
+    /// Put text on the clipboard of the person's own terminal (OSC 52).
+    Copy(String),
+    /// Stop like any job (`SIGTSTP`) and come back with a full redraw.
+    Suspend,
+    /// Clear the terminal and draw everything.
+    Redraw,
+}

@@ -1,0 +1,237 @@
+//! The table itself: one record an action.
+
+use super::{Action, Binding, Key, Place, Scope};
+use crossterm::event::KeyCode;
+
+const fn key(code: KeyCode) -> Key {
+    Key { code, ctrl: false }
+}
+
+const fn ch(c: char) -> Key {
+    key(KeyCode::Char(c))
+}
+
+const fn ctrl(c: char) -> Key {
+    Key { code: KeyCode::Char(c), ctrl: true }
+}
+
+const fn bind(
+    action: Action,
+    keys: &'static [Key],
+    label: &'static str,
+    help: &'static str,
+    scope: Scope,
+    hint: u8,
+) -> Binding {
+    Binding { action, keys, label, help, danger: false, scope, hint }
+}
+
+const fn danger(binding: Binding) -> Binding {
+    Binding { danger: true, ..binding }
+}
+
+use Place as P;
+use Scope::{Always, In, Screens};
+
+const LISTS: Scope = In(&[
+    P::Overview,
+    P::Tenants,
+    P::Database,
+    P::Queue,
+    P::Ingress,
+    P::Findings,
+    P::Finding,
+    P::Incident,
+    P::Playbooks,
+    P::Run,
+    P::Journal,
+    P::Sources,
+    P::Sheet,
+]);
+const OPENED: Scope = In(&[
+    P::Overview,
+    P::Tenants,
+    P::Database,
+    P::Queue,
+    P::Ingress,
+    P::Findings,
+    P::Finding,
+    P::Incident,
+    P::Playbooks,
+    P::Journal,
+    P::Sources,
+]);
+const FILTERED: Scope = In(&[
+    P::Overview,
+    P::Tenants,
+    P::Queue,
+    P::Ingress,
+    P::Findings,
+    P::Playbooks,
+    P::Journal,
+    P::Sources,
+    P::Database,
+]);
+const PANES: Scope = In(&[P::Overview, P::Database, P::Incident, P::Playbooks, P::Finding]);
+const DIALOGS: Scope = In(&[P::Confirm, P::Question]);
+
+/// Every action.
+pub const BINDINGS: &[Binding] = &[
+    // Screens.
+    bind(Action::Overview, &[ch('o')], "overview", "Overview: worst first", Screens, 40),
+    bind(Action::Tenants, &[ch('t')], "tenants", "Tenants", Screens, 41),
+    bind(Action::Database, &[ch('d')], "database", "Databases: topology, lag, lock tree", Screens, 42),
+    bind(Action::Queue, &[ch('q')], "queue", "Queues: job channels and Redis", Screens, 43),
+    bind(Action::Ingress, &[ch('i')], "ingress", "Ingress: routers, latency, certificates", Screens, 44),
+    bind(Action::Playbooks, &[ch('p')], "playbooks", "Playbooks and runs", Screens, 45),
+    bind(Action::Journal, &[ch('j')], "journal", "Journal: every record", Screens, 46),
+    bind(Action::Findings, &[ch('f')], "findings", "Findings with their evidence", Screens, 47),
+    bind(Action::Incident, &[ch('n'), ch('I')], "incident", "Incident: state, timeline, roles", Screens, 48),
+    bind(Action::Sources, &[ch('s')], "sources", "Sources: age, latency and error of every observer", Screens, 49),
+    // What to do.
+    bind(Action::Next, &[ch(' ')], "do next", "Do what the line `Next` says", Screens, 0),
+    bind(Action::Open, &[key(KeyCode::Enter)], "details", "Open what is under the cursor", OPENED, 10),
+    bind(
+        Action::Open,
+        &[key(KeyCode::Enter)],
+        "confirm",
+        "Confirm or decide the step in hand; show all of any other",
+        In(&[P::Run]),
+        10,
+    ),
+    bind(
+        Action::Acknowledge,
+        &[ch('x')],
+        "seen",
+        "Say that you have seen the finding",
+        In(&[P::Overview, P::Findings, P::Finding]),
+        12,
+    ),
+    danger(bind(Action::Declare, &[ch('F')], "declare", "Declare an incident", Screens, 14)),
+    bind(Action::Note, &[ch('N')], "note", "Write a note, also on something done outside", Screens, 20),
+    bind(Action::EditIncident, &[ch('e')], "edit", "Change severity or state of the incident", In(&[P::Incident]), 11),
+    bind(Action::AssignRole, &[ch('a')], "role", "Give a role in the incident to a person", In(&[P::Incident]), 12),
+    danger(bind(Action::CloseIncident, &[ch('C')], "close", "Close the incident", Screens, 0)),
+    bind(
+        Action::AssignMeasure,
+        &[ch('h')],
+        "hand over",
+        "Hand the measure under the cursor to an owner",
+        In(&[P::Incident]),
+        13,
+    ),
+    bind(Action::Explain, &[ch('e')], "explain", "Explain the risk of the step", In(&[P::Run]), 11),
+    bind(Action::ByHand, &[ch('k')], "kubectl/SQL", "Show the step as a command to type", In(&[P::Run]), 13),
+    bind(Action::Recheck, &[ch('r')], "check again", "Evaluate the waiting step again", In(&[P::Run]), 14),
+    danger(bind(Action::StopRun, &[ch('Z')], "stop run", "End the run after the step in hand", In(&[P::Run]), 15)),
+    danger(bind(Action::ResumeRun, &[ch('R')], "resume", "Go on with a stopped run", In(&[P::Run]), 0)),
+    danger(bind(
+        Action::EmergencyStop,
+        &[ctrl('x')],
+        "STOP",
+        "Emergency stop: every run halts after the target in hand",
+        Always,
+        12,
+    )),
+    danger(bind(
+        Action::BreakGlass,
+        &[ch('B')],
+        "break glass",
+        "Break the glass for 30 minutes, with a reason",
+        Screens,
+        0,
+    )),
+    bind(Action::RestoreGlass, &[ch('M')], "mend glass", "Mend the broken glass before its end", Screens, 0),
+    bind(Action::ReviewGlass, &[ch('V')], "review", "Record the review of the broken glass", Screens, 0),
+    // One key away.
+    bind(Action::Situation, &[ch('w')], "report", "Situation report in ten lines", Screens, 0),
+    bind(Action::Since, &[ch('u')], "since", "What happened since you left", Screens, 0),
+    bind(Action::Measures, &[ch('m')], "measures", "Measures in force, with owner and end", Screens, 0),
+    bind(Action::DrillPause, &[ch('T')], "pause", "Drill: pause or resume the scenario", Screens, 0),
+    bind(Action::DrillFaster, &[ch('+')], "faster", "Drill: double the speed of the scenario", Screens, 0),
+    bind(Action::DrillSlower, &[ch('-')], "slower", "Drill: halve the speed of the scenario", Screens, 0),
+    // Moving.
+    bind(Action::Up, &[key(KeyCode::Up), ch('K')], "up", "A row up", LISTS, 0),
+    bind(Action::Down, &[key(KeyCode::Down), ch('J')], "down", "A row down", LISTS, 0),
+    bind(Action::PageUp, &[key(KeyCode::PageUp), ctrl('u')], "page up", "A page up", LISTS, 0),
+    bind(Action::PageDown, &[key(KeyCode::PageDown), ctrl('d')], "page down", "A page down", LISTS, 0),
+    bind(Action::Top, &[key(KeyCode::Home), ch('g')], "top", "To the first row; rows are sorted again", LISTS, 0),
+    bind(Action::Bottom, &[key(KeyCode::End), ch('G')], "end", "To the last row", LISTS, 0),
+    bind(Action::NextPane, &[key(KeyCode::Tab)], "next pane", "To the next pane", PANES, 16),
+    bind(Action::PreviousPane, &[key(KeyCode::BackTab)], "pane before", "To the pane before", PANES, 0),
+    bind(Action::Filter, &[ch('/')], "filter", "Filter the rows", FILTERED, 15),
+    bind(Action::Sort, &[ch('S')], "sort", "Sort the rows another way", FILTERED, 17),
+    bind(
+        Action::Copy,
+        &[ch('y')],
+        "copy",
+        "Copy what is under the cursor to your clipboard",
+        In(&[
+            P::Overview,
+            P::Tenants,
+            P::Database,
+            P::Queue,
+            P::Ingress,
+            P::Findings,
+            P::Finding,
+            P::Incident,
+            P::Playbooks,
+            P::Run,
+            P::Journal,
+            P::Sources,
+            P::Sheet,
+        ]),
+        0,
+    ),
+    // Dialogs.
+    bind(Action::Press, &[key(KeyCode::Enter)], "press", "Press the button with the focus", DIALOGS, 1),
+    bind(
+        Action::MoveFocus,
+        &[key(KeyCode::Tab), key(KeyCode::BackTab), key(KeyCode::Left), key(KeyCode::Right)],
+        "other button",
+        "To the other button",
+        DIALOGS,
+        2,
+    ),
+    bind(Action::PageDown, &[key(KeyCode::PageDown)], "read on", "A page of the request down", In(&[P::Confirm]), 3),
+    bind(Action::PageUp, &[key(KeyCode::PageUp)], "page up", "A page of the request up", In(&[P::Confirm]), 0),
+    bind(Action::Down, &[key(KeyCode::Down)], "down", "A line of the request down", In(&[P::Confirm]), 0),
+    bind(Action::Up, &[key(KeyCode::Up)], "up", "A line of the request up", In(&[P::Confirm]), 0),
+    bind(Action::Bottom, &[key(KeyCode::End)], "end", "To the end of the request", In(&[P::Confirm]), 0),
+    bind(Action::Top, &[key(KeyCode::Home)], "top", "To the beginning of the request", In(&[P::Confirm]), 0),
+    bind(Action::Press, &[key(KeyCode::Enter)], "next or send", "Next field, or press the button", In(&[P::Form]), 1),
+    bind(
+        Action::NextPane,
+        &[key(KeyCode::Tab), key(KeyCode::Down)],
+        "next field",
+        "To the next field",
+        In(&[P::Form]),
+        2,
+    ),
+    bind(
+        Action::PreviousPane,
+        &[key(KeyCode::BackTab), key(KeyCode::Up)],
+        "field before",
+        "To the field before",
+        In(&[P::Form]),
+        3,
+    ),
+    bind(Action::Press, &[key(KeyCode::Enter)], "choose", "Choose or keep", In(&[P::Palette, P::Filter]), 1),
+    bind(Action::Up, &[key(KeyCode::Up), ctrl('p')], "up", "A line up", In(&[P::Palette]), 0),
+    bind(Action::Down, &[key(KeyCode::Down), ctrl('n')], "down", "A line down", In(&[P::Palette]), 0),
+    // The way out.
+    bind(Action::Back, &[key(KeyCode::Esc)], "back", "Back, or close what lies on top", Always, 50),
+    bind(
+        Action::Palette,
+        &[ch(':'), ctrl('p')],
+        "palette",
+        "Palette: search every action, tenant and playbook",
+        Screens,
+        51,
+    ),
+    bind(Action::Help, &[ch('?')], "help", "Help: every key of this screen", Screens, 52),
+    bind(Action::Quit, &[ch('Q')], "quit", "Quit; asks while a run is open", Screens, 0),
+    bind(Action::Quit, &[ctrl('c')], "quit", "Quit, from everywhere", Always, 0),
+    bind(Action::Suspend, &[ctrl('z')], "suspend", "Suspend to the shell", Always, 0),
+    bind(Action::Redraw, &[ctrl('l')], "redraw", "Draw the screen again", Always, 0),
+];

@@ -1,0 +1,42 @@
+//! Everything that can happen to a console.
+
+use super::effect::RequestId;
+use crate::domain::incident::TimelineEntry;
+use crate::engine::api::{Reply, Snapshot};
+use crossterm::event::{KeyEvent, MouseEvent};
+use jiff::Timestamp;
+use std::sync::Arc;
+
+/// One thing that happened. Times of [`Msg::Tick`] and [`Msg::Beat`] are of the wall clock of this console,
+/// also in a drill; the clock of the scenario comes with the snapshots.
+#[derive(Clone, Debug)]
+pub enum Msg {
+    /// A key was pressed.
+    Key(KeyEvent),
+    /// Text was pasted (bracketed paste); it only ever goes into a text field.
+    Paste(String),
+    /// The mouse did something.
+    Mouse(MouseEvent),
+    /// The terminal has a new size.
+    Resize {
+        /// Columns.
+        width: u16,
+        /// Rows.
+        height: u16,
+    },
+    /// The engine has a newer state.
+    Snapshot(Arc<Snapshot>),
+    /// A sign of life of the engine, received at this time of the wall clock.
+    Beat(Timestamp),
+    /// A second has passed; the wall clock says this.
+    Tick(Timestamp),
+    /// The engine answered a command.
+    Reply {
+        /// Which command.
+        to: RequestId,
+        /// What it said.
+        reply: Reply,
+    },
+    /// Older records that were asked for with [`super::effect::Effect::Records`].
+    Records(Vec<TimelineEntry>),
+}

@@ -1,0 +1,290 @@
+//! Dialogs with fields: declare, note, close, parameters of a playbook, reasons. One model for all; what is
+//! sent is decided by the purpose.
+
+use crate::domain::id::{FindingId, IncidentId, Person, PlaybookId, RunId, StepId};
+use crate::domain::incident::{IncidentState, Role, Severity};
+use crate::domain::text::sanitize;
+use crate::engine::api::Command;
+use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeMap;
+use tui_textarea::TextArea;
+
+/// A text field of one line.
+pub fn single_line(text: &str) -> TextArea<'static> {
+    let mut area = TextArea::new(vec![sanitize(text)]);
+    area.set_cursor_line_style(ratatui::style::Style::default());
+    area.move_cursor(tui_textarea::CursorMove::End);
+    area
+}
+
+/// What stands in a text field of one line.
+pub fn text_of(area: &TextArea<'_>) -> String {
+    sanitize(&area.lines().join(" "))
+}
+
+/// How a field is filled.
+#[derive(Clone, Debug)]
+pub enum FieldKind {
+    /// By typing.
+    Text(Box<TextArea<'static>>),
+    /// By choosing: value and label of each.
+    Choice {
+        /// What there is.
+        options: Vec<(String, String)>,
+        /// Which is chosen.
+        at: usize,
+    },
+}
+
+/// One field.
+#[derive(Clone, Debug)]
+pub struct Field {
+    /// Name in the command.
+    pub name: String,
+    /// What it is.
+    pub label: String,
+    /// What to enter.
+    pub help: String,
+    /// Whether it must be filled.
+    pub required: bool,
+    /// How.
+    pub kind: FieldKind,
+}
+
+impl Field {
+    /// A text field.
+    pub fn text(name: &str, label: &str, help: impl Into<String>, required: bool, value: &str) -> Self {
+        let kind = FieldKind::Text(Box::new(single_line(value)));
+        Self { name: name.into(), label: label.into(), help: help.into(), required, kind }
+    }
+
+    /// A choice; `chosen` is the value that stands there at first.
+    pub fn choice(name: &str, label: &str, options: Vec<(String, String)>, chosen: &str) -> Self {
+        let at = options.iter().position(|(value, _)| value == chosen).unwrap_or(0);
+        let kind = FieldKind::Choice { options, at };
+        Self { name: name.into(), label: label.into(), help: "Left and Right choose".into(), required: true, kind }
+    }
+
+    /// What stands in it.
+    pub fn value(&self) -> String {
+        match &self.kind {
+            FieldKind::Text(area) => text_of(area).trim().to_owned(),
+            FieldKind::Choice { options, at } => options.get(*at).map(|(value, _)| value.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+/// What has the focus in a dialog with fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Focus {
+    /// A field.
+    Field(usize),
+    /// The button that closes.
+    Cancel,
+    /// The button that sends.
+    Send,
+}
+
+/// What a dialog with fields is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Declares an incident for these findings.
+    Declare(Vec<FindingId>),
+    /// Writes a note.
+    Note(Option<IncidentId>),
+    /// Changes severity and state.
+    Edit(IncidentId),
+    /// Gives a role.
+    Role(IncidentId),
+    /// Closes an incident.
+    Close(IncidentId),
+    /// Starts a playbook.
+    Start(PlaybookId, Option<IncidentId>),
+    /// Decides a step, as shown with this plan generation.
+    Decide(RunId, StepId, u64),
+    /// Stops a run.
+    StopRun(RunId),
+    /// Breaks the glass.
+    BreakGlass,
+    /// Reviews a broken glass.
+    ReviewGlass,
+    /// Hands over a measure.
+    Measure(String),
+}
+
+/// A dialog with fields.
+#[derive(Clone, Debug)]
+pub struct Form {
+    /// What for.
+    pub purpose: Purpose,
+    /// Title.
+    pub title: String,
+    /// What will happen, a line each.
+    pub intro: Vec<String>,
+    /// Fields.
+    pub fields: Vec<Field>,
+    /// What has the focus.
+    pub focus: Focus,
+    /// The word on the button that sends.
+    pub send: &'static str,
+    /// Whether it changes more than a record: Enter in the last field then goes to Cancel, and never sends.
+    pub danger: bool,
+    /// Why it was not sent.
+    pub error: Option<String>,
+}
+
+impl Form {
+    /// A dialog with the focus on its first field, or on Cancel when it has none.
+    pub fn new(purpose: Purpose, title: impl Into<String>, send: &'static str, fields: Vec<Field>) -> Self {
+        let focus = if fields.is_empty() { Focus::Cancel } else { Focus::Field(0) };
+        Self { purpose, title: title.into(), intro: Vec::new(), fields, focus, send, danger: false, error: None }
+    }
+
+    /// The dialog with lines that say what will happen.
+    #[must_use]
+    pub fn intro(mut self, lines: impl IntoIterator<Item = String>) -> Self {
+        self.intro.extend(lines);
+        self
+    }
+
+    /// The dialog as one that changes more than a record.
+    #[must_use]
+    pub fn dangerous(mut self) -> Self {
+        self.danger = true;
+        self
+    }
+
+    /// What gets the focus after this.
+    pub fn next(&self) -> Focus {
+        match self.focus {
+            Focus::Field(i) if i + 1 < self.fields.len() => Focus::Field(i + 1),
+            Focus::Field(_) => Focus::Cancel,
+            Focus::Cancel => Focus::Send,
+            Focus::Send if self.fields.is_empty() => Focus::Cancel,
+            Focus::Send => Focus::Field(0),
+        }
+    }
+
+    /// What had the focus before this.
+    pub fn previous(&self) -> Focus {
+        match self.focus {
+            Focus::Field(0) => Focus::Send,
+            Focus::Field(i) => Focus::Field(i - 1),
+            Focus::Cancel => self.fields.len().checked_sub(1).map_or(Focus::Send, Focus::Field),
+            Focus::Send => Focus::Cancel,
+        }
+    }
+
+    /// The text field with the focus.
+    pub fn focused_text(&mut self) -> Option<&mut TextArea<'static>> {
+        let Focus::Field(i) = self.focus else { return None };
+        match &mut self.fields.get_mut(i)?.kind {
+            FieldKind::Text(area) => Some(area),
+            FieldKind::Choice { .. } => None,
+        }
+    }
+
+    /// Goes to the next or the previous option of the choice with the focus; says whether there is one.
+    pub fn turn(&mut self, forward: bool) -> bool {
+        let Focus::Field(i) = self.focus else { return false };
+        let Some(Field { kind: FieldKind::Choice { options, at }, .. }) = self.fields.get_mut(i) else { return false };
+        let n = options.len().max(1);
+        *at = if forward { (*at + 1) % n } else { (*at + n - 1) % n };
+        true
+    }
+
+    fn value(&self, name: &str) -> String {
+        self.fields.iter().find(|f| f.name == name).map(Field::value).unwrap_or_default()
+    }
+
+    /// The command, or what is still wrong, one sentence.
+    pub fn command(&self, now: Timestamp) -> Result<Command, String> {
+        if let Some(empty) = self.fields.iter().find(|f| f.required && f.value().is_empty()) {
+            return Err(format!("`{}` is needed: {}", empty.label, empty.help));
+        }
+        Ok(match &self.purpose {
+            Purpose::Declare(findings) => Command::Declare {
+                title: self.value("title"),
+                severity: severity(&self.value("severity"))?,
+                findings: findings.clone(),
+            },
+            Purpose::Note(incident) => Command::Note { incident: incident.clone(), text: self.value("text") },
+            Purpose::Edit(incident) => Command::UpdateIncident {
+                incident: incident.clone(),
+                severity: Some(severity(&self.value("severity"))?),
+                state: Some(state(&self.value("state"))?),
+            },
+            Purpose::Role(incident) => Command::AssignRole {
+                incident: incident.clone(),
+                role: role(&self.value("role"))?,
+                person: Person::new(self.value("person")),
+            },
+            Purpose::Close(incident) => Command::Close { incident: incident.clone(), summary: self.value("summary") },
+            Purpose::Start(playbook, incident) => {
+                Command::StartRun { playbook: playbook.clone(), params: self.filled(), incident: incident.clone() }
+            }
+            Purpose::Decide(run, step, generation) => Command::Decide {
+                run: run.clone(),
+                step: step.clone(),
+                generation: *generation,
+                choice: self.value("choice"),
+                reason: self.value("reason"),
+            },
+            Purpose::StopRun(run) => Command::StopRun { run: run.clone(), reason: self.value("reason") },
+            Purpose::BreakGlass => {
+                let reason = self.value("reason");
+                if reason.chars().count() < 10 {
+                    return Err("a reason of at least ten characters is needed; it is recorded and reviewed".into());
+                }
+                Command::BreakGlass { reason }
+            }
+            Purpose::ReviewGlass => Command::ReviewGlass { text: self.value("text") },
+            Purpose::Measure(measure) => {
+                let hours = self.value("hours");
+                let until = hours
+                    .parse::<u32>()
+                    .ok()
+                    .filter(|h| (1..=8760).contains(h))
+                    .and_then(|h| now.checked_add(SignedDuration::from_hours(i64::from(h))).ok())
+                    .ok_or_else(|| format!("`{hours}` is no number of hours from 1 to 8760"))?;
+                Command::AssignMeasure { measure: measure.clone(), owner: Person::new(self.value("owner")), until }
+            }
+        })
+    }
+
+    /// The fields that are filled, by name.
+    fn filled(&self) -> BTreeMap<String, String> {
+        self.fields.iter().map(|f| (f.name.clone(), f.value())).filter(|(_, value)| !value.is_empty()).collect()
+    }
+}
+
+fn severity(word: &str) -> Result<Severity, String> {
+    [Severity::Sev1, Severity::Sev2, Severity::Sev3, Severity::Sev4]
+        .into_iter()
+        .find(|s| s.to_string() == word)
+        .ok_or_else(|| format!("`{word}` is no severity"))
+}
+
+fn state(word: &str) -> Result<IncidentState, String> {
+    [IncidentState::Investigating, IncidentState::Identified, IncidentState::Monitoring]
+        .into_iter()
+        .find(|s| s.to_string() == word)
+        .ok_or_else(|| format!("`{word}` is no state"))
+}
+
+/// The roles that can be given.
+pub const ROLES: [Role; 9] = [
+    Role::Commander,
+    Role::Deputy,
+    Role::Operator,
+    Role::Dba,
+    Role::Comms,
+    Role::Scribe,
+    Role::Approver,
+    Role::BusinessOwner,
+    Role::Observer,
+];
+
+fn role(word: &str) -> Result<Role, String> {
+    ROLES.into_iter().find(|r| r.to_string() == word).ok_or_else(|| format!("`{word}` is no role"))
+}

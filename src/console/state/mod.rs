@@ -1,0 +1,305 @@
+//! What one console knows and where its cursor is. Plain data in small parts; only `update` changes it, and
+//! `view` only reads it.
+
+mod clock;
+mod confirm;
+mod form;
+mod overlay;
+mod pane;
+mod refresh;
+
+use super::effect::RequestId;
+use super::keymap::Place;
+use super::rows::Context;
+use super::theme::Role;
+use crate::domain::id::{FindingId, RunId, StepId};
+use crate::domain::incident::TimelineEntry;
+use crate::domain::mode::Mode;
+use crate::engine::api::{RunView, Snapshot, StepState, StepView};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use clock::Clock;
+pub use confirm::{Button, Confirm, Typed};
+pub use form::{Field, FieldKind, Focus, Form, Purpose};
+pub(super) use form::{ROLES, single_line, text_of};
+pub use overlay::{Filter, Overlay, Palette, PaletteItem, Question, Sheet, SheetKind};
+pub use pane::{Look, Pane, PaneId, Panes, Slot};
+pub use refresh::{shown_finding, shown_locks};
+
+/// What does not change while a console runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// Name of the estate, shown until the engine has said it.
+    pub estate: String,
+    /// Mode, shown until the engine has said it.
+    pub mode: Mode,
+    /// Name of the theme.
+    pub theme: String,
+    /// Version of the program.
+    pub version: String,
+}
+
+/// A screen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Screen {
+    /// Worst first, everything at a glance.
+    Overview,
+    /// Tenants.
+    Tenants,
+    /// Databases and lock tree.
+    Database,
+    /// Channels and Redis.
+    Queue,
+    /// Routers and ingresses.
+    Ingress,
+    /// Findings.
+    Findings,
+    /// One finding with its evidence.
+    Finding(FindingId),
+    /// The incident.
+    Incident,
+    /// Playbooks and runs.
+    Playbooks,
+    /// One run.
+    Run(RunId),
+    /// Every record.
+    Journal,
+    /// Every observer.
+    Sources,
+}
+
+impl Screen {
+    /// The place of its keys.
+    pub const fn place(&self) -> Place {
+        match self {
+            Self::Overview => Place::Overview,
+            Self::Tenants => Place::Tenants,
+            Self::Database => Place::Database,
+            Self::Queue => Place::Queue,
+            Self::Ingress => Place::Ingress,
+            Self::Findings => Place::Findings,
+            Self::Finding(_) => Place::Finding,
+            Self::Incident => Place::Incident,
+            Self::Playbooks => Place::Playbooks,
+            Self::Run(_) => Place::Run,
+            Self::Journal => Place::Journal,
+            Self::Sources => Place::Sources,
+        }
+    }
+
+    /// The panes that can have the cursor, in the order of Tab.
+    pub const fn panes(&self) -> &'static [PaneId] {
+        match self {
+            Self::Overview => &[
+                PaneId::Tenants,
+                PaneId::Findings,
+                PaneId::Databases,
+                PaneId::Queues,
+                PaneId::Ingress,
+                PaneId::Changes,
+            ],
+            Self::Tenants => &[PaneId::Tenants],
+            Self::Database => &[PaneId::Databases, PaneId::Locks],
+            Self::Queue => &[PaneId::Queues],
+            Self::Ingress => &[PaneId::Ingress],
+            Self::Findings => &[PaneId::Findings],
+            Self::Finding(_) => &[PaneId::Offers, PaneId::Evidence],
+            Self::Incident => &[PaneId::Timeline, PaneId::Measures, PaneId::Changes],
+            Self::Playbooks => &[PaneId::Playbooks, PaneId::Runs],
+            Self::Run(_) => &[PaneId::Steps],
+            Self::Journal => &[PaneId::Journal],
+            Self::Sources => &[PaneId::Sources],
+        }
+    }
+}
+
+/// How long a notice stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stay {
+    /// Until this moment of the wall clock.
+    Until(Timestamp),
+    /// Until a key is pressed.
+    Key,
+}
+
+/// A line that says what just happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// What.
+    pub text: String,
+    /// In which role.
+    pub role: Role,
+    /// How long.
+    pub stay: Stay,
+}
+
+/// What a sent command is about, while its answer is awaited.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// A run was started; its screen is opened when the engine has named it.
+    Start,
+    /// A step was confirmed with this plan generation; it can not be confirmed again meanwhile.
+    Confirm {
+        /// Run.
+        run: RunId,
+        /// Step.
+        step: StepId,
+        /// Plan generation.
+        generation: u64,
+    },
+    /// Anything else, in a word.
+    Other(&'static str),
+}
+
+/// Everything that one console knows.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// What the engine last said.
+    pub snapshot: Option<Arc<Snapshot>>,
+    /// Time.
+    pub clock: Clock,
+    /// Size of the terminal in columns and rows.
+    pub size: (u16, u16),
+    /// What does not change.
+    pub facts: Facts,
+    /// The screen.
+    pub screen: Screen,
+    /// The screens before it.
+    pub back: Vec<Screen>,
+    /// What lies on top of it, the topmost last.
+    pub overlays: Vec<Overlay>,
+    /// Cursor, order and filter of every pane.
+    pub panes: Panes,
+    /// Which of the screen's panes has the cursor.
+    pub focus: usize,
+    /// What just happened.
+    pub notice: Option<Notice>,
+    /// Commands whose answers are awaited.
+    pub awaited: BTreeMap<RequestId, Awaited>,
+    /// Records older than the snapshot's, oldest first.
+    pub older: Arc<Vec<TimelineEntry>>,
+    /// Whether older records have been asked for.
+    pub older_asked: bool,
+    /// When a key was last pressed, on the clock of the estate.
+    pub last_key: Timestamp,
+    /// When the person last left for longer than a minute, on the clock of the estate.
+    pub left_at: Option<Timestamp>,
+    next_request: u64,
+    dirty: bool,
+}
+
+impl State {
+    /// A console that has heard nothing yet.
+    pub fn new(facts: Facts, size: (u16, u16), now: Timestamp) -> Self {
+        Self {
+            snapshot: None,
+            clock: Clock::new(now),
+            size,
+            facts,
+            screen: Screen::Overview,
+            back: Vec::new(),
+            overlays: Vec::new(),
+            panes: Panes::default(),
+            focus: 0,
+            notice: None,
+            awaited: BTreeMap::new(),
+            older: Arc::default(),
+            older_asked: false,
+            last_key: now,
+            left_at: None,
+            next_request: 0,
+            dirty: true,
+        }
+    }
+
+    /// The clock of the estate: the wall's, or the scenario's in a drill.
+    pub fn now(&self) -> Timestamp {
+        self.clock.estate(self.snapshot.as_deref())
+    }
+
+    /// Mode.
+    pub fn mode(&self) -> Mode {
+        self.snapshot.as_ref().map_or(self.facts.mode, |s| s.mode)
+    }
+
+    /// Where keys go.
+    pub fn place(&self) -> Place {
+        self.overlays.last().map_or_else(|| self.screen.place(), Overlay::place)
+    }
+
+    /// The pane that has the cursor.
+    pub fn focused(&self) -> PaneId {
+        let panes = self.screen.panes();
+        panes.get(self.focus).or(panes.first()).copied().unwrap_or(PaneId::Tenants)
+    }
+
+    /// Whether something may have to be drawn; asking clears it.
+    pub fn take_dirty(&mut self) -> bool {
+        std::mem::take(&mut self.dirty)
+    }
+
+    /// Says that something may have to be drawn.
+    pub(super) fn touch(&mut self) {
+        self.dirty = true;
+    }
+
+    /// A name for the next command.
+    pub(super) fn request(&mut self) -> RequestId {
+        self.next_request = self.next_request.wrapping_add(1);
+        RequestId(self.next_request)
+    }
+
+    /// What rows need besides themselves.
+    pub fn context<'a>(&self, snapshot: &'a Snapshot) -> Context<'a> {
+        Context { now: self.now(), estate: &snapshot.estate }
+    }
+
+    /// A run by its name.
+    pub fn run(&self, id: &RunId) -> Option<&RunView> {
+        self.snapshot.as_ref()?.runs.iter().find(|r| r.id == *id)
+    }
+
+    /// The run on the screen, with the step under the cursor.
+    pub fn shown_step(&self) -> Option<(&RunView, &StepView)> {
+        let Screen::Run(id) = &self.screen else { return None };
+        let run = self.run(id)?;
+        let step = match self.panes.get(PaneId::Steps).selected_key() {
+            Some(key) => run.steps.iter().find(|s| s.id.as_str() == key),
+            None => None,
+        };
+        Some((run, step.or_else(|| run.steps.get(run.current))?))
+    }
+
+    /// The run that a person should look at first: one that waits, whose outcome is unknown, or that goes on.
+    pub fn pressing_run(&self) -> Option<&RunView> {
+        use crate::engine::api::RunState::{Running, Stopped, Unknown, Waiting};
+        let runs = &self.snapshot.as_ref()?.runs;
+        [Unknown, Waiting, Stopped, Running].iter().find_map(|state| runs.iter().find(|r| r.state == *state))
+    }
+
+    /// Whether a confirmation of that step is on its way.
+    pub fn confirming(&self, run: &RunId, step: &StepId, generation: u64) -> bool {
+        self.awaited.values().any(|a| {
+            matches!(a, Awaited::Confirm { run: r, step: s, generation: g } if r == run && s == step && *g == generation)
+        })
+    }
+
+    /// Records, oldest first: those that were read later and those of the snapshot.
+    pub fn records(&self) -> Vec<&TimelineEntry> {
+        let tail = self.snapshot.as_ref().map(|s| s.journal.tail.as_slice()).unwrap_or_default();
+        let first = tail.first().map_or(u64::MAX, |e| e.seq);
+        self.older.iter().filter(|e| e.seq < first).chain(tail).collect()
+    }
+}
+
+/// The step in hand of a run.
+pub fn current_step(run: &RunView) -> Option<&StepView> {
+    run.steps.get(run.current)
+}
+
+/// Whether a person can confirm the step as it stands.
+pub fn can_confirm(step: &StepView) -> bool {
+    step.state == StepState::AwaitsConfirmation && step.request.is_some() && step.digest.is_some()
+}

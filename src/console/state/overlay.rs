@@ -1,0 +1,117 @@
+//! What can lie on top of a screen. The topmost gets every key first.
+
+use super::Screen;
+use super::confirm::{Button, Confirm};
+use super::form::Form;
+use super::pane::PaneId;
+use crate::console::keymap::{Action, Place};
+use crate::domain::id::{PlaybookId, RunId, StepId};
+use std::collections::BTreeMap;
+use tui_textarea::TextArea;
+
+/// Something on top of a screen.
+#[derive(Clone, Debug)]
+pub enum Overlay {
+    /// Text to read.
+    Sheet(Sheet),
+    /// Confirms a step.
+    Confirm(Box<Confirm>),
+    /// A question with two buttons.
+    Question(Question),
+    /// Fields to fill.
+    Form(Box<Form>),
+    /// Search over everything that can be done.
+    Palette(Box<Palette>),
+    /// The filter line.
+    Filter(Box<Filter>),
+}
+
+impl Overlay {
+    /// The place of its keys.
+    pub const fn place(&self) -> Place {
+        match self {
+            Self::Sheet(_) => Place::Sheet,
+            Self::Confirm(_) => Place::Confirm,
+            Self::Question(_) => Place::Question,
+            Self::Form(_) => Place::Form,
+            Self::Palette(_) => Place::Palette,
+            Self::Filter(_) => Place::Filter,
+        }
+    }
+}
+
+/// What a sheet is about; its lines are made anew from each snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SheetKind {
+    /// Every key of a place.
+    Help(Place),
+    /// A row of a pane.
+    Row(PaneId, String),
+    /// Why a step has its risk.
+    Explain(RunId, StepId),
+    /// A step as a command to type.
+    ByHand(RunId, StepId),
+    /// Situation report.
+    Situation,
+    /// What happened since the person left.
+    Since,
+    /// Measures in force.
+    Measures,
+}
+
+/// Text to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sheet {
+    /// About what.
+    pub kind: SheetKind,
+    /// First line that is shown.
+    pub scroll: usize,
+}
+
+/// A question with two buttons.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// What is asked.
+    pub title: String,
+    /// What it means, a line each.
+    pub lines: Vec<String>,
+    /// The word on the button that says yes.
+    pub yes: &'static str,
+    /// What yes does.
+    pub action: Action,
+    /// The button with the focus.
+    pub focus: Button,
+}
+
+/// What choosing a line of the palette does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PaletteItem {
+    /// An action of the table.
+    Act(Action),
+    /// A screen.
+    Go(Screen),
+    /// A row of a pane.
+    Row(PaneId, String),
+    /// A playbook, with parameters that are already known.
+    Start(PlaybookId, BTreeMap<String, String>),
+}
+
+/// Search over everything that can be done.
+#[derive(Clone, Debug)]
+pub struct Palette {
+    /// What is searched for.
+    pub input: TextArea<'static>,
+    /// What fits, best first: what it does, its label, its key, whether it is dangerous.
+    pub found: Vec<(PaletteItem, String, String, bool)>,
+    /// Which line is chosen.
+    pub at: usize,
+}
+
+/// The filter line of a pane.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    /// Which pane.
+    pub pane: PaneId,
+    /// The filter.
+    pub input: TextArea<'static>,
+}

@@ -1,0 +1,80 @@
+//! Puts what the engine said into the panes: which rows each holds.
+
+use super::pane::Look;
+use super::{PaneId, Screen, State};
+use crate::domain::finding::Finding;
+use crate::domain::pane::LockNode;
+use crate::engine::api::Snapshot;
+use std::sync::Arc;
+
+impl State {
+    /// Takes the rows of every pane from the snapshot.
+    pub(in crate::console) fn refresh_panes(&mut self) {
+        for id in PaneId::ALL {
+            self.refresh_pane(id);
+        }
+    }
+
+    /// Takes the rows of one pane from the snapshot.
+    pub(in crate::console) fn refresh_pane(&mut self, id: PaneId) {
+        let Some(snapshot) = self.snapshot.clone() else { return };
+        let snapshot: &Arc<Snapshot> = &snapshot;
+        let cx = self.context(snapshot);
+        let look = Look { focused: self.focused() == id, newest_last: id.newest_last(), wall: self.clock.wall };
+        macro_rules! rows {
+            ($rows:expr) => {{
+                let rows = $rows;
+                self.panes.change(id, |pane| pane.refresh(rows, &cx, look));
+            }};
+        }
+        match id {
+            PaneId::Tenants => rows!(&snapshot.panes.tenants),
+            PaneId::Databases => rows!(&snapshot.panes.databases),
+            PaneId::Locks => rows!(shown_locks(self, snapshot)),
+            PaneId::Queues => rows!(&snapshot.panes.queues),
+            PaneId::Ingress => rows!(&snapshot.panes.ingress),
+            PaneId::Sources => rows!(&snapshot.panes.sources),
+            PaneId::Findings => rows!(snapshot.findings.iter()),
+            PaneId::Changes => rows!(snapshot.changes.iter()),
+            PaneId::Offers => rows!(shown_finding(self, snapshot).map(|f| f.playbooks.as_slice()).unwrap_or_default()),
+            PaneId::Evidence => rows!(shown_finding(self, snapshot).map(|f| f.evidence.as_slice()).unwrap_or_default()),
+            PaneId::Timeline => {
+                rows!(snapshot.current_incident().map(|i| i.timeline.as_slice()).unwrap_or_default());
+            }
+            PaneId::Measures => rows!(&snapshot.measures),
+            PaneId::Playbooks => rows!(snapshot.playbooks.iter()),
+            PaneId::Runs => rows!(snapshot.runs.iter()),
+            PaneId::Journal => {
+                let older = Arc::clone(&self.older);
+                let first = snapshot.journal.tail.first().map_or(u64::MAX, |e| e.seq);
+                rows!(older.iter().filter(|e| e.seq < first).chain(snapshot.journal.tail.iter()));
+            }
+            PaneId::Steps => {
+                let Screen::Run(run) = &self.screen else { return };
+                let Some(run) = snapshot.runs.iter().find(|r| r.id == *run) else { return };
+                let current = run.current;
+                self.panes.change(id, |pane| {
+                    pane.refresh(&run.steps, &cx, look);
+                    if !pane.pinned {
+                        pane.place(current);
+                        pane.pinned = false;
+                    }
+                });
+            }
+        }
+    }
+}
+
+/// The lock tree of the database under the cursor, or of the first that has one when the cursor was not placed.
+pub fn shown_locks<'a>(state: &State, snapshot: &'a Snapshot) -> &'a [LockNode] {
+    let pane = state.panes.get(PaneId::Databases);
+    let rows = &snapshot.panes.databases;
+    let selected = pane.selected().and_then(|slot| rows.get(slot.index)).filter(|_| pane.pinned);
+    selected.or_else(|| rows.iter().find(|r| !r.locks.is_empty())).map(|r| r.locks.as_slice()).unwrap_or_default()
+}
+
+/// The finding on the screen.
+pub fn shown_finding<'a>(state: &State, snapshot: &'a Snapshot) -> Option<&'a Finding> {
+    let Screen::Finding(id) = &state.screen else { return None };
+    snapshot.findings.iter().find(|f| f.id == *id)
+}

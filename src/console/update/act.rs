@@ -1,0 +1,367 @@
+//! Actions of the table, on a screen.
+
+use super::{back, dialogs, go, open_runs, palette, say, send};
+use crate::console::effect::Effect;
+use crate::console::keymap::Action;
+use crate::console::next::{Go, next};
+use crate::console::rows::{Column, PaneRow};
+use crate::console::state::{
+    Awaited, Button, Overlay, PaneId, Question, Screen, Sheet, SheetKind, State, can_confirm, shown_finding,
+};
+use crate::console::theme::Role;
+use crate::domain::finding::Finding;
+use crate::domain::id::{FindingId, RunId};
+use crate::engine::api::{Command, RunState, StepState};
+
+/// Records that are asked for at once.
+const PAGE_OF_RECORDS: u16 = 200;
+
+/// Does an action.
+pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
+    match action {
+        Action::Overview => go(state, Screen::Overview),
+        Action::Tenants => go(state, Screen::Tenants),
+        Action::Database => go(state, Screen::Database),
+        Action::Queue => go(state, Screen::Queue),
+        Action::Ingress => go(state, Screen::Ingress),
+        Action::Findings => go(state, Screen::Findings),
+        Action::Incident => go(state, Screen::Incident),
+        Action::Playbooks => go(state, Screen::Playbooks),
+        Action::Journal => go(state, Screen::Journal),
+        Action::Sources => go(state, Screen::Sources),
+        Action::Next => do_next(state, effects),
+        Action::Open => open(state, effects),
+        Action::Back => leave(state),
+        Action::Up | Action::Down | Action::PageUp | Action::PageDown | Action::Top | Action::Bottom => {
+            step(state, action, effects);
+        }
+        Action::NextPane => turn(state, true),
+        Action::PreviousPane => turn(state, false),
+        Action::Filter => dialogs::filter(state),
+        Action::Sort => sort(state),
+        Action::Palette => palette::open(state),
+        Action::Help => sheet(state, SheetKind::Help(state.screen.place())),
+        Action::Copy => copy(state, effects),
+        Action::Acknowledge => acknowledge(state, effects),
+        Action::Declare => dialogs::declare(state),
+        Action::Note => dialogs::note(state),
+        Action::EditIncident => dialogs::edit_incident(state),
+        Action::AssignRole => dialogs::assign_role(state),
+        Action::CloseIncident => dialogs::close_incident(state),
+        Action::AssignMeasure => dialogs::assign_measure(state),
+        Action::Measures => sheet(state, SheetKind::Measures),
+        Action::Situation => sheet(state, SheetKind::Situation),
+        Action::Since => sheet(state, SheetKind::Since),
+        Action::BreakGlass => dialogs::break_glass(state),
+        Action::RestoreGlass => {
+            if state.snapshot.as_ref().is_some_and(|s| s.glass.as_ref().is_some_and(|g| !g.review_due)) {
+                send(state, Command::RestoreGlass, Awaited::Other("mending the glass"), effects);
+            } else {
+                say(state, Role::Dim, "the glass is not broken");
+            }
+        }
+        Action::ReviewGlass => dialogs::review_glass(state),
+        Action::Explain => with_step(state, SheetKind::Explain),
+        Action::ByHand => with_step(state, SheetKind::ByHand),
+        Action::Recheck => recheck(state, effects),
+        Action::StopRun => dialogs::stop_run(state),
+        Action::ResumeRun => resume(state, effects),
+        Action::EmergencyStop => stop_everything(state, effects),
+        Action::DrillPause | Action::DrillFaster | Action::DrillSlower => drill(state, action, effects),
+        Action::Quit => quit(state, effects),
+        Action::Suspend => effects.push(Effect::Suspend),
+        Action::Redraw => effects.push(Effect::Redraw),
+        Action::MoveFocus | Action::Press => {}
+    }
+}
+
+/// Does what the line `Next` says.
+fn do_next(state: &mut State, effects: &mut Vec<Effect>) {
+    match next(state).go {
+        Some(Go::Act(action)) => act(state, action, effects),
+        Some(Go::Screen(screen)) => go(state, screen),
+        Some(Go::Start(playbook, params)) => dialogs::start(state, &playbook, &params),
+        None => say(state, Role::Dim, "there is nothing to do next but to wait"),
+    }
+}
+
+fn leave(state: &mut State) {
+    match state.overlays.pop() {
+        Some(Overlay::Filter(filter)) => {
+            state.panes.change(filter.pane, |pane| pane.filter.clear());
+            state.refresh_pane(filter.pane);
+        }
+        Some(_) => {}
+        None => {
+            let pane = state.focused();
+            if !state.panes.get(pane).filter.is_empty() {
+                state.panes.change(pane, |pane| pane.filter.clear());
+                state.refresh_pane(pane);
+            } else if !state.back.is_empty() {
+                back(state);
+            } else if state.screen == Screen::Overview {
+                state.panes.change(pane, crate::console::state::Pane::release);
+                state.refresh_pane(pane);
+            } else {
+                go(state, Screen::Overview);
+            }
+        }
+    }
+}
+
+pub(super) fn sheet(state: &mut State, kind: SheetKind) {
+    state.overlays.push(Overlay::Sheet(Sheet { kind, scroll: 0 }));
+}
+
+fn with_step(state: &mut State, kind: fn(RunId, crate::domain::id::StepId) -> SheetKind) {
+    let Some((run, step)) = state.shown_step().map(|(r, s)| (r.id.clone(), s.id.clone())) else { return };
+    sheet(state, kind(run, step));
+}
+
+/// Moves the cursor of the pane that has it.
+fn step(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
+    let pane = state.focused();
+    let screenful = usize::from(state.size.1.saturating_sub(8)).max(1);
+    state.panes.change(pane, |pane| {
+        let at = pane.at();
+        match action {
+            Action::Up => pane.place(at.saturating_sub(1)),
+            Action::Down => pane.place(at.saturating_add(1)),
+            Action::PageUp => pane.place(at.saturating_sub(screenful)),
+            Action::PageDown => pane.place(at.saturating_add(screenful)),
+            Action::Top => {
+                pane.release();
+                pane.resort();
+            }
+            _ => pane.place(usize::MAX),
+        }
+    });
+    if pane.newest_last() {
+        state.panes.change(pane, |pane| match action {
+            Action::Top => pane.place(0),
+            // At the end the cursor follows what is new again.
+            _ if pane.at().saturating_add(1) >= pane.order.len() => pane.release(),
+            _ => {}
+        });
+    }
+    state.refresh_pane(pane);
+    if pane == PaneId::Databases {
+        state.panes.change(PaneId::Locks, crate::console::state::Pane::release);
+        state.refresh_pane(PaneId::Locks);
+    }
+    if pane == PaneId::Journal && state.panes.get(pane).at() == 0 {
+        ask_for_older(state, effects);
+    }
+}
+
+fn ask_for_older(state: &mut State, effects: &mut Vec<Effect>) {
+    let Some(before) = state.records().first().map(|e| e.seq).filter(|seq| *seq > 0) else { return };
+    if !state.older_asked {
+        state.older_asked = true;
+        effects.push(Effect::Records { before, limit: PAGE_OF_RECORDS });
+    }
+}
+
+fn turn(state: &mut State, forward: bool) {
+    let n = state.screen.panes().len().max(1);
+    state.focus = if forward { (state.focus + 1) % n } else { (state.focus + n - 1) % n };
+}
+
+fn sort(state: &mut State) {
+    fn label<R: PaneRow>(sort: usize) -> Option<(usize, &'static str)> {
+        let next = (sort + 1) % R::SORTS.len().max(1);
+        R::SORTS.get(next).map(|s| (next, s.label))
+    }
+    use crate::domain::pane::{DatabaseRow, IngressRow, QueueRow, SourceRow, TenantRow};
+    let id = state.focused();
+    let sort = state.panes.get(id).sort;
+    let next = match id {
+        PaneId::Tenants => label::<TenantRow>(sort),
+        PaneId::Databases => label::<DatabaseRow>(sort),
+        PaneId::Queues => label::<QueueRow>(sort),
+        PaneId::Ingress => label::<IngressRow>(sort),
+        PaneId::Sources => label::<SourceRow>(sort),
+        PaneId::Findings => label::<Finding>(sort),
+        PaneId::Playbooks => label::<crate::engine::api::PlaybookSummary>(sort),
+        _ => None,
+    };
+    let Some((next, label)) = next else { return say(state, Role::Dim, "these rows have one order only") };
+    state.panes.change(id, |pane| pane.sort = next);
+    state.refresh_pane(id);
+    say(state, Role::Text, format!("sorted: {label}"));
+}
+
+/// Opens what is under the cursor.
+fn open(state: &mut State, effects: &mut Vec<Effect>) {
+    let pane = state.focused();
+    if pane == PaneId::Steps {
+        return open_step(state, effects);
+    }
+    let Some(key) = state.panes.get(pane).selected_key().map(str::to_owned) else {
+        return say(state, Role::Dim, "there is nothing under the cursor");
+    };
+    match pane {
+        PaneId::Findings => go(state, Screen::Finding(FindingId::new(key))),
+        PaneId::Runs => go(state, Screen::Run(RunId::new(key))),
+        PaneId::Playbooks => dialogs::start(state, &key.as_str().into(), &std::collections::BTreeMap::new()),
+        PaneId::Offers => {
+            let params = state.snapshot.as_ref().and_then(|s| {
+                shown_finding(state, s)?.playbooks.iter().find(|o| o.id.as_str() == key).map(|o| o.params.clone())
+            });
+            dialogs::start(state, &key.as_str().into(), &params.unwrap_or_default());
+        }
+        _ => sheet(state, SheetKind::Row(pane, key)),
+    }
+}
+
+fn open_step(state: &mut State, effects: &mut Vec<Effect>) {
+    let Some((run, step)) = state.shown_step() else { return };
+    let in_hand = run.steps.get(run.current).is_some_and(|s| s.id == step.id);
+    if in_hand && can_confirm(step) {
+        return dialogs::confirm(state);
+    }
+    if in_hand && !step.choices.is_empty() && matches!(step.state, StepState::AwaitsDecision | StepState::Unknown) {
+        return dialogs::decide(state);
+    }
+    if in_hand && run.state == RunState::Stopped {
+        return resume(state, effects);
+    }
+    let key = step.id.to_string();
+    sheet(state, SheetKind::Row(PaneId::Steps, key));
+}
+
+fn acknowledge(state: &mut State, effects: &mut Vec<Effect>) {
+    let finding = match &state.screen {
+        Screen::Finding(id) => Some(id.clone()),
+        _ => state.panes.get(PaneId::Findings).selected_key().map(FindingId::from),
+    };
+    match finding {
+        Some(finding) => send(state, Command::Acknowledge { finding }, Awaited::Other("acknowledging"), effects),
+        None => say(state, Role::Dim, "there is no finding"),
+    }
+}
+
+fn recheck(state: &mut State, effects: &mut Vec<Effect>) {
+    let Screen::Run(id) = &state.screen else { return };
+    let Some((run, step)) = state.run(id).and_then(|r| Some((r.id.clone(), r.steps.get(r.current)?.id.clone()))) else {
+        return;
+    };
+    send(state, Command::Recheck { run, step }, Awaited::Other("checking again"), effects);
+}
+
+fn resume(state: &mut State, effects: &mut Vec<Effect>) {
+    let Screen::Run(id) = &state.screen else { return };
+    match state.run(id).map(|r| r.state) {
+        Some(RunState::Stopped | RunState::Unknown) => {
+            let run = id.clone();
+            send(state, Command::ResumeRun { run }, Awaited::Other("resuming"), effects);
+        }
+        _ => say(state, Role::Dim, "this run is not stopped"),
+    }
+}
+
+/// The emergency stop: at once, whatever lies on top; it also closes every dialog that could start something.
+fn stop_everything(state: &mut State, effects: &mut Vec<Effect>) {
+    state.overlays.retain(|o| !matches!(o, Overlay::Confirm(_) | Overlay::Question(_)));
+    send(state, Command::EmergencyStop, Awaited::Other("emergency stop"), effects);
+    say(state, Role::Alarm, "EMERGENCY STOP sent: every run halts after the target in hand");
+}
+
+fn drill(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
+    let Some(speed) = state.snapshot.as_ref().and_then(|s| s.drill.as_ref()).map(|d| d.speed) else {
+        return say(state, Role::Dim, "this is not a drill");
+    };
+    let paused = speed <= 0.0;
+    let speed = match action {
+        Action::DrillPause if paused => 1.0,
+        Action::DrillPause => 0.0,
+        Action::DrillFaster => (speed.max(0.5) * 2.0).min(60.0),
+        _ => (speed / 2.0).max(0.5),
+    };
+    send(state, Command::DrillClock { speed }, Awaited::Other("setting the scenario's clock"), effects);
+}
+
+fn quit(state: &mut State, effects: &mut Vec<Effect>) {
+    let open = open_runs(state);
+    if open == 0 {
+        return effects.push(Effect::Quit);
+    }
+    if matches!(state.overlays.last(), Some(Overlay::Question(q)) if q.action == Action::Quit) {
+        return;
+    }
+    state.overlays.retain(|o| !matches!(o, Overlay::Confirm(_)));
+    state.overlays.push(Overlay::Question(Question {
+        title: "Quit while a run is open?".into(),
+        lines: vec![
+            format!("{} open.", crate::console::format::count(open, "run")),
+            "An engine inside this console finishes the step in hand, records its outcome and ends;".into(),
+            "an engine of its own (quarterdeck serve) goes on without this console.".into(),
+        ],
+        yes: "Quit",
+        action: Action::Quit,
+        focus: Button::Cancel,
+    }));
+}
+
+fn copy(state: &mut State, effects: &mut Vec<Effect>) {
+    let text = match state.overlays.last() {
+        Some(Overlay::Sheet(sheet)) => match &sheet.kind {
+            SheetKind::ByHand(run, step) => state
+                .run(run)
+                .and_then(|r| r.steps.iter().find(|s| s.id == *step))
+                .and_then(|s| s.request.as_ref())
+                .map(|r| r.by_hand.clone()),
+            kind => {
+                let lines = crate::console::sheet::lines(state, kind, 200);
+                Some(lines.iter().map(crate::console::strip::Strip::plain).collect::<Vec<_>>().join("\n"))
+            }
+        },
+        _ => under_cursor(state),
+    };
+    match text {
+        Some(text) => {
+            let first = text.lines().next().unwrap_or_default().to_owned();
+            effects.push(Effect::Copy(text));
+            say(state, Role::Text, format!("copied: {first}"));
+        }
+        None => say(state, Role::Dim, "there is nothing to copy"),
+    }
+}
+
+/// What `y` copies on a screen: a step's digest, a finding's or a record's line, else the row's cells.
+fn under_cursor(state: &State) -> Option<String> {
+    if let Some((_, step)) = state.shown_step() {
+        return step.digest.as_ref().map(|d| d.as_str().to_owned());
+    }
+    let snapshot = state.snapshot.as_deref()?;
+    let pane = state.panes.get(state.focused());
+    let slot = pane.selected()?;
+    let cx = state.context(snapshot);
+    let i = slot.index;
+    match state.focused() {
+        PaneId::Tenants => row(snapshot.panes.tenants.get(i), &cx),
+        PaneId::Databases => row(snapshot.panes.databases.get(i), &cx),
+        PaneId::Queues => row(snapshot.panes.queues.get(i), &cx),
+        PaneId::Ingress => row(snapshot.panes.ingress.get(i), &cx),
+        PaneId::Sources => row(snapshot.panes.sources.get(i), &cx),
+        PaneId::Findings => row(snapshot.findings.get(i), &cx),
+        PaneId::Changes => row(snapshot.changes.get(i), &cx),
+        PaneId::Measures => row(snapshot.measures.get(i), &cx),
+        PaneId::Runs => row(snapshot.runs.get(i), &cx),
+        PaneId::Playbooks => row(snapshot.playbooks.get(i), &cx),
+        PaneId::Locks => row(crate::console::state::shown_locks(state, snapshot).get(i), &cx),
+        PaneId::Journal => row(state.records().get(i).copied(), &cx),
+        PaneId::Timeline => row(snapshot.current_incident().and_then(|n| n.timeline.get(i)), &cx),
+        PaneId::Offers => row(shown_finding(state, snapshot).and_then(|f| f.playbooks.get(i)), &cx),
+        PaneId::Evidence => row(shown_finding(state, snapshot).and_then(|f| f.evidence.get(i)), &cx),
+        PaneId::Steps => None,
+    }
+}
+
+/// A row as text: the titles and the cells.
+fn row<R: PaneRow>(row: Option<&R>, cx: &crate::console::rows::Context<'_>) -> Option<String> {
+    let columns: &[Column] = R::COLUMNS;
+    let cells = row?.cells(cx);
+    let pairs = columns.iter().zip(cells).filter(|(_, c)| !c.text.is_empty());
+    Some(pairs.map(|(column, cell)| format!("{}: {}", column.title, cell.text)).collect::<Vec<_>>().join(", "))
+}

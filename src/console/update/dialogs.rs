@@ -1,0 +1,388 @@
+//! Dialogs: what opens them, what their buttons do.
+
+use super::act::act;
+use super::{say, send};
+use crate::console::effect::Effect;
+use crate::console::keymap::Action;
+use crate::console::state::{
+    Awaited, Button, Confirm, Field, Filter, Focus, Form, Overlay, PaneId, Purpose, ROLES, Screen, State, single_line,
+    text_of,
+};
+use crate::console::theme::Role;
+use crate::domain::health::Health;
+use crate::domain::id::{IncidentId, PlaybookId};
+use crate::domain::incident::{IncidentState, Severity};
+use crate::domain::mode::Mode;
+use crate::engine::api::Command;
+use std::collections::BTreeMap;
+
+/// Why nothing can be run from here at the moment.
+fn hindrance(state: &State) -> Option<String> {
+    match state.mode() {
+        Mode::ReadOnly => return Some("this console is read-only: nothing can be run from it".into()),
+        Mode::Replay => return Some("this is a replay: nothing can be run".into()),
+        Mode::Live | Mode::Drill => {}
+    }
+    if state.clock.lost().is_some() {
+        return Some("the engine is lost: what is shown may no longer be so".into());
+    }
+    state
+        .snapshot
+        .as_ref()
+        .and_then(|s| s.journal.broken.as_ref())
+        .map(|why| format!("the journal can not be written: {why}"))
+}
+
+/// Opens the dialog that confirms the step in hand.
+pub fn confirm(state: &mut State) {
+    if let Some(why) = hindrance(state) {
+        return say(state, Role::Critical, why);
+    }
+    let Some((run, step)) = state.shown_step() else { return };
+    if state.confirming(&run.id, &step.id, run.generation) {
+        return say(state, Role::Warn, "it has been sent; the engine has not answered yet");
+    }
+    match Confirm::of(run, step) {
+        Some(dialog) => state.overlays.push(Overlay::Confirm(Box::new(dialog))),
+        None => say(state, Role::Dim, "this step has nothing to confirm"),
+    }
+}
+
+/// Presses the button with the focus of the dialog that confirms.
+pub fn press_confirm(state: &mut State, effects: &mut Vec<Effect>) {
+    let hindrance = hindrance(state);
+    let Some(Overlay::Confirm(dialog)) = state.overlays.last() else { return };
+    if dialog.focus == Button::Cancel {
+        state.overlays.pop();
+        return say(state, Role::Text, "cancelled: nothing was sent");
+    }
+    if let Some(why) = hindrance.or_else(|| dialog.obstacle()) {
+        return say(state, Role::Warn, format!("not sent: {why}"));
+    }
+    if !dialog.still_stands(state.run(&dialog.run)) {
+        state.overlays.pop();
+        return say(state, Role::Critical, "the step changed: nothing was sent, look at it again");
+    }
+    let Some(command) = dialog.command() else { return };
+    let about = Awaited::Confirm { run: dialog.run.clone(), step: dialog.step.clone(), generation: dialog.generation };
+    let text = format!("confirmed {} with digest {}", dialog.name, dialog.digest.short());
+    state.overlays.pop();
+    send(state, command, about, effects);
+    say(state, Role::Text, text);
+}
+
+/// What answering a question with yes does.
+pub fn answered(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
+    match action {
+        Action::Quit => effects.push(Effect::Quit),
+        other => act(state, other, effects),
+    }
+}
+
+/// Presses Enter in a dialog with fields.
+pub fn press_form(state: &mut State, effects: &mut Vec<Effect>) {
+    let now = state.now();
+    let Some(Overlay::Form(form)) = state.overlays.last_mut() else { return };
+    match form.focus {
+        Focus::Cancel => {
+            state.overlays.pop();
+            return say(state, Role::Text, "cancelled: nothing was sent");
+        }
+        Focus::Field(i) if i + 1 < form.fields.len() || form.danger => {
+            form.focus = form.next();
+            return;
+        }
+        Focus::Field(_) | Focus::Send => {}
+    }
+    let command = match form.command(now) {
+        Ok(command) => command,
+        Err(why) => {
+            form.error = Some(why);
+            return;
+        }
+    };
+    let about = match &command {
+        Command::StartRun { .. } => Awaited::Start,
+        Command::Declare { .. } => Awaited::Other("declaring"),
+        _ => Awaited::Other("sending"),
+    };
+    state.overlays.pop();
+    send(state, command, about, effects);
+}
+
+/// Whether a dialog with fields was opened for something that no longer stands as it was shown.
+pub fn is_stale(state: &State, form: &Form) -> bool {
+    let open = |id: &IncidentId| {
+        state
+            .snapshot
+            .as_ref()
+            .is_some_and(|s| s.incidents.iter().any(|i| i.id == *id && i.state != IncidentState::Closed))
+    };
+    match &form.purpose {
+        Purpose::Decide(run, step, generation) => !state
+            .run(run)
+            .is_some_and(|r| r.generation == *generation && r.steps.get(r.current).is_some_and(|s| s.id == *step)),
+        Purpose::Edit(id) | Purpose::Role(id) | Purpose::Close(id) => !open(id),
+        _ => false,
+    }
+}
+
+fn push(state: &mut State, form: Form) {
+    state.overlays.push(Overlay::Form(Box::new(form)));
+}
+
+fn incident(state: &mut State) -> Option<IncidentId> {
+    let id = state.snapshot.as_ref().and_then(|s| s.current_incident()).map(|i| i.id.clone());
+    if id.is_none() {
+        say(state, Role::Dim, "no incident is declared; F declares one");
+    }
+    id
+}
+
+const SEVERITIES: [(Severity, &str); 4] = [
+    (Severity::Sev1, "production stands still"),
+    (Severity::Sev2, "production is hindered"),
+    (Severity::Sev3, "a part is hindered, there is a way round"),
+    (Severity::Sev4, "to be looked at"),
+];
+
+fn severities() -> Vec<(String, String)> {
+    SEVERITIES.iter().map(|(s, what)| (s.to_string(), format!("{s}: {what}"))).collect()
+}
+
+/// Declares an incident for what is found now.
+pub fn declare(state: &mut State) {
+    let Some(snapshot) = state.snapshot.clone() else { return say(state, Role::Dim, "nothing is known yet") };
+    if let Some(open) = snapshot.current_incident() {
+        return say(state, Role::Warn, format!("{} is open already; n shows it", open.id));
+    }
+    let focused = state.panes.get(PaneId::Findings);
+    let chosen = match &state.screen {
+        Screen::Finding(id) => snapshot.findings.iter().find(|f| f.id == *id),
+        _ => focused.selected().and_then(|slot| snapshot.findings.get(slot.index)),
+    };
+    let worst = chosen.or_else(|| snapshot.findings.first());
+    let title = worst.map(|f| f.what.clone()).unwrap_or_default();
+    let severity = match worst.map(|f| f.severity) {
+        Some(Health::Critical) => "SEV1",
+        Some(_) => "SEV2",
+        None => "SEV3",
+    };
+    let findings: Vec<_> = worst.map(|f| f.id.clone()).into_iter().collect();
+    let intro = match findings.first() {
+        Some(id) => format!("For finding {id}. You become commander; every later step is recorded under it."),
+        None => "For no finding. You become commander; every later step is recorded under it.".to_owned(),
+    };
+    push(
+        state,
+        Form::new(
+            Purpose::Declare(findings),
+            "Declare an incident",
+            "Declare",
+            vec![
+                Field::text("title", "title", "what is wrong, one line", true, &title),
+                Field::choice("severity", "severity", severities(), severity),
+            ],
+        )
+        .intro([intro])
+        .dangerous(),
+    );
+}
+
+/// Writes a note.
+pub fn note(state: &mut State) {
+    let open = state.snapshot.as_ref().and_then(|s| s.current_incident()).map(|i| i.id.clone());
+    let intro = match &open {
+        Some(id) => format!("Recorded under {id}, with your name and the time; it can not be taken back."),
+        None => "Recorded with your name and the time; it can not be taken back.".into(),
+    };
+    let field = Field::text("text", "note", "what you saw, decided, or did outside", true, "");
+    push(state, Form::new(Purpose::Note(open), "Note", "Record", vec![field]).intro([intro]));
+}
+
+/// Changes severity and state.
+pub fn edit_incident(state: &mut State) {
+    let Some(id) = incident(state) else { return };
+    let Some((severity, now)) = state
+        .snapshot
+        .as_ref()
+        .and_then(|s| s.current_incident())
+        .map(|i| (i.severity.to_string(), i.state.to_string()))
+    else {
+        return;
+    };
+    let states = [IncidentState::Investigating, IncidentState::Identified, IncidentState::Monitoring];
+    let states = states.iter().map(|s| (s.to_string(), s.to_string())).collect();
+    let fields = vec![
+        Field::choice("severity", "severity", severities(), &severity),
+        Field::choice("state", "state", states, &now),
+    ];
+    push(state, Form::new(Purpose::Edit(id.clone()), format!("Change {id}"), "Change", fields));
+}
+
+/// Gives a role.
+pub fn assign_role(state: &mut State) {
+    let Some(id) = incident(state) else { return };
+    let roles = ROLES.iter().map(|r| (r.to_string(), r.to_string())).collect();
+    let fields = vec![
+        Field::choice("role", "role", roles, "operator"),
+        Field::text("person", "person", "who takes it", true, ""),
+    ];
+    push(state, Form::new(Purpose::Role(id.clone()), format!("Give a role in {id}"), "Give", fields));
+}
+
+/// Closes the incident.
+pub fn close_incident(state: &mut State) {
+    let Some(id) = incident(state) else { return };
+    let Some(snapshot) = state.snapshot.clone() else { return };
+    let mut intro = vec![format!("{id} is closed for good; what comes later is a new one.")];
+    let orphans = snapshot.measures.iter().filter(|m| m.owner.is_none()).count();
+    if orphans > 0 {
+        intro.push(format!(
+            "Will be refused: {} in force without an owner.",
+            crate::console::format::count(orphans, "measure")
+        ));
+    }
+    if super::open_runs(state) > 0 {
+        intro.push("Will be refused: a run is open.".into());
+    }
+    if snapshot.glass.is_some() {
+        intro.push("Will be refused: the glass is broken or its review is due.".into());
+    }
+    let field = Field::text("summary", "outcome", "what it was and what ended it, one line", true, "");
+    push(
+        state,
+        Form::new(Purpose::Close(id.clone()), format!("Close {id}"), "Close", vec![field]).intro(intro).dangerous(),
+    );
+}
+
+/// Hands the measure under the cursor, or the only one, to an owner.
+pub fn assign_measure(state: &mut State) {
+    let key = state.panes.get(PaneId::Measures).selected_key().map(str::to_owned);
+    let Some(measure) = key else { return say(state, Role::Dim, "no measure is in force") };
+    let me = state.snapshot.as_ref().map(|s| s.me.to_string()).unwrap_or_default();
+    let fields = vec![
+        Field::text("owner", "owner", "who answers for it after the incident", true, &me),
+        Field::text("hours", "hours", "for how many hours, 1 to 8760", true, "24"),
+    ];
+    push(state, Form::new(Purpose::Measure(measure.clone()), format!("Hand over {measure}"), "Hand over", fields));
+}
+
+/// Breaks the glass.
+pub fn break_glass(state: &mut State) {
+    if state.snapshot.as_ref().is_some_and(|s| s.glass.as_ref().is_some_and(|g| !g.review_due)) {
+        return say(state, Role::Warn, "the glass is broken already; M mends it");
+    }
+    if let Some(why) = hindrance(state) {
+        return say(state, Role::Critical, why);
+    }
+    let field = Field::text("reason", "reason", "why nobody can approve now; at least ten characters", true, "");
+    push(
+        state,
+        Form::new(Purpose::BreakGlass, "Break the glass", "Break", vec![field])
+            .intro([
+                "For 30 minutes high-risk steps run without a second person's approval.".to_owned(),
+                "Everybody sees it on every screen; it is recorded, it ends by itself,".to_owned(),
+                "and its review must be recorded before the incident can close.".to_owned(),
+            ])
+            .dangerous(),
+    );
+}
+
+/// Records the review of a broken glass.
+pub fn review_glass(state: &mut State) {
+    let Some(glass) = state.snapshot.as_ref().and_then(|s| s.glass.clone()) else {
+        return say(state, Role::Dim, "the glass is not broken");
+    };
+    let intro = format!("Broken by {} at {}: {}", glass.by, crate::console::format::moment(glass.since), glass.reason);
+    let field = Field::text("text", "review", "what was done under it, and whether it was right", true, "");
+    push(state, Form::new(Purpose::ReviewGlass, "Review of the broken glass", "Record", vec![field]).intro([intro]));
+}
+
+/// Ends a run after the step in hand.
+pub fn stop_run(state: &mut State) {
+    let Screen::Run(run) = state.screen.clone() else { return };
+    let field = Field::text("reason", "reason", "why", true, "");
+    push(
+        state,
+        Form::new(Purpose::StopRun(run.clone()), format!("Stop {run}"), "Stop", vec![field])
+            .intro(["The step in hand is finished and recorded; nothing further starts.".to_owned()]),
+    );
+}
+
+/// Decides the step in hand.
+pub fn decide(state: &mut State) {
+    if let Some(why) = hindrance(state) {
+        return say(state, Role::Critical, why);
+    }
+    let Some((run, step)) = state.shown_step() else { return };
+    let choices: Vec<_> = step.choices.clone();
+    let first = choices.first().map(|(key, _)| key.clone()).unwrap_or_default();
+    let mut intro = vec![format!("Step: {}", step.name)];
+    intro.extend(step.outcome.clone());
+    let form = Form::new(
+        Purpose::Decide(run.id.clone(), step.id.clone(), run.generation),
+        "Decide",
+        "Decide",
+        vec![
+            Field::choice("choice", "choice", choices, &first),
+            Field::text("reason", "reason", "why, for the record", false, ""),
+        ],
+    )
+    .intro(intro)
+    .dangerous();
+    push(state, form);
+}
+
+/// Opens the dialog that starts a playbook.
+pub fn start(state: &mut State, playbook: &PlaybookId, known: &BTreeMap<String, String>) {
+    let Some(snapshot) = state.snapshot.clone() else { return };
+    let Some(book) = snapshot.playbooks.iter().find(|p| p.id == *playbook) else {
+        return say(state, Role::Critical, format!("there is no playbook {playbook}"));
+    };
+    let tenants = state.panes.get(PaneId::Tenants);
+    let tenant = tenants.selected_key().filter(|_| tenants.pinned);
+    let fields = book
+        .parameters
+        .iter()
+        .map(|p| {
+            let value = known
+                .get(&p.name)
+                .cloned()
+                .or_else(|| p.default.clone())
+                .or_else(|| tenant.filter(|_| p.name == "tenant").map(str::to_owned))
+                .unwrap_or_default();
+            if p.allowed.is_empty() {
+                Field::text(&p.name, &p.name, &p.description, p.required, &value)
+            } else {
+                let options = p.allowed.iter().map(|v| (v.clone(), v.clone())).collect();
+                Field::choice(&p.name, &p.name, options, &value)
+            }
+        })
+        .collect();
+    let incident = snapshot.current_incident().map(|i| i.id.clone());
+    let steps: Vec<_> =
+        book.steps.iter().map(|s| format!("{} {}", crate::console::rows::risk_letter(s.risk), s.name)).collect();
+    let intro = [
+        book.description.clone(),
+        format!("Steps: {}", steps.join(" · ")),
+        "Looks run at once; each step that changes something waits for you.".to_owned(),
+    ];
+    let title = format!("Start {} v{}", book.name, book.version);
+    push(state, Form::new(Purpose::Start(book.id.clone(), incident), title, "Start", fields).intro(intro));
+}
+
+/// Opens the filter line of the pane with the cursor.
+pub fn filter(state: &mut State) {
+    let pane = state.focused();
+    let input = single_line(&state.panes.get(pane).filter);
+    state.overlays.push(Overlay::Filter(Box::new(Filter { pane, input })));
+}
+
+/// Filters as typed.
+pub fn apply_filter(state: &mut State) {
+    let Some(Overlay::Filter(filter)) = state.overlays.last() else { return };
+    let (pane, text) = (filter.pane, text_of(&filter.input));
+    state.panes.change(pane, |pane| text.trim().clone_into(&mut pane.filter));
+    state.refresh_pane(pane);
+}

@@ -1,0 +1,181 @@
+//! From keys, pasted text and the mouse to actions: the topmost layer first.
+
+use super::act::act;
+use super::{dialogs, palette, say};
+use crate::console::effect::Effect;
+use crate::console::keymap::{self, Action, Scope};
+use crate::console::state::{Button, FieldKind, Focus, Overlay, State};
+use crate::console::theme::Role;
+use crate::domain::text::sanitize;
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseEvent, MouseEventKind};
+use jiff::SignedDuration;
+use tui_textarea::TextArea;
+
+/// Absence after which `since you left` begins.
+const AWAY: SignedDuration = SignedDuration::from_secs(60);
+
+/// Takes in a key.
+pub fn press(state: &mut State, key: &KeyEvent, effects: &mut Vec<Effect>) {
+    if key.kind == KeyEventKind::Release {
+        return;
+    }
+    state.touch();
+    let now = state.now();
+    if now.duration_since(state.last_key) >= AWAY {
+        state.left_at = Some(state.last_key);
+    }
+    state.last_key = now;
+    let binding = keymap::lookup(state.place(), key);
+    // A key that is held down moves; it never opens, presses or stops anything.
+    if key.kind == KeyEventKind::Repeat && binding.is_some_and(|b| !moves(b.action)) {
+        return;
+    }
+    state.notice = None;
+    match binding {
+        Some(binding) if binding.scope == Scope::Always => act(state, binding.action, effects),
+        Some(binding) if state.overlays.is_empty() => act(state, binding.action, effects),
+        Some(binding) => in_overlay(state, binding.action, effects),
+        None => type_key(state, key),
+    }
+}
+
+const fn moves(action: Action) -> bool {
+    matches!(action, Action::Up | Action::Down | Action::PageUp | Action::PageDown)
+}
+
+/// Takes in pasted text: into the text field with the focus, and nowhere else. A phrase that has to be typed
+/// can not be pasted.
+pub fn paste(state: &mut State, text: &str) {
+    state.touch();
+    let text = sanitize(text.trim_end_matches(['\r', '\n']));
+    match state.overlays.last_mut() {
+        Some(Overlay::Form(form)) => {
+            if let Some(area) = form.focused_text() {
+                area.insert_str(text);
+            }
+        }
+        Some(Overlay::Palette(found)) => {
+            found.input.insert_str(text);
+            palette::search(state);
+        }
+        Some(Overlay::Filter(filter)) => {
+            filter.input.insert_str(text);
+            dialogs::apply_filter(state);
+        }
+        Some(Overlay::Confirm(_)) => say(state, Role::Warn, "pasted text is ignored here: read, then press or type"),
+        Some(Overlay::Sheet(_) | Overlay::Question(_)) | None => {
+            say(state, Role::Dim, "pasted text is ignored where there is no text field");
+        }
+    }
+}
+
+/// Takes in the mouse: the wheel moves.
+pub fn mouse(state: &mut State, mouse: MouseEvent, effects: &mut Vec<Effect>) {
+    let action = match mouse.kind {
+        MouseEventKind::ScrollUp => Action::Up,
+        MouseEventKind::ScrollDown => Action::Down,
+        _ => return,
+    };
+    state.touch();
+    if state.overlays.is_empty() { act(state, action, effects) } else { in_overlay(state, action, effects) }
+}
+
+/// An action of the table while something lies on top.
+fn in_overlay(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
+    let page = usize::from(state.size.1.saturating_sub(8)).max(1);
+    match state.overlays.last_mut() {
+        Some(Overlay::Sheet(sheet)) => match action {
+            Action::Copy => act(state, Action::Copy, effects),
+            _ => sheet.scroll = scrolled(sheet.scroll, action, page),
+        },
+        Some(Overlay::Confirm(dialog)) => match action {
+            Action::MoveFocus => dialog.focus = dialog.focus.other(),
+            Action::Press => dialogs::press_confirm(state, effects),
+            _ => {
+                let rows = usize::from(crate::console::layout::confirm(state.size, dialog).rows);
+                dialog.scroll = scrolled(dialog.scroll, action, rows.max(1));
+            }
+        },
+        Some(Overlay::Question(question)) => match action {
+            Action::MoveFocus => question.focus = question.focus.other(),
+            Action::Press => {
+                let (yes, then) = (question.focus == Button::Run, question.action);
+                state.overlays.pop();
+                if yes {
+                    dialogs::answered(state, then, effects);
+                }
+            }
+            _ => {}
+        },
+        Some(Overlay::Form(form)) => match action {
+            Action::NextPane => form.focus = form.next(),
+            Action::PreviousPane => form.focus = form.previous(),
+            Action::Press => dialogs::press_form(state, effects),
+            _ => {}
+        },
+        Some(Overlay::Palette(found)) => match action {
+            Action::Up => found.at = found.at.saturating_sub(1),
+            Action::Down => found.at = (found.at + 1).min(found.found.len().saturating_sub(1)),
+            Action::Press => palette::choose(state, effects),
+            _ => {}
+        },
+        Some(Overlay::Filter(_)) if action == Action::Press => {
+            state.overlays.pop();
+        }
+        Some(Overlay::Filter(_)) | None => {}
+    }
+}
+
+/// A scroll position after a move; the caller keeps it within the text.
+fn scrolled(at: usize, action: Action, page: usize) -> usize {
+    match action {
+        Action::Up => at.saturating_sub(1),
+        Action::Down => at.saturating_add(1),
+        Action::PageUp => at.saturating_sub(page),
+        Action::PageDown => at.saturating_add(page),
+        Action::Top => 0,
+        Action::Bottom => usize::MAX / 2,
+        _ => at,
+    }
+}
+
+/// A key that means nothing in this place: text, where there is a field.
+fn type_key(state: &mut State, key: &KeyEvent) {
+    match state.overlays.last_mut() {
+        Some(Overlay::Form(form)) => {
+            let sideways = matches!(key.code, KeyCode::Left | KeyCode::Right);
+            let on_choice = matches!(form.focus, Focus::Field(i)
+                if form.fields.get(i).is_some_and(|f| matches!(f.kind, FieldKind::Choice { .. })));
+            if sideways && on_choice {
+                form.turn(key.code == KeyCode::Right);
+            } else if sideways && !matches!(form.focus, Focus::Field(_)) {
+                form.focus = if form.focus == Focus::Cancel { Focus::Send } else { Focus::Cancel };
+            } else if let Some(area) = form.focused_text() {
+                edit(area, key);
+            }
+            form.error = None;
+        }
+        Some(Overlay::Confirm(dialog)) => {
+            if let Some(typed) = &mut dialog.typed {
+                edit(&mut typed.input, key);
+            }
+        }
+        Some(Overlay::Palette(found)) => {
+            edit(&mut found.input, key);
+            palette::search(state);
+        }
+        Some(Overlay::Filter(filter)) => {
+            edit(&mut filter.input, key);
+            dialogs::apply_filter(state);
+        }
+        Some(Overlay::Sheet(_) | Overlay::Question(_)) | None => {}
+    }
+}
+
+/// Edits a field of one line: nothing that breaks the line or yanks what was cut elsewhere.
+fn edit(area: &mut TextArea<'static>, key: &KeyEvent) {
+    let breaks = key.modifiers.contains(KeyModifiers::CONTROL) && matches!(key.code, KeyCode::Char('m' | 'j' | 'y'));
+    if !breaks && !matches!(key.code, KeyCode::Enter | KeyCode::Tab | KeyCode::BackTab) {
+        area.input(*key);
+    }
+}

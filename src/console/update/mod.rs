@@ -1,0 +1,209 @@
+//! What happens when something happens: `update(&mut State, Msg) -> Vec<Effect>`, and nothing else. No clock,
+//! file, socket or terminal is touched; time comes with the messages.
+
+mod act;
+mod dialogs;
+mod keys;
+mod palette;
+
+use super::effect::Effect;
+use super::layout;
+use super::msg::Msg;
+use super::rows::is_open;
+use super::state::{Awaited, Notice, Overlay, PaneId, Screen, State, Stay};
+use super::theme::Role;
+use crate::domain::id::RunId;
+use crate::engine::api::{Command, Reply, Snapshot};
+use jiff::SignedDuration;
+use std::sync::Arc;
+
+/// How long a notice stays.
+const GLANCE: SignedDuration = SignedDuration::from_secs(8);
+
+/// Takes in one thing that happened; answers what has to be done outside.
+pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    match msg {
+        Msg::Key(key) => keys::press(state, &key, &mut effects),
+        Msg::Paste(text) => keys::paste(state, &text),
+        Msg::Mouse(mouse) => keys::mouse(state, mouse, &mut effects),
+        Msg::Resize { width, height } => {
+            state.size = (width, height);
+            state.touch();
+        }
+        Msg::Snapshot(snapshot) => take(state, snapshot),
+        Msg::Beat(at) => {
+            if state.clock.lost().is_some() {
+                state.touch();
+            }
+            state.clock.heard = state.clock.heard.max(at);
+        }
+        Msg::Tick(at) => {
+            state.clock.wall = at;
+            // A wall clock that was set back must not hide that the engine is silent.
+            state.clock.heard = state.clock.heard.min(at);
+            state.clock.beat = !state.clock.beat;
+            if state.notice.as_ref().is_some_and(|n| matches!(n.stay, Stay::Until(end) if end <= at)) {
+                state.notice = None;
+            }
+            state.touch();
+        }
+        Msg::Reply { to, reply } => answer(state, state.awaited.get(&to).cloned(), to, reply),
+        Msg::Records(entries) => older(state, entries),
+    }
+    settle(state);
+    effects
+}
+
+/// Says something in the line of the hints, for a while.
+fn say(state: &mut State, role: Role, text: impl Into<String>) {
+    let stay = match role {
+        Role::Critical | Role::Alarm => Stay::Key,
+        _ => state.clock.wall.checked_add(GLANCE).map_or(Stay::Key, Stay::Until),
+    };
+    state.notice = Some(Notice { text: text.into(), role, stay });
+    state.touch();
+}
+
+/// Sends a command.
+fn send(state: &mut State, command: Command, about: Awaited, effects: &mut Vec<Effect>) {
+    let id = state.request();
+    state.awaited.insert(id, about);
+    effects.push(Effect::Command { id, command });
+}
+
+/// Goes to a screen and remembers the one before.
+fn go(state: &mut State, screen: Screen) {
+    if state.screen == screen {
+        return;
+    }
+    if matches!(screen, Screen::Run(_)) {
+        state.panes.change(PaneId::Steps, super::state::Pane::release);
+    }
+    if matches!(screen, Screen::Finding(_)) {
+        state.panes.change(PaneId::Offers, super::state::Pane::release);
+        state.panes.change(PaneId::Evidence, super::state::Pane::release);
+    }
+    let before = std::mem::replace(&mut state.screen, screen);
+    state.back.push(before);
+    if state.back.len() > 32 {
+        state.back.remove(0);
+    }
+    entered(state);
+}
+
+/// Goes back to the screen before.
+fn back(state: &mut State) {
+    let Some(screen) = state.back.pop() else { return };
+    state.screen = screen;
+    entered(state);
+}
+
+fn entered(state: &mut State) {
+    state.focus = 0;
+    state.refresh_panes();
+    state.touch();
+}
+
+fn take(state: &mut State, snapshot: Arc<Snapshot>) {
+    let before = state.snapshot.clone();
+    state.clock.rebase(before.as_deref(), &snapshot);
+    if before.is_none() {
+        state.last_key = snapshot.at;
+    }
+    if before.as_ref().is_none_or(|b| **b != *snapshot) {
+        state.touch();
+    }
+    let moved = match (&state.screen, &before) {
+        (Screen::Run(id), Some(before)) => step_in_hand(before, id) != step_in_hand(&snapshot, id),
+        _ => false,
+    };
+    if moved {
+        state.panes.change(PaneId::Steps, super::state::Pane::release);
+    }
+    state.snapshot = Some(snapshot);
+    state.refresh_panes();
+    drop_stale(state);
+}
+
+fn step_in_hand(snapshot: &Snapshot, run: &RunId) -> Option<usize> {
+    snapshot.runs.iter().find(|r| r.id == *run).map(|r| r.current)
+}
+
+/// Closes dialogs that were opened for something that no longer stands as it was shown.
+fn drop_stale(state: &mut State) {
+    let overlays = std::mem::take(&mut state.overlays);
+    let mut notice = None;
+    let kept = overlays
+        .into_iter()
+        .filter(|overlay| {
+            let outdated = match overlay {
+                Overlay::Confirm(dialog) => !dialog.still_stands(state.run(&dialog.run)),
+                Overlay::Form(form) => dialogs::is_stale(state, form),
+                _ => false,
+            };
+            if outdated {
+                notice = Some("the step changed while you were reading: nothing was sent, look at it again");
+            }
+            !outdated
+        })
+        .collect();
+    state.overlays = kept;
+    if let Some(text) = notice {
+        say(state, Role::Critical, text);
+    }
+}
+
+fn answer(state: &mut State, about: Option<Awaited>, to: super::effect::RequestId, reply: Reply) {
+    state.awaited.remove(&to);
+    match reply {
+        Reply::Accepted { message, id } => {
+            if let (Some(Awaited::Start), Some(run)) = (about, id) {
+                go(state, Screen::Run(RunId::new(run)));
+            }
+            say(state, Role::Ok, message);
+        }
+        Reply::Refused { why, denied } => {
+            let word = if denied { "denied" } else { "refused" };
+            say(state, Role::Critical, format!("{word}: {why}"));
+        }
+    }
+}
+
+fn older(state: &mut State, entries: Vec<crate::domain::incident::TimelineEntry>) {
+    state.older_asked = false;
+    let first = state.older.first().map_or(u64::MAX, |e| e.seq);
+    let mut all: Vec<_> = entries.into_iter().filter(|e| e.seq < first).collect();
+    all.sort_by_key(|e| e.seq);
+    all.dedup_by_key(|e| e.seq);
+    all.extend(state.older.iter().cloned());
+    state.older = Arc::new(all);
+    state.refresh_pane(PaneId::Journal);
+    state.touch();
+}
+
+/// Keeps scrolling within its text, and notes when the end of a request has been on the screen.
+fn settle(state: &mut State) {
+    let size = state.size;
+    let mut sheet_lines = None;
+    if let Some(Overlay::Sheet(sheet)) = state.overlays.last() {
+        let (width, rows) = layout::sheet_text(size);
+        let lines = super::sheet::lines(state, &sheet.kind, width).len();
+        sheet_lines = Some(lines.saturating_sub(usize::from(rows)));
+    }
+    match (state.overlays.last_mut(), sheet_lines) {
+        (Some(Overlay::Sheet(sheet)), Some(last)) => sheet.scroll = sheet.scroll.min(last),
+        (Some(Overlay::Confirm(dialog)), _) => {
+            let placed = layout::confirm(size, dialog);
+            let rows = usize::from(placed.rows);
+            dialog.scroll = dialog.scroll.min(placed.lines.len().saturating_sub(rows.max(1)));
+            dialog.read |= rows > 0 && dialog.scroll + rows >= placed.lines.len();
+        }
+        _ => {}
+    }
+}
+
+/// Runs that may still do something.
+fn open_runs(state: &State) -> usize {
+    state.snapshot.as_ref().map_or(0, |s| s.runs.iter().filter(|r| is_open(r.state)).count())
+}

@@ -1,0 +1,96 @@
+//! The palette: one fuzzy search over actions, tenants, playbooks, runs and findings.
+
+use super::act::{act, sheet};
+use super::{dialogs, go};
+use crate::console::effect::Effect;
+use crate::console::keymap::{self, Action};
+use crate::console::state::{Overlay, Palette, PaletteItem, PaneId, Screen, SheetKind, State, single_line, text_of};
+use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
+use nucleo_matcher::{Config, Matcher, Utf32Str};
+use std::cmp::Reverse;
+
+/// Lines that are kept.
+const MOST: usize = 60;
+
+/// Opens the palette.
+pub fn open(state: &mut State) {
+    let palette = Palette { input: single_line(""), found: Vec::new(), at: 0 };
+    state.overlays.push(Overlay::Palette(Box::new(palette)));
+    search(state);
+}
+
+/// Searches for what is typed.
+pub fn search(state: &mut State) {
+    let Some(Overlay::Palette(palette)) = state.overlays.last() else { return };
+    let wanted = text_of(&palette.input);
+    let pattern = Pattern::parse(&wanted, CaseMatching::Ignore, Normalization::Smart);
+    let mut matcher = Matcher::new(Config::DEFAULT);
+    let mut buffer = Vec::new();
+    let mut found: Vec<_> = items(state)
+        .into_iter()
+        .filter_map(|item| {
+            let score = pattern.score(Utf32Str::new(&item.1, &mut buffer), &mut matcher)?;
+            Some((score, item))
+        })
+        .collect();
+    found.sort_by_key(|(score, _)| Reverse(*score));
+    found.truncate(MOST);
+    if let Some(Overlay::Palette(palette)) = state.overlays.last_mut() {
+        palette.found = found.into_iter().map(|(_, item)| item).collect();
+        palette.at = 0;
+    }
+}
+
+/// Everything that can be done on this screen and everywhere.
+fn items(state: &State) -> Vec<(PaletteItem, String, String, bool)> {
+    let mut items: Vec<(PaletteItem, String, String, bool)> = Vec::new();
+    for binding in keymap::valid(state.screen.place()) {
+        let hidden = matches!(
+            binding.action,
+            Action::Palette | Action::Up | Action::Down | Action::PageUp | Action::PageDown | Action::Back
+        );
+        let known = items.iter().any(|(item, ..)| *item == PaletteItem::Act(binding.action));
+        if !hidden && !known {
+            let key = binding.keys.first().map(|k| k.name()).unwrap_or_default();
+            items.push((PaletteItem::Act(binding.action), binding.help.to_owned(), key, binding.danger));
+        }
+    }
+    let Some(snapshot) = &state.snapshot else { return items };
+    for run in snapshot.runs.iter() {
+        let label = format!("Run {} {}: {}", run.id, run.playbook, run.now);
+        items.push((PaletteItem::Go(Screen::Run(run.id.clone())), label, String::new(), false));
+    }
+    for book in snapshot.playbooks.iter() {
+        let label = format!("Start playbook {}: {}", book.id, book.description);
+        items.push((
+            PaletteItem::Start(book.id.clone(), std::collections::BTreeMap::new()),
+            label,
+            String::new(),
+            true,
+        ));
+    }
+    for finding in snapshot.findings.iter() {
+        let label = format!("Finding {}: {}", finding.id, finding.what);
+        items.push((PaletteItem::Go(Screen::Finding(finding.id.clone())), label, String::new(), false));
+    }
+    for tenant in &snapshot.panes.tenants {
+        let label = format!("Tenant {} {}", tenant.id, tenant.name);
+        items.push((PaletteItem::Row(PaneId::Tenants, tenant.id.to_string()), label, String::new(), false));
+    }
+    items
+}
+
+/// Does what the chosen line says.
+pub fn choose(state: &mut State, effects: &mut Vec<Effect>) {
+    let Some(Overlay::Palette(palette)) = state.overlays.pop() else { return };
+    let Some((item, ..)) = palette.found.get(palette.at).cloned() else { return };
+    match item {
+        PaletteItem::Act(action) => act(state, action, effects),
+        PaletteItem::Go(screen) => go(state, screen),
+        PaletteItem::Start(playbook, params) => dialogs::start(state, &playbook, &params),
+        PaletteItem::Row(pane, key) => {
+            state.panes.change(pane, |pane| pane.select(&key));
+            sheet(state, SheetKind::Row(pane, key));
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! What stands on every screen: who and where, the alarms that may not scroll away, the next verb, the hints.
+
+use super::canvas::Canvas;
+use crate::console::format::{clock, count, hours_minutes, seconds_between, wall};
+use crate::console::keymap::{self, Action};
+use crate::console::next::next;
+use crate::console::state::{Overlay, Screen, State, text_of};
+use crate::console::strip::Strip;
+use crate::console::theme::Role;
+use crate::domain::estate::Environment;
+use crate::domain::health::Health;
+use crate::domain::incident::Role as Duty;
+use crate::domain::mode::Mode;
+use crate::engine::api::{Snapshot, StepState};
+use ratatui::layout::Rect;
+
+/// Estate, environment, mode, incident, commander; UTC, plant time, heartbeat.
+pub fn header(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
+    let width = usize::from(area.width);
+    for detail in (0..=6).rev() {
+        let (left, right) = (left(canvas, state, detail), right(canvas, state, detail));
+        if left.width() + right.width() < width || detail == 0 {
+            let room = Rect { width: area.width.saturating_sub(super::canvas::cells(right.width())), ..area };
+            canvas.line(room, 0, &left);
+            canvas.right(area, 0, &right);
+            return;
+        }
+    }
+}
+
+/// The left of the header; more detail, more words.
+fn left(canvas: &Canvas<'_>, state: &State, detail: u8) -> Strip {
+    let shade = canvas.theme.glyphs.shade;
+    let snapshot = state.snapshot.as_deref();
+    let mut strip = Strip::text(" ");
+    let name = snapshot.map_or(state.facts.estate.as_str(), |s| s.estate.name.as_str());
+    let most = if detail >= 3 { 24 } else { 9 };
+    strip.push(Role::Strong, crate::console::strip::fit(name, most, canvas.theme.glyphs.ellipsis));
+    strip.push(Role::Text, " ");
+    let environment = snapshot.map(Snapshot::environment);
+    match state.mode() {
+        Mode::Drill => {
+            let words = if detail >= 2 {
+                format!("{shade}{shade} DRILL {shade}{shade}")
+            } else {
+                format!("{shade}DRILL{shade}")
+            };
+            strip.push(Role::Drill, words);
+            if detail >= 6 {
+                strip.push(Role::Dim, " nothing real");
+            }
+        }
+        mode => {
+            if let Some(environment) = environment {
+                let role = if environment == Environment::Production { Role::Production } else { Role::Environment };
+                strip.push(role, format!("{shade}{}{shade}", environment_word(environment, detail >= 2)));
+                strip.push(Role::Text, " ");
+            }
+            match mode {
+                Mode::Live if detail == 0 => {}
+                Mode::Live => strip.push(Role::Strong, "LIVE"),
+                Mode::ReadOnly => strip.push(Role::ReadOnly, " READ-ONLY "),
+                Mode::Replay | Mode::Drill => strip.push(Role::Drill, format!("{shade}REPLAY{shade}")),
+            }
+        }
+    }
+    let Some(snapshot) = snapshot else { return strip };
+    if let Some(incident) = snapshot.current_incident() {
+        let since = hours_minutes(seconds_between(incident.declared_at, state.now()));
+        strip.push(Role::Text, if detail == 0 { "" } else { "  " });
+        strip.push(Role::Strong, incident.id.as_str());
+        strip.push(Role::Text, " ");
+        strip.push(incident.severity.into(), incident.severity.to_string());
+        if detail >= 2 {
+            strip.push(Role::Text, format!(" T+{since}"));
+        }
+        if detail >= 4 {
+            match incident.roles.get(&Duty::Commander) {
+                Some(person) => strip.push(Role::Dim, format!("  cmd {person}")),
+                None => strip.push(Role::Warn, "  no commander"),
+            }
+        }
+    } else if detail >= 3 {
+        strip.push(Role::Dim, "  no incident");
+    }
+    strip
+}
+
+const fn environment_word(environment: Environment, long: bool) -> &'static str {
+    match (environment, long) {
+        (Environment::Production, true) => "PRODUCTION",
+        (Environment::Production, false) => "PROD",
+        (Environment::Staging, true) => "STAGING",
+        (Environment::Staging, false) => "STAG",
+        (Environment::Development, true) => "DEVELOPMENT",
+        (Environment::Development, false) => "DEV",
+    }
+}
+
+/// The clocks. Plain text, so that a second costs a few bytes only; the plant's minute turns a second later
+/// than UTC's for the same reason.
+fn right(canvas: &Canvas<'_>, state: &State, detail: u8) -> Strip {
+    let [on, off] = canvas.theme.glyphs.beat;
+    let now = state.now();
+    let mut strip = Strip::text(format!(" {}Z", clock(now)));
+    let a_second_ago = now.checked_sub(jiff::SignedDuration::from_secs(1)).unwrap_or(now);
+    let zone = state.snapshot.as_ref().map_or("UTC", |s| s.estate.time_zone.as_str());
+    if detail >= 2 && zone != "UTC" {
+        match wall(a_second_ago, zone) {
+            Some(time) => strip.push(Role::Text, format!(" {time}")),
+            None => strip.push(Role::Unknown, " ?"),
+        }
+    }
+    let lost = state.clock.lost().is_some();
+    let [_, _, _, bad] = canvas.theme.glyphs.health;
+    let (role, glyph) = match (lost, state.clock.beat) {
+        (true, _) => (Role::Alarm, bad),
+        (false, true) => (Role::Text, on),
+        (false, false) => (Role::Text, off),
+    };
+    strip.push(Role::Text, " ");
+    strip.push(role, glyph);
+    strip
+}
+
+/// One alarm: how bad, in full, in short.
+struct Alarm {
+    health: Health,
+    role: Role,
+    long: String,
+    short: String,
+}
+
+fn alarm(health: Health, role: Role, long: impl Into<String>, short: impl Into<String>) -> Alarm {
+    Alarm { health, role, long: long.into(), short: short.into() }
+}
+
+/// The alarms that may not scroll away.
+pub fn alarms(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
+    if let Some(since) = state.clock.lost() {
+        let silent = seconds_between(since, state.clock.wall);
+        let text = format!(" ENGINE LOST since {}Z ({silent} s): nothing below is current", clock(since));
+        canvas.line(area, 0, &Strip::of(Role::Alarm, &text));
+        canvas.tint(area, Role::Alarm);
+        return;
+    }
+    let Some(snapshot) = state.snapshot.as_deref() else {
+        let strip = Strip::of(
+            Role::Unknown,
+            format!(" {} waiting for the engine: nothing is known yet", canvas.theme.glyphs.of(Health::Unknown)),
+        );
+        canvas.line(area, 0, &strip);
+        return;
+    };
+    let alarms = list(state, snapshot);
+    let worst = Health::worst(alarms.iter().map(|a| a.health));
+    let separator = format!(" {} ", canvas.theme.glyphs.dot);
+    let build = |in_full: usize| {
+        let mut strip = Strip::of(worst.into(), format!(" {} ", canvas.theme.glyphs.of(worst)));
+        for (i, alarm) in alarms.iter().enumerate() {
+            strip.push(Role::Dim, if i == 0 { "" } else { &separator });
+            strip.push(alarm.role, if i < in_full { &alarm.long } else { &alarm.short });
+        }
+        strip
+    };
+    // The least pressing are said in short first.
+    let width = usize::from(area.width);
+    let strip = (0..=alarms.len()).rev().map(build).find(|s| s.width() <= width).unwrap_or_else(|| build(0));
+    canvas.line(area, 0, &strip);
+}
+
+fn list(state: &State, snapshot: &Snapshot) -> Vec<Alarm> {
+    let mut alarms = Vec::new();
+    if let Some(why) = &snapshot.journal.broken {
+        let long = format!("JOURNAL BROKEN, nothing can run: {why}");
+        alarms.push(alarm(Health::Critical, Role::Alarm, long, "JOURNAL BROKEN"));
+    }
+    if let Some(glass) = &snapshot.glass {
+        if glass.review_due {
+            alarms.push(alarm(Health::Warn, Role::Warn, "glass review due", "review due"));
+        } else {
+            let until = glass.until.strftime("%H:%M");
+            let long = format!("GLASS BROKEN by {} until {until}Z", glass.by);
+            alarms.push(alarm(Health::Critical, Role::Alarm, long, "GLASS BROKEN"));
+        }
+    }
+    let unknown: Vec<_> = snapshot.panes.sources.iter().filter(|s| s.health == Health::Unknown).collect();
+    if let [only] = unknown.as_slice() {
+        let long = format!("1 source unknown: {}", only.id);
+        alarms.push(alarm(Health::Unknown, Role::Unknown, long, "1 unknown"));
+    } else if !unknown.is_empty() {
+        let n = unknown.len();
+        alarms.push(alarm(Health::Unknown, Role::Unknown, format!("{n} sources unknown"), format!("{n} unknown")));
+    }
+    let measures = snapshot.measures.len();
+    if measures > 0 {
+        let long = format!("{} in force", count(measures, "measure"));
+        alarms.push(alarm(Health::Warn, Role::Warn, long, format!("{measures} in force")));
+    }
+    let steps = snapshot.runs.iter().filter_map(crate::console::state::current_step);
+    let approvals = steps.filter(|s| s.state == StepState::AwaitsApproval).count();
+    if approvals > 0 {
+        let long = format!("{} waiting", count(approvals, "approval"));
+        alarms.push(alarm(Health::Warn, Role::Warn, long, format!("{approvals} to approve")));
+    }
+    if let (Mode::Drill, Some(drill)) = (state.mode(), &snapshot.drill) {
+        let pace = if drill.speed > 0.0 { format!("x{}", drill.speed) } else { "PAUSED".into() };
+        alarms.push(alarm(
+            Health::Ok,
+            Role::Drill,
+            format!("exercise {} {pace}", drill.scenario),
+            format!("drill {pace}"),
+        ));
+    }
+    if snapshot.journal.broken.is_none() {
+        alarms.push(alarm(Health::Ok, Role::Dim, "journal durable", "journal ok"));
+    }
+    if unknown.is_empty() && !snapshot.panes.sources.is_empty() {
+        alarms.push(alarm(Health::Ok, Role::Dim, "every source answers", "sources ok"));
+    }
+    alarms
+}
+
+/// The next verb.
+pub fn next_verb(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
+    let next = next(state);
+    let key = next.key().filter(|_| state.overlays.is_empty());
+    let right = key.map_or_else(Strip::new, |key| Strip::text("  ").and(Role::Accent, key).and(Role::Text, " "));
+    let room = Rect { width: area.width.saturating_sub(super::canvas::cells(right.width())), ..area };
+    canvas.line(room, 0, &Strip::of(Role::Title, " Next: ").and_strip(next.text));
+    canvas.right(area, 0, &right);
+}
+
+/// The keys of this place, or what just happened.
+pub fn hints(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
+    if let Some(notice) = &state.notice {
+        canvas.line(area, 0, &Strip::of(notice.role, format!(" {}", notice.text)));
+        return;
+    }
+    if let Some(Overlay::Filter(filter)) = state.overlays.last() {
+        let pane = state.panes.get(filter.pane);
+        let shown = format!("  {} of {}", pane.order.len(), pane.total);
+        let strip = Strip::of(Role::Accent, " / ")
+            .and(Role::Input, text_of(&filter.input))
+            .and(Role::Focus, " ")
+            .and(Role::Dim, shown)
+            .and(Role::Dim, "   Enter keep  Esc clear");
+        canvas.line(area, 0, &strip);
+        return;
+    }
+    let place = state.place();
+    let reading = |b: &keymap::Binding| {
+        place == keymap::Place::Sheet && matches!(b.action, Action::PageDown | Action::PageUp | Action::Copy)
+    };
+    let mut hints: Vec<&keymap::Binding> = keymap::valid(place).filter(|b| b.hint > 0 || reading(b)).collect();
+    // The overview is where a person who has never seen it starts: it names the other screens first.
+    let screens = |b: &keymap::Binding| (40..50).contains(&b.hint);
+    let overview = place == keymap::Place::Overview;
+    hints.sort_by_key(|b| if overview && screens(b) { b.hint - 40 } else { b.hint });
+    let home = state.screen == Screen::Overview && state.back.is_empty() && state.overlays.is_empty();
+    hints.retain(|b| match b.action {
+        Action::Back | Action::Overview => !home,
+        Action::EmergencyStop => place == keymap::Place::Run || place == keymap::Place::Confirm,
+        _ => true,
+    });
+    let way_out = |b: &&keymap::Binding| b.hint >= 50;
+    let hint = |b: &keymap::Binding| {
+        let role = if b.danger { Role::Warn } else { Role::Accent };
+        let key = b.keys.first().map(|k| k.name()).unwrap_or_default();
+        Strip::text(" ").and(role, key).and(Role::Dim, format!(" {}", b.label))
+    };
+    let mut tail = Strip::new();
+    for binding in hints.iter().filter(|b| way_out(b)) {
+        tail.append(hint(binding));
+    }
+    let mut strip = Strip::new();
+    for binding in hints.iter().filter(|b| !way_out(b)) {
+        let one = hint(binding);
+        if strip.width() + one.width() + tail.width() > usize::from(area.width) {
+            break;
+        }
+        strip.append(one);
+    }
+    strip.append(tail);
+    canvas.line(area, 0, &strip);
+}
+
+/// What is left of everything on a tiny terminal: one line, two or three when there are.
+pub fn tiny(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
+    let glyphs = canvas.theme.glyphs;
+    let health = state.snapshot.as_ref().map_or(Health::Unknown, |s| s.health);
+    if area.width < 8 {
+        let lost = state.clock.lost().is_some();
+        let (role, health) = if lost { (Role::Alarm, Health::Critical) } else { (health.into(), health) };
+        canvas.line(area, 0, &Strip::of(role, glyphs.of(health)));
+        return;
+    }
+    let mut strip = Strip::new();
+    if state.clock.lost().is_some() {
+        strip.push(Role::Alarm, "LOST ");
+    }
+    strip.push(health.into(), glyphs.of(health));
+    if state.mode() == Mode::Drill {
+        strip.push(Role::Drill, " DRILL");
+    }
+    if let Some(snapshot) = state.snapshot.as_deref() {
+        strip.push(health.into(), format!(" {}", health.word()));
+        if let Some(incident) = snapshot.current_incident() {
+            strip.push(incident.severity.into(), format!(" {} {}", incident.id, incident.severity));
+        }
+    }
+    strip.push(Role::Text, format!(" {}Z", clock(state.now())));
+    canvas.line(area, 0, &strip);
+    if area.height > 1 {
+        alarms(canvas, state, super::row(area, 1));
+    }
+    if area.height > 2 {
+        next_verb(canvas, state, super::row(area, 2));
+    }
+    if area.height > 3 {
+        hints(canvas, state, super::row(area, 3));
+    }
+}

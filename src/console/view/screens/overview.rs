@@ -1,0 +1,212 @@
+//! The overview: worst first, one line to read aloud, everything at a glance.
+
+use super::super::canvas::{Canvas, cells};
+use super::panes::{Form, findings, locks, pane};
+use super::{halves, share, split};
+use crate::console::next::headline;
+use crate::console::state::{PaneId, State};
+use crate::console::strip::Strip;
+use crate::console::theme::Role;
+use crate::engine::api::Snapshot;
+use ratatui::layout::Rect;
+
+/// Draws it: one column below 72, two below 150, three from there on.
+pub fn draw(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rect) {
+    let area = if area.height > 6 {
+        let (head, rest) = split(area, 1);
+        canvas.line(head, 0, &Strip::text(" ").and_strip(headline(state, usize::from(head.width.saturating_sub(1)))));
+        rest
+    } else {
+        area
+    };
+    match area.width {
+        0..72 => narrow(canvas, state, snapshot, area),
+        72..150 => two(canvas, state, snapshot, area),
+        _ => three(canvas, state, snapshot, area),
+    }
+}
+
+/// Rows of the findings pane with its rule.
+fn findings_height(snapshot: &Snapshot, area: Rect) -> u16 {
+    let wanted = cells(snapshot.findings.len()).saturating_mul(3).clamp(1, 30);
+    (wanted + 1).min(area.height * 2 / 5).max(area.height.min(2))
+}
+
+fn narrow(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rect) {
+    if area.height < 6 {
+        return tenants(canvas, state, snapshot, area);
+    }
+    let (below, above) = (findings_height(snapshot, area), area.height);
+    let (top, bottom) = split(area, above - below);
+    tenants(canvas, state, snapshot, top);
+    findings(canvas, state, snapshot, bottom);
+}
+
+fn two(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rect) {
+    let left = if area.width < 100 { area.width * 53 / 100 } else { area.width * 58 / 100 };
+    let (left, wall, right) = halves(area, left);
+    let (top, bottom) = split(left, left.height - findings_height(snapshot, left));
+    tenants(canvas, state, snapshot, top);
+    findings(canvas, state, snapshot, bottom);
+    side(canvas, state, snapshot, right);
+    canvas.wall(wall);
+}
+
+fn three(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rect) {
+    let (left, wall, rest) = halves(area, area.width * 38 / 100);
+    let (middle, second, right) = halves(rest, rest.width * 56 / 100);
+    tenants(canvas, state, snapshot, left);
+    let panes = &snapshot.panes;
+    let nodes = panes.databases.iter().map(|d| d.locks.len()).max().unwrap_or(0);
+    let wants = [
+        cells(panes.databases.len()) + 1,
+        cells(nodes).clamp(1, 14) + 1,
+        cells(panes.queues.len()),
+        cells(panes.ingress.len()),
+    ];
+    let rows = share(middle.height.saturating_sub(4), &wants);
+    let mut parts = rows.iter().map(|n| n + 1);
+    let (at, below) = split(middle, parts.next().unwrap_or(0));
+    pane(
+        canvas,
+        state,
+        snapshot,
+        at,
+        PaneId::Databases,
+        "Database",
+        &panes.databases,
+        Form::Table,
+        "no database is configured",
+    );
+    let (at, below) = split(below, parts.next().unwrap_or(0));
+    locks(canvas, state, snapshot, at);
+    let (at, below) = split(below, parts.next().unwrap_or(0));
+    queue(canvas, state, snapshot, at);
+    ingress(canvas, state, snapshot, below);
+    let (top, bottom) = split(right, findings_height(snapshot, right));
+    findings(canvas, state, snapshot, top);
+    let timeline = snapshot.current_incident().map_or(0, |i| i.timeline.len());
+    if timeline > 0 {
+        let rows = share(
+            bottom.height.saturating_sub(2),
+            &[cells(snapshot.changes.len().max(1) + told(snapshot)), cells(timeline)],
+        );
+        let (at, below) = split(bottom, rows.first().map_or(0, |n| n + 1));
+        changes(canvas, state, snapshot, at);
+        super::incident::timeline(canvas, state, snapshot, below);
+    } else {
+        changes(canvas, state, snapshot, bottom);
+    }
+    canvas.wall(wall);
+    canvas.wall(second);
+}
+
+/// The right side of the two-column layout.
+fn side(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rect) {
+    let panes = &snapshot.panes;
+    let tall = area.height >= 28;
+    let nodes = if tall { panes.databases.iter().map(|d| d.locks.len()).max().unwrap_or(0) } else { 0 };
+    let lock_rows = if nodes > 0 { cells(nodes).min(9) + 2 } else { 0 };
+    let wants = [
+        cells(panes.databases.len().max(1)),
+        cells(panes.queues.len().max(1)),
+        cells(panes.ingress.len().max(1)),
+        cells((snapshot.changes.len() + told(snapshot)).max(1)).min(12),
+    ];
+    let rows = share(area.height.saturating_sub(4 + lock_rows), &wants);
+    let mut parts = rows.iter().map(|n| n + 1);
+    let (at, below) = split(area, parts.next().unwrap_or(0));
+    pane(
+        canvas,
+        state,
+        snapshot,
+        at,
+        PaneId::Databases,
+        "Database",
+        &panes.databases,
+        labels(area, 10),
+        "no database is configured",
+    );
+    let (at, below) = split(below, lock_rows);
+    if lock_rows > 0 {
+        locks(canvas, state, snapshot, at);
+    }
+    let (at, below) = split(below, parts.next().unwrap_or(0));
+    queue(canvas, state, snapshot, at);
+    let (at, below) = split(below, parts.next().unwrap_or(0));
+    ingress(canvas, state, snapshot, at);
+    changes(canvas, state, snapshot, below);
+}
+
+/// A list with labels of at most that width where the pane is narrow.
+const fn labels(area: Rect, narrow: u16) -> Form {
+    Form::List(if area.width < 45 { narrow } else { 18 })
+}
+
+fn tenants(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rect) {
+    let form = if area.width < 52 { Form::List(15) } else { Form::Table };
+    pane(
+        canvas,
+        state,
+        snapshot,
+        area,
+        PaneId::Tenants,
+        "Tenants",
+        &snapshot.panes.tenants,
+        form,
+        "no tenant is declared",
+    );
+}
+
+fn queue(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rect) {
+    let rows = &snapshot.panes.queues;
+    pane(canvas, state, snapshot, area, PaneId::Queues, "Queue", rows, labels(area, 13), "no queue is configured");
+}
+
+fn ingress(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rect) {
+    let rows = &snapshot.panes.ingress;
+    pane(canvas, state, snapshot, area, PaneId::Ingress, "Ingress", rows, labels(area, 12), "no ingress is configured");
+}
+
+/// Rows for what the crew of a drill was told.
+fn told(snapshot: &Snapshot) -> usize {
+    snapshot.drill.as_ref().map_or(0, |d| d.messages.len().min(3))
+}
+
+/// What the crew was told, and what changed.
+fn changes(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rect) {
+    let messages = snapshot.drill.as_ref().map(|d| d.messages.as_slice()).unwrap_or_default();
+    let shown = told(snapshot).min(usize::from(area.height.saturating_sub(1)));
+    let name = if shown > 0 { "Told and changed" } else { "What changed" };
+    pane(
+        canvas,
+        state,
+        snapshot,
+        Rect { height: area.height.min(1), ..area },
+        PaneId::Changes,
+        name,
+        &snapshot.changes,
+        labels(area, 12),
+        "",
+    );
+    let (_, body) = split(area, 1);
+    let (head, rest) = split(body, cells(shown));
+    let glyphs = canvas.theme.glyphs;
+    let lines: Vec<_> = messages
+        .iter()
+        .rev()
+        .take(shown)
+        .map(|m| Strip::of(Role::Accent, format!(" {} ", glyphs.arrow)).and(Role::Text, m))
+        .collect();
+    canvas.lines(head, &lines);
+    super::panes::rows_of(
+        canvas,
+        state,
+        snapshot,
+        rest,
+        PaneId::Changes,
+        &|i| snapshot.changes.get(i),
+        labels(area, 12),
+        "nothing in the last hours",
+    );
+}

@@ -1,0 +1,188 @@
+//! Panes that stand on more than one screen: a rule with title and counts, and below it rows.
+
+use super::super::canvas::Canvas;
+use super::super::widgets::{Listing, branches, counts, list, spark, table};
+use super::split;
+use crate::console::format::{ahead, clock, value};
+use crate::console::rows::{PaneRow, class_words, whom_words};
+use crate::console::state::{PaneId, State, shown_locks};
+use crate::console::strip::Strip;
+use crate::console::theme::Role;
+use crate::domain::finding::Finding;
+use crate::domain::pane::LockNode;
+use crate::engine::api::Snapshot;
+use ratatui::layout::Rect;
+
+/// How a pane shows its rows.
+#[derive(Clone, Copy)]
+pub enum Form {
+    /// A short list with labels of this width.
+    List(u16),
+    /// A table.
+    Table,
+}
+
+/// Title of a pane with its filter, and its counts.
+pub fn title(canvas: &mut Canvas<'_>, state: &State, area: Rect, id: PaneId, name: &str, right: &Strip) {
+    let pane = state.panes.get(id);
+    let mut strip = Strip::of(Role::Title, name);
+    if !pane.filter.is_empty() {
+        strip.push(Role::Accent, format!(" /{} {} of {}", pane.filter, pane.order.len(), pane.total));
+    }
+    canvas.rule(area, 0, &strip, right);
+}
+
+/// What stands where a pane has no rows: never a blank.
+pub fn empty(canvas: &mut Canvas<'_>, state: &State, area: Rect, id: PaneId, why: &str) {
+    let pane = state.panes.get(id);
+    let text = if pane.filter.is_empty() || pane.total == 0 {
+        format!(" {why}")
+    } else {
+        format!(" none of {} fits `{}` (Esc clears the filter)", pane.total, pane.filter)
+    };
+    canvas.line(area, 0, &Strip::of(Role::Dim, text));
+}
+
+/// A pane with its rule and its rows.
+#[allow(clippy::too_many_arguments, reason = "each is one word of what a pane is; a struct would only repeat them")]
+pub fn pane<R: PaneRow>(
+    canvas: &mut Canvas<'_>,
+    state: &State,
+    snapshot: &Snapshot,
+    area: Rect,
+    id: PaneId,
+    name: &str,
+    rows: &[R],
+    form: Form,
+    why_empty: &str,
+) {
+    let (head, body) = split(area, 1);
+    let healths: Vec<_> = rows.iter().filter_map(PaneRow::health).collect();
+    let tally = counts(healths, &canvas.theme.glyphs);
+    title(canvas, state, head, id, name, &tally);
+    rows_of(canvas, state, snapshot, body, id, &|i| rows.get(i), form, why_empty);
+}
+
+/// The rows of a pane.
+#[allow(clippy::too_many_arguments, reason = "each is one word of what a pane is; a struct would only repeat them")]
+pub fn rows_of<'r, R: PaneRow>(
+    canvas: &mut Canvas<'_>,
+    state: &State,
+    snapshot: &Snapshot,
+    area: Rect,
+    id: PaneId,
+    row: &dyn Fn(usize) -> Option<&'r R>,
+    form: Form,
+    why_empty: &str,
+) {
+    let pane = state.panes.get(id);
+    if pane.order.is_empty() {
+        return empty(canvas, state, area, id, why_empty);
+    }
+    let context = state.context(snapshot);
+    let cursor = (state.focused() == id).then(|| pane.at());
+    let listing =
+        Listing { row, slots: &pane.order, cursor, context: &context, lead: &[], more: id == PaneId::Tenants };
+    match form {
+        Form::List(label) => list(canvas, area, label, &listing),
+        Form::Table => table(canvas, area, &listing),
+    }
+}
+
+/// The lock tree of the database under the cursor.
+pub fn locks(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rect) {
+    let nodes: &[LockNode] = shown_locks(state, snapshot);
+    let (head, body) = split(area, 1);
+    let waiting = nodes.iter().filter(|n| n.depth > 0).count();
+    let roots = nodes.len() - waiting;
+    let right = if nodes.is_empty() {
+        Strip::of(Role::Ok, "no chains")
+    } else {
+        Strip::of(Role::Critical, format!("{waiting} wait behind {roots}"))
+    };
+    title(canvas, state, head, PaneId::Locks, "Lock tree, root blockers first", &right);
+    let pane = state.panes.get(PaneId::Locks);
+    if pane.order.is_empty() {
+        return empty(canvas, state, body, PaneId::Locks, "no session waits for another");
+    }
+    let depths: Vec<u16> = nodes.iter().map(|n| n.depth).collect();
+    let lead = branches(&depths, &canvas.theme.glyphs);
+    let context = state.context(snapshot);
+    let cursor = (state.focused() == PaneId::Locks).then(|| pane.at());
+    table(
+        canvas,
+        body,
+        &Listing { row: &|i| nodes.get(i), slots: &pane.order, cursor, context: &context, lead: &lead, more: false },
+    );
+}
+
+/// Findings as cards of up to three lines: what; whom and since when; evidence and playbooks.
+pub fn findings(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rect) {
+    let (head, body) = split(area, 1);
+    let tally = counts(snapshot.findings.iter().map(|f| f.severity), &canvas.theme.glyphs);
+    title(canvas, state, head, PaneId::Findings, "Findings", &tally);
+    let pane = state.panes.get(PaneId::Findings);
+    if pane.order.is_empty() {
+        return empty(canvas, state, body, PaneId::Findings, "none: no rule sees anything wrong");
+    }
+    let cursor = (state.focused() == PaneId::Findings).then(|| pane.at());
+    let at = cursor.unwrap_or(0);
+    let rows = usize::from(body.height);
+    let total = pane.order.len();
+    let tall = |i: usize| -> usize {
+        if rows >= total * 3 || (i == at && rows >= total.min(rows.saturating_sub(2)) + 2) { 3 } else { 1 }
+    };
+    let first =
+        if rows >= total * 3 { 0 } else { super::super::widgets::window(total, rows.saturating_sub(2).max(1), at) };
+    let mut y = 0;
+    for (i, slot) in pane.order.iter().enumerate().skip(first) {
+        let Some(finding) = snapshot.findings.get(slot.index) else { continue };
+        if y >= body.height {
+            break;
+        }
+        let lines = card(canvas, state, finding, tall(i), body.width);
+        let card = Rect { y: body.y + y, height: body.height - y, ..body };
+        let used = canvas.lines(card, &lines);
+        if cursor == Some(i) {
+            let line = Rect { height: 1, ..card };
+            canvas.text(line, 0, 0, Role::Cursor, canvas.theme.glyphs.cursor);
+            canvas.tint(line, Role::Cursor);
+        }
+        y += used;
+    }
+}
+
+fn card(canvas: &Canvas<'_>, state: &State, finding: &Finding, lines: usize, width: u16) -> Vec<Strip> {
+    let glyphs = canvas.theme.glyphs;
+    let sign = glyphs.of(finding.severity);
+    let mut out =
+        vec![Strip::text(" ").and(finding.severity.into(), format!("{sign} ")).and(Role::Text, &finding.what)];
+    if lines < 2 {
+        return out;
+    }
+    let dot = format!(" {} ", glyphs.dot);
+    let mut second = Strip::text("   ")
+        .and(finding.severity.into(), class_words(finding))
+        .and(Role::Dim, format!(" {}{dot}{}", clock(finding.since), whom_words(finding)));
+    if let Some(cutoff) = &finding.whom.next_cutoff {
+        second.push(Role::Strong, format!("{dot}{} {}", cutoff.what, ahead(state.now(), cutoff.at)));
+    }
+    out.push(second);
+    let mut third = Strip::text("  ");
+    for offer in &finding.playbooks {
+        third.push(Role::Accent, format!(" {} {}", glyphs.arrow, offer.id));
+    }
+    if let Some(evidence) = finding.evidence.first() {
+        let now = format!(" {} {}", evidence.signal, value(evidence.now, evidence.unit));
+        let room = usize::from(width).saturating_sub(third.width() + now.len() + 4);
+        if room >= 6 {
+            third.push(Role::Text, "  ");
+            third.append(spark(&evidence.series, evidence.threshold, room.min(24), &glyphs));
+            third.push(Role::Dim, now);
+        }
+    }
+    if third.width() > 2 {
+        out.push(third);
+    }
+    out
+}

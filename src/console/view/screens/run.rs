@@ -1,0 +1,260 @@
+//! One run: its steps; then of the step under the cursor what will happen, to what, what was checked, and how
+//! it is known to have worked.
+
+use super::super::canvas::{Canvas, cells};
+use super::super::widgets::window;
+use super::split;
+use crate::console::rows::{PaneRow, layout, place, run_words, step_sign, step_words};
+use crate::console::state::{PaneId, State};
+use crate::console::strip::{Strip, fit, wrap};
+use crate::console::theme::{Glyphs, Role};
+use crate::domain::id::RunId;
+use crate::domain::risk::Confirmation;
+use crate::engine::api::{CheckView, RunView, Snapshot, StepState, StepView};
+use ratatui::layout::Rect;
+
+/// Draws it.
+pub fn draw(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rect, id: &RunId) {
+    let Some(run) = snapshot.runs.iter().find(|r| r.id == *id) else {
+        canvas.rule(area, 0, &Strip::of(Role::Title, id.as_str()), &Strip::new());
+        canvas.line(area, 1, &Strip::of(Role::Unknown, " The engine does not know this run (any more)."));
+        return;
+    };
+    let params: Vec<_> = run.params.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    let title = Strip::of(Role::Title, format!("{} v{} ", run.playbook, run.version)).and(Role::Dim, params.join(" "));
+    let number = run.current.saturating_add(1).min(run.steps.len());
+    let right = Strip::of(run.state.into(), run_words(run.state)).and(
+        Role::Dim,
+        format!(
+            " {} {} {} step {number}/{}",
+            canvas.theme.glyphs.dot,
+            run.id,
+            canvas.theme.glyphs.dot,
+            run.steps.len()
+        ),
+    );
+    canvas.rule(area, 0, &title, &right);
+    let (_, body) = split(area, 1);
+    let selected = state.panes.get(PaneId::Steps).at();
+    let Some(step) = run.steps.get(selected).or_else(|| run.steps.get(run.current)) else { return };
+    let width = usize::from(area.width.saturating_sub(2));
+    let terse = body.height < 24;
+    let parts = parts(run, step, width, &canvas.theme.glyphs, terse);
+    let wanted: u16 = parts.iter().map(|p| cells(p.lines.len().min(p.least)) + 1).sum();
+    let most = body.height.saturating_sub(wanted).clamp(2, 5.max(body.height / 3));
+    let (top, mut rest) = split(body, cells(run.steps.len()).min(most));
+    steps(canvas, state, snapshot, top, run);
+    let heights = heights(rest.height, &parts);
+    for (part, height) in parts.iter().zip(heights) {
+        let (at, below) = split(rest, height);
+        rest = below;
+        if height > 0 {
+            canvas.rule(at, 0, &part.title, &part.right);
+            let (_, inner) = split(at, 1);
+            let hidden = part.lines.len().saturating_sub(usize::from(inner.height));
+            canvas.lines(inner, &part.lines);
+            if hidden > 0 && inner.height > 0 {
+                let last = Rect { y: inner.bottom() - 1, height: 1, ..inner };
+                canvas.clear(last);
+                let text = format!(" {} {} more (Enter shows all)", canvas.theme.glyphs.ellipsis, hidden + 1);
+                canvas.line(last, 0, &Strip::of(Role::Dim, text));
+            }
+        }
+    }
+}
+
+/// A part of the screen below the steps.
+struct Part {
+    title: Strip,
+    right: Strip,
+    lines: Vec<Strip>,
+    /// Lines that it gets before others get more.
+    least: usize,
+}
+
+/// Rows for each part with its rule: first a rule and a line for each for which there is room, then its least
+/// lines, then all of its lines, first come first served.
+fn heights(total: u16, parts: &[Part]) -> Vec<u16> {
+    let mut left = total;
+    let mut out: Vec<u16> = Vec::new();
+    for part in parts {
+        let need = 1 + cells(part.lines.len().min(1));
+        let given = if need <= left { need } else { 0 };
+        left -= given;
+        out.push(given);
+    }
+    for least in [true, false] {
+        for (part, height) in parts.iter().zip(&mut out).filter(|(_, height)| **height > 0) {
+            let lines = if least { part.lines.len().min(part.least) } else { part.lines.len() };
+            let more = (1 + cells(lines)).saturating_sub(*height).min(left);
+            *height += more;
+            left -= more;
+        }
+    }
+    out
+}
+
+fn steps(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rect, run: &RunView) {
+    let pane = state.panes.get(PaneId::Steps);
+    let context = state.context(snapshot);
+    let columns = layout(StepView::COLUMNS, area.width.saturating_sub(6), 1);
+    let first = window(run.steps.len(), usize::from(area.height), pane.at());
+    for (row, (i, step)) in (0..area.height).zip(run.steps.iter().enumerate().skip(first)) {
+        let (sign, role) = step_sign(step.state, &canvas.theme.glyphs);
+        let number = i + 1;
+        let mut strip = Strip::text(" ").and(role, sign).and(Role::Dim, format!("{number:>2} "));
+        let all = step.cells(&context);
+        for (at, width) in columns.iter().map(|(at, width)| (*at, *width)) {
+            let (Some(column), Some(cell)) = (StepView::COLUMNS.get(at), all.get(at)) else { continue };
+            strip.push(cell.role, place(&cell.text, column.align, width, canvas.theme.glyphs.ellipsis));
+            strip.push(Role::Text, " ");
+        }
+        canvas.line(area, row, &strip);
+        if i == pane.at() {
+            let line = Rect { y: area.y + row, height: 1, ..area };
+            canvas.text(line, 0, 0, Role::Cursor, canvas.theme.glyphs.cursor);
+            canvas.tint(line, Role::Cursor);
+        }
+    }
+}
+
+fn parts(run: &RunView, step: &StepView, width: usize, glyphs: &Glyphs, terse: bool) -> Vec<Part> {
+    let mut parts = Vec::new();
+    let over = matches!(step.state, StepState::Done | StepState::Failed | StepState::Skipped | StepState::Unknown);
+    if !step.output.is_empty() || over || step.outcome.is_some() {
+        parts.push(outcome(step, width));
+    }
+    parts.push(request(run, step, width, glyphs, terse));
+    if !step.checks.is_empty() {
+        let title = Strip::of(Role::Title, if over { "Checked before" } else { "Checked just now" });
+        parts.push(Part { title, right: Strip::new(), lines: checks(&step.checks, width, glyphs, terse), least: 3 });
+    }
+    if !step.verify.is_empty() {
+        let title = Strip::of(Role::Title, "Worked when");
+        parts.push(Part { title, right: Strip::new(), lines: checks(&step.verify, width, glyphs, terse), least: 2 });
+    }
+    parts.extend(risk(step, width, terse));
+    parts
+}
+
+fn outcome(step: &StepView, width: usize) -> Part {
+    let mut lines = Vec::new();
+    if let Some(text) = &step.outcome {
+        lines.extend(wrap(text, width).into_iter().map(|l| Strip::of(Role::Strong, format!(" {l}"))));
+    }
+    lines.extend(step.output.iter().flat_map(|l| wrap(l, width)).map(|l| Strip::text(format!(" {l}"))));
+    if lines.is_empty() {
+        lines.push(Strip::of(Role::Dim, " nothing was recorded"));
+    }
+    Part {
+        title: Strip::of(Role::Title, "Outcome"),
+        right: Strip::of(Role::Dim, step_words(step.state)),
+        lines,
+        least: 3,
+    }
+}
+
+fn request(run: &RunView, step: &StepView, width: usize, glyphs: &Glyphs, terse: bool) -> Part {
+    let title = Strip::of(Role::Title, "Request");
+    let Some(request) = &step.request else {
+        let mut lines: Vec<_> = wrap(&step.why, width).into_iter().map(|l| Strip::text(format!(" {l}"))).collect();
+        let text = match step.state {
+            StepState::Pending | StepState::Preparing => {
+                " Rendered when it is reached; until then nothing is known of its target."
+            }
+            _ => " Nothing was sent.",
+        };
+        lines.push(Strip::of(Role::Dim, text));
+        return Part { title, right: Strip::new(), lines, least: 2 };
+    };
+    let target = &request.target;
+    let mut lines = Vec::new();
+    let mut add = |role: Role, most: usize, text: &str| {
+        let mut wrapped = wrap(text, width);
+        if wrapped.len() > most {
+            wrapped.truncate(most);
+            if let Some(last) = wrapped.last_mut() {
+                *last = format!("{}{}", fit(last, width.saturating_sub(1), ""), glyphs.ellipsis);
+            }
+        }
+        lines.extend(wrapped.into_iter().map(|l| Strip::of(role, format!(" {l}"))));
+    };
+    if terse {
+        // The whole of it is in the dialog that confirms; here it is enough to know what it is.
+        add(Role::Strong, 2, &format!("{} on {}: {}", request.verb, target.source, target.object));
+        let whole: Vec<_> = request.operation.lines().iter().map(|l| l.trim().to_owned()).collect();
+        add(Role::Text, 1, &whole.join(" "));
+        add(Role::Warn, 1, &format!("Hurts: {}", request.hurts));
+        add(Role::Text, 1, &format!("Undo: {}", request.undo));
+    } else {
+        let identity = if target.identity.is_empty() { String::new() } else { format!(" ({})", target.identity) };
+        let place = format!("{} {} on {}{identity}: ", target.environment, request.verb, target.source);
+        add(Role::Strong, usize::MAX, &format!("{place}{}", target.object));
+        for line in request.operation.lines() {
+            add(Role::Text, usize::MAX, &line);
+        }
+        for check in &request.server_checks {
+            add(Role::Dim, usize::MAX, &format!("The server checks: {check}"));
+        }
+        add(Role::Warn, usize::MAX, &format!("Hurts: {}", request.hurts));
+        add(Role::Text, usize::MAX, &format!("Undo: {}", request.undo));
+    }
+    let dot = glyphs.dot;
+    let digest = step.digest.as_ref().map(|d| format!("digest {} {dot} ", d.short())).unwrap_or_default();
+    let count = crate::console::format::count(usize::try_from(target.count).unwrap_or(usize::MAX), "object");
+    let right = Strip::of(Role::Dim, format!("{digest}{count} {dot} plan {}", run.generation));
+    Part { title, right, lines, least: 5 }
+}
+
+fn checks(all: &[CheckView], width: usize, glyphs: &Glyphs, terse: bool) -> Vec<Strip> {
+    let [_, _, unknown, _] = glyphs.health;
+    let one = |check: &CheckView| {
+        let (sign, role) = match check.holds {
+            Some(true) => (glyphs.done, Role::Ok),
+            Some(false) => (glyphs.failed, Role::Critical),
+            None => (unknown, Role::Unknown),
+        };
+        let detail = if check.detail.is_empty() { String::new() } else { format!(" ({})", check.detail) };
+        Strip::text(" ").and(role, sign).and(Role::Text, format!(" {}", check.text)).and(Role::Dim, detail)
+    };
+    let mut lines: Vec<Strip> = Vec::new();
+    for strip in all.iter().map(one) {
+        match lines.last_mut() {
+            Some(last) if terse && last.width() + strip.width() + 2 <= width => {
+                last.push(Role::Text, "  ");
+                last.append(strip);
+            }
+            _ => lines.push(strip),
+        }
+    }
+    lines
+}
+
+fn risk(step: &StepView, width: usize, terse: bool) -> Option<Part> {
+    let assessment = step.assessment.as_ref()?;
+    let mut title = Strip::of(Role::Title, "Risk ").and(step.risk.into(), step.risk.to_string().to_uppercase());
+    let mut needs = Vec::new();
+    match &assessment.confirmation {
+        Some(Confirmation::Typed { phrase }) => needs.push(format!("type {phrase}")),
+        Some(Confirmation::Keypress) => needs.push("confirm".into()),
+        None => {}
+    }
+    if assessment.approvals > 0 {
+        needs.push(crate::console::format::count(usize::from(assessment.approvals), "approval"));
+    }
+    if assessment.needs_incident {
+        needs.push("declared incident".into());
+    }
+    let mut lines = Vec::new();
+    for denial in &assessment.denials {
+        let wrapped = wrap(&format!("refused: {denial}"), width);
+        lines.extend(wrapped.into_iter().map(|l| Strip::of(Role::Critical, format!(" {l}"))));
+    }
+    let reasons = assessment.reasons.join("; ");
+    if terse && lines.is_empty() {
+        title.push(Role::Dim, format!(": {reasons}"));
+        return Some(Part { title, right: Strip::new(), lines, least: 0 });
+    }
+    lines.extend(wrap(&reasons, width).into_iter().map(|l| Strip::of(Role::Dim, format!(" {l}"))));
+    Some(Part { title, right: Strip::of(Role::Dim, needs.join(", ")), lines, least: 1 })
+}

@@ -1,0 +1,170 @@
+//! Rows as a table with columns, or as a short list where there is no room for columns.
+
+use crate::console::rows::{Align, Context, PaneRow, layout, place};
+use crate::console::state::Slot;
+use crate::console::strip::{Strip, fit};
+use crate::console::theme::{Glyphs, Role};
+use crate::console::view::canvas::{Canvas, cells};
+use crate::domain::health::Health;
+use ratatui::layout::Rect;
+use unicode_width::UnicodeWidthStr as _;
+
+/// Rows to draw.
+pub struct Listing<'a, 'r, R> {
+    /// The engine's row of an index; slots hold the indexes.
+    pub row: &'a dyn Fn(usize) -> Option<&'r R>,
+    /// Which, in the order of the screen.
+    pub slots: &'a [Slot],
+    /// Place of the cursor among the slots, where this pane has it.
+    pub cursor: Option<usize>,
+    /// What the rows need besides themselves.
+    pub context: &'a Context<'a>,
+    /// What stands before the first cell of each slot, such as the branches of a tree.
+    pub lead: &'a [String],
+    /// Whether the last line says how many rows are left out.
+    pub more: bool,
+}
+
+/// The first of `total` rows that is shown in `height`, so that the cursor is in sight, in the middle when it
+/// can.
+pub fn window(total: usize, height: usize, cursor: usize) -> usize {
+    cursor.saturating_sub(height / 2).min(total.saturating_sub(height))
+}
+
+/// The order in which they are counted.
+const ORDER: [Health; 4] = [Health::Ok, Health::Warn, Health::Critical, Health::Unknown];
+
+/// How many of each health there are: `112 ● 3 ▲ 2 ✖ 1 ?`.
+pub fn counts(all: impl IntoIterator<Item = Health>, glyphs: &Glyphs) -> Strip {
+    let mut tally = [0_usize; 4];
+    for health in all {
+        for (count, kind) in tally.iter_mut().zip(ORDER) {
+            *count += usize::from(kind == health);
+        }
+    }
+    let mut strip = Strip::new();
+    for (count, kind) in tally.iter().zip(ORDER).filter(|(count, _)| **count > 0) {
+        let space = if strip.is_empty() { "" } else { " " };
+        strip.push(Role::Text, space);
+        strip.push(Role::from(kind), format!("{count} {}", glyphs.of(kind)));
+    }
+    strip
+}
+
+/// Rows of the area for the listing, the first slot shown, and how many are left out below.
+fn visible<R>(listing: &Listing<'_, '_, R>, height: u16) -> (usize, usize, usize) {
+    let total = listing.slots.len();
+    let mut rows = usize::from(height);
+    let first = window(total, rows, listing.cursor.unwrap_or(0));
+    let mut hidden = total.saturating_sub(first + rows);
+    if listing.more && hidden > 0 && rows > 1 {
+        rows -= 1;
+        let first = window(total, rows, listing.cursor.unwrap_or(0));
+        hidden = total.saturating_sub(first + rows);
+        return (rows, first, hidden);
+    }
+    (rows, first, hidden)
+}
+
+fn draw_more<R>(canvas: &mut Canvas<'_>, area: Rect, listing: &Listing<'_, '_, R>, rows: usize, hidden: usize) {
+    if listing.more && hidden > 0 {
+        let text = format!(" {} {hidden} more  (/ filter, S sort)", canvas.theme.glyphs.ellipsis);
+        canvas.line(area, cells(rows), &Strip::of(Role::Dim, text));
+    }
+}
+
+fn mark(canvas: &mut Canvas<'_>, area: Rect, row: u16) {
+    let line = Rect { y: area.y.saturating_add(row), height: 1, ..area };
+    canvas.text(line, 0, 0, Role::Cursor, canvas.theme.glyphs.cursor);
+    canvas.tint(line, Role::Cursor);
+}
+
+/// A table with a heading.
+pub fn table<R: PaneRow>(canvas: &mut Canvas<'_>, area: Rect, listing: &Listing<'_, '_, R>) {
+    if area.height == 0 {
+        return;
+    }
+    let glyphs = canvas.theme.glyphs;
+    let graded = listing.slots.first().and_then(|s| (listing.row)(s.index)).is_some_and(|r| r.health().is_some());
+    let indent: u16 = if graded { 3 } else { 1 };
+    let gap = if area.width < 100 { 1 } else { 2 };
+    let columns = layout(R::COLUMNS, area.width.saturating_sub(indent), gap);
+    let space = " ".repeat(usize::from(gap));
+    let mut heading = Strip::text(" ".repeat(usize::from(indent)));
+    for (n, (i, width)) in columns.iter().enumerate() {
+        if let Some(column) = R::COLUMNS.get(*i) {
+            heading.push(Role::Text, if n == 0 { "" } else { &space });
+            heading.push(Role::Dim, place(column.title, column.align, *width, glyphs.ellipsis));
+        }
+    }
+    canvas.line(area, 0, &heading);
+    let body = Rect { y: area.y.saturating_add(1), height: area.height.saturating_sub(1), ..area };
+    let (rows, first, hidden) = visible(listing, body.height);
+    for (row, (at, slot)) in listing.slots.iter().enumerate().skip(first).take(rows).enumerate() {
+        let Some(data) = (listing.row)(slot.index) else { continue };
+        let mut strip = Strip::text(" ");
+        if let Some(health) = data.health() {
+            strip.push(health.into(), glyphs.of(health));
+            strip.push(Role::Text, " ");
+        }
+        let cells_of_row = data.cells(listing.context);
+        for (n, (i, width)) in columns.iter().enumerate() {
+            let (Some(column), Some(cell)) = (R::COLUMNS.get(*i), cells_of_row.get(*i)) else { continue };
+            strip.push(Role::Text, if n == 0 { "" } else { &space });
+            let text = match listing.lead.get(at).filter(|_| *i == 0) {
+                Some(lead) => format!("{lead}{}", cell.text.trim_start()),
+                None => cell.text.clone(),
+            };
+            strip.push(cell.role, place(&text, column.align, *width, glyphs.ellipsis));
+        }
+        let row = cells(row);
+        canvas.line(body, row, &strip);
+        if listing.cursor == Some(at) {
+            mark(canvas, body, row);
+        }
+    }
+    draw_more(canvas, body, listing, rows, hidden);
+}
+
+/// A short list: sign, label no wider than `most`, note.
+pub fn list<R: PaneRow>(canvas: &mut Canvas<'_>, area: Rect, most: u16, listing: &Listing<'_, '_, R>) {
+    let glyphs = canvas.theme.glyphs;
+    let widest = listing.slots.iter().filter_map(|s| (listing.row)(s.index)).map(|r| r.label(listing.context).width());
+    let label = cells(widest.max().unwrap_or(0)).min(most).min(area.width / 2);
+    let (rows, first, hidden) = visible(listing, area.height);
+    for (row, (at, slot)) in listing.slots.iter().enumerate().skip(first).take(rows).enumerate() {
+        let Some(data) = (listing.row)(slot.index) else { continue };
+        let mut strip = Strip::text(" ");
+        if let Some(health) = data.health() {
+            strip.push(health.into(), glyphs.of(health));
+            strip.push(Role::Text, " ");
+        }
+        let text = fit(&data.label(listing.context), usize::from(label), glyphs.ellipsis);
+        strip.push(Role::Text, place(&text, Align::Left, label, glyphs.ellipsis));
+        strip.push(Role::Text, if area.width < 50 { " " } else { "  " });
+        strip.append(data.note(listing.context));
+        let row = cells(row);
+        canvas.line(area, row, &strip);
+        if listing.cursor == Some(at) {
+            mark(canvas, area, row);
+        }
+    }
+    draw_more(canvas, area, listing, rows, hidden);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cursor_is_always_in_sight() {
+        for total in 0..40 {
+            for height in 1..10 {
+                for cursor in 0..total {
+                    let first = window(total, height, cursor);
+                    assert!(first <= cursor && cursor < first + height, "{total} {height} {cursor} -> {first}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! One rule on one subject of one source, from sample to sample: how long it holds, whether it counts, and how
+//! many good intervals it has seen since.
+
+use super::rules::{Absent, Rule};
+use crate::domain::health::Health;
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+/// Good samples in a row after which a condition is over.
+pub(super) const CLEARS_AFTER: u8 = 3;
+
+/// A signal's value as the rule last saw it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Value {
+    /// The value.
+    pub now: f64,
+    /// Its grade.
+    pub health: Health,
+}
+
+/// The condition.
+#[derive(Clone, Debug)]
+pub(super) struct Condition {
+    /// Since when it holds without a break.
+    pub since: Timestamp,
+    /// Since when it holds beyond the second threshold.
+    critical_since: Option<Timestamp>,
+    /// Whether it has held long enough to count.
+    pub active: bool,
+    /// Worst grade at the last bad sample.
+    pub severity: Health,
+    /// Whether the newest sample could tell nothing about it.
+    pub untold: bool,
+    /// Good samples in a row.
+    pub good: u8,
+    /// Values by signal at the last sample that told something.
+    pub values: BTreeMap<&'static str, Value>,
+}
+
+impl Condition {
+    /// Begins at the first bad sample.
+    pub fn new(at: Timestamp) -> Self {
+        Self {
+            since: at,
+            critical_since: None,
+            active: false,
+            severity: Health::Warn,
+            untold: false,
+            good: 0,
+            values: BTreeMap::new(),
+        }
+    }
+
+    /// Takes in what one sample says of the subject: the values of the rule's signals, or none when the
+    /// sample has no such subject. Answers whether the condition is still of interest.
+    pub fn take(&mut self, rule: &Rule, values: BTreeMap<&'static str, Value>, at: Timestamp) -> bool {
+        let worst = values.values().map(|v| v.health).filter(|h| *h != Health::Unknown).max();
+        self.untold = worst.is_none() && rule.absent == Absent::Unknown;
+        if self.untold {
+            // Without a value it neither goes on nor ends; a condition that never counted is dropped.
+            return self.active;
+        }
+        let worst = worst.unwrap_or(Health::Ok);
+        self.values = values;
+        if worst == Health::Ok {
+            self.good = self.good.saturating_add(1);
+            self.critical_since = None;
+            return self.active && self.good < CLEARS_AFTER;
+        }
+        self.good = 0;
+        self.severity = worst;
+        self.critical_since = if worst == Health::Critical { self.critical_since.or(Some(at)) } else { None };
+        self.active |= held(self.since, at, rule.hold_at(Health::Warn))
+            || self.critical_since.is_some_and(|since| held(since, at, rule.hold_at(Health::Critical)));
+        true
+    }
+}
+
+fn held(since: Timestamp, at: Timestamp, seconds: u32) -> bool {
+    at.duration_since(since).as_secs() >= i64::from(seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::correlate::rules::{RULES, position};
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn take(condition: &mut Condition, rule: &str, health: Option<Health>, second: i64) -> bool {
+        let values = health.map(|health| ("x", Value { now: 1.0, health })).into_iter().collect();
+        condition.take(&RULES[position(rule).unwrap()], values, at(second))
+    }
+
+    #[test]
+    fn it_counts_after_its_hold_and_ends_after_three_good_samples() {
+        let mut c = Condition::new(at(0));
+        assert!(take(&mut c, "connections", Some(Health::Warn), 0) && !c.active);
+        assert!(take(&mut c, "connections", Some(Health::Warn), 119) && !c.active);
+        assert!(take(&mut c, "connections", Some(Health::Warn), 120) && c.active);
+        assert!(take(&mut c, "connections", Some(Health::Ok), 130));
+        assert!(take(&mut c, "connections", Some(Health::Ok), 140));
+        assert!(take(&mut c, "connections", Some(Health::Critical), 150), "a relapse starts the count again");
+        assert_eq!((c.good, c.since), (0, at(0)));
+        assert!(take(&mut c, "connections", Some(Health::Ok), 160));
+        assert!(take(&mut c, "connections", Some(Health::Ok), 170));
+        assert!(!take(&mut c, "connections", Some(Health::Ok), 180));
+    }
+
+    #[test]
+    fn a_good_sample_before_the_hold_drops_it() {
+        let mut c = Condition::new(at(0));
+        take(&mut c, "connections", Some(Health::Warn), 0);
+        assert!(!take(&mut c, "connections", Some(Health::Ok), 60));
+    }
+
+    #[test]
+    fn critical_has_its_own_shorter_hold() {
+        let mut c = Condition::new(at(0));
+        take(&mut c, "workload-unavailable", Some(Health::Critical), 0);
+        assert!(!c.active);
+        take(&mut c, "workload-unavailable", Some(Health::Critical), 60);
+        assert!(c.active);
+    }
+
+    #[test]
+    fn no_requests_do_not_end_an_impact_but_a_gone_channel_ends_its_age() {
+        let mut c = Condition::new(at(0));
+        take(&mut c, "http-errors", Some(Health::Warn), 0);
+        take(&mut c, "http-errors", Some(Health::Warn), 60);
+        for second in 70..80 {
+            assert!(take(&mut c, "http-errors", None, second));
+        }
+        assert!(c.active && c.untold);
+        let mut c = Condition::new(at(0));
+        take(&mut c, "queue-age", Some(Health::Warn), 0);
+        assert!(c.active && take(&mut c, "queue-age", None, 1) && take(&mut c, "queue-age", None, 2));
+        assert!(!take(&mut c, "queue-age", None, 3));
+    }
+}

@@ -1,0 +1,259 @@
+//! The correlator: takes in samples, keeps the conditions, and says at any moment which findings there are.
+//! It has no clock: equal samples and equal moments give equal findings.
+
+use super::calendar::Calendar;
+use super::changes;
+use super::condition::{Condition, Value};
+use super::finding::{self, Active, Build, Key, Made};
+use super::history::History;
+use super::index::Index;
+use super::readings::{Seen, readings};
+use super::rules::RULES;
+use super::settings::Settings;
+use super::signals::{self, SIGNALS, SubjectKind};
+use super::silence::Watch;
+use crate::domain::estate::Estate;
+use crate::domain::facts::Facts;
+use crate::domain::finding::{Acknowledged, Change, Finding};
+use crate::domain::health::Health;
+use crate::domain::id::{FindingId, Person, SourceId};
+use crate::domain::sample::Sample;
+use crate::domain::signal::{Reading, Subject};
+use crate::domain::world::World;
+use jiff::Timestamp;
+use jiff::tz::TimeZoneDatabase;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+/// Changes kept.
+const CHANGES: usize = 200;
+
+/// A finding that is no more.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cleared {
+    /// As it last was.
+    pub finding: Finding,
+    /// The finding that now tells of the same condition, when it was not the condition that ended.
+    pub merged_into: Option<FindingId>,
+}
+
+/// What became of the findings since the evaluation before: for the journal.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Transitions {
+    /// New ones.
+    pub raised: Vec<Finding>,
+    /// Ended ones.
+    pub cleared: Vec<Cleared>,
+}
+
+/// Findings at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Evaluation {
+    /// Worst first.
+    pub findings: Vec<Finding>,
+    /// What is new and what ended.
+    pub transitions: Transitions,
+}
+
+/// Key of a condition within its source.
+type Judged = (usize, Subject);
+
+/// Turns samples into findings.
+#[derive(Clone, Debug)]
+pub struct Correlator {
+    settings: Settings,
+    index: Index,
+    calendar: Calendar,
+    /// Position of the rule of each row of the table of signals.
+    rule_of: Vec<Option<usize>>,
+    conditions: BTreeMap<SourceId, BTreeMap<Judged, Condition>>,
+    silence: Watch,
+    history: History,
+    changes: VecDeque<Change>,
+    acknowledged: BTreeMap<FindingId, Acknowledged>,
+    previous: BTreeMap<FindingId, (Finding, Vec<Key>)>,
+    /// When a condition was last told of by the finding of a cause that explains impact.
+    explained: BTreeMap<Key, Timestamp>,
+    swept_at: Timestamp,
+}
+
+impl Correlator {
+    /// A correlator that has seen nothing. `zones` resolves the time zones of the cut-offs
+    /// (`jiff::tz::db()` outside tests).
+    pub fn new(settings: Settings, estate: &Arc<Estate>, zones: &TimeZoneDatabase) -> Self {
+        let rule_of = SIGNALS.iter().map(|s| RULES.iter().position(|rule| rule.signals.contains(&s.name))).collect();
+        Self {
+            settings,
+            calendar: Calendar::new(estate, zones),
+            index: Index::new(estate),
+            rule_of,
+            conditions: BTreeMap::new(),
+            silence: Watch::default(),
+            history: History::default(),
+            changes: VecDeque::new(),
+            acknowledged: BTreeMap::new(),
+            previous: BTreeMap::new(),
+            explained: BTreeMap::new(),
+            swept_at: Timestamp::MIN,
+        }
+    }
+
+    /// The estate's look-ups, which [`super::panes::build`] needs too.
+    pub const fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// The settings.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The recent past of one signal.
+    pub fn series(&self, subject: &Subject, signal: &str) -> Vec<f64> {
+        self.history.series(subject, signal)
+    }
+
+    /// What changed lately, newest first.
+    pub fn changes(&self) -> impl Iterator<Item = &Change> {
+        self.changes.iter().rev()
+    }
+
+    /// Adds a change that another part knows of, such as a step of a run.
+    pub fn record_change(&mut self, change: Change) {
+        self.changes.push_back(change);
+        // Deploys carry the time at which they began, which may lie before what is known already.
+        self.changes.make_contiguous().sort_by_key(|c| c.at);
+        let excess = self.changes.len().saturating_sub(CHANGES);
+        self.changes.drain(..excess);
+    }
+
+    /// Takes in a sample that the world has accepted; `before` are the good facts that it replaced. A failure
+    /// changes nothing here: the world remembers it.
+    pub fn observe(&mut self, before: Option<&Facts>, sample: &Sample) {
+        let Ok(facts) = &sample.result else { return };
+        self.silence.answered(&sample.source);
+        let seen = Seen { facts, before, source: &sample.source, at: sample.taken_at };
+        let readings = readings(&seen, &self.index);
+        for reading in &readings {
+            self.history.put(reading, sample.taken_at);
+        }
+        self.judge(&sample.source, &readings, sample.taken_at);
+        for change in changes::diff(&sample.source, before, facts, &self.index, sample.taken_at) {
+            self.record_change(change);
+        }
+        if sample.taken_at.duration_since(self.swept_at).as_secs() > 600 {
+            self.history.forget_before(sample.taken_at);
+            self.swept_at = sample.taken_at;
+        }
+    }
+
+    fn judge(&mut self, source: &SourceId, readings: &[Reading], at: Timestamp) {
+        let graded = || readings.iter().filter_map(|r| self.grade(source, r).map(|(rule, health)| (rule, health, r)));
+        let mut keys: BTreeSet<Judged> =
+            self.conditions.get(source).into_iter().flat_map(BTreeMap::keys).cloned().collect();
+        keys.extend(
+            graded().filter(|(_, health, _)| *health > Health::Ok).map(|(rule, _, r)| (rule, r.subject.clone())),
+        );
+        if keys.is_empty() {
+            return;
+        }
+        let mut values: HashMap<(usize, &Subject), BTreeMap<&'static str, Value>> =
+            keys.iter().map(|(rule, subject)| ((*rule, subject), BTreeMap::new())).collect();
+        for (rule, health, reading) in graded() {
+            if let Some(values) = values.get_mut(&(rule, &reading.subject)) {
+                values.insert(reading.signal, Value { now: reading.value, health });
+            }
+        }
+        let mut known = self.conditions.remove(source).unwrap_or_default();
+        for key in &keys {
+            let Some(rule) = RULES.get(key.0) else { continue };
+            let values = values.remove(&(key.0, &key.1)).unwrap_or_default();
+            let mut condition = known.remove(key).unwrap_or_else(|| Condition::new(at));
+            if condition.take(rule, values, at) {
+                known.insert(key.clone(), condition);
+            }
+        }
+        if !known.is_empty() {
+            self.conditions.insert(source.clone(), known);
+        }
+    }
+
+    /// The rule of a reading and its grade; `None` when no rule judges it.
+    fn grade(&self, source: &SourceId, reading: &Reading) -> Option<(usize, Health)> {
+        let row = signals::position(reading.signal)?;
+        let rule = (*self.rule_of.get(row)?)?;
+        if !RULES.get(rule)?.judges(SubjectKind::of(&reading.subject)) {
+            return None;
+        }
+        // A cache is meant to evict.
+        let purpose = self.settings.redis_purpose.get(source).map(String::as_str);
+        if reading.signal == "redis.evictions" && purpose == Some("cache") {
+            return None;
+        }
+        Some((rule, self.settings.thresholds.grade(reading.signal, reading.value)))
+    }
+
+    /// That a person has seen a finding; false when there is none of that name.
+    pub fn acknowledge(&mut self, finding: &FindingId, by: Person, at: Timestamp) -> bool {
+        let known = self.previous.contains_key(finding);
+        if known {
+            self.acknowledged.insert(finding.clone(), Acknowledged { by, at });
+        }
+        known
+    }
+
+    /// The findings at one moment, and what is new since the last evaluation.
+    pub fn evaluate(&mut self, world: &World, now: Timestamp) -> Evaluation {
+        let silent = self.silence.groups(world, &self.index, now);
+        let active: Vec<Active<'_>> = self
+            .conditions
+            .iter()
+            .flat_map(|(source, all)| all.iter().map(move |((rule, subject), c)| (source, *rule, subject, c)))
+            .filter(|(_, _, _, condition)| condition.active)
+            .filter_map(|(source, rule, subject, condition)| {
+                let stale = world.sources.get(source).is_none_or(|s| !s.freshness(now).is_fresh());
+                let rule = (rule, RULES.get(rule)?);
+                Some(Active { source, rule: rule.1, rank: rule.0, subject, condition, stale })
+            })
+            .collect();
+        let build = Build {
+            world,
+            index: &self.index,
+            calendar: &self.calendar,
+            thresholds: &self.settings.thresholds,
+            history: &self.history,
+            changes: &self.changes,
+            now,
+        };
+        let mut made = finding::from_active(&build, &active, &self.explained);
+        let silent = silent.iter().map(|group| finding::from_silence(&build, group));
+        made.extend(silent.map(|finding| Made { finding, keys: Vec::new() }));
+        for Made { finding, keys } in &mut made {
+            finding.acknowledged = self.acknowledged.get(&finding.id).cloned();
+            let lasting = keys.first().and_then(|key| RULES.get(key.1)).is_some_and(|rule| rule.explains_impact);
+            self.explained.extend(keys.iter().skip(1).filter(|_| lasting).map(|key| (key.clone(), now)));
+        }
+        let known =
+            |key: &Key| self.conditions.get(&key.0).is_some_and(|all| all.contains_key(&(key.1, key.2.clone())));
+        self.explained.retain(|key, _| known(key));
+        made.sort_by(|a, b| finding::worst_first(&a.finding, &b.finding));
+        let current: BTreeMap<FindingId, (Finding, Vec<Key>)> =
+            made.iter().map(|m| (m.finding.id.clone(), (m.finding.clone(), m.keys.clone()))).collect();
+        let transitions = self.transitions(&current);
+        self.acknowledged.retain(|id, _| current.contains_key(id));
+        self.previous = current;
+        Evaluation { findings: made.into_iter().map(|m| m.finding).collect(), transitions }
+    }
+
+    fn transitions(&self, current: &BTreeMap<FindingId, (Finding, Vec<Key>)>) -> Transitions {
+        let raised = current.iter().filter(|(id, _)| !self.previous.contains_key(*id));
+        let ended = self.previous.iter().filter(|(id, _)| !current.contains_key(*id));
+        let cleared = ended.map(|(_, (finding, keys))| {
+            let told = |(id, (_, now)): (&FindingId, &(Finding, Vec<Key>))| {
+                keys.first().is_some_and(|head| now.contains(head)).then(|| id.clone())
+            };
+            Cleared { finding: finding.clone(), merged_into: current.iter().find_map(told) }
+        });
+        Transitions { raised: raised.map(|(_, (finding, _))| finding.clone()).collect(), cleared: cleared.collect() }
+    }
+}

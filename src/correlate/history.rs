@@ -1,0 +1,143 @@
+//! The recent past of each signal, for evidence. One ring a series: a value every ten seconds for ten minutes,
+//! the newest of each ten seconds wins. A series takes at most 320 bytes beside its name (60 values of 4 bytes
+//! in a deque of 64, and its head), so a thousand tenants with 22 signals each take 7 MB.
+
+use crate::domain::signal::{Reading, Subject};
+use jiff::Timestamp;
+use std::collections::{HashMap, VecDeque};
+
+/// Seconds that one value stands for.
+const SLOT_S: i64 = 10;
+/// Values kept.
+pub const POINTS: usize = 60;
+
+#[derive(Clone, Debug)]
+struct Ring {
+    /// Number of the slot of the newest value since the epoch.
+    newest: i64,
+    /// Oldest first; a slot without observation is not a number.
+    values: VecDeque<f32>,
+}
+
+impl Ring {
+    #[expect(clippy::cast_possible_truncation, reason = "evidence is drawn, seven digits are enough")]
+    fn put(&mut self, slot: i64, value: f64) {
+        let ahead = slot - self.newest;
+        if ahead < 0 {
+            return;
+        }
+        if ahead == 0 {
+            self.values.pop_back();
+        }
+        let gap = usize::try_from(ahead - 1).unwrap_or(0).min(POINTS);
+        for value in std::iter::repeat_n(f32::NAN, gap).chain([value as f32]) {
+            if self.values.len() == POINTS {
+                self.values.pop_front();
+            }
+            self.values.push_back(value);
+        }
+        self.newest = slot;
+    }
+}
+
+/// All series.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    series: HashMap<Subject, Vec<(&'static str, Ring)>>,
+}
+
+impl History {
+    /// Takes in one reading.
+    pub fn put(&mut self, reading: &Reading, at: Timestamp) {
+        let slot = at.as_second().div_euclid(SLOT_S);
+        if !self.series.contains_key(&reading.subject) {
+            self.series.insert(reading.subject.clone(), Vec::new());
+        }
+        let Some(of_subject) = self.series.get_mut(&reading.subject) else { return };
+        if let Some((_, ring)) = of_subject.iter_mut().find(|(name, _)| *name == reading.signal) {
+            ring.put(slot, reading.value);
+        } else {
+            let mut ring = Ring { newest: slot, values: VecDeque::new() };
+            ring.put(slot, reading.value);
+            of_subject.push((reading.signal, ring));
+        }
+    }
+
+    /// The series of one signal, oldest first, ten seconds apart; moments without an observation are left out.
+    pub fn series(&self, subject: &Subject, signal: &str) -> Vec<f64> {
+        let ring = self.series.get(subject).and_then(|all| all.iter().find(|(name, _)| *name == signal));
+        ring.map_or_else(Vec::new, |(_, ring)| {
+            ring.values.iter().filter(|v| v.is_finite()).map(|v| f64::from(*v)).collect()
+        })
+    }
+
+    /// Drops subjects that have not been seen for as long as the ring reaches back.
+    pub fn forget_before(&mut self, now: Timestamp) {
+        let reach = i64::try_from(POINTS).unwrap_or(i64::MAX);
+        let oldest = now.as_second().div_euclid(SLOT_S).saturating_sub(reach);
+        for rings in self.series.values_mut() {
+            rings.retain(|(_, ring)| ring.newest >= oldest);
+        }
+        self.series.retain(|_, rings| !rings.is_empty());
+    }
+
+    /// Number of series held.
+    pub fn len(&self) -> usize {
+        self.series.values().map(Vec::len).sum()
+    }
+
+    /// Whether none is held.
+    pub fn is_empty(&self) -> bool {
+        self.series.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(history: &mut History, second: i64, value: f64) {
+        let subject = Subject::Tenant { tenant: "t017".into() };
+        history.put(
+            &Reading { subject, signal: "lock.blocked", value },
+            Timestamp::from_second(1_000_000 + second).unwrap(),
+        );
+    }
+
+    fn series(history: &History) -> Vec<f64> {
+        history.series(&Subject::Tenant { tenant: "t017".into() }, "lock.blocked")
+    }
+
+    #[test]
+    fn the_newest_value_of_a_slot_wins_and_late_ones_are_dropped() {
+        let mut history = History::default();
+        for (second, value) in [(0, 1.0), (5, 2.0), (10, 3.0), (3, 9.0)] {
+            put(&mut history, second, value);
+        }
+        assert_eq!(series(&history), [2.0, 3.0]);
+    }
+
+    #[test]
+    fn the_ring_is_bounded_and_gaps_are_not_invented() {
+        let mut history = History::default();
+        (0..500_i32).for_each(|i| put(&mut history, i64::from(i) * 10, f64::from(i)));
+        assert_eq!(series(&history).len(), POINTS);
+        assert_eq!(series(&history).last(), Some(&499.0));
+        put(&mut history, 4990 + 200, 1.0);
+        assert_eq!(series(&history).len(), POINTS - 19);
+        put(&mut history, 900_000, 7.0);
+        assert_eq!(series(&history), [7.0]);
+        let ring = &history.series.values().next().unwrap()[0].1;
+        assert!(ring.values.capacity() * 4 + std::mem::size_of::<(&str, Ring)>() <= 320);
+    }
+
+    #[test]
+    fn what_is_gone_is_forgotten() {
+        let mut history = History::default();
+        put(&mut history, 0, 1.0);
+        history.forget_before(Timestamp::from_second(1_000_300).unwrap());
+        assert_eq!(history.len(), 1);
+        history.forget_before(Timestamp::from_second(1_000_700).unwrap());
+        assert!(history.is_empty());
+    }
+}

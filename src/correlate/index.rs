@@ -1,0 +1,132 @@
+//! Who owns which database, namespace, router and host: the declared estate turned round, once, so that a
+//! sample of ten thousand rows costs one look-up a row.
+
+use crate::domain::estate::{Estate, Tenant};
+use crate::domain::id::{SourceId, TenantId};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+type ByName = HashMap<SourceId, HashMap<String, usize>>;
+
+/// Which of a tenant's two Deployments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Serves people.
+    Web,
+    /// Runs queued jobs.
+    Workers,
+}
+
+/// The estate with its look-ups.
+#[derive(Clone, Debug)]
+pub struct Index {
+    estate: Arc<Estate>,
+    databases: ByName,
+    namespaces: ByName,
+    routers: ByName,
+    /// Host and parent domain of each router, of an ingress.
+    hosts: HashMap<SourceId, HashMap<String, Vec<usize>>>,
+    parents: HashMap<SourceId, HashMap<String, Vec<usize>>>,
+    /// Tenants by database name alone; `None` when several have that name.
+    by_database_name: HashMap<String, Option<usize>>,
+}
+
+impl Index {
+    /// Turns an estate round.
+    pub fn new(estate: &Arc<Estate>) -> Self {
+        let mut index = Self {
+            databases: HashMap::new(),
+            namespaces: HashMap::new(),
+            routers: HashMap::new(),
+            hosts: HashMap::new(),
+            parents: HashMap::new(),
+            by_database_name: HashMap::new(),
+            estate: Arc::clone(estate),
+        };
+        for (i, tenant) in estate.tenants.iter().enumerate() {
+            if let Some(database) = &tenant.database {
+                index.databases.entry(database.instance.clone()).or_default().insert(database.name.clone(), i);
+                index.by_database_name.entry(database.name.clone()).and_modify(|t| *t = None).or_insert(Some(i));
+            }
+            if let Some(namespace) = &tenant.namespace {
+                index.namespaces.entry(namespace.cluster.clone()).or_default().insert(namespace.name.clone(), i);
+            }
+            if let Some(router) = &tenant.router {
+                index.routers.entry(router.ingress.clone()).or_default().insert(router.name.clone(), i);
+                let hosts = index.hosts.entry(router.ingress.clone()).or_default();
+                hosts.entry(router.host.clone()).or_default().push(i);
+                if let Some((_, parent)) = router.host.split_once('.') {
+                    let parents = index.parents.entry(router.ingress.clone()).or_default();
+                    parents.entry(parent.to_owned()).or_default().push(i);
+                }
+            }
+        }
+        index
+    }
+
+    /// The index of one tenant alone; empty when there is no such tenant.
+    pub fn of_tenant(estate: &Estate, tenant: &TenantId) -> Self {
+        let tenants = estate.tenant(tenant).cloned().into_iter().collect();
+        let (name, time_zone) = (estate.name.clone(), estate.time_zone.clone());
+        Self::new(&Arc::new(Estate { name, environment: estate.environment, time_zone, tenants }))
+    }
+
+    /// The estate.
+    pub const fn estate(&self) -> &Arc<Estate> {
+        &self.estate
+    }
+
+    /// The tenant at a position.
+    pub fn at(&self, position: usize) -> Option<&Tenant> {
+        self.estate.tenants.get(position)
+    }
+
+    /// Position of the tenant whose database this is.
+    pub fn database(&self, instance: &SourceId, name: &str) -> Option<usize> {
+        self.databases.get(instance)?.get(name).copied()
+    }
+
+    /// Position of the only tenant with a database of that name, on whichever instance: what a pooler
+    /// shows of it.
+    pub fn database_named(&self, name: &str) -> Option<usize> {
+        self.by_database_name.get(name).copied().flatten()
+    }
+
+    /// Position of the tenant whose namespace this is.
+    pub fn namespace(&self, cluster: &SourceId, name: &str) -> Option<usize> {
+        self.namespaces.get(cluster)?.get(name).copied()
+    }
+
+    /// The tenant and which of its parts a Deployment is.
+    pub fn workload(&self, cluster: &SourceId, namespace: &str, name: &str) -> Option<(usize, Part)> {
+        let position = self.namespace(cluster, namespace)?;
+        let declared = self.at(position)?.namespace.as_ref()?;
+        if declared.web == name {
+            Some((position, Part::Web))
+        } else if declared.workers == name {
+            Some((position, Part::Workers))
+        } else {
+            None
+        }
+    }
+
+    /// Position of the tenant whose router this is.
+    pub fn router(&self, ingress: &SourceId, name: &str) -> Option<usize> {
+        self.routers.get(ingress)?.get(name).copied()
+    }
+
+    /// Positions of tenants whose host a certificate name covers; `*.` covers one label (RFC 6125, 6.4.3).
+    pub fn covered_by(&self, ingress: &SourceId, name: &str) -> &[usize] {
+        let (table, key) = match name.strip_prefix("*.") {
+            Some(parent) => (&self.parents, parent),
+            None => (&self.hosts, name),
+        };
+        table.get(ingress).and_then(|t| t.get(key)).map_or(&[], Vec::as_slice)
+    }
+
+    /// The tenant whose Odoo a source observes: these are named `odoo/TENANT`.
+    pub fn odoo_tenant(&self, source: &SourceId) -> Option<&Tenant> {
+        let id = source.as_str().strip_prefix("odoo/")?;
+        self.estate.tenant(&TenantId::new(id))
+    }
+}

@@ -1,0 +1,51 @@
+//! One row an observer.
+
+use super::{Sight, age_s};
+use crate::domain::facts::{Facts, Missing};
+use crate::domain::health::Health;
+use crate::domain::pane::SourceRow;
+use crate::domain::sample::Freshness;
+
+pub(super) fn rows(sight: Sight<'_>) -> Vec<SourceRow> {
+    let rows = sight.world.sources.values().map(|state| {
+        let missing = state.good.as_ref().map_or_else(Vec::new, |good| missing(&good.facts).to_vec());
+        let (health, unknown_since, why) = match state.freshness(sight.now) {
+            Freshness::Unknown { since, why, .. } => (Health::Unknown, Some(since), Some(why)),
+            Freshness::Fresh { .. } => match missing.first() {
+                Some(first) => (Health::Warn, None, Some(lacks(first, missing.len()))),
+                None => (Health::Ok, None, None),
+            },
+        };
+        SourceRow {
+            id: state.spec.id.clone(),
+            kind: state.spec.kind,
+            health,
+            address: state.spec.address.clone(),
+            observed_at: state.good.as_ref().map(|good| good.taken_at),
+            age_s: age_s(state, sight.now),
+            took_ms: state.good.as_ref().map(|good| good.took.as_secs_f64() * 1000.0),
+            unknown_since,
+            why,
+            missing,
+        }
+    });
+    rows.collect()
+}
+
+fn lacks(first: &Missing, count: usize) -> String {
+    match count - 1 {
+        0 => format!("can not see {}: {}", first.disables, first.remedy),
+        more => format!("can not see {} and {more} more: {}", first.disables, first.remedy),
+    }
+}
+
+fn missing(facts: &Facts) -> &[Missing] {
+    match facts {
+        Facts::Kubernetes(facts) => &facts.missing,
+        Facts::Postgres(facts) => &facts.missing,
+        Facts::Pgbouncer(_) => &[],
+        Facts::Odoo(facts) => &facts.missing,
+        Facts::Redis(facts) => &facts.missing,
+        Facts::Traefik(facts) => &facts.missing,
+    }
+}

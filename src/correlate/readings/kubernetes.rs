@@ -1,0 +1,69 @@
+//! Readings of Kubernetes.
+
+use super::{Out, Seen, flag, tenant_subject};
+use crate::correlate::index::{Index, Part};
+use crate::domain::facts::KubernetesFacts;
+use crate::domain::facts::kubernetes::Workload;
+use crate::domain::id::SourceId;
+use crate::domain::signal::Subject;
+use std::collections::BTreeMap;
+
+/// The two Deployments of a tenant, as far as they are there.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::correlate) struct Parts<'a> {
+    /// Serves people.
+    pub web: Option<&'a Workload>,
+    /// Runs queued jobs.
+    pub workers: Option<&'a Workload>,
+}
+
+/// The Deployments of each tenant, by its position.
+pub(in crate::correlate) fn by_tenant<'a>(
+    facts: &'a KubernetesFacts,
+    cluster: &SourceId,
+    index: &Index,
+) -> BTreeMap<usize, Parts<'a>> {
+    let mut by_tenant: BTreeMap<usize, Parts<'_>> = BTreeMap::new();
+    for workload in &facts.workloads {
+        match index.workload(cluster, &workload.namespace, &workload.name) {
+            Some((tenant, Part::Web)) => by_tenant.entry(tenant).or_default().web = Some(workload),
+            Some((tenant, Part::Workers)) => by_tenant.entry(tenant).or_default().workers = Some(workload),
+            None => {}
+        }
+    }
+    by_tenant
+}
+
+pub(super) fn read(facts: &KubernetesFacts, seen: &Seen<'_>, index: &Index, out: &mut Out) {
+    for (tenant, parts) in by_tenant(facts, seen.source, index) {
+        let Some(tenant) = index.at(tenant) else { continue };
+        let subject = tenant_subject(tenant);
+        let (web, workers) = (parts.web.and_then(available), parts.workers.and_then(available));
+        out.maybe(&subject, "web.available", web);
+        out.maybe(&subject, "workers.available", workers);
+        let worse = match (web, workers) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        out.maybe(&subject, "workload.available", worse);
+        let both = || parts.web.iter().chain(parts.workers.iter());
+        out.push(&subject, "workload.restarts", f64::from(both().map(|w| w.restarts_5m).sum::<u32>()));
+        out.push(&subject, "workload.crash_looping", f64::from(both().map(|w| w.crash_looping).sum::<u32>()));
+        let since = parts.web.and_then(|w| w.image_since);
+        let age = since.map(|since| seen.at.duration_since(since).as_secs_f64().max(0.0));
+        out.maybe(&subject, "workload.image_age", age);
+    }
+    let cluster = Subject::Cluster { source: seen.source.clone() };
+    out.push(&cluster, "workload.crash_looping", f64::from(facts.pods.crash_looping));
+    for node in &facts.nodes {
+        let subject = Subject::Node { source: seen.source.clone(), node: node.name.clone() };
+        // A node whose kubelet has gone silent (status Unknown) does not say that it is ready.
+        out.push(&subject, "node.ready", flag(node.ready == Some(true)));
+        out.push(&subject, "node.pressure", f64::from(u32::try_from(node.pressure.len()).unwrap_or(u32::MAX)));
+    }
+}
+
+/// Ready against desired; nothing for a Deployment that is scaled to zero on purpose.
+pub(in crate::correlate) fn available(workload: &Workload) -> Option<f64> {
+    (workload.desired > 0).then(|| (f64::from(workload.ready) / f64::from(workload.desired)).min(1.0))
+}

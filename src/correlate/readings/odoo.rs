@@ -1,0 +1,37 @@
+//! Readings of Odoo.
+
+use super::{Out, greater, tenant_subject};
+use crate::correlate::index::Index;
+use crate::domain::facts::OdooFacts;
+use crate::domain::facts::odoo::Channel;
+use crate::domain::id::SourceId;
+use crate::domain::signal::Subject;
+
+pub(super) fn read(facts: &OdooFacts, source: &SourceId, index: &Index, out: &mut Out) {
+    let Some(tenant) = index.odoo_tenant(source) else { return };
+    let subject = tenant_subject(tenant);
+    out.push(&subject, "cron.lateness", facts.cron_lateness_s);
+    out.push(&subject, "cron.failing", f64::from(facts.crons_failing));
+    out.push(&subject, "modules.pending", f64::from(facts.modules_pending));
+    let Some(channels) = &facts.channels else { return };
+    let mut total = Channel::default();
+    for channel in channels {
+        let of = Subject::Channel { tenant: tenant.id.clone(), channel: channel.name.clone() };
+        write(channel, &of, out);
+        total.pending = total.pending.saturating_add(channel.depth());
+        total.failed = total.failed.saturating_add(channel.failed);
+        total.done_10m = total.done_10m.saturating_add(channel.done_10m);
+        total.zombies = total.zombies.saturating_add(channel.zombies);
+        total.oldest_due_s = greater(total.oldest_due_s, channel.oldest_due_s);
+    }
+    write(&total, &subject, out);
+}
+
+fn write(channel: &Channel, subject: &Subject, out: &mut Out) {
+    out.push(subject, "queue.depth", f64::from(channel.depth()));
+    // Nothing waits: then nothing is old. Jobs due in the future give a negative age.
+    out.push(subject, "queue.oldest", channel.oldest_due_s.unwrap_or(0.0).max(0.0));
+    out.push(subject, "queue.zombies", f64::from(channel.zombies));
+    let (failed, done) = (f64::from(channel.failed), f64::from(channel.done_10m));
+    out.push(subject, "queue.failed_share", if failed > 0.0 { failed / (failed + done) } else { 0.0 });
+}

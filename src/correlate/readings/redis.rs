@@ -1,0 +1,29 @@
+//! Readings of Redis.
+
+use super::{Out, flag};
+use crate::domain::facts::RedisFacts;
+use crate::domain::id::SourceId;
+use crate::domain::signal::Subject;
+
+#[expect(clippy::cast_precision_loss, reason = "bytes and counters are shown with three digits")]
+pub(super) fn read(facts: &RedisFacts, before: Option<&RedisFacts>, source: &SourceId, out: &mut Out) {
+    let subject = Subject::Redis { source: source.clone() };
+    if let Some(max) = facts.maxmemory_bytes.filter(|max| *max > 0) {
+        out.push(&subject, "redis.memory_share", facts.used_memory_bytes as f64 / max as f64);
+    }
+    out.maybe(&subject, "redis.evictions", facts.evicted_per_s);
+    out.push(&subject, "redis.blocked_clients", f64::from(facts.blocked_clients));
+    let persistent: Vec<bool> = [facts.last_bgsave_ok, facts.last_aof_ok].into_iter().flatten().collect();
+    if !persistent.is_empty() {
+        out.push(&subject, "redis.persistence", flag(persistent.iter().all(|ok| *ok)));
+    }
+    if facts.role == "master" {
+        out.push(&subject, "redis.replicas", f64::from(facts.replicas));
+    }
+    out.maybe(&subject, "redis.link", facts.master_link_up.map(flag));
+    // The counter starts again with the process.
+    if let Some(before) = before.filter(|b| b.run_id == facts.run_id) {
+        let refused = facts.rejected_connections.saturating_sub(before.rejected_connections);
+        out.push(&subject, "redis.rejected", refused as f64);
+    }
+}

@@ -1,0 +1,67 @@
+//! What the configuration says to the correlation: thresholds that differ, and what each Redis is for.
+
+use super::signals::{Limits, SIGNALS, Thresholds};
+use crate::config::model::{Config, Threshold};
+use crate::domain::id::SourceId;
+use std::collections::BTreeMap;
+
+/// Settings of panes and rules.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Thresholds in force.
+    pub thresholds: Thresholds,
+    /// What each Redis is for: `cache`, `session` or `queue`. It decides what an eviction means.
+    pub redis_purpose: BTreeMap<SourceId, String>,
+}
+
+/// A threshold names a signal that is not in the table.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no signal `{name}`; near to it: {}", near.join(", "))]
+pub struct UnknownSignal {
+    /// What was found.
+    pub name: String,
+    /// Names with the same beginning, or all.
+    pub near: Vec<&'static str>,
+}
+
+impl Settings {
+    /// Settings of a configuration. Unknown signals are reported all at once.
+    pub fn from_config(config: &Config) -> Result<Self, Vec<UnknownSignal>> {
+        let redis_purpose = config.redis.iter().map(|r| (r.id.clone(), r.purpose.clone())).collect();
+        Ok(Self { thresholds: thresholds(&config.thresholds)?, redis_purpose })
+    }
+}
+
+/// The defaults with these in their places.
+pub fn thresholds(configured: &[Threshold]) -> Result<Thresholds, Vec<UnknownSignal>> {
+    let mut all = Thresholds::default();
+    let unknown: Vec<_> = configured
+        .iter()
+        .filter(|t| !all.set(&t.signal, Limits { warn: t.warn, critical: t.critical }))
+        .map(|t| UnknownSignal { name: t.signal.clone(), near: near(&t.signal) })
+        .collect();
+    if unknown.is_empty() { Ok(all) } else { Err(unknown) }
+}
+
+fn near(name: &str) -> Vec<&'static str> {
+    let family = name.split('.').next().unwrap_or_default();
+    let names = || SIGNALS.iter().map(|s| s.name);
+    let same: Vec<_> = names().filter(|n| n.split('.').next() == Some(family)).collect();
+    if same.is_empty() { names().collect() } else { same }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_threshold_replaces_the_default_and_a_wrong_name_is_told_its_neighbours() {
+        let set = |signal: &str| Threshold { signal: signal.into(), warn: 7.0, critical: 9.0 };
+        let all = thresholds(&[set("lock.blocked"), set("queue.depth")]).unwrap();
+        assert_eq!(all.of("lock.blocked"), Some(Limits { warn: 7.0, critical: 9.0 }));
+        assert_eq!(all.of("queue.depth"), Some(Limits { warn: 7.0, critical: 9.0 }));
+        let errors = thresholds(&[set("lock.blokked"), set("zzz")]).unwrap_err();
+        assert_eq!(errors.len(), 2);
+        assert_eq!(errors[0].near, ["lock.blocked", "lock.oldest"]);
+    }
+}

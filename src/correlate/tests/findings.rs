@@ -1,0 +1,323 @@
+use super::support::{Bench, at, chain, jobs, pods, tenant, web};
+use crate::correlate::{say, tenant_signals};
+use crate::domain::estate::Cutoff;
+use crate::domain::facts::odoo::Channel;
+use crate::domain::facts::postgres::PostgresFacts;
+use crate::domain::facts::{Facts, OdooFacts};
+use crate::domain::finding::{Class, Level};
+use crate::domain::health::Health;
+use crate::domain::id::TenantId;
+use crate::domain::signal::Unit;
+
+fn bench() -> Bench {
+    let mut t017 = tenant("t017", 1);
+    let at = jiff::civil::time(5, 0, 0, 0);
+    t017.cutoffs = vec![Cutoff { what: "receiving starts".into(), at, time_zone: "Europe/Berlin".into() }];
+    Bench::new(vec![t017, tenant("t003", 2)])
+}
+
+#[test]
+fn a_lock_chain_is_an_alert_and_with_failing_requests_an_incident() {
+    let mut bench = bench();
+    bench.see("k8s-1", 0, pods("t017", "odoo:r118", Some(at(-780)), 4));
+    bench.see("pg-a", 0, chain("t017", 0, 0.0));
+    assert!(bench.findings(1).is_empty());
+    bench.see("pg-a", 10, chain("t017", 9, 12.0));
+    let found = bench.look(10);
+    assert_eq!(found.transitions.raised.len(), 1);
+    let f = &found.findings[0];
+    assert_eq!((f.id.as_str(), f.level, f.severity), ("lock-chain/t017", Level::Alert, Health::Warn));
+    assert_eq!(f.playbooks[0].id.as_str(), "schema-lock");
+    assert_eq!(f.playbooks[0].params["tenant"], "t017");
+    let receiving = f.whom.next_cutoff.as_ref().unwrap();
+    assert_eq!((receiving.what.as_str(), receiving.at), ("receiving starts", at(7200)));
+    assert_eq!(f.whom.plants, ["Plant of t017"]);
+
+    for second in [20, 30, 40, 50, 60, 70, 80] {
+        bench.see("pg-a", second, chain("t017", 41, 62.0));
+        bench.see("edge-1", second, web("t017@file", Some(0.12), Some(8.4)));
+    }
+    let found = bench.findings(80);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    let f = &found[0];
+    assert_eq!((f.level, f.severity), (Level::Incident, Health::Critical));
+    assert_eq!(f.classes, [Class::Pressure, Class::Cause, Class::Impact][1..]);
+    assert_eq!(f.since, at(10));
+    for part in ["root pid 4711 (odoo-deploy, idle in transaction)", "41 blocked, oldest 62 s", "5xx 12%", "p95 8.4 s"]
+    {
+        assert!(f.what.contains(part), "{part}: {}", f.what);
+    }
+    assert!(f.what.contains("13 min after deploy r118"), "{}", f.what);
+    assert!(f.changed.iter().any(|c| c.what == "deploy r118" && c.at == at(-780)));
+    let offered: Vec<_> = f.playbooks.iter().map(|p| p.id.as_str()).collect();
+    assert_eq!(offered, ["schema-lock", "maintenance-mode"]);
+    let blocked = f.evidence.iter().find(|e| e.signal == "lock.blocked").unwrap();
+    assert_eq!((blocked.now, blocked.threshold), (41.0, 20.0));
+    assert_eq!(blocked.series, [0.0, 9.0, 41.0, 41.0, 41.0, 41.0, 41.0, 41.0, 41.0]);
+}
+
+#[test]
+fn it_clears_after_three_good_samples_and_not_by_silence() {
+    let mut bench = bench();
+    bench.see("pg-a", 0, chain("t017", 41, 62.0));
+    assert_eq!(bench.findings(1).len(), 1);
+    bench.fail("pg-a", 10);
+    let f = &bench.findings(11)[0];
+    assert_eq!(f.severity, Health::Unknown);
+    assert!(f.what.contains("pg-a is silent"), "{}", f.what);
+    assert_eq!(bench.findings(3600)[0].severity, Health::Unknown, "an hour of silence clears nothing");
+    for (second, left) in [(3610, 1), (3620, 1), (3630, 0)] {
+        bench.see("pg-a", second, chain("t017", 0, 0.0));
+        let found = bench.look(second);
+        let chains: Vec<_> = found.findings.iter().filter(|f| f.rule == "lock-chain").collect();
+        assert_eq!(chains.len(), left, "at {second}");
+        if left == 0 {
+            let cleared = &found.transitions.cleared;
+            let chain = cleared.iter().find(|c| c.finding.rule == "lock-chain").unwrap();
+            assert_eq!(chain.merged_into, None);
+        }
+    }
+}
+
+#[test]
+fn late_samples_alone_make_it_unknown() {
+    let mut bench = bench();
+    bench.see("pg-a", 0, chain("t017", 41, 62.0));
+    assert_eq!(bench.findings(20)[0].severity, Health::Critical);
+    assert_eq!(bench.findings(21)[0].severity, Health::Unknown);
+}
+
+#[test]
+fn impact_alone_is_an_alert_that_merges_into_its_cause_when_that_is_found() {
+    let mut bench = bench();
+    for second in [0, 30, 60] {
+        bench.see("edge-1", second, web("t017@file", Some(0.3), None));
+    }
+    let found = bench.look(60).findings;
+    let f = found.iter().find(|f| f.rule == "http-errors").unwrap();
+    assert_eq!((f.level, &f.classes[..]), (Level::Alert, &[Class::Impact][..]));
+    assert_eq!(f.playbooks[0].id.as_str(), "maintenance-mode", "critical errors need no cause");
+    bench.see("pg-a", 61, chain("t017", 41, 62.0));
+    let found = bench.look(61);
+    let merged = found.transitions.cleared.iter().find(|c| c.finding.rule == "http-errors").unwrap();
+    assert_eq!(merged.merged_into.as_ref().unwrap().as_str(), "lock-chain/t017");
+    assert_eq!(found.findings[0].level, Level::Incident);
+}
+
+#[test]
+fn slight_errors_without_a_cause_offer_nothing() {
+    let mut bench = bench();
+    for second in [0, 30, 60] {
+        bench.see("edge-1", second, web("t017@file", Some(0.06), None));
+    }
+    let found = bench.findings(60);
+    assert_eq!((found[0].rule.as_str(), found[0].playbooks.len()), ("http-errors", 0));
+}
+
+#[test]
+fn errors_need_a_minute_and_do_not_end_because_nobody_asks_any_more() {
+    let mut bench = bench();
+    bench.see("edge-1", 0, web("t017@file", Some(0.3), None));
+    bench.see("edge-1", 59, web("t017@file", Some(0.3), None));
+    assert!(bench.findings(59).is_empty());
+    bench.see("edge-1", 60, web("t017@file", Some(0.3), None));
+    assert_eq!(bench.findings(60).len(), 1);
+    for second in [70, 80, 90, 100] {
+        bench.see("edge-1", second, web("t017@file", None, None));
+    }
+    assert_eq!(bench.findings(100)[0].severity, Health::Unknown);
+}
+
+#[test]
+fn an_instance_wide_cause_names_everyone_on_it_and_takes_their_impact() {
+    let mut bench = bench();
+    let full = || Facts::Postgres(PostgresFacts { connections: 196, max_connections: 200, ..PostgresFacts::default() });
+    for second in [0, 60, 120] {
+        bench.see("pg-a", second, full());
+        bench.see("edge-1", second, web("t003@file", Some(0.3), None));
+    }
+    let found = bench.findings(120);
+    assert_eq!(found.len(), 1);
+    let f = &found[0];
+    assert_eq!((f.id.as_str(), f.level), ("connections/pg-a", Level::Incident));
+    assert_eq!(f.whom.tenants.iter().map(TenantId::as_str).collect::<Vec<_>>(), ["t017", "t003"]);
+    assert!(f.what.contains("t003 5xx 30%"), "{}", f.what);
+}
+
+#[test]
+fn pressure_alone_is_a_note() {
+    let mut bench = bench();
+    let busy = || Facts::Postgres(PostgresFacts { connections: 170, max_connections: 200, ..PostgresFacts::default() });
+    bench.see("pg-a", 0, busy());
+    assert!(bench.findings(1).is_empty());
+    bench.see("pg-a", 119, busy());
+    assert!(bench.findings(119).is_empty());
+    bench.see("pg-a", 120, busy());
+    assert_eq!(bench.findings(120)[0].level, Level::Note);
+}
+
+#[test]
+fn a_queue_behind_a_lock_is_part_of_it_and_stands_alone_afterwards() {
+    let mut bench = bench();
+    bench.see("odoo/t017", 0, jobs(300, Some(400.0), 4));
+    let found = bench.findings(0);
+    assert_eq!(found.iter().map(|f| f.id.as_str()).collect::<Vec<_>>(), ["queue-age/t017/root"]);
+    assert!(found[0].what.contains("4 zombie jobs"), "{}", found[0].what);
+    bench.see("pg-a", 1, chain("t017", 41, 62.0));
+    let found = bench.look(1);
+    let chain_id = "lock-chain/t017";
+    assert_eq!(found.findings[0].id.as_str(), chain_id);
+    assert_eq!(found.transitions.cleared[0].merged_into.as_ref().unwrap().as_str(), chain_id);
+    let offered: Vec<_> = found.findings[0].playbooks.iter().map(|p| p.id.as_str()).collect();
+    assert_eq!(offered, ["schema-lock", "queue-backlog"]);
+    for second in [5, 6, 7] {
+        bench.see("pg-a", second, chain("t017", 0, 0.0));
+    }
+    assert!(bench.findings(7).is_empty(), "it has a minute to end by itself");
+    bench.see("odoo/t017", 61, jobs(300, Some(400.0), 0));
+    assert_eq!(bench.findings(61)[0].id.as_str(), "queue-age/t017/root");
+}
+
+#[test]
+fn what_a_cause_has_done_may_outlast_it_for_a_minute_and_then_stands_alone() {
+    let mut bench = bench();
+    let both = |b: &mut Bench, second: i64, blocked: i32| {
+        b.see("pg-a", second, chain("t017", blocked, 62.0));
+        b.see("edge-1", second, web("t017@file", Some(0.3), None));
+    };
+    for second in (0..=100).step_by(10) {
+        both(&mut bench, second, 41);
+        bench.look(second);
+    }
+    for second in (110..=180).step_by(10) {
+        both(&mut bench, second, 0);
+        let ids: Vec<String> = bench.findings(second).iter().map(|f| f.id.to_string()).collect();
+        match second {
+            110 | 120 => assert_eq!(ids, ["lock-chain/t017"]),
+            130..180 => assert!(ids.is_empty(), "{second}: {ids:?}"),
+            _ => assert_eq!(ids, ["http-errors/t017"]),
+        }
+    }
+}
+
+#[test]
+fn errors_after_a_deploy_are_an_incident_with_the_deploy_as_cause() {
+    let mut bench = bench();
+    bench.see("k8s-1", 0, pods("t017", "odoo:r118", Some(at(-3_000)), 4));
+    for second in [0, 30, 60] {
+        bench.see("edge-1", second, web("t017@file", Some(0.06), None));
+    }
+    let f = &bench.findings(60)[0];
+    assert_eq!((f.level, &f.classes[..]), (Level::Incident, &[Class::Cause, Class::Impact][..]));
+    assert!(f.what.ends_with("began 50 min after deploy r118"), "{}", f.what);
+    assert_eq!(f.playbooks[0].id.as_str(), "maintenance-mode");
+}
+
+#[test]
+fn several_late_channels_of_one_tenant_are_one_finding() {
+    let mut bench = bench();
+    let channel =
+        |name: &str| Channel { name: name.into(), pending: 9, oldest_due_s: Some(400.0), ..Channel::default() };
+    let channels = Some(["root", "root.edi", "root.wms"].map(channel).into());
+    bench.see("odoo/t003", 0, Facts::Odoo(OdooFacts { channels, ..OdooFacts::default() }));
+    let found = bench.findings(0);
+    assert_eq!(found.iter().map(|f| f.id.as_str()).collect::<Vec<_>>(), ["queue-age/t003/root"]);
+    assert!(found[0].what.contains("root.edi oldest 6m40s, root.wms oldest 6m40s"), "{}", found[0].what);
+    assert_eq!(found[0].playbooks.len(), 1);
+}
+
+#[test]
+fn another_tenants_errors_are_not_explained_by_this_tenants_lock() {
+    let mut bench = bench();
+    for second in [0, 30, 60] {
+        bench.see("pg-a", second, chain("t017", 41, 62.0));
+        bench.see("edge-1", second, web("t003@file", Some(0.3), None));
+    }
+    let ids: Vec<String> = bench.findings(60).iter().map(|f| f.id.to_string()).collect();
+    assert_eq!(ids, ["http-errors/t003", "lock-chain/t017"]);
+}
+
+#[test]
+fn silence_is_a_finding_after_two_intervals_and_ends_after_three_samples() {
+    let mut bench = bench();
+    let silent = |b: &mut Bench, s: i64| -> Vec<String> {
+        b.look(s).findings.iter().filter(|f| f.rule == "source-unknown").map(|f| f.id.to_string()).collect()
+    };
+    assert!(silent(&mut bench, 20).is_empty());
+    let all = ["source-unknown/edge-1", "source-unknown/k8s-1", "source-unknown/pg-a"];
+    assert_eq!(silent(&mut bench, 21), all, "the tenants' Odoo databases stand on pg-a, which is silent too");
+    bench.see("pg-a", 22, chain("t017", 0, 0.0));
+    bench.see("pg-a", 23, chain("t017", 0, 0.0));
+    let f = bench.look(23).findings.into_iter().find(|f| f.id.as_str() == "source-unknown/pg-a").unwrap();
+    assert_eq!((f.severity, f.good_intervals), (Health::Warn, 2));
+    bench.see("pg-a", 24, chain("t017", 0, 0.0));
+    assert!(!silent(&mut bench, 24).contains(&"source-unknown/pg-a".into()));
+    assert!(silent(&mut bench, 24).contains(&"source-unknown/odoo/t017".into()));
+}
+
+#[test]
+fn many_silent_databases_on_one_instance_are_one_finding() {
+    let mut bench = Bench::new((0..9).map(|i| tenant(&format!("t00{i}"), 3)).collect());
+    bench.see("pg-a", 21, chain("t003", 0, 0.0));
+    let found = bench.look(21).findings;
+    let odoo: Vec<_> = found.iter().filter(|f| f.id.as_str().contains("odoo")).collect();
+    assert_eq!(odoo.len(), 1);
+    assert!(odoo[0].what.starts_with("9 Odoo databases on pg-a"), "{}", odoo[0].what);
+    assert_eq!(odoo[0].whom.tenants.len(), 9);
+}
+
+#[test]
+fn an_acknowledgement_lasts_as_long_as_its_finding() {
+    let mut bench = bench();
+    assert!(!bench.correlator.acknowledge(&"lock-chain/t017".into(), "mara".into(), at(0)));
+    bench.see("pg-a", 0, chain("t017", 41, 62.0));
+    bench.look(1);
+    assert!(bench.correlator.acknowledge(&"lock-chain/t017".into(), "mara".into(), at(2)));
+    assert_eq!(bench.findings(3)[0].acknowledged.as_ref().unwrap().by.as_str(), "mara");
+    for second in [10, 20, 30] {
+        bench.see("pg-a", second, chain("t017", 0, 0.0));
+        bench.look(second);
+    }
+    bench.see("pg-a", 40, chain("t017", 41, 62.0));
+    assert_eq!(bench.findings(40)[0].acknowledged, None);
+}
+
+#[test]
+fn equal_samples_give_equal_findings() {
+    let run = || {
+        let mut bench = bench();
+        for second in 0..30 {
+            bench.see("pg-a", second * 10, chain("t017", i32::try_from(second).unwrap() * 3 % 40, 9.0));
+            bench.see("edge-1", second * 10, web("t017@file", Some(0.2), Some(3.0)));
+        }
+        (bench.look(300), bench.correlator.changes().cloned().collect::<Vec<_>>())
+    };
+    assert_eq!(run(), run());
+}
+
+#[test]
+fn a_playbook_sees_only_what_is_fresh() {
+    let mut bench = bench();
+    bench.see("pg-a", 0, chain("t017", 41, 62.0));
+    bench.see("odoo/t017", 0, jobs(300, None, 4));
+    let signals =
+        |b: &Bench, tenant: &str, second| tenant_signals(&b.world, &b.world.estate, &tenant.into(), at(second));
+    let of = signals(&bench, "t017", 5);
+    assert_eq!((of["lock.blocked"].value, of["lock.blocked"].age_s), (41.0, 5.0));
+    assert_eq!((of["queue.depth"].value, of["queue.oldest"].value), (300.0, 0.0));
+    assert_eq!((of["connections.share"].value, of["connections.share"].source.as_str()), (0.15, "pg-a"));
+    assert!(!of.contains_key("http.p95"));
+    assert_eq!(say::value(signals(&bench, "t003", 5)["lock.blocked"].value, Unit::Count), "0");
+    assert!(!signals(&bench, "t003", 5).contains_key("queue.depth"));
+    assert!(signals(&bench, "t017", 21).is_empty());
+    assert!(signals(&bench, "t999", 5).is_empty());
+}
+
+#[test]
+fn a_deploy_seen_between_two_samples_is_a_change() {
+    let mut bench = bench();
+    bench.see("k8s-1", 0, pods("t017", "odoo:r117", Some(at(-90_000)), 4));
+    bench.see("k8s-1", 10, pods("t017", "odoo:r118", Some(at(8)), 4));
+    let said: Vec<String> = bench.correlator.changes().map(|c| format!("{} {}", c.subject, c.what)).collect();
+    assert_eq!(said, ["t017 deploy r118 (workers), was r117", "t017 deploy r118, was r117"]);
+}

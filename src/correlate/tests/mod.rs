@@ -1,0 +1,5 @@
+//! Tests of findings and panes from samples.
+
+mod findings;
+mod panes;
+pub mod support;

@@ -1,0 +1,55 @@
+//! Whom a finding hurts: the tenants that stand on its subject, their plants, and the next cut-off.
+
+use super::calendar::Calendar;
+use super::index::Index;
+use crate::domain::estate::Tenant;
+use crate::domain::finding::Whom;
+use crate::domain::id::TenantId;
+use crate::domain::signal::Subject;
+use jiff::Timestamp;
+
+/// The tenant that owns a subject, where one does.
+pub(super) fn owner(subject: &Subject) -> Option<&TenantId> {
+    match subject {
+        Subject::Tenant { tenant } | Subject::Channel { tenant, .. } => Some(tenant),
+        _ => None,
+    }
+}
+
+/// Whether a tenant stands on a subject. For a Redis, a node and a router without owner nothing is declared.
+fn stands_on(tenant: &Tenant, subject: &Subject) -> bool {
+    match subject {
+        Subject::Tenant { tenant: id } | Subject::Channel { tenant: id, .. } => *id == tenant.id,
+        Subject::Instance { source } => tenant.database.as_ref().is_some_and(|d| d.instance == *source),
+        Subject::Ingress { source } => tenant.router.as_ref().is_some_and(|r| r.ingress == *source),
+        Subject::Cluster { source } => tenant.namespace.as_ref().is_some_and(|n| n.cluster == *source),
+        Subject::Redis { .. } | Subject::Router { .. } | Subject::Node { .. } => false,
+    }
+}
+
+/// Tenants, most critical first, with their plants and the next cut-off of any of them.
+pub(super) fn hurt<'a>(
+    subjects: impl Iterator<Item = &'a Subject>,
+    index: &Index,
+    calendar: &Calendar,
+    now: Timestamp,
+) -> Whom {
+    let subjects: Vec<&Subject> = subjects.collect();
+    let owned = subjects.iter().all(|s| owner(s).is_some());
+    let estate = index.estate();
+    let mut tenants: Vec<&Tenant> = if owned {
+        subjects.iter().filter_map(|s| owner(s)).filter_map(|id| estate.tenant(id)).collect()
+    } else {
+        estate.tenants.iter().filter(|t| subjects.iter().any(|s| stands_on(t, s))).collect()
+    };
+    tenants.sort_by(|a, b| a.criticality.cmp(&b.criticality).then_with(|| a.id.cmp(&b.id)));
+    tenants.dedup_by(|a, b| a.id == b.id);
+    let mut plants: Vec<String> = Vec::new();
+    for plant in tenants.iter().flat_map(|t| &t.plants) {
+        if !plants.contains(&plant.name) {
+            plants.push(plant.name.clone());
+        }
+    }
+    let next_cutoff = calendar.next(tenants.iter().copied(), now);
+    Whom { tenants: tenants.into_iter().map(|t| t.id.clone()).collect(), plants, next_cutoff }
+}

@@ -1,0 +1,105 @@
+//! Findings in words: one line that can be read aloud.
+
+use super::condition::Value;
+use super::rules::Rule;
+use super::say;
+use super::signals;
+use crate::domain::health::Health;
+use crate::domain::pane::LockNode;
+use crate::domain::signal::{Subject, Unit};
+use std::collections::BTreeMap;
+
+/// A subject as it is spoken of.
+pub(super) fn subject(subject: &Subject) -> String {
+    match subject {
+        Subject::Router { source, router } => format!("{router} at {source}"),
+        Subject::Node { source, node } => format!("{node} of {source}"),
+        other => other.to_string(),
+    }
+}
+
+/// What a rule saw, short: `lock chain`.
+pub(super) fn title(rule: &Rule) -> String {
+    match rule.name {
+        "http-errors" => "failing requests".into(),
+        "http-slow" => "slow requests".into(),
+        "http-refused" => "refused requests".into(),
+        "workload-unavailable" => "pods missing".into(),
+        "replication-broken" => "replication stopped".into(),
+        name if name.starts_with("redis-") => name.replacen("redis-", "Redis ", 1),
+        name => name.replace('-', " "),
+    }
+}
+
+/// One value in words: `41 blocked`, `5xx 12%`.
+pub(super) fn value(signal: &str, value: f64) -> String {
+    let unit = signals::find(signal).map_or(Unit::Count, |s| s.unit);
+    let v = say::value(value, unit);
+    match signal {
+        "lock.blocked" => format!("{v} blocked"),
+        "lock.oldest" | "queue.oldest" => format!("oldest {v}"),
+        "connections.share" => format!("{v} of connections used"),
+        "transaction.longest" => format!("open for {v}"),
+        "idle_in_transaction.longest" => format!("idle for {v}"),
+        "deadlocks.rate" => format!("{v} a minute"),
+        "cache.hit" => format!("cache hit {v}"),
+        "replication.lag" => format!("lag {v}"),
+        "replication.receiver" => "no WAL is received".into(),
+        "replication.standbys" => format!("{v} standbys streaming"),
+        "pool.waiting" | "queue.depth" => format!("{v} waiting"),
+        "pool.max_wait" => format!("longest wait {v}"),
+        "queue.zombies" => format!("{v} zombie jobs"),
+        "queue.failed_share" => format!("{v} of jobs fail"),
+        "cron.lateness" => format!("latest cron {v} late"),
+        "cron.failing" => format!("{v} crons fail"),
+        "modules.pending" => format!("{v} modules wait for an upgrade"),
+        "redis.memory_share" => format!("memory {v}"),
+        "redis.evictions" => format!("{v} evicted"),
+        "redis.rejected" => format!("{v} connections refused"),
+        "redis.blocked_clients" => format!("{v} clients blocked"),
+        "redis.link" => "link to the primary is down".into(),
+        "redis.replicas" => format!("{v} replicas"),
+        "redis.persistence" => "the last snapshot or append failed".into(),
+        "http.share_5xx" => format!("5xx {v}"),
+        "http.share_4xx" => format!("4xx {v}"),
+        "http.p50" => format!("p50 {v}"),
+        "http.p95" => format!("p95 {v}"),
+        "http.p99" => format!("p99 {v}"),
+        "certificate.days" if value < 0.0 => format!("expired {} ago", say::value(-value, Unit::Days)),
+        "certificate.days" => format!("expires in {v}"),
+        "reload.ok" => "the newest configuration was refused".into(),
+        "web.available" => format!("web pods {v} ready"),
+        "workers.available" => format!("worker pods {v} ready"),
+        "workload.crash_looping" => format!("{v} pods"),
+        "workload.restarts" => format!("{v} in 5 min"),
+        "node.ready" => "does not say Ready".into(),
+        "node.pressure" => format!("{v} pressure conditions"),
+        other => format!("{other} {v}"),
+    }
+}
+
+/// The values that a rule saw beyond their thresholds, in the order of the rule's signals. All of them when none
+/// is any more, and of a lock chain, because a count without an age says little.
+pub(super) fn values(rule: &Rule, values: &BTreeMap<&'static str, Value>) -> String {
+    let seen = || rule.signals.iter().filter_map(|name| Some((*name, values.get(name)?)));
+    let bad = |(_, v): &(&str, &Value)| v.health > Health::Ok;
+    let all = rule.name == "lock-chain" || !seen().any(|v| bad(&v));
+    let said = seen().filter(|v| all || bad(v)).map(|(name, v)| value(name, v.now));
+    said.collect::<Vec<_>>().join(", ")
+}
+
+/// The root of a chain in words: `root pid 4711 (odoo-deploy, idle in transaction): ALTER TABLE …`.
+pub(super) fn root(tree: &[LockNode], database: Option<&str>) -> Option<String> {
+    let mut roots = tree.iter().filter(|n| n.depth == 0 && database.is_none_or(|d| n.database == d));
+    let first = roots.next()?;
+    let more = roots.count();
+    let by = [first.application.as_str(), first.state.as_str()]
+        .iter()
+        .filter(|s| !s.is_empty())
+        .copied()
+        .collect::<Vec<_>>();
+    let by = if by.is_empty() { String::new() } else { format!(" ({})", by.join(", ")) };
+    let query = if first.query.is_empty() { String::new() } else { format!(" `{}`", say::cut(&first.query, 48)) };
+    let more = if more > 0 { format!(" and {more} more roots") } else { String::new() };
+    Some(format!("root pid {}{by}{query}{more}", first.pid))
+}

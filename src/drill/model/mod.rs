@@ -1,0 +1,110 @@
+//! The simulated estate as cause and effect: tenants with traffic, locks, jobs and pods on shared instances.
+//! It goes on in ticks of one second, knows no clock of its own, and from equal seeds and equal actions at
+//! equal ticks it always becomes the same. The rest of `drill` drives it, looks at it and acts on it.
+
+pub mod build;
+pub mod certificates;
+pub mod fault;
+pub mod jobs;
+pub mod locks;
+pub mod names;
+pub mod pods;
+pub mod shared;
+pub mod tenant;
+
+#[cfg(test)]
+mod tests;
+
+use crate::domain::estate::Estate;
+use crate::domain::id::{SourceId, TenantId};
+use fault::Refusal;
+use jiff::{SignedDuration, Timestamp};
+use shared::{Edge, Instance, Redis, Silence};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tenant::Tenant;
+
+/// The whole simulated estate.
+#[derive(Clone, Debug)]
+pub struct Simulation {
+    pub(super) estate: Arc<Estate>,
+    pub(super) base: Timestamp,
+    /// Seconds since `base`.
+    pub(super) tick: i64,
+    pub(super) tenants: Vec<Tenant>,
+    /// Primaries, each with its replica.
+    pub(super) instances: BTreeMap<SourceId, Instance>,
+    pub(super) redis: BTreeMap<SourceId, Redis>,
+    pub(super) edges: BTreeMap<SourceId, Edge>,
+    pub(super) nodes: u32,
+    /// Sources that say nothing until a tick.
+    pub(super) silences: BTreeMap<SourceId, Silence>,
+    /// Verbs that will fail, with how often.
+    pub(super) refusals: Vec<Refusal>,
+}
+
+impl Simulation {
+    /// The declared estate.
+    pub const fn estate(&self) -> &Arc<Estate> {
+        &self.estate
+    }
+
+    /// The moment that the model has reached.
+    pub fn now(&self) -> Timestamp {
+        self.at(self.tick)
+    }
+
+    /// Whole seconds since the beginning.
+    pub const fn elapsed_s(&self) -> i64 {
+        self.tick
+    }
+
+    /// The moment of a tick.
+    pub(super) fn at(&self, tick: i64) -> Timestamp {
+        self.base.checked_add(SignedDuration::from_secs(tick)).unwrap_or(Timestamp::MAX)
+    }
+
+    /// The tick of a moment.
+    pub(super) fn tick_of(&self, at: Timestamp) -> i64 {
+        at.duration_since(self.base).as_secs()
+    }
+
+    /// Goes on by whole seconds.
+    pub fn step(&mut self, seconds: u32) {
+        for _ in 0..seconds {
+            self.tick += 1;
+            self.one_tick();
+        }
+    }
+
+    fn one_tick(&mut self) {
+        let tick = self.tick;
+        for tenant in &mut self.tenants {
+            let Some(instance) = self.instances.get_mut(&tenant.instance) else { continue };
+            tenant.step(tick, instance);
+        }
+        for (id, instance) in &mut self.instances {
+            instance.step(self.tenants.iter().filter(|t| t.instance == *id));
+        }
+        let waiting: u64 = self.tenants.iter().map(|t| u64::from(t.jobs.depth())).sum();
+        for redis in self.redis.values_mut() {
+            redis.step(waiting);
+        }
+        self.silences.retain(|_, silence| silence.until > tick);
+    }
+
+    /// The tenant of that id.
+    pub(super) fn tenant(&self, id: &TenantId) -> Option<&Tenant> {
+        self.tenants.binary_search_by(|t| t.id.cmp(id)).ok().and_then(|i| self.tenants.get(i))
+    }
+
+    /// The tenant of that id, to change it.
+    pub(super) fn tenant_mut(&mut self, id: &TenantId) -> Option<&mut Tenant> {
+        self.tenants.binary_search_by(|t| t.id.cmp(id)).ok().and_then(|i| self.tenants.get_mut(i))
+    }
+
+    /// The tenant whose database this is on an instance.
+    pub(super) fn tenant_of_database(&mut self, instance: &SourceId, database: &str) -> Option<&mut Tenant> {
+        self.tenants.iter_mut().find(|t| t.instance == *instance && t.id.as_str() == database)
+    }
+}

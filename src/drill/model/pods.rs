@@ -1,0 +1,98 @@
+//! A Deployment whose pods are replaced one after another.
+
+/// Seconds that one pod takes from its start until it is ready.
+const POD_S: i64 = 6;
+
+/// One Deployment.
+#[derive(Clone, Debug)]
+pub struct Deployment {
+    /// Name.
+    pub name: &'static str,
+    /// `metadata.uid`.
+    pub uid: String,
+    /// `metadata.resourceVersion`, counts up with each change.
+    pub version: u64,
+    /// Pods asked for.
+    pub desired: u32,
+    /// Image.
+    pub image: String,
+    /// Tick at which the image was set; before the beginning it is negative.
+    pub image_since: i64,
+    /// Revision.
+    pub revision: u32,
+    /// Tick of the last restart that was asked for.
+    pub restarted_at: Option<i64>,
+    /// Tick at which pods began to be replaced.
+    rollout: Option<i64>,
+    /// Pods that can not start.
+    pub crash_looping: u32,
+}
+
+impl Deployment {
+    /// A Deployment at rest.
+    pub fn new(name: &'static str, uid: String, desired: u32, image: &str, image_since: i64) -> Self {
+        Self {
+            name,
+            uid,
+            version: 4000,
+            desired,
+            image: image.into(),
+            image_since,
+            revision: 117,
+            restarted_at: None,
+            rollout: None,
+            crash_looping: 0,
+        }
+    }
+
+    /// Pods of the newest template.
+    pub fn updated(&self, tick: i64) -> u32 {
+        let done = self.rollout.map_or(i64::MAX, |since| (tick - since).max(0) / POD_S);
+        u32::try_from(done).unwrap_or(u32::MAX).min(self.desired)
+    }
+
+    /// Pods ready: while pods are replaced one is missing.
+    pub fn ready(&self, tick: i64) -> u32 {
+        let replacing = u32::from(self.updated(tick) < self.desired);
+        self.desired.saturating_sub(replacing).saturating_sub(self.crash_looping)
+    }
+
+    /// Share of pods that are new and ready, 0 to 1.
+    pub fn fresh_share(&self, tick: i64) -> f64 {
+        if self.desired == 0 { 0.0 } else { f64::from(self.updated(tick)) / f64::from(self.desired) }
+    }
+
+    /// Whether pods are being replaced.
+    pub fn rolling(&self, tick: i64) -> bool {
+        self.updated(tick) < self.desired
+    }
+
+    /// A new image.
+    pub fn deploy(&mut self, image: &str, tick: i64) {
+        self.image = image.into();
+        self.image_since = tick;
+        self.roll(tick);
+    }
+
+    /// The same image, new pods.
+    pub fn restart(&mut self, tick: i64) {
+        self.restarted_at = Some(tick);
+        self.roll(tick);
+    }
+
+    fn roll(&mut self, tick: i64) {
+        self.rollout = Some(tick);
+        self.revision += 1;
+        self.version += 1;
+    }
+
+    /// One second; answers whether the last pod has just been replaced.
+    pub fn step(&mut self, tick: i64) -> bool {
+        let ended = self.rollout.is_some() && !self.rolling(tick);
+        if ended {
+            self.rollout = None;
+            self.version += 1;
+        }
+        ended
+    }
+}

@@ -1,0 +1,253 @@
+//! One tenant: how its traffic, lock, jobs and pods act on each other.
+
+use super::certificates::Certificate;
+use super::jobs::{Jobs, whole_number};
+use super::locks::{Kind, Lock};
+use super::pods::Deployment;
+use super::shared::Instance;
+use crate::domain::id::{SourceId, TenantId};
+
+/// Requests that one web pod serves at the same time.
+const THREADS: u32 = 8;
+/// Jobs that one worker pod runs at the same time.
+const SLOTS: u32 = 3;
+/// Requests a second, at most, that want a locked table.
+const WANT_LOCK: f64 = 1.1;
+
+/// What is usual for a tenant.
+#[derive(Clone, Copy, Debug)]
+pub struct Usual {
+    /// Requests a second.
+    pub requests: f64,
+    /// 95th percentile of latency in seconds.
+    pub p95_s: f64,
+    /// Jobs a second.
+    pub jobs: f64,
+    /// Database connections.
+    pub connections: u32,
+    /// Share of block reads from the cache.
+    pub cache_hit: f64,
+}
+
+/// Traffic as people feel it, smoothed over a few seconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Traffic {
+    /// Requests a second that people make.
+    pub requests: f64,
+    /// Median in seconds.
+    pub p50_s: f64,
+    /// 95th percentile in seconds.
+    pub p95_s: f64,
+    /// 99th percentile in seconds.
+    pub p99_s: f64,
+    /// Share of 5xx.
+    pub share_5xx: f64,
+    /// Share of 4xx.
+    pub share_4xx: f64,
+}
+
+/// The tenant.
+#[derive(Clone, Debug)]
+pub struct Tenant {
+    /// Its id, which also names its namespace and database.
+    pub id: TenantId,
+    /// Primary that holds its database.
+    pub instance: SourceId,
+    /// Ingress of its router.
+    pub edge: SourceId,
+    /// What is usual.
+    pub usual: Usual,
+    /// Multiple of the usual demand, 1 at rest.
+    pub demand: f64,
+    /// Part of its job capacity that is there, 1 at rest.
+    pub worker_speed: f64,
+    /// Serves people.
+    pub web: Deployment,
+    /// Runs jobs.
+    pub workers: Deployment,
+    /// Its jobs.
+    pub jobs: Jobs,
+    /// Whether its workers hang.
+    pub hung: bool,
+    /// Share of requests that its release answers with 5xx.
+    pub broken_release: f64,
+    /// The lock chain in its database.
+    pub lock: Option<Lock>,
+    /// Whether the maintenance page stands before it.
+    pub maintenance: bool,
+    /// Its certificate.
+    pub certificate: Certificate,
+    /// Seconds by which its latest cron is late.
+    pub cron_late_s: f64,
+    /// Seconds by which one cron is late for another reason.
+    pub cron_stuck_s: f64,
+    /// Traffic now.
+    pub traffic: Traffic,
+    /// Its randomness.
+    pub rng: fastrand::Rng,
+    /// Slow change of demand around 1.
+    drift: f64,
+}
+
+impl Tenant {
+    /// A tenant at rest.
+    #[expect(clippy::too_many_arguments, reason = "these are its parts")]
+    pub fn new(
+        id: TenantId,
+        instance: SourceId,
+        edge: SourceId,
+        usual: Usual,
+        web: Deployment,
+        workers: Deployment,
+        certificate: Certificate,
+        rng: fastrand::Rng,
+    ) -> Self {
+        let (p50_s, p95_s, p99_s) = (usual.p95_s * 0.35, usual.p95_s, usual.p95_s * 1.8);
+        let traffic = Traffic { requests: usual.requests, p50_s, p95_s, p99_s, share_5xx: 0.001, share_4xx: 0.01 };
+        Self {
+            id,
+            instance,
+            edge,
+            usual,
+            demand: 1.0,
+            worker_speed: 1.0,
+            web,
+            workers,
+            jobs: Jobs::default(),
+            hung: false,
+            broken_release: 0.0,
+            lock: None,
+            maintenance: false,
+            certificate,
+            cron_late_s: 4.0,
+            cron_stuck_s: 0.0,
+            traffic,
+            rng,
+            drift: 0.0,
+        }
+    }
+
+    /// Connections to its database.
+    pub fn connections(&self) -> u32 {
+        let waiting = self.lock.as_ref().map_or(0, |l| u32::try_from(l.waiters.len()).unwrap_or(u32::MAX) + 1);
+        // A web pod whose threads wait opens further connections for what still comes in.
+        let more = whole_number((self.saturation() * f64::from(self.web.desired) * 4.0).round());
+        self.usual.connections.saturating_add(waiting).saturating_add(more)
+    }
+
+    /// Share of its web threads that wait for the lock, 0 to 1.
+    pub fn saturation(&self) -> f64 {
+        let threads = f64::from((self.web.desired * THREADS).max(1));
+        let waiting = self.lock.as_ref().map_or(0, |l| l.waiting(Kind::Web));
+        (f64::from(waiting) / threads).min(1.0)
+    }
+
+    /// One second.
+    pub fn step(&mut self, tick: i64, instance: &mut Instance) {
+        self.drift = (self.drift * 0.98 + (self.rng.f64() - 0.5) * 0.06).clamp(-0.4, 0.4);
+        let load = (1.0 + self.drift) * self.demand;
+        self.web.step(tick);
+        if self.workers.step(tick) {
+            self.hung = false;
+        }
+        self.step_lock(tick, load, instance);
+        self.step_jobs(tick, load);
+        self.step_crons(tick);
+        self.step_traffic(tick, load, instance.crowding_s());
+    }
+
+    fn step_lock(&mut self, tick: i64, load: f64, instance: &mut Instance) {
+        let web_threads = f64::from(self.web.ready(tick) * THREADS);
+        let job_slots = f64::from(self.slots(tick));
+        let people = if self.maintenance { 0.0 } else { (self.usual.requests * load * 0.09).min(WANT_LOCK) };
+        let Some(lock) = &mut self.lock else { return };
+        let room = |slots: f64, kind: Kind| {
+            if slots < 1.0 { 0.0 } else { (1.0 - f64::from(lock.waiting(kind)) / slots).max(0.0) }
+        };
+        let web = people * room(web_threads, Kind::Web);
+        let job = if self.hung { 0.0 } else { (self.usual.jobs * load * 0.5).min(0.4) * room(job_slots, Kind::Job) };
+        let drained = lock.step(tick, web, job, &mut instance.pids);
+        let over = lock.over(tick);
+        self.jobs.finish(drained.jobs);
+        if over {
+            self.lock = None;
+        }
+    }
+
+    /// Job slots of the worker pods that are ready.
+    fn slots(&self, tick: i64) -> u32 {
+        self.workers.ready(tick) * SLOTS
+    }
+
+    fn step_jobs(&mut self, tick: i64, load: f64) {
+        let waiting = self.lock.as_ref().map_or(0, |l| l.waiting(Kind::Job));
+        let free = f64::from(self.slots(tick).saturating_sub(waiting)) * self.worker_speed;
+        // While hanging workers are replaced, the new ones already work.
+        let free = if self.hung {
+            free * if self.workers.rolling(tick) { self.workers.fresh_share(tick) } else { 0.0 }
+        } else {
+            free
+        };
+        // With the pages of people gone, fewer jobs are made.
+        let made = if self.maintenance { 0.4 } else { 1.0 };
+        self.jobs.step(tick, self.usual.jobs * load * made, free);
+    }
+
+    fn step_crons(&mut self, tick: i64) {
+        let held = self.lock.as_ref().is_some_and(|l| l.held(tick)) && self.saturation() > 0.4;
+        if held || self.hung {
+            self.cron_late_s += 1.0;
+        } else {
+            let aim = 2.0 + 12.0 * self.rng.f64();
+            self.cron_late_s = (self.cron_late_s + (aim - self.cron_late_s) * 0.3).max(0.0);
+        }
+        if self.cron_stuck_s > 0.0 {
+            self.cron_stuck_s += 1.0;
+        }
+    }
+
+    fn step_traffic(&mut self, tick: i64, load: f64, crowding_s: f64) {
+        let available = f64::from(self.web.ready(tick)) / f64::from(self.web.desired.max(1));
+        let strain = 1.0 - (1.0 - self.saturation()) * available;
+        let noise = 1.0 + (self.rng.f64() - 0.5) * 0.2;
+        // One missing pod of many is carried by the others.
+        let felt = (strain - 0.25).max(0.0) / 0.75;
+        let p95 = self.usual.p95_s * load.max(0.1).powf(0.3) * noise + 11.0 * felt.powi(2) + crowding_s;
+        let failing = ((felt - 0.4).max(0.0) / 0.6 * 0.24 + self.broken_release).min(1.0);
+        let t = &mut self.traffic;
+        let near = |value: &mut f64, aim: f64, pace: f64| *value = (*value + (aim - *value) * pace).max(0.0);
+        near(&mut t.requests, self.usual.requests * load, 0.2);
+        near(&mut t.p95_s, p95.min(14.0), 0.1);
+        near(&mut t.share_5xx, failing + 0.001 * self.rng.f64(), 0.1);
+        near(&mut t.share_4xx, 0.008 + 0.006 * self.rng.f64(), 0.1);
+        t.p50_s = t.p95_s * 0.35;
+        t.p99_s = t.p95_s * 1.8;
+    }
+
+    /// Workers are replaced: what waited for the lock loses its worker, hanging jobs stay started.
+    pub fn restart_workers(&mut self, tick: i64) {
+        if let Some(lock) = &mut self.lock {
+            let jobs = lock.workers_gone();
+            self.jobs.lose_started(tick, jobs);
+        }
+        self.workers.restart(tick);
+    }
+
+    /// Web pods are replaced: the waiting sessions of people end with them.
+    pub fn restart_web(&mut self, tick: i64) {
+        if let Some(lock) = &mut self.lock {
+            lock.waiters.retain(|w| w.kind != Kind::Web);
+        }
+        self.web.restart(tick);
+    }
+
+    /// Workers take a job each and hang.
+    pub fn hang(&mut self, tick: i64) {
+        let slots = self.slots(tick);
+        // There is always a job in hand.
+        let missing = slots.saturating_sub(self.jobs.depth());
+        self.jobs.lose_started(tick, missing);
+        self.jobs.lose(tick, slots.saturating_sub(missing));
+        self.hung = true;
+    }
+}

@@ -1,0 +1,153 @@
+//! Builds what the engine looks and acts with: from a configuration on real systems, or from a scenario on the
+//! simulated estate. Never both: each branch starts from a token of the mode that the other can not have.
+
+use super::api::{DrillView, Reply};
+use crate::act::postgres::Instances;
+use crate::act::{self, Verbs};
+use crate::config::model::Config;
+use crate::config::secret;
+use crate::correlate::Settings;
+use crate::domain::estate::Estate;
+use crate::domain::mode::Mode;
+use crate::domain::ports::{Clock, Observer};
+use crate::domain::sample::{Failure, FailureKind};
+use crate::drill::{Drill, View};
+use crate::observe::kubernetes::KubernetesObserver;
+use crate::observe::odoo::Odoo;
+use crate::observe::pgbouncer::Pgbouncer;
+use crate::observe::poll::Polling;
+use crate::observe::postgres::Postgres;
+use crate::observe::redis::{Password, RedisObserver};
+use crate::observe::traefik::TraefikObserver;
+use jiff::Timestamp;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A started job that nobody has finished for this long is a zombie: Odoo's default `limit_time_real` of a job
+/// runner's worker, 15 minutes.
+const ZOMBIE_AFTER: Duration = Duration::from_mins(15);
+
+/// Greatest speed of a scenario's clock.
+const FASTEST: f64 = 600.0;
+
+/// Observers, verbs and time of one engine.
+pub struct Adapters {
+    /// The declared estate.
+    pub estate: Arc<Estate>,
+    /// The mode that they were built for.
+    pub mode: Mode,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Observers, not yet started.
+    pub observers: Vec<Box<dyn Observer>>,
+    /// Verbs; none in the mode read-only.
+    pub verbs: Verbs,
+    /// Thresholds, and what each Redis is for.
+    pub settings: Settings,
+    /// The running scenario.
+    pub drill: Option<DrillHandle>,
+}
+
+/// What the engine keeps of a drill.
+#[derive(Clone, Debug)]
+pub struct DrillHandle(Drill);
+
+impl DrillHandle {
+    /// How it is shown.
+    pub fn view(&self) -> DrillView {
+        let View { scenario, name, speed, elapsed_s, messages, ended } = self.0.view();
+        DrillView { scenario, name, speed, elapsed_s, messages, ended }
+    }
+
+    /// Changes the speed of its clock; 0 pauses.
+    pub fn set_speed(&self, speed: f64) -> Reply {
+        if !(0.0..=FASTEST).contains(&speed) {
+            return Reply::refused(format!("a scenario runs at 0 (paused) to {FASTEST} times the real speed"));
+        }
+        self.0.set_speed(speed);
+        Reply::accepted(if speed == 0.0 {
+            "the scenario stands still".into()
+        } else {
+            format!("the scenario runs at {speed}x")
+        })
+    }
+}
+
+/// The clock on the wall.
+#[derive(Clone, Copy, Debug)]
+pub struct Wall;
+
+impl Clock for Wall {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+}
+
+/// Builds what a scenario simulates.
+pub fn drill(drill: Drill) -> Adapters {
+    Adapters {
+        estate: drill.estate().clone(),
+        mode: Mode::Drill,
+        clock: drill.clock(),
+        observers: drill.observers(),
+        verbs: Verbs::new(drill.verbs()),
+        settings: drill.settings(),
+        drill: Some(DrillHandle(drill)),
+    }
+}
+
+/// Builds adapters of real systems; nothing is connected yet. A mode that may not observe gets none. Fails with a
+/// sentence a threshold when one names a signal that there is not.
+pub fn live(config: &Config, mode: Mode) -> Result<Adapters, Vec<String>> {
+    let settings =
+        Settings::from_config(config).map_err(|unknown| unknown.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    Ok(Adapters {
+        estate: Arc::new(config.estate.clone()),
+        mode,
+        clock: Arc::new(Wall),
+        observers: observers(config, mode),
+        verbs: verbs(config, mode),
+        settings,
+        drill: None,
+    })
+}
+
+fn observers(config: &Config, mode: Mode) -> Vec<Box<dyn Observer>> {
+    let Some(may) = mode.may_observe() else { return Vec::new() };
+    let mut all: Vec<Box<dyn Observer>> = Vec::new();
+    for cluster in &config.kubernetes {
+        all.push(Box::new(KubernetesObserver::new(may, cluster)));
+    }
+    for instance in &config.postgres {
+        all.push(Box::new(Polling(Postgres::new(may, instance))));
+        for odoo in Odoo::on(may, instance, &config.estate, ZOMBIE_AFTER) {
+            all.push(Box::new(Polling(odoo)));
+        }
+    }
+    for pool in &config.pgbouncer {
+        all.push(Box::new(Polling(Pgbouncer::new(may, pool))));
+    }
+    for redis in &config.redis {
+        let reference = redis.observe.as_ref().and_then(|l| l.password.clone());
+        let password: Password = Arc::new(move || match &reference {
+            None => Ok(None),
+            Some(reference) => futures::executor::block_on(secret::read(reference))
+                .map(|s| Some(s.expose().to_owned()))
+                .map_err(|e| Failure::new(FailureKind::Local, e.to_string())),
+        });
+        all.push(Box::new(Polling(RedisObserver::new(may, redis.clone(), password))));
+    }
+    for traefik in &config.traefik {
+        all.push(Box::new(Polling(TraefikObserver::new(may, traefik.clone()))));
+    }
+    all
+}
+
+fn verbs(config: &Config, mode: Mode) -> Verbs {
+    let Some(may) = mode.may_act() else { return Verbs::default() };
+    let kubernetes = act::kubernetes::verbs(may, &config.kubernetes);
+    let instances = Arc::new(Instances::new(may, &config.postgres));
+    let databases = act::postgres::verbs(&instances).into_iter().chain(act::odoo::verbs(&instances));
+    let ingress = act::traefik::verbs(may, &config.traefik).into_iter().chain(act::http::verbs(may, &config.traefik));
+    Verbs::new(kubernetes.into_iter().chain(databases).chain(ingress.map(Arc::from)))
+}

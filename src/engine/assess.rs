@@ -1,0 +1,163 @@
+//! From a rendered request to what a person is shown: its digest, and what policy says of it now.
+
+use super::state::State;
+use crate::act::{DynVerb, Verbs};
+use crate::correlate::tenant_signals;
+use crate::domain::id::{IncidentId, StepId};
+use crate::domain::incident::IncidentState;
+use crate::domain::mode::Mode;
+use crate::domain::ports::RenderContext;
+use crate::domain::request::{Request, VerbSpec};
+use crate::domain::risk::{Confirmation, Reversible};
+use crate::domain::world::World;
+use crate::playbook::expr::{Reading, Surroundings, tenant_value};
+use crate::playbook::run::{Rendering, Run};
+use crate::playbook::schema::{Call, ConfirmationKind, Step};
+use crate::playbook::template;
+use crate::policy::assess::{Declared, GlassFacts, IncidentFacts, StepFacts, assess};
+use crate::policy::digest::{Bound, digest};
+use jiff::Timestamp;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What is known around a run at one moment.
+pub(super) struct Scene<'a> {
+    pub(super) mode: Mode,
+    pub(super) now: Timestamp,
+    pub(super) world: &'a World,
+    pub(super) state: &'a State,
+    pub(super) verbs: &'a Verbs,
+}
+
+impl Scene<'_> {
+    /// What expressions and templates of a run can see.
+    pub(super) fn surroundings(&self, of: &OfRun<'_>) -> Surroundings {
+        let now = self.now;
+        let estate = &self.world.estate;
+        let tenant = of.run.start().tenant.as_ref().and_then(|t| estate.tenant(t));
+        let signals = tenant.map(|t| tenant_signals(self.world, estate, &t.id, now)).unwrap_or_default();
+        let incident = of.incident.and_then(|i| self.state.incident(i));
+        Surroundings {
+            now,
+            mode: self.mode,
+            tenant: tenant.map(tenant_value),
+            signals: signals
+                .into_iter()
+                .map(|(name, s)| (name, Reading { value: s.value, observed_at: s.observed_at }))
+                .collect(),
+            incident: incident.filter(|i| i.state != IncidentState::Closed).map(|i| i.severity),
+        }
+    }
+
+    /// The request that a call stands for now, with the verb that would send it.
+    pub(super) fn request(&self, of: &OfRun<'_>, call: &Call) -> Result<(Arc<DynVerb>, Request), String> {
+        let (around, outputs) = (self.surroundings(of), of.run.outputs());
+        let args = template::args(call, &values(of.run, &around, &outputs))?;
+        self.request_with(call, &args)
+    }
+
+    /// The request of a call whose arguments are rendered already.
+    pub(super) fn request_with(
+        &self,
+        call: &Call,
+        args: &BTreeMap<String, Value>,
+    ) -> Result<(Arc<DynVerb>, Request), String> {
+        let name = call.name();
+        let verb = self.verbs.get(&name).ok_or_else(|| format!("the verb {name} is not configured on this estate"))?;
+        let context = RenderContext { estate: &self.world.estate, world: self.world, now: self.now, args };
+        let request = verb.render(&context).map_err(|e| e.to_string())?;
+        Ok((verb.clone(), request))
+    }
+}
+
+/// What the engine knows of the run that a step belongs to.
+pub(super) struct OfRun<'a> {
+    pub(super) run: &'a Run,
+    pub(super) incident: Option<&'a IncidentId>,
+    pub(super) user: &'a str,
+}
+
+/// Digests and assesses a rendered request.
+pub(super) fn rendering(
+    scene: &Scene<'_>,
+    of: &OfRun<'_>,
+    step: &StepId,
+    spec: &VerbSpec,
+    request: Request,
+) -> Result<Rendering, String> {
+    let around = &scene.surroundings(of);
+    let plan = of.run.plan().playbook();
+    let written = plan.step(step).ok_or("the playbook has no such step")?;
+    let tenant = of.run.start().tenant.as_ref().and_then(|t| scene.world.estate.tenant(t));
+    let incident = of.incident.and_then(|i| scene.state.incident(i)).map(|i| IncidentFacts {
+        severity: i.severity,
+        roles: i.roles.iter().filter(|(_, p)| p.as_str() == of.user).map(|(r, _)| *r).collect(),
+    });
+    let now = scene.now;
+    let glass = scene.state.broken_glass(now).map(|g| GlassFacts { reason: g.reason.clone(), until: g.until });
+    let declared = declared(written, tenant.map(|t| t.id.as_str()), of.run, around)?;
+    let assessment = assess(&StepFacts {
+        now,
+        verb: spec,
+        declared: &declared,
+        mode: scene.mode,
+        environment: scene.world.estate.environment,
+        tenancy: tenant.map(|t| t.tenancy),
+        tenants: &request.target.tenants,
+        count: request.target.count,
+        object: &request.target.object,
+        incident: incident.as_ref(),
+        glass: glass.as_ref(),
+    });
+    let digest = digest(&Bound {
+        mode: scene.mode,
+        playbook: (&plan.id, plan.version),
+        run: Some(of.run.id()),
+        step,
+        request: &request,
+        preconditions: &written.bound_preconditions(),
+        timeout: written.timeout(),
+    })
+    .map_err(|e| e.to_string())?;
+    let reversible = match (spec.reversible, written.reversible) {
+        (Reversible::No, _) | (_, Some(Reversible::No)) => Reversible::No,
+        (Reversible::Yes, Some(other)) => other,
+        (verb, _) => verb,
+    };
+    Ok(Rendering { request, digest, assessment, idempotent: spec.idempotent, reversible, read_only: spec.read_only })
+}
+
+/// What the templates of a run see.
+pub(super) fn values<'a>(
+    run: &'a Run,
+    around: &'a Surroundings,
+    outputs: &'a BTreeMap<String, Value>,
+) -> template::Values<'a> {
+    template::Values { params: &run.start().params, tenant: around.tenant.as_ref(), outputs }
+}
+
+fn declared(step: &Step, tenant: Option<&str>, run: &Run, around: &Surroundings) -> Result<Declared, String> {
+    let confirmation = match &step.confirmation {
+        None => None,
+        Some(spec) if spec.kind == ConfirmationKind::Keypress => Some(Confirmation::Keypress),
+        Some(spec) => {
+            let phrase = match &spec.phrase {
+                Some(phrase) => template::text(phrase, &values(run, around, &run.outputs()))?,
+                None => tenant.unwrap_or(step.id.as_str()).to_owned(),
+            };
+            Some(Confirmation::Typed { phrase })
+        }
+    };
+    Ok(Declared {
+        risk: step.risk,
+        blast_radius: step.blast_radius,
+        reversible: step.reversible,
+        confirmation,
+        quorum: step.approval.as_ref().map_or(0, |a| a.quorum),
+        incident: step.requires.incident_declared,
+        severity_at_least: step.requires.severity_at_least,
+        role: step.requires.role,
+        auto_run_low: false,
+    })
+}

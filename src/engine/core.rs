@@ -1,0 +1,417 @@
+//! The engine's task: it owns all state, takes commands, samples and answers one at a time, and publishes a
+//! snapshot when something changed. Everything slow runs elsewhere and comes back as an [`Answer`].
+
+use super::adapters::Adapters;
+use super::api::{Command, JournalView, ParameterView, PlaybookSummary, Reply, Snapshot, StepSummary};
+use super::client::{Client, Envelope};
+use super::inbox::Inbox;
+use super::judge::Judge;
+use super::runs::Runs;
+use super::state::State;
+use crate::act::Verbs;
+use crate::correlate::panes;
+use crate::domain::actor::Actor;
+use crate::domain::id::{IncidentId, Person, RunId};
+use crate::domain::mode::Mode;
+use crate::domain::pane::Panes;
+use crate::domain::ports::Clock;
+use crate::domain::sample::Sample;
+use crate::domain::world::World;
+use crate::journal::fold::Fold as _;
+use crate::journal::{Draft, Journal, Kind, Record};
+use crate::playbook::library::{Entry, Library};
+use crate::playbook::run::Input;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, MissedTickBehavior};
+
+/// Least time between two looks at new samples: at most five data frames a second.
+const DATA_GATE: Duration = Duration::from_millis(200);
+/// Time between two heartbeat records.
+const HEARTBEAT: Duration = Duration::from_mins(5);
+/// Commands that may wait.
+const WAITING: usize = 64;
+
+/// Something that ran elsewhere has an answer for a run.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) run: RunId,
+    pub(super) input: Input,
+}
+
+/// What the engine is made of.
+pub struct Parts {
+    /// Observers, verbs, clock.
+    pub adapters: Adapters,
+    /// Playbooks.
+    pub library: Library,
+    /// The open journal.
+    pub journal: Journal,
+    /// Its records so far, folded.
+    pub state: State,
+    /// Where it lies, for people.
+    pub journal_dir: String,
+    /// Who sits here.
+    pub me: Actor,
+    /// What is written at the start: digests of configuration and playbooks.
+    pub loaded: Value,
+}
+
+/// The engine.
+pub struct Engine {
+    pub(super) mode: Mode,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) me: Actor,
+    pub(super) world: World,
+    pub(super) state: State,
+    pub(super) verbs: Verbs,
+    pub(super) library: Library,
+    playbooks: Arc<Vec<PlaybookSummary>>,
+    pub(super) runs: Runs,
+    pub(super) answers: mpsc::Sender<Answer>,
+    pub(super) panes: Arc<Panes>,
+    judge: Judge,
+    journal: Journal,
+    journal_dir: String,
+    broken: Option<String>,
+    drill: Option<super::adapters::DrillHandle>,
+    findings: Arc<Vec<crate::domain::finding::Finding>>,
+    generation: u64,
+    stopping: bool,
+}
+
+/// A running engine, as its owner holds it.
+#[derive(Debug)]
+pub struct Running {
+    /// The way in.
+    pub client: Client,
+    stop: Option<oneshot::Sender<()>>,
+    ended: oneshot::Receiver<()>,
+}
+
+impl Running {
+    /// Starts nothing new, waits for the step in hand, records its outcome, closes the journal.
+    pub async fn end(mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+        let _ = (&mut self.ended).await;
+    }
+}
+
+/// Starts the engine on the current runtime.
+pub fn start(parts: Parts) -> Running {
+    let Parts { adapters, library, journal, state, journal_dir, me, loaded } = parts;
+    let Adapters { estate, mode, clock, observers, verbs, settings, drill } = adapters;
+    let now = clock.now();
+    let (commands, inbox_commands) = mpsc::channel(WAITING);
+    let (answers, inbox_answers) = mpsc::channel(WAITING);
+    let (stop, stopped) = oneshot::channel();
+    let (end, ended) = oneshot::channel();
+    let world = World::new(estate.clone(), observers.iter().map(|o| o.spec()), now);
+    let judge = Judge::new(settings, &world.estate);
+    let mut engine = Engine {
+        mode,
+        me: me.clone(),
+        world,
+        runs: Runs::default(),
+        answers,
+        panes: Arc::default(),
+        judge,
+        journal,
+        journal_dir,
+        broken: None,
+        state,
+        verbs,
+        playbooks: Arc::new(library.entries().map(summary).collect()),
+        library,
+        drill,
+        findings: Arc::default(),
+        generation: 0,
+        stopping: false,
+        clock,
+    };
+    engine.look(Vec::new());
+    let (snapshot, snapshots) = watch::channel(Arc::new(engine.snapshot()));
+    let (beat, beats) = watch::channel(now);
+    let client = Client { commands, snapshots, beat: beats, actor: me };
+    let inbox = Inbox::default();
+    let observers: Vec<_> = observers.into_iter().map(|o| tokio::spawn(o.run(inbox.sink()))).collect();
+    tokio::spawn(async move {
+        let mut ends = Ends { commands: inbox_commands, answers: inbox_answers, stopped };
+        engine.open(loaded).await;
+        engine.turn(&mut ends, &inbox, &snapshot, &beat).await;
+        for observer in observers {
+            observer.abort();
+        }
+        engine.close().await;
+        let _ = end.send(());
+    });
+    Running { client, stop: Some(stop), ended }
+}
+
+struct Ends {
+    commands: mpsc::Receiver<Envelope>,
+    answers: mpsc::Receiver<Answer>,
+    stopped: oneshot::Receiver<()>,
+}
+
+impl Engine {
+    /// The loop: people first, then answers, then time, then samples.
+    async fn turn(
+        &mut self,
+        ends: &mut Ends,
+        inbox: &Inbox,
+        snapshots: &watch::Sender<Arc<Snapshot>>,
+        beat: &watch::Sender<Timestamp>,
+    ) {
+        let mut second = tokio::time::interval(Duration::from_secs(1));
+        second.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut heartbeat = tokio::time::interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
+        let mut gate = Instant::now();
+        let mut stopped = false;
+        loop {
+            tokio::select! {
+                biased;
+                Some(envelope) = ends.commands.recv() => {
+                    let reply = self.command(envelope.command, envelope.actor).await;
+                    snapshots.send_replace(Arc::new(self.snapshot()));
+                    let _ = envelope.answer.send(reply);
+                    continue;
+                }
+                Some(answer) = ends.answers.recv() => self.feed_logged(&answer.run, answer.input).await,
+                _ = &mut ends.stopped, if !stopped => {
+                    stopped = true;
+                    self.stopping = true;
+                    self.stop_all("the console ends", false, &self.me.engine()).await;
+                }
+                _ = second.tick() => {
+                    self.second().await;
+                    beat.send_replace(self.clock.now());
+                }
+                _ = heartbeat.tick() => {
+                    let body = json!({ "sources": self.world.sources.len(), "runs": self.runs.open().count() });
+                    let _ = self.record(Kind::JournalHeartbeat, None, body, &self.me.engine()).await;
+                }
+                () = inbox.arrived(), if Instant::now() >= gate => {
+                    gate = Instant::now() + DATA_GATE;
+                    self.data(inbox.drain()).await;
+                }
+                () = tokio::time::sleep_until(gate), if Instant::now() < gate => continue,
+            }
+            snapshots.send_replace(Arc::new(self.snapshot()));
+            if stopped && !self.runs.in_hand() {
+                return;
+            }
+        }
+    }
+
+    async fn open(&mut self, loaded: Value) {
+        let engine = self.me.engine();
+        let me = self.me.clone();
+        let _ = self.record(Kind::ConfigLoaded, None, loaded, &engine).await;
+        let _ = self.record(Kind::ConsoleAttached, None, json!({ "console": me.console }), &me).await;
+        self.recover_runs().await;
+    }
+
+    async fn close(&mut self) {
+        let me = self.me.clone();
+        let _ = self.record(Kind::ConsoleDetached, None, json!({ "console": me.console }), &me).await;
+        if let Err(error) = self.journal.close(self.clock.now()).await {
+            tracing::error!(%error, "the journal could not be closed");
+        }
+    }
+
+    fn draft(&self, kind: Kind, incident: Option<IncidentId>, body: Value, actor: &Actor) -> Draft {
+        Draft {
+            kind,
+            incident,
+            body,
+            actor: actor.clone(),
+            mode: self.mode,
+            environment: self.world.estate.environment,
+            time: self.clock.now(),
+        }
+    }
+
+    /// Writes one record and waits until it is durable; only then does it count.
+    pub(super) async fn record(
+        &mut self,
+        kind: Kind,
+        incident: Option<IncidentId>,
+        body: Value,
+        actor: &Actor,
+    ) -> Result<Record, String> {
+        let draft = self.draft(kind, incident, body, actor);
+        match self.journal.append(vec![draft]).await {
+            Ok(committed) => {
+                let mut last = None;
+                for one in committed {
+                    self.state.apply(&one.record);
+                    last = Some(one.record);
+                }
+                last.ok_or_else(|| "the journal acknowledged nothing".to_owned())
+            }
+            Err(error) => {
+                let why = error.to_string();
+                self.broken = self.journal.status().broken;
+                tracing::error!(%why, kind = kind.word(), "a record was not written");
+                Err(why)
+            }
+        }
+    }
+
+    /// Takes in samples, and judges again what is known.
+    async fn data(&mut self, samples: Vec<Sample>) {
+        self.look(samples);
+        self.record_transitions().await;
+    }
+
+    fn look(&mut self, samples: Vec<Sample>) {
+        let now = self.clock.now();
+        for sample in samples {
+            self.judge.take(&mut self.world, &sample);
+        }
+        let (mut findings, panes) = self.judge.look(&self.world, now);
+        for finding in &mut findings {
+            finding.acknowledged = self.state.acknowledged(&finding.id).cloned();
+        }
+        self.findings = Arc::new(findings);
+        self.panes = Arc::new(panes);
+    }
+
+    /// Writes what came up and what cleared since the records last said so.
+    async fn record_transitions(&mut self) {
+        let engine = self.me.engine();
+        let raised: Vec<_> = self.findings.iter().filter(|f| !self.state.is_raised(&f.id)).cloned().collect();
+        let up: std::collections::BTreeSet<_> = self.findings.iter().map(|f| &f.id).collect();
+        let cleared: Vec<_> = self
+            .state
+            .raised()
+            .filter(|(id, _)| !up.contains(id))
+            .map(|(id, what)| json!({ "finding": id, "what": what }))
+            .collect();
+        let incident = self.current_incident();
+        for finding in raised {
+            let body = json!({
+                "finding": finding.id, "rule": finding.rule, "classes": finding.classes, "level": finding.level,
+                "severity": finding.severity, "since": finding.since, "what": finding.what,
+                "tenants": finding.whom.tenants, "plants": finding.whom.plants,
+                "playbooks": finding.playbooks.iter().map(|o| &o.id).collect::<Vec<_>>(),
+            });
+            let _ = self.record(Kind::FindingRaised, incident.clone(), body, &engine).await;
+        }
+        for body in cleared {
+            let _ = self.record(Kind::FindingCleared, incident.clone(), body, &engine).await;
+        }
+    }
+
+    async fn second(&mut self) {
+        let now = self.clock.now();
+        self.look(Vec::new());
+        self.record_transitions().await;
+        if let Some(glass) = self.state.glass()
+            && !glass.review_due
+            && now >= glass.until
+        {
+            let body = json!({ "why": "its time is over", "reason": glass.reason });
+            let _ = self.record(Kind::GlassRestored, None, body, &self.me.engine()).await;
+        }
+        for run in self.runs.open().cloned().collect::<Vec<_>>() {
+            self.feed_logged(&run, Input::Tick).await;
+        }
+    }
+
+    /// Whether the engine is ending and starts nothing new.
+    pub(super) const fn is_stopping(&self) -> bool {
+        self.stopping
+    }
+
+    /// Why nothing can be written, when that is so.
+    pub(super) fn broken(&self) -> Option<&str> {
+        self.broken.as_deref()
+    }
+
+    /// The open incident that everything new belongs to when nothing else is said.
+    pub(super) fn current_incident(&self) -> Option<IncidentId> {
+        use crate::domain::incident::IncidentState::Closed;
+        self.state.incidents().into_iter().find(|i| i.state != Closed).map(|i| i.id)
+    }
+
+    /// Drill only: changes the speed of the scenario clock.
+    pub(super) fn set_speed(&self, speed: f64) -> Reply {
+        match &self.drill {
+            Some(drill) => drill.set_speed(speed),
+            None => Reply::refused("there is no scenario clock outside a drill"),
+        }
+    }
+
+    fn snapshot(&mut self) -> Snapshot {
+        self.generation = self.generation.saturating_add(1);
+        let status = self.journal.status();
+        let panes = self.panes.clone();
+        let mut measures = self.state.measures();
+        measures.sort_by_key(|m| m.since);
+        Snapshot {
+            generation: self.generation,
+            at: self.clock.now(),
+            estate: self.world.estate.clone(),
+            mode: self.mode,
+            health: panes::health(&panes),
+            panes,
+            findings: self.findings.clone(),
+            changes: Arc::new(self.judge.changes()),
+            incidents: Arc::new(self.state.incidents()),
+            runs: Arc::new(self.runs.views(self.clock.now())),
+            playbooks: self.playbooks.clone(),
+            measures,
+            glass: self.state.glass().cloned(),
+            journal: JournalView {
+                dir: self.journal_dir.clone(),
+                size: status.size,
+                root: status.root.to_string(),
+                broken: self.broken.clone().or(status.broken),
+                tail: self.state.tail(),
+            },
+            drill: self.drill.as_ref().map(super::adapters::DrillHandle::view),
+            me: Person::new(self.me.user.clone()),
+        }
+    }
+
+    /// Carries out a command of a person.
+    async fn command(&mut self, command: Command, actor: Actor) -> Reply {
+        match self.carry_out(command, &actor).await {
+            Ok(reply) | Err(reply) => reply,
+        }
+    }
+}
+
+/// A playbook as lists show it.
+fn summary(entry: &Entry) -> PlaybookSummary {
+    let playbook = entry.plan.playbook();
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let parameter = |(name, p): (&String, &crate::playbook::schema::Parameter)| ParameterView {
+        name: name.clone(),
+        description: p.description.clone(),
+        required: p.required,
+        default: p.default.as_ref().map(text),
+        allowed: p.allowed_values.iter().map(text).collect(),
+    };
+    PlaybookSummary {
+        id: playbook.id.clone(),
+        name: playbook.name.clone(),
+        version: playbook.version,
+        description: playbook.description.clone(),
+        risk: playbook.risk(),
+        parameters: playbook.parameters.iter().map(parameter).collect(),
+        steps: playbook
+            .steps
+            .iter()
+            .map(|s| StepSummary { id: s.id.clone(), name: s.name.clone(), risk: s.declared_risk() })
+            .collect(),
+        origin: entry.origin.clone(),
+    }
+}

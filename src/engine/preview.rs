@@ -1,0 +1,103 @@
+//! What a playbook would send now: every step with its request, digest, risk and preconditions, without a run, an
+//! intent or anything sent. A step that needs something which is not there yet says what it waits for.
+
+use super::api::CheckView;
+use super::assess::{OfRun, Scene, rendering};
+use super::state::State;
+use crate::act::Verbs;
+use crate::domain::id::{Digest, Person, RunId, StepId};
+use crate::domain::mode::Mode;
+use crate::domain::request::Request;
+use crate::domain::risk::{Assessment, Risk};
+use crate::domain::world::World;
+use crate::playbook::expr::Evaluation;
+use crate::playbook::params;
+use crate::playbook::plan::Plan;
+use crate::playbook::run::{Run, Start};
+use crate::playbook::schema::Step;
+use crate::playbook::{Rendered, Requested};
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// One step as it would be.
+#[derive(Clone, Debug, Serialize)]
+pub struct Preview {
+    /// Id.
+    pub id: StepId,
+    /// Name.
+    pub name: String,
+    /// Type: check, action and so on.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// Risk: assessed where it could be rendered, else declared.
+    pub risk: Risk,
+    /// Why it is that risk, and what it takes.
+    pub assessment: Option<Assessment>,
+    /// What would be sent.
+    pub request: Option<Request>,
+    /// Digest of the request as shown here. It belongs to no run, so that it can confirm none.
+    pub digest: Option<Digest>,
+    /// Preconditions, as they are now.
+    pub preconditions: Vec<CheckView>,
+    /// Why it can not be rendered now: `pending on STEP`, or what is not known.
+    pub pending: Option<String>,
+}
+
+/// Renders every step against what is known now.
+///
+/// # Errors
+/// One sentence for each parameter that is wrong.
+pub fn preview(
+    plan: &Arc<Plan>,
+    given: &BTreeMap<String, String>,
+    world: &World,
+    verbs: &Verbs,
+    mode: Mode,
+    now: Timestamp,
+) -> Result<Vec<Preview>, Vec<String>> {
+    let bound = params::bind(plan.playbook(), given, &world.estate)?;
+    let start = Start {
+        run: RunId::new("RUN-0"),
+        params: bound.values,
+        tenant: bound.tenant,
+        incident: None,
+        by: Person::new("nobody"),
+    };
+    let run = Run::new(plan.clone(), start);
+    let state = State::default();
+    let scene = Scene { mode, now, world, state: &state, verbs };
+    let of = OfRun { run: &run, incident: None, user: "nobody" };
+    let around = scene.surroundings(&of);
+    let mut renderer = |step: &Step, args: &BTreeMap<String, Value>| {
+        let call = step.run.as_ref().ok_or("the step sends nothing")?;
+        let (verb, request) = scene.request_with(call, args)?;
+        rendering(&scene, &of, &step.id, verb.spec(), request)
+    };
+    let steps = crate::playbook::render(plan, &run.start().params, &around, &mut renderer);
+    Ok(steps.into_iter().map(|rendered| shown(&rendered)).collect())
+}
+
+fn shown(rendered: &Rendered<'_>) -> Preview {
+    let step = rendered.step;
+    let (rendering, pending) = match &rendered.requested {
+        Requested::Nothing => (None, None),
+        Requested::Rendered(rendering) => (Some(rendering), None),
+        Requested::PendingOn(earlier) => (None, Some(format!("pending on {earlier}"))),
+        Requested::Failed(why) => (None, Some(why.clone())),
+    };
+    let check = |e: &Evaluation| CheckView { text: e.text.clone(), holds: e.verdict.holds(), detail: e.detail.clone() };
+    Preview {
+        id: step.id.clone(),
+        name: step.name.clone(),
+        kind: step.kind.word(),
+        risk: rendering.map_or_else(|| step.declared_risk(), |r| r.assessment.risk),
+        assessment: rendering.map(|r| r.assessment.clone()),
+        request: rendering.map(|r| r.request.clone()),
+        digest: rendering.map(|r| r.digest.clone()),
+        preconditions: rendered.preconditions.iter().map(check).collect(),
+        pending,
+    }
+}

@@ -1,0 +1,521 @@
+//! Carries out what runs ask for: writes their records, renders and assesses their steps, passes the gate and
+//! hands permits to verbs. What the run means is decided in `playbook::run`; what may run, in `policy`.
+
+use super::api::{CheckView, Reply, RunState, RunView, StepState, StepView};
+use super::assess::{OfRun, Scene, rendering};
+use super::core::{Answer, Engine};
+use crate::act::DynVerb;
+use crate::domain::actor::Actor;
+use crate::domain::id::{IncidentId, Person, PlaybookId, RunId, StepId};
+use crate::domain::mode::Mode;
+use crate::domain::ports::{Outcome, Reconciled};
+use crate::domain::request::Request;
+use crate::domain::sample::{Failure, FailureKind};
+use crate::journal::{Kind, Record};
+use crate::playbook::run::{
+    ApprovalGiven, Effect, Input, LookAt, Past, Rendering, Run, Start, StepLine, StepState as Awaits,
+};
+use crate::policy::gate::{Approval, Checked, Confirmed, Durable, Gate};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// Finished runs kept for the screens.
+const KEPT: usize = 50;
+/// Who stands in for the second person in a drill.
+const SIMULATED: &str = "ines (simulated)";
+
+/// A run with what the engine knows about it.
+#[derive(Debug)]
+struct Held {
+    run: Run,
+    incident: Option<IncidentId>,
+    params: BTreeMap<String, String>,
+    /// Who asked for what happens now; records name them.
+    actor: Actor,
+}
+
+/// The runs of this engine, by name.
+#[derive(Debug, Default)]
+pub(super) struct Runs {
+    held: BTreeMap<u64, (RunId, Held)>,
+}
+
+fn number(run: &RunId) -> u64 {
+    run.as_str().rsplit('-').next().and_then(|n| n.parse().ok()).unwrap_or(0)
+}
+
+impl Runs {
+    fn get(&self, run: &RunId) -> Option<&Held> {
+        self.held.get(&number(run)).filter(|(id, _)| id == run).map(|(_, held)| held)
+    }
+
+    fn get_mut(&mut self, run: &RunId) -> Option<&mut Held> {
+        self.held.get_mut(&number(run)).filter(|(id, _)| id == run).map(|(_, held)| held)
+    }
+
+    fn insert(&mut self, id: RunId, held: Held) {
+        self.held.insert(number(&id), (id, held));
+        let over: Vec<u64> = self.held.iter().filter(|(_, (_, h))| !h.run.is_open()).map(|(n, _)| *n).collect();
+        for old in over.iter().take(over.len().saturating_sub(KEPT)) {
+            self.held.remove(old);
+        }
+    }
+
+    /// Open runs that belong to no incident belong to this one from here on.
+    pub(super) fn adopt(&mut self, incident: &IncidentId) {
+        for (_, held) in self.held.values_mut().filter(|(_, h)| h.run.is_open() && h.incident.is_none()) {
+            held.incident = Some(incident.clone());
+        }
+    }
+
+    /// Runs that are not over.
+    pub(super) fn open(&self) -> impl Iterator<Item = &RunId> {
+        self.held.values().filter(|(_, h)| h.run.is_open()).map(|(id, _)| id)
+    }
+
+    /// Runs of an incident that are not over.
+    pub(super) fn open_of<'a>(&'a self, incident: &'a IncidentId) -> impl Iterator<Item = &'a RunId> {
+        self.held.values().filter(|(_, h)| h.run.is_open() && h.incident.as_ref() == Some(incident)).map(|(id, _)| id)
+    }
+
+    /// Whether any step has been sent and has not answered, so that the engine must not end yet.
+    pub(super) fn in_hand(&self) -> bool {
+        self.held.values().any(|(_, h)| h.run.is_in_hand())
+    }
+
+    /// All runs as they are shown, newest first.
+    pub(super) fn views(&self, now: jiff::Timestamp) -> Vec<RunView> {
+        self.held.iter().rev().map(|(_, (id, held))| held.view(id, now)).collect()
+    }
+}
+
+impl Held {
+    fn of(&self) -> OfRun<'_> {
+        OfRun { run: &self.run, incident: self.incident.as_ref(), user: &self.actor.user }
+    }
+
+    fn view(&self, id: &RunId, now: jiff::Timestamp) -> RunView {
+        let view = self.run.view(now);
+        let plan = self.run.plan().playbook();
+        RunView {
+            id: id.clone(),
+            playbook: plan.id.clone(),
+            name: plan.name.clone(),
+            version: plan.version,
+            params: self.params.clone(),
+            incident: self.incident.clone(),
+            state: run_state(view.state),
+            started_at: view.started_at.unwrap_or_default(),
+            ended_at: view.ended_at,
+            generation: view.generation,
+            current: view.current,
+            steps: view.steps.into_iter().map(step_view).collect(),
+            now: view.now,
+        }
+    }
+}
+
+const fn run_state(state: crate::playbook::run::RunState) -> RunState {
+    use crate::playbook::run::RunState as From;
+    match state {
+        From::Running => RunState::Running,
+        From::Waiting => RunState::Waiting,
+        From::Stopped => RunState::Stopped,
+        From::Finished => RunState::Finished,
+        From::Failed => RunState::Failed,
+        From::Unknown => RunState::Unknown,
+    }
+}
+
+const fn step_state(state: crate::playbook::run::StepState) -> StepState {
+    use crate::playbook::run::StepState as From;
+    match state {
+        From::Pending => StepState::Pending,
+        From::Preparing => StepState::Preparing,
+        From::Blocked => StepState::Blocked,
+        From::AwaitsConfirmation => StepState::AwaitsConfirmation,
+        From::AwaitsApproval => StepState::AwaitsApproval,
+        From::Executing => StepState::Executing,
+        From::Verifying => StepState::Verifying,
+        From::AwaitsDecision => StepState::AwaitsDecision,
+        From::Done => StepState::Done,
+        From::Failed => StepState::Failed,
+        From::Unknown => StepState::Unknown,
+        From::Skipped => StepState::Skipped,
+    }
+}
+
+fn check_view(check: crate::playbook::run::CheckLine) -> CheckView {
+    CheckView { text: check.text, holds: check.holds, detail: check.detail }
+}
+
+fn step_view(step: StepLine<'_>) -> StepView {
+    StepView {
+        id: step.id.clone(),
+        name: step.name.to_owned(),
+        why: step.why.to_owned(),
+        state: step_state(step.state),
+        risk: step.risk,
+        assessment: step.rendering.map(|r| r.assessment.clone()),
+        request: step.rendering.map(|r| r.request.clone()),
+        digest: step.rendering.map(|r| r.digest.clone()),
+        checks: step.checks.into_iter().map(check_view).collect(),
+        verify: step.verify.into_iter().map(check_view).collect(),
+        outcome: step.outcome,
+        output: step.output,
+        choices: step.choices.into_iter().map(|c| (c.key, c.label)).collect(),
+        started_at: step.started_at,
+        ended_at: step.ended_at,
+    }
+}
+
+impl Engine {
+    /// Starts a playbook.
+    pub(super) async fn start_run(
+        &mut self,
+        playbook: &PlaybookId,
+        params: &BTreeMap<String, String>,
+        incident: Option<IncidentId>,
+        actor: &Actor,
+    ) -> Result<Reply, Reply> {
+        if let Some(why) = self.broken() {
+            return Err(Reply::refused(format!("nothing runs while the journal can not be written: {why}")));
+        }
+        if self.mode == Mode::ReadOnly {
+            return Err(Reply::denied("in the mode read-only no verb can be built, so no playbook can run"));
+        }
+        let Some(plan) = self.library.get(playbook).map(|e| e.plan.clone()) else {
+            return Err(Reply::refused(format!("there is no playbook {playbook}")));
+        };
+        let bound = crate::playbook::params::bind(plan.playbook(), params, &self.world.estate)
+            .map_err(|problems| Reply::refused(problems.join("; ")))?;
+        let id = self.state.next_run();
+        let start = Start {
+            run: id.clone(),
+            tenant: bound.tenant,
+            params: bound.values,
+            incident: incident.clone(),
+            by: Person::new(actor.user.clone()),
+        };
+        let run = Run::new(plan, start);
+        self.runs.insert(id.clone(), Held { run, incident, params: params.clone(), actor: actor.clone() });
+        self.feed(&id, Input::Begin).await.map_err(Reply::refused)?;
+        Ok(Reply::Accepted { message: format!("{id} of {playbook} started"), id: Some(id.to_string()) })
+    }
+
+    /// Feeds an input that a person gave; records from here on name that person.
+    pub(super) async fn by_person(
+        &mut self,
+        run: &RunId,
+        input: Input,
+        actor: &Actor,
+        done: &str,
+    ) -> Result<Reply, Reply> {
+        let Some(held) = self.runs.get_mut(run) else {
+            return Err(Reply::refused(format!("there is no run {run} here")));
+        };
+        let before = std::mem::replace(&mut held.actor, actor.clone());
+        match self.feed(run, input).await {
+            Ok(()) => Ok(Reply::accepted(done)),
+            Err(why) => {
+                if let Some(held) = self.runs.get_mut(run) {
+                    held.actor = before;
+                }
+                Err(Reply::refused(why))
+            }
+        }
+    }
+
+    /// Stops every open run after the target in hand; says what can not be recalled.
+    pub(super) async fn stop_all(&mut self, reason: &str, emergency: bool, actor: &Actor) -> String {
+        let open: Vec<RunId> = self.runs.open().cloned().collect();
+        let mut said = Vec::new();
+        for run in open {
+            let by = Person::new(actor.user.clone());
+            let input = Input::Stop { reason: reason.to_owned(), by, emergency };
+            match self.by_person(&run, input, actor, "").await {
+                Err(Reply::Refused { why, .. }) => said.push(format!("{run}: {why}")),
+                _ => match self.runs.get(&run) {
+                    Some(held) if held.run.is_in_hand() => {
+                        said.push(format!(
+                            "{run} stops after the step in hand, which has been sent and can not be recalled"
+                        ));
+                    }
+                    Some(held) if !held.run.irrevocable().is_empty() => {
+                        let lasting = held.run.irrevocable().join(", ");
+                        said.push(format!("{run} stopped; can not be recalled: {lasting}"));
+                    }
+                    _ => said.push(format!("{run} stopped, nothing was under way")),
+                },
+            }
+        }
+        if said.is_empty() { "no run was open; nothing was under way".to_owned() } else { said.join("; ") }
+    }
+
+    /// Feeds an input whose refusal concerns nobody but the log.
+    pub(super) async fn feed_logged(&mut self, run: &RunId, input: Input) {
+        if let Err(why) = self.feed(run, input).await {
+            tracing::debug!(%run, %why, "an input was not taken");
+        }
+    }
+
+    /// Feeds one input and everything that follows from it at once.
+    async fn feed(&mut self, run: &RunId, input: Input) -> Result<(), String> {
+        let mut waiting = VecDeque::from([input]);
+        let mut first = true;
+        while let Some(input) = waiting.pop_front() {
+            let now = self.clock.now();
+            let lasting = lasting_effect(&input);
+            let Some(held) = self.runs.get_mut(run) else { return Err(format!("there is no run {run} here")) };
+            let effects = match held.run.apply(input, now) {
+                Ok(effects) => effects,
+                Err(refusal) if first => return Err(refusal.to_string()),
+                Err(refusal) => {
+                    tracing::debug!(%run, %refusal, "an answer was not taken");
+                    continue;
+                }
+            };
+            first = false;
+            let step = held.run.current_step().map(|s| s.id.clone());
+            for effect in effects {
+                if let Some(answer) = self.carry(run, effect).await {
+                    waiting.push_back(answer);
+                }
+            }
+            if let (true, Some(step)) = (lasting, step) {
+                self.note_measure(run, &step).await;
+            }
+            if waiting.is_empty() {
+                waiting.extend(self.approval_due(run));
+            }
+        }
+        Ok(())
+    }
+
+    /// Carries out one effect; an answer that is there at once is returned, a later one comes as [`Answer`].
+    async fn carry(&mut self, run: &RunId, effect: Effect) -> Option<Input> {
+        match effect {
+            Effect::Append { mark, kind, body } => Some(match self.append_for(run, kind, body).await {
+                Ok(seq) => Input::Durable { mark, seq },
+                Err(why) => Input::NotDurable { mark, why },
+            }),
+            Effect::Render { ticket, step } => Some(match self.rendering(run, &step) {
+                Ok(rendering) => Input::Rendered { ticket, rendering: Box::new(rendering) },
+                Err(why) => Input::RenderFailed { ticket, why },
+            }),
+            Effect::Evaluate { ticket, step, what, result } => {
+                let held = self.runs.get(run)?;
+                let around = self.scene().surroundings(&held.of());
+                let results = held.run.evaluate(&step, what, &around, result.as_ref());
+                Some(Input::Evaluated { ticket, results })
+            }
+            Effect::Execute { ticket, step } => match self.permit(run, &step) {
+                Ok((verb, permit)) => {
+                    self.later(run, async move { Input::Executed { ticket, outcome: verb.execute(permit).await } });
+                    None
+                }
+                Err(why) => {
+                    let why = Failure::new(FailureKind::Local, why);
+                    Some(Input::Executed { ticket, outcome: Outcome::Failed { why } })
+                }
+            },
+            Effect::Look { ticket, step, what } => match self.look_request(run, &step, what) {
+                Ok((verb, request)) => {
+                    self.later(run, async move { Input::Looked { ticket, outcome: verb.look(&request).await } });
+                    None
+                }
+                Err(why) => {
+                    let why = Failure::new(FailureKind::Local, why);
+                    Some(Input::Looked { ticket, outcome: Outcome::Failed { why } })
+                }
+            },
+            Effect::Reconcile { ticket, step } => {
+                let found = self.runs.get(run).and_then(|h| h.run.request(&step)).cloned();
+                match found.and_then(|request| self.verbs.get(&request.verb).cloned().map(|verb| (verb, request))) {
+                    Some((verb, request)) => {
+                        self.later(
+                            run,
+                            async move { Input::Reconciled { ticket, found: verb.reconcile(&request).await } },
+                        );
+                        None
+                    }
+                    None => {
+                        let why = "its verb is not configured here, so nobody can look".to_owned();
+                        Some(Input::Reconciled { ticket, found: Reconciled::Undecided { why } })
+                    }
+                }
+            }
+            Effect::Finish { state } => {
+                tracing::info!(%run, state = state.word(), "a run has ended");
+                None
+            }
+        }
+    }
+
+    fn later(&self, run: &RunId, work: impl Future<Output = Input> + Send + 'static) {
+        let (answers, run) = (self.answers.clone(), run.clone());
+        tokio::spawn(async move {
+            let input = work.await;
+            // The engine outlives what is in hand; a closed channel means that it has ended without it.
+            if answers.send(Answer { run, input }).await.is_err() {
+                tracing::error!("an answer came after the engine had ended");
+            }
+        });
+    }
+
+    async fn append_for(&mut self, run: &RunId, kind: &'static str, body: Value) -> Result<u64, String> {
+        let kind: Kind = kind.parse().map_err(|_| format!("`{kind}` is no kind of record"))?;
+        let held = self.runs.get(run).ok_or("the run is gone")?;
+        let (incident, actor) = (held.incident.clone(), held.actor.clone());
+        self.record(kind, incident, body, &actor).await.map(|record| record.seq)
+    }
+
+    fn scene(&self) -> Scene<'_> {
+        let (world, state, verbs) = (&self.world, &self.state, &self.verbs);
+        Scene { mode: self.mode, now: self.clock.now(), world, state, verbs }
+    }
+
+    fn rendering(&self, run: &RunId, step: &StepId) -> Result<Rendering, String> {
+        let held = self.runs.get(run).ok_or("the run is gone")?;
+        let call = held.run.call(step, LookAt::Step).ok_or("the step has nothing to run")?;
+        let (verb, request) = self.scene().request(&held.of(), call)?;
+        rendering(&self.scene(), &held.of(), step, verb.spec(), request)
+    }
+
+    /// Passes the gate with everything looked up again.
+    fn permit(
+        &self,
+        run: &RunId,
+        step: &StepId,
+    ) -> Result<(Arc<DynVerb>, crate::policy::authorized::Authorized), String> {
+        let held = self.runs.get(run).ok_or("the run is gone")?;
+        let proof = held.run.start_proof(step).ok_or("the step is not ready to start")?;
+        let verb = self.verbs.get(&proof.request.verb).ok_or("its verb is not configured on this estate")?;
+        let fresh = rendering(&self.scene(), &held.of(), step, verb.spec(), proof.request.clone())?;
+        let evaluated_at = proof.checked_at.unwrap_or_default();
+        let checks: Vec<Checked> =
+            proof.checks.into_iter().map(|(text, holds)| Checked { text, holds, evaluated_at }).collect();
+        let confirmed = proof.confirmed.and_then(|c| {
+            let record = Durable::new(c.seq?);
+            Some(Confirmed { digest: c.digest.clone(), generation: c.generation, typed: c.typed.clone(), record })
+        });
+        let approvals: Vec<Approval> = proof.approvals.iter().filter_map(approval).collect();
+        let gate = Gate {
+            now: self.clock.now(),
+            mode: self.mode,
+            playbook: proof.playbook,
+            run,
+            step,
+            request: proof.request,
+            timeout: proof.timeout,
+            generation: proof.generation,
+            assessment: &fresh.assessment,
+            checks: &checks,
+            confirmed: confirmed.as_ref(),
+            approvals: &approvals,
+            incident: held.incident.as_ref(),
+            intended_digest: proof.digest,
+            intended: proof.intended.map(Durable::new),
+            started: proof.started.map(Durable::new),
+        };
+        let permit = crate::policy::gate::authorize(&gate).map_err(|denial| denial.to_string())?;
+        Ok((verb.clone(), permit))
+    }
+
+    fn look_request(&self, run: &RunId, step: &StepId, what: LookAt) -> Result<(Arc<DynVerb>, Request), String> {
+        let held = self.runs.get(run).ok_or("the run is gone")?;
+        if what == LookAt::Step {
+            let request = held.run.request(step).cloned().ok_or("the step is not rendered")?;
+            let verb = self.verbs.get(&request.verb).ok_or("its verb is not configured on this estate")?;
+            return Ok((verb.clone(), request));
+        }
+        let call = held.run.call(step, what).ok_or("there is nothing to look at")?;
+        self.scene().request(&held.of(), call)
+    }
+
+    /// Where a step waits for a second person: a drill simulates one, a broken glass stands for one.
+    fn approval_due(&self, run: &RunId) -> Option<Input> {
+        let held = self.runs.get(run)?;
+        let view = held.run.view(self.clock.now());
+        let step = view.steps.get(view.current).filter(|s| s.state == Awaits::AwaitsApproval)?;
+        let digest = &step.rendering?.digest;
+        let step = step.id;
+        let approval = match self.mode {
+            Mode::Drill => ApprovalGiven::Simulated { person: Person::new(SIMULATED) },
+            _ => {
+                let glass = self.state.broken_glass(self.clock.now())?;
+                ApprovalGiven::Glass { by: glass.by.clone(), reason: glass.reason.clone(), until: glass.until }
+            }
+        };
+        Some(Input::Approved { step: step.clone(), digest: digest.clone(), approval })
+    }
+
+    /// Writes down a measure that a step set or lifted.
+    async fn note_measure(&mut self, run: &RunId, step: &StepId) {
+        let Some(held) = self.runs.get(run) else { return };
+        let Some(request) = held.run.request(step) else { return };
+        let Some((kind, body)) = super::measures::of(request) else { return };
+        let (incident, actor) = (held.incident.clone(), held.actor.clone());
+        if let Err(why) = self.record(kind, incident, body, &actor).await {
+            tracing::error!(%run, %step, %why, "a measure was not written down");
+        }
+    }
+
+    /// Rebuilds the runs that were open when the last engine ended. They come back stopped; a start without an
+    /// outcome is looked at when the run goes on, never run again.
+    pub(super) async fn recover_runs(&mut self) {
+        let open = self.state.open_runs().to_vec();
+        for (id, records) in open {
+            let Some(first) = records.first() else { continue };
+            let playbook = first.body.get("playbook").and_then(Value::as_str).unwrap_or_default();
+            let Some(plan) = self.library.get(&PlaybookId::new(playbook)).map(|e| e.plan.clone()) else {
+                let text = format!("{id} can not be rebuilt: the playbook {playbook} is not there any more");
+                let actor = self.me.engine();
+                let _ = self.record(Kind::NoteAdded, first.incident.clone(), json!({ "text": text }), &actor).await;
+                continue;
+            };
+            match Run::replay(plan, &past(&records)) {
+                Ok(run) => {
+                    let params = run.start().params.iter().map(|(k, v)| (k.clone(), text_of(v))).collect();
+                    let incident = records.iter().rev().find_map(|r| r.incident.clone());
+                    let held = Held { run, incident, params, actor: self.me.engine() };
+                    self.runs.insert(id, held);
+                }
+                Err(error) => {
+                    let text = format!("{id} can not be rebuilt: {error}");
+                    let actor = self.me.engine();
+                    let _ = self.record(Kind::NoteAdded, first.incident.clone(), json!({ "text": text }), &actor).await;
+                }
+            }
+        }
+    }
+}
+
+/// Records as a run is rebuilt from them.
+fn past(records: &[Record]) -> Vec<Past<'_>> {
+    records.iter().map(|r| Past { seq: r.seq, at: r.time, kind: r.kind.word(), body: &r.body }).collect()
+}
+
+/// A parameter as it was typed.
+fn text_of(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// An approval as the gate takes it; one whose record is not durable counts for nothing.
+fn approval((given, seq): &(ApprovalGiven, Option<u64>)) -> Option<Approval> {
+    let record = Durable::new((*seq)?);
+    Some(match given {
+        ApprovalGiven::Simulated { .. } => Approval::Simulated { record },
+        ApprovalGiven::Glass { until, .. } => Approval::Glass { until: *until, record },
+    })
+}
+
+/// Whether an input tells that a request had its effect.
+const fn lasting_effect(input: &Input) -> bool {
+    matches!(
+        input,
+        Input::Executed { outcome: Outcome::Done { .. }, .. }
+            | Input::Reconciled { found: Reconciled::TookEffect { .. }, .. }
+    )
+}

@@ -1,0 +1,267 @@
+//! What can go wrong with a journal, one sentence each, with the facts in fields.
+
+use super::key::BadKey;
+use super::record::NotAdmitted;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Who holds a log, as the lock file says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// Process id on `host`.
+    pub pid: u32,
+    /// Login name.
+    pub user: String,
+    /// Host.
+    pub host: String,
+    /// Since when, RFC 3339.
+    pub since: String,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use crate::domain::text::sanitize;
+        let Self { pid, user, host, since } = self;
+        write!(f, "process {pid} of {} on {} since {}", sanitize(user), sanitize(host), sanitize(since))
+    }
+}
+
+/// The narrowest place in which something is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Damage {
+    /// Number of the record, or of the first that it may be.
+    pub seq: u64,
+    /// Number of the last record that it may be; the same as `seq` where it is one.
+    pub through: u64,
+    /// File below the journal's directory.
+    pub file: String,
+    /// Line in it, from 1 on; 0 where it is not about a line.
+    pub line: u64,
+    /// What is wrong.
+    pub why: String,
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seq, through, file, line, why } = self;
+        if seq == through {
+            write!(f, "record {seq}")?;
+        } else {
+            write!(f, "records {seq} to {through}")?;
+        }
+        write!(f, ", {file}")?;
+        if *line > 0 {
+            write!(f, " line {line}")?;
+        }
+        write!(f, ": {why}")
+    }
+}
+
+/// What went wrong.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JournalError {
+    /// The directory, or one that it needs, is a symbolic link.
+    #[error("{} is a symbolic link; name the directory itself, so that the journal can not be moved under it", .path.display())]
+    Symlink {
+        /// Which.
+        path: PathBuf,
+    },
+    /// Something else lies where the directory should be.
+    #[error("{} is not a directory", .path.display())]
+    NotADirectory {
+        /// Which.
+        path: PathBuf,
+    },
+    /// The directory lies on a file system whose locks and syncs can not be relied on.
+    #[error("{} is on {file_system}, a network file system, whose locks and syncs a journal can not rely on; use a local disk", .dir.display())]
+    NetworkFileSystem {
+        /// Directory.
+        dir: PathBuf,
+        /// Its file system.
+        file_system: String,
+    },
+    /// Nothing can be written there.
+    #[error("the journal can not be written: {} does not take it ({why})", .path.display())]
+    ReadOnly {
+        /// What could not be opened for writing.
+        path: PathBuf,
+        /// What the operating system said.
+        why: String,
+    },
+    /// Another writer has it.
+    #[error("the journal {} is held by {}", .dir.display(), .holder.as_ref().map_or_else(|| "another process that has not said its name yet".to_owned(), ToString::to_string))]
+    Locked {
+        /// Directory.
+        dir: PathBuf,
+        /// Who has it.
+        holder: Option<Holder>,
+    },
+    /// No journal is there.
+    #[error("there is no journal in {}: it has no records", .dir.display())]
+    NoLog {
+        /// Directory.
+        dir: PathBuf,
+    },
+    /// It is the journal of something else.
+    #[error("{} holds the journal of `{found}`, not of `{expected}`", .dir.display())]
+    ForeignLog {
+        /// Directory.
+        dir: PathBuf,
+        /// Origin found.
+        found: String,
+        /// Origin asked for.
+        expected: String,
+    },
+    /// It was written by a later program.
+    #[error(
+        "{file} line {line} has format version {found}, which this version of quarterdeck does not know; use a newer quarterdeck"
+    )]
+    FutureVersion {
+        /// File below the directory.
+        file: String,
+        /// Line.
+        line: u64,
+        /// Version found.
+        found: u64,
+    },
+    /// A record is well-formed but of a kind or shape that this program does not know.
+    #[error("record {seq} can not be understood: {why}")]
+    Foreign {
+        /// Its number.
+        seq: u64,
+        /// Why not.
+        why: String,
+    },
+    /// The log is there and its key is not.
+    #[error("the journal {} has records and its key {} is gone; bring the key back, or begin a new journal in another directory", .dir.display(), .key.display())]
+    KeyMissing {
+        /// Directory.
+        dir: PathBuf,
+        /// Where the key should be.
+        key: PathBuf,
+    },
+    /// The key is there and its log is not.
+    #[error("the key {} is there and the records it signed are gone from {}; bring them back, or begin a new journal in another directory", .key.display(), .dir.display())]
+    KeyWithoutLog {
+        /// Directory.
+        dir: PathBuf,
+        /// The key.
+        key: PathBuf,
+    },
+    /// Others can read the key.
+    #[error("the key {} has mode {mode:04o}, so that others can use it; it must be 0600", .key.display())]
+    KeyMode {
+        /// The key.
+        key: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The key belongs to somebody else.
+    #[error("the key {} belongs to user id {owner}, and this process runs as {expected}", .key.display())]
+    KeyOwner {
+        /// The key.
+        key: PathBuf,
+        /// Its owner.
+        owner: u32,
+        /// Who we are.
+        expected: u32,
+    },
+    /// The key file is no key.
+    #[error("the key {} can not be used: {why}", .path.display())]
+    KeyMalformed {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: BadKey,
+    },
+    /// The key is not the one that signed the log.
+    #[error("the journal {} was not signed by the key {key}", .dir.display())]
+    OtherKey {
+        /// Directory.
+        dir: PathBuf,
+        /// The key that was tried.
+        key: String,
+    },
+    /// No key to verify with.
+    #[error("no verifier key was given, and none lies beside the records in {}", .dir.display())]
+    NoVerifierKey {
+        /// Directory.
+        dir: PathBuf,
+    },
+    /// A checkpoint that was kept elsewhere is none of this log.
+    #[error("the kept checkpoint can not be used: {why}")]
+    KeptCheckpoint {
+        /// Why.
+        why: super::checkpoint::BadNote,
+    },
+    /// A name that can not be a log's origin.
+    #[error(transparent)]
+    Origin(#[from] BadKey),
+    /// The log is damaged in a place that recovery may not touch.
+    #[error("the journal is damaged at {0}")]
+    Damaged(Damage),
+    /// The record as drafted can not be written.
+    #[error(transparent)]
+    NotAdmitted(#[from] NotAdmitted),
+    /// More at once than one batch holds.
+    #[error("{bytes} bytes of records at once are more than the {limit} that one batch holds")]
+    TooMuchAtOnce {
+        /// Bytes asked for.
+        bytes: usize,
+        /// Limit.
+        limit: usize,
+    },
+    /// Too little space to begin something whose outcome must be written too.
+    #[error("the disk of the journal {} has {free_mib} MiB left, and {needed_mib} MiB must be free before anything new may begin; outcomes are still written", .dir.display())]
+    LowSpace {
+        /// Directory.
+        dir: PathBuf,
+        /// What is free.
+        free_mib: u64,
+        /// What must be.
+        needed_mib: u64,
+    },
+    /// No space at all.
+    #[error("the disk of the journal {} is full; nothing was written", .dir.display())]
+    DiskFull {
+        /// Directory.
+        dir: PathBuf,
+    },
+    /// A write or a sync failed earlier: nothing can be written until the journal is opened anew.
+    #[error("the journal takes nothing more: {why}")]
+    Broken {
+        /// What failed.
+        why: String,
+    },
+    /// It was closed.
+    #[error("the journal is closed")]
+    Closed,
+    /// Something else the operating system refused.
+    #[error("{what} {} failed: {why}", .path.display())]
+    Io {
+        /// What was tried: `reading`.
+        what: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What it said.
+        why: String,
+    },
+}
+
+impl JournalError {
+    /// An operating system's refusal, told apart where a person can do something about it.
+    pub(super) fn io(what: &'static str, path: &Path, error: &std::io::Error) -> Self {
+        use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+        let path = path.to_owned();
+        match error.kind() {
+            StorageFull | QuotaExceeded => Self::DiskFull { dir: path },
+            ReadOnlyFilesystem => Self::ReadOnly { path, why: error.to_string() },
+            PermissionDenied if what != READING => Self::ReadOnly { path, why: error.to_string() },
+            _ => Self::Io { what, path, why: error.to_string() },
+        }
+    }
+}
+
+/// What reading is called in [`JournalError::Io`].
+pub(super) const READING: &str = "reading";

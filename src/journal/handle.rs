@@ -1,0 +1,262 @@
+//! The handle that the engine and the command line hold: it checks drafts on the caller's thread, hands them to
+//! the one writer, and answers when they are on the disk.
+
+use super::error::JournalError;
+use super::key::VerifierKey;
+use super::kind::Kind;
+use super::record::{Committed, Draft, Ready, Record};
+use super::store::file::batch::MAX_BATCH_BYTES;
+use super::store::file::open;
+use super::tree::Hash;
+use crate::domain::actor::Actor;
+use crate::domain::estate::Environment;
+use crate::domain::id::Digest;
+use crate::domain::mode::Mode;
+use jiff::Timestamp;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Appends that may wait for the writer before the next one has to.
+const QUEUE: usize = 1024;
+
+/// How to open a journal for writing.
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    /// Its directory; made when it is missing.
+    pub dir: PathBuf,
+    /// Its name, which is that of its key: `quarterdeck/ESTATE`.
+    pub origin: String,
+    /// Who opens it; author of the records that the journal writes of itself.
+    pub actor: Actor,
+    /// What the process may touch.
+    pub mode: Mode,
+    /// Class of the estate.
+    pub environment: Environment,
+    /// Now.
+    pub time: Timestamp,
+    /// A segment that has reached this length in bytes is followed by another.
+    pub segment_bytes: u64,
+    /// Bytes that must be free on the disk before anything new may begin.
+    pub low_water: u64,
+}
+
+impl OpenOptions {
+    /// Segments of 8 MiB; 64 MiB must be free before anything new begins.
+    pub fn new(
+        dir: impl Into<PathBuf>,
+        origin: impl Into<String>,
+        actor: Actor,
+        mode: Mode,
+        environment: Environment,
+        time: Timestamp,
+    ) -> Self {
+        let (dir, origin) = (dir.into(), origin.into());
+        Self { dir, origin, actor, mode, environment, time, segment_bytes: 8 << 20, low_water: 64 << 20 }
+    }
+
+    /// A record that the journal writes of itself.
+    pub(super) fn draft(&self, kind: Kind, body: serde_json::Value, time: Timestamp) -> Draft {
+        let Self { actor, mode, environment, .. } = self;
+        Draft { kind, incident: None, body, actor: actor.clone(), mode: *mode, environment: *environment, time }
+    }
+}
+
+/// What opening found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recovered {
+    /// Whether the log was made by this opening.
+    pub created: bool,
+    /// Number of records that were there before this opening wrote its own.
+    pub records: u64,
+    /// Whether the last writer closed it; a new log counts as closed.
+    pub clean: bool,
+    /// What had to be set aside.
+    pub quarantined: Option<Quarantined>,
+}
+
+/// A torn or damaged last batch. None of its records was kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Quarantined {
+    /// File below the journal's directory.
+    pub file: String,
+    /// Its length.
+    pub bytes: u64,
+    /// Digest of its bytes.
+    pub sha256: Digest,
+    /// What was wrong with it.
+    pub why: String,
+    /// The signed checkpoint that it carried, which the log contradicts from now on.
+    pub superseded: Option<String>,
+    /// The records in it that could still be read. Each `step.started` among them has become a `step.unknown`.
+    pub legible: Vec<Record>,
+}
+
+/// What can be said of a log now; only what is on the disk counts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Status {
+    /// Number of records.
+    pub size: u64,
+    /// Root over them.
+    pub root: Hash,
+    /// Why nothing can be written, when that is so.
+    pub broken: Option<String>,
+}
+
+/// Where the answer to an append goes, and where it is waited for.
+pub(super) type Reply = oneshot::Sender<Result<Vec<Committed>, JournalError>>;
+type Answer = oneshot::Receiver<Result<Vec<Committed>, JournalError>>;
+
+/// Records that are committed together, or not at all.
+#[derive(Debug)]
+pub(super) struct Append {
+    pub(super) records: Vec<Ready>,
+    pub(super) reply: Reply,
+}
+
+impl Append {
+    pub(super) fn has_intent(&self) -> bool {
+        self.records.iter().any(|r| r.kind().is_intent())
+    }
+
+    pub(super) fn max_len(&self) -> usize {
+        self.records.iter().map(Ready::max_len).sum()
+    }
+}
+
+/// What the writer is told.
+#[derive(Debug)]
+pub(super) enum Message {
+    Append(Append),
+    /// The last append.
+    Close(Append),
+}
+
+/// A journal that is open for writing. Cheap to clone; the lock is held until it is closed or the last clone is
+/// dropped, which waits for what is in hand.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    options: OpenOptions,
+    verifier: VerifierKey,
+    outbox: Mutex<Option<mpsc::Sender<Message>>>,
+    status: watch::Receiver<Status>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Journal {
+    /// Opens a journal, or makes one in an empty directory, and holds its lock. Reads the whole log; blocks.
+    pub fn open(options: OpenOptions) -> Result<(Self, Recovered), JournalError> {
+        open::open(options, None)
+    }
+
+    /// As [`Journal::open`], and hands every record to `fold` in order, those that the opening wrote included, so
+    /// that state is rebuilt in the same pass.
+    pub fn open_folding(
+        options: OpenOptions,
+        fold: &mut dyn FnMut(&Record),
+    ) -> Result<(Self, Recovered), JournalError> {
+        open::open(options, Some(fold))
+    }
+
+    /// Starts the writer's thread; `run` is its body.
+    pub(super) fn start(
+        options: OpenOptions,
+        verifier: VerifierKey,
+        status: Status,
+        run: impl FnOnce(mpsc::Receiver<Message>, watch::Sender<Status>) + Send + 'static,
+    ) -> Result<Self, JournalError> {
+        let (outbox, inbox) = mpsc::channel(QUEUE);
+        let (sender, receiver) = watch::channel(status);
+        let thread = std::thread::Builder::new().name("journal".into()).spawn(move || run(inbox, sender));
+        let thread = thread.map_err(|e| JournalError::io("starting the writer of", &options.dir, &e))?;
+        let inner = Inner {
+            options,
+            verifier,
+            outbox: Mutex::new(Some(outbox)),
+            status: receiver,
+            thread: Mutex::new(Some(thread)),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Appends records, all in one batch, and returns them with their numbers when they are on the disk. They are
+    /// written even when the caller stops waiting. Drafts that can not be written are refused before anything is.
+    pub async fn append(&self, drafts: Vec<Draft>) -> Result<Vec<Committed>, JournalError> {
+        let (append, answer) = prepare(drafts)?;
+        if append.records.is_empty() {
+            return Ok(vec![]);
+        }
+        self.send(Message::Append(append), answer).await
+    }
+
+    /// As [`Journal::append`], for code that is not async; blocks the thread.
+    pub fn append_blocking(&self, drafts: Vec<Draft>) -> Result<Vec<Committed>, JournalError> {
+        futures::executor::block_on(self.append(drafts))
+    }
+
+    /// Writes `journal.closed`, completes the segment and lets go of the lock. Every clone is closed with it.
+    pub async fn close(&self, time: Timestamp) -> Result<(), JournalError> {
+        let body = serde_json::json!({ "reason": "the writer ended in good order" });
+        let (append, answer) = prepare(vec![self.inner.options.draft(Kind::JournalClosed, body, time)])?;
+        self.send(Message::Close(append), answer).await.map(|_| ())
+    }
+
+    /// As [`Journal::close`], for code that is not async; blocks the thread.
+    pub fn close_blocking(&self, time: Timestamp) -> Result<(), JournalError> {
+        futures::executor::block_on(self.close(time))
+    }
+
+    async fn send(&self, message: Message, answer: Answer) -> Result<Vec<Committed>, JournalError> {
+        let outbox = self.inner.outbox.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let outbox = outbox.ok_or(JournalError::Closed)?;
+        outbox.send(message).await.map_err(|_| JournalError::Closed)?;
+        answer.await.unwrap_or(Err(JournalError::Closed))
+    }
+
+    /// What is on the disk now.
+    pub fn status(&self) -> Status {
+        self.inner.status.borrow().clone()
+    }
+
+    /// Follows what is on the disk.
+    pub fn watch(&self) -> watch::Receiver<Status> {
+        self.inner.status.clone()
+    }
+
+    /// Where it lies.
+    pub fn dir(&self) -> &Path {
+        &self.inner.options.dir
+    }
+
+    /// The public half of its key.
+    pub fn verifier(&self) -> &VerifierKey {
+        &self.inner.verifier
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.outbox.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Checks and encodes drafts.
+fn prepare(drafts: Vec<Draft>) -> Result<(Append, Answer), JournalError> {
+    let records = drafts.into_iter().map(Ready::new).collect::<Result<Vec<_>, _>>()?;
+    let (reply, answer) = oneshot::channel();
+    let append = Append { records, reply };
+    let bytes = append.max_len();
+    if bytes > MAX_BATCH_BYTES {
+        return Err(JournalError::TooMuchAtOnce { bytes, limit: MAX_BATCH_BYTES });
+    }
+    Ok((append, answer))
+}

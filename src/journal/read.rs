@@ -1,0 +1,107 @@
+//! Reading a log without its key and its lock, also one that is being written or lies on read-only media. Only
+//! records under a commit line are given out; whether they are true is for [`super::verify`] to say.
+
+use super::error::JournalError;
+use super::kind::Kind;
+use super::record::{NotARecord, Record};
+use super::store::file::walk::{Step, Walk};
+use crate::domain::id::IncidentId;
+use jiff::Timestamp;
+use std::collections::VecDeque;
+use std::path::Path;
+
+/// Which records to give out; what is left open admits everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Of this incident.
+    pub incident: Option<IncidentId>,
+    /// By this user.
+    pub actor: Option<String>,
+    /// Of these kinds; empty for all.
+    pub kinds: Vec<Kind>,
+    /// Not before this moment.
+    pub since: Option<Timestamp>,
+    /// Before this moment.
+    pub until: Option<Timestamp>,
+    /// From this number on.
+    pub first: Option<u64>,
+    /// Up to and with this number.
+    pub last: Option<u64>,
+}
+
+impl Filter {
+    /// Whether a record is wanted.
+    pub fn admits(&self, record: &Record) -> bool {
+        self.incident.as_ref().is_none_or(|id| record.incident.as_ref() == Some(id))
+            && self.actor.as_ref().is_none_or(|user| record.actor.user == *user)
+            && (self.kinds.is_empty() || self.kinds.contains(&record.kind))
+            && self.since.is_none_or(|t| record.time >= t)
+            && self.until.is_none_or(|t| record.time < t)
+            && self.first.is_none_or(|seq| record.seq >= seq)
+            && self.last.is_none_or(|seq| record.seq <= seq)
+    }
+}
+
+/// A record with the exact bytes that are stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stored {
+    /// The record.
+    pub record: Record,
+    /// Its line, without the newline: what the tree's leaf hashes.
+    pub bytes: Vec<u8>,
+}
+
+/// Goes through a log. It ends where the log ends at the moment, and goes on when it is asked again later: that is
+/// how a log is followed. After an error it has nothing more to say.
+#[derive(Debug)]
+pub struct Reader {
+    walk: Walk,
+    filter: Filter,
+    waiting: VecDeque<Stored>,
+    done: bool,
+}
+
+impl Reader {
+    /// Begins to read; the segments before the first wanted record are passed over.
+    pub fn open(dir: &Path, filter: Filter) -> Result<Self, JournalError> {
+        let walk = Walk::open(dir, filter.first.unwrap_or(0))?;
+        Ok(Self { walk, filter, waiting: VecDeque::new(), done: false })
+    }
+
+    fn read(&mut self) -> Result<Option<Stored>, JournalError> {
+        loop {
+            if let Some(stored) = self.waiting.pop_front() {
+                return Ok(Some(stored));
+            }
+            if self.done {
+                return Ok(None);
+            }
+            let first = self.walk.seq();
+            if self.filter.last.is_some_and(|last| first > last) {
+                self.done = true;
+                return Ok(None);
+            }
+            let Step::Batch(batch) = self.walk.next()? else { return Ok(None) };
+            let file = self.walk.place().0.name();
+            for ((seq, line), bytes) in (first..).zip(batch.line..).zip(batch.records()) {
+                let record = Record::parse(bytes).map_err(|e| match e {
+                    NotARecord::Future { found } => JournalError::FutureVersion { file: file.clone(), line, found },
+                    e => JournalError::Foreign { seq, why: e.to_string() },
+                })?;
+                if self.filter.admits(&record) {
+                    self.waiting.push_back(Stored { record, bytes: bytes.to_vec() });
+                }
+            }
+        }
+    }
+}
+
+impl Iterator for Reader {
+    type Item = Result<Stored, JournalError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let read = self.read();
+        self.done |= read.is_err();
+        read.transpose()
+    }
+}

@@ -1,0 +1,167 @@
+//! What makes a batch true: records in form and in number, and a checkpoint whose root is theirs. Signatures
+//! are checked apart, because they cost a hundred times as much.
+
+use super::batch::Batch;
+use crate::journal::checkpoint::Checkpoint;
+use crate::journal::error::{Damage, JournalError};
+use crate::journal::record::{Head, NotARecord};
+use crate::journal::tree::Frontier;
+
+/// The tree up to some batch of one log.
+#[derive(Clone, Debug, Default)]
+pub struct Chain {
+    frontier: Frontier,
+    origin: Option<String>,
+}
+
+impl Chain {
+    /// A chain that takes checkpoints of this origin only.
+    pub fn of(origin: &str) -> Self {
+        Self { frontier: Frontier::default(), origin: Some(origin.to_owned()) }
+    }
+
+    /// The tree over the batches so far.
+    pub const fn frontier(&self) -> &Frontier {
+        &self.frontier
+    }
+
+    /// Name of the log, once a batch or the caller has said it.
+    pub fn origin(&self) -> Option<&str> {
+        self.origin.as_deref()
+    }
+
+    /// Takes in the batch that lies in `file`. On an error the chain stays as it was.
+    pub fn take(&mut self, batch: &Batch, file: &str) -> Result<Checkpoint, JournalError> {
+        self.take_watching(batch, file, |_| {})
+    }
+
+    /// As [`Chain::take`], and `watch` sees the tree after each record.
+    pub fn take_watching(
+        &mut self,
+        batch: &Batch,
+        file: &str,
+        mut watch: impl FnMut(&Frontier),
+    ) -> Result<Checkpoint, JournalError> {
+        let first = self.frontier.size();
+        let mut future = None;
+        let mut frontier = self.frontier.clone();
+        let count = batch.records().len() as u64;
+        let damage = |seq: u64, through: u64, line: u64, why: String| {
+            JournalError::Damaged(Damage { seq, through, file: file.to_owned(), line, why })
+        };
+        for (line, bytes) in (batch.line..).zip(batch.records()) {
+            let seq = frontier.size();
+            match Head::read(bytes) {
+                Ok(head) if head.seq == seq => frontier.append(bytes),
+                Ok(head) => {
+                    return Err(damage(seq, seq, line, format!("the record with number {} stands here", head.seq)));
+                }
+                // The root tells a later version from a changed digit.
+                Err(NotARecord::Future { found }) => {
+                    future.get_or_insert((line, found));
+                    frontier.append(bytes);
+                }
+                Err(why) => return Err(damage(seq, seq, line, why.to_string())),
+            }
+            watch(&frontier);
+        }
+        let last = frontier.size().saturating_sub(1).max(first);
+        let commit_line = batch.line + count;
+        let whole = |why: String| damage(first, last, commit_line, why);
+        if count == 0 {
+            return Err(whole("a commit line without records".into()));
+        }
+        if batch.from != first {
+            let why = format!("its commit line says that it begins with record {}", batch.from);
+            return Err(whole(why));
+        }
+        let checkpoint = Checkpoint::read(&batch.note).map_err(|e| whole(format!("its commit line: {e}")))?;
+        if let Some(origin) = &self.origin
+            && *origin != checkpoint.origin
+        {
+            let found = crate::domain::text::sanitize(&checkpoint.origin);
+            return Err(whole(format!("its checkpoint is of the log `{found}`, not of `{origin}`")));
+        }
+        if checkpoint.size != frontier.size() {
+            let (found, counted) = (checkpoint.size, frontier.size());
+            return Err(whole(format!("its checkpoint covers {found} records, and {counted} are there")));
+        }
+        if checkpoint.root != frontier.root() {
+            return Err(whole("the root of its checkpoint is not the root of the records".into()));
+        }
+        if let Some((line, found)) = future {
+            return Err(JournalError::FutureVersion { file: file.to_owned(), line, found });
+        }
+        self.origin.get_or_insert_with(|| checkpoint.origin.clone());
+        self.frontier = frontier;
+        Ok(checkpoint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::key::LogKey;
+    use crate::journal::kind::Kind;
+    use crate::journal::record::{Ready, tests::draft};
+    use crate::journal::store::file::batch::{self, Found};
+
+    /// A batch of these records under a checkpoint over the ones in `signed`.
+    fn batch(records: &[String], signed: &[String], from: u64) -> Batch {
+        let mut tree = Frontier::default();
+        for record in signed {
+            tree.append(record.as_bytes());
+        }
+        let checkpoint = Checkpoint { origin: "log".into(), size: tree.size(), root: tree.root() };
+        let note = checkpoint.sign(&LogKey::generate("log").unwrap()).unwrap();
+        let mut text: Vec<u8> = records.iter().flat_map(|r| format!("{r}\n").into_bytes()).collect();
+        text.extend(batch::commit_line(from, &note).unwrap());
+        let Found::Batch(batch) = batch::read(&mut &*text, 0, 1).unwrap() else { panic!() };
+        batch
+    }
+
+    fn records(count: u64) -> Vec<String> {
+        let ready = Ready::new(draft(Kind::NoteAdded, serde_json::json!({}))).unwrap();
+        let text = |seq| {
+            let mut bytes = vec![];
+            ready.write(seq, &mut bytes);
+            String::from_utf8(bytes).unwrap()
+        };
+        (0..count).map(text).collect()
+    }
+
+    fn refused(batch: &Batch) -> JournalError {
+        let mut chain = Chain::default();
+        let error = chain.take(batch, "f").unwrap_err();
+        assert_eq!((chain.frontier().size(), chain.origin()), (0, None), "it stays as it was");
+        error
+    }
+
+    #[test]
+    fn a_later_version_that_was_signed_is_no_damage_and_a_changed_digit_is() {
+        let good = records(3);
+        let mut later = good.clone();
+        later[1] = later[1].replace("\"v\":1}", "\"v\":2}");
+        let future = JournalError::FutureVersion { file: "f".into(), line: 2, found: 2 };
+        assert_eq!(refused(&batch(&later, &later, 0)), future);
+        assert!(matches!(refused(&batch(&later, &good, 0)), JournalError::Damaged(Damage { seq: 0, through: 2, .. })));
+    }
+
+    #[test]
+    fn a_batch_is_true_or_says_why_not() {
+        let good = records(3);
+        let mut chain = Chain::default();
+        chain.take(&batch(&good, &good, 0), "f").unwrap();
+        assert_eq!((chain.frontier().size(), chain.origin()), (3, Some("log")));
+
+        let why = |batch: &Batch| refused(batch).to_string();
+        assert!(why(&batch(&good, &good, 1)).contains("says that it begins with record 1"));
+        assert!(why(&batch(&good, &good[..2], 0)).contains("covers 2 records, and 3 are there"));
+        assert!(why(&batch(&[], &[], 0)).contains("a commit line without records"));
+        assert!(
+            why(&batch(&[good[0].clone(), good[2].clone()], &good, 0)).contains("record with number 2 stands here")
+        );
+        let elsewhere = Chain::of("elsewhere").take(&batch(&good, &good, 0), "f").unwrap_err().to_string();
+        assert!(elsewhere.contains("of the log `log`, not of `elsewhere`"), "{elsewhere}");
+    }
+}

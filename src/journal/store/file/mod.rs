@@ -1,0 +1,26 @@
+//! A log in a directory: `records/<first-seq>.jsonl` segments of records with a signed checkpoint after each
+//! batch, `log.key` and `log.vkey`, `lock`, and `quarantine/` for torn tails. Called by the journal's handle,
+//! its readers and its verifier.
+
+pub mod batch;
+pub mod chain;
+pub mod create;
+pub mod keyfile;
+pub mod lock;
+pub mod medium;
+pub mod open;
+pub mod place;
+pub mod recover;
+pub mod walk;
+pub mod writer;
+
+/// Name of the folder of segments.
+pub const RECORDS: &str = "records";
+/// Name of the file that holds the private half of the key.
+pub const KEY: &str = "log.key";
+/// Name of the file that holds the public half, beside the records and so never a proof by itself.
+pub const VERIFIER_KEY: &str = "log.vkey";
+/// Name of the folder of torn tails.
+pub const QUARANTINE: &str = "quarantine";
+/// Name of the lock file.
+pub const LOCK: &str = "lock";

@@ -1,0 +1,234 @@
+//! Goes over the segments of a log from batch to batch, also while a writer appends. It sees structure only:
+//! whether a batch is true is for the chain, whether a record makes sense is for the reader.
+
+use super::RECORDS;
+use super::batch::{self, Batch, Found};
+use crate::journal::error::{Damage, JournalError, READING};
+use std::fs::File;
+use std::io::{BufReader, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How often and how long a place that looks wrong at the end of a log is read again before it is believed: a
+/// live writer may be in the middle of it.
+const SETTLE: (u32, Duration) = (40, Duration::from_millis(10));
+
+/// One file of records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Number of its first record, which is its name.
+    pub first: u64,
+    /// Where it lies.
+    pub path: PathBuf,
+}
+
+impl Segment {
+    /// The segment that begins with a record.
+    pub fn at(dir: &Path, first: u64) -> Self {
+        Self { first, path: dir.join(RECORDS).join(format!("{first:020}.jsonl")) }
+    }
+
+    /// Its name below the journal's directory.
+    pub fn name(&self) -> String {
+        format!("{RECORDS}/{:020}.jsonl", self.first)
+    }
+}
+
+/// The segments of a log in order. A file that is none is damage: nothing else belongs there.
+pub fn segments(dir: &Path) -> Result<Vec<Segment>, JournalError> {
+    let records = dir.join(RECORDS);
+    match std::fs::symlink_metadata(&records) {
+        Ok(meta) if meta.is_symlink() => return Err(JournalError::Symlink { path: records }),
+        Ok(meta) if !meta.is_dir() => return Err(JournalError::NotADirectory { path: records }),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),
+        Err(e) => return Err(JournalError::io(READING, &records, &e)),
+        Ok(_) => {}
+    }
+    let mut found = vec![];
+    let entries = std::fs::read_dir(&records).map_err(|e| JournalError::io(READING, &records, &e))?;
+    for entry in entries {
+        let entry = entry.map_err(|e| JournalError::io(READING, &records, &e))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let first = name.strip_suffix(".jsonl").filter(|n| n.len() == 20).and_then(|n| n.parse::<u64>().ok());
+        let is_file = entry.file_type().is_ok_and(|t| t.is_file());
+        match first.map(|first| Segment::at(dir, first)) {
+            Some(segment) if is_file && segment.path.file_name() == Some(&entry.file_name()) => found.push(segment),
+            _ => {
+                let seq = first.unwrap_or(0);
+                let file = format!("{RECORDS}/{}", crate::domain::text::sanitize(&name));
+                let why = "a file that is no segment of a log".to_owned();
+                return Err(JournalError::Damaged(Damage { seq, through: seq, file, line: 0, why }));
+            }
+        }
+    }
+    found.sort_by_key(|s| s.first);
+    Ok(found)
+}
+
+/// Where a walk ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step<T> {
+    /// A whole batch.
+    Batch(T),
+    /// Nothing committed follows yet; the walk may be asked again.
+    End {
+        /// Bytes after the last commit that are not padding.
+        torn: u64,
+    },
+}
+
+/// What is wrong with a place.
+enum Trouble {
+    /// It stays wrong.
+    Sure(JournalError),
+    /// A live writer may look so for a moment.
+    MayPass(JournalError),
+}
+
+impl From<JournalError> for Trouble {
+    fn from(error: JournalError) -> Self {
+        Self::Sure(error)
+    }
+}
+
+/// A place in a log.
+#[derive(Debug)]
+pub struct Walk {
+    dir: PathBuf,
+    segment: Segment,
+    /// Offset and line in the segment, after the last batch.
+    offset: u64,
+    line: u64,
+    /// Number of the record that comes next.
+    seq: u64,
+    input: Option<BufReader<File>>,
+    /// Whether what looks wrong at the end may be a writer at work.
+    live: bool,
+}
+
+impl Walk {
+    /// Begins at the start of the segment that holds record `seq`, or of the last one before it.
+    pub fn open(dir: &Path, seq: u64) -> Result<Self, JournalError> {
+        let segments = segments(dir)?;
+        let fits = segments.iter().rev().find(|s| s.first <= seq).or_else(|| segments.first());
+        let segment = fits.cloned().ok_or_else(|| JournalError::NoLog { dir: dir.to_owned() })?;
+        let seq = segment.first;
+        Ok(Self { dir: dir.to_owned(), segment, offset: 0, line: 1, seq, input: None, live: true })
+    }
+
+    /// Takes what looks wrong at its word: this process holds the log, so nobody else writes to it.
+    #[must_use]
+    pub fn exclusive(mut self) -> Self {
+        self.live = false;
+        self
+    }
+
+    /// Number of the record that comes next.
+    pub const fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// The segment that it is in, with offset and line after the last batch.
+    pub const fn place(&self) -> (&Segment, u64, u64) {
+        (&self.segment, self.offset, self.line)
+    }
+
+    /// The next batch. On an error and at an end the place stays, so that it can be asked again.
+    pub fn next(&mut self) -> Result<Step<Batch>, JournalError> {
+        let mut tries = if self.live { SETTLE.0 } else { 0 };
+        loop {
+            match self.step() {
+                Ok(step) => return Ok(step),
+                Err(Trouble::MayPass(_)) if tries > 0 => {
+                    tries -= 1;
+                    std::thread::sleep(SETTLE.1);
+                }
+                Err(Trouble::MayPass(e) | Trouble::Sure(e)) => return Err(e),
+            }
+        }
+    }
+
+    /// The next batch, where an end with torn bytes is asked again until it stays as it is: what is reported is
+    /// no writer's work in hand.
+    pub fn next_settled(&mut self) -> Result<Step<Batch>, JournalError> {
+        for _ in 0..SETTLE.0 {
+            match self.next()? {
+                Step::End { torn } if torn > 0 && self.live => std::thread::sleep(SETTLE.1),
+                step => return Ok(step),
+            }
+        }
+        self.next()
+    }
+
+    fn step(&mut self) -> Result<Step<Batch>, Trouble> {
+        loop {
+            match self.read()? {
+                Found::Batch(batch) => {
+                    self.offset += batch.byte_len();
+                    self.line += batch.lines();
+                    self.seq += batch.records().len() as u64;
+                    return Ok(Step::Batch(batch));
+                }
+                Found::Fault { index, why, may_pass } => {
+                    self.input = None;
+                    let damage = self.damage(index, why);
+                    return Err(if may_pass { Trouble::MayPass(damage) } else { Trouble::Sure(damage) });
+                }
+                Found::End { torn, padding } => {
+                    self.input = None;
+                    let later = segments(&self.dir)?.into_iter().find(|s| s.first > self.segment.first);
+                    let Some(later) = later else { return Ok(Step::End { torn }) };
+                    // What was read may be from before the writer completed this segment and made that one.
+                    if torn > 0 {
+                        let why = format!("{torn} bytes without a commit line, with a later segment after them");
+                        return Err(Trouble::MayPass(self.damage(0, why)));
+                    }
+                    if padding > 0 {
+                        let why = format!("{padding} empty lines, with a later segment after them");
+                        return Err(Trouble::MayPass(self.damage(0, why)));
+                    }
+                    if later.first != self.seq {
+                        return Err(Trouble::MayPass(self.missing(&later)));
+                    }
+                    (self.segment, self.offset, self.line) = (later, 0, 1);
+                }
+            }
+        }
+    }
+
+    fn read(&mut self) -> Result<Found, JournalError> {
+        let failed = |e: &std::io::Error| JournalError::io(READING, &self.segment.path, e);
+        if self.input.is_none() {
+            let mut file = File::open(&self.segment.path).map_err(|e| failed(&e))?;
+            file.seek(SeekFrom::Start(self.offset)).map_err(|e| failed(&e))?;
+            self.input = Some(BufReader::with_capacity(1 << 18, file));
+        }
+        match &mut self.input {
+            Some(input) => batch::read(input, self.offset, self.line).map_err(|e| failed(&e)),
+            None => Ok(Found::End { torn: 0, padding: 0 }),
+        }
+    }
+
+    /// That the log does not begin with its first record.
+    pub fn missing_before(&self) -> JournalError {
+        let through = self.segment.first.saturating_sub(1);
+        let why = "the records before this segment are missing".to_owned();
+        JournalError::Damaged(Damage { seq: 0, through, file: self.segment.name(), line: 0, why })
+    }
+
+    fn damage(&self, index: u64, why: String) -> JournalError {
+        let (seq, line) = (self.seq + index, self.line + index);
+        JournalError::Damaged(Damage { seq, through: seq, file: self.segment.name(), line, why })
+    }
+
+    /// The next segment does not begin where this one ends.
+    fn missing(&self, later: &Segment) -> JournalError {
+        let (seq, file) = (self.seq, later.name());
+        let (through, why) = if later.first > seq {
+            (later.first - 1, "the records before this segment are missing".to_owned())
+        } else {
+            (seq, format!("the segment begins with record {}, which an earlier one holds", later.first))
+        };
+        JournalError::Damaged(Damage { seq, through, file, line: 0, why })
+    }
+}

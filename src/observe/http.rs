@@ -1,0 +1,227 @@
+//! The HTTP client of the observers and verbs: rustls on ring, the system's or own authorities, no redirects, no
+//! proxy, bounded bodies, and errors sorted into the classes that a pane can show.
+
+use crate::domain::sample::{Failure, FailureKind};
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Which authorities vouch for a server's certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// Those of the operating system.
+    System,
+    /// Only those in this PEM file.
+    Own(PathBuf),
+    /// None: only plain `http` is spoken, so a host without any authorities installed will do.
+    PlainOnly,
+}
+
+impl Trust {
+    /// What a set of URLs needs: own authorities where given, else the system's where a URL is `https`.
+    pub fn for_urls<'a>(ca: Option<&Path>, urls: impl IntoIterator<Item = &'a str>) -> Self {
+        match ca {
+            Some(ca) => Self::Own(ca.to_owned()),
+            None if urls.into_iter().any(|u| u.starts_with("https:")) => Self::System,
+            None => Self::PlainOnly,
+        }
+    }
+}
+
+/// One answer.
+#[derive(Debug)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// Response headers.
+    pub headers: reqwest::header::HeaderMap,
+    /// Body, at most the limit that was asked for.
+    pub body: Vec<u8>,
+    /// The body was longer than that.
+    pub truncated: bool,
+    /// Time from sending to the response head.
+    pub head_after: Duration,
+}
+
+impl Answer {
+    /// The body as text when it is complete UTF-8 of a 200; any other answer is the failure it stands for.
+    pub fn into_text(self, url: &str) -> Result<String, Failure> {
+        let url = public(url);
+        let kind = match self.status {
+            200 => None,
+            401 => Some(FailureKind::Authentication),
+            403 => Some(FailureKind::Permission),
+            _ => Some(FailureKind::Protocol),
+        };
+        if let Some(kind) = kind {
+            return Err(Failure::new(kind, format!("{url} answered HTTP {}", self.status)));
+        }
+        if self.truncated {
+            let bytes = self.body.len();
+            return Err(Failure::new(FailureKind::Protocol, format!("{url} sent more than {bytes} bytes")));
+        }
+        String::from_utf8(self.body)
+            .map_err(|_| Failure::new(FailureKind::Protocol, format!("{url} answered with bytes that are no text")))
+    }
+}
+
+/// What to ask for.
+#[derive(Clone, Debug)]
+pub struct Ask<'a> {
+    /// Absolute URL.
+    pub url: &'a str,
+    /// `Host`, where it differs from the URL's.
+    pub host: Option<&'a str>,
+    /// `Accept`.
+    pub accept: &'static str,
+    /// Body bytes taken at most.
+    pub limit: usize,
+    /// Time allowed from connecting to the last body byte.
+    pub timeout: Duration,
+}
+
+/// Installs ring as the provider of TLS for the whole process; again and again is fine.
+pub fn install_ring() {
+    // The error only says that a provider is installed already, which is what is wanted.
+    drop(rustls::crypto::ring::default_provider().install_default());
+}
+
+/// A client; cheap to clone, keeps connections.
+#[derive(Clone, Debug)]
+pub struct Http {
+    client: reqwest::Client,
+}
+
+impl Http {
+    /// Makes a client; reads the authorities' file, so it belongs on a thread that may block.
+    pub fn new(trust: &Trust) -> Result<Self, Failure> {
+        Self::build(trust, None)
+    }
+
+    /// The same, which resolves the host `name` to `addresses`, so that TLS asks for and checks that name.
+    pub fn connecting_to(trust: &Trust, name: &str, addresses: &[std::net::SocketAddr]) -> Result<Self, Failure> {
+        Self::build(trust, Some((name, addresses)))
+    }
+
+    fn build(trust: &Trust, resolve: Option<(&str, &[std::net::SocketAddr])>) -> Result<Self, Failure> {
+        install_ring();
+        let builder = reqwest::Client::builder()
+            .user_agent(concat!("quarterdeck/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .pool_max_idle_per_host(2);
+        let builder = match trust {
+            Trust::System => builder,
+            Trust::PlainOnly => builder.tls_certs_only([]),
+            Trust::Own(path) => builder.tls_certs_only(read_authorities(path)?),
+        };
+        let builder = match resolve {
+            Some((name, addresses)) => builder.resolve_to_addrs(name, addresses),
+            None => builder,
+        };
+        let client = builder
+            .build()
+            .map_err(|e| Failure::new(FailureKind::Local, format!("no HTTP client can be made: {}", innermost(&e))))?;
+        Ok(Self { client })
+    }
+
+    /// Asks by GET.
+    pub async fn get(&self, ask: &Ask<'_>) -> Result<Answer, Failure> {
+        let mut request = self.client.get(ask.url).header(reqwest::header::ACCEPT, ask.accept).timeout(ask.timeout);
+        if let Some(host) = ask.host {
+            request = request.header(reqwest::header::HOST, host);
+        }
+        let sent = Instant::now();
+        let mut response = request.send().await.map_err(|e| classify(&e, ask.url, ask.timeout))?;
+        let head_after = sent.elapsed();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let (mut body, mut truncated) = (Vec::new(), false);
+        while let Some(chunk) = response.chunk().await.map_err(|e| classify(&e, ask.url, ask.timeout))? {
+            let room = ask.limit.saturating_sub(body.len());
+            if let Some(part) = chunk.get(..room.min(chunk.len())) {
+                body.extend_from_slice(part);
+            }
+            if chunk.len() > room {
+                truncated = true;
+                break;
+            }
+        }
+        Ok(Answer { status, headers, body, truncated, head_after })
+    }
+}
+
+fn read_authorities(path: &Path) -> Result<Vec<reqwest::Certificate>, Failure> {
+    let local = |why: String| {
+        Failure::new(FailureKind::Local, format!("the authorities in {} can not be used: {why}", path.display()))
+    };
+    let pem = std::fs::read(path).map_err(|e| local(e.to_string()))?;
+    let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|e| local(innermost(&e)))?;
+    if certificates.is_empty() {
+        return Err(local("there is no PEM certificate in it".into()));
+    }
+    Ok(certificates)
+}
+
+/// Sorts an error of the client into its class, with a sentence that names the server and no secret.
+fn classify(error: &reqwest::Error, url: &str, timeout: Duration) -> Failure {
+    let url = public(url);
+    if error.is_timeout() {
+        return Failure::new(FailureKind::Timeout, format!("no answer from {url} within {} s", timeout.as_secs_f64()));
+    }
+    if error.is_builder() {
+        return Failure::new(FailureKind::Local, format!("{url} can not be asked for: {}", innermost(error)));
+    }
+    let why = innermost(error);
+    if chain(error).any(is_tls) {
+        return Failure::new(FailureKind::Tls, format!("TLS with {url} failed: {why}"));
+    }
+    if chain(error).any(is_malformed) {
+        return Failure::new(FailureKind::Protocol, format!("{url} does not speak HTTP as it should: {why}"));
+    }
+    Failure::new(FailureKind::Unreachable, format!("no connection to {url}: {why}"))
+}
+
+/// A URL without user, password, query and fragment.
+pub fn public(url: &str) -> String {
+    match reqwest::Url::parse(url) {
+        Ok(mut url) => {
+            // Both fail only on URLs that can not have a user at all.
+            let _ = url.set_username("");
+            let _ = url.set_password(None);
+            url.set_query(None);
+            url.set_fragment(None);
+            url.to_string()
+        }
+        Err(_) => "the configured URL".into(),
+    }
+}
+
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&e| {
+        match e.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            // `io::Error::source` skips the error that it wraps.
+            Some(wrapped) => Some(wrapped),
+            None => e.source(),
+        }
+    })
+}
+
+fn is_tls(error: &(dyn Error + 'static)) -> bool {
+    error.is::<rustls::Error>()
+}
+
+/// The other side answered, but not in HTTP; every other error is of the connection.
+fn is_malformed(error: &(dyn Error + 'static)) -> bool {
+    use std::io::ErrorKind::{InvalidData, InvalidInput};
+    error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse)
+        || error.downcast_ref::<std::io::Error>().is_some_and(|e| matches!(e.kind(), InvalidData | InvalidInput))
+}
+
+fn innermost(error: &(dyn Error + 'static)) -> String {
+    chain(error).last().map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+#[cfg(test)]
+pub(crate) mod rig;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,229 @@
+//! The observer of tenants before real databases: private ones with the columns that Odoo 19 and `queue_job` 19.0
+//! make (and with fewer, as older versions), and the lab's, made by Odoo itself.
+
+use super::*;
+use crate::domain::facts::odoo::Channel;
+use crate::domain::mode::Mode;
+use crate::observe::postgres::testbed::{Server, answer, estate, lab, poll};
+use crate::observe::postgres::tests::from_dsn;
+use std::time::Instant;
+
+/// The columns that are read or written, as `\d` shows them in a database of Odoo 19 with `queue_job` 19.0, and the
+/// trigger of `queue_job/post_init_hook.py`.
+pub const ODOO_19: &str = "
+CREATE TABLE ir_module_module (id serial PRIMARY KEY, name varchar, state varchar, latest_version varchar);
+INSERT INTO ir_module_module (name, state, latest_version) VALUES
+  ('base', 'installed', '19.0.1.3'), ('queue_job', 'installed', '19.0.2.4.0'), ('crm', 'uninstalled', NULL);
+CREATE TABLE ir_cron (id serial PRIMARY KEY, cron_name varchar, active boolean, nextcall timestamp NOT NULL,
+  failure_count integer);
+CREATE TABLE queue_job (id serial PRIMARY KEY, uuid varchar NOT NULL DEFAULT gen_random_uuid(), state varchar NOT NULL,
+  channel varchar, retry integer, max_retries integer, worker_pid integer, eta timestamp, date_created timestamp,
+  date_enqueued timestamp, date_started timestamp, date_done timestamp, date_cancelled timestamp);
+CREATE INDEX ON queue_job (channel); CREATE INDEX ON queue_job (state);
+CREATE INDEX ON queue_job (channel, date_done, date_created);
+CREATE TABLE queue_job_lock (id serial PRIMARY KEY, queue_job_id integer NOT NULL REFERENCES queue_job);
+CREATE FUNCTION queue_job_notify() RETURNS trigger LANGUAGE plpgsql AS
+  'BEGIN PERFORM pg_notify(''queue_job'', NEW.uuid); RETURN NULL; END';
+CREATE TRIGGER queue_job_notify AFTER INSERT OR UPDATE ON queue_job FOR EACH ROW EXECUTE PROCEDURE queue_job_notify();
+CREATE FUNCTION ago(minutes float8) RETURNS timestamp LANGUAGE sql AS
+  'SELECT (now() AT TIME ZONE ''UTC'') - make_interval(secs => minutes * 60)';
+";
+
+fn observers(server: &Server, user: &str, tenants: &[&str]) -> Vec<Odoo> {
+    Odoo::on(Mode::Live.may_observe().unwrap(), &server.config(user), &estate(tenants), ZOMBIE_AFTER)
+}
+
+async fn look(observer: &mut Odoo) -> Result<OdooFacts, Failure> {
+    answer(observer).await.map(|facts| match facts {
+        Facts::Odoo(facts) => facts,
+        other => panic!("{other:?}"),
+    })
+}
+
+async fn tenant(schema: &str) -> Option<Server> {
+    let server = Server::start().await?;
+    server.sql("postgres", "CREATE DATABASE t017").await;
+    // A zone far from UTC: what is kept in UTC without a zone must not be read as local time.
+    server.sql("postgres", "ALTER DATABASE t017 SET TimeZone = 'Asia/Tokyo'").await;
+    server.sql("t017", schema).await;
+    Some(server)
+}
+
+/// Whole minutes, rounded.
+fn minutes(seconds: Option<f64>) -> Option<i64> {
+    #[allow(clippy::cast_possible_truncation, reason = "small")]
+    seconds.map(|s| (s / 60.0).round() as i64)
+}
+
+#[tokio::test]
+async fn channels_crons_and_pending_modules_are_counted() {
+    let Some(server) = tenant(ODOO_19).await else { return };
+    let jobs = "
+INSERT INTO queue_job (channel, state, date_created, eta, date_started, date_done) VALUES
+  ('root.wms', 'pending', ago(20), NULL, NULL, NULL),
+  ('root.wms', 'pending', ago(60), ago(30), NULL, NULL),
+  ('root.wms', 'pending', ago(90), ago(-60), NULL, NULL),
+  ('root.wms', 'enqueued', ago(5), NULL, NULL, NULL),
+  ('root.wms', 'wait_dependencies', ago(500), NULL, NULL, NULL),
+  ('root.wms', 'started', ago(30), NULL, ago(14), NULL),
+  ('root.wms', 'started', ago(30), NULL, ago(16), NULL),
+  ('root.wms', 'failed', ago(30), NULL, NULL, NULL),
+  ('root.wms', 'done', ago(30), NULL, NULL, ago(9)),
+  ('root.wms', 'done', ago(30), NULL, NULL, ago(11)),
+  ('root', 'done', ago(30), NULL, NULL, ago(1)),
+  (NULL, 'pending', ago(1), NULL, NULL, NULL),
+  ('root.mail', 'pending', ago(1), ago(-10), NULL, NULL);
+INSERT INTO ir_cron (cron_name, active, nextcall, failure_count) VALUES
+  ('Mail: send', true, ago(5), 0), ('Stock: replenish', true, ago(12), 3), ('Late, but off', false, ago(999), 9),
+  ('Later', true, ago(-5), NULL);
+INSERT INTO ir_module_module (name, state) VALUES ('sale', 'to upgrade'), ('stock', 'to install');";
+    server.sql("t017", jobs).await;
+    let mut observer = observers(&server, "postgres", &["t017"]).pop().unwrap();
+    assert_eq!(observer.spec().id.as_str(), "odoo/t017");
+    assert_eq!(observer.spec().address, format!("127.0.0.1:{}/t017", server.port));
+    let facts = look(&mut observer).await.unwrap();
+    assert_eq!((facts.version.as_str(), facts.modules_pending, facts.job_locks), ("19.0.1.3", 2, true));
+    assert_eq!((facts.crons_active, facts.crons_late, facts.crons_failing), (3, 1, 1));
+    assert_eq!(
+        (facts.latest_cron.as_deref(), minutes(Some(facts.cron_lateness_s))),
+        (Some("Stock: replenish"), Some(12))
+    );
+    let channels = facts.channels.unwrap();
+    let wms = channels.iter().find(|c| c.name == "root.wms").unwrap();
+    assert_eq!(minutes(wms.oldest_due_s), Some(30), "not the one whose eta is still to come");
+    let counts = Channel { oldest_due_s: None, ..wms.clone() };
+    let expected = Channel {
+        name: "root.wms".into(),
+        pending: 3,
+        enqueued: 1,
+        started: 2,
+        failed: 1,
+        done_10m: 1,
+        zombies: 1,
+        oldest_due_s: None,
+    };
+    assert_eq!(counts, expected);
+    let mail = channels.iter().find(|c| c.name == "root.mail").unwrap();
+    assert_eq!((mail.pending, mail.oldest_due_s), (1, None), "a job whose eta is to come is not due");
+    let root: Vec<_> = channels.iter().filter(|c| c.name == "root").collect();
+    assert_eq!(root.iter().map(|c| c.done_10m + c.pending).sum::<u32>(), 2, "{root:?}");
+    assert_eq!(channels.len(), root.len() + 2);
+
+    server.sql("t017", "UPDATE ir_cron SET nextcall = ago(-1)").await;
+    let facts = look(&mut observer).await.unwrap();
+    assert_eq!((facts.cron_lateness_s, facts.latest_cron), (0.0, None));
+    server.until("postgres", "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'quarterdeck'").await;
+}
+
+#[tokio::test]
+async fn older_versions_and_other_databases_are_told_apart() {
+    let Some(server) = tenant(ODOO_19).await else { return };
+    let mut observer = observers(&server, "postgres", &["t017"]).pop().unwrap();
+    server.sql("t017", "ALTER TABLE ir_cron DROP failure_count, DROP cron_name; DROP TABLE queue_job_lock").await;
+    server.sql("t017", "INSERT INTO ir_cron (active, nextcall) VALUES (true, ago(30))").await;
+    let older = look(&mut observer).await.unwrap();
+    assert_eq!((older.crons_failing, older.latest_cron.as_deref(), older.job_locks), (0, Some("cron 1"), false));
+    assert_eq!(older.channels, Some(Vec::new()));
+    server.sql("t017", "DROP TABLE queue_job").await;
+    let without = look(&mut observer).await.unwrap();
+    assert_eq!((without.channels, without.missing.len()), (None, 0), "the module is not installed");
+    server.sql("t017", "DROP TABLE ir_cron").await;
+    let other = look(&mut observer).await.unwrap_err();
+    assert_eq!(other.kind, FailureKind::Protocol, "{other}");
+    assert!(other.message.contains("no Odoo in this database"), "{other}");
+}
+
+#[tokio::test]
+async fn rights_that_are_missing_are_named_with_what_gives_them() {
+    let Some(server) = tenant(ODOO_19).await else { return };
+    server.role("poor", "").await;
+    let mut observer = observers(&server, "poor", &["t017"]).pop().unwrap();
+    let nothing = look(&mut observer).await.unwrap_err();
+    assert_eq!(nothing.kind, FailureKind::Permission, "{nothing}");
+    assert!(nothing.message.ends_with("GRANT SELECT ON ir_module_module, ir_cron TO poor"), "{nothing}");
+    server.sql("t017", "GRANT SELECT ON ir_module_module, ir_cron TO poor").await;
+    let half = look(&mut observer).await.unwrap();
+    assert_eq!((half.version.as_str(), &half.channels), ("19.0.1.3", &None));
+    assert_eq!(half.missing[0].remedy, "GRANT SELECT ON queue_job TO poor");
+    server.sql("t017", "GRANT SELECT ON queue_job TO poor").await;
+    let whole = look(&mut observer).await.unwrap();
+    assert_eq!((whole.channels, whole.missing), (Some(Vec::new()), Vec::new()));
+}
+
+#[tokio::test]
+async fn a_locked_table_is_a_timeout_of_the_server_not_of_the_others() {
+    let Some(server) = tenant(ODOO_19).await else { return };
+    server.sql("postgres", "CREATE DATABASE t018 TEMPLATE t017").await;
+    let upgrade = server.connect("t017").await;
+    upgrade.batch_execute("BEGIN; LOCK TABLE queue_job").await.unwrap();
+    let mut both = observers(&server, "postgres", &["t017", "t018"]);
+    let other = both.pop().unwrap();
+    let mut locked = both.pop().unwrap();
+    let failure = poll(&mut locked).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Timeout, "{failure}");
+    assert!(failure.message.contains("statement timeout"), "{failure}");
+    let mut other = other;
+    look(&mut other).await.unwrap();
+    upgrade.batch_execute("COMMIT").await.unwrap();
+    look(&mut locked).await.unwrap();
+}
+
+#[tokio::test]
+async fn many_tenants_never_take_more_than_two_sessions_at_a_time() {
+    let Some(server) = tenant(ODOO_19).await else { return };
+    let names: Vec<String> = (100..108).map(|n| format!("t{n}")).collect();
+    for name in &names {
+        server.sql("postgres", &format!("CREATE DATABASE {name} TEMPLATE t017")).await;
+    }
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let watch = server.connect("postgres").await;
+    let looking = observers(&server, "postgres", &names)
+        .into_iter()
+        .map(|mut observer| tokio::spawn(async move { look(&mut observer).await.map(|facts| facts.version) }));
+    let looking: Vec<_> = looking.collect();
+    let mut most = 0_i64;
+    let count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'quarterdeck'";
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while looking.iter().any(|task| !task.is_finished()) {
+        most = most.max(watch.query_one_scalar::<i64, _>(count, &[]).await.unwrap());
+        assert!(Instant::now() < deadline);
+    }
+    for task in looking {
+        assert_eq!(task.await.unwrap().unwrap(), "19.0.1.3");
+    }
+    assert!(most >= 1 && most <= i64::try_from(AT_ONCE).unwrap(), "{most} sessions at a time");
+}
+
+#[tokio::test]
+async fn a_frozen_server_is_a_timeout() {
+    let Some(server) = tenant(ODOO_19).await else { return };
+    let config = model::Postgres { timeout: Duration::from_millis(300), ..server.config("postgres") };
+    let may = Mode::Live.may_observe().unwrap();
+    let mut observer = Odoo::on(may, &config, &estate(&["t017"]), ZOMBIE_AFTER).pop().unwrap();
+    server.freeze();
+    let failure = poll(&mut observer).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Timeout, "{failure}");
+    assert!(failure.message.ends_with("/t017 within 0.3 s"), "{failure}");
+    server.thaw();
+    server.until("postgres", "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'quarterdeck'").await;
+}
+
+#[tokio::test]
+async fn a_database_made_by_odoo_is_read() {
+    let Some(dsn) = lab("LAB_PG_OBSERVE_DSN") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let config = from_dsn(&dsn, &dir);
+    let may = Mode::Live.may_observe().unwrap();
+    let mut observer = Odoo::on(may, &config, &estate(&["t017"]), ZOMBIE_AFTER).pop().unwrap();
+    match look(&mut observer).await {
+        Ok(facts) => {
+            assert!(facts.version.starts_with("19.0."), "{facts:?}");
+            assert!(facts.crons_active > 10 && facts.job_locks && facts.missing.is_empty(), "{facts:?}");
+            assert!(facts.channels.is_some(), "{facts:?}");
+        }
+        Err(failure) if failure.message.contains("no Odoo in this database") => {
+            crate::observe::postgres::testbed::skip("the lab's part odoo is not up");
+        }
+        Err(failure) => panic!("{failure}"),
+    }
+}

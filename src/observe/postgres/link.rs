@@ -1,0 +1,231 @@
+//! The way to one PostgreSQL server: login, protection and the settings of each session. Used by observers and
+//! by verbs, which only differ in the login they are given.
+
+use super::failure::{self, address};
+use crate::config::model::{self, Login, Tls};
+use crate::config::secret::{self, Secret};
+use crate::domain::sample::{Failure, FailureKind};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::sync::{Mutex, OnceCell};
+use tokio_postgres::config::SslMode;
+use tokio_postgres::types::Type;
+use tokio_postgres::{Client, NoTls, Row};
+use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_util::task::AbortOnDropHandle;
+
+/// What a session may do, said to the server when it starts. It travels as the start-up parameter `options`:
+/// unlike a `SET` it can not leak to another client through a pooler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settings {
+    /// Looks: read-only transactions, this `statement_timeout`, and nothing found outside `pg_catalog` unless
+    /// it is named with its schema, so that no tenant's function can stand in for a system one.
+    Look {
+        /// `statement_timeout`.
+        statement_timeout: Duration,
+    },
+    /// Changes: this `statement_timeout`; triggers of the database find what they are used to.
+    Change {
+        /// `statement_timeout`.
+        statement_timeout: Duration,
+    },
+    /// None, for the admin console of `PgBouncer`, which knows no settings.
+    Console,
+}
+
+impl Settings {
+    fn options(self) -> Option<String> {
+        // `jit=off`: compiling these short queries takes longer than running them.
+        let options = |timeout: Duration, more: &str| {
+            format!("-c statement_timeout={} -c jit=off -c TimeZone=UTC{more}", timeout.as_millis().max(1))
+        };
+        match self {
+            Self::Look { statement_timeout } => {
+                Some(options(statement_timeout, " -c default_transaction_read_only=on -c search_path=pg_catalog"))
+            }
+            Self::Change { statement_timeout } => Some(options(statement_timeout, "")),
+            Self::Console => None,
+        }
+    }
+}
+
+/// One server and one login. Reads the secret and the certificate authorities when it first needs them.
+#[derive(Debug)]
+pub struct Link {
+    host: String,
+    port: u16,
+    address: String,
+    login: Login,
+    tls: Tls,
+    ca: Option<PathBuf>,
+    connector: OnceCell<Connector>,
+    password: Mutex<Option<Secret>>,
+}
+
+struct Connector(MakeRustlsConnect);
+
+impl std::fmt::Debug for Connector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Connector")
+    }
+}
+
+/// An open session. Dropping it closes the socket at once, also in the middle of a query: the server then
+/// ends that query at its `statement_timeout` at the latest.
+#[derive(Debug)]
+pub struct Session {
+    client: Client,
+    driver: AbortOnDropHandle<()>,
+}
+
+impl Link {
+    /// To an instance with the login that observes.
+    pub fn observe(config: &model::Postgres) -> Self {
+        Self::new(&config.host, config.port, config.observe.clone(), config.tls, config.ca.clone())
+    }
+
+    /// To an instance with the login that acts, where there is one.
+    pub fn act(config: &model::Postgres) -> Option<Self> {
+        let login = config.act.clone()?;
+        Some(Self::new(&config.host, config.port, login, config.tls, config.ca.clone()))
+    }
+
+    /// To the admin console of a `PgBouncer`.
+    pub fn pgbouncer(config: &model::Pgbouncer) -> Self {
+        Self::new(&config.host, config.port, config.observe.clone(), Tls::Disable, None)
+    }
+
+    fn new(host: &str, port: u16, login: Login, tls: Tls, ca: Option<PathBuf>) -> Self {
+        Self {
+            host: host.to_owned(),
+            port,
+            address: address(host, port),
+            login,
+            tls,
+            ca,
+            connector: OnceCell::new(),
+            password: Mutex::new(None),
+        }
+    }
+
+    /// `host:port`, for people.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The role that logs in.
+    pub fn user(&self) -> &str {
+        &self.login.user
+    }
+
+    /// Opens a session in a database. Waits as long as the caller does; dropping the future closes the socket.
+    pub async fn open(&self, database: &str, settings: Settings) -> Result<Session, Failure> {
+        let mut config = tokio_postgres::Config::new();
+        config.host(&self.host).port(self.port).user(&self.login.user).dbname(database);
+        config.application_name("quarterdeck");
+        if let Some(options) = settings.options() {
+            config.options(options);
+        }
+        if let Some(password) = self.password().await? {
+            config.password(password.expose());
+        }
+        let opened = match self.tls {
+            Tls::Disable => {
+                config.ssl_mode(SslMode::Disable);
+                config.connect(NoTls).await.map(|(client, connection)| Session::drive(client, connection))
+            }
+            Tls::VerifyFull => {
+                config.ssl_mode(SslMode::Require);
+                let connector = self.connector.get_or_try_init(|| self.authorities()).await?.0.clone();
+                config.connect(connector).await.map(|(client, connection)| Session::drive(client, connection))
+            }
+        };
+        match opened {
+            Ok(session) => Ok(session),
+            Err(error) => {
+                let failure = failure::classify(&self.address, &error);
+                if failure.kind == FailureKind::Authentication {
+                    // The secret may have been changed since it was read.
+                    *self.password.lock().await = None;
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    async fn password(&self) -> Result<Option<Secret>, Failure> {
+        let Some(reference) = &self.login.password else { return Ok(None) };
+        let mut kept = self.password.lock().await;
+        if kept.is_none() {
+            let read = secret::read(reference).await;
+            *kept = Some(read.map_err(|e| Failure::new(FailureKind::Local, format!("{}: {e}", self.address)))?);
+        }
+        Ok(kept.clone())
+    }
+
+    async fn authorities(&self) -> Result<Connector, Failure> {
+        let ca = self.ca.clone();
+        let made = tokio::task::spawn_blocking(move || match ca {
+            Some(path) => own_authorities(&path),
+            None => MakeRustlsConnect::with_native_certs()
+                .map(|(connector, _)| connector)
+                .map_err(|_| "this machine has no certificate authorities; name one with `ca`".to_owned()),
+        });
+        let made = made.await.map_err(|e| e.to_string()).and_then(|made| made);
+        made.map(Connector).map_err(|why| Failure::new(FailureKind::Local, format!("{}: {why}", self.address)))
+    }
+}
+
+fn own_authorities(path: &Path) -> Result<MakeRustlsConnect, String> {
+    let said = |e: &dyn std::fmt::Display| format!("the certificate authorities in {}: {e}", path.display());
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(path).map_err(|e| said(&e))? {
+        roots.add(certificate.map_err(|e| said(&e))?).map_err(|e| said(&e))?;
+    }
+    if roots.is_empty() {
+        return Err(said(&"no certificate in it"));
+    }
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|e| said(&e))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(MakeRustlsConnect::new(config))
+}
+
+impl Session {
+    fn drive(
+        client: Client,
+        connection: impl Future<Output = Result<(), tokio_postgres::Error>> + Send + 'static,
+    ) -> Self {
+        // How a connection ended is told by the query that it breaks, or by `is_open` before the next.
+        let driver = tokio::spawn(async move { drop(connection.await) });
+        Self { client, driver: AbortOnDropHandle::new(driver) }
+    }
+
+    /// The client, for statements.
+    pub const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Whether nobody has cut it so far.
+    pub fn is_open(&self) -> bool {
+        !self.client.is_closed()
+    }
+
+    /// Says good-bye, so that the server does not count the session as abandoned.
+    pub async fn close(self) {
+        drop(self.client);
+        drop(tokio::time::timeout(Duration::from_millis(100), self.driver).await);
+    }
+
+    /// Asks in one round trip, without a prepared statement; parameters are text.
+    pub async fn ask(&self, statement: &str, parameters: &[&str]) -> Result<Vec<Row>, tokio_postgres::Error> {
+        let typed: Vec<(&(dyn tokio_postgres::types::ToSql + Sync), Type)> =
+            parameters.iter().map(|p| (p as &(dyn tokio_postgres::types::ToSql + Sync), Type::TEXT)).collect();
+        self.client.query_typed(statement, &typed).await
+    }
+}

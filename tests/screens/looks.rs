@@ -1,0 +1,256 @@
+//! Snapshots: every screen and overlay at three sizes, and what is left on small ones.
+
+use crate::fixture::{calm, console, drill, facts, later, now, snapshot};
+use crate::{cells, press, screen, text, theme, type_text};
+use quarterdeck::console::msg::Msg;
+use quarterdeck::console::start::Start;
+use quarterdeck::console::state::State;
+use quarterdeck::console::theme::{ColorDepth, Role};
+use quarterdeck::console::update;
+use quarterdeck::domain::mode::Mode;
+use quarterdeck::engine::api::{Glass, Snapshot};
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::style::{Color, Modifier};
+
+const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (200, 60)];
+
+/// Snapshots of a screen that is reached by keys, at three sizes.
+fn shots(name: &str, snapshot: fn() -> Snapshot, keys: &str) {
+    for (width, height) in SIZES {
+        let mut state = console(snapshot(), width, height);
+        press(&mut state, keys);
+        insta::assert_snapshot!(format!("{name}_{width}x{height}"), screen(&state));
+    }
+}
+
+#[test]
+fn overview() {
+    shots("overview", snapshot, "");
+    for (width, height) in [(40, 10), (60, 18), (20, 3), (1, 1)] {
+        insta::assert_snapshot!(format!("overview_{width}x{height}"), screen(&console(snapshot(), width, height)));
+    }
+}
+
+#[test]
+fn overview_on_a_good_night() {
+    shots("calm", calm, "");
+}
+
+#[test]
+fn overview_of_a_drill() {
+    shots("drill", drill, "");
+}
+
+#[test]
+fn tenants() {
+    shots("tenants", snapshot, "t Down");
+}
+
+#[test]
+fn database() {
+    shots("database", snapshot, "d Tab Down");
+}
+
+#[test]
+fn queue() {
+    shots("queue", snapshot, "q Down Down");
+}
+
+#[test]
+fn ingress() {
+    shots("ingress", snapshot, "i");
+}
+
+#[test]
+fn incident() {
+    shots("incident", snapshot, "n");
+    shots("incident_none", calm, "I");
+}
+
+#[test]
+fn playbooks() {
+    shots("playbooks", snapshot, "p Down");
+}
+
+#[test]
+fn run() {
+    shots("run", snapshot, "Space");
+    insta::assert_snapshot!("run_40x10", {
+        let mut state = console(snapshot(), 40, 10);
+        press(&mut state, "Space");
+        screen(&state)
+    });
+}
+
+#[test]
+fn run_step_done() {
+    shots("run_done", snapshot, "Space Up Up");
+}
+
+#[test]
+fn journal() {
+    shots("journal", snapshot, "j");
+}
+
+#[test]
+fn sources() {
+    shots("sources", snapshot, "s");
+}
+
+#[test]
+fn findings() {
+    shots("findings", snapshot, "f Down");
+    shots("finding", snapshot, "f Enter");
+}
+
+#[test]
+fn sheets() {
+    shots("sheet_help", snapshot, "Space ?");
+    shots("sheet_tenant", snapshot, "t Enter");
+    shots("sheet_record", snapshot, "j Enter");
+    shots("sheet_situation", snapshot, "w");
+    shots("sheet_measures", snapshot, "m");
+    shots("sheet_explain", snapshot, "Space e");
+    shots("sheet_by_hand", snapshot, "Space k");
+}
+
+#[test]
+fn dialogs() {
+    shots("dialog_confirm", snapshot, "Space Enter");
+    shots("dialog_declare", calm, "F");
+    shots("dialog_note", snapshot, "N");
+    shots("dialog_close", snapshot, "C");
+    shots("dialog_break_glass", snapshot, "B");
+    shots("dialog_start", snapshot, "p Down Enter");
+    shots("dialog_quit", snapshot, "Q");
+    shots("palette", snapshot, ":");
+}
+
+#[test]
+fn palette_search_and_filter() {
+    let mut state = console(snapshot(), 80, 24);
+    press(&mut state, ":");
+    type_text(&mut state, "sources");
+    insta::assert_snapshot!("palette_searched_80x24", screen(&state));
+    press(&mut state, "Esc t /");
+    type_text(&mut state, "brandt");
+    insta::assert_snapshot!("filter_80x24", screen(&state));
+}
+
+#[test]
+fn confirm_typed_and_ready() {
+    let mut state = console(snapshot(), 80, 24);
+    press(&mut state, "Space Enter End Tab");
+    type_text(&mut state, "t017");
+    insta::assert_snapshot!("dialog_confirm_ready_80x24", screen(&state));
+}
+
+#[test]
+fn alarms_that_may_not_scroll_away() {
+    let mut night = snapshot();
+    night.glass = Some(Glass {
+        by: "mara".into(),
+        reason: "nobody answers".into(),
+        since: now(),
+        until: crate::fixture::at("02:44:00"),
+        review_due: false,
+    });
+    night.journal.broken = Some("no space left on device".into());
+    insta::assert_snapshot!("alarms_80x24", screen(&console(night.clone(), 80, 24)));
+    insta::assert_snapshot!("alarms_120x40", screen(&console(night, 120, 40)));
+    let mut state = console(snapshot(), 80, 24);
+    let at = later(&state, 5);
+    update(&mut state, Msg::Tick(at));
+    insta::assert_snapshot!("engine_lost_80x24", screen(&state));
+}
+
+#[test]
+fn before_the_engine_answers() {
+    let state = State::new(facts(Mode::Live), (80, 24), now());
+    insta::assert_snapshot!("waiting_80x24", screen(&state));
+    let state = State::new(facts(Mode::Drill), (80, 24), now());
+    assert!(screen(&state).contains("DRILL"));
+}
+
+#[test]
+fn read_only_is_said() {
+    let mut night = snapshot();
+    night.mode = Mode::ReadOnly;
+    insta::assert_snapshot!("read_only_80x24", screen(&console(night, 80, 24)));
+}
+
+#[test]
+fn start_screen() {
+    let start = Start::new(
+        "0.1.0".into(),
+        vec![
+            ("$QUARTERDECK_CONFIG".into(), "not set".into()),
+            ("~/.config/quarterdeck/config.toml".into(), "does not exist".into()),
+            ("/etc/quarterdeck/config.toml".into(), "does not exist".into()),
+        ],
+    );
+    for (width, height) in [(80, 24), (120, 40), (200, 60), (40, 10), (1, 1)] {
+        let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+        terminal.draw(|frame| start.view(&theme(ColorDepth::True, true), frame)).unwrap();
+        insta::assert_snapshot!(format!("start_{width}x{height}"), text(terminal.backend().buffer()));
+    }
+}
+
+#[test]
+fn sixteen_colours_and_none_say_the_same_words() {
+    let state = console(snapshot(), 80, 24);
+    let full = text(&cells(&state, &theme(ColorDepth::True, true)));
+    for colors in [ColorDepth::None, ColorDepth::Ansi16, ColorDepth::Ansi256] {
+        let buffer = cells(&state, &theme(colors, true));
+        assert_eq!(text(&buffer), full, "{colors:?}");
+        for cell in buffer.content() {
+            let fits = |c: Color| match colors {
+                ColorDepth::None => c == Color::Reset,
+                ColorDepth::Ansi16 => !matches!(c, Color::Rgb(..) | Color::Indexed(_)),
+                _ => !matches!(c, Color::Rgb(..)),
+            };
+            assert!(fits(cell.fg) && fits(cell.bg), "{colors:?}: {cell:?}");
+        }
+    }
+}
+
+#[test]
+fn ascii_terminals_get_ascii_only() {
+    let state = console(snapshot(), 80, 24);
+    let shown = text(&cells(&state, &theme(ColorDepth::None, false)));
+    assert!(shown.is_ascii(), "{shown}");
+    insta::assert_snapshot!("overview_ascii_80x24", shown);
+}
+
+#[test]
+fn the_cursor_row_is_marked_and_reversed_without_colour() {
+    let state = console(snapshot(), 80, 24);
+    let buffer = cells(&state, &theme(ColorDepth::None, true));
+    let rows: Vec<u16> = (0..24).filter(|y| buffer[(0, *y)].symbol() == "▌").collect();
+    assert_eq!(rows.len(), 1, "one cursor");
+    assert!(buffer[(4, rows[0])].modifier.contains(Modifier::REVERSED));
+}
+
+#[test]
+fn the_only_red_thing_is_a_red_thing() {
+    let theme = theme(ColorDepth::Ansi16, true);
+    let state = console(calm(), 80, 24);
+    let buffer = cells(&state, &theme);
+    let critical = theme.style(Role::Critical).fg.unwrap();
+    let red: Vec<_> = buffer.content().iter().filter(|c| c.fg == critical).collect();
+    assert!(red.is_empty(), "{red:?}");
+    let night = cells(&console(snapshot(), 80, 24), &theme);
+    assert!(night.content().iter().any(|c| c.fg == critical));
+}
+
+#[test]
+fn a_drill_says_so_on_every_screen() {
+    for keys in ["", "t", "d", "q", "i", "f", "n", "p", "j", "s", "Space", "Space Enter", "?", ":", "N"] {
+        for (width, height) in [(80, 24), (40, 10), (30, 6), (24, 2)] {
+            let mut state = console(drill(), width, height);
+            press(&mut state, keys);
+            assert!(screen(&state).contains("DRILL"), "{keys} at {width}x{height}:\n{}", screen(&state));
+        }
+    }
+}
