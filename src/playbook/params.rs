@@ -119,3 +119,95 @@ pub const fn type_of(kind: ParameterType) -> Type {
         ParameterType::Boolean => Type::Bool,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::estate::{DatabaseRef, Environment, Tenancy, Tenant};
+    use serde_json::json;
+
+    fn estate() -> Estate {
+        let tenant = |id: &str, tenancy| Tenant {
+            id: id.into(),
+            name: id.into(),
+            tenancy,
+            criticality: 1,
+            plants: vec![],
+            cutoffs: vec![],
+            database: Some(DatabaseRef { instance: "pg-a".into(), name: format!("{id}_prod") }),
+            namespace: None,
+            router: None,
+        };
+        Estate {
+            name: "acme".into(),
+            environment: Environment::Production,
+            time_zone: "UTC".into(),
+            tenants: vec![tenant("t003", Tenancy::MultiTenant), tenant("t017", Tenancy::Dedicated)],
+        }
+    }
+
+    fn bound(given: &[(&str, &str)]) -> Result<Bound, Vec<String>> {
+        let playbook: Playbook = serde_saphyr::from_str(
+            r"
+schemaVersion: 1
+id: p
+name: P
+version: 1
+owner: o
+description: d
+tenancy: [dedicated]
+parameters:
+  tenant: {type: tenant, required: true}
+  database: {type: database}
+  age: {type: integer, default: 60}
+  share: {type: number}
+  force: {type: boolean}
+  size: {type: string, allowedValues: [small, large]}
+  channel: {type: string, pattern: '[a-z]+(\.[a-z]+)*'}
+steps: []
+",
+        )
+        .unwrap();
+        let given = given.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        bind(&playbook, &given, &estate())
+    }
+
+    #[test]
+    fn texts_become_values_and_defaults_are_filled_in() {
+        let all = [
+            ("tenant", "t017"),
+            ("database", "t017_prod"),
+            ("share", "0.5"),
+            ("force", "true"),
+            ("size", "small"),
+            ("channel", "root.wms"),
+        ];
+        let bound = bound(&all).unwrap();
+        assert_eq!(bound.tenant, Some("t017".into()));
+        let expected = json!({
+            "tenant": "t017", "database": "t017_prod", "age": 60, "share": 0.5, "force": true, "size": "small",
+            "channel": "root.wms",
+        });
+        assert_eq!(json!(bound.values), expected);
+    }
+
+    #[test]
+    fn each_thing_that_is_wrong_is_a_sentence() {
+        for (given, part) in [
+            (("tenant", "t999"), "parameter `tenant`: there is no tenant “t999” in acme"),
+            (("tenant", "t003"), "the playbook p is not for the tenancy of t003"),
+            (("tenent", "t017"), "unknown parameter `tenent`, did you mean `tenant`?"),
+            (("age", "old"), "parameter `age`: “old” is not a whole number"),
+            (("share", "inf"), "parameter `share`: “inf” is not a number"),
+            (("force", "yes"), "“yes” is neither `true` nor `false`"),
+            (("size", "huge"), "“huge” is not allowed, there are \"small\", \"large\""),
+            (("channel", "root.WMS"), "“root.WMS” does not match"),
+            (("channel", "root\nx"), "holds control characters"),
+            (("database", "gone"), "no tenant of acme has a database “gone”"),
+        ] {
+            let problems = bound(&[given]).unwrap_err();
+            assert!(problems.iter().any(|p| p.contains(part)), "{given:?}: {problems:?}");
+        }
+        assert_eq!(bound(&[]).unwrap_err(), ["parameter `tenant`: it must be given"]);
+    }
+}

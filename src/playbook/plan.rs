@@ -1,11 +1,8 @@
 //! A playbook that passed the lint, ready to be run: its expressions parsed, its exit criteria as a last step.
 
-use super::expr::{Known, Parsed, Surroundings, Verdict};
-use super::schema::{
-    Call, Contraindication, OnFailure, OnUnknown, Playbook, Precondition, Requires, Span, Step, StepType, Verify,
-};
+use super::expr::Parsed;
+use super::schema::{Call, OnFailure, OnUnknown, Playbook, Precondition, Requires, Span, Step, StepType, Verify};
 use crate::domain::id::{Digest, StepId};
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -58,20 +55,6 @@ impl Plan {
     /// Place of a step.
     pub fn index(&self, step: &StepId) -> Option<usize> {
         self.playbook.steps.iter().position(|s| &s.id == step)
-    }
-
-    /// Why a run must not be started now, one sentence each: contraindications that are true, or not known.
-    pub fn contraindications(&self, params: &BTreeMap<String, Value>, around: &Surroundings) -> Vec<String> {
-        let known = Known { around, params, outputs: &BTreeMap::new(), result: None };
-        let said = |one: &Contraindication| {
-            let evaluation = known.evaluate(self.parsed(&one.when)?, &one.text, None);
-            match evaluation.verdict {
-                Verdict::True => Some(format!("{} ({})", one.text, evaluation.detail)),
-                Verdict::False => None,
-                Verdict::Unknown(why) => Some(format!("whether it may be started is not known: {} ({why})", one.text)),
-            }
-        };
-        self.playbook.contraindications.iter().filter_map(said).collect()
     }
 
     /// An expression of this playbook, parsed.

@@ -85,3 +85,60 @@ fn pending(plan: &Plan, step: &Step) -> Option<StepId> {
     let earlier = plan.steps().iter().take_while(|s| s.id != step.id);
     earlier.filter(|s| needed.contains(&s.output_name())).last().map(|s| s.id.clone())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::mode::Mode;
+    use crate::playbook::expr::{Reading, Verdict};
+    use crate::playbook::run::bench::{at, plan};
+    use serde_json::json;
+
+    const TEXT: &str = "
+schemaVersion: 1
+id: p
+name: P
+version: 1
+owner: o
+description: d
+steps:
+- {id: show-tree, name: T, why: W, type: check, run: {adapter: pg, verb: tree, args: {db: '{{ tenant.database }}'}}}
+- id: cancel
+  name: C
+  why: W
+  type: action
+  if: signals.lock.blocked > 0
+  preconditions: [{check: signals.lock.blocked > 0, maxAge: 5s, text: still waiting}]
+  run: {adapter: pg, verb: cancel, args: {pid: '{{ outputs.show_tree.pid }}'}}
+- {id: other, name: O, why: W, type: action, run: {adapter: pg, verb: cancel, args: {pid: '{{ tenant.pid }}'}}}
+- {id: work, name: W, why: W, type: manual}
+";
+
+    #[test]
+    fn every_step_says_what_it_would_send_or_what_it_waits_for() {
+        let plan = plan(TEXT);
+        let around = Surroundings {
+            now: at(10_000),
+            mode: Mode::Live,
+            tenant: Some(json!({"id": "t017", "database": "t017"})),
+            signals: [("lock.blocked".to_owned(), Reading { value: 3.0, observed_at: at(0) })].into(),
+            incident: None,
+        };
+        let mut asked = Vec::new();
+        let mut renderer = |step: &Step, args: &BTreeMap<String, Value>| {
+            asked.push((step.id.to_string(), json!(args)));
+            Err("not in this test".to_owned())
+        };
+        let steps = render(&plan, &BTreeMap::new(), &around, &mut renderer);
+        assert_eq!(asked, [("show-tree".to_owned(), json!({"db": "t017"}))]);
+        let requested: Vec<&Requested> = steps.iter().map(|s| &s.requested).collect();
+        assert_eq!(requested[0], &Requested::Failed("not in this test".into()));
+        assert_eq!(requested[1], &Requested::PendingOn("show-tree".into()));
+        assert!(matches!(requested[2], Requested::Failed(why) if why.contains("`{{ tenant.pid }}`")), "{requested:?}");
+        assert_eq!(requested[3], &Requested::Nothing);
+        assert_eq!(steps[1].condition.as_ref().unwrap().verdict, Verdict::True);
+        let precondition = &steps[1].preconditions[0];
+        assert_eq!(precondition.text, "still waiting");
+        assert!(matches!(&precondition.verdict, Verdict::Unknown(why) if why.contains("10 s old")), "{precondition:?}");
+    }
+}

@@ -191,3 +191,53 @@ fn unknown(name: &str, scope: &Scope) -> Option<String> {
         (root, _) => Some(format!("unknown variable `{root}`, there are `params`, `tenant`, `outputs`")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn rendered(args: &Value) -> Result<Value, String> {
+        let params = BTreeMap::from([("age".to_owned(), json!(900)), ("name".to_owned(), json!("x' OR 1=1 --"))]);
+        let outputs = BTreeMap::from([("tree".to_owned(), json!({"root": {"pid": 4711}, "evil": "a\u{1b}[31m"}))]);
+        let tenant = json!({"id": "t017", "database": "t017"});
+        let values = Values { params: &params, tenant: Some(&tenant), outputs: &outputs };
+        let call: Call = serde_json::from_value(json!({"adapter": "a", "verb": "v", "args": args})).unwrap();
+        super::args(&call, &values).map(|args| json!(args))
+    }
+
+    #[test]
+    fn a_whole_expression_keeps_its_type_and_none_leaves_the_argument_out() {
+        let args = json!({
+            "pid": "{{ outputs.tree.root.pid }}", "age": "{{ params.age }}", "text": "db {{ tenant.database }}",
+            "channel": "{{ params.channel | default(none) }}", "fixed": 3, "list": ["{{ tenant.id }}", true],
+            "root": "{{ outputs.tree.root }}",
+        });
+        let expected = json!({
+            "pid": 4711, "age": 900, "text": "db t017", "fixed": 3, "list": ["t017", true], "root": {"pid": 4711},
+        });
+        assert_eq!(rendered(&args), Ok(expected));
+    }
+
+    #[test]
+    fn text_is_passed_on_as_it_is_and_never_becomes_a_template() {
+        assert_eq!(rendered(&json!({"a": "{{ params.name }}"})), Ok(json!({"a": "x' OR 1=1 --"})));
+    }
+
+    #[test]
+    fn what_is_not_known_or_would_move_a_terminal_is_a_sentence() {
+        for (source, part) in [
+            ("{{ outputs.later.pid }}", "refers to something that is not known"),
+            ("{{ tenant.instance }}", "is not known"),
+            ("db-{{ tenant.instance }}", "refers to something that is not known"),
+            ("{{ outputs.tree.evil }}", "control characters: “a·[31m”"),
+            ("x {{ outputs.tree.evil }}", "control characters"),
+            ("{% for i in range(9999) %}{% for j in range(9999) %}x{% endfor %}{% endfor %}", "works for too long"),
+            ("{{ 'x' * 9000 }}-", "at most 8192 are allowed"),
+            ("{% include 'a' %}", "`{% include 'a' %}`"),
+        ] {
+            let why = rendered(&json!({"a": source})).unwrap_err();
+            assert!(why.starts_with("argument `a` of a.v: ") && why.contains(part), "{source}: {why}");
+        }
+    }
+}

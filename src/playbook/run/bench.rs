@@ -51,7 +51,7 @@ steps:
 - {id: last, name: Last, why: To be sure., type: wait_for, verify: [{check: 'signals.lock.blocked == 0', within: 20s, hold: 3s}]}
 ";
 
-pub(super) fn plan(text: &str) -> Arc<Plan> {
+pub(in crate::playbook) fn plan(text: &str) -> Arc<Plan> {
     Arc::new(Plan::new(serde_saphyr::from_str(text).unwrap(), Digest::from_bytes(&[7; 32])).unwrap())
 }
 
@@ -61,7 +61,7 @@ fn shared() -> Arc<Plan> {
     Arc::clone(PLAN.get_or_init(|| plan(PLAYBOOK)))
 }
 
-pub(super) fn at(ms: i64) -> Timestamp {
+pub(in crate::playbook) fn at(ms: i64) -> Timestamp {
     Timestamp::from_millisecond(1_700_000_000_000 + ms).unwrap()
 }
 
@@ -314,6 +314,7 @@ impl Bench {
         let spec = self.run.step(step).unwrap();
         let wanted = match what {
             Subject::Condition | Subject::Verify(_) => 1,
+            Subject::Contraindications => self.run.plan().playbook().contraindications.len(),
             Subject::Preconditions => spec.preconditions.len(),
         };
         let verdict = match variant {

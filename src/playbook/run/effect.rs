@@ -15,6 +15,8 @@ pub struct Mark(pub(super) u64);
 /// Which expressions of a step are to be evaluated; [`super::Run::evaluate`] does it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject {
+    /// The contraindications of the playbook; the step is the one that would come next.
+    Contraindications,
     /// Its `if`.
     Condition,
     /// All its preconditions.

@@ -39,6 +39,8 @@ pub struct Run {
     pub(super) steps: Vec<StepRun>,
     pub(super) asked: u64,
     pub(super) stop: Option<StopAsked>,
+    /// Whether nothing speaks against this playbook, or a person went on in spite of it.
+    pub(super) cleared: bool,
     pub(super) started_at: Option<Timestamp>,
     pub(super) ended_at: Option<Timestamp>,
 }
@@ -83,6 +85,7 @@ impl Run {
             steps,
             asked: 0,
             stop: None,
+            cleared: false,
             started_at: None,
             ended_at: None,
         }
@@ -195,6 +198,9 @@ impl Run {
             },
         };
         match what {
+            Subject::Contraindications => {
+                self.plan.playbook().contraindications.iter().map(|c| one(&c.when, &c.text, None)).collect()
+            }
             Subject::Condition => step.condition.iter().map(|c| one(c, c, None)).collect(),
             Subject::Preconditions => {
                 step.preconditions.iter().map(|p| one(&p.check, p.label(), p.max_age.map(|a| a.0))).collect()

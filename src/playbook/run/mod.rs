@@ -26,7 +26,7 @@ pub use state::ConfirmedBy;
 pub use view::{CheckLine, Offered, RunState, StepLine, StepState, View};
 
 #[cfg(test)]
-mod bench;
+pub(super) mod bench;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]

@@ -140,6 +140,7 @@ impl Run {
     ) {
         let body = json!({"choice": offered.key, "label": offered.label, "reason": reason, "by": by});
         let action = match choose {
+            Choose::StartAnyway => Action::StartAnyway,
             Choose::Retry => Action::Retry,
             Choose::Skip => Action::Skip { reason, by },
             Choose::Abort => Action::Abort,
@@ -156,6 +157,10 @@ impl Run {
 
     pub(super) fn act_on(&mut self, action: Action, now: Timestamp, out: &mut Vec<Effect>) {
         match action {
+            Action::StartAnyway => {
+                self.cleared = true;
+                self.enter(self.current, out);
+            }
             Action::Retry => self.enter(self.current, out),
             Action::Skip { reason, by } => {
                 self.record("step.skipped", json!({"why": reason, "by": by}), Then::Skipped, out);

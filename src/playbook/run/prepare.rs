@@ -26,6 +26,7 @@ impl Run {
         self.phase = Phase::Ask { ticket, question };
         let evaluate = |what| Effect::Evaluate { ticket, step: step.clone(), what, result: None };
         out.push(match question {
+            Question::Contraindications => evaluate(Subject::Contraindications),
             Question::Condition => evaluate(Subject::Condition),
             Question::Preconditions | Question::LastCheck => evaluate(Subject::Preconditions),
             Question::Render => Effect::Render { ticket, step },
@@ -52,7 +53,9 @@ impl Run {
     /// Renders and checks the step in hand, from its condition on.
     pub(super) fn prepare(&mut self, out: &mut Vec<Effect>) {
         let Some(spec) = self.spec() else { return };
-        if spec.condition.is_some() {
+        if !self.cleared && !self.plan.playbook().contraindications.is_empty() {
+            self.ask(Question::Contraindications, out);
+        } else if spec.condition.is_some() {
             self.ask(Question::Condition, out);
         } else {
             self.needed(out);
@@ -100,6 +103,7 @@ impl Run {
     ) {
         match &self.phase {
             Phase::Ask { ticket: asked, question } if *asked == ticket => match question {
+                Question::Contraindications => self.contraindicated(&results, now, out),
                 Question::Condition => self.condition(results.into_iter().next(), now, out),
                 Question::Preconditions => {
                     self.checked(results, now);
@@ -129,6 +133,25 @@ impl Run {
             Phase::Verifying => self.watch_evaluated(ticket, results.into_iter().next(), now, out),
             _ => {}
         }
+    }
+
+    /// A run starts only when all contraindications are false; one that is not known speaks against it too.
+    fn contraindicated(&mut self, said: &[Evaluation], now: Timestamp, out: &mut Vec<Effect>) {
+        let missing = said.len() < self.plan.playbook().contraindications.len();
+        let why = said.iter().find_map(|c| match &c.verdict {
+            Verdict::False => None,
+            Verdict::True => Some(format!("{} ({})", c.text, c.detail)),
+            Verdict::Unknown(why) => Some(format!("it is not known whether this holds: {} ({why})", c.text)),
+        });
+        let why = why.or_else(|| missing.then(|| "the contraindications were not evaluated".to_owned()));
+        let Some(why) = why else {
+            self.cleared = true;
+            return self.prepare(out);
+        };
+        self.block(format!("this playbook should not be started: {}", why.clean()), now);
+        self.edit(|s| {
+            s.choices = vec![offer("start-anyway", "start in spite of it", true, Choose::StartAnyway), abort()];
+        });
     }
 
     fn condition(&mut self, said: Option<Evaluation>, now: Timestamp, out: &mut Vec<Effect>) {

@@ -118,6 +118,8 @@ impl Run {
 
     fn fold_step(&mut self, index: usize, past: &Past<'_>) {
         let text = |name: &str| past.body.get(name).and_then(Value::as_str);
+        // A step has a record only after the contraindications were false, or a person decided.
+        self.cleared = self.cleared || past.kind != "decision.made" || text("choice") == Some("start-anyway");
         if index > self.current {
             // What a jump passed over has no record of its own.
             for passed in self.steps.iter_mut().take(index).filter(|s| s.state == StepState::Pending) {

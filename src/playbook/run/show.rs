@@ -48,7 +48,9 @@ impl Run {
                 format!("stopping: {step} is being executed and can not be recalled")
             }
             Phase::Ask { question, .. } => match question {
-                Question::Condition | Question::Render | Question::Preconditions => format!("preparing {step}"),
+                Question::Contraindications | Question::Condition | Question::Render | Question::Preconditions => {
+                    format!("preparing {step}")
+                }
                 Question::LastCheck => format!("checking once more before {step}"),
                 Question::Execute => format!("executing {step}"),
                 Question::Look => format!("looking: {step}"),

@@ -40,6 +40,7 @@ pub(super) enum Phase {
 /// What was asked of the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Question {
+    Contraindications,
     Condition,
     Render,
     Preconditions,
@@ -104,6 +105,8 @@ impl Then {
 /// What a choice does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Action {
+    /// Go on in spite of a contraindication.
+    StartAnyway,
     /// The step from its beginning, with everything that it takes.
     Retry,
     /// Go on without it.
@@ -195,6 +198,7 @@ pub(super) struct StepRun {
 /// What an offered choice will do, before somebody has given a reason for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Choose {
+    StartAnyway,
     Retry,
     Skip,
     Abort,

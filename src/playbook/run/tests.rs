@@ -634,3 +634,39 @@ fn before_the_beginning_and_after_the_end_people_are_told_so() {
     assert!(bench.apply(Input::Recheck { step: StepId::from("last") }).is_err());
     assert_eq!(bench.apply(Input::Tick), Ok(()));
 }
+
+#[test]
+fn what_speaks_against_a_playbook_keeps_it_from_starting_until_it_is_gone_or_somebody_answers_for_it() {
+    let text =
+        format!("{PLAYBOOK}contraindications: [{{when: 'signals.lock.blocked > 5', text: a lock holds the jobs}}]\n");
+    for (said, words) in [(0, "should not be started: e (lock.blocked = 1)"), (5, "it is not known whether this holds")]
+    {
+        let mut bench = Bench::of(plan(&text));
+        bench.apply(Input::Begin).unwrap();
+        bench.answer(0, 0);
+        bench.answer(0, said);
+        assert_eq!((bench.run.state(), bench.state("look")), (RunState::Waiting, StepState::Blocked));
+        assert!(line(&bench, "look").contains(words), "{}", line(&bench, "look"));
+        assert_eq!(choices(&bench), ["start-anyway", "stop"]);
+        assert_eq!(bench.kinds, ["run.started"]);
+        // It goes away by itself.
+        let mut gone = Bench::of(plan(&text));
+        gone.apply(Input::Begin).unwrap();
+        gone.answer(0, 0);
+        gone.answer(0, said);
+        gone.wait(2000);
+        gone.apply(Input::Tick).unwrap();
+        gone.answer(0, 3);
+        gone.settle();
+        assert_eq!(gone.state("cancel"), StepState::AwaitsConfirmation);
+        // Or a person answers for it, in the record.
+        assert!(bench.decide("look", "start-anyway", "").unwrap_err().0.contains("needs a reason"));
+        bench.decide("look", "start-anyway", "checked by hand").unwrap();
+        bench.settle();
+        assert_eq!(bench.state("cancel"), StepState::AwaitsConfirmation);
+        assert!(bench.records.iter().any(|r| r.2 == "decision.made" && r.3["reason"] == "checked by hand"));
+        bench.restart();
+        resume(&mut bench);
+        assert_eq!(bench.state("cancel"), StepState::AwaitsConfirmation, "it is not asked again");
+    }
+}
