@@ -139,8 +139,8 @@ fn keys_under_load() {
             time,
         );
         let (journal, _) = fold::open(open, &mut state).unwrap();
-        let library =
-            Library::load(Vec::new(), &quarterdeck::act::catalog(), &quarterdeck::correlate::signals::names()).unwrap();
+        let signals: Vec<&str> = quarterdeck::correlate::signals::SIGNALS.iter().map(|s| s.name).collect();
+        let (library, _) = Library::load(&[], &quarterdeck::act::catalog(), &signals);
         let running = core::start(Parts {
             adapters,
             library,

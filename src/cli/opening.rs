@@ -18,6 +18,7 @@ use crate::journal::{OpenOptions, fold};
 use crate::playbook::library::Library;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
 
 /// A running engine with all that ends with it.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ impl Opened {
 }
 
 /// The playbooks: the built-in ones, and the user's own over them.
-pub fn library() -> Result<Library, Error> {
+pub fn library() -> Result<(Library, Vec<crate::playbook::Problem>), Error> {
     Ok(Library::load(&session::own_files("playbooks")?, &crate::act::catalog(), &signal_names()))
 }
 
@@ -114,25 +115,25 @@ pub fn named(global: &Global, observe: bool, via: &str) -> Result<Opened, Error>
 }
 
 fn open(adapters: Adapters, home: Home, loaded: &serde_json::Value, via: &str) -> Result<Opened, Error> {
-    let library = library()?;
-    for problem in library.problems() {
+    let (library, problems) = library()?;
+    for problem in problems {
         eprintln!("quarterdeck: a playbook is left out: {problem}");
     }
     let me = session::me(via);
     let origin = format!("quarterdeck/{}", adapters.estate.name);
     let environment = adapters.estate.environment;
-    let mut options =
-        OpenOptions::new(&home.journal, origin, me.clone(), adapters.mode, environment, adapters.clock.now());
-    options.actor = me.engine();
+    // In the name of the person: whoever comes second is told who holds the journal.
+    let options = OpenOptions::new(&home.journal, origin, me.clone(), adapters.mode, environment, adapters.clock.now());
     let mut state = State::default();
     let (journal, recovered) =
         tokio::task::block_in_place(|| fold::open(options, &mut state)).map_err(Error::failed)?;
     if let Some(torn) = &recovered.quarantined {
         eprintln!("quarterdeck: the end of the journal was torn ({}); it lies in {}", torn.why, torn.file);
     }
+    let digests: BTreeMap<_, _> = library.all().map(|e| (&e.playbook().id, e.plan.digest())).collect();
     let mut loaded = loaded.clone();
     if let Some(members) = loaded.as_object_mut() {
-        members.insert("playbooks".into(), json!(library.digests()));
+        members.insert("playbooks".into(), json!(digests));
         members.insert("version".into(), json!(env!("CARGO_PKG_VERSION")));
     }
     let journal_dir = home.journal.display().to_string();

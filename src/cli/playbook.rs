@@ -34,7 +34,7 @@ fn problem(found: &crate::playbook::Problem) -> Problem {
 }
 
 fn summary(entry: &Entry, lint: &[Problem]) -> Value {
-    let playbook = entry.plan.playbook();
+    let playbook = entry.playbook();
     json!({
         "id": playbook.id, "name": playbook.name, "version": playbook.version,
         "path": if entry.origin == "built-in" { Value::Null } else { json!(entry.origin) },
@@ -44,42 +44,42 @@ fn summary(entry: &Entry, lint: &[Problem]) -> Value {
     })
 }
 
-/// Problems of files that were left out, in the form of the output.
-fn left_out(library: &Library) -> Vec<Problem> {
-    library.problems().iter().map(problem).collect()
+/// The playbooks, and the problems of files that were left out.
+fn library() -> Result<(Library, Vec<Problem>), Error> {
+    let (library, problems) = opening::library()?;
+    Ok((library, problems.iter().map(problem).collect()))
 }
 
 fn list(format: Format) -> Result<Exit, Error> {
-    let library = opening::library()?;
+    let (library, problems) = library()?;
     if format == Format::Json {
-        output::json(&library.entries().map(|e| summary(e, &[])).collect::<Vec<_>>())?;
+        output::json(&library.all().map(|e| summary(e, &[])).collect::<Vec<_>>())?;
     } else {
         let row = |e: &Entry| {
-            let p = e.plan.playbook();
+            let p = e.playbook();
             let (version, risk, steps) = (p.version.to_string(), p.risk().to_string(), p.steps.len().to_string());
             vec![p.id.to_string(), version, risk, steps, e.origin.clone(), p.name.clone()]
         };
-        let rows: Vec<_> = library.entries().map(row).collect();
+        let rows: Vec<_> = library.all().map(row).collect();
         output::table(&["PLAYBOOK", "VERSION", "RISK", "STEPS", "FROM", "NAME"], &rows)?;
     }
-    let problems = left_out(&library);
     if problems.is_empty() { Ok(Exit::Done) } else { Err(Problems(problems).into()) }
 }
 
 fn entry(library: &Library, id: &str) -> Result<Entry, Error> {
     library.get(&PlaybookId::from(id)).cloned().ok_or_else(|| {
-        let ids: Vec<String> = library.entries().map(|e| e.plan.playbook().id.to_string()).collect();
+        let ids: Vec<String> = library.all().map(|e| e.playbook().id.to_string()).collect();
         Error::Usage(format!("there is no playbook `{id}`; there are {}", ids.join(", ")))
     })
 }
 
 fn show(format: Format, id: &str) -> Result<Exit, Error> {
-    let entry = entry(&opening::library()?, id)?;
+    let entry = entry(&library()?.0, id)?;
     if format == Format::Json {
         output::json(&summary(&entry, &[]))?;
         return Ok(Exit::Done);
     }
-    let playbook = entry.plan.playbook();
+    let playbook = entry.playbook();
     output::line(&format!("{} v{}  {} ({})", playbook.id, playbook.version, playbook.name, entry.origin))?;
     output::line(&playbook.description)?;
     for (name, parameter) in &playbook.parameters {
@@ -103,8 +103,8 @@ fn show(format: Format, id: &str) -> Result<Exit, Error> {
 fn lint(format: Format, files: &[PathBuf]) -> Result<Exit, Error> {
     let signals = opening::signal_names();
     let (problems, count) = if files.is_empty() {
-        let library = opening::library()?;
-        (left_out(&library), library.entries().count())
+        let (library, problems) = library()?;
+        (problems, library.all().count())
     } else {
         let mut problems = Vec::new();
         for file in files {
@@ -125,7 +125,7 @@ fn lint(format: Format, files: &[PathBuf]) -> Result<Exit, Error> {
 }
 
 fn render(global: &Global, id: &str, params: &BTreeMap<String, String>) -> Result<Exit, Error> {
-    let entry = entry(&opening::library()?, id)?;
+    let entry = entry(&library()?.0, id)?;
     let (adapters, mode) = match &global.drill {
         Some(scenario) => (opening::drill_adapters(scenario)?, Mode::Drill),
         None => {
@@ -138,7 +138,7 @@ fn render(global: &Global, id: &str, params: &BTreeMap<String, String>) -> Resul
     let steps = preview(&entry.plan, params, &seen.world, &verbs, mode, seen.at)
         .map_err(|problems| Error::Usage(problems.join("; ")))?;
     if global.format == Format::Json {
-        let playbook = entry.plan.playbook();
+        let playbook = entry.playbook();
         output::json(&json!({
             "id": playbook.id, "version": playbook.version, "mode": mode, "params": params, "rendered_at": seen.at,
             "steps": steps,

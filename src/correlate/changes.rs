@@ -152,7 +152,8 @@ fn redis(before: &RedisFacts, after: &RedisFacts, log: &mut Log<'_>) {
 fn traefik(before: &TraefikFacts, after: &TraefikFacts, log: &mut Log<'_>) {
     let ingress = Subject::Ingress { source: log.source.clone() };
     if after.reload_failed == Some(true) && before.reload_failed != Some(true) {
-        log.say(ingress.clone(), "config reload failed");
+        let why = after.reload_error.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+        log.say(ingress.clone(), format!("config reload failed{why}"));
     } else if after.last_reload_success > before.last_reload_success {
         let at = after.last_reload_success.filter(|at| *at <= log.at).unwrap_or(log.at);
         log.say_at(at, ingress.clone(), "config reload ok");

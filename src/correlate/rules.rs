@@ -185,6 +185,11 @@ pub static RULES: &[Rule] = &[
         ..rule("cron-failing", Class::Cause, &["cron.failing"], &[Tenant])
     },
     Rule {
+        explains_impact: true,
+        disproof: "the router stands in /api/http/routers with status `enabled`",
+        ..rule("router-disabled", Class::Cause, &["router.ok"], &[Tenant, Router])
+    },
+    Rule {
         disproof: "the newest configuration loads",
         ..rule("reload-failed", Class::Cause, &["reload.ok"], &[Ingress])
     },

@@ -423,6 +423,17 @@ pub static SIGNALS: &[Signal] = &[
         0.5,
     ),
     signal("replication.standbys", Unit::Count, &[Instance], "standbys streaming", "pg_stat_replication state"),
+    below(
+        signal(
+            "router.ok",
+            Unit::Flag,
+            &[Tenant, Router],
+            "whether Traefik has the router in force; only told where its API is given",
+            "/api/http/routers status, error",
+        ),
+        0.5,
+        0.5,
+    ),
     above(
         signal(
             "transaction.longest",

@@ -68,6 +68,7 @@ pub(super) fn value(signal: &str, value: f64) -> String {
         "certificate.days" if value < 0.0 => format!("expired {} ago", say::value(-value, Unit::Days)),
         "certificate.days" => format!("expires in {v}"),
         "reload.ok" => "the newest configuration was refused".into(),
+        "router.ok" => "Traefik has taken it out of force".into(),
         "web.available" => format!("web pods {v} ready"),
         "workers.available" => format!("worker pods {v} ready"),
         "workload.crash_looping" => format!("{v} pods"),

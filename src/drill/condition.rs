@@ -60,13 +60,11 @@ pub struct Seen {
 impl Seen {
     /// The signals of some tenants in the estate as it is now.
     pub fn new(sim: &Simulation, tenants: &BTreeSet<TenantId>) -> Self {
+        let sim = sim.only(tenants);
         let now = sim.now();
-        let mut world = World::new(Arc::clone(sim.estate()), sim.sources(), now);
-        let shared = sim.sources().into_iter().filter(|s| {
-            let tenant = s.id.as_str().strip_prefix("odoo/");
-            tenant.is_none_or(|t| tenants.contains(&TenantId::new(t)))
-        });
-        for spec in shared {
+        let sources = sim.sources();
+        let mut world = World::new(Arc::clone(sim.estate()), sources.clone(), now);
+        for spec in sources {
             let result = sim.look(&spec.id).map(Arc::new);
             world.take(Sample { source: spec.id, taken_at: now, took: Duration::ZERO, result });
         }

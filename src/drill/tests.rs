@@ -307,3 +307,48 @@ fn every_simulated_verb_declares_itself_once() {
     let drill = Drill::start(&scenario("schema-lock"), Options::default());
     assert_eq!(drill.verbs().len(), names.len());
 }
+
+/// Prints what one round costs at a thousand tenants; no assertion, because a timing is none.
+/// `cargo test --release --lib thousand_tenants -- --ignored --nocapture`
+#[test]
+#[ignore = "measures, and prints"]
+fn the_cost_of_a_thousand_tenants() {
+    let size = Size { tenants: 1000, pods_per_tenant: 10 };
+    let options = Options { speed: Some(0.0), size: Some(size), ..Options::default() };
+    let drill = Drill::start(&scenario("schema-lock"), options);
+    let clock = Arc::clone(&drill.shared.clock);
+    let mut world = World::new(Arc::clone(drill.estate()), drill.sources.clone(), clock.now());
+    let mut correlator = Correlator::new(drill.settings(), drill.estate(), jiff::tz::db());
+    let timed = |what: &str, count: usize, start: std::time::Instant| {
+        let each = start.elapsed().as_secs_f64() * 1e6 / f64::from(u32::try_from(count).unwrap());
+        println!("{what}: {each:.1} us each of {count}");
+    };
+    for _ in 0..12 {
+        clock.advance(SignedDuration::from_secs(10));
+        let start = std::time::Instant::now();
+        drop(drill.shared.now());
+        timed("step of one second", 10, start);
+        let start = std::time::Instant::now();
+        let samples = drill.samples();
+        timed("sample", samples.len(), start);
+        let start = std::time::Instant::now();
+        let count = samples.len();
+        for sample in samples {
+            let before = world.sources[&sample.source].good.clone();
+            let cluster = sample.source.as_str() == "k8s-1";
+            let one = std::time::Instant::now();
+            world.take(sample.clone());
+            correlator.observe(before.as_ref().map(|g| &*g.facts), &sample);
+            if cluster {
+                timed("observe 2000 workloads", 1, one);
+            }
+        }
+        timed("observe", count, start);
+        let start = std::time::Instant::now();
+        let findings = correlator.evaluate(&world, clock.now()).findings.len();
+        timed(&format!("evaluate, {findings} findings"), 1, start);
+        let start = std::time::Instant::now();
+        let panes = panes::build(&world, correlator.index(), correlator.settings(), clock.now());
+        timed(&format!("panes, {} tenants", panes.tenants.len()), 1, start);
+    }
+}

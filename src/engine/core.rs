@@ -126,7 +126,7 @@ pub fn start(parts: Parts) -> Running {
         broken: None,
         state,
         verbs,
-        playbooks: Arc::new(library.entries().map(summary).collect()),
+        playbooks: Arc::new(library.all().map(summary).collect()),
         library,
         drill,
         findings: Arc::default(),
@@ -391,7 +391,7 @@ impl Engine {
 
 /// A playbook as lists show it.
 fn summary(entry: &Entry) -> PlaybookSummary {
-    let playbook = entry.plan.playbook();
+    let playbook = entry.playbook();
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let parameter = |(name, p): (&String, &crate::playbook::schema::Parameter)| ParameterView {
         name: name.clone(),

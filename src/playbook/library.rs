@@ -1,85 +1,91 @@
-//! The playbooks at hand: those inside the binary, and a person's own over them by id. A broken one is left out with
-//! everything that is wrong with it; it never takes a sound one of the same id with it.
+//! The playbooks there are: those built into the program, and the user's, which take the place of built-in ones of the
+//! same id. The caller reads the user's files and passes their texts; a file with problems takes no place at all.
 
 use super::lint::{Problem, load};
 use super::plan::Plan;
-use crate::domain::id::{Digest, PlaybookId};
+use super::schema::Playbook;
+use crate::domain::id::PlaybookId;
 use crate::domain::request::VerbSpec;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Name and text of each playbook inside the binary.
-pub const BUILT_IN: &[(&str, &str)] = &[
-    ("built-in schema-lock", include_str!("../../playbooks/schema-lock.yaml")),
-    ("built-in queue-backlog", include_str!("../../playbooks/queue-backlog.yaml")),
-    ("built-in maintenance-mode", include_str!("../../playbooks/maintenance-mode.yaml")),
+/// The playbooks that ship: name of the file and text.
+pub const BUILT_IN: [(&str, &str); 3] = [
+    ("maintenance-mode.yaml", include_str!("../../playbooks/maintenance-mode.yaml")),
+    ("queue-backlog.yaml", include_str!("../../playbooks/queue-backlog.yaml")),
+    ("schema-lock.yaml", include_str!("../../playbooks/schema-lock.yaml")),
 ];
 
-/// One playbook with where it came from.
+/// Word for the origin of what is built in.
+pub const BUILT_IN_ORIGIN: &str = "built-in";
+
+/// One playbook of the library.
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// Ready to be run.
     pub plan: Arc<Plan>,
-    /// `built-in` or a path.
+    /// `built-in`, or the path of the file.
     pub origin: String,
 }
 
-/// All playbooks.
+impl Entry {
+    /// The playbook.
+    pub fn playbook(&self) -> &Playbook {
+        self.plan.playbook()
+    }
+}
+
+/// All playbooks, by id.
 #[derive(Clone, Debug, Default)]
 pub struct Library {
     entries: BTreeMap<PlaybookId, Entry>,
-    problems: Vec<Problem>,
 }
 
 impl Library {
-    /// Reads the built-in playbooks and then a person's own (path and text).
-    pub fn load(own: &[(String, String)], verbs: &[&VerbSpec], signals: &[&str]) -> Self {
+    /// Reads the built-in playbooks and the user's (path and text each). What is wrong with a file is told, and the
+    /// file is left out; a built-in playbook of its id stays then.
+    pub fn load(files: &[(String, String)], verbs: &[&VerbSpec], signals: &[&str]) -> (Self, Vec<Problem>) {
         let mut library = Self::default();
-        let built_in = BUILT_IN.iter().map(|(file, text)| (*file, *text, "built-in"));
-        let own = own.iter().map(|(path, text)| (path.as_str(), text.as_str(), path.as_str()));
-        for (file, text, origin) in built_in.chain(own) {
-            match load(text, file, verbs, signals) {
-                Ok(plan) => {
-                    let id = plan.playbook().id.clone();
-                    match library.entries.get(&id) {
-                        // Which of two files counts must not depend on the order in which they were read.
-                        Some(other) if other.origin != "built-in" => library.problems.push(Problem {
-                            file: file.to_owned(),
-                            line: 1,
-                            column: 1,
-                            message: format!("the playbook `{id}` is in {} already", other.origin),
-                        }),
-                        _ => drop(library.entries.insert(id, Entry { plan, origin: origin.to_owned() })),
-                    }
-                }
-                Err(problems) => library.problems.extend(problems),
+        let mut problems = Vec::new();
+        for (name, text) in BUILT_IN {
+            match load(text, &format!("{BUILT_IN_ORIGIN}:{name}"), verbs, signals) {
+                Ok(plan) => library.put(plan, BUILT_IN_ORIGIN.to_owned()),
+                Err(found) => problems.extend(found),
             }
         }
-        library
+        for (path, text) in files {
+            match load(text, path, verbs, signals) {
+                Ok(plan) => match library.entries.get(&plan.playbook().id) {
+                    Some(other) if other.origin != BUILT_IN_ORIGIN => problems.push(Problem {
+                        file: path.clone(),
+                        line: 1,
+                        column: 1,
+                        message: format!("the playbook `{}` is in {} already", plan.playbook().id, other.origin),
+                    }),
+                    _ => library.put(plan, path.clone()),
+                },
+                Err(found) => problems.extend(found),
+            }
+        }
+        (library, problems)
     }
 
-    /// The playbook of that id.
+    fn put(&mut self, plan: Arc<Plan>, origin: String) {
+        self.entries.insert(plan.playbook().id.clone(), Entry { plan, origin });
+    }
+
+    /// All of them, by id.
+    pub fn all(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values()
+    }
+
+    /// One of them.
     pub fn get(&self, id: &PlaybookId) -> Option<&Entry> {
         self.entries.get(id)
     }
 
-    /// All of them, by id.
-    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.values()
-    }
-
-    /// Those whose triggers name a rule, by id: what a finding of that rule offers.
+    /// The playbooks whose triggers name a rule.
     pub fn fitting<'a>(&'a self, rule: &'a str) -> impl Iterator<Item = &'a Entry> {
-        self.entries().filter(move |e| e.plan.playbook().triggers.findings.iter().any(|name| name == rule))
-    }
-
-    /// What is wrong with those that were left out.
-    pub fn problems(&self) -> &[Problem] {
-        &self.problems
-    }
-
-    /// sha256 of the text of each, by id, for the record `config.loaded`.
-    pub fn digests(&self) -> BTreeMap<&PlaybookId, &Digest> {
-        self.entries.iter().map(|(id, entry)| (id, entry.plan.digest())).collect()
+        self.all().filter(move |e| e.playbook().triggers.findings.iter().any(|name| name == rule))
     }
 }

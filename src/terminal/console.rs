@@ -13,10 +13,12 @@ use crate::engine::api::Reply;
 use crate::engine::client::Client;
 use base64::Engine as _;
 use crossterm::event::{Event, EventStream, KeyEventKind};
-use futures::{FutureExt as _, StreamExt as _};
+use futures::StreamExt as _;
 use jiff::Timestamp;
+use std::future::poll_fn;
 use std::io::{self, Write};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -72,7 +74,6 @@ async fn play(client: &Client, options: Options) -> io::Result<Ended> {
         records: options.records,
         client: client.clone(),
         replies,
-        gate: view::Gate::default(),
     };
     console.take(Msg::Snapshot(client.snapshot()))?;
     console.draw()?;
@@ -116,8 +117,10 @@ async fn play(client: &Client, options: Options) -> io::Result<Ended> {
         {
             return Ok(Ended::Quit);
         }
-        // Drain the keys that are there already, so that a burst of them costs one frame.
-        while let Some(Some(Ok(event))) = input.next().now_or_never() {
+        // Drain the keys that are there already, so that a burst of them costs one frame. It is asked with this task's
+        // own waker: the stream keeps the first one that it is given, and a waker of nobody would leave the next key
+        // lying until something else happens.
+        while let Poll::Ready(Some(Ok(event))) = poll_fn(|cx| Poll::Ready(input.poll_next_unpin(cx))).await {
             if let Some(msg) = message(event)
                 && console.take(msg)?
             {
@@ -151,7 +154,6 @@ struct Console<W: Write> {
     records: Records,
     client: Client,
     replies: mpsc::Sender<(RequestId, Reply)>,
-    gate: view::Gate,
 }
 
 impl<W: Write> Console<W> {
@@ -159,7 +161,6 @@ impl<W: Write> Console<W> {
     fn take(&mut self, msg: Msg) -> io::Result<bool> {
         if let Msg::Resize { width, height } = msg {
             self.screen.resize(width, height)?;
-            self.gate = view::Gate::default();
         }
         let mut effects = update(&mut self.state, msg);
         while let Some(effect) = (!effects.is_empty()).then(|| effects.remove(0)) {
@@ -186,10 +187,7 @@ impl<W: Write> Console<W> {
                     let size = self.size()?;
                     effects.extend(update(&mut self.state, size));
                 }
-                Effect::Redraw => {
-                    self.screen.redraw()?;
-                    self.gate = view::Gate::default();
-                }
+                Effect::Redraw => self.screen.redraw()?,
                 Effect::Quit => return Ok(true),
             }
         }
@@ -200,16 +198,11 @@ impl<W: Write> Console<W> {
     fn size(&mut self) -> io::Result<Msg> {
         let (width, height) = crossterm::terminal::size()?;
         self.screen.resize(width, height)?;
-        self.gate = view::Gate::default();
         Ok(Msg::Resize { width, height })
     }
 
-    /// Draws, if any cell differs from what is on the screen: a frame without changes would still cost bytes.
     fn draw(&mut self) -> io::Result<()> {
         let (state, theme) = (&self.state, &self.theme);
-        if !self.gate.differs(state, theme) {
-            return Ok(());
-        }
         self.screen.draw(|frame| view::view(state, theme, frame)).map(|_| ())
     }
 }

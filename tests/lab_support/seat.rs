@@ -84,9 +84,8 @@ impl Seat {
 
     /// Waits until a step of the shown run waits for a confirmation.
     pub fn awaits(&self, step: &str) {
-        let words = format!("({step}");
         self.term.until(&format!("{step} to wait for a confirmation"), STEP, |s| {
-            s.lines().any(|l| l.contains(&words) && l.contains("waits for you: read it, then confirm"))
+            s.lines().any(|l| l.contains(step) && l.contains("waits for your confirmation"))
         });
     }
 

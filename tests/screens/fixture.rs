@@ -838,6 +838,7 @@ pub fn drill() -> Snapshot {
             "Halle calls: orders can not be confirmed since about two o'clock".into(),
             "The release manager is on a train until three".into(),
         ],
+        ended: false,
     });
     snapshot
 }

@@ -83,7 +83,7 @@ impl Term {
         let mut reader = pair.master.try_clone_reader().unwrap();
         let seen = shared.clone();
         std::thread::spawn(move || {
-            let mut buffer = [0; 65536];
+            let mut buffer = vec![0; 65536];
             loop {
                 match reader.read(&mut buffer) {
                     Ok(n) if n > 0 && !seen.lost.load(Ordering::SeqCst) => {

@@ -66,7 +66,11 @@ impl PaneRow for IngressRow {
         vec![
             Cell::text(&self.name),
             Cell::dim(&self.scope),
-            Cell::new(role, why(self.health, &self.why, self.age_s).plain()),
+            if self.maintenance && self.health == Health::Ok {
+                Cell::new(Role::Warn, "maintenance page in force")
+            } else {
+                Cell::new(role, why(self.health, &self.why, self.age_s).plain())
+            },
             Cell::known(self.requests_per_s, true, per_second),
             Cell::known(self.share_5xx, true, ratio),
             Cell::known(self.share_4xx, true, ratio),

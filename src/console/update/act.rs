@@ -294,8 +294,9 @@ fn quit(state: &mut State, effects: &mut Vec<Effect>) {
         title: "Quit while a run is open?".into(),
         lines: vec![
             format!("{} open.", crate::console::format::count(open, "run")),
-            "An engine inside this console finishes the step in hand, records its outcome and ends;".into(),
-            "an engine of its own (quarterdeck serve) goes on without this console.".into(),
+            "An engine inside this console finishes the step in hand, records its outcome and ends; an engine of its \
+             own (quarterdeck serve) goes on without this console."
+                .into(),
         ],
         yes: "Quit",
         action: Action::Quit,

@@ -260,6 +260,7 @@ pub fn hints(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
     let home = state.screen == Screen::Overview && state.back.is_empty() && state.overlays.is_empty();
     hints.retain(|b| match b.action {
         Action::Back | Action::Overview => !home,
+        Action::Declare => state.snapshot.as_ref().is_none_or(|s| s.current_incident().is_none()),
         Action::EmergencyStop => place == keymap::Place::Run || place == keymap::Place::Confirm,
         _ => true,
     });

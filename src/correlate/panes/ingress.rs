@@ -81,6 +81,9 @@ impl Parts<'_> {
             None if measure => verdict.add(Health::Ok, String::new),
             None => {
                 verdict.add(Health::Ok, String::new);
+                if let Some(fault) = &route.fault {
+                    verdict.grade("router.ok", Some(0.0), |_| format!("disabled: {fault}"));
+                }
                 verdict.grade("http.share_5xx", row.share_5xx, |v| format!("5xx {}", say::share(v)));
                 verdict.grade("http.p95", row.p95_s, |v| format!("p95 {}", say::span(v)));
                 verdict.grade("http.share_4xx", row.share_4xx, |v| format!("4xx {}", say::share(v)));
@@ -116,7 +119,8 @@ fn of_ingress(sight: Sight<'_>, id: &SourceId, look: &Look<'_, TraefikFacts>) ->
         if look.unknown.is_none() {
             verdict.add(Health::Ok, String::new);
             verdict.grade("reload.ok", row.reload_ok.map(|ok| if ok { 1.0 } else { 0.0 }), |_| {
-                "the newest configuration reload failed".into()
+                let why = facts.reload_error.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+                format!("the newest configuration is not in force{why}")
             });
             let named = facts.certificates.iter().min_by_key(|c| c.not_after);
             let name = named.map_or("", |c| c.name.as_str());

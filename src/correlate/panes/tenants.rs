@@ -149,6 +149,9 @@ fn router(sight: Sight<'_>, judge: &mut Judge<'_, '_>, row: &mut TenantRow, posi
     if !fresh {
         return;
     }
+    if let Some(fault) = route.and_then(|r| r.fault.as_ref()) {
+        judge.verdict.grade("router.ok", Some(0.0), |_| format!("router disabled: {fault}"));
+    }
     judge.verdict.grade("http.share_5xx", row.share_5xx, |v| format!("5xx {}", say::share(v)));
     judge.verdict.grade("http.p95", row.p95_s, |v| format!("p95 {}", say::span(v)));
     if judge.all.maintained.contains(tenant.id.as_str()) {

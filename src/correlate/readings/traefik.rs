@@ -17,6 +17,9 @@ pub(super) fn read(facts: &TraefikFacts, seen: &Seen<'_>, index: &Index, out: &m
             tenant_subject,
         );
         write(route, &subject, out);
+        if facts.version.is_some() || route.fault.is_some() {
+            out.push(&subject, "router.ok", flag(route.fault.is_none()));
+        }
     }
     let ingress = Subject::Ingress { source: seen.source.clone() };
     write(&together(facts), &ingress, out);

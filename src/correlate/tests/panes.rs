@@ -90,6 +90,20 @@ fn a_maintenance_page_is_told_and_its_errors_are_meant() {
 }
 
 #[test]
+fn a_disabled_router_is_critical_and_says_why() {
+    let mut bench = Bench::new(vec![tenant("t017", 1)]);
+    healthy(&mut bench, 0);
+    let Facts::Traefik(mut facts) = web("t017@file", None, None) else { unreachable!() };
+    facts.routers[0].fault = Some("the service \"t017@file\" does not exist".into());
+    bench.see("edge-1", 1, Facts::Traefik(facts));
+    let panes = panes(&bench, 2);
+    assert_eq!((panes.tenants[0].health, panes.ingress[0].health), (Health::Critical, Health::Critical));
+    assert!(panes.ingress[0].why.starts_with("disabled: the service"), "{}", panes.ingress[0].why);
+    let found = bench.findings(2);
+    assert_eq!(found[0].id.as_str(), "router-disabled/t017");
+}
+
+#[test]
 fn an_odoo_without_queue_says_so() {
     let mut bench = Bench::new(vec![tenant("t017", 1)]);
     bench.see("odoo/t017", 0, Facts::Odoo(OdooFacts::default()));

@@ -41,6 +41,8 @@ pub(super) fn facts(tenant: &Tenant, tick: i64) -> OdooFacts {
     OdooFacts {
         version: "19.0".into(),
         channels: Some(channels(tenant, tick)),
+        zombie_after_s: f64::from(i32::try_from(ZOMBIE_AFTER_S).unwrap_or(i32::MAX)),
+        job_locks: true,
         crons_active: 34,
         crons_late: u32::from(late > 600.0),
         cron_lateness_s: late,

@@ -22,8 +22,7 @@ fn route(tenant: &Tenant) -> Route {
         p50_s: Some(t.p50_s),
         p95_s: Some(t.p95_s),
         p99_s: Some(t.p99_s),
-        open_connections: None,
-        fault: None,
+        ..Route::default()
     }
 }
 
@@ -43,8 +42,7 @@ fn page(tenant: &Tenant) -> Route {
         p50_s: Some(0.002),
         p95_s: Some(0.004),
         p99_s: Some(0.006),
-        open_connections: None,
-        fault: None,
+        ..Route::default()
     }
 }
 

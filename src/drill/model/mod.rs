@@ -20,7 +20,7 @@ use crate::domain::id::{SourceId, TenantId};
 use fault::Refusal;
 use jiff::{SignedDuration, Timestamp};
 use shared::{Edge, Instance, Redis, Silence};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tenant::Tenant;
 
@@ -91,6 +91,29 @@ impl Simulation {
             redis.step(waiting);
         }
         self.silences.retain(|_, silence| silence.until > tick);
+    }
+
+    /// The same estate with these tenants only, for looking at them cheaply.
+    pub(super) fn only(&self, tenants: &BTreeSet<TenantId>) -> Self {
+        let declared = self.estate.tenants.iter().filter(|t| tenants.contains(&t.id));
+        let estate = Estate {
+            name: self.estate.name.clone(),
+            environment: self.estate.environment,
+            time_zone: self.estate.time_zone.clone(),
+            tenants: declared.cloned().collect(),
+        };
+        Self {
+            estate: Arc::new(estate),
+            base: self.base,
+            tick: self.tick,
+            tenants: self.tenants.iter().filter(|t| tenants.contains(&t.id)).cloned().collect(),
+            instances: self.instances.clone(),
+            redis: self.redis.clone(),
+            edges: self.edges.clone(),
+            nodes: self.nodes,
+            silences: self.silences.clone(),
+            refusals: Vec::new(),
+        }
     }
 
     /// The tenant of that id.

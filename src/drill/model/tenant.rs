@@ -218,7 +218,7 @@ impl Tenant {
         let near = |value: &mut f64, aim: f64, pace: f64| *value = (*value + (aim - *value) * pace).max(0.0);
         near(&mut t.requests, self.usual.requests * load, 0.2);
         near(&mut t.p95_s, p95.min(14.0), 0.1);
-        near(&mut t.share_5xx, failing + 0.001 * self.rng.f64(), 0.1);
+        near(&mut t.share_5xx, (failing + 0.001 * self.rng.f64()).min(1.0), 0.1);
         near(&mut t.share_4xx, 0.008 + 0.006 * self.rng.f64(), 0.1);
         t.p50_s = t.p95_s * 0.35;
         t.p99_s = t.p95_s * 1.8;

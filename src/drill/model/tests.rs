@@ -144,6 +144,15 @@ fn the_maintenance_page_takes_people_away_and_stops_the_growth() {
 }
 
 #[test]
+fn a_release_that_fails_every_request_fails_no_more_than_all() {
+    let mut sim = sim(0);
+    sim.apply(&Fault::BrokenRelease { tenant: "t017".into(), share: 1.0 });
+    sim.step(300);
+    let share = sim.tenant(&"t017".into()).unwrap().traffic.share_5xx;
+    assert!((0.99..=1.0).contains(&share), "{share}");
+}
+
+#[test]
 fn an_estate_of_a_thousand_tenants_is_whole() {
     let sim = Simulation::new(1, Size { tenants: 1000, pods_per_tenant: 10 }, start());
     assert_eq!((sim.estate().tenants.len(), sim.sources().len()), (1000, 1000 + 11));

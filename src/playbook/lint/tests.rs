@@ -92,10 +92,10 @@ fn what_ships_is_free_of_problems() {
     for (name, text) in BUILT_IN {
         assert_eq!(problems(text), Vec::<String>::new(), "{name}");
     }
-    let library = Library::load(&[], &verbs(), &SIGNALS);
-    assert!(library.problems().is_empty());
+    let (library, problems) = Library::load(&[], &verbs(), &SIGNALS);
+    assert!(problems.is_empty());
     assert_eq!(
-        library.entries().map(|e| e.plan.playbook().id.to_string()).collect::<Vec<_>>(),
+        library.all().map(|e| e.playbook().id.to_string()).collect::<Vec<_>>(),
         ["maintenance-mode", "queue-backlog", "schema-lock"]
     );
     assert_eq!(problems_of_good(), Vec::<String>::new());
@@ -296,10 +296,10 @@ fn a_users_file_takes_the_place_of_what_is_built_in_unless_it_is_wrong() {
         ("/etc/q/b.yaml".to_owned(), own),
         ("/etc/q/c.yaml".to_owned(), GOOD.replacen("id: good", "id: queue-backlog", 1).replacen("owner", "onwer", 1)),
     ];
-    let library = Library::load(&files, &verbs(), &SIGNALS);
+    let (library, problems) = Library::load(&files, &verbs(), &SIGNALS);
     assert_eq!(library.get(&"schema-lock".into()).unwrap().origin, "/etc/q/a.yaml");
     assert_eq!(library.get(&"queue-backlog".into()).unwrap().origin, "built-in");
-    let said: Vec<String> = library.problems().iter().map(ToString::to_string).collect();
+    let said: Vec<String> = problems.iter().map(ToString::to_string).collect();
     assert!(
         said[0].starts_with("/etc/q/b.yaml:1:1: the playbook `schema-lock` is in /etc/q/a.yaml already"),
         "{said:?}"

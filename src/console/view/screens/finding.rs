@@ -145,7 +145,7 @@ fn evidence(canvas: &mut Canvas<'_>, state: &State, area: Rect, finding: &Findin
     for (i, one) in finding.evidence.iter().enumerate().skip(at).take(usize::from(shown)) {
         let (part, below) = split(rest, (area.height / shown).min(15));
         rest = below;
-        let name = format!("Evidence {} of {}: {} {}", i + 1, finding.evidence.len(), one.signal, one.subject);
+        let name = format!("{}/{} {} {}", i + 1, finding.evidence.len(), one.signal, one.subject);
         let title = if focused && i == at {
             Strip::of(Role::Accent, format!("{}{name}", canvas.theme.glyphs.cursor))
         } else {
