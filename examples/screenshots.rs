@@ -15,7 +15,7 @@ mod support;
 
 use std::path::Path;
 use std::time::Duration;
-use support::{ENTER, ESC, Start, TAB, Term};
+use support::{END, ENTER, ESC, SOON, Start, TAB, Term};
 
 fn picture(term: &Term, name: &str) {
     let parser = term.shared.parser.lock().unwrap();
@@ -29,9 +29,7 @@ fn play(size: (u16, u16), env: &[(&str, &str)], suffix: &str, whole: bool) {
     let long = Duration::from_secs(90);
     let mut term =
         Term::start(&Start { args: &["drill", "--seed", "7", "--speed", "4"], env, home: home.path(), size });
-    let _ = (ENTER, ESC, TAB, whole);
-    term.until("a lock chain to be found", long, |t| t.contains("lock chain") || t.contains("blocked"));
-    term.until("it to hurt", long, |t| t.contains("schema-lock"));
+    term.until("a lock chain that hurts", long, |t| t.contains("lock chain on t017") && t.contains("→ schema-lock"));
     picture(&term, &format!("overview-{suffix}"));
     if !whole {
         return;
@@ -51,6 +49,19 @@ fn play(size: (u16, u16), env: &[(&str, &str)], suffix: &str, whole: bool) {
         std::thread::sleep(Duration::from_millis(700));
         picture(&term, &format!("{name}-{suffix}"));
     }
+    // The main job: declare, start the playbook that fits, the step that waits, its dialog.
+    // A letter right behind Escape would be read as Alt and that letter.
+    term.keys(ESC).until("the help to close", SOON, |t| !t.contains("Everywhere"));
+    term.keys("o").keys("F").shows("Declare an incident");
+    term.keys(TAB).keys(TAB).keys(TAB).shows("> Declare <");
+    term.keys(ENTER).shows("INC-1");
+    term.keys(" ").shows("[ Start ]");
+    term.keys(TAB).keys(TAB).shows("> Start <");
+    term.keys(ENTER).shows("risk M");
+    picture(&term, &format!("run-{suffix}"));
+    term.keys(ENTER).shows("> Cancel <");
+    term.keys(END).shows("Ready");
+    picture(&term, &format!("confirm-{suffix}"));
 }
 
 fn main() {

@@ -240,7 +240,8 @@ fn a_storm_of_sizes_leaves_a_readable_screen() {
     for (width, height, shows) in [(40, 10, "DRILL"), (20, 3, "DRILL"), (300, 80, "What changed"), (80, 24, "Findings")]
     {
         term.resize(width, height);
-        term.until(&format!("{width}x{height} to be readable"), SOON, |t| t.contains(shows));
+        term.until_screen(&format!("{width}x{height} to be readable"), SOON, |s| s.contents().contains(shows));
+        assert!(term.shared.parser.lock().unwrap().screen().hide_cursor(), "no cursor blinks after {width}x{height}");
     }
     assert_eq!(term.keys(CTRL_C).ends(SOON).exit_code(), 0);
     term.is_given_back();

@@ -73,8 +73,9 @@ impl<W: Write> Screen<W> {
     /// Forgets what is on the screen; the next frame is drawn whole. `Terminal::clear` would first ask the terminal
     /// where its cursor is, whose answer only the reader of the keys could get.
     pub fn redraw(&mut self) -> io::Result<()> {
-        self.collected.take();
         self.terminal = blank(&self.collected, self.area)?;
+        // The one before has just asked, as its last word, for a cursor.
+        self.collected.take();
         self.collected.write_all(CLEAR)
     }
 
@@ -143,6 +144,6 @@ mod tests {
         screen.resize(3, 1).unwrap();
         assert!(draw(&mut screen) < whole + CLEAR.len());
         let out = String::from_utf8(out).unwrap();
-        assert!(!out.contains("[6n"), "{out:?}");
+        assert!(!out.contains("[6n") && !out.contains("[?25h"), "{out:?}");
     }
 }
