@@ -8,7 +8,7 @@ use crate::domain::incident::IncidentState;
 use crate::domain::mode::Mode;
 use crate::domain::ports::RenderContext;
 use crate::domain::request::{Request, VerbSpec};
-use crate::domain::risk::{Confirmation, Reversible};
+use crate::domain::risk::{Confirmation, Reversible, Risk};
 use crate::domain::world::World;
 use crate::playbook::expr::{Reading, Surroundings, tenant_value};
 use crate::playbook::run::{Rendering, Run};
@@ -158,6 +158,6 @@ fn declared(step: &Step, tenant: Option<&str>, run: &Run, around: &Surroundings)
         incident: step.requires.incident_declared,
         severity_at_least: step.requires.severity_at_least,
         role: step.requires.role,
-        auto_run_low: false,
+        auto_run_low: run.plan().playbook().triggers.auto_run_max_risk == Some(Risk::Low),
     })
 }

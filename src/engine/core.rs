@@ -11,6 +11,7 @@ use super::state::State;
 use crate::act::Verbs;
 use crate::correlate::panes;
 use crate::domain::actor::Actor;
+use crate::domain::finding::{Finding, Level, Offer};
 use crate::domain::id::{IncidentId, Person, RunId};
 use crate::domain::mode::Mode;
 use crate::domain::pane::Panes;
@@ -78,7 +79,7 @@ pub struct Engine {
     journal_dir: String,
     broken: Option<String>,
     drill: Option<super::adapters::DrillHandle>,
-    findings: Arc<Vec<crate::domain::finding::Finding>>,
+    findings: Arc<Vec<Finding>>,
     generation: u64,
     stopping: bool,
 }
@@ -278,6 +279,7 @@ impl Engine {
         let (mut findings, panes) = self.judge.look(&self.world, now);
         for finding in &mut findings {
             finding.acknowledged = self.state.acknowledged(&finding.id).cloned();
+            offer_triggered(&self.library, finding);
         }
         self.findings = Arc::new(findings);
         self.panes = Arc::new(panes);
@@ -413,5 +415,23 @@ fn summary(entry: &Entry) -> PlaybookSummary {
             .map(|s| StepSummary { id: s.id.clone(), name: s.name.clone(), risk: s.declared_risk() })
             .collect(),
         origin: entry.origin.clone(),
+    }
+}
+
+/// Adds the playbooks whose own triggers name the rule of a finding, behind those that the rule itself offers. A
+/// note entitles to none.
+fn offer_triggered(library: &Library, finding: &mut Finding) {
+    if finding.level == Level::Note {
+        return;
+    }
+    for entry in library.fitting(&finding.rule) {
+        let playbook = entry.playbook();
+        if finding.playbooks.iter().any(|o| o.id == playbook.id) {
+            continue;
+        }
+        let tenant = playbook.tenant_parameter().zip(finding.whom.tenants.first());
+        let params = tenant.map(|(name, tenant)| (name.to_owned(), tenant.to_string())).into_iter().collect();
+        let why = format!("its triggers name {}", finding.rule);
+        finding.playbooks.push(Offer { id: playbook.id.clone(), why, params });
     }
 }
