@@ -23,7 +23,8 @@ const BODY_BYTES: usize = 16 << 10;
 /// Characters of the body kept.
 const BODY_CHARS: usize = 200;
 
-static PROBE: VerbSpec = VerbSpec {
+/// What the probe declares of itself.
+pub static PROBE: VerbSpec = VerbSpec {
     name: "http.probe",
     what: "sends one GET and says status, latency and the beginning of the body",
     risk_floor: Risk::Low,

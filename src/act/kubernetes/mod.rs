@@ -21,6 +21,8 @@ use super::DynVerb;
 use crate::config::model::Kubernetes;
 use crate::domain::mode::MayAct;
 use crate::domain::request::{ArgSpec, VerbSpec};
+pub use rollout_restart::SPEC as ROLLOUT_RESTART;
+pub use rollout_status::SPEC as ROLLOUT_STATUS;
 use std::sync::Arc;
 
 /// What the verbs of this adapter declare.

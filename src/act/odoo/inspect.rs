@@ -20,7 +20,7 @@ use std::time::Duration;
 const ALLOWED: Duration = Duration::from_secs(5);
 
 /// What it declares.
-pub(super) static SPEC: VerbSpec = VerbSpec {
+pub static SPEC: VerbSpec = VerbSpec {
     name: "odoo.queue_inspect",
     what: "shows the job channels of a tenant: depth, oldest due, zombies",
     risk_floor: Risk::Low,

@@ -12,6 +12,8 @@ use crate::domain::estate::{DatabaseRef, Tenant};
 use crate::domain::id::TenantId;
 use crate::domain::ports::{RenderContext, VerbError};
 use crate::domain::request::VerbSpec;
+pub use inspect::SPEC as QUEUE_INSPECT;
+pub use requeue::SPEC as REQUEUE_JOBS;
 use std::sync::Arc;
 
 /// What the verbs declare.

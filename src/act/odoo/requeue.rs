@@ -29,7 +29,7 @@ use tokio_postgres::Row;
 const ALLOWED: Duration = Duration::from_secs(5);
 
 /// What it declares.
-pub(super) static SPEC: VerbSpec = VerbSpec {
+pub static SPEC: VerbSpec = VerbSpec {
     name: "odoo.requeue_jobs",
     what: "puts jobs that were started too long ago, and that nobody works on, back to pending",
     risk_floor: Risk::Medium,

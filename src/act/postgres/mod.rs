@@ -18,8 +18,10 @@ use crate::domain::ports::{RenderContext, VerbError};
 use crate::domain::request::VerbSpec;
 use crate::domain::sample::{Failure, FailureKind, Freshness};
 use crate::observe::postgres::link::Link;
+pub use signal::{CANCEL, TERMINATE};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+pub use tree::SPEC as BLOCKING_TREE;
 
 /// What the verbs declare.
 pub static SPECS: &[&VerbSpec] = &[&tree::SPEC, &signal::CANCEL, &signal::TERMINATE];

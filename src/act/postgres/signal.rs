@@ -33,7 +33,7 @@ static ARGS: &[ArgSpec] = &[
 ];
 
 /// What cancelling declares.
-pub(super) static CANCEL: VerbSpec = VerbSpec {
+pub static CANCEL: VerbSpec = VerbSpec {
     name: "postgres.cancel_backend",
     what: "cancels the running query of one session",
     risk_floor: Risk::Medium,
@@ -45,7 +45,7 @@ pub(super) static CANCEL: VerbSpec = VerbSpec {
 };
 
 /// What terminating declares.
-pub(super) static TERMINATE: VerbSpec = VerbSpec {
+pub static TERMINATE: VerbSpec = VerbSpec {
     name: "postgres.terminate_backend",
     what: "ends one session; its open transaction is rolled back",
     risk_floor: Risk::High,

@@ -19,7 +19,7 @@ use std::time::Duration;
 const ALLOWED: Duration = Duration::from_secs(5);
 
 /// What it declares.
-pub(super) static SPEC: VerbSpec = VerbSpec {
+pub static SPEC: VerbSpec = VerbSpec {
     name: "postgres.blocking_tree",
     what: "shows which sessions wait for locks, and who stands at the root of each chain",
     risk_floor: Risk::Low,

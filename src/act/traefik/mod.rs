@@ -20,7 +20,8 @@ use std::sync::Arc;
 
 const TENANT: ArgSpec = ArgSpec { name: "tenant", required: true, what: "id of the tenant" };
 
-static MAINTENANCE_ON: VerbSpec = VerbSpec {
+/// What this verb declares of itself.
+pub static MAINTENANCE_ON: VerbSpec = VerbSpec {
     name: "traefik.maintenance_on",
     what: "answers a tenant's host with the maintenance page, by a router of high priority",
     risk_floor: Risk::Medium,
@@ -38,7 +39,8 @@ static MAINTENANCE_ON: VerbSpec = VerbSpec {
     ],
 };
 
-static MAINTENANCE_OFF: VerbSpec = VerbSpec {
+/// What this verb declares of itself.
+pub static MAINTENANCE_OFF: VerbSpec = VerbSpec {
     name: "traefik.maintenance_off",
     what: "removes a tenant's maintenance page",
     risk_floor: Risk::Medium,
