@@ -305,6 +305,6 @@ fn a_users_file_takes_the_place_of_what_is_built_in_unless_it_is_wrong() {
         "{said:?}"
     );
     assert!(said.iter().any(|p| p.starts_with("/etc/q/c.yaml:5:1: unknown key `onwer`")), "{said:?}");
-    assert_eq!(library.fitting("queue-backlog").count(), 1);
+    assert_eq!(library.fitting("queue-zombies").count(), 1);
     assert_eq!(library.fitting("nothing").count(), 0);
 }
