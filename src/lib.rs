@@ -2,6 +2,7 @@
 //! The map of the modules is in `docs/architecture.md`; arrows point down the list there only.
 
 pub mod act;
+pub mod attest;
 pub mod cli;
 pub mod config;
 pub mod console;

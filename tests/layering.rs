@@ -16,7 +16,7 @@ const LAYERS: &[&[&str]] = &[
     &["terminal"],
     &["console"],
     &["engine"],
-    &["observe", "act", "drill"],
+    &["observe", "act", "drill", "attest"],
     &["correlate", "playbook", "policy", "journal", "report"],
     &["config"],
     &["domain"],

@@ -454,8 +454,29 @@ pub struct JournalView {
     pub root: String,
     /// Why nothing can be written, when that is so.
     pub broken: Option<String>,
+    /// How far outsiders vouch for it; absent where no witness is configured.
+    #[serde(default)]
+    pub witnessed: Option<Outside>,
+    /// How far copies lie elsewhere; absent where no anchor is configured.
+    #[serde(default)]
+    pub anchored: Option<Outside>,
     /// The newest records, oldest first, at most 200, as lines for people.
     pub tail: Arc<Vec<TimelineEntry>>,
+}
+
+/// How far something outside the house knows the journal: witnesses, or anchors in object storage.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outside {
+    /// Number of records that are covered; 0 when nothing is.
+    pub size: u64,
+    /// When that was last confirmed.
+    pub at: Option<Timestamp>,
+    /// How many of them confirmed it, and how many policy asks for.
+    pub confirmed: u32,
+    /// Needed for the quorum.
+    pub needed: u32,
+    /// Why it does not go on, when that is so.
+    pub trouble: Option<String>,
 }
 
 /// State of a drill.

@@ -376,6 +376,8 @@ impl Engine {
                 size: status.size,
                 root: status.root.to_string(),
                 broken: self.broken.clone().or(status.broken),
+                witnessed: None,
+                anchored: None,
                 tail: self.state.tail(),
             },
             drill: self.drill.as_ref().map(super::adapters::DrillHandle::view),

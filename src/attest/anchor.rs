@@ -1,0 +1,1 @@
+//! Copies in object storage that nobody can overwrite.

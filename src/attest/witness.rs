@@ -1,0 +1,1 @@
+//! Witnesses that cosign checkpoints (C2SP tlog-witness).

@@ -1,0 +1,32 @@
+//! `audit …`: one file a subcommand. What reads a journal reads any directory, also a copied or a read-only one: no
+//! lock, no configuration, no private key, and nothing is written there.
+
+pub mod args;
+mod show;
+mod verify;
+
+use super::args::Global;
+use super::output::{Error, Exit};
+use super::session;
+use args::Audit;
+use std::path::{Path, PathBuf};
+
+/// Runs it.
+pub fn run(global: &Global, what: &Audit) -> Result<Exit, Error> {
+    match what {
+        Audit::Show(what) => show::run(global, what),
+        Audit::Verify(what) => verify::run(global, what),
+    }
+}
+
+/// The directory that was named, else that of the configured estate.
+fn directory(global: &Global, named: Option<&Path>) -> Result<PathBuf, Error> {
+    match named {
+        Some(dir) if dir.is_dir() => Ok(dir.to_path_buf()),
+        Some(dir) => Err(Error::Usage(format!("--journal {} is not a directory", dir.display()))),
+        None if global.drill.is_some() => {
+            Err(Error::Usage("each drill has a journal of its own; name it with --journal DIR".into()))
+        }
+        None => Ok(session::home(&session::load(global)?.config).journal),
+    }
+}
