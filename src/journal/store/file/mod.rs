@@ -11,6 +11,7 @@ pub mod medium;
 pub mod open;
 pub mod place;
 pub mod recover;
+pub mod succession;
 pub mod walk;
 pub mod writer;
 
