@@ -358,4 +358,8 @@ impl From<NoRoom> for NotWritten {
 }
 
 #[cfg(test)]
+mod campaign;
+#[cfg(test)]
+mod disk;
+#[cfg(test)]
 mod tests;
