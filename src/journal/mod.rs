@@ -10,9 +10,11 @@ pub mod fold;
 pub mod handle;
 pub mod key;
 pub mod kind;
+pub mod proof;
 pub mod read;
 pub mod record;
 mod store;
+pub mod tile;
 pub mod tree;
 pub mod verify;
 
