@@ -23,3 +23,5 @@ pub use error::{Damage, Holder, JournalError};
 pub use handle::{Journal, OpenOptions, Quarantined, Recovered, Status};
 pub use kind::Kind;
 pub use record::{Committed, Draft, Record};
+pub use store::file::export::{Exported, export};
+pub use store::file::follow::Published;

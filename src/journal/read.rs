@@ -68,6 +68,11 @@ impl Reader {
         Ok(Self { walk, filter, waiting: VecDeque::new(), done: false })
     }
 
+    /// Number of the record that comes after the last batch that was read.
+    pub const fn seq(&self) -> u64 {
+        self.walk.seq()
+    }
+
     fn read(&mut self) -> Result<Option<Stored>, JournalError> {
         loop {
             if let Some(stored) = self.waiting.pop_front() {
