@@ -4,6 +4,7 @@
 
 pub mod canonical;
 pub mod checkpoint;
+pub mod cosignature;
 mod describe;
 pub mod error;
 pub mod fold;
