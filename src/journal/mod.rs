@@ -12,6 +12,7 @@ pub mod key;
 pub mod kind;
 pub mod read;
 pub mod record;
+pub mod rotation;
 mod store;
 pub mod tree;
 pub mod verify;
