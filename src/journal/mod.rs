@@ -14,6 +14,7 @@ pub mod kind;
 pub mod proof;
 pub mod read;
 pub mod record;
+pub mod rotation;
 mod store;
 pub mod tile;
 pub mod tree;
