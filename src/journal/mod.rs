@@ -4,6 +4,7 @@
 
 pub mod canonical;
 pub mod checkpoint;
+pub mod cosignature;
 mod describe;
 pub mod error;
 pub mod fold;
@@ -13,6 +14,7 @@ pub mod kind;
 pub mod proof;
 pub mod read;
 pub mod record;
+pub mod rotation;
 mod store;
 pub mod tile;
 pub mod tree;
