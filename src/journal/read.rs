@@ -1,9 +1,12 @@
 //! Reading a log without its key and its lock, also one that is being written or lies on read-only media. Only
 //! records under a commit line are given out; whether they are true is for [`super::verify`] to say.
 
+use super::checkpoint::{BadNote, Checkpoint};
 use super::error::{Damage, JournalError};
+use super::key::VerifierKey;
 use super::kind::Kind;
 use super::record::{NotARecord, Record};
+use super::rotation::Rotation;
 use super::store::file::chain::Chain;
 use super::store::file::walk::{Step, Walk, segments};
 use super::tree::{Hash, record_hash};
@@ -42,6 +45,30 @@ impl Filter {
             && self.first.is_none_or(|seq| record.seq >= seq)
             && self.last.is_none_or(|seq| record.seq <= seq)
     }
+}
+
+/// The key that a log was made with, where `known` is any of its keys: a later one is followed back through the
+/// `key.rotated` records. Nothing is proven by that: who verifies from the first key on has to come upon `known`.
+/// Where the records do not lead back from it, it is taken for the first.
+pub fn first_key(dir: &Path, known: &VerifierKey) -> Result<VerifierKey, JournalError> {
+    let mut walk = Walk::open(dir, 0)?;
+    let Step::Batch(batch) = walk.next()? else { return Ok(known.clone()) };
+    if !matches!(Checkpoint::open(&batch.note, known), Err(BadNote::OtherKey { .. })) {
+        return Ok(known.clone());
+    }
+    let mut first = None;
+    // Damage is for the verification to name.
+    while let Ok(Step::Batch(batch)) = walk.next() {
+        if let Ok(Some(rotation)) = Rotation::of_batch(batch.records())
+            && let (Ok(from), Ok(to)) = (rotation.from(), rotation.to())
+        {
+            let first = first.get_or_insert(from);
+            if to == *known {
+                return Ok(first.clone());
+            }
+        }
+    }
+    Ok(known.clone())
 }
 
 /// A record with the exact bytes that are stored.
