@@ -12,6 +12,7 @@ pub mod handle;
 pub mod key;
 pub mod kind;
 pub mod read;
+pub mod newest;
 pub mod record;
 mod store;
 pub mod tree;
