@@ -11,10 +11,13 @@ pub mod fold;
 pub mod handle;
 pub mod key;
 pub mod kind;
+pub mod proof;
 pub mod read;
 pub mod newest;
 pub mod record;
+pub mod rotation;
 mod store;
+pub mod tile;
 pub mod tree;
 pub mod verify;
 
