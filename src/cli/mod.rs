@@ -16,6 +16,7 @@ mod output;
 mod playbook;
 mod session;
 mod status;
+mod witnesses;
 
 use args::{Cli, Command};
 use clap::Parser as _;
