@@ -13,6 +13,7 @@ pub mod key;
 pub mod kind;
 pub mod proof;
 pub mod read;
+pub mod newest;
 pub mod record;
 pub mod rotation;
 mod store;
