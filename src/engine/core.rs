@@ -2,10 +2,11 @@
 //! snapshot when something changed. Everything slow runs elsewhere and comes back as an [`Answer`].
 
 use super::adapters::Adapters;
-use super::api::{Command, JournalView, ParameterView, PlaybookSummary, Reply, Snapshot, StepSummary};
+use super::api::{Command, JournalView, ParameterView, PlaybookSummary, Reply, ScrubView, Snapshot, StepSummary};
 use super::client::{Client, Envelope};
 use super::inbox::Inbox;
 use super::judge::Judge;
+use super::keeping::Keeping;
 use super::runs::Runs;
 use super::state::State;
 use crate::act::Verbs;
@@ -19,7 +20,7 @@ use crate::domain::ports::Clock;
 use crate::domain::sample::Sample;
 use crate::domain::world::World;
 use crate::journal::fold::Fold as _;
-use crate::journal::{Draft, Journal, Kind, Record};
+use crate::journal::{Draft, Journal, Kind, Record, Scrub};
 use crate::playbook::library::{Entry, Library};
 use crate::playbook::run::Input;
 use jiff::Timestamp;
@@ -75,7 +76,8 @@ pub struct Engine {
     pub(super) answers: mpsc::Sender<Answer>,
     pub(super) panes: Arc<Panes>,
     judge: Judge,
-    journal: Journal,
+    pub(super) journal: Journal,
+    pub(super) keeping: Keeping,
     journal_dir: String,
     broken: Option<String>,
     drill: Option<super::adapters::DrillHandle>,
@@ -123,6 +125,7 @@ pub fn start(parts: Parts) -> Running {
         panes: Arc::default(),
         judge,
         journal,
+        keeping: Keeping::default(),
         journal_dir,
         broken: None,
         state,
@@ -221,6 +224,7 @@ impl Engine {
     async fn close(&mut self) {
         let me = self.me.clone();
         let _ = self.record(Kind::ConsoleDetached, None, json!({ "console": me.console }), &me).await;
+        self.keep_at_end().await;
         if let Err(error) = self.journal.close(self.clock.now()).await {
             tracing::error!(%error, "the journal could not be closed");
         }
@@ -325,6 +329,7 @@ impl Engine {
         for run in self.runs.open().cloned().collect::<Vec<_>>() {
             self.feed_logged(&run, Input::Tick).await;
         }
+        self.keep().await;
     }
 
     /// Whether the engine is ending and starts nothing new.
@@ -332,9 +337,10 @@ impl Engine {
         self.stopping
     }
 
-    /// Why nothing can be written, when that is so.
-    pub(super) fn broken(&self) -> Option<&str> {
-        self.broken.as_deref()
+    /// Why nothing new may begin, when that is so: the journal can not be written, or what it holds is damaged.
+    pub(super) fn broken(&self) -> Option<String> {
+        let damaged = |scrub: Scrub| scrub.bad.map(|bad| format!("it is damaged at {bad}"));
+        self.broken.clone().or_else(|| self.journal.status().scrub.and_then(damaged))
     }
 
     /// The open incident that everything new belongs to when nothing else is said.
@@ -375,7 +381,8 @@ impl Engine {
                 dir: self.journal_dir.clone(),
                 size: status.size,
                 root: status.root.to_string(),
-                broken: self.broken.clone().or(status.broken),
+                broken: self.broken().or(status.broken),
+                scrub: status.scrub.map(scrub_view),
                 witnessed: None,
                 anchored: None,
                 tail: self.state.tail(),
@@ -391,6 +398,10 @@ impl Engine {
             Ok(reply) | Err(reply) => reply,
         }
     }
+}
+
+fn scrub_view(Scrub { done, of, bad }: Scrub) -> ScrubView {
+    ScrubView { done, of, bad: bad.as_ref().map(|b| b.seq), why: bad.map(|b| b.to_string()) }
 }
 
 /// A playbook as lists show it.

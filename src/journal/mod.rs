@@ -13,12 +13,13 @@ pub mod kind;
 pub mod read;
 pub mod record;
 pub mod rotation;
+pub mod snapshot;
 mod store;
 pub mod tree;
 pub mod verify;
 
 pub use describe::describe;
 pub use error::{Damage, Holder, JournalError};
-pub use handle::{Journal, OpenOptions, Quarantined, Recovered, Status};
+pub use handle::{Journal, OpenOptions, Quarantined, Recovered, Rotated, Scrub, Status};
 pub use kind::Kind;
 pub use record::{Committed, Draft, Record};

@@ -171,7 +171,11 @@ pub fn alarms(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
 
 fn list(state: &State, snapshot: &Snapshot) -> Vec<Alarm> {
     let mut alarms = Vec::new();
-    if let Some(why) = &snapshot.journal.broken {
+    let scrub = snapshot.journal.scrub.as_ref();
+    if let Some((record, why)) = scrub.and_then(|s| s.bad.zip(s.why.as_ref())) {
+        let long = format!("journal DAMAGED at record {record}, nothing new can begin: {why}");
+        alarms.push(alarm(Health::Critical, Role::Alarm, long, "journal DAMAGED"));
+    } else if let Some(why) = &snapshot.journal.broken {
         let long = format!("JOURNAL BROKEN, nothing can run: {why}");
         alarms.push(alarm(Health::Critical, Role::Alarm, long, "JOURNAL BROKEN"));
     }
@@ -213,7 +217,13 @@ fn list(state: &State, snapshot: &Snapshot) -> Vec<Alarm> {
         ));
     }
     if snapshot.journal.broken.is_none() {
-        alarms.push(alarm(Health::Ok, Role::Dim, "journal durable", "journal ok"));
+        match scrub.and_then(ScrubView::percent) {
+            Some(percent) => {
+                let long = format!("journal durable, scrub {percent}%");
+                alarms.push(alarm(Health::Ok, Role::Dim, long, format!("scrub {percent}%")));
+            }
+            None => alarms.push(alarm(Health::Ok, Role::Dim, "journal durable", "journal ok")),
+        }
     }
     if unknown.is_empty() && !snapshot.panes.sources.is_empty() {
         alarms.push(alarm(Health::Ok, Role::Dim, "every source answers", "sources ok"));

@@ -20,6 +20,11 @@ impl Chain {
         Self { frontier: Frontier::default(), origin: Some(origin.to_owned()) }
     }
 
+    /// A chain that goes on from a tree.
+    pub fn from(origin: &str, frontier: Frontier) -> Self {
+        Self { frontier, origin: Some(origin.to_owned()) }
+    }
+
     /// The tree over the batches so far.
     pub const fn frontier(&self) -> &Frontier {
         &self.frontier

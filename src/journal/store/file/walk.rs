@@ -4,6 +4,7 @@
 use super::RECORDS;
 use super::batch::{self, Batch, Found};
 use crate::journal::error::{Damage, JournalError, READING};
+use crate::journal::snapshot::Place;
 use std::fs::File;
 use std::io::{BufReader, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -114,6 +115,14 @@ impl Walk {
         let segment = fits.cloned().ok_or_else(|| JournalError::NoLog { dir: dir.to_owned() })?;
         let seq = segment.first;
         Ok(Self { dir: dir.to_owned(), segment, offset: 0, line: 1, seq, input: None, live: true })
+    }
+
+    /// Begins at a place that is known to lie between two batches.
+    pub fn at(dir: &Path, place: &Place) -> Result<Self, JournalError> {
+        let segment = segments(dir)?.into_iter().find(|s| s.first == place.segment);
+        let segment = segment.ok_or_else(|| JournalError::NoLog { dir: dir.to_owned() })?;
+        let (offset, line, seq) = (place.offset, place.line, place.tree.size());
+        Ok(Self { dir: dir.to_owned(), segment, offset, line, seq, input: None, live: true })
     }
 
     /// Takes what looks wrong at its word: this process holds the log, so nobody else writes to it.

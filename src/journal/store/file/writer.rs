@@ -10,13 +10,15 @@ use super::batch::{MAX_BATCH_BYTES, commit_line};
 use super::lock::Lock;
 use super::medium::Medium;
 use crate::journal::checkpoint::Checkpoint;
-use crate::journal::error::JournalError;
+use crate::journal::error::{Damage, JournalError};
 use crate::journal::handle::{Append, Message, Reply, Status};
 use crate::journal::key::LogKey;
 use crate::journal::record::{Committed, Ready};
+use crate::journal::snapshot::Place;
 use crate::journal::tree::Frontier;
 use std::io;
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 use tokio::sync::{mpsc, watch};
 
 /// How far ahead the segment is filled at once, in bytes.
@@ -46,7 +48,13 @@ pub struct Writer<M> {
     len: u64,
     /// Length up to which the segment is known to be filled and synced.
     filled: u64,
+    /// The segment by its first record, the next line in it, and the last checkpoint.
+    segment: u64,
+    line: u64,
+    note: String,
     broken: Option<String>,
+    /// What was found wrong in the records from before, while this goes on.
+    damaged: Arc<OnceLock<Damage>>,
 }
 
 /// Why room could not be made.
@@ -56,14 +64,42 @@ enum NoRoom {
 }
 
 impl<M: Medium> Writer<M> {
-    /// Goes on after `len` committed bytes of the medium's segment.
-    pub const fn new(medium: M, dir: PathBuf, key: LogKey, limits: Limits, frontier: Frontier, len: u64) -> Self {
-        Self { medium, dir, key, limits, frontier, len, filled: len, broken: None }
+    /// Goes on at a place of the medium's segment.
+    pub fn new(medium: M, dir: PathBuf, key: LogKey, limits: Limits, place: Place) -> Self {
+        let Place { tree: frontier, segment, offset: len, line, note } = place;
+        let damaged = Arc::default();
+        Self { medium, dir, key, limits, frontier, len, filled: len, segment, line, note, broken: None, damaged }
+    }
+
+    /// Where it is said that records from before are damaged; nothing new may begin from then on.
+    pub fn damaged(&self) -> Arc<OnceLock<Damage>> {
+        self.damaged.clone()
+    }
+
+    /// Signs with another key from the next batch on.
+    pub fn hand_over(&mut self, key: LogKey) {
+        self.key = key;
     }
 
     /// What can be said of the log now.
     pub fn status(&self) -> Status {
-        Status { size: self.frontier.size(), root: self.frontier.root(), broken: self.broken.clone() }
+        let place = Place {
+            tree: self.frontier.clone(),
+            segment: self.segment,
+            offset: self.len,
+            line: self.line,
+            note: self.note.clone(),
+        };
+        let (size, root) = (self.frontier.size(), self.frontier.root());
+        Status { size, root, broken: self.broken.clone(), place, scrub: None }
+    }
+
+    /// Says what can be said now; what the scrub says stays.
+    fn publish(&self, status: &watch::Sender<Status>) {
+        status.send_modify(|said| {
+            let scrub = said.scrub.take();
+            *said = Status { scrub, ..self.status() };
+        });
     }
 
     /// Writes what comes in until it is closed or nobody is left to write for.
@@ -93,14 +129,14 @@ impl<M: Medium> Writer<M> {
             }
             let replies = self.group(batch);
             // Nothing is said of a checkpoint before the sync under it has returned.
-            status.send_replace(self.status());
+            self.publish(status);
             for (reply, result) in replies {
                 // The one who asked may have gone; the record stands all the same.
                 let _ = reply.send(result);
             }
             if let Some(last) = closing {
                 let result = self.close(last.records);
-                status.send_replace(self.status());
+                self.publish(status);
                 drop(lock);
                 let _ = last.reply.send(result);
                 return;
@@ -170,11 +206,13 @@ impl<M: Medium> Writer<M> {
         self.medium.sync().map_err(|e| self.end(&format!("syncing to the disk failed: {e}")))?;
         self.frontier = frontier;
         self.len = len;
+        self.line += records.len() as u64 + 1;
+        self.note = note;
         Ok((first..).zip(records).map(|(seq, record)| record.into_committed(seq)).collect())
     }
 
     /// Writes the last records and completes the segment.
-    fn close(&mut self, last: Vec<Ready>) -> Result<Vec<Committed>, JournalError> {
+    pub fn close(&mut self, last: Vec<Ready>) -> Result<Vec<Committed>, JournalError> {
         let committed = self.commit(last)?;
         self.medium.seal(self.len).map_err(|e| self.end(&format!("completing the segment failed: {e}")))?;
         self.filled = self.len;
@@ -186,6 +224,9 @@ impl<M: Medium> Writer<M> {
     fn room_for_intents(&mut self, batch: &[Append]) -> Result<(), JournalError> {
         if let Some(why) = &self.broken {
             return Err(JournalError::Broken { why: why.clone() });
+        }
+        if let Some(damage) = self.damaged.get() {
+            return Err(JournalError::Damaged(damage.clone()));
         }
         let free = self.medium.free().map_err(|e| self.end(&format!("asking for the free space failed: {e}")))?;
         let low = JournalError::LowSpace {
@@ -246,7 +287,7 @@ impl<M: Medium> Writer<M> {
         let first = self.frontier.size();
         let next = self.medium.seal(self.len).and_then(|()| self.medium.begin(first));
         next.map_err(|e| self.end(&format!("beginning the segment of record {first} failed: {e}")))?;
-        (self.len, self.filled) = (0, 0);
+        (self.len, self.filled, self.segment, self.line) = (0, 0, first, 1);
         Ok(())
     }
 

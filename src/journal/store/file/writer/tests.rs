@@ -98,7 +98,7 @@ impl Medium for Shared {
 
 fn writer(disk: &Shared, segment_bytes: u64, low_water: u64) -> Writer<Shared> {
     let key = LogKey::generate("test/log").unwrap();
-    Writer::new(disk.clone(), "/journal".into(), key, Limits { segment_bytes, low_water }, Frontier::default(), 0)
+    Writer::new(disk.clone(), "/journal".into(), key, Limits { segment_bytes, low_water }, Place::default())
 }
 
 fn ready(kind: Kind) -> Ready {
