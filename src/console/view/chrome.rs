@@ -11,7 +11,7 @@ use crate::domain::estate::Environment;
 use crate::domain::health::Health;
 use crate::domain::incident::Role as Duty;
 use crate::domain::mode::Mode;
-use crate::engine::api::{Snapshot, StepState};
+use crate::engine::api::{ScrubView, Snapshot, StepState};
 use ratatui::layout::Rect;
 
 /// Estate, environment, mode, incident, commander; UTC, plant time, heartbeat.

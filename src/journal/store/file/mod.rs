@@ -6,6 +6,7 @@
 pub mod batch;
 pub mod chain;
 pub mod create;
+pub mod hashes;
 pub mod keyfile;
 pub mod lock;
 pub mod medium;
@@ -29,5 +30,7 @@ pub const VERIFIER_KEY: &str = "log.vkey";
 pub const QUARANTINE: &str = "quarantine";
 /// Name of the folder of snapshots of the state.
 pub const SNAPSHOTS: &str = "snapshot";
+/// Name of the published checkpoint.
+pub const CHECKPOINT: &str = "checkpoint";
 /// Name of the lock file.
 pub const LOCK: &str = "lock";
