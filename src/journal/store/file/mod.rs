@@ -17,6 +17,7 @@ pub mod rotate;
 pub mod scan;
 pub mod scrub;
 pub mod snapshots;
+pub mod succession;
 pub mod walk;
 pub mod writer;
 

@@ -8,7 +8,7 @@ use super::recover::End;
 use super::scan::{Known, Scanned, scan};
 use super::scrub::Scrubber;
 use super::walk::segments;
-use super::writer::{Limits, Writer};
+use super::writer::Writer;
 use super::{place, snapshots};
 use crate::journal::checkpoint::Checkpoint;
 use crate::journal::error::{Holder, JournalError};
@@ -73,9 +73,8 @@ pub fn begin(options: &OpenOptions, mut replay: Option<&mut dyn Replay>) -> Resu
     };
 
     let Found { key, ring, segment, place, recovered, unfinished, skipped } = found;
-    let limits = Limits { segment_bytes: options.segment_bytes, low_water: options.low_water };
-    let medium = Disk::new(&options.dir, handle, segment);
-    let mut writer = Writer::new(medium, options.dir.clone(), key, limits, place);
+    let medium = Disk::new(&options.dir, handle, segment, place.segment);
+    let mut writer = Writer::new(medium, options.clone(), key, place);
     let first = opening_records(options, &recovered).into_iter().map(Ready::new).collect::<Result<Vec<_>, _>>()?;
     let committed = writer.commit(first)?;
     if unfinished {

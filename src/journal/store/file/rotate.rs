@@ -29,7 +29,13 @@ pub fn rotate(options: &OpenOptions) -> Result<Rotated, JournalError> {
     let status = writer.status();
     let before = Checkpoint { origin: options.origin.clone(), size: status.size, root: status.root };
     let body = Rotation::draft(&before, &old, &key).map_err(|why| JournalError::KeptCheckpoint { why })?;
-    writer.commit(vec![Ready::new(options.draft(Kind::KeyRotated, body, options.time))?])?;
+    let committed = writer.commit(vec![Ready::new(options.draft(Kind::KeyRotated, body, options.time))?])?;
+    if committed.first().is_none_or(|c| c.seq != before.size) {
+        // The segment failed and another one begins with what counts in it: the record is not alone in its batch.
+        create::forget_next_key(&options.dir)?;
+        let why = "the disk failed while the key was rotated, and the old key stays in force; try it again".to_owned();
+        return Err(JournalError::Broken { why });
+    }
 
     create::name_next_key(&options.dir)?;
     let new = key.verifier().clone();
