@@ -148,6 +148,7 @@ fn keys_under_load() {
             state,
             journal_dir: String::new(),
             me,
+            anchored: None,
             loaded: serde_json::json!({}),
         });
         let client = running.client.clone();

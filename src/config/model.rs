@@ -160,10 +160,37 @@ pub struct Traefik {
 }
 
 /// `[journal]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Journal {
     /// Directory of the journal; the state directory when absent.
     pub dir: Option<PathBuf>,
+    /// Object storage that copies go to.
+    pub anchor: Option<Anchor>,
+}
+
+/// `[journal.anchor]`: S3-compatible object storage, a bucket with object lock in compliance mode.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Anchor {
+    /// Base URL; buckets are named in the path.
+    pub endpoint: String,
+    /// Bucket.
+    pub bucket: String,
+    /// What all keys begin with, without a slash at its end; several logs may share a bucket.
+    pub prefix: String,
+    /// Region that requests are signed for.
+    pub region: String,
+    /// Access key id.
+    pub access_key: SecretRef,
+    /// Secret access key.
+    pub secret_key: SecretRef,
+    /// Least time between two checkpoints that are put there.
+    pub interval: Duration,
+    /// Days for which the bucket must keep what is put there; less is a gap.
+    pub retention_days: u32,
+    /// Whether evidence files are copied too. What lies under object lock can not be deleted before its time.
+    pub evidence: bool,
+    /// Own certificate authorities, PEM.
+    pub ca: Option<PathBuf>,
 }
 
 /// `[[threshold]]`.

@@ -2,13 +2,14 @@
 //! snapshot when something changed. Everything slow runs elsewhere and comes back as an [`Answer`].
 
 use super::adapters::Adapters;
-use super::api::{Command, JournalView, ParameterView, PlaybookSummary, Reply, Snapshot, StepSummary};
+use super::api::{Command, JournalView, Outside, ParameterView, PlaybookSummary, Reply, Snapshot, StepSummary};
 use super::client::{Client, Envelope};
 use super::inbox::Inbox;
 use super::judge::Judge;
 use super::runs::Runs;
 use super::state::State;
 use crate::act::Verbs;
+use crate::attest::anchor::Anchored;
 use crate::correlate::panes;
 use crate::domain::actor::Actor;
 use crate::domain::finding::{Finding, Level, Offer};
@@ -59,6 +60,8 @@ pub struct Parts {
     pub me: Actor,
     /// What is written at the start: digests of configuration and playbooks.
     pub loaded: Value,
+    /// How far the journal's copies in object storage are, where there are any.
+    pub anchored: Option<watch::Receiver<Anchored>>,
 }
 
 /// The engine.
@@ -79,6 +82,7 @@ pub struct Engine {
     journal_dir: String,
     broken: Option<String>,
     drill: Option<super::adapters::DrillHandle>,
+    anchored: Option<watch::Receiver<Anchored>>,
     findings: Arc<Vec<Finding>>,
     generation: u64,
     stopping: bool,
@@ -105,7 +109,7 @@ impl Running {
 
 /// Starts the engine on the current runtime.
 pub fn start(parts: Parts) -> Running {
-    let Parts { adapters, library, journal, state, journal_dir, me, loaded } = parts;
+    let Parts { adapters, library, journal, state, journal_dir, me, loaded, anchored } = parts;
     let Adapters { estate, mode, clock, observers, verbs, settings, drill } = adapters;
     let now = clock.now();
     let (commands, inbox_commands) = mpsc::channel(WAITING);
@@ -130,6 +134,7 @@ pub fn start(parts: Parts) -> Running {
         playbooks: Arc::new(library.all().map(summary).collect()),
         library,
         drill,
+        anchored,
         findings: Arc::default(),
         generation: 0,
         stopping: false,
@@ -377,7 +382,7 @@ impl Engine {
                 root: status.root.to_string(),
                 broken: self.broken.clone().or(status.broken),
                 witnessed: None,
-                anchored: None,
+                anchored: self.anchored.as_ref().map(|view| outside(&view.borrow())),
                 tail: self.state.tail(),
             },
             drill: self.drill.as_ref().map(super::adapters::DrillHandle::view),
@@ -391,6 +396,12 @@ impl Engine {
             Ok(reply) | Err(reply) => reply,
         }
     }
+}
+
+/// Copies as they are shown. What nobody has to keep is no confirmation.
+fn outside(view: &Anchored) -> Outside {
+    let Anchored { size, at, locked, shipped, trouble } = view.clone();
+    Outside { size, at, confirmed: u32::from(locked && size > 0), needed: 1, shipped: Some(shipped), trouble }
 }
 
 /// A playbook as lists show it.

@@ -10,6 +10,7 @@ pub mod fold;
 pub mod handle;
 pub mod key;
 pub mod kind;
+pub mod pieces;
 pub mod read;
 pub mod record;
 mod store;
