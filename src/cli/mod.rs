@@ -8,6 +8,7 @@ mod config;
 mod console;
 mod doctor;
 mod drill;
+mod files;
 mod incident;
 mod init;
 mod moment;

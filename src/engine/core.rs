@@ -2,10 +2,11 @@
 //! snapshot when something changed. Everything slow runs elsewhere and comes back as an [`Answer`].
 
 use super::adapters::Adapters;
-use super::api::{Command, JournalView, ParameterView, PlaybookSummary, Reply, Snapshot, StepSummary};
+use super::api::{Command, JournalView, ParameterView, PlaybookSummary, Reply, ScrubView, Snapshot, StepSummary};
 use super::client::{Client, Envelope};
 use super::inbox::Inbox;
 use super::judge::Judge;
+use super::keeping::Keeping;
 use super::outsiders::Outsiders;
 use super::runs::Runs;
 use super::state::State;
@@ -20,7 +21,7 @@ use crate::domain::ports::Clock;
 use crate::domain::sample::Sample;
 use crate::domain::world::World;
 use crate::journal::fold::Fold as _;
-use crate::journal::{Draft, Journal, Kind, Record};
+use crate::journal::{Draft, Journal, Kind, Record, Scrub};
 use crate::playbook::library::{Entry, Library};
 use crate::playbook::run::{Input, Ticket};
 use jiff::Timestamp;
@@ -92,7 +93,8 @@ pub struct Engine {
     pub(super) answers: mpsc::Sender<Answer>,
     pub(super) panes: Arc<Panes>,
     judge: Judge,
-    journal: Journal,
+    pub(super) journal: Journal,
+    pub(super) keeping: Keeping,
     journal_dir: String,
     broken: Option<String>,
     pub(super) outsiders: Outsiders,
@@ -142,6 +144,7 @@ pub fn start(parts: Parts) -> Running {
         judge,
         outsiders: Outsiders::start(witnesses, &journal),
         journal,
+        keeping: Keeping::default(),
         journal_dir,
         broken: None,
         state,
@@ -240,6 +243,7 @@ impl Engine {
     async fn close(&mut self) {
         let me = self.me.clone();
         let _ = self.record(Kind::ConsoleDetached, None, json!({ "console": me.console }), &me).await;
+        self.keep_at_end().await;
         if let Err(error) = self.journal.close(self.clock.now()).await {
             tracing::error!(%error, "the journal could not be closed");
         }
@@ -357,6 +361,7 @@ impl Engine {
         for run in self.runs.open().cloned().collect::<Vec<_>>() {
             self.feed_logged(&run, Input::Tick).await;
         }
+        self.keep().await;
     }
 
     /// Whether the engine is ending and starts nothing new.
@@ -364,9 +369,12 @@ impl Engine {
         self.stopping
     }
 
-    /// Why nothing can be written, when that is so.
+    /// Why nothing new may begin, when that is so: the journal can not be written, what it holds is damaged, or
+    /// outsiders remember another one.
     pub(super) fn broken(&self) -> Option<String> {
-        self.broken.clone().or_else(|| self.outsiders.alarm())
+        let damaged = |scrub: Scrub| scrub.bad.map(|bad| format!("it is damaged at {bad}"));
+        let broken = self.broken.clone().or_else(|| self.journal.status().scrub.and_then(damaged));
+        broken.or_else(|| self.outsiders.alarm())
     }
 
     /// The open incident that everything new belongs to when nothing else is said.
@@ -408,6 +416,7 @@ impl Engine {
                 size: status.size,
                 root: status.root.to_string(),
                 broken: self.broken().or(status.broken),
+                scrub: status.scrub.map(scrub_view),
                 witnessed: self.outsiders.view(Timestamp::now()),
                 anchored: None,
                 tail: self.state.tail(),
@@ -423,6 +432,10 @@ impl Engine {
             Ok(reply) | Err(reply) => reply,
         }
     }
+}
+
+fn scrub_view(Scrub { done, of, bad }: Scrub) -> ScrubView {
+    ScrubView { done, of, bad: bad.as_ref().map(|b| b.seq), why: bad.map(|b| b.to_string()) }
 }
 
 /// A playbook as lists show it.

@@ -182,7 +182,7 @@ impl Engine {
         actor: &Actor,
     ) -> Result<Reply, Reply> {
         if let Some(why) = self.broken() {
-            return Err(Reply::refused(format!("nothing runs while the journal can not be written: {why}")));
+            return Err(Reply::refused(format!("nothing runs while the journal is not in order: {why}")));
         }
         if self.mode == Mode::ReadOnly {
             return Err(Reply::denied("in the mode read-only no verb can be built, so no playbook can run"));

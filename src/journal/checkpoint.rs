@@ -51,6 +51,11 @@ impl Checkpoint {
         Self::of(&parse(note)?)
     }
 
+    /// As [`Checkpoint::read`], with any number of signatures.
+    pub fn read_cosigned(note: &str) -> Result<Self, BadNote> {
+        Self::of(&parse_any(note)?)
+    }
+
     /// Reads a note that has exactly one signature, by this key.
     pub fn open(note: &str, key: &VerifierKey) -> Result<Self, BadNote> {
         Self::verified(&parse(note)?, key)

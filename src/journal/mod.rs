@@ -16,6 +16,7 @@ pub mod proof;
 pub mod read;
 pub mod record;
 pub mod rotation;
+pub mod snapshot;
 mod store;
 pub mod tile;
 pub mod tree;
@@ -23,6 +24,8 @@ pub mod verify;
 
 pub use describe::describe;
 pub use error::{Damage, Holder, JournalError};
-pub use handle::{Journal, OpenOptions, Quarantined, Recovered, Status};
+pub use handle::{Journal, OpenOptions, Quarantined, Recovered, Rotated, Scrub, Status};
 pub use kind::Kind;
 pub use record::{Committed, Draft, Record};
+pub use store::file::export::{Exported, export};
+pub use store::file::follow::Published;
