@@ -2,6 +2,7 @@
 //! back by applying the records again, in order.
 
 use super::api::{Glass, Measure};
+use super::evidence::Shelf;
 use crate::domain::finding::Acknowledged;
 use crate::domain::id::{FindingId, IncidentId, Person, RunId};
 use crate::domain::incident::{Incident, IncidentState, Role, Severity, TimelineEntry};
@@ -33,6 +34,7 @@ pub struct State {
     last_incident: u64,
     last_run: u64,
     size: u64,
+    evidence: Shelf,
 }
 
 fn text<'a>(body: &'a Value, key: &str) -> &'a str {
@@ -124,6 +126,7 @@ impl Fold for State {
                 }
             }
             Kind::GlassReviewed => self.glass = None,
+            Kind::EvidenceCaptured | Kind::Redaction => self.evidence.apply(record),
             _ => {}
         }
         self.keep_run(record);
@@ -257,6 +260,11 @@ impl State {
     /// The newest records as lines, oldest first.
     pub fn tail(&self) -> Arc<Vec<TimelineEntry>> {
         Arc::new(self.tail.iter().cloned().collect())
+    }
+
+    /// The evidence that records name.
+    pub(super) const fn evidence(&self) -> &Shelf {
+        &self.evidence
     }
 
     /// Number of records applied.

@@ -269,6 +269,14 @@ pub enum JournalError {
         /// The size asked for.
         size: u64,
     },
+    /// A file of evidence has other bytes than its name says.
+    #[error("the evidence {sha256} has other bytes now: their digest is {found}")]
+    EvidenceAltered {
+        /// Its name.
+        sha256: crate::domain::id::Digest,
+        /// The digest of what is there.
+        found: crate::domain::id::Digest,
+    },
     /// Something else the operating system refused.
     #[error("{what} {} failed: {why}", .path.display())]
     Io {

@@ -5,6 +5,7 @@
 pub mod batch;
 pub mod chain;
 pub mod create;
+pub mod evidence;
 pub mod hashes;
 pub mod keyfile;
 pub mod lock;
