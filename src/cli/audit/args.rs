@@ -13,6 +13,49 @@ pub enum Audit {
     Verify(Verify),
     /// Compares the log with its copies in object storage, or brings it back from there
     Anchors(Anchors),
+    /// Files that records name: list, show, check
+    Evidence {
+        /// What about them
+        #[command(subcommand)]
+        what: Evidence,
+    },
+    /// Deletes a file of evidence, and records that first
+    Redact(Redact),
+}
+
+/// About evidence.
+#[derive(Debug, Subcommand)]
+pub enum Evidence {
+    /// All of it, with the record that names each and how it stands
+    List {
+        /// Journal directory; that of the configured estate when absent
+        #[arg(long, value_name = "DIR")]
+        journal: Option<PathBuf>,
+    },
+    /// The bytes of one, its digest checked, on standard output
+    Show {
+        /// Its digest, or at least the first eight digits of it
+        digest: String,
+        /// Journal directory; that of the configured estate when absent
+        #[arg(long, value_name = "DIR")]
+        journal: Option<PathBuf>,
+    },
+    /// Reads every file; exit 3 when one is missing or altered
+    Check {
+        /// Journal directory; that of the configured estate when absent
+        #[arg(long, value_name = "DIR")]
+        journal: Option<PathBuf>,
+    },
+}
+
+/// What to delete, and why.
+#[derive(Debug, Args)]
+pub struct Redact {
+    /// Its digest, all 64 digits
+    pub digest: String,
+    /// Why, for the record
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
 }
 
 /// Which records.

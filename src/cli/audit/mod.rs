@@ -3,6 +3,8 @@
 
 mod anchors;
 pub mod args;
+mod evidence;
+mod redact;
 mod show;
 mod verify;
 
@@ -18,6 +20,8 @@ pub fn run(global: &Global, what: &Audit) -> Result<Exit, Error> {
         Audit::Show(what) => show::run(global, what),
         Audit::Verify(what) => verify::run(global, what),
         Audit::Anchors(what) => anchors::run(global, what),
+        Audit::Evidence { what } => evidence::run(global, what),
+        Audit::Redact(what) => redact::run(global, what),
     }
 }
 
