@@ -2,6 +2,7 @@
 //! lock, no configuration, no private key, and nothing is written there.
 
 pub mod args;
+mod monitor;
 mod show;
 mod verify;
 
@@ -16,6 +17,7 @@ pub fn run(global: &Global, what: &Audit) -> Result<Exit, Error> {
     match what {
         Audit::Show(what) => show::run(global, what),
         Audit::Verify(what) => verify::run(global, what),
+        Audit::Monitor(what) => monitor::run(global, what),
     }
 }
 
