@@ -12,6 +12,7 @@ pub mod handle;
 pub mod key;
 pub mod kind;
 pub mod newest;
+pub mod pieces;
 pub mod proof;
 pub mod read;
 pub mod record;
