@@ -4,6 +4,7 @@
 mod anchors;
 pub mod args;
 mod evidence;
+mod monitor;
 mod redact;
 mod show;
 mod verify;
@@ -19,6 +20,7 @@ pub fn run(global: &Global, what: &Audit) -> Result<Exit, Error> {
     match what {
         Audit::Show(what) => show::run(global, what),
         Audit::Verify(what) => verify::run(global, what),
+        Audit::Monitor(what) => monitor::run(global, what),
         Audit::Anchors(what) => anchors::run(global, what),
         Audit::Evidence { what } => evidence::run(global, what),
         Audit::Redact(what) => redact::run(global, what),
