@@ -8,13 +8,16 @@ mod config;
 mod console;
 mod doctor;
 mod drill;
+mod files;
 mod incident;
 mod init;
+mod moment;
 mod opening;
 mod output;
 mod playbook;
 mod session;
 mod status;
+mod witnesses;
 
 use args::{Cli, Command};
 use clap::Parser as _;

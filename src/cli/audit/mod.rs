@@ -1,7 +1,11 @@
 //! `audit …`: one file a subcommand. What reads a journal reads any directory, also a copied or a read-only one: no
 //! lock, no configuration, no private key, and nothing is written there.
 
+mod anchors;
 pub mod args;
+mod evidence;
+mod monitor;
+mod redact;
 mod show;
 mod verify;
 
@@ -16,6 +20,10 @@ pub fn run(global: &Global, what: &Audit) -> Result<Exit, Error> {
     match what {
         Audit::Show(what) => show::run(global, what),
         Audit::Verify(what) => verify::run(global, what),
+        Audit::Monitor(what) => monitor::run(global, what),
+        Audit::Anchors(what) => anchors::run(global, what),
+        Audit::Evidence { what } => evidence::run(global, what),
+        Audit::Redact(what) => redact::run(global, what),
     }
 }
 

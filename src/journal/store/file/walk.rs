@@ -6,6 +6,7 @@ use super::RECORDS;
 use super::batch::{self, Batch, Found};
 use super::succession::Accepted;
 use crate::journal::error::{Damage, JournalError, READING};
+use crate::journal::snapshot::Place;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{BufReader, Seek, SeekFrom};
@@ -122,6 +123,15 @@ impl Walk {
         Ok(Self { dir: dir.to_owned(), segment, offset: 0, line: 1, seq, later, input: None, live: true })
     }
 
+    /// Begins at a place that is known to lie between two batches.
+    pub fn at(dir: &Path, place: &Place) -> Result<Self, JournalError> {
+        let walk = Self::open(dir, place.segment)?;
+        if walk.seq != place.segment {
+            return Err(JournalError::NoLog { dir: dir.to_owned() });
+        }
+        Ok(Self { offset: place.offset, line: place.line, seq: place.tree.size(), ..walk })
+    }
+
     /// Takes what looks wrong at its word: this process holds the log, so nobody else writes to it.
     #[must_use]
     pub fn exclusive(mut self) -> Self {
@@ -235,9 +245,7 @@ impl Walk {
         let mut input = BufReader::new(File::open(&next.path).map_err(|e| failed(&e))?);
         let Found::Batch(batch) = batch::read(&mut input, 0, 1).map_err(|e| failed(&e))? else { return Ok(false) };
         let accepted = batch.records().next().and_then(Accepted::read);
-        Ok(accepted.is_some_and(|a| {
-            a.segment == self.segment.name() && a.length == self.offset && a.size == self.seq
-        }))
+        Ok(accepted.is_some_and(|a| a.segment == self.segment.name() && a.length == self.offset && a.size == self.seq))
     }
 
     fn read(&mut self) -> Result<Found, JournalError> {
