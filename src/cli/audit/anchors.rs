@@ -66,11 +66,12 @@ fn fetch(global: &Global, config: &Config, dir: &Path) -> Result<Exit, Error> {
 }
 
 fn print(report: &Report, all: bool) -> Result<(), Error> {
-    let Report { origin, key, bucket, prefix, records, covered, copies, foreign, .. } = report;
+    let Report { origin, key, bucket, prefix, records, covered, copies, strangers, foreign, .. } = report;
     let verdict = match (&report.rewritten, &report.damage, covered) {
         (Some(_), ..) => "the log and its copies part",
         (_, Some(_), _) => "the log can not be read to its end",
         (_, _, 0) => "no copy vouches for the log",
+        _ if !strangers.is_empty() => "some copies are by a key that the log does not know",
         _ if !report.pinned => "the copies agree, key unpinned",
         _ => "the copies agree",
     };
@@ -93,8 +94,12 @@ fn print(report: &Report, all: bool) -> Result<(), Error> {
         let (size, over) = (copy.size, copy.over);
         output::line(&format!("over the copy at {size} lie {over} newer versions or marks of deletion; it counts"))?;
     }
+    for key in strangers {
+        let who = "bears the name of this log and is signed by a key that the log does not know";
+        output::line(&format!("{key} {who}: another log, a forgery, or one of this log before it was rewritten"))?;
+    }
     for key in foreign {
-        output::line(&format!("{key} is not signed by the key and does not count"))?;
+        output::line(&format!("{key} is no checkpoint of this log and does not count"))?;
     }
     if all {
         output::line(&format!("{:>10}  {:<20}  {:<44}  AGREES", "RECORDS", "COPIED", "ROOT"))?;
