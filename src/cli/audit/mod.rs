@@ -2,6 +2,8 @@
 //! lock, no configuration, no private key, and nothing is written there.
 
 pub mod args;
+mod begin;
+mod keys;
 mod show;
 mod verify;
 
@@ -16,6 +18,8 @@ pub fn run(global: &Global, what: &Audit) -> Result<Exit, Error> {
     match what {
         Audit::Show(what) => show::run(global, what),
         Audit::Verify(what) => verify::run(global, what),
+        Audit::Keys { what } => keys::run(global, what),
+        Audit::Begin(what) => begin::run(global, what),
     }
 }
 
