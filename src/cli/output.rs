@@ -85,7 +85,6 @@ impl Error {
             | JournalError::KeyMissing { .. }
             | JournalError::KeyWithoutLog { .. } => Self::Damaged(error.to_string()),
             JournalError::Symlink { .. }
-            | JournalError::NotADirectory { .. }
             | JournalError::NetworkFileSystem { .. }
             | JournalError::ForeignLog { .. }
             | JournalError::KeyMode { .. }
