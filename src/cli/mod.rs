@@ -8,6 +8,7 @@ mod config;
 mod console;
 mod doctor;
 mod drill;
+mod files;
 mod incident;
 mod init;
 mod moment;
@@ -17,6 +18,7 @@ mod pins;
 mod playbook;
 mod session;
 mod status;
+mod witnesses;
 
 use args::{Cli, Command};
 use clap::Parser as _;

@@ -5,6 +5,8 @@ use super::args::{Global, Play};
 use super::output::Error;
 use super::pins::{self, Pins};
 use super::session::{self, Home, Loaded};
+use super::witnesses;
+use crate::attest::witness;
 use crate::config::problem::{Problem, Problems};
 use crate::correlate::signals::SIGNALS;
 use crate::domain::mode::Mode;
@@ -70,12 +72,21 @@ pub fn live(loaded: &Loaded, mode: Mode, observe: bool, via: &str) -> Result<Ope
     }
     let config = hex(&loaded.text);
     let (home, named) = (session::home(&loaded.config), json!({ "configuration": config, "file": loaded.path }));
-    open(adapters, home, &named, via, Some(pin(loaded)?))
+    let witnesses = witnesses::settings(loaded, &home)?;
+    open(adapters, home, &named, Outside { pin: Some(pin(loaded)?), witnesses }, via)
 }
 
-/// What is known of the key of a live estate's journal: its configuration says so, or its pin.
+/// What is known of a journal's key: what the configuration says, or its pin.
 struct Pin {
     key: Option<VerifierKey>,
+}
+
+/// What stands outside the journal of a live estate: what is known of its key, and who vouches for its checkpoints. A
+/// drill has neither: its journal is its own.
+#[derive(Default)]
+struct Outside {
+    pin: Option<Pin>,
+    witnesses: Option<witness::Settings>,
 }
 
 fn pin(loaded: &Loaded) -> Result<Pin, Error> {
@@ -106,7 +117,7 @@ pub fn drill(play: &Play, via: &str) -> Result<Opened, Error> {
     let home = session::drill_home(&exercise.id);
     let loaded = json!({ "scenario": exercise.id, "seed": play.seed.unwrap_or(exercise.seed).to_string() });
     let options = drill::Options { seed: play.seed, speed: play.speed, ..drill::Options::default() };
-    open(adapters::drill(Drill::start(&scenario, options)), home, &loaded, via, None)
+    open(adapters::drill(Drill::start(&scenario, options)), home, &loaded, Outside::default(), via)
 }
 
 /// All scenarios: the built-in ones, and the user's own over them. Errors of any file are all said.
@@ -143,13 +154,12 @@ pub fn named(global: &Global, observe: bool, via: &str) -> Result<Opened, Error>
     live(&loaded, session::live_mode(global), observe, via)
 }
 
-/// Opens the journal and starts the engine. A drill has no pin: its journal is its own.
 fn open(
     adapters: Adapters,
     home: Home,
     loaded: &serde_json::Value,
+    outside: Outside,
     via: &str,
-    pin: Option<Pin>,
 ) -> Result<Opened, Error> {
     let (library, problems) = library()?;
     for problem in problems {
@@ -160,6 +170,7 @@ fn open(
     let environment = adapters.estate.environment;
     // In the name of the person: whoever comes second is told who holds the journal.
     let options = OpenOptions::new(&home.journal, origin, me.clone(), adapters.mode, environment, adapters.clock.now());
+    let Outside { pin, witnesses } = outside;
     let options = OpenOptions { pin: pin.as_ref().and_then(|p| p.key.clone()), ..options };
     let (journal, recovered, state) =
         tokio::task::block_in_place(|| fold::open_kept::<State>(options)).map_err(|e| Error::journal(&e))?;
@@ -181,7 +192,7 @@ fn open(
         members.insert("version".into(), json!(env!("CARGO_PKG_VERSION")));
     }
     let journal_dir = home.journal.display().to_string();
-    let running = core::start(Parts { adapters, library, journal, state, journal_dir, me, loaded });
+    let running = core::start(Parts { adapters, library, journal, state, journal_dir, me, loaded, witnesses });
     let listener = socket::listen(&home.socket, running.client.clone())
         .map_err(|e| Error::Failed(format!("{}: {e}", home.socket.display())))?;
     Ok(Opened { running, home, listener })

@@ -11,6 +11,7 @@ pub mod inbox;
 pub mod judge;
 mod keeping;
 mod measures;
+mod outsiders;
 pub mod preview;
 mod runs;
 pub mod socket;

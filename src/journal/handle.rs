@@ -8,7 +8,7 @@ use super::record::{Committed, Draft, Ready, Record};
 use super::snapshot::{self, Place};
 use super::store::file::batch::MAX_BATCH_BYTES;
 use super::store::file::scrub::Scrubber;
-use super::store::file::{open, rotate, snapshots};
+use super::store::file::{follow, open, rotate, snapshots};
 use super::tree::Hash;
 use crate::domain::actor::Actor;
 use crate::domain::estate::Environment;
@@ -192,8 +192,9 @@ struct Inner {
     ring: KeyRing,
     outbox: Mutex<Option<mpsc::Sender<Message>>>,
     status: watch::Receiver<Status>,
-    thread: Mutex<Option<JoinHandle<()>>>,
-    scrub: Mutex<Option<JoinHandle<()>>>,
+    published: watch::Receiver<follow::Published>,
+    /// The writer, then the publisher of tiles, then the scrub.
+    threads: Mutex<Vec<JoinHandle<()>>>,
     /// Tells the scrub that nobody waits for it.
     stop: Arc<AtomicBool>,
 }
@@ -225,8 +226,14 @@ impl Journal {
         let (outbox, inbox) = mpsc::channel(QUEUE);
         status.scrub = scrubber.as_ref().map(Scrubber::begun);
         let (sender, receiver) = watch::channel(status);
+        let (alive, ended) = std::sync::mpsc::channel();
+        let (follower, published) =
+            follow::start(&options.dir, ring.current().clone(), options.low_water, receiver.clone(), ended)?;
         let (said, stop) = (sender.clone(), Arc::new(AtomicBool::new(false)));
-        let thread = std::thread::Builder::new().name("journal".into()).spawn(move || run(inbox, sender));
+        let thread = std::thread::Builder::new().name("journal".into()).spawn(move || {
+            run(inbox, sender);
+            drop(alive);
+        });
         let thread = thread.map_err(|e| JournalError::io("starting the writer of", &options.dir, &e))?;
         let scrub = scrubber.map(|scrubber| {
             let stop = stop.clone();
@@ -236,11 +243,11 @@ impl Journal {
         let inner = Inner {
             options,
             ring,
-            scrub: Mutex::new(scrub),
             stop,
             outbox: Mutex::new(Some(outbox)),
             status: receiver,
-            thread: Mutex::new(Some(thread)),
+            published,
+            threads: Mutex::new([Some(thread), Some(follower), scrub].into_iter().flatten().collect()),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -289,6 +296,11 @@ impl Journal {
         self.inner.status.clone()
     }
 
+    /// What is published of it as tiles, which follows the disk and may be late or hindered.
+    pub fn published(&self) -> follow::Published {
+        self.inner.published.borrow().clone()
+    }
+
     /// Where it lies.
     pub fn dir(&self) -> &Path {
         &self.inner.options.dir
@@ -323,10 +335,7 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.outbox.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.scrub.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
-            let _ = thread.join();
-        }
-        if let Some(thread) = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+        for thread in self.threads.get_mut().unwrap_or_else(PoisonError::into_inner).drain(..) {
             let _ = thread.join();
         }
     }

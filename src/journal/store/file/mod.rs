@@ -6,12 +6,15 @@
 pub mod batch;
 pub mod chain;
 pub mod create;
+pub mod export;
+pub mod follow;
 pub mod hashes;
 pub mod keyfile;
 pub mod lock;
 pub mod medium;
 pub mod open;
 pub mod place;
+pub mod publish;
 pub mod recover;
 pub mod rotate;
 pub mod scan;
@@ -33,5 +36,7 @@ pub const QUARANTINE: &str = "quarantine";
 pub const SNAPSHOTS: &str = "snapshot";
 /// Name of the published checkpoint.
 pub const CHECKPOINT: &str = "checkpoint";
+/// Name of the newest checkpoint that witnesses have cosigned.
+pub const COSIGNED: &str = "cosigned";
 /// Name of the lock file.
 pub const LOCK: &str = "lock";
