@@ -143,6 +143,6 @@ fn what_is_set_up_wrongly_has_a_sentence_and_an_exit_code() {
     // The example key of golang.org/x/mod/sumdb/note: of another log.
     std::fs::write(&house.file, with("PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW")).unwrap();
     says(3, "PeterNeumann+c74f20a3");
-    let (code, _, err) = house.go(&["--drill", "exercise", "audit", "keys", "rotate"]);
+    let (code, _, err) = house.go(&["audit", "keys", "rotate", "--drill"]);
     assert!(code == 2 && err.contains("drill"), "{code} {err}");
 }

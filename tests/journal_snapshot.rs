@@ -13,7 +13,7 @@ mod journal_support;
 use journal_support::*;
 use quarterdeck::domain::id::IncidentId;
 use quarterdeck::engine::state::State;
-use quarterdeck::journal::fold::{self, Fold as _, Keep};
+use quarterdeck::journal::fold::{self, Keep};
 use quarterdeck::journal::{Draft, Journal, JournalError, Kind, OpenOptions, Record, Recovered, Scrub};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
