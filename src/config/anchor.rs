@@ -13,8 +13,7 @@ pub(super) fn decode(mut table: Table<'_, '_>, estate: &str) -> Anchor {
     let endpoint = required_url(&mut table, "endpoint", &["https://", "http://"], "https://s3.eu-central-1.example");
     let bucket = name(&mut table, "bucket", "journal-anchors");
     let key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    let allowed =
-        "1 to 200 letters, digits, `.`, `_` and `-`, in parts with `/` between them that are not `.` or `..`";
+    let allowed = "1 to 200 letters, digits, `.`, `_` and `-`, in parts with `/` between them that are not `.` or `..`";
     let prefix = table.parsed("prefix", allowed, |text| {
         let part = |p: &str| !p.is_empty() && p != "." && p != ".." && p.chars().all(key);
         (text.len() <= 200 && text.split('/').all(part)).then(|| text.to_owned())

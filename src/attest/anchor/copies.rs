@@ -25,8 +25,10 @@ pub struct Listing<'b> {
     bucket: &'b Bucket,
     prefix: String,
     page: VecDeque<Version>,
-    /// Where the next page begins; none after the last one.
-    next: Option<Option<(String, Option<String>)>>,
+    /// Key, and version of it, behind which the next page begins; none at the start.
+    after: Option<(String, Option<String>)>,
+    /// Whether there is a next page.
+    more: bool,
 }
 
 /// One object.
@@ -43,8 +45,8 @@ pub struct Object {
 impl<'b> Listing<'b> {
     /// All objects whose keys begin with `prefix`, from behind the key `after`.
     pub fn new(bucket: &'b Bucket, prefix: String, after: Option<String>) -> Self {
-        let start = after.map(|key| (key, None));
-        Self { bucket, prefix, page: VecDeque::new(), next: Some(start) }
+        let after = after.map(|key| (key, None));
+        Self { bucket, prefix, page: VecDeque::new(), after, more: true }
     }
 
     /// The next one.
@@ -65,12 +67,12 @@ impl<'b> Listing<'b> {
     }
 
     async fn peek(&mut self) -> Result<Option<&Version>, AnchorError> {
-        while self.page.is_empty() {
-            let Some(from) = self.next.take() else { return Ok(None) };
-            let after = from.as_ref().map(|(key, version)| (key.as_str(), version.as_deref()));
+        while self.page.is_empty() && self.more {
+            let after = self.after.as_ref().map(|(key, version)| (key.as_str(), version.as_deref()));
             let page = self.bucket.versions(&self.prefix, after, PAGE).await?;
             self.page.extend(page.versions);
-            self.next = page.next.map(|(key, version)| Some((key, Some(version))));
+            self.more = page.next.is_some();
+            self.after = page.next.map(|(key, version)| (key, Some(version)));
         }
         Ok(self.page.front())
     }
@@ -107,12 +109,7 @@ pub enum Judged {
 }
 
 /// Looks at the versions of an object, the oldest first, until one is a checkpoint over the size in its key.
-pub async fn judge(
-    bucket: &Bucket,
-    prefix: &str,
-    ring: &KeyRing,
-    object: &Object,
-) -> Result<Judged, AnchorError> {
+pub async fn judge(bucket: &Bucket, prefix: &str, ring: &KeyRing, object: &Object) -> Result<Judged, AnchorError> {
     let Some(size) = keys::checkpoint_size(prefix, &object.key) else { return Ok(Judged::Noise) };
     let mut judged = Judged::Noise;
     for (n, version) in object.versions.iter().enumerate() {

@@ -2,7 +2,7 @@
 
 use super::super::args::{Format, Global};
 use super::super::output::{self, Error, Exit};
-use super::super::session;
+use super::super::{pins, session};
 use super::args::Anchors;
 use super::directory;
 use crate::attest::anchor::{self, Bucket, Report};
@@ -26,16 +26,12 @@ pub fn run(global: &Global, what: &Anchors) -> Result<Exit, Error> {
         return fetch(global, config, dir);
     }
     let dir = directory(global, what.journal.as_deref())?;
-    let key = match &what.vkey {
-        Some(path) => {
-            let text = session::read_file(path)?;
-            text.trim().parse().map_err(|e| Error::Usage(format!("{}: {e}", path.display())))?
-        }
-        None => verify::own_key(&dir).map_err(Error::failed)?,
-    };
+    let outside = pins::outside(global, what.vkey.as_deref(), what.journal.as_deref(), &dir)?;
+    let pinned = outside.is_some();
+    let key = outside.map_or_else(|| verify::own_key(&dir), Ok).map_err(|e| Error::journal(&e))?;
     let report = session::runtime()?.block_on(async {
         let bucket = Bucket::connect(config, Arc::new(Wall)).await?;
-        anchor::compare(&bucket, &config.prefix, &dir, &key, what.vkey.is_some()).await
+        anchor::compare(&bucket, &config.prefix, &dir, &key, pinned).await
     });
     let report = report.map_err(Error::failed)?;
     if global.format == Format::Json {
