@@ -6,6 +6,7 @@ pub mod batch;
 pub mod chain;
 pub mod create;
 pub mod keyfile;
+pub mod leaves;
 pub mod lock;
 pub mod medium;
 pub mod open;

@@ -1,0 +1,259 @@
+//! Where exactly something is wrong. Verification finds that a batch does not hold; what its lines and its signed
+//! checkpoint say together, and the leaf hashes of tiles where a signed root vouches for them, tells more: often the
+//! one record. Nothing is named that the evidence does not bear out: what was cut out of the middle of a batch leaves
+//! a gap in the numbers, but what is missing at its end may be anything in it, renumbered.
+
+use super::pass::Located;
+use crate::journal::checkpoint::Checkpoint;
+use crate::journal::error::Damage;
+use crate::journal::key::VerifierKey;
+use crate::journal::record::{Head, NotARecord};
+use crate::journal::store::file::batch::{COMMIT_PREFIX, LONGEST_BATCH, looks_like_commit};
+use crate::journal::store::file::leaves::leaf_hashes;
+use crate::journal::store::file::walk::{Place, Step, Walk};
+use crate::journal::tree::{Frontier, Hash, record_hash};
+use std::path::{Path, PathBuf};
+
+/// How many places are tried for lines that were put in; each try hashes the batch.
+const TRIES: usize = 64;
+
+/// What there is to tell by.
+pub struct Evidence<'a> {
+    /// Directory of the log.
+    pub dir: &'a Path,
+    /// The key that signs.
+    pub key: &'a VerifierKey,
+    /// Directories with a `tile` folder, the log's own or a copy's.
+    pub tiles: &'a [PathBuf],
+}
+
+/// A batch that does not hold, taken apart.
+struct Scene<'a> {
+    located: &'a Located,
+    /// The tree before it.
+    before: &'a Frontier,
+    lines: Vec<&'a [u8]>,
+    /// The number in each line that is a record.
+    numbers: Vec<Option<u64>>,
+    file: String,
+}
+
+impl Evidence<'_> {
+    /// Narrows what was found in a batch with the tree `before` it.
+    pub fn batch(&self, located: &Located, before: &Frontier, found: Damage) -> Damage {
+        let scene = Scene::new(located, before);
+        let (first, count) = (located.first, scene.lines.len());
+        if count == 0 {
+            // A commit line alone: most likely that of the batch before once more.
+            let from = located.batch.from.min(first.saturating_sub(1));
+            return Damage { seq: from, through: first.saturating_sub(1), ..found };
+        }
+        let front = scene.front();
+        let signed = match Checkpoint::open(&located.batch.note, self.key) {
+            Ok(signed) if signed.size > first => signed,
+            untrue => {
+                let why = match untrue {
+                    Ok(stale) => format!("its commit line carries the checkpoint over {} records", stale.size),
+                    Err(why) => format!("its commit line: {why}"),
+                };
+                return if front < count { scene.records(front, count, scene.reason(front)) } else { scene.whole(why) };
+            }
+        };
+        if let Some(damage) = self.tiles.iter().find_map(|dir| scene.by_tiles(dir, &signed)) {
+            return damage;
+        }
+        let expected = usize::try_from(signed.size - first).unwrap_or(usize::MAX);
+        if front == count && count == expected {
+            return Damage { seq: first, through: signed.size - 1, ..found };
+        }
+        if let Some(damage) = scene.ruined_commit(front) {
+            return damage;
+        }
+        if front == count && count < expected && self.comes_next(located) == Some(first + count as u64) {
+            return scene.whole(format!("its commit line is that of the records up to {}", signed.size - 1));
+        }
+        let back = scene.back(signed.size);
+        if count > expected {
+            return scene.put_in(front, back, expected, &signed);
+        }
+        let gap_at_the_end = front == count;
+        let moved = count == expected && scene.numbers.iter().all(Option::is_some);
+        if gap_at_the_end || (moved && !scene.is_reordered(&signed)) {
+            return Damage { seq: first, through: signed.size - 1, ..found };
+        }
+        let why = if count < expected && scene.numbers.get(front).is_some_and(Option::is_some) {
+            "records are missing here".to_owned()
+        } else {
+            scene.reason(front)
+        };
+        scene.records(front, expected.saturating_sub(back), why)
+    }
+
+    /// Narrows what was found in lines that are no batch, or that have no commit line after them: at `place`, which
+    /// is after the last batch.
+    pub fn lines(&self, place: &Place, found: Damage) -> Damage {
+        let Ok(bytes) = Walk::at(self.dir, place.clone()).bytes(LONGEST_BATCH) else { return found };
+        let mut count = 0;
+        for line in bytes.split_inclusive(|b| *b == b'\n') {
+            let seq = place.seq + count;
+            let whole = Damage { seq: place.seq, through: seq.saturating_sub(1), line: place.line + count, ..found.clone() };
+            let record = Damage { seq, through: seq, line: place.line + count, ..found.clone() };
+            let Some(line) = line.strip_suffix(b"\n") else {
+                return if count > 0 && (looks_like_commit(line) || begins_commit(line)) { whole } else { record };
+            };
+            match Head::read(line) {
+                _ if line.starts_with(COMMIT_PREFIX) => return if count > 0 { whole } else { record },
+                Ok(Head { seq: number }) if number == seq => {}
+                Ok(Head { seq: number }) => {
+                    return Damage { why: format!("the record with number {number} stands here"), ..record };
+                }
+                Err(NotARecord::Future { .. }) => {}
+                Err(why) if count > 0 && looks_like_commit(line) => {
+                    return Damage { why: format!("the commit line of these records is damaged: {why}"), ..whole };
+                }
+                Err(_) if line.is_empty() => return record,
+                Err(why) => return Damage { why: why.to_string(), ..record },
+            }
+            count += 1;
+        }
+        Damage { seq: place.seq, through: (place.seq + count).saturating_sub(1).max(place.seq), ..found }
+    }
+
+    /// Number in the line after a batch.
+    fn comes_next(&self, located: &Located) -> Option<u64> {
+        let mut place = located.place();
+        place.offset += located.batch.byte_len();
+        place.line += located.batch.lines();
+        place.seq += located.batch.records().len() as u64;
+        let Ok(Step::Batch(next)) = Walk::at(self.dir, place).next() else { return None };
+        next.records().next().and_then(number)
+    }
+}
+
+/// Whether bytes without a newline can be the beginning of a commit line.
+fn begins_commit(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && (bytes.starts_with(COMMIT_PREFIX) || COMMIT_PREFIX.starts_with(bytes))
+}
+
+/// The number that a line bears, if it is a record.
+fn number(line: &[u8]) -> Option<u64> {
+    Head::read(line).ok().map(|head| head.seq)
+}
+
+impl<'a> Scene<'a> {
+    fn new(located: &'a Located, before: &'a Frontier) -> Self {
+        let lines: Vec<_> = located.batch.records().collect();
+        let numbers = (located.first..).zip(&lines).map(|(seq, line)| match Head::read(line) {
+            Ok(head) => Some(head.seq),
+            // Of a later version only the root can tell anything.
+            Err(NotARecord::Future { .. }) => Some(seq),
+            Err(_) => None,
+        });
+        let numbers = numbers.collect();
+        Self { located, before, lines, numbers, file: located.segment.name() }
+    }
+
+    /// How many lines from the first on have the number that they should have.
+    fn front(&self) -> usize {
+        self.numbers.iter().zip(self.located.first..).take_while(|(n, seq)| **n == Some(*seq)).count()
+    }
+
+    /// How many lines from the last on have the number that they should have in a log of `size` records.
+    fn back(&self, size: u64) -> usize {
+        self.numbers.iter().rev().zip((self.located.first..size).rev()).take_while(|(n, seq)| **n == Some(*seq)).count()
+    }
+
+    /// The records in the places from `from` up to but without `to`, at least one.
+    fn records(&self, from: usize, to: usize, why: String) -> Damage {
+        let Located { first, batch, .. } = self.located;
+        let (from, to) = (from as u64, to as u64);
+        let through = first + to.saturating_sub(1).max(from);
+        Damage { seq: first + from, through, file: self.file.clone(), line: batch.line + from, why }
+    }
+
+    /// The whole batch.
+    fn whole(&self, why: String) -> Damage {
+        let line = self.located.batch.line + self.lines.len() as u64;
+        Damage { line, ..self.records(0, self.lines.len(), why) }
+    }
+
+    /// What is wrong with the line in a place.
+    fn reason(&self, place: usize) -> String {
+        match self.lines.get(place).map(|line| Head::read(line)) {
+            None => "records are missing here".to_owned(),
+            Some(Err(why)) => why.to_string(),
+            Some(Ok(head)) if head.seq == self.located.first + place as u64 => {
+                "this is not the record that was committed".to_owned()
+            }
+            Some(Ok(head)) => format!("the record with number {} stands here", head.seq),
+        }
+    }
+
+    /// A line that is no record where a commit line was, as its rest or the later commit line tells.
+    fn ruined_commit(&self, front: usize) -> Option<Damage> {
+        let line = self.lines.get(front).filter(|line| front > 0 && number(line).is_none())?;
+        let was_here = looks_like_commit(line) || self.located.batch.from == self.located.first + front as u64;
+        was_here.then(|| {
+            let why = format!("the commit line of these records is damaged: {}", self.reason(front));
+            Damage { line: self.located.batch.line + front as u64, ..self.records(0, front, why) }
+        })
+    }
+
+    /// More lines than were signed for: which of them were put in, if the root is right without them.
+    fn put_in(&self, front: usize, back: usize, expected: usize, signed: &Checkpoint) -> Damage {
+        let more = self.lines.len() - expected;
+        let hashes: Vec<Hash> = self.lines.iter().map(|line| record_hash(line)).collect();
+        let is_right_without = |at: &usize| {
+            let rest = hashes.iter().enumerate().filter(|(n, _)| *n < *at || *n >= at + more);
+            self.root_over(rest.map(|(_, hash)| *hash)) == signed.root
+        };
+        let earliest = expected.saturating_sub(back);
+        match (earliest..=front).take(TRIES).find(is_right_without) {
+            Some(at) => self.records(at, (at + more).min(expected), "what was never committed stands here".to_owned()),
+            None => self.whole(format!(
+                "its checkpoint covers {} records, and {} are there",
+                signed.size,
+                self.located.first + self.lines.len() as u64
+            )),
+        }
+    }
+
+    /// Whether the records are those that were signed, in another order.
+    fn is_reordered(&self, signed: &Checkpoint) -> bool {
+        let mut sorted: Vec<_> = self.numbers.iter().zip(&self.lines).collect();
+        sorted.sort_by_key(|(number, _)| **number);
+        self.root_over(sorted.into_iter().map(|(_, line)| record_hash(line))) == signed.root
+    }
+
+    fn root_over(&self, hashes: impl Iterator<Item = Hash>) -> Hash {
+        let mut tree = self.before.clone();
+        hashes.for_each(|hash| tree.append_hash(hash));
+        tree.root()
+    }
+
+    /// Holds the lines against the leaf hashes of tiles, if those hash to the signed root.
+    fn by_tiles(&self, dir: &Path, signed: &Checkpoint) -> Option<Damage> {
+        let committed = leaf_hashes(dir, self.located.first, signed.size)?;
+        if self.root_over(committed.iter().copied()) != signed.root {
+            return None;
+        }
+        let found: Vec<Hash> = self.lines.iter().map(|line| record_hash(line)).collect();
+        let front = found.iter().zip(&committed).take_while(|(a, b)| a == b).count();
+        let back = found.iter().rev().zip(committed.iter().rev()).take_while(|(a, b)| a == b).count();
+        if front == found.len() && front == committed.len() {
+            return None;
+        }
+        if let Some(damage) = self.ruined_commit(front) {
+            return Some(damage);
+        }
+        if found.len() > committed.len() {
+            let more = found.len() - committed.len();
+            let at = front.min(committed.len() - 1);
+            let to = committed.len().saturating_sub(back).max(at + more).min(committed.len());
+            return Some(self.records(at, to, "what was never committed stands here".to_owned()));
+        }
+        let missing = found.len() < committed.len() && front + back >= found.len();
+        let why = if missing { "records are missing here".to_owned() } else { self.reason(front) };
+        Some(self.records(front, committed.len().saturating_sub(back), why))
+    }
+}
