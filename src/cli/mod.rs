@@ -10,6 +10,7 @@ mod doctor;
 mod drill;
 mod incident;
 mod init;
+mod moment;
 mod opening;
 mod output;
 mod playbook;

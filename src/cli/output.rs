@@ -4,6 +4,7 @@ use super::args::Format;
 use crate::config::problem::{Problem, Problems};
 use crate::domain::health::Health;
 use crate::engine::api::Reply;
+use crate::journal::JournalError;
 use serde::Serialize;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -60,6 +61,9 @@ pub enum Error {
     /// It failed; exit 1.
     #[error("{0}")]
     Failed(String),
+    /// A journal is damaged, or something in it does not hold; exit 3.
+    #[error("{0}")]
+    Damaged(String),
     /// Policy said no; exit 7.
     #[error("{0}")]
     Denied(String),
@@ -71,10 +75,19 @@ impl Error {
         Self::Failed(error.to_string())
     }
 
+    /// What a journal said: damage has an exit code of its own.
+    pub fn journal(error: &JournalError) -> Self {
+        match error {
+            JournalError::Damaged(_) => Self::Damaged(error.to_string()),
+            _ => Self::Failed(error.to_string()),
+        }
+    }
+
     const fn exit(&self) -> Exit {
         match self {
             Self::Problems(_) | Self::Usage(_) => Exit::Usage,
             Self::Failed(_) => Exit::Failed,
+            Self::Damaged(_) => Exit::Verification,
             Self::Denied(_) => Exit::Denied,
         }
     }
@@ -84,6 +97,7 @@ impl Error {
             Self::Problems(_) => "configuration",
             Self::Usage(_) => "usage",
             Self::Failed(_) => "failed",
+            Self::Damaged(_) => "damaged",
             Self::Denied(_) => "denied",
         }
     }

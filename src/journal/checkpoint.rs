@@ -1,9 +1,10 @@
 //! Signed checkpoints: C2SP tlog-checkpoint text (origin, size, root) in a C2SP signed note with one Ed25519
 //! signature by the log's key. Any tool that reads those formats can check one.
 
+use super::cosignature;
 use super::key::{LogKey, VerifierKey};
 use super::tree::Hash;
-use signed_note::Note;
+use signed_note::{Note, Verifiers};
 
 /// What a log says of itself at one size.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,13 +54,40 @@ impl Checkpoint {
 
     /// Reads a note that has exactly one signature, by this key.
     pub fn open(note: &str, key: &VerifierKey) -> Result<Self, BadNote> {
-        let parsed = parse(note)?;
+        Self::verified(&parse(note)?, key)
+    }
+
+    /// Reads a note that this key signed and that others may have signed too; theirs are not looked at.
+    pub fn open_cosigned(note: &str, key: &VerifierKey) -> Result<Self, BadNote> {
+        Self::verified(&parse_any(note)?, key)
+    }
+
+    fn verified(parsed: &Note, key: &VerifierKey) -> Result<Self, BadNote> {
         parsed.verify(key).map_err(|e| match e {
             signed_note::NoteError::InvalidSignature { .. } => BadNote::Signature,
             _ => BadNote::OtherKey { expected: key.id() },
         })?;
-        let checkpoint = Self::of(&parsed)?;
+        let checkpoint = Self::of(parsed)?;
         if checkpoint.origin == key.name() { Ok(checkpoint) } else { Err(BadNote::OtherKey { expected: key.id() }) }
+    }
+
+    /// Reads a note that has exactly one signature by this key, and may have any by others, which are not looked at.
+    /// With it comes the line of that signature, newline included.
+    pub(super) fn open_among(note: &str, key: &VerifierKey) -> Result<(Self, String), BadNote> {
+        let parsed = Note::from_bytes(note.as_bytes()).map_err(|_| BadNote::Malformed("its form"))?;
+        if parsed.to_bytes() != note.as_bytes() {
+            return Err(BadNote::Malformed("its encoding"));
+        }
+        let ours = |s: &signed_note::Signature| key.verifier(s.name(), s.id()).is_ok();
+        let mut lines = cosignature::signatures(note)?.into_iter().filter(ours).map(|s| cosignature::line_of(&s));
+        let (first, second) = (lines.next(), lines.next());
+        let line = match (first, second) {
+            (Some(line), None) => line,
+            (Some(_), Some(_)) => return Err(BadNote::Malformed("it has the log's signature twice")),
+            (None, _) => return Err(BadNote::OtherKey { expected: key.id() }),
+        };
+        let text = String::from_utf8_lossy(parsed.text());
+        Ok((Self::open(&format!("{text}\n{line}"), key)?, line))
     }
 
     fn of(note: &Note) -> Result<Self, BadNote> {
@@ -73,11 +101,14 @@ impl Checkpoint {
 
 /// Parses a note with one signature, written in its only form.
 fn parse(note: &str) -> Result<Note, BadNote> {
-    let parsed = Note::from_bytes(note.as_bytes()).map_err(|_| BadNote::Malformed("its form"))?;
     let signatures = note.rsplit_once("\n\n").map_or(0, |(_, lines)| lines.lines().count());
-    if signatures != 1 {
-        return Err(BadNote::Malformed("it has not exactly one signature"));
-    }
+    let parsed = parse_any(note)?;
+    if signatures == 1 { Ok(parsed) } else { Err(BadNote::Malformed("it has not exactly one signature")) }
+}
+
+/// Parses a note with any number of signatures, written in its only form.
+fn parse_any(note: &str) -> Result<Note, BadNote> {
+    let parsed = Note::from_bytes(note.as_bytes()).map_err(|_| BadNote::Malformed("its form"))?;
     if parsed.to_bytes() == note.as_bytes() { Ok(parsed) } else { Err(BadNote::Malformed("its encoding")) }
 }
 

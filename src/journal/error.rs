@@ -237,6 +237,38 @@ pub enum JournalError {
     /// It was closed.
     #[error("the journal is closed")]
     Closed,
+    /// A proof about more records than there are.
+    #[error("the journal {} has {size} records, and the first {asked} were asked about", .dir.display())]
+    BeyondTheEnd {
+        /// Directory.
+        dir: PathBuf,
+        /// Number of records asked about.
+        asked: u64,
+        /// Number of records that are there.
+        size: u64,
+    },
+    /// A proof of a record that is not in the tree it is asked for.
+    #[error("record {seq} is not among the first {size} records, whose numbers begin with 0")]
+    NotInTree {
+        /// Number of the record.
+        seq: u64,
+        /// Size of the tree.
+        size: u64,
+    },
+    /// A consistency proof from a later tree to an earlier one.
+    #[error("a tree of {new} records does not continue one of {old}; the earlier size comes first")]
+    Backwards {
+        /// The size that was said to be the earlier one.
+        old: u64,
+        /// The size that was said to be the later one.
+        new: u64,
+    },
+    /// A tree greater than any log.
+    #[error("a tree of {size} records is greater than any journal; the greatest has {} records", super::tile::MAX_TREE)]
+    TreeTooGreat {
+        /// The size asked for.
+        size: u64,
+    },
     /// Something else the operating system refused.
     #[error("{what} {} failed: {why}", .path.display())]
     Io {

@@ -4,15 +4,19 @@
 
 pub mod canonical;
 pub mod checkpoint;
+pub mod cosignature;
 mod describe;
 pub mod error;
 pub mod fold;
 pub mod handle;
 pub mod key;
 pub mod kind;
+pub mod proof;
 pub mod read;
 pub mod record;
+pub mod rotation;
 mod store;
+pub mod tile;
 pub mod tree;
 pub mod verify;
 

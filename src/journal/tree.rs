@@ -25,11 +25,19 @@ impl Frontier {
 
     /// Appends a leaf by its hash.
     pub fn append_hash(&mut self, leaf: Hash) {
+        self.append_watching(leaf, |_| {});
+    }
+
+    /// As [`Frontier::append_hash`], and `watch` sees the hash of every subtree that the leaf completes, from the
+    /// leaf itself up: over all leaves that is the order of [`tlog_tiles::stored_hash_index`].
+    pub fn append_watching(&mut self, leaf: Hash, mut watch: impl FnMut(Hash)) {
         let mut hash = leaf;
+        watch(hash);
         // Each trailing one of the size is a complete subtree that the leaf now doubles.
         for _ in 0..self.size.trailing_ones() {
             if let Some(left) = self.peaks.pop() {
                 hash = node_hash(left, hash);
+                watch(hash);
             }
         }
         self.peaks.push(hash);

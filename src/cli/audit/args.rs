@@ -1,6 +1,7 @@
 //! `audit …` as it is typed.
 
 use clap::{Args, Subcommand};
+use jiff::Timestamp;
 use std::path::PathBuf;
 
 /// About the journal.
@@ -24,24 +25,31 @@ pub struct Show {
     /// Only of this user
     #[arg(long, value_name = "USER")]
     pub actor: Option<String>,
-    /// Only of this kind, or of a group: `step.started`, `step`
-    #[arg(long, value_name = "KIND")]
-    pub kind: Option<String>,
-    /// Not before this moment
-    #[arg(long, value_name = "TIME")]
-    pub since: Option<jiff::Timestamp>,
+    /// Only of these kinds or groups of kinds: `step.started`, `step,glass`
+    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    pub kind: Vec<String>,
+    /// Not before this moment: 2026-11-21T14:30:00Z, 2026-11-21, 14:30, today, yesterday, or 2h for two hours ago
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub since: Option<Timestamp>,
     /// Before this moment
-    #[arg(long, value_name = "TIME")]
-    pub until: Option<jiff::Timestamp>,
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub until: Option<Timestamp>,
     /// From this sequence number on
     #[arg(long, value_name = "SEQ")]
     pub from: Option<u64>,
     /// Up to this sequence number
     #[arg(long, value_name = "SEQ")]
     pub to: Option<u64>,
-    /// Go on as records come
+    /// One record in full: its fields, its exact bytes, its place and the checkpoint that covers it
+    #[arg(long, value_name = "SEQ", conflicts_with_all = ["incident", "actor", "kind", "since", "until", "from", "to", "follow"])]
+    pub seq: Option<u64>,
+    /// Go on as records come, until interrupted
     #[arg(long)]
     pub follow: bool,
+}
+
+fn moment(text: &str) -> Result<Timestamp, String> {
+    super::super::moment::parse(text, Timestamp::now())
 }
 
 /// What to verify against what.

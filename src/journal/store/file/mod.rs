@@ -5,6 +5,7 @@
 pub mod batch;
 pub mod chain;
 pub mod create;
+pub mod hashes;
 pub mod keyfile;
 pub mod leaves;
 pub mod lock;
@@ -23,5 +24,7 @@ pub const KEY: &str = "log.key";
 pub const VERIFIER_KEY: &str = "log.vkey";
 /// Name of the folder of torn tails.
 pub const QUARANTINE: &str = "quarantine";
+/// Name of the published checkpoint.
+pub const CHECKPOINT: &str = "checkpoint";
 /// Name of the lock file.
 pub const LOCK: &str = "lock";
