@@ -256,7 +256,7 @@ fn commits_of_other_places_and_other_keys_are_found() {
 fn a_kept_checkpoint_shows_a_log_that_was_cut_or_written_anew() {
     let log = Log::new();
     let with_kept = |dir: &Path, kept: &str, key: &VerifierKey| {
-        verify::verify(dir, &Options { key: Some(key.clone()), kept: Some(kept.to_owned()) })
+        verify::verify(dir, &Options { kept: vec![kept.to_owned()], ..Options::against(key) })
     };
     let kept = assert_verified(log.dir.path(), &log.key).checkpoint;
     assert!(with_kept(log.dir.path(), &kept, &log.key).unwrap().ok);

@@ -17,8 +17,8 @@ pub fn run(global: &Global, what: &Verify) -> Result<Exit, Error> {
         }
         None => None,
     };
-    let kept = what.checkpoint.as_deref().map(session::read_file).transpose()?;
-    let report = verify::verify(&dir, &Options { key, kept }).map_err(Error::failed)?;
+    let kept = what.checkpoint.as_deref().map(session::read_file).transpose()?.into_iter().collect();
+    let report = verify::verify(&dir, &Options { key, kept, ..Options::default() }).map_err(Error::failed)?;
     if global.format == Format::Json {
         output::json(&report)?;
     } else {

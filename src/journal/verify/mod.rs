@@ -1,30 +1,60 @@
-//! Verification of a whole log: canonical form, numbers without gaps, the root of every commit and its
-//! signature, against a key that comes from outside the log. It streams: memory does not grow with the log.
+//! Verification of a log: canonical form, numbers without gaps, the root of every commit and its signature, against
+//! a key that comes from outside the log, and against checkpoints and witnesses elsewhere. It streams: memory does
+//! not grow with the log. Called by `audit verify`, the journal's tests and whoever asks for a log's own key.
 
-use super::checkpoint::Checkpoint;
+mod custody;
+mod narrow;
+mod outside;
+mod pass;
+mod progress;
+mod signatures;
+
+pub use custody::{Custody, KeyFile};
+pub use progress::Progress;
+
+use super::cosignature::WitnessKey;
 use super::error::{Damage, JournalError, READING};
 use super::key::{KeyRing, VerifierKey};
 use super::read::first_key;
-use super::rotation::{BadRotation, Rotation};
-use super::store::file::VERIFIER_KEY;
-use super::store::file::batch::Batch;
-use super::store::file::chain::Chain;
-use super::store::file::walk::{Step, Walk};
-use super::tree::{EMPTY_HASH, Frontier, Hash};
+use super::store::file::walk::{Walk, segments};
+use super::store::file::{KEY, RECORDS, VERIFIER_KEY};
+use super::tree::EMPTY_HASH;
+use narrow::Evidence;
+use outside::Outside;
+use pass::{Bad, Standing, Task};
 use serde::Serialize;
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
-/// What to verify against.
+/// What to verify, and against what.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// The verifier key, from outside the log: the first one or any that came into force later. Without it the log's
     /// own is used, which proves nothing about who wrote it.
     pub key: Option<VerifierKey>,
-    /// A signed checkpoint that was kept elsewhere: the log must contain it.
-    pub kept: Option<String>,
+    /// Signed checkpoints that were kept elsewhere, with cosignatures or without: the log must contain them.
+    pub kept: Vec<String>,
+    /// Keys of witnesses, whose cosignatures are looked for under the kept checkpoints and the log's newest cosigned one.
+    pub witnesses: Vec<WitnessKey>,
+    /// How many of them must have signed for the log; all when absent.
+    pub quorum: Option<usize>,
+    /// Whether each signature is checked by itself, as other tools would, and not many together.
+    pub every_signature: bool,
+    /// The first and the last record to look at; the ones before are hashed, and what comes after is left alone.
+    pub range: Option<(u64, u64)>,
+    /// Directories with tiles of the log, such as an exported copy: what they say counts where a signed root vouches
+    /// for it, and then tells which record was changed.
+    pub tiles: Vec<PathBuf>,
+    /// Who is told how far it is.
+    pub progress: Option<Arc<Progress>>,
+}
+
+impl Options {
+    /// Against a key.
+    pub fn against(key: &VerifierKey) -> Self {
+        Self { key: Some(key.clone()), ..Self::default() }
+    }
 }
 
 /// What verification says.
@@ -36,9 +66,21 @@ pub enum Verdict {
     /// Everything holds among itself; whose key it is nobody has said.
     #[serde(rename = "self-consistent, key unpinned")]
     Unpinned,
+    /// Everything holds, and too few of the witnesses have signed for it.
+    #[serde(rename = "not witnessed")]
+    Unwitnessed,
     /// Something does not hold.
     #[serde(rename = "damaged")]
     Damaged,
+}
+
+/// Which records were looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Range {
+    /// The first.
+    pub from: u64,
+    /// The last.
+    pub to: u64,
 }
 
 /// The result. Its serialized form is the output of `audit verify --format json`.
@@ -50,7 +92,7 @@ pub struct Report {
     pub verdict: Verdict,
     /// Name of the log.
     pub origin: String,
-    /// Number of records that hold.
+    /// Number of records that hold, from the first of the log on.
     pub records: u64,
     /// Root over them, base64.
     pub root: String,
@@ -58,23 +100,26 @@ pub struct Report {
     pub checkpoint: String,
     /// Number of signatures that were checked and hold.
     pub signatures: u64,
+    /// Whether each of them was checked by itself.
+    pub every_signature: bool,
     /// Name and id of the key that the verification was given.
     pub key: String,
     /// Name and id of the key in force at the end; another one than `key` after a rotation.
     pub key_in_force: String,
+    /// The records that were looked at, when not all were.
+    pub range: Option<Range>,
+    /// Sizes of the kept checkpoints that the log was held against.
+    pub kept: Vec<u64>,
+    /// In whose hands it was found.
+    pub custody: Custody,
     /// The first place that does not hold.
     pub first_bad: Option<Damage>,
     /// How long it took, in milliseconds.
     pub took_ms: u64,
 }
 
-/// A commit whose signature is to be checked.
-struct Signed {
-    note: String,
-    place: Damage,
-    /// The change of keys that the batch is, with the root before it.
-    rotation: Option<(Rotation, Hash)>,
-}
+/// How often a place that changed while it was looked at is looked at again.
+const AGAIN: usize = 100;
 
 /// Verifies the log in `dir`. Nothing is written there. Damage is a result; an error means that the question
 /// could not be answered.
@@ -84,38 +129,31 @@ pub fn verify(dir: &Path, options: &Options) -> Result<Report, JournalError> {
         Some(key) => key.clone(),
         None => own_key(dir)?,
     };
+    let mut custody = Custody::of(dir)?;
+    let mut outside = Outside::read(&options.kept, dir)?;
     // What is not there has no first key either, which the walk says.
     let first = first_key(dir, &key).unwrap_or_else(|_| key.clone());
-    let unusable = |why| JournalError::KeptCheckpoint { why };
-    let kept = options.kept.as_deref().map(Checkpoint::read).transpose().map_err(unusable)?;
-    let failed = AtomicBool::new(false);
-    let (sender, inbox) = mpsc::sync_channel::<Signed>(1024);
-    let (walked, checked) = std::thread::scope(|scope| {
-        let failed = &failed;
-        let ring = KeyRing::of(first);
-        let signatures = scope.spawn(move || Signatures::check(inbox, ring, failed));
-        let pass = Pass { chain: Chain::of(key.name()), kept: kept.as_ref(), signed: sender };
-        let walked = pass.run(dir, failed);
-        (walked, signatures.join())
-    });
-    let bad_batch = walked?;
-    let Signatures { count: signatures, last, bad, ring } =
-        checked.map_err(|_| JournalError::Broken { why: "the signature checker ended early".into() })?;
-    // A kept checkpoint is of the key that was in force then; which those are is known only now.
-    if let Some(note) = &options.kept
-        && let Err(why) = Checkpoint::open(note, &key)
-        && !ring.keys().any(|(_, key)| Checkpoint::open(note, key).is_ok())
-    {
-        return Err(unusable(why));
-    }
-    // A bad signature lies in a batch that the walk found true, so it comes first.
-    let first_bad = bad.or(bad_batch).or_else(|| not_led_to(&key, &ring));
+    let mut found = loop {
+        let found = go_through(dir, options, &key, &first, &outside)?;
+        // What lies beside the records may be forged, which is known when the keys of the log are.
+        if !outside.forget_forged(&found.ring) {
+            break found;
+        }
+    };
+    outside.judge(&found.ring)?;
+    let whole = options.range.is_none();
+    found.bad = found.bad.or_else(|| not_led_to(&key, &found.ring).filter(|_| whole));
+    let Found { bad: first_bad, ring, signatures, last } = found;
+    let (records, root) = last.as_ref().map_or((0, EMPTY_HASH), |(checkpoint, _)| (checkpoint.size, checkpoint.root));
+    let quorum = options.quorum.unwrap_or(options.witnesses.len());
+    let witnessed = outside.witnessed(&ring, &options.witnesses, quorum, records)?;
+    (custody.witnessed, custody.witnesses) = (witnessed.size, witnessed.by);
     let verdict = match (&first_bad, &options.key) {
         (Some(_), _) => Verdict::Damaged,
-        (None, Some(_)) => Verdict::Verified,
         (None, None) => Verdict::Unpinned,
+        (None, Some(_)) if quorum > 0 && custody.witnessed.is_none() => Verdict::Unwitnessed,
+        (None, Some(_)) => Verdict::Verified,
     };
-    let (records, root) = last.as_ref().map_or((0, EMPTY_HASH), |(checkpoint, _)| (checkpoint.size, checkpoint.root));
     Ok(Report {
         ok: verdict == Verdict::Verified,
         verdict,
@@ -124,19 +162,116 @@ pub fn verify(dir: &Path, options: &Options) -> Result<Report, JournalError> {
         root: root.to_string(),
         checkpoint: last.map(|(_, note)| note).unwrap_or_default(),
         signatures,
+        every_signature: options.every_signature,
         key: key.id(),
         key_in_force: ring.current().id(),
+        range: options.range.map(|(from, to)| Range { from, to }),
+        kept: outside.given(),
+        custody,
         first_bad,
         took_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
     })
+}
+
+/// What going through a log has found.
+struct Found {
+    bad: Option<Damage>,
+    ring: KeyRing,
+    signatures: u64,
+    last: Option<(super::checkpoint::Checkpoint, String)>,
+}
+
+fn go_through(
+    dir: &Path,
+    options: &Options,
+    key: &VerifierKey,
+    first: &VerifierKey,
+    outside: &Outside,
+) -> Result<Found, JournalError> {
+    let ring = KeyRing::of(first.clone());
+    let walk = match Walk::open(dir, 0) {
+        Ok(walk) if walk.seq() > 0 => Err(walk.missing_before()),
+        other => other,
+    };
+    let walk = match walk {
+        Ok(walk) => walk,
+        Err(JournalError::Damaged(damage)) => {
+            return Ok(Found { bad: Some(damage), ring, signatures: 0, last: None });
+        }
+        Err(JournalError::NoLog { .. }) if dir.join(KEY).exists() || dir.join(VERIFIER_KEY).exists() => {
+            let key = if dir.join(KEY).exists() { KEY } else { VERIFIER_KEY };
+            return Err(JournalError::KeyWithoutLog { dir: dir.to_owned(), key: dir.join(key) });
+        }
+        Err(other) => return Err(other),
+    };
+    let (from, to) = options.range.unwrap_or((0, u64::MAX));
+    if let Some(progress) = &options.progress {
+        let length = |s: super::store::file::walk::Segment| std::fs::metadata(s.path).map_or(0, |m| m.len());
+        progress.begin(segments(dir)?.into_iter().map(length).sum());
+    }
+    let (every_signature, progress) = (options.every_signature, options.progress.as_deref());
+    let task = Task { dir, kept: &outside.kept, every_signature, from, to, progress };
+    let mut standing = Standing::new(&walk, key.name(), ring);
+    let mut tiles = vec![dir.to_owned()];
+    tiles.extend(options.tiles.iter().cloned());
+    let mut tries = AGAIN;
+    let bad = loop {
+        let bad = standing.advance(&task)?;
+        let evidence = Evidence { dir, ring: &standing.ring, tiles: &tiles };
+        break match bad {
+            None => at_end(&standing, outside, options, dir, &evidence)?,
+            Some(Bad::Batch(found)) => {
+                let (located, before, damage) = *found;
+                let place = located.place();
+                if tries > 0 && !Walk::at(dir, place.clone()).stands(located.batch.data())? {
+                    // A writer's work in hand.
+                    (standing.place, tries) = (place, tries - 1);
+                    continue;
+                }
+                Some(evidence.batch(&located, &before, damage))
+            }
+            Some(Bad::Walk(place, damage)) if damage.line > 0 => Some(evidence.lines(&place, damage)),
+            Some(Bad::Walk(_, damage) | Bad::Signature(damage)) => Some(damage),
+            Some(Bad::Kept(n)) => outside.departure(n, dir, &tiles),
+        };
+    };
+    let Standing { ring, signatures, last, .. } = standing;
+    Ok(Found { bad, ring, signatures, last })
+}
+
+/// Nothing may lie after the last commit, and what was kept elsewhere must have been reached.
+fn at_end(
+    standing: &Standing,
+    outside: &Outside,
+    options: &Options,
+    dir: &Path,
+    evidence: &Evidence<'_>,
+) -> Result<Option<Damage>, JournalError> {
+    let size = standing.chain.frontier().size();
+    let place = &standing.place;
+    let at = |line, why| Damage { seq: size, through: size, file: place.segment.name(), line, why };
+    if standing.torn > 0 {
+        let why = format!("{} bytes after the last commit, torn or put there", standing.torn);
+        return Ok(Some(evidence.lines(place, at(place.line, why))));
+    }
+    if let Some((_, to)) = options.range {
+        let asked = to.saturating_add(1);
+        return if size < asked { Err(JournalError::BeyondTheEnd { dir: dir.to_owned(), asked, size }) } else { Ok(None) };
+    }
+    if size == 0 {
+        return Ok(Some(at(0, "there is no committed record".to_owned())));
+    }
+    Ok(outside.beyond(standing))
 }
 
 /// The verifier key beside the records.
 pub fn own_key(dir: &Path) -> Result<VerifierKey, JournalError> {
     let path = dir.join(VERIFIER_KEY);
     let text = std::fs::read_to_string(&path).map_err(|e| match e.kind() {
-        std::io::ErrorKind::NotFound if super::store::file::walk::segments(dir).is_ok_and(|s| s.is_empty()) => {
-            JournalError::NoLog { dir: dir.to_owned() }
+        std::io::ErrorKind::NotFound if segments(dir).is_ok_and(|s| s.is_empty()) => {
+            let key = dir.join(KEY);
+            let dir = dir.to_owned();
+            if key.exists() { JournalError::KeyWithoutLog { dir, key } } else { JournalError::NoLog { dir } }
         }
         std::io::ErrorKind::NotFound => JournalError::NoVerifierKey { dir: dir.to_owned() },
         _ => JournalError::io(READING, &path, &e),
@@ -147,134 +282,5 @@ pub fn own_key(dir: &Path) -> Result<VerifierKey, JournalError> {
 /// A key that came later must have come into force by what was verified.
 fn not_led_to(key: &VerifierKey, ring: &KeyRing) -> Option<Damage> {
     let why = format!("no rotation leads to the key {}", key.id());
-    let file = super::store::file::RECORDS.to_owned();
-    (!ring.contains(key)).then_some(Damage { seq: 0, through: 0, file, line: 0, why })
-}
-
-/// What the signatures say, in the order of the log.
-struct Signatures {
-    /// How many hold.
-    count: u64,
-    /// The last commit that holds in every respect.
-    last: Option<(Checkpoint, String)>,
-    bad: Option<Damage>,
-    /// The keys so far.
-    ring: KeyRing,
-}
-
-impl Signatures {
-    /// Checks what comes in until one does not hold.
-    fn check(inbox: mpsc::Receiver<Signed>, ring: KeyRing, failed: &AtomicBool) -> Self {
-        let mut found = Self { count: 0, last: None, bad: None, ring };
-        for Signed { note, place, rotation } in inbox {
-            let entered = match Checkpoint::open(&note, found.ring.current()) {
-                Ok(checkpoint) => {
-                    found.count += 1;
-                    found.last = Some((checkpoint, note));
-                    rotation
-                        .map_or(Ok(()), |(rotation, root)| rotation.enter(&mut found.ring, root))
-                        .map_err(|why| why.to_string())
-                }
-                Err(why) => Err(format!("its commit line: {why}")),
-            };
-            if let Err(why) = entered {
-                failed.store(true, Ordering::Relaxed);
-                found.bad = Some(Damage { why, ..place });
-                break;
-            }
-        }
-        found
-    }
-}
-
-/// One pass over the batches.
-struct Pass<'a> {
-    chain: Chain,
-    kept: Option<&'a Checkpoint>,
-    signed: mpsc::SyncSender<Signed>,
-}
-
-impl Pass<'_> {
-    fn run(mut self, dir: &Path, failed: &AtomicBool) -> Result<Option<Damage>, JournalError> {
-        let mut walk = match Walk::open(dir, 0) {
-            Ok(walk) => walk,
-            Err(e) => return ended(Err(e)),
-        };
-        if walk.seq() > 0 {
-            return ended(Err(walk.missing_before()));
-        }
-        while !failed.load(Ordering::Relaxed) {
-            let batch = match walk.next_settled() {
-                Ok(Step::Batch(batch)) => batch,
-                Ok(Step::End { torn }) => {
-                    let end = self.at_end(torn, &walk);
-                    return ended(end);
-                }
-                Err(e) => return ended(Err(e)),
-            };
-            let (first, file) = (self.chain.frontier().size(), walk.place().0.name());
-            let rotation = self.rotation(&batch);
-            let line = batch.line + batch.lines() - 1;
-            let kept = self.kept;
-            let mut contradicted = false;
-            let taken = self
-                .chain
-                .take_watching(&batch, &file, |tree| contradicted |= kept.is_some_and(|k| contradicts(k, tree)));
-            let checkpoint = match taken {
-                Ok(checkpoint) => checkpoint,
-                Err(e) => return ended(Err(e)),
-            };
-            if let (true, Some(kept)) = (contradicted, kept) {
-                let why = format!("the kept checkpoint over {} records has another root", kept.size);
-                let through = kept.size.saturating_sub(1);
-                return ended(Err(JournalError::Damaged(Damage { seq: 0, through, file, line: 0, why })));
-            }
-            let place = Damage { seq: first, through: checkpoint.size - 1, file, line, why: String::new() };
-            let rotation = match rotation {
-                Ok(rotation) => rotation,
-                Err(why) => return ended(Err(JournalError::Damaged(Damage { why: why.to_string(), ..place }))),
-            };
-            // The checker goes only after it has found something, which the loop then sees.
-            let _ = self.signed.send(Signed { note: batch.note, place, rotation });
-        }
-        Ok(None)
-    }
-
-    /// The change of keys that a batch is, with the root before it.
-    fn rotation(&self, batch: &Batch) -> Result<Option<(Rotation, Hash)>, BadRotation> {
-        Ok(Rotation::of_batch(batch.records())?.map(|rotation| (rotation, self.chain.frontier().root())))
-    }
-
-    /// Nothing may lie after the last commit, and a kept checkpoint must have been reached.
-    fn at_end(&self, torn: u64, walk: &Walk) -> Result<(), JournalError> {
-        let size = self.chain.frontier().size();
-        let (segment, _, line) = walk.place();
-        let damage = |through, line, why| {
-            Err(JournalError::Damaged(Damage { seq: size, through, file: segment.name(), line, why }))
-        };
-        if torn > 0 {
-            return damage(size, line, format!("{torn} bytes after the last commit, torn or put there"));
-        }
-        match self.kept {
-            Some(kept) if kept.size > size => {
-                let why = format!("the log ends here, and the kept checkpoint covers {} records", kept.size);
-                damage(kept.size - 1, 0, why)
-            }
-            _ if size == 0 => damage(0, 0, "there is no committed record".to_owned()),
-            _ => Ok(()),
-        }
-    }
-}
-
-/// Damage is what is looked for; anything else keeps the question from being answered.
-fn ended(end: Result<(), JournalError>) -> Result<Option<Damage>, JournalError> {
-    match end {
-        Ok(()) => Ok(None),
-        Err(JournalError::Damaged(damage)) => Ok(Some(damage)),
-        Err(other) => Err(other),
-    }
-}
-
-fn contradicts(kept: &Checkpoint, tree: &Frontier) -> bool {
-    tree.size() == kept.size && tree.root() != kept.root
+    (!ring.contains(key)).then_some(Damage { seq: 0, through: 0, file: RECORDS.to_owned(), line: 0, why })
 }

@@ -6,7 +6,7 @@
 use super::pass::Located;
 use crate::journal::checkpoint::Checkpoint;
 use crate::journal::error::Damage;
-use crate::journal::key::VerifierKey;
+use crate::journal::key::KeyRing;
 use crate::journal::record::{Head, NotARecord};
 use crate::journal::store::file::batch::{COMMIT_PREFIX, LONGEST_BATCH, looks_like_commit};
 use crate::journal::store::file::leaves::leaf_hashes;
@@ -21,8 +21,8 @@ const TRIES: usize = 64;
 pub struct Evidence<'a> {
     /// Directory of the log.
     pub dir: &'a Path,
-    /// The key that signs.
-    pub key: &'a VerifierKey,
+    /// The keys that sign.
+    pub ring: &'a KeyRing,
     /// Directories with a `tile` folder, the log's own or a copy's.
     pub tiles: &'a [PathBuf],
 }
@@ -49,7 +49,7 @@ impl Evidence<'_> {
             return Damage { seq: from, through: first.saturating_sub(1), ..found };
         }
         let front = scene.front();
-        let signed = match Checkpoint::open(&located.batch.note, self.key) {
+        let signed = match Checkpoint::open(&located.batch.note, self.ring.current()) {
             Ok(signed) if signed.size > first => signed,
             untrue => {
                 let why = match untrue {

@@ -6,7 +6,8 @@ use super::progress::Progress;
 use super::signatures::{Checked, Group, Signed};
 use crate::journal::checkpoint::Checkpoint;
 use crate::journal::error::{Damage, JournalError};
-use crate::journal::key::VerifierKey;
+use crate::journal::key::KeyRing;
+use crate::journal::rotation::{BadRotation, Rotation};
 use crate::journal::store::file::batch::Batch;
 use crate::journal::store::file::chain::{Chain, Leaves};
 use crate::journal::store::file::walk::{Place, Segment, Step, Walk};
@@ -27,8 +28,6 @@ const WORKERS: usize = 4;
 pub struct Task<'a> {
     /// Directory of the log.
     pub dir: &'a Path,
-    /// The key that signs.
-    pub key: &'a VerifierKey,
     /// Checkpoints that were kept elsewhere, in the order of their sizes.
     pub kept: &'a [Checkpoint],
     /// Whether each signature is checked by itself.
@@ -78,6 +77,8 @@ pub enum Bad {
 pub struct Standing {
     /// The tree over the batches that hold.
     pub chain: Chain,
+    /// The keys so far.
+    pub ring: KeyRing,
     /// Where the walk goes on.
     pub place: Place,
     /// Number of signatures that hold.
@@ -106,14 +107,21 @@ enum Done {
 struct Chunk {
     index: u64,
     batches: Vec<Located>,
-    leaves: Vec<Leaves>,
+    looked: Vec<Looked>,
+}
+
+/// What a worker has found in a batch.
+struct Looked {
+    leaves: Leaves,
+    /// The change of keys that it is.
+    rotation: Result<Option<Rotation>, BadRotation>,
 }
 
 impl Standing {
     /// The beginning of a log.
-    pub fn new(walk: &Walk, origin: &str) -> Self {
+    pub fn new(walk: &Walk, origin: &str, ring: KeyRing) -> Self {
         let chain = Chain::of(origin);
-        Self { chain, place: walk.here(), signatures: 0, last: None, contained: 0, torn: 0 }
+        Self { chain, ring, place: walk.here(), signatures: 0, last: None, contained: 0, torn: 0 }
     }
 
     /// Goes on to the end of the log, or to what does not hold.
@@ -153,7 +161,7 @@ impl Standing {
         empty: Sender<Chunk>,
     ) -> Result<Option<Bad>, JournalError> {
         let mut waiting = BTreeMap::new();
-        let mut groups = Groups { jobs, open: Group::new(task.key.clone()), sent: 0, results: BTreeMap::new(), next: 0 };
+        let mut groups = Groups { jobs, open: Group::new(self.ring.current().clone()), sent: 0, results: BTreeMap::new(), next: 0 };
         let (mut next, mut walked) = (0, None);
         let mut found = Ok(None);
         'chunks: loop {
@@ -175,8 +183,8 @@ impl Standing {
             }
             while let (Ok(None), Some(mut chunk)) = (&found, waiting.remove(&next)) {
                 next += 1;
-                for (located, leaves) in chunk.batches.drain(..).zip(chunk.leaves.drain(..)) {
-                    found = self.take(task, located, leaves, &mut groups);
+                for (located, looked) in chunk.batches.drain(..).zip(chunk.looked.drain(..)) {
+                    found = self.take(task, located, looked, &mut groups);
                     if !matches!(found, Ok(None)) {
                         break 'chunks;
                     }
@@ -216,11 +224,13 @@ impl Standing {
         &mut self,
         task: &Task<'_>,
         located: Located,
-        leaves: Leaves,
+        looked: Looked,
         groups: &mut Groups,
     ) -> Result<Option<Bad>, JournalError> {
+        let Looked { leaves, rotation } = looked;
         let Located { batch, first, segment } = &located;
         let file = segment.name();
+        let root_before = matches!(rotation, Ok(Some(_))).then(|| self.chain.frontier().root());
         let mut contradicted = None;
         let contained = &mut self.contained;
         let taken = self.chain.join(batch, leaves, &file, |tree| {
@@ -250,7 +260,23 @@ impl Standing {
         }
         let line = batch.line + batch.lines() - 1;
         let place = Damage { seq: *first, through: checkpoint.size - 1, file, line, why: String::new() };
-        groups.push(Signed { note: located.batch.note, checkpoint, place });
+        let bad = |why: String| Ok(Some(Bad::Signature(Damage { why, ..place.clone() })));
+        let note = located.batch.note;
+        match (rotation, root_before) {
+            (Err(why), _) => return bad(why.to_string()),
+            (Ok(Some(rotation)), Some(root)) => {
+                // The key in force signs its own end, and only then is the next one believed.
+                if let Err(why) = Checkpoint::open(&note, self.ring.current()) {
+                    return bad(format!("its commit line: {why}"));
+                }
+                if let Err(why) = rotation.enter(&mut self.ring, root) {
+                    return bad(why.to_string());
+                }
+                groups.push(Signed { note, checkpoint, place });
+                groups.rotate(&self.ring);
+            }
+            _ => groups.push(Signed { note, checkpoint, place }),
+        }
         Ok(None)
     }
 }
@@ -278,6 +304,12 @@ impl Groups {
         // The workers go only after this.
         let _ = self.jobs.send(Job::Check(self.sent, group));
         self.sent += 1;
+    }
+
+    /// Another key signs from here on.
+    fn rotate(&mut self, ring: &KeyRing) {
+        self.send();
+        self.open = Group::new(ring.current().clone());
     }
 
     /// Nothing more comes.
@@ -350,10 +382,11 @@ fn work(inbox: &Mutex<Receiver<Job>>, done: &Sender<Done>, from: u64, every_sign
         let job = inbox.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let result = match job {
             Ok(Job::Look(mut chunk)) => {
-                let Chunk { batches, leaves, .. } = &mut chunk;
-                leaves.extend(batches.iter().map(|l| {
+                let Chunk { batches, looked, .. } = &mut chunk;
+                looked.extend(batches.iter().map(|l| {
                     let is_wanted = l.first + l.batch.lines() > from;
-                    if is_wanted { Leaves::of(&l.batch, l.first) } else { Leaves::hashed(&l.batch, l.first) }
+                    let look = if is_wanted { Leaves::of } else { Leaves::hashed };
+                    Looked { leaves: look(&l.batch, l.first), rotation: Rotation::of_batch(l.batch.records()) }
                 }));
                 Done::Looked(chunk)
             }

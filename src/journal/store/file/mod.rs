@@ -26,5 +26,7 @@ pub const VERIFIER_KEY: &str = "log.vkey";
 pub const QUARANTINE: &str = "quarantine";
 /// Name of the published checkpoint.
 pub const CHECKPOINT: &str = "checkpoint";
+/// Name of the newest checkpoint that witnesses have signed.
+pub const COSIGNED: &str = "cosigned";
 /// Name of the lock file.
 pub const LOCK: &str = "lock";

@@ -39,6 +39,11 @@ impl Segment {
 
 /// The segments of a log in order. A file that is none is damage: nothing else belongs there.
 pub fn segments(dir: &Path) -> Result<Vec<Segment>, JournalError> {
+    match std::fs::symlink_metadata(dir) {
+        Ok(meta) if meta.is_symlink() => return Err(JournalError::Symlink { path: dir.to_owned() }),
+        Ok(meta) if !meta.is_dir() => return Err(JournalError::NotADirectory { path: dir.to_owned() }),
+        _ => {}
+    }
     let records = dir.join(RECORDS);
     match std::fs::symlink_metadata(&records) {
         Ok(meta) if meta.is_symlink() => return Err(JournalError::Symlink { path: records }),
