@@ -48,7 +48,7 @@ pub fn decode(file: &str, text: &str) -> Result<Config, Problems> {
     let mut tenants: Vec<_> = root.tables("tenant").into_iter().map(|t| tenant(t, &mut ids)).collect();
     tenants.sort_by(|a, b| a.id.cmp(&b.id));
     let thresholds = root.tables("threshold").into_iter().filter_map(threshold).collect();
-    let journal = root.table("journal").map_or(Journal { dir: None }, journal);
+    let journal = root.table("journal").map(journal).unwrap_or_default();
     let console = root.table("console").map_or(Console { theme: None, mouse: true }, console);
     root.finish();
     let problems = source.into_problems();
@@ -338,8 +338,10 @@ fn threshold(mut table: Table<'_, '_>) -> Option<Threshold> {
 
 fn journal(mut table: Table<'_, '_>) -> Journal {
     let dir = path(&mut table, "dir");
+    let allowed = "a verifier key as `audit keys` shows it, NAME+ID+KEY";
+    let vkey = table.parsed("vkey", allowed, |text| (text.splitn(3, '+').count() == 3).then(|| text.to_owned()));
     table.finish();
-    Journal { dir }
+    Journal { dir, vkey }
 }
 
 fn console(mut table: Table<'_, '_>) -> Console {

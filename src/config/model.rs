@@ -160,10 +160,12 @@ pub struct Traefik {
 }
 
 /// `[journal]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Default, Clone, Debug, PartialEq, Eq)]
 pub struct Journal {
     /// Directory of the journal; the state directory when absent.
     pub dir: Option<PathBuf>,
+    /// Its verifier key, `NAME+ID+KEY`, as it was written down outside of it: what `audit verify` goes by.
+    pub vkey: Option<String>,
 }
 
 /// `[[threshold]]`.

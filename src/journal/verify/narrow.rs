@@ -43,14 +43,14 @@ impl Evidence<'_> {
     pub fn batch(&self, located: &Located, before: &Frontier, found: Damage) -> Damage {
         let scene = Scene::new(located, before);
         let (first, count) = (located.first, scene.lines.len());
-        if count == 0 {
-            // A commit line alone: most likely that of the batch before once more.
-            let from = located.batch.from.min(first.saturating_sub(1));
-            return Damage { seq: from, through: first.saturating_sub(1), ..found };
-        }
         let front = scene.front();
         let signed = match Checkpoint::open(&located.batch.note, self.ring.current()) {
             Ok(signed) if signed.size > first => signed,
+            // A commit line alone: that of the batch before once more, or another one put there.
+            _ if count == 0 => {
+                let last = first.saturating_sub(1);
+                return Damage { seq: located.batch.from.min(last), through: last, ..found };
+            }
             untrue => {
                 let why = match untrue {
                     Ok(stale) => format!("its commit line carries the checkpoint over {} records", stale.size),
@@ -69,19 +69,22 @@ impl Evidence<'_> {
         if let Some(damage) = scene.ruined_commit(front) {
             return damage;
         }
-        if front == count && count < expected && self.comes_next(located) == Some(first + count as u64) {
-            return scene.whole(format!("its commit line is that of the records up to {}", signed.size - 1));
+        let next = first + count as u64;
+        if count > 0 && front == count && count < expected && self.comes_next(located) == Some(next) {
+            // Nothing is missing: the commit line is that of a later batch, or stands one record too early.
+            let through = if signed.size == next + 1 { next } else { next - 1 };
+            let why = format!("its commit line is that of the records up to {}", signed.size - 1);
+            return Damage { through, ..scene.whole(why) };
         }
         let back = scene.back(signed.size);
         if count > expected {
             return scene.put_in(front, back, expected, &signed);
         }
-        let gap_at_the_end = front == count;
-        let moved = count == expected && scene.numbers.iter().all(Option::is_some);
-        if gap_at_the_end || (moved && !scene.is_reordered(&signed)) {
+        if front == count && count > 0 {
             return Damage { seq: first, through: signed.size - 1, ..found };
         }
-        let why = if count < expected && scene.numbers.get(front).is_some_and(Option::is_some) {
+        let is_gap = scene.numbers.get(front).is_none_or(Option::is_some);
+        let why = if count < expected && is_gap {
             "records are missing here".to_owned()
         } else {
             scene.reason(front)
@@ -93,25 +96,26 @@ impl Evidence<'_> {
     /// is after the last batch.
     pub fn lines(&self, place: &Place, found: Damage) -> Damage {
         let Ok(bytes) = Walk::at(self.dir, place.clone()).bytes(LONGEST_BATCH) else { return found };
+        // Newlines at the end are room that was set aside.
+        let end = bytes.iter().rposition(|b| *b != b'\n').map_or(0, |at| at + 2);
         let mut count = 0;
-        for line in bytes.split_inclusive(|b| *b == b'\n') {
+        for line in bytes.get(..end).unwrap_or(&bytes).split_inclusive(|b| *b == b'\n') {
             let seq = place.seq + count;
-            let whole = Damage { seq: place.seq, through: seq.saturating_sub(1), line: place.line + count, ..found.clone() };
             let record = Damage { seq, through: seq, line: place.line + count, ..found.clone() };
-            let Some(line) = line.strip_suffix(b"\n") else {
-                return if count > 0 && (looks_like_commit(line) || begins_commit(line)) { whole } else { record };
-            };
+            let commit = Damage { seq: place.seq, through: seq.saturating_sub(1), ..record.clone() };
+            let (line, is_whole) = line.strip_suffix(b"\n").map_or((line, false), |line| (line, true));
+            let is_commit = count > 0 && (line.starts_with(COMMIT_PREFIX) || (looks_like_commit(line) && kin(line)));
+            let is_beginning = count > 0 && !line.is_empty() && COMMIT_PREFIX.starts_with(line);
+            if is_commit || is_beginning {
+                return Damage { why: "the commit line of these records is damaged".to_owned(), ..commit };
+            }
             match Head::read(line) {
-                _ if line.starts_with(COMMIT_PREFIX) => return if count > 0 { whole } else { record },
+                _ if !is_whole || line.is_empty() => return record,
                 Ok(Head { seq: number }) if number == seq => {}
                 Ok(Head { seq: number }) => {
                     return Damage { why: format!("the record with number {number} stands here"), ..record };
                 }
                 Err(NotARecord::Future { .. }) => {}
-                Err(why) if count > 0 && looks_like_commit(line) => {
-                    return Damage { why: format!("the commit line of these records is damaged: {why}"), ..whole };
-                }
-                Err(_) if line.is_empty() => return record,
                 Err(why) => return Damage { why: why.to_string(), ..record },
             }
             count += 1;
@@ -130,9 +134,10 @@ impl Evidence<'_> {
     }
 }
 
-/// Whether bytes without a newline can be the beginning of a commit line.
-fn begins_commit(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && (bytes.starts_with(COMMIT_PREFIX) || COMMIT_PREFIX.starts_with(bytes))
+/// Whether a line begins more like a commit line than like a record, whose first member is `actor`.
+fn kin(line: &[u8]) -> bool {
+    let alike = |prefix: &[u8]| line.iter().zip(prefix).filter(|(a, b)| a == b).count();
+    alike(COMMIT_PREFIX) > alike(b"{\"actor\":{\"con")
 }
 
 /// The number that a line bears, if it is a record.
@@ -189,14 +194,22 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// A line that is no record where a commit line was, as its rest or the later commit line tells.
+    /// A line that is no record where a commit line was, as what is left of it or the later commit line tells: that
+    /// says where its own batch begins.
     fn ruined_commit(&self, front: usize) -> Option<Damage> {
         let line = self.lines.get(front).filter(|line| front > 0 && number(line).is_none())?;
-        let was_here = looks_like_commit(line) || self.located.batch.from == self.located.first + front as u64;
-        was_here.then(|| {
+        let (at, next) = (self.located.first + front as u64, self.located.batch.from);
+        let damage = |from: usize, to: usize| {
             let why = format!("the commit line of these records is damaged: {}", self.reason(front));
-            Damage { line: self.located.batch.line + front as u64, ..self.records(0, front, why) }
-        })
+            Some(Damage { line: self.located.batch.line + front as u64, ..self.records(from, to, why) })
+        };
+        match looks_like_commit(line) {
+            _ if next == at => damage(0, front),
+            // It has run into the record before it.
+            true if next == at + 1 => damage(front, front + 1),
+            true => damage(0, front + 1),
+            false => None,
+        }
     }
 
     /// More lines than were signed for: which of them were put in, if the root is right without them.
@@ -216,13 +229,6 @@ impl<'a> Scene<'a> {
                 self.located.first + self.lines.len() as u64
             )),
         }
-    }
-
-    /// Whether the records are those that were signed, in another order.
-    fn is_reordered(&self, signed: &Checkpoint) -> bool {
-        let mut sorted: Vec<_> = self.numbers.iter().zip(&self.lines).collect();
-        sorted.sort_by_key(|(number, _)| **number);
-        self.root_over(sorted.into_iter().map(|(_, line)| record_hash(line))) == signed.root
     }
 
     fn root_over(&self, hashes: impl Iterator<Item = Hash>) -> Hash {

@@ -148,6 +148,12 @@ impl Walk {
         Place { segment: self.segment.clone(), offset: self.offset, line: self.line, seq: self.seq }
     }
 
+    /// Goes back to a place where it was.
+    pub fn back_to(&mut self, place: Place) {
+        let Place { segment, offset, line, seq } = place;
+        (self.segment, self.offset, self.line, self.seq, self.input) = (segment, offset, line, seq, None);
+    }
+
     /// Takes what looks wrong at its word: this process holds the log, so nobody else writes to it.
     #[must_use]
     pub fn exclusive(mut self) -> Self {
