@@ -91,7 +91,7 @@ impl Ids {
 }
 
 /// A required name of at most 63 letters, digits, `.`, `_` and `-`.
-fn name(table: &mut Table<'_, '_>, key: &'static str, example: &str) -> String {
+pub(super) fn name(table: &mut Table<'_, '_>, key: &'static str, example: &str) -> String {
     let text = table.required(key, example);
     let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if text.len() > 63 || !text.chars().all(fine) {
@@ -177,7 +177,7 @@ fn url(table: &mut Table<'_, '_>, key: &'static str, schemes: &[&str]) -> Option
     Some(text)
 }
 
-fn required_url(table: &mut Table<'_, '_>, key: &'static str, schemes: &[&str], example: &str) -> String {
+pub(super) fn required_url(table: &mut Table<'_, '_>, key: &'static str, schemes: &[&str], example: &str) -> String {
     if table.has(key) { url(table, key, schemes).unwrap_or_default() } else { table.required(key, example) }
 }
 
@@ -340,8 +340,9 @@ fn journal(mut table: Table<'_, '_>) -> Journal {
     let dir = path(&mut table, "dir");
     let allowed = "a verifier key as `audit keys` shows it, NAME+ID+KEY";
     let vkey = table.parsed("vkey", allowed, |text| (text.splitn(3, '+').count() == 3).then(|| text.to_owned()));
+    let witnesses = super::witness::decode(&mut table);
     table.finish();
-    Journal { dir, vkey }
+    Journal { dir, vkey, witnesses }
 }
 
 fn console(mut table: Table<'_, '_>) -> Console {

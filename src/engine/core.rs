@@ -6,13 +6,14 @@ use super::api::{Command, JournalView, ParameterView, PlaybookSummary, Reply, Sn
 use super::client::{Client, Envelope};
 use super::inbox::Inbox;
 use super::judge::Judge;
+use super::outsiders::Outsiders;
 use super::runs::Runs;
 use super::state::State;
 use crate::act::Verbs;
 use crate::correlate::panes;
 use crate::domain::actor::Actor;
 use crate::domain::finding::{Finding, Level, Offer};
-use crate::domain::id::{IncidentId, Person, RunId};
+use crate::domain::id::{IncidentId, Person, RunId, StepId};
 use crate::domain::mode::Mode;
 use crate::domain::pane::Panes;
 use crate::domain::ports::Clock;
@@ -21,7 +22,7 @@ use crate::domain::world::World;
 use crate::journal::fold::Fold as _;
 use crate::journal::{Draft, Journal, Kind, Record};
 use crate::playbook::library::{Entry, Library};
-use crate::playbook::run::Input;
+use crate::playbook::run::{Input, Ticket};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -40,7 +41,21 @@ const WAITING: usize = 64;
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) run: RunId,
-    pub(super) input: Input,
+    pub(super) what: Came,
+}
+
+/// What came for a run.
+#[derive(Debug)]
+pub(super) enum Came {
+    /// An input.
+    Input(Input),
+    /// The wait for witnesses is over, well or not: the gate is next.
+    Witnessed {
+        /// Ticket of the execution.
+        ticket: Ticket,
+        /// The step.
+        step: StepId,
+    },
 }
 
 /// What the engine is made of.
@@ -59,6 +74,8 @@ pub struct Parts {
     pub me: Actor,
     /// What is written at the start: digests of configuration and playbooks.
     pub loaded: Value,
+    /// The configured witnesses; none in a drill.
+    pub witnesses: Option<crate::attest::witness::Settings>,
 }
 
 /// The engine.
@@ -78,6 +95,7 @@ pub struct Engine {
     journal: Journal,
     journal_dir: String,
     broken: Option<String>,
+    pub(super) outsiders: Outsiders,
     drill: Option<super::adapters::DrillHandle>,
     findings: Arc<Vec<Finding>>,
     generation: u64,
@@ -105,7 +123,7 @@ impl Running {
 
 /// Starts the engine on the current runtime.
 pub fn start(parts: Parts) -> Running {
-    let Parts { adapters, library, journal, state, journal_dir, me, loaded } = parts;
+    let Parts { adapters, library, journal, state, journal_dir, me, loaded, witnesses } = parts;
     let Adapters { estate, mode, clock, observers, verbs, settings, drill } = adapters;
     let now = clock.now();
     let (commands, inbox_commands) = mpsc::channel(WAITING);
@@ -122,6 +140,7 @@ pub fn start(parts: Parts) -> Running {
         answers,
         panes: Arc::default(),
         judge,
+        outsiders: Outsiders::start(witnesses, &journal),
         journal,
         journal_dir,
         broken: None,
@@ -183,7 +202,7 @@ impl Engine {
                     let _ = envelope.answer.send(reply);
                     continue;
                 }
-                Some(answer) = ends.answers.recv() => self.feed_logged(&answer.run, answer.input).await,
+                Some(answer) = ends.answers.recv() => self.came(answer).await,
                 _ = &mut ends.stopped, if !stopped => {
                     stopped = true;
                     self.stopping = true;
@@ -224,6 +243,8 @@ impl Engine {
         if let Err(error) = self.journal.close(self.clock.now()).await {
             tracing::error!(%error, "the journal could not be closed");
         }
+        let size = self.journal.status().size;
+        self.outsiders.finish(size).await;
     }
 
     fn draft(&self, kind: Kind, incident: Option<IncidentId>, body: Value, actor: &Actor) -> Draft {
@@ -311,8 +332,19 @@ impl Engine {
         }
     }
 
+    /// An alarm of the witnesses is written down once, and stops every run.
+    async fn heed_witnesses(&mut self) {
+        let Some(why) = self.outsiders.alarm().filter(|_| !self.outsiders.told) else { return };
+        self.outsiders.told = true;
+        let engine = self.me.engine();
+        let incident = self.current_incident();
+        let _ = self.record(Kind::NoteAdded, incident, json!({ "text": why }), &engine).await;
+        self.stop_all(&why, false, &engine).await;
+    }
+
     async fn second(&mut self) {
         let now = self.clock.now();
+        self.heed_witnesses().await;
         self.look(Vec::new());
         self.record_transitions().await;
         if let Some(glass) = self.state.glass()
@@ -333,8 +365,8 @@ impl Engine {
     }
 
     /// Why nothing can be written, when that is so.
-    pub(super) fn broken(&self) -> Option<&str> {
-        self.broken.as_deref()
+    pub(super) fn broken(&self) -> Option<String> {
+        self.broken.clone().or_else(|| self.outsiders.alarm())
     }
 
     /// The open incident that everything new belongs to when nothing else is said.
@@ -375,8 +407,8 @@ impl Engine {
                 dir: self.journal_dir.clone(),
                 size: status.size,
                 root: status.root.to_string(),
-                broken: self.broken.clone().or(status.broken),
-                witnessed: None,
+                broken: self.broken().or(status.broken),
+                witnessed: self.outsiders.view(Timestamp::now()),
                 anchored: None,
                 tail: self.state.tail(),
             },

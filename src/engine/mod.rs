@@ -10,6 +10,7 @@ pub mod core;
 pub mod inbox;
 pub mod judge;
 mod measures;
+mod outsiders;
 pub mod preview;
 mod runs;
 pub mod socket;

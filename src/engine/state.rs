@@ -170,10 +170,8 @@ impl State {
     }
 
     fn tell(&mut self, record: &Record, who: String) {
-        if matches!(record.kind, Kind::JournalHeartbeat) {
-            return;
-        }
         let entry = TimelineEntry {
+            incident: record.incident.clone(),
             seq: record.seq,
             at: record.time,
             kind: record.kind.word().to_owned(),

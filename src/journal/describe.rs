@@ -23,7 +23,7 @@ pub fn describe(record: &Record) -> String {
 const fn template(kind: Kind) -> &'static str {
     match kind {
         Kind::JournalOpened => "journal opened[ by {program}][ at record {records}]",
-        Kind::JournalRecovered => "journal recovered:[ {bytes} bytes] set aside[ in {file}][ ({why})]",
+        Kind::JournalRecovered => "journal recovered:[ {bytes} bytes set aside in {file}][ {segment} left for a new segment][ ({why})]",
         Kind::JournalHeartbeat => "journal alive",
         Kind::JournalClosed => "journal closed[: {reason}]",
         Kind::KeyRotated => "log key changed[ to {key}]",

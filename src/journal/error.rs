@@ -275,6 +275,22 @@ pub enum JournalError {
         /// The size asked for.
         size: u64,
     },
+    /// The records do not hash to what was signed.
+    #[error("record {seq} can not be proved ({why}); `audit verify` says where the journal does not hold")]
+    Unproved {
+        /// Number of the record.
+        seq: u64,
+        /// What does not hold.
+        why: super::proof::BadProof,
+    },
+    /// An export would go where something else is.
+    #[error("{} can not take the export: {why}; name a new or an empty directory, or that of an earlier export of this journal", .dir.display())]
+    ExportTarget {
+        /// The directory.
+        dir: PathBuf,
+        /// What is there.
+        why: String,
+    },
     /// Something else the operating system refused.
     #[error("{what} {} failed: {why}", .path.display())]
     Io {

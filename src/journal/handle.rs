@@ -6,7 +6,7 @@ use super::key::VerifierKey;
 use super::kind::Kind;
 use super::record::{Committed, Draft, Ready, Record};
 use super::store::file::batch::MAX_BATCH_BYTES;
-use super::store::file::open;
+use super::store::file::{follow, open};
 use super::tree::Hash;
 use crate::domain::actor::Actor;
 use crate::domain::estate::Environment;
@@ -146,7 +146,9 @@ struct Inner {
     verifier: VerifierKey,
     outbox: Mutex<Option<mpsc::Sender<Message>>>,
     status: watch::Receiver<Status>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    published: watch::Receiver<follow::Published>,
+    /// The writer, then the publisher of tiles.
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Journal {
@@ -173,14 +175,21 @@ impl Journal {
     ) -> Result<Self, JournalError> {
         let (outbox, inbox) = mpsc::channel(QUEUE);
         let (sender, receiver) = watch::channel(status);
-        let thread = std::thread::Builder::new().name("journal".into()).spawn(move || run(inbox, sender));
+        let (alive, ended) = std::sync::mpsc::channel();
+        let (follower, published) =
+            follow::start(&options.dir, verifier.clone(), options.low_water, receiver.clone(), ended)?;
+        let thread = std::thread::Builder::new().name("journal".into()).spawn(move || {
+            run(inbox, sender);
+            drop(alive);
+        });
         let thread = thread.map_err(|e| JournalError::io("starting the writer of", &options.dir, &e))?;
         let inner = Inner {
             options,
             verifier,
             outbox: Mutex::new(Some(outbox)),
             status: receiver,
-            thread: Mutex::new(Some(thread)),
+            published,
+            threads: Mutex::new(vec![thread, follower]),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -229,6 +238,11 @@ impl Journal {
         self.inner.status.clone()
     }
 
+    /// What is published of it as tiles, which follows the disk and may be late or hindered.
+    pub fn published(&self) -> follow::Published {
+        self.inner.published.borrow().clone()
+    }
+
     /// Where it lies.
     pub fn dir(&self) -> &Path {
         &self.inner.options.dir
@@ -243,7 +257,7 @@ impl Journal {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.outbox.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+        for thread in self.threads.get_mut().unwrap_or_else(PoisonError::into_inner).drain(..) {
             let _ = thread.join();
         }
     }

@@ -44,7 +44,7 @@ macro_rules! kinds {
 
 kinds! {
     JournalOpened "journal.opened" Tells "A writer has taken the log.";
-    JournalRecovered "journal.recovered" Tells "A torn or damaged last batch went to quarantine.";
+    JournalRecovered "journal.recovered" Tells "A torn last batch went to quarantine, or a segment that failed was left for a new one.";
     JournalHeartbeat "journal.heartbeat" Tells "The writer is alive; its absence is visible.";
     JournalClosed "journal.closed" Tells "The writer has let go of the log in good order.";
     KeyRotated "key.rotated" Tells "Another log key signs from here on.";

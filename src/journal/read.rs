@@ -127,6 +127,11 @@ impl Reader {
         Ok(Some(Damage { seq: self.walk.seq(), through: self.walk.seq(), file: segment.name(), line, why }))
     }
 
+    /// Number of the record that comes after the last batch that was read.
+    pub const fn seq(&self) -> u64 {
+        self.walk.seq()
+    }
+
     fn read(&mut self) -> Result<Option<Stored>, JournalError> {
         loop {
             if let Some(stored) = self.waiting.pop_front() {
@@ -151,7 +156,7 @@ impl Reader {
             match taken.and_then(|()| self.wanted(&batch, first, &file)) {
                 Ok(wanted) => self.waiting = wanted,
                 Err(error) => {
-                    self.walk.back_to(before);
+                    self.walk.back_to(before)?;
                     // A live writer may have been in the middle of it; under a true root nothing changes any more.
                     if is_true || self.walk.stands(batch.data())? {
                         return Err(error);

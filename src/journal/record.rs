@@ -194,6 +194,11 @@ impl Ready {
         self.record.kind
     }
 
+    /// When, as the caller said.
+    pub const fn time(&self) -> Timestamp {
+        self.record.time
+    }
+
     /// Length of its bytes at most.
     pub const fn max_len(&self) -> usize {
         self.head.len() + 16 + self.tail.len()

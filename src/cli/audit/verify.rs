@@ -109,7 +109,8 @@ fn watched<T>(progress: &Progress, work: impl FnOnce() -> T) -> T {
     let begun = Instant::now();
     let (done, waiting) = mpsc::channel::<()>();
     std::thread::scope(|scope| {
-        scope.spawn(|| {
+        let bar = &bar;
+        scope.spawn(move || {
             while waiting.recv_timeout(DRAW) == Err(RecvTimeoutError::Timeout) {
                 let records = progress.records();
                 let rate = u128::from(records) * 1000 / begun.elapsed().as_millis().max(1);

@@ -383,6 +383,9 @@ pub fn filter(state: &mut State) {
 pub fn apply_filter(state: &mut State) {
     let Some(Overlay::Filter(filter)) = state.overlays.last() else { return };
     let (pane, text) = (filter.pane, text_of(&filter.input));
+    if pane == PaneId::Journal {
+        return super::log::typed(state);
+    }
     state.panes.change(pane, |pane| text.trim().clone_into(&mut pane.filter));
     state.refresh_pane(pane);
 }

@@ -223,7 +223,7 @@ fn go_through(
             Some(Bad::Batch(found)) => {
                 let (located, before, damage) = *found;
                 let place = located.place();
-                if tries > 0 && !Walk::at(dir, place.clone()).stands(located.batch.data())? {
+                if tries > 0 && !Walk::at(dir, place.clone())?.stands(located.batch.data())? {
                     // A writer's work in hand.
                     (standing.place, tries) = (place, tries - 1);
                     continue;

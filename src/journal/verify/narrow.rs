@@ -95,7 +95,8 @@ impl Evidence<'_> {
     /// Narrows what was found in lines that are no batch, or that have no commit line after them: at `place`, which
     /// is after the last batch.
     pub fn lines(&self, place: &Place, found: Damage) -> Damage {
-        let Ok(bytes) = Walk::at(self.dir, place.clone()).bytes(LONGEST_BATCH) else { return found };
+        let walk = Walk::at(self.dir, place.clone());
+        let Some(bytes) = walk.ok().and_then(|walk| walk.bytes(LONGEST_BATCH).ok()) else { return found };
         // Newlines at the end are room that was set aside.
         let end = bytes.iter().rposition(|b| *b != b'\n').map_or(0, |at| at + 2);
         let mut count = 0;
@@ -129,7 +130,7 @@ impl Evidence<'_> {
         place.offset += located.batch.byte_len();
         place.line += located.batch.lines();
         place.seq += located.batch.records().len() as u64;
-        let Ok(Step::Batch(next)) = Walk::at(self.dir, place).next() else { return None };
+        let Ok(Step::Batch(next)) = Walk::at(self.dir, place).ok()?.next() else { return None };
         next.records().next().and_then(number)
     }
 }

@@ -46,12 +46,12 @@ impl Outside {
     pub fn read(given: &[String], dir: &Path) -> Result<Self, JournalError> {
         let mut notes = vec![];
         for text in given {
-            let claimed = Checkpoint::claimed(text).map_err(|why| JournalError::KeptCheckpoint { why })?;
+            let claimed = Checkpoint::read_cosigned(text).map_err(|why| JournalError::KeptCheckpoint { why })?;
             notes.push(Note { text: text.clone(), claimed, given: true });
         }
         for name in [CHECKPOINT, COSIGNED] {
             let text = read_file(&dir.join(name), MAX_NOTE).ok().flatten().and_then(|b| String::from_utf8(b).ok());
-            let note = text.and_then(|text| Some((Checkpoint::claimed(&text).ok()?, text)));
+            let note = text.and_then(|text| Some((Checkpoint::read_cosigned(&text).ok()?, text)));
             notes.extend(note.map(|(claimed, text)| Note { text, claimed, given: false }));
         }
         // An empty tree is in every log.

@@ -126,6 +126,7 @@ impl Standing {
 
     /// Goes on to the end of the log, or to what does not hold.
     pub fn advance(&mut self, task: &Task<'_>) -> Result<Option<Bad>, JournalError> {
+        let walk = Walk::at(task.dir, self.place.clone())?;
         let workers = std::thread::available_parallelism().map_or(1, usize::from).min(WORKERS);
         let stop = AtomicBool::new(false);
         let (jobs, inbox) = mpsc::channel();
@@ -141,7 +142,7 @@ impl Standing {
                 let done = done.clone();
                 scope.spawn(move || work(inbox, &done, task.from, every));
             }
-            let (walk, to_workers) = (Walk::at(task.dir, self.place.clone()), jobs.clone());
+            let to_workers = jobs.clone();
             scope.spawn(move || {
                 let (count, end) = read(walk, task.to, &empties, &to_workers, stop);
                 let _ = done.send(Done::Walked(count, end));

@@ -4,6 +4,7 @@
 //! the tree is what has to go in order.
 
 use super::batch::Batch;
+use super::succession::Accepted;
 use crate::journal::checkpoint::{BadNote, Checkpoint};
 use crate::journal::error::{Damage, JournalError};
 use crate::journal::record::{Head, NotARecord};
@@ -91,6 +92,12 @@ impl Chain {
         mut watch: impl FnMut(&Frontier),
     ) -> Result<Checkpoint, JournalError> {
         let Leaves { first, hashes, fault, future, checkpoint } = leaves;
+        if let Some(accepted) = batch.records().next().filter(|_| batch.offset == 0).and_then(Accepted::read)
+            && accepted.root != self.frontier.root().to_string()
+        {
+            let why = "it says that the log had another root where it begins".to_owned();
+            return Err(JournalError::Damaged(Damage { seq: first, through: first, file: file.to_owned(), line: 1, why }));
+        }
         let mut frontier = self.frontier.clone();
         let count = batch.records().len() as u64;
         let damage = |seq: u64, through: u64, line: u64, why: String| {

@@ -5,6 +5,8 @@
 pub mod batch;
 pub mod chain;
 pub mod create;
+pub mod export;
+pub mod follow;
 pub mod hashes;
 pub mod keyfile;
 pub mod leaves;
@@ -12,7 +14,9 @@ pub mod lock;
 pub mod medium;
 pub mod open;
 pub mod place;
+pub mod publish;
 pub mod recover;
+pub mod succession;
 pub mod walk;
 pub mod writer;
 
@@ -26,7 +30,7 @@ pub const VERIFIER_KEY: &str = "log.vkey";
 pub const QUARANTINE: &str = "quarantine";
 /// Name of the published checkpoint.
 pub const CHECKPOINT: &str = "checkpoint";
-/// Name of the newest checkpoint that witnesses have signed.
+/// Name of the newest checkpoint that witnesses have cosigned.
 pub const COSIGNED: &str = "cosigned";
 /// Name of the lock file.
 pub const LOCK: &str = "lock";

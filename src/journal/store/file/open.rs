@@ -8,7 +8,7 @@ use super::medium::Disk;
 use super::place;
 use super::recover::End;
 use super::walk::{Step, Walk, segments};
-use super::writer::{Limits, Writer};
+use super::writer::Writer;
 use crate::domain::text::sanitize;
 use crate::journal::checkpoint::{BadNote, Checkpoint};
 use crate::journal::error::{Damage, Holder, JournalError};
@@ -42,13 +42,12 @@ pub fn open(options: OpenOptions, mut fold: Option<Fold<'_>>) -> Result<(Journal
         },
     };
 
-    let Found { key, segment, frontier, len, recovered, unfinished } = found;
+    let Found { key, segment, first, frontier, len, recovered, unfinished } = found;
     let verifier = key.verifier().clone();
-    let limits = Limits { segment_bytes: options.segment_bytes, low_water: options.low_water };
-    let medium = Disk::new(&options.dir, handle, segment);
-    let mut writer = Writer::new(medium, options.dir.clone(), key, limits, frontier, len);
-    let first = opening_records(&options, &recovered).into_iter().map(Ready::new).collect::<Result<Vec<_>, _>>()?;
-    let committed = writer.commit(first)?;
+    let medium = Disk::new(&options.dir, handle, segment, first);
+    let mut writer = Writer::new(medium, options.clone(), key, frontier, first, len);
+    let opening = opening_records(&options, &recovered).into_iter().map(Ready::new).collect::<Result<Vec<_>, _>>()?;
+    let committed = writer.commit(opening)?;
     if unfinished {
         create::finish(&options.dir)?;
     }
@@ -67,6 +66,8 @@ pub fn open(options: OpenOptions, mut fold: Option<Fold<'_>>) -> Result<(Journal
 struct Found {
     key: LogKey,
     segment: std::fs::File,
+    /// Number of that segment's first record.
+    first: u64,
     frontier: Frontier,
     /// Length of the segment that counts.
     len: u64,
@@ -78,7 +79,7 @@ struct Found {
 fn make(options: &OpenOptions) -> Result<Found, JournalError> {
     let (key, segment) = create::begin(&options.dir, &options.origin)?;
     let recovered = Recovered { created: true, records: 0, clean: true, quarantined: None };
-    Ok(Found { key, segment, frontier: Frontier::default(), len: 0, recovered, unfinished: true })
+    Ok(Found { key, segment, first: 0, frontier: Frontier::default(), len: 0, recovered, unfinished: true })
 }
 
 /// Reads a log up to its end, checks every root, and settles the end.
@@ -127,11 +128,12 @@ fn resume(
     }
     let (frontier, clean) = (scan.chain.frontier().clone(), scan.clean);
     let size = frontier.size();
+    let first = segment.first;
     let end = End { segment, good, size, damage, unborn: unfinished };
     let (file, quarantined) = end.settle(&options.dir, key.verifier())?;
     let clean = clean && quarantined.is_none();
     let recovered = Recovered { created: false, records: size, clean, quarantined };
-    Ok(Found { key, segment: file, frontier, len: good, recovered, unfinished })
+    Ok(Found { key, segment: file, first, frontier, len: good, recovered, unfinished })
 }
 
 /// A batch whose root is right, kept back until a later one, or a valid signature of its own, vouches for it.
