@@ -50,6 +50,9 @@ impl Log {
         }
         journal.close_blocking("2026-11-21T15:00:00Z".parse().unwrap()).unwrap();
         let key = journal.verifier().clone();
+        drop(journal);
+        // What is published beside the records would show a cut by itself; tests that want it put it there.
+        std::fs::remove_file(dir.path().join("checkpoint")).unwrap();
         let files = segments(dir.path());
         let (mut lines, mut seq, mut open) = (Vec::<Line>::new(), 0, 0);
         for (file, path) in files.iter().enumerate() {
@@ -144,6 +147,7 @@ pub fn at_rest(dir: &Path) {
 pub fn found(report: &Report, what: &str) -> RangeInclusive<u64> {
     assert!(!report.ok && report.verdict == Verdict::Damaged, "{what} was not found");
     let bad = report.first_bad.as_ref().unwrap();
+    println!("{what}: {bad}");
     assert!(bad.seq <= bad.through, "{what}: {bad}");
     bad.seq..=bad.through
 }

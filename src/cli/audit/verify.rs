@@ -8,7 +8,7 @@ use super::args::Verify;
 use super::directory;
 use crate::journal::JournalError;
 use crate::journal::key::VerifierKey;
-use crate::journal::verify::{self, Options, Progress, Report};
+use crate::journal::verify::{self, Evidence, Options, Progress, Report};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::fmt::Display;
 use std::path::Path;
@@ -140,6 +140,10 @@ fn print(report: &Report) -> Result<(), Error> {
     output::line(&format!("{} signatures checked, {how}, in {} ms", report.signatures, report.took_ms))?;
     for size in &report.kept {
         output::line(&format!("held against a kept checkpoint over {size} records"))?;
+    }
+    let Evidence { files, bytes, redacted } = report.evidence;
+    if files + redacted > 0 {
+        output::line(&format!("evidence: {files} files with {bytes} bytes, {redacted} deleted as records say"))?;
     }
     output::line(&format!("custody: {}", report.custody))?;
     if let Some(bad) = &report.first_bad {

@@ -3,6 +3,7 @@
 //! not grow with the log. Called by `audit verify`, the journal's tests and whoever asks for a log's own key.
 
 mod custody;
+mod evidence;
 mod narrow;
 mod outside;
 mod pass;
@@ -10,6 +11,7 @@ mod progress;
 mod signatures;
 
 pub use custody::{Custody, KeyFile};
+pub use evidence::Evidence;
 pub use progress::Progress;
 
 use super::cosignature::WitnessKey;
@@ -19,7 +21,6 @@ use super::read::first_key;
 use super::store::file::walk::{Walk, segments};
 use super::store::file::{KEY, RECORDS, VERIFIER_KEY};
 use super::tree::EMPTY_HASH;
-use narrow::Evidence;
 use outside::Outside;
 use pass::{Bad, Standing, Task};
 use serde::Serialize;
@@ -112,6 +113,8 @@ pub struct Report {
     pub kept: Vec<u64>,
     /// In whose hands it was found.
     pub custody: Custody,
+    /// The files that its records name.
+    pub evidence: Evidence,
     /// The first place that does not hold.
     pub first_bad: Option<Damage>,
     /// How long it took, in milliseconds.
@@ -143,7 +146,7 @@ pub fn verify(dir: &Path, options: &Options) -> Result<Report, JournalError> {
     outside.judge(&found.ring)?;
     let whole = options.range.is_none();
     found.bad = found.bad.or_else(|| not_led_to(&key, &found.ring).filter(|_| whole));
-    let Found { bad: first_bad, ring, signatures, last } = found;
+    let Found { bad: first_bad, ring, signatures, last, evidence } = found;
     let (records, root) = last.as_ref().map_or((0, EMPTY_HASH), |(checkpoint, _)| (checkpoint.size, checkpoint.root));
     let quorum = options.quorum.unwrap_or(options.witnesses.len());
     let witnessed = outside.witnessed(&ring, &options.witnesses, quorum, records)?;
@@ -168,6 +171,7 @@ pub fn verify(dir: &Path, options: &Options) -> Result<Report, JournalError> {
         range: options.range.map(|(from, to)| Range { from, to }),
         kept: outside.given(),
         custody,
+        evidence,
         first_bad,
         took_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
     })
@@ -179,6 +183,7 @@ struct Found {
     ring: KeyRing,
     signatures: u64,
     last: Option<(super::checkpoint::Checkpoint, String)>,
+    evidence: Evidence,
 }
 
 fn go_through(
@@ -196,7 +201,8 @@ fn go_through(
     let walk = match walk {
         Ok(walk) => walk,
         Err(JournalError::Damaged(damage)) => {
-            return Ok(Found { bad: Some(damage), ring, signatures: 0, last: None });
+            let evidence = Evidence::default();
+            return Ok(Found { bad: Some(damage), ring, signatures: 0, last: None, evidence });
         }
         Err(JournalError::NoLog { .. }) if dir.join(KEY).exists() || dir.join(VERIFIER_KEY).exists() => {
             let key = if dir.join(KEY).exists() { KEY } else { VERIFIER_KEY };
@@ -217,26 +223,36 @@ fn go_through(
     let mut tries = AGAIN;
     let bad = loop {
         let bad = standing.advance(&task)?;
-        let evidence = Evidence { dir, ring: &standing.ring, tiles: &tiles };
+        let clues = narrow::Clues { dir, ring: &standing.ring, tiles: &tiles };
         break match bad {
-            None => at_end(&standing, outside, options, dir, &evidence)?,
+            None => at_end(&standing, outside, options, dir, &clues)?,
             Some(Bad::Batch(found)) => {
                 let (located, before, damage) = *found;
                 let place = located.place();
-                if tries > 0 && !Walk::at(dir, place.clone())?.stands(located.batch.data())? {
+                if tries > 0 && !Walk::resume(dir, place.clone())?.stands(located.batch.data())? {
                     // A writer's work in hand.
                     (standing.place, tries) = (place, tries - 1);
                     continue;
                 }
-                Some(evidence.batch(&located, &before, damage))
+                Some(clues.batch(&located, &before, damage))
             }
-            Some(Bad::Walk(place, damage)) if damage.line > 0 => Some(evidence.lines(&place, damage)),
+            Some(Bad::Walk(place, damage)) if damage.line > 0 => Some(clues.lines(&place, damage)),
             Some(Bad::Walk(_, damage) | Bad::Signature(damage)) => Some(damage),
             Some(Bad::Kept(n)) => outside.departure(n, dir, &tiles),
         };
     };
+    let (mut evidence, mut unlike) = (Evidence::default(), None);
+    while bad.is_none() {
+        (evidence, unlike) = evidence::check(dir, &standing.evidence)?;
+        let size = standing.chain.frontier().size();
+        // A live log may tell of a deletion in a record that has come only now.
+        let may_tell = unlike.is_some() && options.range.is_none() && standing.advance(&task)?.is_none();
+        if !may_tell || standing.chain.frontier().size() == size {
+            break;
+        }
+    }
     let Standing { ring, signatures, last, .. } = standing;
-    Ok(Found { bad, ring, signatures, last })
+    Ok(Found { bad: bad.or(unlike), ring, signatures, last, evidence })
 }
 
 /// Nothing may lie after the last commit, and what was kept elsewhere must have been reached.
@@ -245,14 +261,14 @@ fn at_end(
     outside: &Outside,
     options: &Options,
     dir: &Path,
-    evidence: &Evidence<'_>,
+    clues: &narrow::Clues<'_>,
 ) -> Result<Option<Damage>, JournalError> {
     let size = standing.chain.frontier().size();
     let place = &standing.place;
     let at = |line, why| Damage { seq: size, through: size, file: place.segment.name(), line, why };
     if standing.torn > 0 {
         let why = format!("{} bytes after the last commit, torn or put there", standing.torn);
-        return Ok(Some(evidence.lines(place, at(place.line, why))));
+        return Ok(Some(clues.lines(place, at(place.line, why))));
     }
     if let Some((_, to)) = options.range {
         let asked = to.saturating_add(1);

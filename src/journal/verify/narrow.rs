@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 const TRIES: usize = 64;
 
 /// What there is to tell by.
-pub struct Evidence<'a> {
+pub struct Clues<'a> {
     /// Directory of the log.
     pub dir: &'a Path,
     /// The keys that sign.
@@ -38,7 +38,7 @@ struct Scene<'a> {
     file: String,
 }
 
-impl Evidence<'_> {
+impl Clues<'_> {
     /// Narrows what was found in a batch with the tree `before` it.
     pub fn batch(&self, located: &Located, before: &Frontier, found: Damage) -> Damage {
         let scene = Scene::new(located, before);
@@ -53,6 +53,8 @@ impl Evidence<'_> {
             }
             untrue => {
                 let why = match untrue {
+                    // Of another log altogether, as was found.
+                    _ if Checkpoint::read(&located.batch.note).is_ok_and(|c| c.origin != self.ring.current().name()) => found.why,
                     Ok(stale) => format!("its commit line carries the checkpoint over {} records", stale.size),
                     Err(why) => format!("its commit line: {why}"),
                 };
@@ -95,7 +97,7 @@ impl Evidence<'_> {
     /// Narrows what was found in lines that are no batch, or that have no commit line after them: at `place`, which
     /// is after the last batch.
     pub fn lines(&self, place: &Place, found: Damage) -> Damage {
-        let walk = Walk::at(self.dir, place.clone());
+        let walk = Walk::resume(self.dir, place.clone());
         let Some(bytes) = walk.ok().and_then(|walk| walk.bytes(LONGEST_BATCH).ok()) else { return found };
         // Newlines at the end are room that was set aside.
         let end = bytes.iter().rposition(|b| *b != b'\n').map_or(0, |at| at + 2);
@@ -130,7 +132,7 @@ impl Evidence<'_> {
         place.offset += located.batch.byte_len();
         place.line += located.batch.lines();
         place.seq += located.batch.records().len() as u64;
-        let Ok(Step::Batch(next)) = Walk::at(self.dir, place).ok()?.next() else { return None };
+        let Ok(Step::Batch(next)) = Walk::resume(self.dir, place).ok()?.next() else { return None };
         next.records().next().and_then(number)
     }
 }

@@ -2,6 +2,7 @@
 //! joined to the tree in order again; signatures go to the same workers once the roots above them are known to be
 //! right. What is held at a time does not grow with the log.
 
+use super::evidence::{Named, named};
 use super::progress::Progress;
 use super::signatures::{Checked, Group, Signed};
 use crate::journal::checkpoint::Checkpoint;
@@ -87,6 +88,8 @@ pub struct Standing {
     pub last: Option<(Checkpoint, String)>,
     /// How many of the kept checkpoints the log contains.
     pub contained: usize,
+    /// The files that records name.
+    pub evidence: Vec<Named>,
     /// Bytes after the last commit that are not padding.
     pub torn: u64,
 }
@@ -115,18 +118,35 @@ struct Looked {
     leaves: Leaves,
     /// The change of keys that it is.
     rotation: Result<Option<Rotation>, BadRotation>,
+    /// The files that its records name.
+    evidence: Vec<Named>,
+}
+
+impl Looked {
+    /// At a batch of which only the records in a range are wanted.
+    fn at(located: &Located, from: u64, to: u64) -> Self {
+        let Located { batch, first, segment } = located;
+        let is_wanted = first + batch.lines() > from + 1;
+        let look = if is_wanted { Leaves::of } else { Leaves::hashed };
+        let evidence = (*first..).zip(batch.line..).zip(batch.records()).filter(|((seq, _), _)| (from..=to).contains(seq));
+        let evidence = evidence.filter_map(|((seq, line), bytes)| {
+            named(bytes, || Damage { seq, through: seq, file: segment.name(), line, why: String::new() })
+        });
+        let evidence = evidence.collect();
+        Self { leaves: look(batch, *first), rotation: Rotation::of_batch(batch.records()), evidence }
+    }
 }
 
 impl Standing {
     /// The beginning of a log.
     pub fn new(walk: &Walk, origin: &str, ring: KeyRing) -> Self {
         let chain = Chain::of(origin);
-        Self { chain, ring, place: walk.here(), signatures: 0, last: None, contained: 0, torn: 0 }
+        Self { chain, ring, place: walk.here(), signatures: 0, last: None, contained: 0, evidence: vec![], torn: 0 }
     }
 
     /// Goes on to the end of the log, or to what does not hold.
     pub fn advance(&mut self, task: &Task<'_>) -> Result<Option<Bad>, JournalError> {
-        let walk = Walk::at(task.dir, self.place.clone())?;
+        let walk = Walk::resume(task.dir, self.place.clone())?;
         let workers = std::thread::available_parallelism().map_or(1, usize::from).min(WORKERS);
         let stop = AtomicBool::new(false);
         let (jobs, inbox) = mpsc::channel();
@@ -140,7 +160,7 @@ impl Standing {
             let (stop, inbox, every) = (&stop, &inbox, task.every_signature);
             for _ in 0..workers {
                 let done = done.clone();
-                scope.spawn(move || work(inbox, &done, task.from, every));
+                scope.spawn(move || work(inbox, &done, (task.from, task.to), every));
             }
             let to_workers = jobs.clone();
             scope.spawn(move || {
@@ -228,7 +248,7 @@ impl Standing {
         looked: Looked,
         groups: &mut Groups,
     ) -> Result<Option<Bad>, JournalError> {
-        let Looked { leaves, rotation } = looked;
+        let Looked { leaves, rotation, mut evidence } = looked;
         let Located { batch, first, segment } = &located;
         let file = segment.name();
         let root_before = matches!(rotation, Ok(Some(_))).then(|| self.chain.frontier().root());
@@ -256,6 +276,7 @@ impl Standing {
         if let Some(kept) = contradicted {
             return Ok(Some(Bad::Kept(kept)));
         }
+        self.evidence.append(&mut evidence);
         if let Some(progress) = task.progress {
             progress.advance(checkpoint.size - first, batch.byte_len());
         }
@@ -378,17 +399,13 @@ fn read(
 }
 
 /// Does what comes in until nothing more can come.
-fn work(inbox: &Mutex<Receiver<Job>>, done: &Sender<Done>, from: u64, every_signature: bool) {
+fn work(inbox: &Mutex<Receiver<Job>>, done: &Sender<Done>, (from, to): (u64, u64), every_signature: bool) {
     loop {
         let job = inbox.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let result = match job {
             Ok(Job::Look(mut chunk)) => {
                 let Chunk { batches, looked, .. } = &mut chunk;
-                looked.extend(batches.iter().map(|l| {
-                    let is_wanted = l.first + l.batch.lines() > from;
-                    let look = if is_wanted { Leaves::of } else { Leaves::hashed };
-                    Looked { leaves: look(&l.batch, l.first), rotation: Rotation::of_batch(l.batch.records()) }
-                }));
+                looked.extend(batches.iter().map(|located| Looked::at(located, from, to)));
                 Done::Looked(chunk)
             }
             Ok(Job::Check(index, group)) => Done::Checked(index, group.check(every_signature)),

@@ -144,7 +144,7 @@ impl Walk {
     }
 
     /// Begins at a place that another walk has come to.
-    pub fn at(dir: &Path, place: Place) -> Result<Self, JournalError> {
+    pub fn resume(dir: &Path, place: Place) -> Result<Self, JournalError> {
         let Place { segment, offset, line, seq } = place;
         let later = VecDeque::new();
         let mut walk = Self { dir: dir.to_owned(), segment, offset, line, seq, later, input: None, live: true };
