@@ -2,14 +2,18 @@
 //! snapshot when something changed. Everything slow runs elsewhere and comes back as an [`Answer`].
 
 use super::adapters::Adapters;
-use super::api::{Command, JournalView, ParameterView, PlaybookSummary, Reply, Snapshot, StepSummary};
+use super::api::{
+    Command, JournalView, Outside, ParameterView, PlaybookSummary, Reply, ScrubView, Snapshot, StepSummary,
+};
 use super::client::{Client, Envelope};
 use super::inbox::Inbox;
 use super::judge::Judge;
+use super::keeping::Keeping;
 use super::outsiders::Outsiders;
 use super::runs::Runs;
 use super::state::State;
 use crate::act::Verbs;
+use crate::attest::anchor::Anchored;
 use crate::correlate::panes;
 use crate::domain::actor::Actor;
 use crate::domain::finding::{Finding, Level, Offer};
@@ -20,7 +24,7 @@ use crate::domain::ports::Clock;
 use crate::domain::sample::Sample;
 use crate::domain::world::World;
 use crate::journal::fold::Fold as _;
-use crate::journal::{Draft, Journal, Kind, Record};
+use crate::journal::{Draft, Journal, Kind, Record, Scrub};
 use crate::playbook::library::{Entry, Library};
 use crate::playbook::run::{Input, Ticket};
 use jiff::Timestamp;
@@ -76,6 +80,8 @@ pub struct Parts {
     pub loaded: Value,
     /// The configured witnesses; none in a drill.
     pub witnesses: Option<crate::attest::witness::Settings>,
+    /// How far the journal's copies in object storage are, where there are any.
+    pub anchored: Option<watch::Receiver<Anchored>>,
 }
 
 /// The engine.
@@ -92,11 +98,13 @@ pub struct Engine {
     pub(super) answers: mpsc::Sender<Answer>,
     pub(super) panes: Arc<Panes>,
     judge: Judge,
-    journal: Journal,
+    pub(super) journal: Journal,
+    pub(super) keeping: Keeping,
     journal_dir: String,
     broken: Option<String>,
     pub(super) outsiders: Outsiders,
     drill: Option<super::adapters::DrillHandle>,
+    anchored: Option<watch::Receiver<Anchored>>,
     findings: Arc<Vec<Finding>>,
     generation: u64,
     stopping: bool,
@@ -123,7 +131,7 @@ impl Running {
 
 /// Starts the engine on the current runtime.
 pub fn start(parts: Parts) -> Running {
-    let Parts { adapters, library, journal, state, journal_dir, me, loaded, witnesses } = parts;
+    let Parts { adapters, library, journal, state, journal_dir, me, loaded, witnesses, anchored } = parts;
     let Adapters { estate, mode, clock, observers, verbs, settings, drill } = adapters;
     let now = clock.now();
     let (commands, inbox_commands) = mpsc::channel(WAITING);
@@ -142,6 +150,7 @@ pub fn start(parts: Parts) -> Running {
         judge,
         outsiders: Outsiders::start(witnesses, &journal),
         journal,
+        keeping: Keeping::default(),
         journal_dir,
         broken: None,
         state,
@@ -149,6 +158,7 @@ pub fn start(parts: Parts) -> Running {
         playbooks: Arc::new(library.all().map(summary).collect()),
         library,
         drill,
+        anchored,
         findings: Arc::default(),
         generation: 0,
         stopping: false,
@@ -240,6 +250,7 @@ impl Engine {
     async fn close(&mut self) {
         let me = self.me.clone();
         let _ = self.record(Kind::ConsoleDetached, None, json!({ "console": me.console }), &me).await;
+        self.keep_at_end().await;
         if let Err(error) = self.journal.close(self.clock.now()).await {
             tracing::error!(%error, "the journal could not be closed");
         }
@@ -357,6 +368,7 @@ impl Engine {
         for run in self.runs.open().cloned().collect::<Vec<_>>() {
             self.feed_logged(&run, Input::Tick).await;
         }
+        self.keep().await;
     }
 
     /// Whether the engine is ending and starts nothing new.
@@ -364,9 +376,12 @@ impl Engine {
         self.stopping
     }
 
-    /// Why nothing can be written, when that is so.
+    /// Why nothing new may begin, when that is so: the journal can not be written, what it holds is damaged, or
+    /// outsiders remember another one.
     pub(super) fn broken(&self) -> Option<String> {
-        self.broken.clone().or_else(|| self.outsiders.alarm())
+        let damaged = |scrub: Scrub| scrub.bad.map(|bad| format!("it is damaged at {bad}"));
+        let broken = self.broken.clone().or_else(|| self.journal.status().scrub.and_then(damaged));
+        broken.or_else(|| self.outsiders.alarm())
     }
 
     /// The open incident that everything new belongs to when nothing else is said.
@@ -408,8 +423,9 @@ impl Engine {
                 size: status.size,
                 root: status.root.to_string(),
                 broken: self.broken().or(status.broken),
+                scrub: status.scrub.map(scrub_view),
                 witnessed: self.outsiders.view(Timestamp::now()),
-                anchored: None,
+                anchored: self.anchored.as_ref().map(|view| outside(&view.borrow())),
                 tail: self.state.tail(),
             },
             drill: self.drill.as_ref().map(super::adapters::DrillHandle::view),
@@ -423,6 +439,16 @@ impl Engine {
             Ok(reply) | Err(reply) => reply,
         }
     }
+}
+
+fn scrub_view(Scrub { done, of, bad }: Scrub) -> ScrubView {
+    ScrubView { done, of, bad: bad.as_ref().map(|b| b.seq), why: bad.map(|b| b.to_string()) }
+}
+
+/// Copies as they are shown. What nobody has to keep is no confirmation.
+fn outside(view: &Anchored) -> Outside {
+    let Anchored { size, at, locked, shipped, trouble } = view.clone();
+    Outside { size, at, confirmed: u32::from(locked && size > 0), needed: 1, shipped: Some(shipped), trouble }
 }
 
 /// A playbook as lists show it.

@@ -9,6 +9,7 @@ mod commands;
 pub mod core;
 pub mod inbox;
 pub mod judge;
+mod keeping;
 mod measures;
 mod outsiders;
 pub mod preview;

@@ -182,7 +182,7 @@ impl Engine {
         actor: &Actor,
     ) -> Result<Reply, Reply> {
         if let Some(why) = self.broken() {
-            return Err(Reply::refused(format!("nothing runs while the journal can not be written: {why}")));
+            return Err(Reply::refused(format!("nothing runs while the journal is not in order: {why}")));
         }
         if self.mode == Mode::ReadOnly {
             return Err(Reply::denied("in the mode read-only no verb can be built, so no playbook can run"));
@@ -414,9 +414,10 @@ impl Engine {
     fn execute(&self, run: &RunId, ticket: Ticket, step: &StepId, waited: bool) -> Option<Input> {
         match self.permit(run, step, waited) {
             Ok((verb, permit)) => {
-                self.later(run, async move {
-                    Came::Input(Input::Executed { ticket, outcome: verb.execute(permit).await })
-                });
+                self.later(
+                    run,
+                    async move { Came::Input(Input::Executed { ticket, outcome: verb.execute(permit).await }) },
+                );
                 None
             }
             Err(why) => {
@@ -471,7 +472,8 @@ impl Engine {
             let again = again.iter().map(|e| e.verdict.holds()).chain(std::iter::repeat(None));
             said = said.into_iter().zip(again).map(|((text, _), holds)| (text, holds)).collect();
         }
-        let checks: Vec<Checked> = said.into_iter().map(|(text, holds)| Checked { text, holds, evaluated_at }).collect();
+        let checks: Vec<Checked> =
+            said.into_iter().map(|(text, holds)| Checked { text, holds, evaluated_at }).collect();
         let confirmed = proof.confirmed.and_then(|c| {
             let record = Durable::new(c.seq?);
             Some(Confirmed { digest: c.digest.clone(), generation: c.generation, typed: c.typed.clone(), record })
@@ -494,10 +496,9 @@ impl Engine {
             intended_digest: proof.digest,
             intended: proof.intended.map(Durable::new),
             started: proof.started.map(Durable::new),
-            witnessed: self.outsiders.witnessed(
-                proof.started,
-                self.state.broken_glass(self.clock.now()).map(|g| g.until),
-            ),
+            witnessed: self
+                .outsiders
+                .witnessed(proof.started, self.state.broken_glass(self.clock.now()).map(|g| g.until)),
         };
         let permit = crate::policy::gate::authorize(&gate).map_err(|denial| denial.to_string())?;
         Ok((verb.clone(), permit))

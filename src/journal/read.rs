@@ -158,7 +158,7 @@ impl Reader {
                 Err(error) => {
                     self.walk.back_to(before)?;
                     // A live writer may have been in the middle of it; under a true root nothing changes any more.
-                    if is_true || self.walk.stands(batch.data())? {
+                    if is_true || self.walk.stands(batch.bytes())? {
                         return Err(error);
                     }
                 }

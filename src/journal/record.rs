@@ -131,6 +131,11 @@ impl Record {
     /// Reads a record from its stored bytes, which must be in canonical form.
     pub fn parse(bytes: &[u8]) -> Result<Self, NotARecord> {
         Head::read(bytes)?;
+        Self::parse_checked(bytes)
+    }
+
+    /// Reads a record from bytes whose form has been checked.
+    pub(super) fn parse_checked(bytes: &[u8]) -> Result<Self, NotARecord> {
         serde_json::from_slice(bytes).map_err(|e| NotARecord::Member { why: e.to_string() })
     }
 

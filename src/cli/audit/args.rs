@@ -11,6 +11,8 @@ pub enum Audit {
     Show(Show),
     /// Checks every record, root and signature; exit 3 and the first bad record
     Verify(Verify),
+    /// Compares the log with its copies in object storage, or brings it back from there
+    Anchors(Anchors),
 }
 
 /// Which records.
@@ -82,4 +84,21 @@ pub struct Verify {
     /// Check each signature by itself, as other tools would, and not many together
     #[arg(long)]
     pub every_signature: bool,
+}
+
+/// Which log to compare with the copies of the configured estate.
+#[derive(Debug, Args)]
+pub struct Anchors {
+    /// Journal directory; that of the configured estate when absent
+    #[arg(long, value_name = "DIR", conflicts_with = "fetch")]
+    pub journal: Option<PathBuf>,
+    /// Verifier key from outside the log
+    #[arg(long, value_name = "FILE", conflicts_with = "fetch")]
+    pub vkey: Option<PathBuf>,
+    /// Shows every copy, also those that agree
+    #[arg(long, conflicts_with = "fetch")]
+    pub list: bool,
+    /// Writes the copied records and evidence into a new directory instead
+    #[arg(long, value_name = "DIR")]
+    pub fetch: Option<PathBuf>,
 }

@@ -1,6 +1,7 @@
 //! `audit …`: one file a subcommand. What reads a journal reads any directory, also a copied or a read-only one: no
 //! lock, no configuration, no private key, and nothing is written there.
 
+mod anchors;
 pub mod args;
 mod show;
 mod verify;
@@ -16,6 +17,7 @@ pub fn run(global: &Global, what: &Audit) -> Result<Exit, Error> {
     match what {
         Audit::Show(what) => show::run(global, what),
         Audit::Verify(what) => verify::run(global, what),
+        Audit::Anchors(what) => anchors::run(global, what),
     }
 }
 

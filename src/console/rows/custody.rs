@@ -2,7 +2,7 @@
 
 use crate::console::format::{age, seconds_between};
 use crate::domain::health::Health;
-use crate::engine::api::{JournalView, Outside};
+use crate::engine::api::{JournalView, Outside, ScrubView};
 use jiff::Timestamp;
 
 /// One thing that vouches for the journal.
@@ -20,19 +20,25 @@ pub struct Custody {
 
 /// The three of them.
 pub fn custody(journal: &JournalView, now: Timestamp) -> [Custody; 3] {
-    let durable = match &journal.broken {
-        Some(why) => Custody {
-            word: "durable",
-            health: Some(Health::Critical),
-            long: format!("BROKEN, nothing more is written: {why}"),
-            short: "BROKEN".into(),
-        },
-        None => Custody {
-            word: "durable",
-            health: Some(Health::Ok),
-            long: format!("{} records on this disk", journal.size),
-            short: journal.size.to_string(),
-        },
+    let scrub = journal.scrub.as_ref();
+    let bad = |long: String, short: &str| Custody {
+        word: "durable",
+        health: Some(Health::Critical),
+        long,
+        short: short.to_owned(),
+    };
+    let durable = match (scrub.and_then(|s| s.why.as_ref()), &journal.broken) {
+        (Some(why), _) => bad(format!("DAMAGED, nothing new can begin: {why}"), "DAMAGED"),
+        (None, Some(why)) => bad(format!("BROKEN, nothing more is written: {why}"), "BROKEN"),
+        (None, None) => {
+            let checked = scrub.and_then(ScrubView::percent).map(|p| format!(", {p}% checked")).unwrap_or_default();
+            Custody {
+                word: "durable",
+                health: Some(Health::Ok),
+                long: format!("{} records on this disk{checked}", journal.size),
+                short: format!("{}{checked}", journal.size),
+            }
+        }
     };
     let outside = |word, outside: &Option<Outside>, them: &str| match outside {
         None => {
@@ -44,7 +50,7 @@ pub fn custody(journal: &JournalView, now: Timestamp) -> [Custody; 3] {
 }
 
 fn vouched(word: &'static str, outside: &Outside, them: &str, size: u64, now: Timestamp) -> Custody {
-    let Outside { size: covered, at, confirmed, needed, trouble } = outside;
+    let Outside { size: covered, at, confirmed, needed, shipped, trouble } = outside;
     let behind = size.saturating_sub(*covered);
     let quorum = confirmed >= needed && *covered > 0;
     let of = if *needed > 0 { format!("{confirmed} of {needed} needed") } else { format!("{confirmed}") };
@@ -56,6 +62,9 @@ fn vouched(word: &'static str, outside: &Outside, them: &str, size: u64, now: Ti
     } else {
         (format!("{covered} records, {lag}, by {of} {them}, {when}"), format!("{lag}, {few}"))
     };
+    if let Some(shipped) = shipped {
+        long.push_str(&format!(", records up to {shipped} copied"));
+    }
     if let Some(why) = trouble {
         long = format!("{long}: {why}");
         short = format!("TROUBLE, {short}");
@@ -76,16 +85,22 @@ mod tests {
         let none = (None, "none configured".to_owned());
         assert_eq!(of(&journal), [(Some(Health::Ok), "1215".into()), none.clone(), none.clone()]);
         let at = "2026-11-21T02:13:55Z".parse().ok();
-        journal.witnessed = Some(Outside { size: 1200, at, confirmed: 2, needed: 2, trouble: None });
-        journal.anchored =
-            Some(Outside { size: 0, at: None, confirmed: 0, needed: 1, trouble: Some("connection refused".into()) });
+        journal.witnessed = Some(Outside { size: 1200, at, confirmed: 2, needed: 2, shipped: None, trouble: None });
+        journal.anchored = Some(Outside {
+            size: 0,
+            at: None,
+            confirmed: 0,
+            needed: 1,
+            shipped: None,
+            trouble: Some("connection refused".into()),
+        });
         let [durable, witnessed, anchored] = custody(&journal, now);
         assert_eq!(durable.health, Some(Health::Ok));
         assert_eq!(witnessed.health, Some(Health::Ok));
         assert_eq!(witnessed.long, "1200 records, 15 behind, by 2 of 2 needed witnesses, 12 s ago");
         assert_eq!(anchored.health, Some(Health::Warn));
         assert_eq!(anchored.long, "nothing yet, 0 of 1 needed anchors: connection refused");
-        journal.witnessed = Some(Outside { size: 1215, at, confirmed: 1, needed: 2, trouble: None });
+        journal.witnessed = Some(Outside { size: 1215, at, confirmed: 1, needed: 2, shipped: None, trouble: None });
         assert_eq!(custody(&journal, now)[1].health, Some(Health::Warn), "no quorum");
         journal.broken = Some("disk full".into());
         assert_eq!(custody(&journal, now)[0].short, "BROKEN");

@@ -229,7 +229,7 @@ fn go_through(
             Some(Bad::Batch(found)) => {
                 let (located, before, damage) = *found;
                 let place = located.place();
-                if tries > 0 && !Walk::resume(dir, place.clone())?.stands(located.batch.data())? {
+                if tries > 0 && !Walk::resume(dir, place.clone())?.stands(located.batch.bytes())? {
                     // A writer's work in hand.
                     (standing.place, tries) = (place, tries - 1);
                     continue;

@@ -10,7 +10,7 @@ use crate::journal::key::KeyRing;
 use crate::journal::record::{Head, NotARecord};
 use crate::journal::store::file::batch::{COMMIT_PREFIX, LONGEST_BATCH, looks_like_commit};
 use crate::journal::store::file::leaves::leaf_hashes;
-use crate::journal::store::file::walk::{Place, Step, Walk};
+use crate::journal::store::file::walk::{Spot, Step, Walk};
 use crate::journal::tree::{Frontier, Hash, record_hash};
 use std::path::{Path, PathBuf};
 
@@ -96,7 +96,7 @@ impl Clues<'_> {
 
     /// Narrows what was found in lines that are no batch, or that have no commit line after them: at `place`, which
     /// is after the last batch.
-    pub fn lines(&self, place: &Place, found: Damage) -> Damage {
+    pub fn lines(&self, place: &Spot, found: Damage) -> Damage {
         let walk = Walk::resume(self.dir, place.clone());
         let Some(bytes) = walk.ok().and_then(|walk| walk.bytes(LONGEST_BATCH).ok()) else { return found };
         // Newlines at the end are room that was set aside.

@@ -11,7 +11,7 @@ use crate::journal::key::KeyRing;
 use crate::journal::rotation::{BadRotation, Rotation};
 use crate::journal::store::file::batch::Batch;
 use crate::journal::store::file::chain::{Chain, Leaves};
-use crate::journal::store::file::walk::{Place, Segment, Step, Walk};
+use crate::journal::store::file::walk::{Spot, Segment, Step, Walk};
 use crate::journal::tree::Frontier;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -54,9 +54,9 @@ pub struct Located {
 
 impl Located {
     /// The place before it.
-    pub fn place(&self) -> Place {
+    pub fn place(&self) -> Spot {
         let Batch { offset, line, .. } = self.batch;
-        Place { segment: Segment::clone(&self.segment), offset, line, seq: self.first }
+        Spot { segment: Segment::clone(&self.segment), offset, line, seq: self.first }
     }
 }
 
@@ -66,7 +66,7 @@ pub enum Bad {
     /// A batch, and the tree before it.
     Batch(Box<(Located, Frontier, Damage)>),
     /// What the walk found between batches, and where it was.
-    Walk(Place, Damage),
+    Walk(Spot, Damage),
     /// A signature.
     Signature(Damage),
     /// The root over this many records, where a kept checkpoint has another.
@@ -81,7 +81,7 @@ pub struct Standing {
     /// The keys so far.
     pub ring: KeyRing,
     /// Where the walk goes on.
-    pub place: Place,
+    pub place: Spot,
     /// Number of signatures that hold.
     pub signatures: u64,
     /// The last commit that holds in every respect.
@@ -103,7 +103,7 @@ enum Done {
     Looked(Chunk),
     Checked(u64, Checked),
     /// The walk has ended after so many chunks.
-    Walked(u64, Result<(Place, u64), (Place, JournalError)>),
+    Walked(u64, Result<(Spot, u64), (Spot, JournalError)>),
 }
 
 #[derive(Default)]
@@ -364,7 +364,7 @@ fn read(
     empties: &Receiver<Chunk>,
     jobs: &Sender<Job>,
     stop: &AtomicBool,
-) -> (u64, Result<(Place, u64), (Place, JournalError)>) {
+) -> (u64, Result<(Spot, u64), (Spot, JournalError)>) {
     let mut segment = Arc::new(walk.here().segment);
     let mut count = 0;
     while let Ok(mut chunk) = empties.recv() {

@@ -68,8 +68,8 @@ impl Batch {
         self.records.iter().map(|range| self.data.get(range.clone()).unwrap_or_default())
     }
 
-    /// All of its bytes as they lie in the segment.
-    pub fn data(&self) -> &[u8] {
+    /// Its exact bytes, all lines with their newlines.
+    pub fn bytes(&self) -> &[u8] {
         &self.data
     }
 

@@ -67,6 +67,11 @@ impl Chain {
         Self { frontier: Frontier::default(), origin: Some(origin.to_owned()) }
     }
 
+    /// A chain that goes on from a tree.
+    pub fn from(origin: &str, frontier: Frontier) -> Self {
+        Self { frontier, origin: Some(origin.to_owned()) }
+    }
+
     /// The tree over the batches so far.
     pub const fn frontier(&self) -> &Frontier {
         &self.frontier
@@ -96,7 +101,13 @@ impl Chain {
             && accepted.root != self.frontier.root().to_string()
         {
             let why = "it says that the log had another root where it begins".to_owned();
-            return Err(JournalError::Damaged(Damage { seq: first, through: first, file: file.to_owned(), line: 1, why }));
+            return Err(JournalError::Damaged(Damage {
+                seq: first,
+                through: first,
+                file: file.to_owned(),
+                line: 1,
+                why,
+            }));
         }
         let mut frontier = self.frontier.clone();
         let count = batch.records().len() as u64;

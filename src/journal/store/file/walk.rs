@@ -6,6 +6,7 @@ use super::RECORDS;
 use super::batch::{self, Batch, Found};
 use super::succession::Accepted;
 use crate::journal::error::{Damage, JournalError, READING};
+use crate::journal::snapshot::Place;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
@@ -78,7 +79,7 @@ pub fn segments(dir: &Path) -> Result<Vec<Segment>, JournalError> {
 
 /// A place between two batches.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct Spot {
     /// The segment.
     pub segment: Segment,
     /// Offset in it.
@@ -144,8 +145,8 @@ impl Walk {
     }
 
     /// Begins at a place that another walk has come to.
-    pub fn resume(dir: &Path, place: Place) -> Result<Self, JournalError> {
-        let Place { segment, offset, line, seq } = place;
+    pub fn resume(dir: &Path, spot: Spot) -> Result<Self, JournalError> {
+        let Spot { segment, offset, line, seq } = spot;
         let later = VecDeque::new();
         let mut walk = Self { dir: dir.to_owned(), segment, offset, line, seq, later, input: None, live: true };
         walk.look_again()?;
@@ -153,15 +154,24 @@ impl Walk {
     }
 
     /// Where it is, after the last batch.
-    pub fn here(&self) -> Place {
-        Place { segment: self.segment.clone(), offset: self.offset, line: self.line, seq: self.seq }
+    pub fn here(&self) -> Spot {
+        Spot { segment: self.segment.clone(), offset: self.offset, line: self.line, seq: self.seq }
     }
 
     /// Goes back to a place where it was.
-    pub fn back_to(&mut self, place: Place) -> Result<(), JournalError> {
-        let Place { segment, offset, line, seq } = place;
+    pub fn back_to(&mut self, spot: Spot) -> Result<(), JournalError> {
+        let Spot { segment, offset, line, seq } = spot;
         (self.segment, self.offset, self.line, self.seq, self.input) = (segment, offset, line, seq, None);
         self.look_again()
+    }
+
+    /// Begins at a place that is known to lie between two batches.
+    pub fn at(dir: &Path, place: &Place) -> Result<Self, JournalError> {
+        let walk = Self::open(dir, place.segment)?;
+        if walk.seq != place.segment {
+            return Err(JournalError::NoLog { dir: dir.to_owned() });
+        }
+        Ok(Self { offset: place.offset, line: place.line, seq: place.tree.size(), ..walk })
     }
 
     /// Takes what looks wrong at its word: this process holds the log, so nobody else writes to it.
@@ -309,9 +319,7 @@ impl Walk {
         let mut input = BufReader::new(File::open(&next.path).map_err(|e| failed(&e))?);
         let Found::Batch(batch) = batch::read(&mut input, 0, 1).map_err(|e| failed(&e))? else { return Ok(false) };
         let accepted = batch.records().next().and_then(Accepted::read);
-        Ok(accepted.is_some_and(|a| {
-            a.segment == self.segment.name() && a.length == self.offset && a.size == self.seq
-        }))
+        Ok(accepted.is_some_and(|a| a.segment == self.segment.name() && a.length == self.offset && a.size == self.seq))
     }
 
     fn read(&mut self) -> Result<Found, JournalError> {

@@ -14,13 +14,15 @@ use super::medium::Medium;
 use super::succession::Accepted;
 use super::walk::Segment;
 use crate::journal::checkpoint::Checkpoint;
-use crate::journal::error::JournalError;
+use crate::journal::error::{Damage, JournalError};
 use crate::journal::handle::{Append, Message, OpenOptions, Reply, Status};
 use crate::journal::key::LogKey;
 use crate::journal::kind::Kind;
 use crate::journal::record::{Committed, Ready};
+use crate::journal::snapshot::Place;
 use crate::journal::tree::Frontier;
 use std::io;
+use std::sync::{Arc, OnceLock};
 use tokio::sync::{mpsc, watch};
 
 /// How far ahead the segment is filled at once, in bytes.
@@ -42,11 +44,16 @@ pub struct Writer<M> {
     len: u64,
     /// Length up to which the segment is known to be filled and synced.
     filled: u64,
+    /// The next line in the segment, and the last checkpoint.
+    line: u64,
+    note: String,
     /// Why the segment may not be written any more, until the next one is begun.
     suspect: Option<String>,
     /// Whether the segment follows one that failed.
     successor: bool,
     broken: Option<String>,
+    /// What was found wrong in the records from before, while this goes on.
+    damaged: Arc<OnceLock<Damage>>,
 }
 
 /// Why room could not be made.
@@ -71,22 +78,43 @@ struct Encoded {
 }
 
 impl<M: Medium> Writer<M> {
-    /// Goes on after `len` committed bytes of the medium's segment, which begins with record `first`.
-    pub const fn new(
-        medium: M,
-        options: OpenOptions,
-        key: LogKey,
-        frontier: Frontier,
-        first: u64,
-        len: u64,
-    ) -> Self {
-        let (suspect, successor, broken) = (None, false, None);
-        Self { medium, options, key, frontier, first, len, filled: len, suspect, successor, broken }
+    /// Goes on at a place of the medium's segment.
+    pub fn new(medium: M, options: OpenOptions, key: LogKey, place: Place) -> Self {
+        let Place { tree: frontier, segment: first, offset: len, line, note } = place;
+        let (suspect, successor, broken, damaged) = (None, false, None, Arc::default());
+        let filled = len;
+        Self { medium, options, key, frontier, first, len, filled, line, note, suspect, successor, broken, damaged }
+    }
+
+    /// Where it is said that records from before are damaged; nothing new may begin from then on.
+    pub fn damaged(&self) -> Arc<OnceLock<Damage>> {
+        self.damaged.clone()
+    }
+
+    /// Signs with another key from the next batch on.
+    pub fn hand_over(&mut self, key: LogKey) {
+        self.key = key;
     }
 
     /// What can be said of the log now.
     pub fn status(&self) -> Status {
-        Status { size: self.frontier.size(), root: self.frontier.root(), broken: self.broken.clone() }
+        let place = Place {
+            tree: self.frontier.clone(),
+            segment: self.first,
+            offset: self.len,
+            line: self.line,
+            note: self.note.clone(),
+        };
+        let (size, root) = (self.frontier.size(), self.frontier.root());
+        Status { size, root, broken: self.broken.clone(), place, scrub: None }
+    }
+
+    /// Says what can be said now; what the scrub says stays.
+    fn publish(&self, status: &watch::Sender<Status>) {
+        status.send_modify(|said| {
+            let scrub = said.scrub.take();
+            *said = Status { scrub, ..self.status() };
+        });
     }
 
     /// Writes what comes in until it is closed or nobody is left to write for.
@@ -116,14 +144,14 @@ impl<M: Medium> Writer<M> {
             }
             let replies = self.group(batch);
             // Nothing is said of a checkpoint before the sync under it has returned.
-            status.send_replace(self.status());
+            self.publish(status);
             for (reply, result) in replies {
                 // The one who asked may have gone; the record stands all the same.
                 let _ = reply.send(result);
             }
             if let Some(last) = closing {
                 let result = self.close(last.records);
-                status.send_replace(self.status());
+                self.publish(status);
                 drop(lock);
                 let _ = last.reply.send(result);
                 return;
@@ -188,7 +216,9 @@ impl<M: Medium> Writer<M> {
             return Err(self.end(&format!("{} was removed, replaced or moved while it was written", path.display())));
         }
         self.len += batch.bytes.len() as u64;
+        self.line += batch.frontier.size() - self.frontier.size() + 1;
         self.frontier = batch.frontier;
+        self.note = batch.note;
         Ok((first..).zip(records).map(|(seq, record)| record.into_committed(seq)).collect())
     }
 
@@ -242,7 +272,7 @@ impl<M: Medium> Writer<M> {
         let batch = self.encode(&all)?;
         let second = |e: &str| format!("{why}, and then the next segment: {e}");
         self.medium.set_apart().map_err(|e| self.end(&second(&e.to_string())))?;
-        (self.first, self.len, self.filled) = (size, 0, 0);
+        (self.first, self.len, self.filled, self.line) = (size, 0, 0, 1);
         let room = match self.fill(batch.bytes.len() as u64 + RESERVE) {
             Err(NoRoom::Full) => self.fill(batch.bytes.len() as u64),
             other => other,
@@ -258,7 +288,7 @@ impl<M: Medium> Writer<M> {
     }
 
     /// Writes the last records and completes the segment.
-    fn close(&mut self, last: Vec<Ready>) -> Result<Vec<Committed>, JournalError> {
+    pub fn close(&mut self, last: Vec<Ready>) -> Result<Vec<Committed>, JournalError> {
         let committed = self.commit(last)?;
         self.medium.seal(self.len).map_err(|e| self.end(&format!("completing the segment failed: {e}")))?;
         self.filled = self.len;
@@ -268,6 +298,9 @@ impl<M: Medium> Writer<M> {
     /// Whether something may begin: the disk is above low water, and the segment has room for all that was asked
     /// for and for outcomes after it.
     fn room_for_intents(&mut self, batch: &[Append]) -> Result<(), JournalError> {
+        if let Some(damage) = self.damaged.get() {
+            return Err(JournalError::Damaged(damage.clone()));
+        }
         let dir = &self.options.dir;
         let free = self.medium.free().map_err(|e| JournalError::io("asking for the free space of", dir, &e))?;
         let low = JournalError::LowSpace {
@@ -332,7 +365,7 @@ impl<M: Medium> Writer<M> {
             let first = self.frontier.size();
             match self.medium.seal(self.len).and_then(|()| self.medium.begin(first)) {
                 Ok(()) => {
-                    (self.first, self.len, self.filled) = (first, 0, 0);
+                    (self.first, self.len, self.filled, self.line) = (first, 0, 0, 1);
                     self.successor = false;
                 }
                 Err(e) => self.suspect = Some(format!("beginning the segment of record {first} failed: {e}")),

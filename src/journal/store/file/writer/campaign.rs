@@ -94,8 +94,9 @@ impl Told {
 fn write(seed: &Seed, disk: &Simulated, script: u64) -> Told {
     let mut choices = Choices(script);
     let key = LogKey::parse(&seed.secret).unwrap();
-    let (frontier, len) = (seed.frontier.clone(), seed.bytes.len() as u64);
-    let mut writer = Writer::new(disk.clone(), options(Path::new("/journal")), key, frontier, seed.first, len);
+    let (tree, offset) = (seed.frontier.clone(), seed.bytes.len() as u64);
+    let place = Place { tree, segment: seed.first, offset, ..Place::default() };
+    let mut writer = Writer::new(disk.clone(), options(Path::new("/journal")), key, place);
     let mut told = Told::default();
     let mut time = draft(Kind::NoteAdded, json!({})).time;
     for group in 0..12 {
@@ -208,13 +209,21 @@ fn whatever_a_disk_loses_no_acknowledged_record_is_lost() {
     let seed = Seed::new();
     let (scripts, chances) = if full { (4, 3) } else { (1, 1) };
     let classes = [
-        ("power lost before a call: pages that were not synced are gone, there or torn", Fault::GoneBefore, Then::PowerLoss),
+        (
+            "power lost before a call: pages that were not synced are gone, there or torn",
+            Fault::GoneBefore,
+            Then::PowerLoss,
+        ),
         ("power lost after a call", Fault::GoneAfter, Then::PowerLoss),
         ("process killed at a call", Fault::GoneBefore, Then::Restart),
         ("EIO at one call, the writer goes on, power lost later", Fault::Fails(Other), Then::PowerLoss),
         ("ENOSPC at one call, the writer goes on, power lost later", Fault::Fails(StorageFull), Then::PowerLoss),
         ("EIO at one call, restart without a reboot, power lost", Fault::Fails(Other), Then::RestartThenPowerLoss),
-        ("EIO from a call on, restart without a reboot, power lost", Fault::FailsForEver(Other), Then::RestartThenPowerLoss),
+        (
+            "EIO from a call on, restart without a reboot, power lost",
+            Fault::FailsForEver(Other),
+            Then::RestartThenPowerLoss,
+        ),
         ("ENOSPC from a call on, restart", Fault::FailsForEver(StorageFull), Then::Restart),
     ];
     let (mut total, mut acknowledged, mut steps_back) = (0, 0, 0);
@@ -237,6 +246,8 @@ fn whatever_a_disk_loses_no_acknowledged_record_is_lost() {
         println!("{cases:6} cases: {name}");
         total += cases;
     }
-    println!("{total:6} cases on a simulated disk; {acknowledged} acknowledged records, none lost; the clock went back {steps_back} times");
+    println!(
+        "{total:6} cases on a simulated disk; {acknowledged} acknowledged records, none lost; the clock went back {steps_back} times"
+    );
     assert!(total > 200);
 }

@@ -132,7 +132,7 @@ fn writer(disk: &Shared, segment_bytes: u64, low_water: u64) -> Writer<Shared> {
     let Draft { actor, mode, environment, time, .. } = draft(Kind::NoteAdded, json!({}));
     let mut options = OpenOptions::new("/journal", "test/log", actor, mode, environment, time);
     (options.segment_bytes, options.low_water) = (segment_bytes, low_water);
-    Writer::new(disk.clone(), options, key, Frontier::default(), 0, 0)
+    Writer::new(disk.clone(), options, key, Place { line: 1, ..Place::default() })
 }
 
 fn ready(kind: Kind) -> Ready {
