@@ -206,12 +206,15 @@ impl<'a> Scene<'a> {
             let why = format!("the commit line of these records is damaged: {}", self.reason(front));
             Some(Damage { line: self.located.batch.line + front as u64, ..self.records(from, to, why) })
         };
-        match looks_like_commit(line) {
-            _ if next == at => damage(0, front),
+        if next == at {
+            damage(0, front)
+        } else if !looks_like_commit(line) {
+            None
+        } else if next == at + 1 {
             // It has run into the record before it.
-            true if next == at + 1 => damage(front, front + 1),
-            true => damage(0, front + 1),
-            false => None,
+            damage(front, front + 1)
+        } else {
+            damage(0, front + 1)
         }
     }
 
