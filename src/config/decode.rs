@@ -353,8 +353,7 @@ fn threshold(mut table: Table<'_, '_>) -> Option<Threshold> {
 
 fn journal(mut table: Table<'_, '_>, estate: &str) -> Journal {
     let dir = path(&mut table, "dir");
-    let allowed = "a verifier key as `audit keys` shows it, NAME+ID+KEY";
-    let vkey = table.parsed("vkey", allowed, |text| (text.splitn(3, '+').count() == 3).then(|| text.to_owned()));
+    let vkey = table.string("vkey");
     let witnesses = super::witness::decode(&mut table);
     let anchor = table.table("anchor").map(|t| anchor(t, estate));
     table.finish();

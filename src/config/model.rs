@@ -164,7 +164,7 @@ pub struct Traefik {
 pub struct Journal {
     /// Directory of the journal; the state directory when absent.
     pub dir: Option<PathBuf>,
-    /// Its verifier key, `NAME+ID+KEY`, as it was written down outside of it: what `audit verify` goes by.
+    /// A verifier key of the log, or the file that holds it; the pin made at first sight when absent.
     pub vkey: Option<String>,
     /// Whom its checkpoints are shown to.
     pub witnesses: Witnesses,

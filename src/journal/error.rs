@@ -315,6 +315,14 @@ pub enum JournalError {
         /// What is there.
         why: String,
     },
+    /// A file of evidence has other bytes than its name says.
+    #[error("the evidence {sha256} has other bytes now: their digest is {found}")]
+    EvidenceAltered {
+        /// Its name.
+        sha256: crate::domain::id::Digest,
+        /// The digest of what is there.
+        found: crate::domain::id::Digest,
+    },
     /// Something else the operating system refused.
     #[error("{what} {} failed: {why}", .path.display())]
     Io {

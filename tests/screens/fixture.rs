@@ -874,8 +874,9 @@ pub fn later(state: &State, seconds: i64) -> Timestamp {
 pub fn vouched() -> Snapshot {
     let mut snapshot = snapshot();
     snapshot.journal.witnessed =
-        Some(Outside { size: 1200, at: Some(at("02:13:55")), confirmed: 2, needed: 2, trouble: None });
+        Some(Outside { size: 1200, at: Some(at("02:13:55")), confirmed: 2, needed: 2, shipped: None, trouble: None });
     snapshot.journal.anchored = Some(Outside {
+        shipped: None,
         size: 1010,
         at: Some(at("01:31:00")),
         confirmed: 0,

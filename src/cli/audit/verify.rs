@@ -3,11 +3,10 @@
 
 use super::super::args::{Format, Global};
 use super::super::output::{self, Error, Exit};
-use super::super::session;
+use super::super::{pins, session};
 use super::args::Verify;
 use super::directory;
 use crate::journal::JournalError;
-use crate::journal::key::VerifierKey;
 use crate::journal::verify::{self, Evidence, Options, Progress, Report};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::fmt::Display;
@@ -24,7 +23,7 @@ const DRAW: Duration = Duration::from_millis(100);
 pub fn run(global: &Global, what: &Verify) -> Result<Exit, Error> {
     let dir = directory(global, what.journal.as_deref())?;
     let progress = Arc::new(Progress::default());
-    let options = options(global, what, Arc::clone(&progress))?;
+    let options = options(global, what, &dir, Arc::clone(&progress))?;
     let report = watched(&progress, || verify::verify(&dir, &options)).map_err(|e| refusal(&e))?;
     if global.format == Format::Json {
         output::json(&report)?;
@@ -34,11 +33,8 @@ pub fn run(global: &Global, what: &Verify) -> Result<Exit, Error> {
     Ok(if report.ok { Exit::Done } else { Exit::Verification })
 }
 
-fn options(global: &Global, what: &Verify, progress: Arc<Progress>) -> Result<Options, Error> {
-    let key = match &what.vkey {
-        Some(path) => Some(read(path)?),
-        None => configured(global, what)?,
-    };
+fn options(global: &Global, what: &Verify, dir: &Path, progress: Arc<Progress>) -> Result<Options, Error> {
+    let key = pins::outside(global, what.vkey.as_deref(), what.journal.as_deref(), dir)?;
     let kept = what.checkpoint.iter().map(|path| session::read_file(path)).collect::<Result<_, _>>()?;
     let witnesses = what.witness_key.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
     if let Some(quorum) = what.quorum
@@ -71,16 +67,6 @@ fn options(global: &Global, what: &Verify, progress: Arc<Progress>) -> Result<Op
 fn read<T: FromStr<Err: Display>>(path: &Path) -> Result<T, Error> {
     let text = session::read_file(path)?;
     text.trim().parse().map_err(|e| Error::Usage(format!("{}: {e}", path.display())))
-}
-
-/// The key that the configuration names, for the journal of the configured estate.
-fn configured(global: &Global, what: &Verify) -> Result<Option<VerifierKey>, Error> {
-    if what.journal.is_some() {
-        return Ok(None);
-    }
-    let loaded = session::load(global)?;
-    let Some(text) = &loaded.config.journal.vkey else { return Ok(None) };
-    text.parse().map(Some).map_err(|e| Error::Usage(format!("`vkey` of `[journal]`: {e}")))
 }
 
 /// What was asked for wrongly, what does not hold, and what could not be answered have exit codes of their own.

@@ -1,7 +1,7 @@
 //! One batch as it lies in a segment: record lines, then the commit line that makes them count.
 
 use crate::journal::canonical;
-use crate::journal::record::MAX_BYTES;
+use crate::journal::record::{MAX_BYTES, Record};
 use serde::{Deserialize, Serialize};
 use std::io::BufRead;
 use std::ops::Range;
@@ -40,10 +40,12 @@ pub fn read_commit(line: &[u8]) -> Option<(u64, String)> {
     Some((from, checkpoint))
 }
 
-/// Whether a line is a commit line or the ruin of one: it begins so, or has the blank line and the dash of a note.
+/// Whether a line is a commit line or the ruin of one: it begins so, or has the blank line and the dash of a note. Whole
+/// records may quote a note and are none.
 pub fn looks_like_commit(line: &[u8]) -> bool {
     let mark = "\\n\\n— ".as_bytes();
-    line.starts_with(COMMIT_PREFIX) || line.windows(mark.len()).any(|w| w == mark)
+    let quotes = || line.windows(mark.len()).any(|w| w == mark);
+    line.starts_with(COMMIT_PREFIX) || (quotes() && Record::parse(line).is_err())
 }
 
 /// A batch.

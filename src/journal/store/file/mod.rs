@@ -6,6 +6,7 @@
 pub mod batch;
 pub mod chain;
 pub mod create;
+pub mod evidence;
 pub mod export;
 pub mod follow;
 pub mod hashes;
