@@ -11,6 +11,7 @@ pub mod export;
 pub mod follow;
 pub mod hashes;
 pub mod keyfile;
+pub mod leaves;
 pub mod lock;
 pub mod medium;
 pub mod open;
