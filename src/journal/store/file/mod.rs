@@ -10,6 +10,7 @@ pub mod evidence;
 pub mod export;
 pub mod follow;
 pub mod hashes;
+pub mod intake;
 pub mod keyfile;
 pub mod leaves;
 pub mod lock;
