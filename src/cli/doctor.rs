@@ -5,6 +5,7 @@ use super::args::{Format, Global};
 use super::opening;
 use super::output::{self, Error, Exit};
 use super::session;
+use super::witnesses;
 use crate::domain::facts::{Facts, Missing};
 use crate::domain::health::Health;
 use crate::domain::mode::Mode;
@@ -40,7 +41,11 @@ pub fn run(global: &Global) -> Result<Exit, Error> {
     let loaded = session::load(global)?;
     let adapters = opening::adapters(&loaded, Mode::ReadOnly)?;
     let mut all = session::runtime()?.block_on(ask_all(adapters));
-    all.push(journal(&session::home(&loaded.config)));
+    let home = session::home(&loaded.config);
+    all.push(journal(&home));
+    if let Some(settings) = witnesses::settings(&loaded, &home)? {
+        all.extend(session::runtime()?.block_on(witnesses::try_all(&settings))?.into_iter().map(witness));
+    }
     for tenant in &loaded.config.estate.tenants {
         let gaps = [
             (tenant.database.is_none(), "database: its locks, queue and crons are not seen"),
@@ -160,6 +165,22 @@ fn said(facts: &Facts) -> (Option<String>, Vec<Missing>, Vec<String>) {
             let certificates = f.certificates.iter().map(|c| format!("certificate {} until {}", c.name, c.not_after));
             (f.version.clone(), f.missing.clone(), certificates.collect())
         }
+    }
+}
+
+/// A witness: whether it answers, knows this log and signs with the key that is configured.
+fn witness(tried: witnesses::Tried) -> Finding {
+    let witnesses::Tried { witness, health, reachable, said, why } = tried;
+    Finding {
+        id: witness.name,
+        kind: "witness".into(),
+        address: witness.url,
+        health,
+        reachable,
+        version: Some(format!("{}, {}", witness.key.algorithm(), witness.administrator)),
+        why: why.into_iter().chain(said).reduce(|all, one| format!("{all}; {one}")),
+        missing: Vec::new(),
+        certificates: Vec::new(),
     }
 }
 

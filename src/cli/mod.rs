@@ -17,6 +17,7 @@ mod output;
 mod playbook;
 mod session;
 mod status;
+mod witnesses;
 
 use args::{Cli, Command};
 use clap::Parser as _;

@@ -4,6 +4,8 @@
 use super::args::{Global, Play};
 use super::output::Error;
 use super::session::{self, Home, Loaded};
+use super::witnesses;
+use crate::attest::witness;
 use crate::config::problem::{Problem, Problems};
 use crate::correlate::signals::SIGNALS;
 use crate::domain::mode::Mode;
@@ -67,7 +69,9 @@ pub fn live(loaded: &Loaded, mode: Mode, observe: bool, via: &str) -> Result<Ope
         adapters.observers.clear();
     }
     let config = hex(&loaded.text);
-    open(adapters, session::home(&loaded.config), &json!({ "configuration": config, "file": loaded.path }), via)
+    let home = session::home(&loaded.config);
+    let witnesses = witnesses::settings(loaded, &home)?;
+    open(adapters, home, &json!({ "configuration": config, "file": loaded.path }), witnesses, via)
 }
 
 /// Opens the engine of a drill.
@@ -77,7 +81,7 @@ pub fn drill(play: &Play, via: &str) -> Result<Opened, Error> {
     let home = session::drill_home(&exercise.id);
     let loaded = json!({ "scenario": exercise.id, "seed": play.seed.unwrap_or(exercise.seed).to_string() });
     let options = drill::Options { seed: play.seed, speed: play.speed, ..drill::Options::default() };
-    open(adapters::drill(Drill::start(&scenario, options)), home, &loaded, via)
+    open(adapters::drill(Drill::start(&scenario, options)), home, &loaded, None, via)
 }
 
 /// All scenarios: the built-in ones, and the user's own over them. Errors of any file are all said.
@@ -114,7 +118,13 @@ pub fn named(global: &Global, observe: bool, via: &str) -> Result<Opened, Error>
     live(&loaded, session::live_mode(global), observe, via)
 }
 
-fn open(adapters: Adapters, home: Home, loaded: &serde_json::Value, via: &str) -> Result<Opened, Error> {
+fn open(
+    adapters: Adapters,
+    home: Home,
+    loaded: &serde_json::Value,
+    witnesses: Option<witness::Settings>,
+    via: &str,
+) -> Result<Opened, Error> {
     let (library, problems) = library()?;
     for problem in problems {
         eprintln!("quarterdeck: a playbook is left out: {problem}");
@@ -137,7 +147,7 @@ fn open(adapters: Adapters, home: Home, loaded: &serde_json::Value, via: &str) -
         members.insert("version".into(), json!(env!("CARGO_PKG_VERSION")));
     }
     let journal_dir = home.journal.display().to_string();
-    let running = core::start(Parts { adapters, library, journal, state, journal_dir, me, loaded });
+    let running = core::start(Parts { adapters, library, journal, state, journal_dir, me, loaded, witnesses });
     let listener = socket::listen(&home.socket, running.client.clone())
         .map_err(|e| Error::Failed(format!("{}: {e}", home.socket.display())))?;
     Ok(Opened { running, home, listener })

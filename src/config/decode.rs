@@ -48,7 +48,7 @@ pub fn decode(file: &str, text: &str) -> Result<Config, Problems> {
     let mut tenants: Vec<_> = root.tables("tenant").into_iter().map(|t| tenant(t, &mut ids)).collect();
     tenants.sort_by(|a, b| a.id.cmp(&b.id));
     let thresholds = root.tables("threshold").into_iter().filter_map(threshold).collect();
-    let journal = root.table("journal").map_or(Journal { dir: None }, journal);
+    let journal = root.table("journal").map(journal).unwrap_or_default();
     let console = root.table("console").map_or(Console { theme: None, mouse: true }, console);
     root.finish();
     let problems = source.into_problems();
@@ -91,7 +91,7 @@ impl Ids {
 }
 
 /// A required name of at most 63 letters, digits, `.`, `_` and `-`.
-fn name(table: &mut Table<'_, '_>, key: &'static str, example: &str) -> String {
+pub(super) fn name(table: &mut Table<'_, '_>, key: &'static str, example: &str) -> String {
     let text = table.required(key, example);
     let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if text.len() > 63 || !text.chars().all(fine) {
@@ -177,7 +177,7 @@ fn url(table: &mut Table<'_, '_>, key: &'static str, schemes: &[&str]) -> Option
     Some(text)
 }
 
-fn required_url(table: &mut Table<'_, '_>, key: &'static str, schemes: &[&str], example: &str) -> String {
+pub(super) fn required_url(table: &mut Table<'_, '_>, key: &'static str, schemes: &[&str], example: &str) -> String {
     if table.has(key) { url(table, key, schemes).unwrap_or_default() } else { table.required(key, example) }
 }
 
@@ -338,8 +338,9 @@ fn threshold(mut table: Table<'_, '_>) -> Option<Threshold> {
 
 fn journal(mut table: Table<'_, '_>) -> Journal {
     let dir = path(&mut table, "dir");
+    let witnesses = super::witness::decode(&mut table);
     table.finish();
-    Journal { dir }
+    Journal { dir, witnesses }
 }
 
 fn console(mut table: Table<'_, '_>) -> Console {

@@ -160,10 +160,36 @@ pub struct Traefik {
 }
 
 /// `[journal]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Default, Clone, Debug, PartialEq, Eq)]
 pub struct Journal {
     /// Directory of the journal; the state directory when absent.
     pub dir: Option<PathBuf>,
+    /// Whom its checkpoints are shown to.
+    pub witnesses: Witnesses,
+}
+
+/// `witness_quorum`, `max_uncosigned_age` and `[[journal.witness]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Witnesses {
+    /// How many administrators' witnesses must cover the start of a high-risk step; 0 for none.
+    pub quorum: u32,
+    /// How long a record may wait for the quorum before that is said.
+    pub max_uncosigned_age: Duration,
+    /// The witnesses.
+    pub all: Vec<Witness>,
+}
+
+/// `[[journal.witness]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Witness {
+    /// What it is called here.
+    pub name: String,
+    /// Its submission prefix.
+    pub url: String,
+    /// Its verifier key, `NAME+ID+KEY`.
+    pub vkey: String,
+    /// Who runs it; witnesses of one administrator count once.
+    pub administrator: String,
 }
 
 /// `[[threshold]]`.

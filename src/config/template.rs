@@ -23,6 +23,16 @@ fn quote(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 
+/// Who outside cosigns the journal.
+const WITNESSES: &str = "\n# [journal]\n\
+    # witness_quorum = 2           # so many administrators' witnesses must cover a high-risk step before it is sent\n\
+    # max_uncosigned_age = \"10m\"   # a record that waits longer for them is an alarm\n\
+    # [[journal.witness]]          # one table each; C2SP tlog-witness\n\
+    # name = \"w1\"\n\
+    # url = \"https://witness.example\"\n\
+    # vkey = \"witness.example/w1+1f2e3d4c+BA…\"\n\
+    # administrator = \"Example Ltd\"   # witnesses under one administrator count once\n";
+
 /// Writes the file; every table that has no answer stands there as a comment.
 pub fn render(answers: &Answers) -> String {
     let table = |name: &str, answer: Option<&String>, lines: &[(&str, String)], comments: &[&str]| {
@@ -94,6 +104,7 @@ pub fn render(answers: &Answers) -> String {
          # kubernetes = { cluster = \"k8s\", namespace = \"t001\", web = \"odoo\", workers = \"odoo-worker\" }\n\
          # router = { ingress = \"edge-1\", name = \"t001@file\", host = \"t001.example\" }\n",
     );
+    text.push_str(WITNESSES);
     text
 }
 

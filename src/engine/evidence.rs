@@ -6,6 +6,7 @@ use super::core::Engine;
 use crate::domain::actor::Actor;
 use crate::domain::id::Digest;
 use crate::journal::{Kind, Record, evidence};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use std::path::{Path, PathBuf};
 const MAX_RESULT: usize = 24 * 1024;
 
 /// What the records say of one piece of evidence.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Known {
     /// Length in bytes.
     pub bytes: u64,
@@ -23,7 +24,7 @@ pub struct Known {
 }
 
 /// The evidence that records name.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Shelf(BTreeMap<Digest, Known>);
 
 impl Shelf {

@@ -23,10 +23,13 @@ pub fn describe(record: &Record) -> String {
 const fn template(kind: Kind) -> &'static str {
     match kind {
         Kind::JournalOpened => "journal opened[ by {program}][ at record {records}]",
-        Kind::JournalRecovered => "journal recovered:[ {bytes} bytes] set aside[ in {file}][ ({why})]",
+        Kind::JournalRecovered => {
+            "journal recovered:[ {bytes} bytes set aside in {file}][ {segment} left for a new segment][ ({why})]"
+        }
         Kind::JournalHeartbeat => "journal alive",
+        Kind::JournalSnapshot => "snapshot of the state[ over {size} records][ in {file}]",
         Kind::JournalClosed => "journal closed[: {reason}]",
-        Kind::KeyRotated => "log key changed[ to {key}]",
+        Kind::KeyRotated => "log key changed[ to {to}]",
         Kind::ConfigLoaded => "configuration loaded[ from {path}][, digest {digest}]",
         Kind::RosterChanged => "roster changed[: {what}]",
         Kind::IncidentDeclared => "declared[ {severity}][: {title}]",

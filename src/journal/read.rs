@@ -126,6 +126,11 @@ impl Reader {
         Ok(Some(Damage { seq: self.walk.seq(), through: self.walk.seq(), file: segment.name(), line, why }))
     }
 
+    /// Number of the record that comes after the last batch that was read.
+    pub const fn seq(&self) -> u64 {
+        self.walk.seq()
+    }
+
     fn read(&mut self) -> Result<Option<Stored>, JournalError> {
         loop {
             if let Some(stored) = self.waiting.pop_front() {

@@ -18,6 +18,16 @@ impl Frontier {
         self.size
     }
 
+    /// The roots of the complete subtrees, the greatest first: one for each bit that is set in the size.
+    pub fn peaks(&self) -> &[Hash] {
+        &self.peaks
+    }
+
+    /// The tree of that size with these subtrees; none when their number does not fit.
+    pub fn of(size: u64, peaks: Vec<Hash>) -> Option<Self> {
+        (peaks.len() == size.count_ones() as usize).then_some(Self { size, peaks })
+    }
+
     /// Appends the record with these exact bytes.
     pub fn append(&mut self, record: &[u8]) {
         self.append_hash(record_hash(record));
@@ -120,6 +130,8 @@ mod tests {
             let mut tree = Frontier::default();
             for (n, leaf) in leaves.iter().enumerate() {
                 prop_assert_eq!(tree.root().0, naive_root(&leaves[..n]));
+                prop_assert_eq!(Frontier::of(tree.size(), tree.peaks().to_vec()), Some(tree.clone()));
+                prop_assert_eq!(Frontier::of(tree.size() * 2 + 1, tree.peaks().to_vec()), None);
                 tree.append(leaf);
             }
             prop_assert_eq!(tree.root().0, naive_root(&leaves));

@@ -791,6 +791,7 @@ pub fn snapshot() -> Snapshot {
             size: 1215,
             root: "q83vEjRWeJq83vEjRWeJq83vEjRWeJo=".into(),
             broken: None,
+            scrub: None,
             witnessed: None,
             anchored: None,
             tail: Arc::new(tail),

@@ -2,7 +2,7 @@
 
 use crate::console::format::{age, seconds_between};
 use crate::domain::health::Health;
-use crate::engine::api::{JournalView, Outside};
+use crate::engine::api::{JournalView, Outside, ScrubView};
 use jiff::Timestamp;
 
 /// One thing that vouches for the journal.
@@ -20,19 +20,25 @@ pub struct Custody {
 
 /// The three of them.
 pub fn custody(journal: &JournalView, now: Timestamp) -> [Custody; 3] {
-    let durable = match &journal.broken {
-        Some(why) => Custody {
-            word: "durable",
-            health: Some(Health::Critical),
-            long: format!("BROKEN, nothing more is written: {why}"),
-            short: "BROKEN".into(),
-        },
-        None => Custody {
-            word: "durable",
-            health: Some(Health::Ok),
-            long: format!("{} records on this disk", journal.size),
-            short: journal.size.to_string(),
-        },
+    let scrub = journal.scrub.as_ref();
+    let bad = |long: String, short: &str| Custody {
+        word: "durable",
+        health: Some(Health::Critical),
+        long,
+        short: short.to_owned(),
+    };
+    let durable = match (scrub.and_then(|s| s.why.as_ref()), &journal.broken) {
+        (Some(why), _) => bad(format!("DAMAGED, nothing new can begin: {why}"), "DAMAGED"),
+        (None, Some(why)) => bad(format!("BROKEN, nothing more is written: {why}"), "BROKEN"),
+        (None, None) => {
+            let checked = scrub.and_then(ScrubView::percent).map(|p| format!(", {p}% checked")).unwrap_or_default();
+            Custody {
+                word: "durable",
+                health: Some(Health::Ok),
+                long: format!("{} records on this disk{checked}", journal.size),
+                short: format!("{}{checked}", journal.size),
+            }
+        }
     };
     let outside = |word, outside: &Option<Outside>, them: &str| match outside {
         None => {

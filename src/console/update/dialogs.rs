@@ -30,7 +30,7 @@ fn hindrance(state: &State) -> Option<String> {
         .snapshot
         .as_ref()
         .and_then(|s| s.journal.broken.as_ref())
-        .map(|why| format!("the journal can not be written: {why}"))
+        .map(|why| format!("the journal is not in order: {why}"))
 }
 
 /// Opens the dialog that confirms the step in hand.

@@ -12,7 +12,7 @@ use crate::domain::estate::Environment;
 use crate::domain::health::Health;
 use crate::domain::incident::Role as Duty;
 use crate::domain::mode::Mode;
-use crate::engine::api::{Snapshot, StepState};
+use crate::engine::api::{ScrubView, Snapshot, StepState};
 use ratatui::layout::Rect;
 
 /// Estate, environment, mode, incident, commander; UTC, plant time, heartbeat.
@@ -172,7 +172,11 @@ pub fn alarms(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
 
 fn list(state: &State, snapshot: &Snapshot) -> Vec<Alarm> {
     let mut alarms = Vec::new();
-    if let Some(why) = &snapshot.journal.broken {
+    let scrub = snapshot.journal.scrub.as_ref();
+    if let Some((record, why)) = scrub.and_then(|s| s.bad.zip(s.why.as_ref())) {
+        let long = format!("journal DAMAGED at record {record}, nothing new can begin: {why}");
+        alarms.push(alarm(Health::Critical, Role::Alarm, long, "journal DAMAGED"));
+    } else if let Some(why) = &snapshot.journal.broken {
         let long = format!("JOURNAL BROKEN, nothing can run: {why}");
         alarms.push(alarm(Health::Critical, Role::Alarm, long, "JOURNAL BROKEN"));
     }
@@ -225,7 +229,11 @@ fn list(state: &State, snapshot: &Snapshot) -> Vec<Alarm> {
     if snapshot.journal.broken.is_none() {
         let good =
             custody.iter().filter(|c| c.health == Some(Health::Ok)).map(|c| c.word).collect::<Vec<_>>().join(", ");
-        alarms.push(alarm(Health::Ok, Role::Dim, format!("journal {good}"), "journal ok"));
+        let (long, short) = match scrub.and_then(ScrubView::percent) {
+            Some(percent) => (format!("journal {good}, scrub {percent}%"), format!("scrub {percent}%")),
+            None => (format!("journal {good}"), "journal ok".to_owned()),
+        };
+        alarms.push(alarm(Health::Ok, Role::Dim, long, short));
     }
     if unknown.is_empty() && !snapshot.panes.sources.is_empty() {
         alarms.push(alarm(Health::Ok, Role::Dim, "every source answers", "sources ok"));

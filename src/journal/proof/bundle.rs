@@ -18,6 +18,12 @@ const MAX_BYTES: usize = 1 << 18;
 /// More hashes than this no proof has.
 const MAX_HASHES: usize = 63;
 
+/// What the line of the number must be.
+const INDEX: &str = "`index` and the number of a record";
+
+/// What each line after it must be.
+const HASH: &str = "a SHA-256 hash in base64, nor the empty line after at most 63 of them";
+
 /// Why a file proves nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadProof {
@@ -82,7 +88,6 @@ impl Bundle {
             rest = after;
             Ok::<_, BadProof>((line, found))
         };
-        const INDEX: &str = "`index` and the number of a record";
         let (mut at, mut found) = next(INDEX)?;
         let mut extra = None;
         if let Some(data) = found.strip_prefix("extra ") {
@@ -95,7 +100,6 @@ impl Bundle {
         let (_, seq) = seq.ok_or(BadProof::Line { line: at, expected: INDEX })?;
         let mut hashes = vec![];
         loop {
-            const HASH: &str = "a SHA-256 hash in base64, nor the empty line after at most 63 of them";
             let (line, found) = next(HASH)?;
             if found.is_empty() {
                 break;

@@ -8,8 +8,10 @@ mod tests;
 pub use bundle::{BadProof, Bundle};
 
 use super::error::JournalError;
-use super::store::file::hashes::Hashes;
-use super::tree::Hash;
+use super::key::VerifierKey;
+use super::read::{Filter, Reader, Stored};
+use super::store::file::hashes::{Hashes, note_over};
+use super::tree::{Hash, record_hash};
 use std::path::Path;
 
 /// Root over the first `size` records.
@@ -36,4 +38,21 @@ pub fn consistency(dir: &Path, old: u64, new: u64) -> Result<Vec<Hash>, JournalE
         return root(dir, new).map(|_| vec![]);
     }
     Hashes::new(dir, new).ask(|hashes| tlog_tiles::prove_tree(new, old, hashes))
+}
+
+/// A record with the proof that it stands in the log whose key this is: under the cosigned checkpoint where that
+/// covers it, else under one that the log alone has signed. The proof has been checked.
+pub fn prove(dir: &Path, seq: u64, key: &VerifierKey) -> Result<(Bundle, Stored), JournalError> {
+    let filter = Filter { first: Some(seq), last: Some(seq), ..Filter::default() };
+    let mut reader = Reader::open(dir, filter)?;
+    let Some(stored) = reader.next().transpose()? else {
+        return Err(JournalError::NotInTree { seq, size: reader.seq() });
+    };
+    let note = note_over(dir, seq, key)?;
+    let size = super::checkpoint::Checkpoint::read_cosigned(&note).map_or(0, |c| c.size);
+    let bundle = Bundle { extra: None, seq, hashes: inclusion(dir, seq, size)?, note };
+    match bundle.verify(record_hash(&stored.bytes), key) {
+        Ok(_) => Ok((bundle, stored)),
+        Err(why) => Err(JournalError::Unproved { seq, why }),
+    }
 }

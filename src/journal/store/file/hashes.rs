@@ -3,8 +3,8 @@
 
 use super::batch::Batch;
 use super::walk::{Step, Walk};
-use super::{CHECKPOINT, place};
-use crate::journal::checkpoint::Checkpoint;
+use super::{CHECKPOINT, COSIGNED, place};
+use crate::journal::checkpoint::{BadNote, Checkpoint};
 use crate::journal::error::{Damage, JournalError, READING};
 use crate::journal::key::VerifierKey;
 use crate::journal::tile::{self, Content, MAX_TREE};
@@ -64,6 +64,34 @@ pub fn published(dir: &Path, key: &VerifierKey) -> Option<(Checkpoint, String)> 
     Some((checkpoint, note))
 }
 
+/// The checkpoint beside the records that witnesses have cosigned, which the log's own key must have signed too.
+/// Whether the log still holds its tree is not asked.
+pub fn cosigned(dir: &Path, key: &VerifierKey) -> Result<Option<(Checkpoint, String)>, JournalError> {
+    let Some(bytes) = read_file(&dir.join(COSIGNED), MAX_NOTE)? else { return Ok(None) };
+    let note = String::from_utf8(bytes).map_err(|_| BadNote::Malformed("its encoding"));
+    let opened = note.and_then(|note| Ok((Checkpoint::open_cosigned(&note, key)?, note)));
+    opened.map(Some).map_err(|why| JournalError::KeptCheckpoint { why })
+}
+
+/// A checkpoint that the log's key signed and that covers record `seq`: the cosigned one, else the published one,
+/// else that of the record's batch.
+pub fn note_over(dir: &Path, seq: u64, key: &VerifierKey) -> Result<String, JournalError> {
+    let covers = |found: &(Checkpoint, String)| found.0.size > seq;
+    if let Some((_, note)) = cosigned(dir, key)?.filter(covers).or_else(|| published(dir, key).filter(covers)) {
+        return Ok(note);
+    }
+    let mut walk = Walk::open(dir, seq)?;
+    loop {
+        match walk.next()? {
+            Step::Batch(batch) if walk.seq() > seq => return Ok(batch.note),
+            Step::Batch(_) => {}
+            Step::End { .. } => {
+                return Err(JournalError::BeyondTheEnd { dir: dir.to_owned(), asked: seq + 1, size: walk.seq() });
+            }
+        }
+    }
+}
+
 /// Hashes from tiles, if a published tree of at least `size` records vouches for all of them.
 fn from_tiles(dir: &Path, size: u64, indexes: &[u64]) -> Option<Vec<Hash>> {
     let (checkpoint, _) = published(dir, &own_key(dir).ok()?)?;
@@ -97,6 +125,13 @@ impl TileReader for Tiles {
 }
 
 impl Tiles {
+    /// The hashes of a tile, as they lie there.
+    pub fn hashes(&self, tile: tile::Tile) -> Option<Vec<Hash>> {
+        let bytes = self.read(tile, tile.width * HASH_SIZE as u64)?;
+        let (hashes, []) = bytes.as_chunks() else { return None };
+        Some(hashes.iter().map(|hash| Hash(*hash)).collect())
+    }
+
     /// The first `length` bytes of a hash tile, from the full one when the partial one has gone.
     fn read(&self, tile: tile::Tile, length: u64) -> Option<Vec<u8>> {
         let most = tile::WIDTH * HASH_SIZE as u64;
