@@ -506,6 +506,9 @@ pub struct Outside {
     pub confirmed: u32,
     /// Needed for the quorum.
     pub needed: u32,
+    /// Number of records whose bytes lie there too; absent where only checkpoints go there.
+    #[serde(default)]
+    pub shipped: Option<u64>,
     /// Why it does not go on, when that is so.
     pub trouble: Option<String>,
 }

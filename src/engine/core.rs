@@ -2,7 +2,9 @@
 //! snapshot when something changed. Everything slow runs elsewhere and comes back as an [`Answer`].
 
 use super::adapters::Adapters;
-use super::api::{Command, JournalView, ParameterView, PlaybookSummary, Reply, ScrubView, Snapshot, StepSummary};
+use super::api::{
+    Command, JournalView, Outside, ParameterView, PlaybookSummary, Reply, ScrubView, Snapshot, StepSummary,
+};
 use super::client::{Client, Envelope};
 use super::inbox::Inbox;
 use super::judge::Judge;
@@ -11,6 +13,7 @@ use super::outsiders::Outsiders;
 use super::runs::Runs;
 use super::state::State;
 use crate::act::Verbs;
+use crate::attest::anchor::Anchored;
 use crate::correlate::panes;
 use crate::domain::actor::Actor;
 use crate::domain::finding::{Finding, Level, Offer};
@@ -77,6 +80,8 @@ pub struct Parts {
     pub loaded: Value,
     /// The configured witnesses; none in a drill.
     pub witnesses: Option<crate::attest::witness::Settings>,
+    /// How far the journal's copies in object storage are, where there are any.
+    pub anchored: Option<watch::Receiver<Anchored>>,
 }
 
 /// The engine.
@@ -99,6 +104,7 @@ pub struct Engine {
     broken: Option<String>,
     pub(super) outsiders: Outsiders,
     drill: Option<super::adapters::DrillHandle>,
+    anchored: Option<watch::Receiver<Anchored>>,
     findings: Arc<Vec<Finding>>,
     generation: u64,
     stopping: bool,
@@ -125,7 +131,7 @@ impl Running {
 
 /// Starts the engine on the current runtime.
 pub fn start(parts: Parts) -> Running {
-    let Parts { adapters, library, journal, state, journal_dir, me, loaded, witnesses } = parts;
+    let Parts { adapters, library, journal, state, journal_dir, me, loaded, witnesses, anchored } = parts;
     let Adapters { estate, mode, clock, observers, verbs, settings, drill } = adapters;
     let now = clock.now();
     let (commands, inbox_commands) = mpsc::channel(WAITING);
@@ -152,6 +158,7 @@ pub fn start(parts: Parts) -> Running {
         playbooks: Arc::new(library.all().map(summary).collect()),
         library,
         drill,
+        anchored,
         findings: Arc::default(),
         generation: 0,
         stopping: false,
@@ -435,7 +442,7 @@ impl Engine {
                 broken: self.broken().or(status.broken),
                 scrub: status.scrub.map(scrub_view),
                 witnessed: self.outsiders.view(Timestamp::now()),
-                anchored: None,
+                anchored: self.anchored.as_ref().map(|view| outside(&view.borrow())),
                 tail: self.state.tail(),
             },
             drill: self.drill.as_ref().map(super::adapters::DrillHandle::view),
@@ -453,6 +460,12 @@ impl Engine {
 
 fn scrub_view(Scrub { done, of, bad }: Scrub) -> ScrubView {
     ScrubView { done, of, bad: bad.as_ref().map(|b| b.seq), why: bad.map(|b| b.to_string()) }
+}
+
+/// Copies as they are shown. What nobody has to keep is no confirmation.
+fn outside(view: &Anchored) -> Outside {
+    let Anchored { size, at, locked, shipped, trouble } = view.clone();
+    Outside { size, at, confirmed: u32::from(locked && size > 0), needed: 1, shipped: Some(shipped), trouble }
 }
 
 /// A playbook as lists show it.

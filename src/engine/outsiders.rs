@@ -99,6 +99,7 @@ impl Outsiders {
             at: board.at(),
             confirmed: board.confirmed(size.max(1)),
             needed,
+            shipped: None,
             trouble: running.trouble(now),
         })
     }

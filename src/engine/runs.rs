@@ -414,9 +414,10 @@ impl Engine {
     fn execute(&self, run: &RunId, ticket: Ticket, step: &StepId, waited: bool) -> Option<Input> {
         match self.permit(run, step, waited) {
             Ok((verb, permit)) => {
-                self.later(run, async move {
-                    Came::Input(Input::Executed { ticket, outcome: verb.execute(permit).await })
-                });
+                self.later(
+                    run,
+                    async move { Came::Input(Input::Executed { ticket, outcome: verb.execute(permit).await }) },
+                );
                 None
             }
             Err(why) => {
@@ -472,7 +473,8 @@ impl Engine {
             let again = again.iter().map(|e| e.verdict.holds()).chain(std::iter::repeat(None));
             said = said.into_iter().zip(again).map(|((text, _), holds)| (text, holds)).collect();
         }
-        let checks: Vec<Checked> = said.into_iter().map(|(text, holds)| Checked { text, holds, evaluated_at }).collect();
+        let checks: Vec<Checked> =
+            said.into_iter().map(|(text, holds)| Checked { text, holds, evaluated_at }).collect();
         let confirmed = proof.confirmed.and_then(|c| {
             let record = Durable::new(c.seq?);
             Some(Confirmed { digest: c.digest.clone(), generation: c.generation, typed: c.typed.clone(), record })
@@ -495,10 +497,9 @@ impl Engine {
             intended_digest: proof.digest,
             intended: proof.intended.map(Durable::new),
             started: proof.started.map(Durable::new),
-            witnessed: self.outsiders.witnessed(
-                proof.started,
-                self.state.broken_glass(self.clock.now()).map(|g| g.until),
-            ),
+            witnessed: self
+                .outsiders
+                .witnessed(proof.started, self.state.broken_glass(self.clock.now()).map(|g| g.until)),
         };
         let permit = crate::policy::gate::authorize(&gate).map_err(|denial| denial.to_string())?;
         Ok((verb.clone(), permit))

@@ -19,6 +19,8 @@ pub enum Audit {
     },
     /// Deletes a file of evidence, and records that first
     Redact(Redact),
+    /// Compares the log with its copies in object storage, or brings it back from there
+    Anchors(Anchors),
 }
 
 /// About evidence.
@@ -107,4 +109,21 @@ pub struct Verify {
     /// A signed checkpoint that was kept elsewhere: the log must contain it
     #[arg(long, value_name = "FILE")]
     pub checkpoint: Option<PathBuf>,
+}
+
+/// Which log to compare with the copies of the configured estate.
+#[derive(Debug, Args)]
+pub struct Anchors {
+    /// Journal directory; that of the configured estate when absent
+    #[arg(long, value_name = "DIR", conflicts_with = "fetch")]
+    pub journal: Option<PathBuf>,
+    /// Verifier key from outside the log
+    #[arg(long, value_name = "FILE", conflicts_with = "fetch")]
+    pub vkey: Option<PathBuf>,
+    /// Shows every copy, also those that agree
+    #[arg(long, conflicts_with = "fetch")]
+    pub list: bool,
+    /// Writes the copied records and evidence into a new directory instead
+    #[arg(long, value_name = "DIR")]
+    pub fetch: Option<PathBuf>,
 }

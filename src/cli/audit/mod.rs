@@ -1,6 +1,7 @@
 //! `audit …`: one file a subcommand. What reads a journal reads any directory, also a copied or a read-only one: no
 //! lock, no configuration, no private key, and nothing is written there.
 
+mod anchors;
 pub mod args;
 mod evidence;
 mod redact;
@@ -20,6 +21,7 @@ pub fn run(global: &Global, what: &Audit) -> Result<Exit, Error> {
         Audit::Verify(what) => verify::run(global, what),
         Audit::Evidence { what } => evidence::run(global, what),
         Audit::Redact(what) => redact::run(global, what),
+        Audit::Anchors(what) => anchors::run(global, what),
     }
 }
 
