@@ -98,7 +98,8 @@ async fn show(opened: Opened, theme: Theme, mouse: bool) -> Result<Exit, Error> 
         theme: theme.name.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    let options = Options { facts, theme, mouse, journal: Arc::new(Files { dir: opened.home.journal.clone() }) };
+    let options =
+        Options { facts, theme, mouse, journal: Arc::new(Files { dir: opened.home.journal.clone(), pin: None }) };
     let ended = console::run(&client, options).await;
     // The engine ends in good order whatever became of the terminal: the step in hand is waited for and recorded.
     opened.end().await;

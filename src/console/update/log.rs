@@ -130,6 +130,21 @@ pub fn jump(state: &mut State, older: bool, effects: &mut Vec<Effect>) {
     state.touch();
 }
 
+/// Writes the proof of the record on the sheet into a file.
+pub fn save_proof(state: &mut State, effects: &mut Vec<Effect>) {
+    match &state.log.opened {
+        Some((seq, Ok(read))) => match &read.proof {
+            Ok(proof) => effects.push(Effect::SaveProof { seq: *seq, file: proof.file.clone() }),
+            Err(why) => {
+                let why = format!("there is no proof to write: {why}");
+                say(state, Role::Critical, why);
+            }
+        },
+        Some((_, Err(_))) => say(state, Role::Critical, "the record could not be read, so there is no proof of it"),
+        None => say(state, Role::Dim, "the record is still being read"),
+    }
+}
+
 /// Asks for a page of records before one.
 fn ask(state: &mut State, before: u64, effects: &mut Vec<Effect>) {
     if !state.log.asked {
