@@ -119,8 +119,12 @@ pub fn jump(state: &mut State, older: bool, effects: &mut Vec<Effect>) {
         };
         return say(state, Role::Dim, words);
     };
-    let shown = state.records().iter().any(|e| e.seq == hit);
-    if shown {
+    let tail = state.snapshot.as_ref().map(|s| s.journal.tail.clone()).unwrap_or_default();
+    if tail.iter().any(|e| e.seq == hit) {
+        state.log.attach();
+    }
+    if state.records().iter().any(|e| e.seq == hit) {
+        state.refresh_pane(PaneId::Journal);
         state.panes.change(PaneId::Journal, |pane| pane.select(&hit.to_string()));
     } else {
         state.log.goal = Some(hit);
