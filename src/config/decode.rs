@@ -353,10 +353,11 @@ fn threshold(mut table: Table<'_, '_>) -> Option<Threshold> {
 
 fn journal(mut table: Table<'_, '_>, estate: &str) -> Journal {
     let dir = path(&mut table, "dir");
+    let vkey = table.string("vkey");
     let witnesses = super::witness::decode(&mut table);
     let anchor = table.table("anchor").map(|t| anchor(t, estate));
     table.finish();
-    Journal { dir, witnesses, anchor }
+    Journal { dir, vkey, witnesses, anchor }
 }
 
 fn anchor(mut table: Table<'_, '_>, estate: &str) -> Anchor {

@@ -25,6 +25,7 @@ pub struct Known {
 
 /// The evidence that records name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Shelf(BTreeMap<Digest, Known>);
 
 impl Shelf {

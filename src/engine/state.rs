@@ -35,15 +35,15 @@ pub struct State {
     last_incident: u64,
     last_run: u64,
     size: u64,
-    evidence: Shelf,
     /// Number of records that were applied: the same as the size, unless some were left out.
     applied: u64,
     /// Number of records that the newest snapshot named by a record stands for.
     snapshot: u64,
+    evidence: Shelf,
 }
 
 impl Keep for State {
-    const FORMAT: u64 = 2;
+    const FORMAT: u64 = 1;
 }
 
 fn text<'a>(body: &'a Value, key: &str) -> &'a str {
@@ -136,8 +136,8 @@ impl Fold for State {
                 }
             }
             Kind::GlassReviewed => self.glass = None,
-            Kind::EvidenceCaptured | Kind::Redaction => self.evidence.apply(record),
             Kind::JournalSnapshot => self.snapshot = field(body, "size").unwrap_or(self.snapshot),
+            Kind::EvidenceCaptured | Kind::Redaction => self.evidence.apply(record),
             _ => {}
         }
         self.keep_run(record);

@@ -293,14 +293,6 @@ pub enum JournalError {
         /// The size asked for.
         size: u64,
     },
-    /// A file of evidence has other bytes than its name says.
-    #[error("the evidence {sha256} has other bytes now: their digest is {found}")]
-    EvidenceAltered {
-        /// Its name.
-        sha256: crate::domain::id::Digest,
-        /// The digest of what is there.
-        found: crate::domain::id::Digest,
-    },
     /// The records do not hash to what was signed.
     #[error("record {seq} can not be proved ({why}); `audit verify` says where the journal does not hold")]
     Unproved {
@@ -316,6 +308,14 @@ pub enum JournalError {
         dir: PathBuf,
         /// What is there.
         why: String,
+    },
+    /// A file of evidence has other bytes than its name says.
+    #[error("the evidence {sha256} has other bytes now: their digest is {found}")]
+    EvidenceAltered {
+        /// Its name.
+        sha256: crate::domain::id::Digest,
+        /// The digest of what is there.
+        found: crate::domain::id::Digest,
     },
     /// Something else the operating system refused.
     #[error("{what} {} failed: {why}", .path.display())]

@@ -71,6 +71,21 @@ pub fn first_key(dir: &Path, known: &VerifierKey) -> Result<VerifierKey, Journal
     Ok(known.clone())
 }
 
+/// The changes of keys that a log tells of, in its order: after how many records, from which key, to which. Whether
+/// both keys signed for them is for [`super::verify`] to say.
+pub fn rotations(dir: &Path) -> Result<Vec<(u64, VerifierKey, VerifierKey)>, JournalError> {
+    let mut walk = Walk::open(dir, 0)?;
+    let mut found = vec![];
+    while let Step::Batch(batch) = walk.next()? {
+        if let Ok(Some(rotation)) = Rotation::of_batch(batch.records())
+            && let (Ok(from), Ok(to)) = (rotation.from(), rotation.to())
+        {
+            found.push((walk.seq(), from, to));
+        }
+    }
+    Ok(found)
+}
+
 /// A record with the exact bytes that are stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stored {

@@ -77,7 +77,7 @@ fn every_refusal_has_its_sentence() {
         (422, "", "does not continue what it has cosigned"),
         (429, "", "patience (429)"),
         (503, "", "patience (503)"),
-        (500, "", "answered 500"),
+        (500, "", "failed (500)"),
         (302, "", "answered 302"),
         (200, "", "no lines of signatures"),
         (200, "<html>hello</html>", "no lines of signatures"),

@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// About the journal.
 #[derive(Debug, Subcommand)]
@@ -11,6 +12,18 @@ pub enum Audit {
     Show(Show),
     /// Checks every record, root and signature; exit 3 and the first bad record
     Verify(Verify),
+    /// The key of the log: show, pin, export, rotate
+    Keys {
+        /// What about it
+        #[command(subcommand)]
+        what: Keys,
+    },
+    /// Begins a new log in the empty directory of the configured estate, and pins its key
+    Begin(Begin),
+    /// Compares the log with its copies in object storage, or brings it back from there
+    Anchors(Anchors),
+    /// Follows a log from elsewhere and alerts on stall, fork, shrinking, damage, missing cosignatures and a broken glass
+    Monitor(Monitor),
     /// Files that records name: list, show, check
     Evidence {
         /// What about them
@@ -19,8 +32,6 @@ pub enum Audit {
     },
     /// Deletes a file of evidence, and records that first
     Redact(Redact),
-    /// Compares the log with its copies in object storage, or brings it back from there
-    Anchors(Anchors),
 }
 
 /// About evidence.
@@ -126,4 +137,83 @@ pub struct Anchors {
     /// Writes the copied records and evidence into a new directory instead
     #[arg(long, value_name = "DIR")]
     pub fetch: Option<PathBuf>,
+}
+
+/// What to follow, and what is still calm.
+#[derive(Debug, Args)]
+pub struct Monitor {
+    /// Where the log is served: the prefix of its `checkpoint` and `tile/`
+    #[arg(long, value_name = "URL", conflicts_with = "journal")]
+    pub url: Option<String>,
+    /// A local copy of what is served
+    #[arg(long, value_name = "DIR")]
+    pub journal: Option<PathBuf>,
+    /// Verifier key of the log, from outside it
+    #[arg(long, value_name = "FILE")]
+    pub vkey: PathBuf,
+    /// Verifier key of a witness that must go on cosigning; once for each
+    #[arg(long, value_name = "FILE")]
+    pub witness_key: Vec<PathBuf>,
+    /// Time between two looks: seconds, or 30s, 5m
+    #[arg(long, value_name = "S", default_value = "60", value_parser = span)]
+    pub interval: Duration,
+    /// How long no record may come, heartbeats included: seconds, or 15m
+    #[arg(long, value_name = "S", default_value = "900", value_parser = span)]
+    pub stall: Duration,
+    /// How long records may go without the cosignature of a given witness: seconds, or 10m
+    #[arg(long, value_name = "S", default_value = "600", value_parser = span)]
+    pub uncosigned: Duration,
+    /// Look once; exit 3 if anything is wrong
+    #[arg(long)]
+    pub once: bool,
+    /// Where to remember what was seen; without it a restart begins anew
+    #[arg(long, value_name = "FILE")]
+    pub state: Option<PathBuf>,
+}
+
+/// Seconds, or a number with its unit.
+fn span(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().map(Duration::from_secs);
+    let named = || text.parse::<jiff::SignedDuration>().ok().and_then(|d| Duration::try_from(d).ok());
+    let found = seconds.or_else(named).filter(|d| *d >= Duration::from_secs(1));
+    found.ok_or_else(|| "a number of seconds, or a duration such as 30s, 5m or 2h, at least 1s, is expected".to_owned())
+}
+
+/// What to do about the key.
+#[derive(Debug, Subcommand)]
+pub enum Keys {
+    /// The verifier key, where its private half lies, its rotations, and what is known of it outside the log
+    Show {
+        /// Journal directory; that of the configured estate when absent
+        #[arg(long, value_name = "DIR")]
+        journal: Option<PathBuf>,
+    },
+    /// Remembers the key outside the log; a pin is never replaced by another key
+    Pin {
+        /// Journal directory; that of the configured estate when absent
+        #[arg(long, value_name = "DIR")]
+        journal: Option<PathBuf>,
+        /// The key to pin, as somebody you trust gave it to you; the one beside the records when absent
+        #[arg(long, value_name = "FILE")]
+        vkey: Option<PathBuf>,
+    },
+    /// Prints the verifier key, to be kept elsewhere
+    Export {
+        /// Journal directory; that of the configured estate when absent
+        #[arg(long, value_name = "DIR")]
+        journal: Option<PathBuf>,
+        /// A file that is not there yet
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Gives the log of the configured estate a new key, signed by both; no engine may be running
+    Rotate,
+}
+
+/// What the new log follows.
+#[derive(Debug, Args)]
+pub struct Begin {
+    /// The last signed checkpoint of the log that this one follows; its first record carries it
+    #[arg(long, value_name = "FILE")]
+    pub follows: Option<PathBuf>,
 }

@@ -101,10 +101,12 @@ impl Tail {
     }
 }
 
-/// Whether a line is a commit line or the ruin of one: it begins so, or has the blank line and the dash of a note.
+/// Whether a line is a commit line or the ruin of one: it begins so, or has the blank line and the dash of a note. Whole
+/// records may quote a note and are none.
 fn looks_like_commit(line: &[u8]) -> bool {
     let mark = "\\n\\n— ".as_bytes();
-    line.starts_with(COMMIT_PREFIX) || line.windows(mark.len()).any(|w| w == mark)
+    let quotes = || line.windows(mark.len()).any(|w| w == mark);
+    line.starts_with(COMMIT_PREFIX) || (quotes() && Record::parse(line).is_err())
 }
 
 /// Writes a file that may be there already with the same bytes, durably.
