@@ -105,6 +105,11 @@ fn pin(loaded: &Loaded) -> Result<Pin, Error> {
     Ok(Pin { key })
 }
 
+/// The key of an estate's journal as it is known outside of it.
+pub fn known_key(loaded: &Loaded) -> Result<Option<VerifierKey>, Error> {
+    Ok(pin(loaded)?.key)
+}
+
 /// Name of the log of an estate.
 fn origin(estate: &str) -> String {
     format!("quarterdeck/{estate}")
