@@ -12,6 +12,7 @@ pub mod follow;
 pub mod hashes;
 pub mod intake;
 pub mod keyfile;
+pub mod leaves;
 pub mod lock;
 pub mod medium;
 pub mod open;

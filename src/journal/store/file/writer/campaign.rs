@@ -150,7 +150,7 @@ fn check(dir: &Path, told: &mut Told, case: &str) {
     for (name, count) in appends.into_iter().filter(|(name, _)| *name != "after") {
         assert_eq!(count, told.asked[name], "{case}: the append {name} is there in part or twice");
     }
-    let report = verify::verify(dir, &verify::Options { key: Some(key), kept: None }).unwrap();
+    let report = verify::verify(dir, &verify::Options::against(&key)).unwrap();
     assert!(report.ok, "{case}: {:?}", report.first_bad);
 }
 
