@@ -207,7 +207,7 @@ fn whatever_a_disk_loses_no_acknowledged_record_is_lost() {
     use io::ErrorKind::{Other, StorageFull};
     let full = std::env::var("QUARTERDECK_CAMPAIGN").is_ok_and(|v| v == "full");
     let seed = Seed::new();
-    let (scripts, chances) = if full { (4, 3) } else { (1, 1) };
+    let (scripts, chances) = if full { (3, 2) } else { (1, 1) };
     let classes = [
         (
             "power lost before a call: pages that were not synced are gone, there or torn",
