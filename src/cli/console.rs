@@ -1,6 +1,6 @@
 //! Opens the console: on the configured estate, on a drill, or the start screen where nothing is configured.
 
-use super::args::{Global, Play};
+use super::args::{Format, Global, Play};
 use super::opening::{self, Opened};
 use super::output::{Error, Exit};
 use super::session;
@@ -77,7 +77,7 @@ fn offer(global: &Global, looked: Vec<Looked>) -> Result<Exit, Error> {
     let chosen = session::runtime()?.block_on(start::run(screen, &theme)).map_err(Error::failed)?;
     match chosen {
         Choice::Exercise => drill(global, &Play { scenario: None, seed: None, speed: None }),
-        Choice::Init => super::init::run(None, false),
+        Choice::Init => super::init::run(Format::Table, None, false),
         Choice::Quit => Ok(Exit::Done),
     }
 }

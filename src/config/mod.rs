@@ -2,6 +2,7 @@
 //! the model; only `cli` loads it.
 
 pub mod decode;
+pub mod describe;
 pub mod locate;
 pub mod model;
 pub mod problem;

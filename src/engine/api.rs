@@ -10,8 +10,10 @@ use crate::domain::mode::Mode;
 use crate::domain::pane::Panes;
 use crate::domain::request::Request;
 use crate::domain::risk::{Assessment, Risk};
+use crate::playbook::schema::{Parameter, Playbook};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -151,7 +153,7 @@ pub enum Command {
 }
 
 /// The answer to a command.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "reply", rename_all = "kebab-case")]
 pub enum Reply {
     /// Done, and on disk.
@@ -259,7 +261,7 @@ pub struct PlaybookSummary {
 }
 
 /// A step in a list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct StepSummary {
     /// Id.
     pub id: StepId,
@@ -270,7 +272,7 @@ pub struct StepSummary {
 }
 
 /// A parameter of a playbook.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ParameterView {
     /// Name.
     pub name: String,
@@ -284,8 +286,25 @@ pub struct ParameterView {
     pub allowed: Vec<String>,
 }
 
+impl ParameterView {
+    /// The parameters of a playbook: those that must be given first, each kind in the order of the file.
+    pub fn all(playbook: &Playbook) -> Vec<Self> {
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let view = |(name, p): (&String, &Parameter)| Self {
+            name: name.clone(),
+            description: p.description.clone(),
+            required: p.required,
+            default: p.default.as_ref().map(text),
+            allowed: p.allowed_values.iter().map(text).collect(),
+        };
+        let mut all: Vec<Self> = playbook.parameters.iter().map(view).collect();
+        all.sort_by_key(|p| !p.required);
+        all
+    }
+}
+
 /// State of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunState {
     /// Something is going on.
@@ -303,7 +322,7 @@ pub enum RunState {
 }
 
 /// One run as it is shown.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RunView {
     /// Name: `RUN-9`.
     pub id: RunId,
@@ -334,7 +353,7 @@ pub struct RunView {
 }
 
 /// State of a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum StepState {
     /// Not reached.
@@ -364,7 +383,7 @@ pub enum StepState {
 }
 
 /// One step as it is shown.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct StepView {
     /// Id.
     pub id: StepId,
@@ -399,7 +418,7 @@ pub struct StepView {
 }
 
 /// One check as it is shown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CheckView {
     /// Sentence or expression.
     pub text: String,

@@ -396,21 +396,13 @@ impl Engine {
 /// A playbook as lists show it.
 fn summary(entry: &Entry) -> PlaybookSummary {
     let playbook = entry.playbook();
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let parameter = |(name, p): (&String, &crate::playbook::schema::Parameter)| ParameterView {
-        name: name.clone(),
-        description: p.description.clone(),
-        required: p.required,
-        default: p.default.as_ref().map(text),
-        allowed: p.allowed_values.iter().map(text).collect(),
-    };
     PlaybookSummary {
         id: playbook.id.clone(),
         name: playbook.name.clone(),
         version: playbook.version,
         description: playbook.description.clone(),
         risk: playbook.risk(),
-        parameters: playbook.parameters.iter().map(parameter).collect(),
+        parameters: ParameterView::all(playbook),
         steps: playbook
             .steps
             .iter()

@@ -25,7 +25,7 @@ pub struct Options {
 }
 
 /// What verification says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub enum Verdict {
     /// Everything holds, under a key from outside.
     #[serde(rename = "verified")]
@@ -39,7 +39,7 @@ pub enum Verdict {
 }
 
 /// The result. Its serialized form is the output of `audit verify --format json`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Report {
     /// Whether the log is verified: everything holds and the key came from outside.
     pub ok: bool,
