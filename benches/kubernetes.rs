@@ -72,7 +72,12 @@ fn measure(kubeconfig: PathBuf) {
     };
     let first = began.elapsed();
     let Facts::Kubernetes(seen) = &*facts else { panic!("not a cluster") };
-    println!("{} pods, {} deployments, {} nodes", seen.pods.total, seen.workloads.len(), seen.nodes.len());
+    println!(
+        "{} pods, {} deployments, {} nodes",
+        seen.pods.as_ref().map_or(0, |p| p.total),
+        seen.workloads.len(),
+        seen.nodes.len()
+    );
     println!("first sample          {:8.2} s", first.as_secs_f64());
     let busy = processor();
     let mut took = Duration::ZERO;

@@ -15,6 +15,10 @@ use crate::terminal::console::{self, Ended, Options, Records};
 use crate::terminal::{capabilities, start};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the engine may take to end after a part of the program has panicked.
+const AFTER_PANIC: Duration = Duration::from_secs(10);
 
 /// `quarterdeck` without a command.
 pub fn open(global: &Global) -> Result<Exit, Error> {
@@ -102,9 +106,16 @@ async fn show(opened: Opened, theme: Theme, mouse: bool) -> Result<Exit, Error> 
     };
     let options = Options { facts, theme, mouse, records: older(opened.home.journal.clone()) };
     let ended = console::run(&client, options).await;
-    // The engine ends in good order whatever became of the terminal: the step in hand is waited for and recorded.
-    opened.end().await;
+    // The engine ends in good order whatever became of the terminal: the step in hand is waited for and recorded. After
+    // a panic something may be owed that never comes.
+    let panicked = matches!(ended, Ok(Ended::Panicked));
+    let longest = if panicked { AFTER_PANIC } else { Duration::MAX };
+    let closed = tokio::time::timeout(longest, opened.end()).await.is_ok();
     match ended.map_err(Error::failed)? {
+        Ended::Panicked => Err(Error::Failed(format!(
+            "a part of the program failed, as said above; {}",
+            if closed { "the journal is closed" } else { "the journal was left open, the next start recovers it" }
+        ))),
         Ended::Quit => Ok(Exit::Done),
         Ended::Signal(_) => Ok(Exit::Interrupted),
     }

@@ -36,6 +36,9 @@ pub enum Level {
 pub struct Whom {
     /// Tenants hurt, most critical first.
     pub tenants: Vec<TenantId>,
+    /// Criticality of the first of them, 1 the most; absent when nobody is hurt.
+    #[serde(default)]
+    pub criticality: Option<u8>,
     /// Plants of these tenants.
     pub plants: Vec<String>,
     /// The next cut-off of any of them.
@@ -116,8 +119,11 @@ pub struct Finding {
     pub level: Level,
     /// Warn or critical; unknown when its source went silent while it was active.
     pub severity: Health,
-    /// Since when the condition holds.
+    /// Since when the condition holds, or was first seen to hold.
     pub since: Timestamp,
+    /// Whether its beginning was observed: the sample before was good. Where not, it holds at least since `since`.
+    #[serde(default)]
+    pub onset_seen: bool,
     /// What it is about.
     pub subject: Subject,
     /// What is wrong, one line.

@@ -10,6 +10,7 @@ use crate::domain::mode::Mode;
 use crate::domain::pane::Panes;
 use crate::domain::request::Request;
 use crate::domain::risk::{Assessment, Risk};
+pub use crate::domain::run::{RunState, StepState};
 use crate::playbook::schema::{Parameter, Playbook};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -303,24 +304,6 @@ impl ParameterView {
     }
 }
 
-/// State of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum RunState {
-    /// Something is going on.
-    Running,
-    /// Waits for a person.
-    Waiting,
-    /// Stopped; can be resumed.
-    Stopped,
-    /// Ended well.
-    Finished,
-    /// Ended with a failure.
-    Failed,
-    /// A step's outcome is not known; a person must decide.
-    Unknown,
-}
-
 /// One run as it is shown.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RunView {
@@ -350,36 +333,6 @@ pub struct RunView {
     pub steps: Vec<StepView>,
     /// One line: what happens now, or what is waited for.
     pub now: String,
-}
-
-/// State of a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum StepState {
-    /// Not reached.
-    Pending,
-    /// Being rendered and checked.
-    Preparing,
-    /// A precondition is false or stale, or policy says no.
-    Blocked,
-    /// Waits for the commander's confirmation.
-    AwaitsConfirmation,
-    /// Waits for a second person.
-    AwaitsApproval,
-    /// Being executed.
-    Executing,
-    /// Executed; its effect is being verified.
-    Verifying,
-    /// Waits for a decision (after a failure, or a manual step).
-    AwaitsDecision,
-    /// Done and verified.
-    Done,
-    /// Failed.
-    Failed,
-    /// Its outcome is not known.
-    Unknown,
-    /// Skipped.
-    Skipped,
 }
 
 /// One step as it is shown.

@@ -31,6 +31,9 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 /// Least time between two looks at new samples: at most five data frames a second.
 const DATA_GATE: Duration = Duration::from_millis(200);
+/// Time without samples after which what is known is judged again: ages and silence change even so. Just below the
+/// second of the tick, which is never exact.
+const SILENCE: Duration = Duration::from_millis(900);
 /// Time between two heartbeat records.
 const HEARTBEAT: Duration = Duration::from_mins(5);
 /// Commands that may wait.
@@ -75,6 +78,8 @@ pub struct Engine {
     pub(super) answers: mpsc::Sender<Answer>,
     pub(super) panes: Arc<Panes>,
     judge: Judge,
+    /// When everything was last judged.
+    judged: Instant,
     journal: Journal,
     journal_dir: String,
     broken: Option<String>,
@@ -122,6 +127,7 @@ pub fn start(parts: Parts) -> Running {
         answers,
         panes: Arc::default(),
         judge,
+        judged: Instant::now(),
         journal,
         journal_dir,
         broken: None,
@@ -246,20 +252,31 @@ impl Engine {
         body: Value,
         actor: &Actor,
     ) -> Result<Record, String> {
-        let draft = self.draft(kind, incident, body, actor);
-        match self.journal.append(vec![draft]).await {
+        self.record_all(vec![(kind, body)], incident, actor).await
+    }
+
+    /// Writes several records in one batch, of which a crash leaves all or none, and answers the first of them.
+    pub(super) async fn record_all(
+        &mut self,
+        records: Vec<(Kind, Value)>,
+        incident: Option<IncidentId>,
+        actor: &Actor,
+    ) -> Result<Record, String> {
+        let kinds: Vec<&str> = records.iter().map(|(kind, _)| kind.word()).collect();
+        let draft = |(kind, body)| self.draft(kind, incident.clone(), body, actor);
+        let drafts = records.into_iter().map(draft).collect();
+        match self.journal.append(drafts).await {
             Ok(committed) => {
-                let mut last = None;
-                for one in committed {
+                for one in &committed {
                     self.state.apply(&one.record);
-                    last = Some(one.record);
                 }
-                last.ok_or_else(|| "the journal acknowledged nothing".to_owned())
+                let first = committed.into_iter().next().map(|one| one.record);
+                first.ok_or_else(|| "the journal acknowledged nothing".to_owned())
             }
             Err(error) => {
                 let why = error.to_string();
                 self.broken = self.journal.status().broken;
-                tracing::error!(%why, kind = kind.word(), "a record was not written");
+                tracing::error!(%why, ?kinds, "a record was not written");
                 Err(why)
             }
         }
@@ -273,6 +290,7 @@ impl Engine {
 
     fn look(&mut self, samples: Vec<Sample>) {
         let now = self.clock.now();
+        self.judged = Instant::now();
         for sample in samples {
             self.judge.take(&mut self.world, &sample);
         }
@@ -313,8 +331,10 @@ impl Engine {
 
     async fn second(&mut self) {
         let now = self.clock.now();
-        self.look(Vec::new());
-        self.record_transitions().await;
+        // Where samples come, they were judged as they came; where none do, silence is judged.
+        if self.judged.elapsed() >= SILENCE {
+            self.data(Vec::new()).await;
+        }
         if let Some(glass) = self.state.glass()
             && !glass.review_due
             && now >= glass.until
