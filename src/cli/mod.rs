@@ -8,16 +8,20 @@ mod config;
 mod console;
 mod doctor;
 mod drill;
+mod files;
 mod incident;
 mod init;
 mod man;
+mod moment;
 mod opening;
 mod output;
+mod pins;
 mod playbook;
 #[cfg(test)]
 mod schemas;
 mod session;
 mod status;
+mod witnesses;
 
 use args::{Cli, Command};
 use clap::Parser as _;

@@ -4,6 +4,7 @@ use super::args::Format;
 use crate::config::problem::{Problem, Problems};
 use crate::domain::health::Health;
 use crate::engine::api::Reply;
+use crate::journal::JournalError;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::io::{self, Write as _};
@@ -61,6 +62,9 @@ pub enum Error {
     /// It failed; exit 1.
     #[error("{0}")]
     Failed(String),
+    /// A journal is damaged, or something in it does not hold; exit 3.
+    #[error("{0}")]
+    Damaged(String),
     /// Policy said no; exit 7.
     #[error("{0}")]
     Denied(String),
@@ -72,10 +76,32 @@ impl Error {
         Self::Failed(error.to_string())
     }
 
+    /// What a journal said: what does not hold has an exit code of its own, and so has what is set up wrongly.
+    pub fn journal(error: &JournalError) -> Self {
+        match error {
+            JournalError::Damaged(_)
+            | JournalError::OtherKey { .. }
+            | JournalError::Pinned { .. }
+            | JournalError::PinnedLogMissing { .. }
+            | JournalError::KeyMissing { .. }
+            | JournalError::KeyWithoutLog { .. } => Self::Damaged(error.to_string()),
+            JournalError::Symlink { .. }
+            | JournalError::NetworkFileSystem { .. }
+            | JournalError::ForeignLog { .. }
+            | JournalError::KeyMode { .. }
+            | JournalError::KeyOwner { .. }
+            | JournalError::KeyMalformed { .. }
+            | JournalError::Origin(_)
+            | JournalError::NotNew { .. } => Self::Usage(error.to_string()),
+            _ => Self::Failed(error.to_string()),
+        }
+    }
+
     const fn exit(&self) -> Exit {
         match self {
             Self::Problems(_) | Self::Usage(_) => Exit::Usage,
             Self::Failed(_) => Exit::Failed,
+            Self::Damaged(_) => Exit::Verification,
             Self::Denied(_) => Exit::Denied,
         }
     }
@@ -85,6 +111,7 @@ impl Error {
             Self::Problems(_) => ErrorKind::Configuration,
             Self::Usage(_) => ErrorKind::Usage,
             Self::Failed(_) => ErrorKind::Failed,
+            Self::Damaged(_) => ErrorKind::Damaged,
             Self::Denied(_) => ErrorKind::Denied,
         }
     }
@@ -99,7 +126,7 @@ pub struct Failure {
 
 #[derive(Serialize, JsonSchema)]
 struct Shown {
-    /// Class: `configuration` and `usage` exit with 2, `failed` with 1, `denied` with 7.
+    /// Class: `configuration` and `usage` exit with 2, `failed` with 1, `damaged` with 3, `denied` with 7.
     kind: ErrorKind,
     /// One sentence.
     message: String,
@@ -117,6 +144,7 @@ enum ErrorKind {
     Configuration,
     Usage,
     Failed,
+    Damaged,
     Denied,
 }
 

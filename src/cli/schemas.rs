@@ -1,7 +1,7 @@
 //! The JSON schemas of everything that `--format json` prints, made from the types that are printed. They lie in
 //! `docs/schemas`; a test fails when those files are not what the types say (`UPDATE_SCHEMAS=1` writes them).
 
-use crate::cli::{config, doctor, drill, man, output, playbook, status};
+use crate::cli::{audit, config, doctor, drill, man, output, playbook, status};
 use crate::domain::incident::Incident;
 use crate::drill::catalog;
 use crate::engine::api::{Reply, RunView};
@@ -37,6 +37,13 @@ fn all() -> Vec<(&'static str, &'static str, Schema)> {
         ("man", "man --output DIR --format json", of::<man::Written>()),
         ("audit-verify", "audit verify --format json", of::<verify::Report>()),
         ("audit-show", "each line of audit show --format json: a record as stored", of::<Record>()),
+        ("audit-show-seq", "audit show --seq N --format json", of::<audit::show::Whole<'_>>()),
+        ("audit-keys-show", "audit keys show --format json", of::<audit::keys::Report>()),
+        ("audit-keys-rotate", "audit keys rotate --format json", of::<audit::keys::Rotated>()),
+        ("audit-anchors", "audit anchors --format json", of::<crate::attest::anchor::Report>()),
+        ("audit-anchors-fetch", "audit anchors --fetch DIR --format json", of::<crate::attest::anchor::Fetched>()),
+        ("audit-monitor", "each line of audit monitor --format json", of::<crate::attest::monitor::Alert>()),
+        ("audit-evidence", "audit evidence list|check --format json", of::<Vec<crate::journal::evidence::Evidence>>()),
         ("error", "each line on standard error with --format json", of::<output::Failure>()),
         ("playbook", "a playbook file (quarterdeck playbook schema)", crate::playbook::schema::schema()),
         (

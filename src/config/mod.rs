@@ -9,3 +9,4 @@ pub mod problem;
 pub mod reader;
 pub mod secret;
 pub mod template;
+mod witness;

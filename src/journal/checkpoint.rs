@@ -51,14 +51,27 @@ impl Checkpoint {
         Self::of(&parse(note)?)
     }
 
+    /// As [`Checkpoint::read`], with any number of signatures.
+    pub fn read_cosigned(note: &str) -> Result<Self, BadNote> {
+        Self::of(&parse_any(note)?)
+    }
+
     /// Reads a note that has exactly one signature, by this key.
     pub fn open(note: &str, key: &VerifierKey) -> Result<Self, BadNote> {
-        let parsed = parse(note)?;
+        Self::verified(&parse(note)?, key)
+    }
+
+    /// Reads a note that this key signed and that others may have signed too; theirs are not looked at.
+    pub fn open_cosigned(note: &str, key: &VerifierKey) -> Result<Self, BadNote> {
+        Self::verified(&parse_any(note)?, key)
+    }
+
+    fn verified(parsed: &Note, key: &VerifierKey) -> Result<Self, BadNote> {
         parsed.verify(key).map_err(|e| match e {
             signed_note::NoteError::InvalidSignature { .. } => BadNote::Signature,
             _ => BadNote::OtherKey { expected: key.id() },
         })?;
-        let checkpoint = Self::of(&parsed)?;
+        let checkpoint = Self::of(parsed)?;
         if checkpoint.origin == key.name() { Ok(checkpoint) } else { Err(BadNote::OtherKey { expected: key.id() }) }
     }
 
@@ -73,11 +86,14 @@ impl Checkpoint {
 
 /// Parses a note with one signature, written in its only form.
 fn parse(note: &str) -> Result<Note, BadNote> {
-    let parsed = Note::from_bytes(note.as_bytes()).map_err(|_| BadNote::Malformed("its form"))?;
     let signatures = note.rsplit_once("\n\n").map_or(0, |(_, lines)| lines.lines().count());
-    if signatures != 1 {
-        return Err(BadNote::Malformed("it has not exactly one signature"));
-    }
+    let parsed = parse_any(note)?;
+    if signatures == 1 { Ok(parsed) } else { Err(BadNote::Malformed("it has not exactly one signature")) }
+}
+
+/// Parses a note with any number of signatures, written in its only form.
+fn parse_any(note: &str) -> Result<Note, BadNote> {
+    let parsed = Note::from_bytes(note.as_bytes()).map_err(|_| BadNote::Malformed("its form"))?;
     if parsed.to_bytes() == note.as_bytes() { Ok(parsed) } else { Err(BadNote::Malformed("its encoding")) }
 }
 

@@ -28,7 +28,7 @@ impl fmt::Display for Holder {
 }
 
 /// The narrowest place in which something is wrong.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Damage {
     /// Number of the record, or of the first that it may be.
     pub seq: u64,
@@ -183,6 +183,30 @@ pub enum JournalError {
         /// The key that was tried.
         key: String,
     },
+    /// Another key than the one that is known from elsewhere.
+    #[error("the journal {} is signed by the key {found}, and the key pinned for it is {pinned}; do not use it before you know why: it may be another journal, or one that was begun anew over this one", .dir.display())]
+    Pinned {
+        /// Directory.
+        dir: PathBuf,
+        /// Key of the log.
+        found: String,
+        /// The pin.
+        pinned: String,
+    },
+    /// The pin knows a log that is not there.
+    #[error("there is no journal in {}, and one with the key {pinned} is known; bring it back, or begin a new one with `quarterdeck audit begin`", .dir.display())]
+    PinnedLogMissing {
+        /// Directory.
+        dir: PathBuf,
+        /// The pin.
+        pinned: String,
+    },
+    /// A log that is there already can not be made to follow another one.
+    #[error("there is a journal in {} already, so that none can be begun there", .dir.display())]
+    NotNew {
+        /// Directory.
+        dir: PathBuf,
+    },
     /// No key to verify with.
     #[error("no verifier key was given, and none lies beside the records in {}", .dir.display())]
     NoVerifierKey {
@@ -237,6 +261,62 @@ pub enum JournalError {
     /// It was closed.
     #[error("the journal is closed")]
     Closed,
+    /// A proof about more records than there are.
+    #[error("the journal {} has {size} records, and the first {asked} were asked about", .dir.display())]
+    BeyondTheEnd {
+        /// Directory.
+        dir: PathBuf,
+        /// Number of records asked about.
+        asked: u64,
+        /// Number of records that are there.
+        size: u64,
+    },
+    /// A proof of a record that is not in the tree it is asked for.
+    #[error("record {seq} is not among the first {size} records, whose numbers begin with 0")]
+    NotInTree {
+        /// Number of the record.
+        seq: u64,
+        /// Size of the tree.
+        size: u64,
+    },
+    /// A consistency proof from a later tree to an earlier one.
+    #[error("a tree of {new} records does not continue one of {old}; the earlier size comes first")]
+    Backwards {
+        /// The size that was said to be the earlier one.
+        old: u64,
+        /// The size that was said to be the later one.
+        new: u64,
+    },
+    /// A tree greater than any log.
+    #[error("a tree of {size} records is greater than any journal; the greatest has {} records", super::tile::MAX_TREE)]
+    TreeTooGreat {
+        /// The size asked for.
+        size: u64,
+    },
+    /// The records do not hash to what was signed.
+    #[error("record {seq} can not be proved ({why}); `audit verify` says where the journal does not hold")]
+    Unproved {
+        /// Number of the record.
+        seq: u64,
+        /// What does not hold.
+        why: super::proof::BadProof,
+    },
+    /// An export would go where something else is.
+    #[error("{} can not take the export: {why}; name a new or an empty directory, or that of an earlier export of this journal", .dir.display())]
+    ExportTarget {
+        /// The directory.
+        dir: PathBuf,
+        /// What is there.
+        why: String,
+    },
+    /// A file of evidence has other bytes than its name says.
+    #[error("the evidence {sha256} has other bytes now: their digest is {found}")]
+    EvidenceAltered {
+        /// Its name.
+        sha256: crate::domain::id::Digest,
+        /// The digest of what is there.
+        found: crate::domain::id::Digest,
+    },
     /// Something else the operating system refused.
     #[error("{what} {} failed: {why}", .path.display())]
     Io {

@@ -47,6 +47,14 @@ impl VerifierKey {
         self.key.name()
     }
 
+    /// SHA-256 of the encoded public half, in groups of hexadecimal digits: what two people compare aloud.
+    pub fn fingerprint(&self) -> String {
+        use sha2::Digest as _;
+        let digest: [u8; 32] = sha2::Sha256::digest(self.text.as_bytes()).into();
+        let groups: Vec<String> = digest.chunks(4).map(|c| c.iter().map(|b| format!("{b:02x}")).collect()).collect();
+        groups.join(" ")
+    }
+
     /// Name and id, for people: `estate/journal+1f2e3d4c`.
     pub fn id(&self) -> String {
         format!("{}+{:08x}", self.key.name(), self.key.key_id())
@@ -143,9 +151,70 @@ impl fmt::Debug for LogKey {
     }
 }
 
+/// The keys of one log in the order in which they came into force. What a key vouches for: every checkpoint over
+/// more records than its predecessor's last one, and through the tree all records before it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeyRing {
+    first: VerifierKey,
+    /// Each with the number of records up to which, and with which, its predecessor signs.
+    later: Vec<(u64, VerifierKey)>,
+}
+
+impl KeyRing {
+    /// A log that has had one key so far.
+    pub const fn of(first: VerifierKey) -> Self {
+        Self { first, later: vec![] }
+    }
+
+    /// The key that signs checkpoints over this many records.
+    pub fn at(&self, size: u64) -> &VerifierKey {
+        self.later.iter().rev().find(|(after, _)| *after < size).map_or(&self.first, |(_, key)| key)
+    }
+
+    /// The key in force.
+    pub fn current(&self) -> &VerifierKey {
+        self.later.last().map_or(&self.first, |(_, key)| key)
+    }
+
+    /// The key that the log was made with.
+    pub const fn first(&self) -> &VerifierKey {
+        &self.first
+    }
+
+    /// Whether a key is, or was, one of this log's.
+    pub fn contains(&self, key: &VerifierKey) -> bool {
+        self.keys().any(|(_, known)| known == key)
+    }
+
+    /// The keys, oldest first, each with the number of records after which it came into force.
+    pub fn keys(&self) -> impl DoubleEndedIterator<Item = (u64, &VerifierKey)> {
+        std::iter::once((0, &self.first)).chain(self.later.iter().map(|(after, key)| (*after, key)))
+    }
+
+    /// Puts another key in force for everything over more than `after` records. Only a checked
+    /// [`super::rotation::Rotation`] does this, and a snapshot that had one.
+    pub(super) fn rotate(&mut self, after: u64, key: VerifierKey) {
+        self.later.push((after, key));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_key_signs_from_its_rotation_to_the_next() {
+        let keys: Vec<_> = (0..3).map(|_| LogKey::generate("log").unwrap().verifier().clone()).collect();
+        let mut ring = KeyRing::of(keys[0].clone());
+        ring.rotate(5, keys[1].clone());
+        ring.rotate(9, keys[2].clone());
+        let at = |size| keys.iter().position(|k| k == ring.at(size)).unwrap();
+        assert_eq!([0, 1, 5, 6, 9, 10, 900].map(at), [0, 0, 0, 1, 1, 2, 2]);
+        assert_eq!((ring.first(), ring.current()), (&keys[0], &keys[2]));
+        assert_eq!(ring.keys().map(|(after, _)| after).collect::<Vec<_>>(), [0, 5, 9]);
+        assert!(keys.iter().all(|k| ring.contains(k)));
+        assert!(!ring.contains(LogKey::generate("log").unwrap().verifier()));
+    }
 
     #[test]
     fn a_key_is_read_back_with_the_same_public_half() {

@@ -4,20 +4,30 @@
 
 pub mod canonical;
 pub mod checkpoint;
+pub mod cosignature;
 mod describe;
 pub mod error;
+pub mod evidence;
 pub mod fold;
 pub mod handle;
 pub mod key;
 pub mod kind;
+pub mod newest;
+pub mod pieces;
+pub mod proof;
 pub mod read;
 pub mod record;
+pub mod rotation;
+pub mod snapshot;
 mod store;
+pub mod tile;
 pub mod tree;
 pub mod verify;
 
 pub use describe::describe;
 pub use error::{Damage, Holder, JournalError};
-pub use handle::{Journal, OpenOptions, Quarantined, Recovered, Status};
+pub use handle::{Journal, OpenOptions, Quarantined, Recovered, Rotated, Scrub, Status};
 pub use kind::Kind;
 pub use record::{Committed, Draft, Record};
+pub use store::file::export::{Exported, export};
+pub use store::file::follow::Published;

@@ -1,10 +1,15 @@
 //! Reading a log without its key and its lock, also one that is being written or lies on read-only media. Only
 //! records under a commit line are given out; whether they are true is for [`super::verify`] to say.
 
-use super::error::JournalError;
+use super::checkpoint::{BadNote, Checkpoint};
+use super::error::{Damage, JournalError};
+use super::key::VerifierKey;
 use super::kind::Kind;
 use super::record::{NotARecord, Record};
-use super::store::file::walk::{Step, Walk};
+use super::rotation::Rotation;
+use super::store::file::chain::Chain;
+use super::store::file::walk::{Step, Walk, segments};
+use super::tree::{Hash, record_hash};
 use crate::domain::id::IncidentId;
 use jiff::Timestamp;
 use std::collections::VecDeque;
@@ -42,6 +47,45 @@ impl Filter {
     }
 }
 
+/// The key that a log was made with, where `known` is any of its keys: a later one is followed back through the
+/// `key.rotated` records. Nothing is proven by that: who verifies from the first key on has to come upon `known`.
+/// Where the records do not lead back from it, it is taken for the first.
+pub fn first_key(dir: &Path, known: &VerifierKey) -> Result<VerifierKey, JournalError> {
+    let mut walk = Walk::open(dir, 0)?;
+    let Step::Batch(batch) = walk.next()? else { return Ok(known.clone()) };
+    if !matches!(Checkpoint::open(&batch.note, known), Err(BadNote::OtherKey { .. })) {
+        return Ok(known.clone());
+    }
+    let mut first = None;
+    // Damage is for the verification to name.
+    while let Ok(Step::Batch(batch)) = walk.next() {
+        if let Ok(Some(rotation)) = Rotation::of_batch(batch.records())
+            && let (Ok(from), Ok(to)) = (rotation.from(), rotation.to())
+        {
+            let first = first.get_or_insert(from);
+            if to == *known {
+                return Ok(first.clone());
+            }
+        }
+    }
+    Ok(known.clone())
+}
+
+/// The changes of keys that a log tells of, in its order: after how many records, from which key, to which. Whether
+/// both keys signed for them is for [`super::verify`] to say.
+pub fn rotations(dir: &Path) -> Result<Vec<(u64, VerifierKey, VerifierKey)>, JournalError> {
+    let mut walk = Walk::open(dir, 0)?;
+    let mut found = vec![];
+    while let Step::Batch(batch) = walk.next()? {
+        if let Ok(Some(rotation)) = Rotation::of_batch(batch.records())
+            && let (Ok(from), Ok(to)) = (rotation.from(), rotation.to())
+        {
+            found.push((walk.seq(), from, to));
+        }
+    }
+    Ok(found)
+}
+
 /// A record with the exact bytes that are stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stored {
@@ -59,13 +103,47 @@ pub struct Reader {
     filter: Filter,
     waiting: VecDeque<Stored>,
     done: bool,
+    /// The tree so far, where every batch is held against its checkpoint.
+    chain: Option<Chain>,
 }
 
 impl Reader {
     /// Begins to read; the segments before the first wanted record are passed over.
     pub fn open(dir: &Path, filter: Filter) -> Result<Self, JournalError> {
         let walk = Walk::open(dir, filter.first.unwrap_or(0))?;
-        Ok(Self { walk, filter, waiting: VecDeque::new(), done: false })
+        Ok(Self { walk, filter, waiting: VecDeque::new(), done: false, chain: None })
+    }
+
+    /// Begins to read at the first record of all, and gives out a batch only when its form, its numbers and the root
+    /// of its checkpoint are right: the first damage ends it. Signatures are not checked.
+    pub fn checked(dir: &Path, filter: Filter) -> Result<Self, JournalError> {
+        let walk = Walk::open(dir, 0)?;
+        if walk.seq() > 0 {
+            return Err(walk.missing_before());
+        }
+        Ok(Self { walk, filter, waiting: VecDeque::new(), done: false, chain: Some(Chain::default()) })
+    }
+
+    /// Whether nothing that comes later can be wanted.
+    pub const fn is_done(&self) -> bool {
+        self.done
+    }
+
+    /// That bytes lie after the last commit and stay there: no writer's work in hand, but torn or put there. Only of
+    /// use at the end.
+    pub fn torn(&mut self) -> Result<Option<Damage>, JournalError> {
+        let Step::End { torn } = self.walk.next_settled()? else { return Ok(None) };
+        if torn == 0 {
+            return Ok(None);
+        }
+        let (segment, _, line) = self.walk.place();
+        let why = format!("{torn} bytes after the last commit, torn or put there");
+        Ok(Some(Damage { seq: self.walk.seq(), through: self.walk.seq(), file: segment.name(), line, why }))
+    }
+
+    /// Number of the record that comes after the last batch that was read.
+    pub const fn seq(&self) -> u64 {
+        self.walk.seq()
     }
 
     fn read(&mut self) -> Result<Option<Stored>, JournalError> {
@@ -83,11 +161,11 @@ impl Reader {
             }
             let Step::Batch(batch) = self.walk.next()? else { return Ok(None) };
             let file = self.walk.place().0.name();
+            if let Some(chain) = &mut self.chain {
+                chain.take(&batch, &file)?;
+            }
             for ((seq, line), bytes) in (first..).zip(batch.line..).zip(batch.records()) {
-                let record = Record::parse(bytes).map_err(|e| match e {
-                    NotARecord::Future { found } => JournalError::FutureVersion { file: file.clone(), line, found },
-                    e => JournalError::Foreign { seq, why: e.to_string() },
-                })?;
+                let record = Record::parse(bytes).map_err(|e| understood(e, &file, line, seq))?;
                 if self.filter.admits(&record) {
                     self.waiting.push_back(Stored { record, bytes: bytes.to_vec() });
                 }
@@ -103,5 +181,74 @@ impl Iterator for Reader {
         let read = self.read();
         self.done |= read.is_err();
         read.transpose()
+    }
+}
+
+/// One record with the place where it lies.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Located {
+    /// The record as stored.
+    pub stored: Stored,
+    /// Segment, below the journal's directory.
+    pub file: String,
+    /// Line in it, from 1 on.
+    pub line: u64,
+    /// Its leaf in the tree.
+    pub leaf: Hash,
+    /// First and last record of its batch.
+    pub batch: (u64, u64),
+    /// Line of the commit that covers it, in the same segment.
+    pub commit_line: u64,
+    /// The signed checkpoint in that line.
+    pub checkpoint: String,
+}
+
+/// Finds one record; `None` when the log does not reach that far.
+pub fn find(dir: &Path, seq: u64) -> Result<Option<Located>, JournalError> {
+    let mut walk = Walk::open(dir, seq)?;
+    if walk.seq() > seq {
+        return Err(walk.missing_before());
+    }
+    loop {
+        let first = walk.seq();
+        let Step::Batch(batch) = walk.next()? else { return Ok(None) };
+        let last = walk.seq().saturating_sub(1);
+        if last < seq {
+            continue;
+        }
+        let file = walk.place().0.name();
+        let place = (first..).zip(batch.line..).zip(batch.records()).find(|((n, _), _)| *n == seq);
+        let Some(((_, line), bytes)) = place else { return Ok(None) };
+        let damage = |why| JournalError::Damaged(Damage { seq, through: seq, file: file.clone(), line, why });
+        let record = Record::parse(bytes).map_err(|e| understood(e, &file, line, seq))?;
+        if record.seq != seq {
+            return Err(damage(format!("the record with number {} stands here", record.seq)));
+        }
+        return Ok(Some(Located {
+            stored: Stored { record, bytes: bytes.to_vec() },
+            line,
+            leaf: record_hash(bytes),
+            batch: (first, last),
+            commit_line: batch.line + batch.lines() - 1,
+            checkpoint: batch.note,
+            file,
+        }));
+    }
+}
+
+/// Numbers of the first records of the segments, in order.
+pub fn segment_starts(dir: &Path) -> Result<Vec<u64>, JournalError> {
+    Ok(segments(dir)?.into_iter().map(|s| s.first).collect())
+}
+
+/// Why bytes under a true root are no record to this program: a later program wrote them.
+fn understood(error: NotARecord, file: &str, line: u64, seq: u64) -> JournalError {
+    match error {
+        NotARecord::Future { found } => JournalError::FutureVersion { file: file.to_owned(), line, found },
+        NotARecord::Form(_) | NotARecord::TooLong | NotARecord::Lacks(_) => {
+            let (file, why) = (file.to_owned(), error.to_string());
+            JournalError::Damaged(Damage { seq, through: seq, file, line, why })
+        }
+        NotARecord::Member { why } => JournalError::Foreign { seq, why },
     }
 }

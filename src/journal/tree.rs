@@ -18,6 +18,16 @@ impl Frontier {
         self.size
     }
 
+    /// The roots of the complete subtrees, the greatest first: one for each bit that is set in the size.
+    pub fn peaks(&self) -> &[Hash] {
+        &self.peaks
+    }
+
+    /// The tree of that size with these subtrees; none when their number does not fit.
+    pub fn of(size: u64, peaks: Vec<Hash>) -> Option<Self> {
+        (peaks.len() == size.count_ones() as usize).then_some(Self { size, peaks })
+    }
+
     /// Appends the record with these exact bytes.
     pub fn append(&mut self, record: &[u8]) {
         self.append_hash(record_hash(record));
@@ -25,11 +35,19 @@ impl Frontier {
 
     /// Appends a leaf by its hash.
     pub fn append_hash(&mut self, leaf: Hash) {
+        self.append_watching(leaf, |_| {});
+    }
+
+    /// As [`Frontier::append_hash`], and `watch` sees the hash of every subtree that the leaf completes, from the
+    /// leaf itself up: over all leaves that is the order of [`tlog_tiles::stored_hash_index`].
+    pub fn append_watching(&mut self, leaf: Hash, mut watch: impl FnMut(Hash)) {
         let mut hash = leaf;
+        watch(hash);
         // Each trailing one of the size is a complete subtree that the leaf now doubles.
         for _ in 0..self.size.trailing_ones() {
             if let Some(left) = self.peaks.pop() {
                 hash = node_hash(left, hash);
+                watch(hash);
             }
         }
         self.peaks.push(hash);
@@ -112,6 +130,8 @@ mod tests {
             let mut tree = Frontier::default();
             for (n, leaf) in leaves.iter().enumerate() {
                 prop_assert_eq!(tree.root().0, naive_root(&leaves[..n]));
+                prop_assert_eq!(Frontier::of(tree.size(), tree.peaks().to_vec()), Some(tree.clone()));
+                prop_assert_eq!(Frontier::of(tree.size() * 2 + 1, tree.peaks().to_vec()), None);
                 tree.append(leaf);
             }
             prop_assert_eq!(tree.root().0, naive_root(&leaves));

@@ -3,11 +3,14 @@
 
 use super::checkpoint::Checkpoint;
 use super::error::{Damage, JournalError, READING};
-use super::key::VerifierKey;
+use super::key::{KeyRing, VerifierKey};
+use super::read::first_key;
+use super::rotation::{BadRotation, Rotation};
 use super::store::file::VERIFIER_KEY;
+use super::store::file::batch::Batch;
 use super::store::file::chain::Chain;
 use super::store::file::walk::{Step, Walk};
-use super::tree::{EMPTY_HASH, Frontier};
+use super::tree::{EMPTY_HASH, Frontier, Hash};
 use serde::Serialize;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,8 +20,8 @@ use std::time::Instant;
 /// What to verify against.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// The verifier key, from outside the log. Without it the log's own is used, which proves nothing about who
-    /// wrote it.
+    /// The verifier key, from outside the log: the first one or any that came into force later. Without it the log's
+    /// own is used, which proves nothing about who wrote it.
     pub key: Option<VerifierKey>,
     /// A signed checkpoint that was kept elsewhere: the log must contain it.
     pub kept: Option<String>,
@@ -55,8 +58,10 @@ pub struct Report {
     pub checkpoint: String,
     /// Number of signatures that were checked and hold.
     pub signatures: u64,
-    /// Name and id of the key that they were checked with.
+    /// Name and id of the key that the verification was given.
     pub key: String,
+    /// Name and id of the key in force at the end; another one than `key` after a rotation.
+    pub key_in_force: String,
     /// The first place that does not hold.
     pub first_bad: Option<Damage>,
     /// How long it took, in milliseconds.
@@ -67,6 +72,8 @@ pub struct Report {
 struct Signed {
     note: String,
     place: Damage,
+    /// The change of keys that the batch is, with the root before it.
+    rotation: Option<(Rotation, Hash)>,
 }
 
 /// Verifies the log in `dir`. Nothing is written there. Damage is a result; an error means that the question
@@ -77,24 +84,32 @@ pub fn verify(dir: &Path, options: &Options) -> Result<Report, JournalError> {
         Some(key) => key.clone(),
         None => own_key(dir)?,
     };
-    let kept = match &options.kept {
-        Some(note) => Some(Checkpoint::open(note, &key).map_err(|why| JournalError::KeptCheckpoint { why })?),
-        None => None,
-    };
+    // What is not there has no first key either, which the walk says.
+    let first = first_key(dir, &key).unwrap_or_else(|_| key.clone());
+    let unusable = |why| JournalError::KeptCheckpoint { why };
+    let kept = options.kept.as_deref().map(Checkpoint::read).transpose().map_err(unusable)?;
     let failed = AtomicBool::new(false);
     let (sender, inbox) = mpsc::sync_channel::<Signed>(1024);
     let (walked, checked) = std::thread::scope(|scope| {
-        let (key, failed) = (&key, &failed);
-        let signatures = scope.spawn(move || Signatures::check(inbox, key, failed));
+        let failed = &failed;
+        let ring = KeyRing::of(first);
+        let signatures = scope.spawn(move || Signatures::check(inbox, ring, failed));
         let pass = Pass { chain: Chain::of(key.name()), kept: kept.as_ref(), signed: sender };
         let walked = pass.run(dir, failed);
         (walked, signatures.join())
     });
     let bad_batch = walked?;
-    let Signatures { count: signatures, last, bad } =
+    let Signatures { count: signatures, last, bad, ring } =
         checked.map_err(|_| JournalError::Broken { why: "the signature checker ended early".into() })?;
+    // A kept checkpoint is of the key that was in force then; which those are is known only now.
+    if let Some(note) = &options.kept
+        && let Err(why) = Checkpoint::open(note, &key)
+        && !ring.keys().any(|(_, key)| Checkpoint::open(note, key).is_ok())
+    {
+        return Err(unusable(why));
+    }
     // A bad signature lies in a batch that the walk found true, so it comes first.
-    let first_bad = bad.or(bad_batch);
+    let first_bad = bad.or(bad_batch).or_else(|| not_led_to(&key, &ring));
     let verdict = match (&first_bad, &options.key) {
         (Some(_), _) => Verdict::Damaged,
         (None, Some(_)) => Verdict::Verified,
@@ -110,6 +125,7 @@ pub fn verify(dir: &Path, options: &Options) -> Result<Report, JournalError> {
         checkpoint: last.map(|(_, note)| note).unwrap_or_default(),
         signatures,
         key: key.id(),
+        key_in_force: ring.current().id(),
         first_bad,
         took_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
     })
@@ -128,31 +144,43 @@ pub fn own_key(dir: &Path) -> Result<VerifierKey, JournalError> {
     text.parse().map_err(|why| JournalError::KeyMalformed { path, why })
 }
 
+/// A key that came later must have come into force by what was verified.
+fn not_led_to(key: &VerifierKey, ring: &KeyRing) -> Option<Damage> {
+    let why = format!("no rotation leads to the key {}", key.id());
+    let file = super::store::file::RECORDS.to_owned();
+    (!ring.contains(key)).then_some(Damage { seq: 0, through: 0, file, line: 0, why })
+}
+
 /// What the signatures say, in the order of the log.
-#[derive(Default)]
 struct Signatures {
     /// How many hold.
     count: u64,
     /// The last commit that holds in every respect.
     last: Option<(Checkpoint, String)>,
     bad: Option<Damage>,
+    /// The keys so far.
+    ring: KeyRing,
 }
 
 impl Signatures {
     /// Checks what comes in until one does not hold.
-    fn check(inbox: mpsc::Receiver<Signed>, key: &VerifierKey, failed: &AtomicBool) -> Self {
-        let mut found = Self::default();
-        for Signed { note, place } in inbox {
-            match Checkpoint::open(&note, key) {
+    fn check(inbox: mpsc::Receiver<Signed>, ring: KeyRing, failed: &AtomicBool) -> Self {
+        let mut found = Self { count: 0, last: None, bad: None, ring };
+        for Signed { note, place, rotation } in inbox {
+            let entered = match Checkpoint::open(&note, found.ring.current()) {
                 Ok(checkpoint) => {
                     found.count += 1;
                     found.last = Some((checkpoint, note));
+                    rotation
+                        .map_or(Ok(()), |(rotation, root)| rotation.enter(&mut found.ring, root))
+                        .map_err(|why| why.to_string())
                 }
-                Err(why) => {
-                    failed.store(true, Ordering::Relaxed);
-                    found.bad = Some(Damage { why: format!("its commit line: {why}"), ..place });
-                    break;
-                }
+                Err(why) => Err(format!("its commit line: {why}")),
+            };
+            if let Err(why) = entered {
+                failed.store(true, Ordering::Relaxed);
+                found.bad = Some(Damage { why, ..place });
+                break;
             }
         }
         found
@@ -185,6 +213,7 @@ impl Pass<'_> {
                 Err(e) => return ended(Err(e)),
             };
             let (first, file) = (self.chain.frontier().size(), walk.place().0.name());
+            let rotation = self.rotation(&batch);
             let line = batch.line + batch.lines() - 1;
             let kept = self.kept;
             let mut contradicted = false;
@@ -201,10 +230,19 @@ impl Pass<'_> {
                 return ended(Err(JournalError::Damaged(Damage { seq: 0, through, file, line: 0, why })));
             }
             let place = Damage { seq: first, through: checkpoint.size - 1, file, line, why: String::new() };
+            let rotation = match rotation {
+                Ok(rotation) => rotation,
+                Err(why) => return ended(Err(JournalError::Damaged(Damage { why: why.to_string(), ..place }))),
+            };
             // The checker goes only after it has found something, which the loop then sees.
-            let _ = self.signed.send(Signed { note: batch.note, place });
+            let _ = self.signed.send(Signed { note: batch.note, place, rotation });
         }
         Ok(None)
+    }
+
+    /// The change of keys that a batch is, with the root before it.
+    fn rotation(&self, batch: &Batch) -> Result<Option<(Rotation, Hash)>, BadRotation> {
+        Ok(Rotation::of_batch(batch.records())?.map(|rotation| (rotation, self.chain.frontier().root())))
     }
 
     /// Nothing may lie after the last commit, and a kept checkpoint must have been reached.

@@ -1,7 +1,9 @@
 //! `audit …` as it is typed.
 
 use clap::{Args, Subcommand};
+use jiff::Timestamp;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// About the journal.
 #[derive(Debug, Subcommand)]
@@ -10,6 +12,61 @@ pub enum Audit {
     Show(Show),
     /// Checks every record, root and signature; exit 3 and the first bad record
     Verify(Verify),
+    /// The key of the log: show, pin, export, rotate
+    Keys {
+        /// What about it
+        #[command(subcommand)]
+        what: Keys,
+    },
+    /// Begins a new log in the empty directory of the configured estate, and pins its key
+    Begin(Begin),
+    /// Compares the log with its copies in object storage, or brings it back from there
+    Anchors(Anchors),
+    /// Follows a log from elsewhere and alerts on stall, fork, shrinking, damage, missing cosignatures and a broken glass
+    Monitor(Monitor),
+    /// Files that records name: list, show, check
+    Evidence {
+        /// What about them
+        #[command(subcommand)]
+        what: Evidence,
+    },
+    /// Deletes a file of evidence, and records that first
+    Redact(Redact),
+}
+
+/// About evidence.
+#[derive(Debug, Subcommand)]
+pub enum Evidence {
+    /// All of it, with the record that names each and how it stands
+    List {
+        /// Journal directory; that of the configured estate when absent
+        #[arg(long, value_name = "DIR")]
+        journal: Option<PathBuf>,
+    },
+    /// The bytes of one, its digest checked, on standard output
+    Show {
+        /// Its digest, or at least the first eight digits of it
+        digest: String,
+        /// Journal directory; that of the configured estate when absent
+        #[arg(long, value_name = "DIR")]
+        journal: Option<PathBuf>,
+    },
+    /// Reads every file; exit 3 when one is missing or altered
+    Check {
+        /// Journal directory; that of the configured estate when absent
+        #[arg(long, value_name = "DIR")]
+        journal: Option<PathBuf>,
+    },
+}
+
+/// What to delete, and why.
+#[derive(Debug, Args)]
+pub struct Redact {
+    /// Its digest, all 64 digits
+    pub digest: String,
+    /// Why, for the record
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
 }
 
 /// Which records.
@@ -24,24 +81,31 @@ pub struct Show {
     /// Only of this user
     #[arg(long, value_name = "USER")]
     pub actor: Option<String>,
-    /// Only of this kind, or of a group: `step.started`, `step`
-    #[arg(long, value_name = "KIND")]
-    pub kind: Option<String>,
-    /// Not before this moment
-    #[arg(long, value_name = "TIME")]
-    pub since: Option<jiff::Timestamp>,
+    /// Only of these kinds or groups of kinds: `step.started`, `step,glass`
+    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    pub kind: Vec<String>,
+    /// Not before this moment: 2026-11-21T14:30:00Z, 2026-11-21, 14:30, today, yesterday, or 2h for two hours ago
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub since: Option<Timestamp>,
     /// Before this moment
-    #[arg(long, value_name = "TIME")]
-    pub until: Option<jiff::Timestamp>,
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub until: Option<Timestamp>,
     /// From this sequence number on
     #[arg(long, value_name = "SEQ")]
     pub from: Option<u64>,
     /// Up to this sequence number
     #[arg(long, value_name = "SEQ")]
     pub to: Option<u64>,
-    /// Go on as records come
+    /// One record in full: its fields, its exact bytes, its place and the checkpoint that covers it
+    #[arg(long, value_name = "SEQ", conflicts_with_all = ["incident", "actor", "kind", "since", "until", "from", "to", "follow"])]
+    pub seq: Option<u64>,
+    /// Go on as records come, until interrupted
     #[arg(long)]
     pub follow: bool,
+}
+
+fn moment(text: &str) -> Result<Timestamp, String> {
+    super::super::moment::parse(text, Timestamp::now())
 }
 
 /// What to verify against what.
@@ -56,4 +120,100 @@ pub struct Verify {
     /// A signed checkpoint that was kept elsewhere: the log must contain it
     #[arg(long, value_name = "FILE")]
     pub checkpoint: Option<PathBuf>,
+}
+
+/// Which log to compare with the copies of the configured estate.
+#[derive(Debug, Args)]
+pub struct Anchors {
+    /// Journal directory; that of the configured estate when absent
+    #[arg(long, value_name = "DIR", conflicts_with = "fetch")]
+    pub journal: Option<PathBuf>,
+    /// Verifier key from outside the log
+    #[arg(long, value_name = "FILE", conflicts_with = "fetch")]
+    pub vkey: Option<PathBuf>,
+    /// Shows every copy, also those that agree
+    #[arg(long, conflicts_with = "fetch")]
+    pub list: bool,
+    /// Writes the copied records and evidence into a new directory instead
+    #[arg(long, value_name = "DIR")]
+    pub fetch: Option<PathBuf>,
+}
+
+/// What to follow, and what is still calm.
+#[derive(Debug, Args)]
+pub struct Monitor {
+    /// Where the log is served: the prefix of its `checkpoint` and `tile/`
+    #[arg(long, value_name = "URL", conflicts_with = "journal")]
+    pub url: Option<String>,
+    /// A local copy of what is served
+    #[arg(long, value_name = "DIR")]
+    pub journal: Option<PathBuf>,
+    /// Verifier key of the log, from outside it
+    #[arg(long, value_name = "FILE")]
+    pub vkey: PathBuf,
+    /// Verifier key of a witness that must go on cosigning; once for each
+    #[arg(long, value_name = "FILE")]
+    pub witness_key: Vec<PathBuf>,
+    /// Time between two looks: seconds, or 30s, 5m
+    #[arg(long, value_name = "S", default_value = "60", value_parser = span)]
+    pub interval: Duration,
+    /// How long no record may come, heartbeats included: seconds, or 15m
+    #[arg(long, value_name = "S", default_value = "900", value_parser = span)]
+    pub stall: Duration,
+    /// How long records may go without the cosignature of a given witness: seconds, or 10m
+    #[arg(long, value_name = "S", default_value = "600", value_parser = span)]
+    pub uncosigned: Duration,
+    /// Look once; exit 3 if anything is wrong
+    #[arg(long)]
+    pub once: bool,
+    /// Where to remember what was seen; without it a restart begins anew
+    #[arg(long, value_name = "FILE")]
+    pub state: Option<PathBuf>,
+}
+
+/// Seconds, or a number with its unit.
+fn span(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().map(Duration::from_secs);
+    let named = || text.parse::<jiff::SignedDuration>().ok().and_then(|d| Duration::try_from(d).ok());
+    let found = seconds.or_else(named).filter(|d| *d >= Duration::from_secs(1));
+    found.ok_or_else(|| "a number of seconds, or a duration such as 30s, 5m or 2h, at least 1s, is expected".to_owned())
+}
+
+/// What to do about the key.
+#[derive(Debug, Subcommand)]
+pub enum Keys {
+    /// The verifier key, where its private half lies, its rotations, and what is known of it outside the log
+    Show {
+        /// Journal directory; that of the configured estate when absent
+        #[arg(long, value_name = "DIR")]
+        journal: Option<PathBuf>,
+    },
+    /// Remembers the key outside the log; a pin is never replaced by another key
+    Pin {
+        /// Journal directory; that of the configured estate when absent
+        #[arg(long, value_name = "DIR")]
+        journal: Option<PathBuf>,
+        /// The key to pin, as somebody you trust gave it to you; the one beside the records when absent
+        #[arg(long, value_name = "FILE")]
+        vkey: Option<PathBuf>,
+    },
+    /// Prints the verifier key, to be kept elsewhere
+    Export {
+        /// Journal directory; that of the configured estate when absent
+        #[arg(long, value_name = "DIR")]
+        journal: Option<PathBuf>,
+        /// A file that is not there yet
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Gives the log of the configured estate a new key, signed by both; no engine may be running
+    Rotate,
+}
+
+/// What the new log follows.
+#[derive(Debug, Args)]
+pub struct Begin {
+    /// The last signed checkpoint of the log that this one follows; its first record carries it
+    #[arg(long, value_name = "FILE")]
+    pub follows: Option<PathBuf>,
 }

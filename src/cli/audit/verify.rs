@@ -2,7 +2,7 @@
 
 use super::super::args::{Format, Global};
 use super::super::output::{self, Error, Exit};
-use super::super::session;
+use super::super::{pins, session};
 use super::args::Verify;
 use super::directory;
 use crate::journal::verify::{self, Options};
@@ -10,13 +10,7 @@ use crate::journal::verify::{self, Options};
 /// Runs it.
 pub fn run(global: &Global, what: &Verify) -> Result<Exit, Error> {
     let dir = directory(global, what.journal.as_deref())?;
-    let key = match &what.vkey {
-        Some(path) => {
-            let text = session::read_file(path)?;
-            Some(text.trim().parse().map_err(|e| Error::Usage(format!("{}: {e}", path.display())))?)
-        }
-        None => None,
-    };
+    let key = pins::outside(global, what.vkey.as_deref(), what.journal.as_deref(), &dir)?;
     let kept = what.checkpoint.as_deref().map(session::read_file).transpose()?;
     let report = verify::verify(&dir, &Options { key, kept }).map_err(Error::failed)?;
     if global.format == Format::Json {
