@@ -5,10 +5,10 @@ mod anchors;
 pub mod args;
 mod begin;
 mod evidence;
-mod keys;
+pub mod keys;
 mod monitor;
 mod redact;
-mod show;
+pub mod show;
 mod verify;
 
 use super::args::Global;
