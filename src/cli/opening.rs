@@ -206,7 +206,7 @@ fn open(
     }
     let journal_dir = home.journal.display().to_string();
     let anchor = anchor.map(|anchor| {
-        let log = anchor::Log { dir: home.journal.clone(), status: journal.watch(), key: journal.verifier().clone() };
+        let log = anchor::Log { dir: home.journal.clone(), status: journal.watch(), ring: journal.ring().clone() };
         Anchor::start(anchor.clone(), log, adapters.clock.clone())
     });
     let anchored = anchor.as_ref().map(Anchor::view);

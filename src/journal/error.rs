@@ -219,6 +219,12 @@ pub enum JournalError {
         /// Why.
         why: super::checkpoint::BadNote,
     },
+    /// A cosignature under a checkpoint that was kept elsewhere is not what it says.
+    #[error("the kept checkpoint can not be used: {why}")]
+    Cosignature {
+        /// Why.
+        why: super::cosignature::BadCosigned,
+    },
     /// A name that can not be a log's origin.
     #[error(transparent)]
     Origin(#[from] BadKey),

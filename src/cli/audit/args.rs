@@ -114,12 +114,30 @@ pub struct Verify {
     /// Journal directory; that of the configured estate when absent
     #[arg(long, value_name = "DIR")]
     pub journal: Option<PathBuf>,
-    /// Verifier key from outside the log
+    /// Verifier key from outside the log; the configured one when absent
     #[arg(long, value_name = "FILE")]
     pub vkey: Option<PathBuf>,
-    /// A signed checkpoint that was kept elsewhere: the log must contain it
+    /// A signed checkpoint that was kept elsewhere, with cosignatures or without: the log must contain it (repeatable)
     #[arg(long, value_name = "FILE")]
-    pub checkpoint: Option<PathBuf>,
+    pub checkpoint: Vec<PathBuf>,
+    /// Verifier key of a witness that must have signed for the log (repeatable)
+    #[arg(long, value_name = "FILE")]
+    pub witness_key: Vec<PathBuf>,
+    /// How many of those witnesses must have signed; all of them when absent
+    #[arg(long, value_name = "N", requires = "witness_key")]
+    pub quorum: Option<usize>,
+    /// The first record to look at; those before it are only hashed
+    #[arg(long, value_name = "SEQ")]
+    pub from: Option<u64>,
+    /// The last record to look at
+    #[arg(long, value_name = "SEQ", requires = "from")]
+    pub to: Option<u64>,
+    /// A copy of the log's tiles: where a signed root vouches for it, it tells which record was changed (repeatable)
+    #[arg(long, value_name = "DIR")]
+    pub tiles: Vec<PathBuf>,
+    /// Check each signature by itself, as other tools would, and not many together
+    #[arg(long)]
+    pub every_signature: bool,
 }
 
 /// Which log to compare with the copies of the configured estate.

@@ -182,7 +182,7 @@ fn leads(dir: &Path, pin: &VerifierKey, key: &VerifierKey) -> Result<bool, Error
     if first_key(dir, key).map_err(|e| Error::journal(&e))? == *key {
         return Ok(false);
     }
-    let report = verify(dir, &Options { key: Some(pin.clone()), kept: None }).map_err(|e| Error::journal(&e))?;
+    let report = verify(dir, &Options::against(pin)).map_err(|e| Error::journal(&e))?;
     Ok(report.ok && report.key_in_force == key.id())
 }
 
