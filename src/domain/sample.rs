@@ -89,9 +89,9 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Makes a failure of a class; the message is sanitised.
+    /// Makes a failure of a class; the message is sanitised, and credentials that a server repeats are concealed.
     pub fn new(kind: FailureKind, message: impl AsRef<str>) -> Self {
-        Self { kind, message: super::text::sanitize(message.as_ref()) }
+        Self { kind, message: super::text::conceal(&super::text::sanitize(message.as_ref())) }
     }
 }
 
