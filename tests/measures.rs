@@ -34,7 +34,17 @@ fn engine(dir: &Path) -> Running {
     let (library, problems) = Library::load(&[], &quarterdeck::act::catalog(), &signals);
     assert!(problems.is_empty(), "{problems:?}");
     let loaded = serde_json::json!({});
-    core::start(Parts { adapters, library, journal, state, journal_dir: String::new(), me, loaded })
+    core::start(Parts {
+        adapters,
+        library,
+        journal,
+        state,
+        journal_dir: String::new(),
+        me,
+        loaded,
+        witnesses: None,
+        anchored: None,
+    })
 }
 
 /// Says yes to everything that the run asks, until it has ended.

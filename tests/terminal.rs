@@ -179,6 +179,29 @@ fn a_panic_gives_the_terminal_back_before_it_is_said() {
     assert!(term.text().contains("on purpose"), "the message is on the screen that stays:\n{}", term.text());
 }
 
+/// A console without older records.
+struct NoFiles;
+
+impl quarterdeck::terminal::console::Journal for NoFiles {
+    fn records(&self, _: u64, _: u16) -> Result<Vec<quarterdeck::domain::incident::TimelineEntry>, String> {
+        Ok(Vec::new())
+    }
+
+    fn scan(
+        &self,
+        _: quarterdeck::console::effect::RequestId,
+        _: &quarterdeck::console::state::Wanted,
+        _: u64,
+        _: &dyn Fn() -> bool,
+        _: &mut dyn FnMut(quarterdeck::console::state::Scanned),
+    ) {
+    }
+
+    fn open(&self, seq: u64) -> Result<Box<quarterdeck::console::state::RecordView>, String> {
+        Err(format!("there is no record {seq}"))
+    }
+}
+
 /// Run by the test below: a console on a simulated estate, in which a task beside the loop panics.
 #[test]
 #[ignore = "panics on purpose; another test runs it in a pseudo-terminal"]
@@ -208,11 +231,13 @@ fn panics_beside_the_loop() {
             state,
             journal_dir: String::new(),
             me,
+            witnesses: None,
+            anchored: None,
             loaded: serde_json::json!({}),
         });
         let facts = Facts { estate: "x".into(), mode: Mode::Drill, theme: "dark".into(), version: "0".into() };
         let theme = Theme::choose(Some("dark"), &[], Capabilities { colors: ColorDepth::True, unicode: true }).unwrap();
-        let options = console::Options { facts, theme, mouse: true, records: std::sync::Arc::new(|_, _| Vec::new()) };
+        let options = console::Options { facts, theme, mouse: true, journal: std::sync::Arc::new(NoFiles) };
         let mut beats = running.client.beat.clone();
         tokio::spawn(async move {
             // The engine beats each second, so that some frames have been drawn.

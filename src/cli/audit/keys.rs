@@ -229,7 +229,10 @@ fn rotate(global: &Global) -> Result<Exit, Error> {
     }
     let (old, new) = (rotated.old.id(), rotated.new.id());
     if global.format == Format::Json {
-        output::json(&Rotated { rotation: Rotation { after: rotated.after, from: old, to: new }, key: Shown::of(&rotated.new) })?;
+        output::json(&Rotated {
+            rotation: Rotation { after: rotated.after, from: old, to: new },
+            key: Shown::of(&rotated.new),
+        })?;
     } else {
         output::line(&format!("rotated after {} records from {old} to {new}", rotated.after))?;
         output::line(&format!("verifier key {}", rotated.new.as_str()))?;
