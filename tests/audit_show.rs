@@ -95,7 +95,8 @@ fn one_record_comes_with_its_bytes_its_place_and_its_checkpoint() {
     assert_eq!(whole["leaf_hash"], leaf.to_string());
     let (code, out, _) = show(dir.path(), &["--seq", "4"]);
     assert_eq!(code, 0);
-    for part in ["what        note: batch 1 note 0", "place       records/", "batch       records 4 to 5", "leaf hash"] {
+    for part in ["what        note: batch 1 note 0", "place       records/", "batch       records 4 to 5", "leaf hash"]
+    {
         assert!(out.contains(part), "{part}: {out}");
     }
 }

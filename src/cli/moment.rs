@@ -22,7 +22,9 @@ pub fn parse(text: &str, now: Timestamp) -> Result<Timestamp, String> {
             .or_else(|| text.parse::<Date>().ok().filter(|_| text.len() == 10).and_then(|day| at(day.at(0, 0, 0, 0))))
             .or_else(|| text.parse::<DateTime>().ok().and_then(at))
             .or_else(|| text.parse::<Time>().ok().and_then(|time| at(today.to_datetime(time))))
-            .or_else(|| text.parse::<Span>().ok().and_then(|ago| zoned.checked_sub(ago.abs()).ok()).map(|z| z.timestamp())),
+            .or_else(|| {
+                text.parse::<Span>().ok().and_then(|ago| zoned.checked_sub(ago.abs()).ok()).map(|z| z.timestamp())
+            }),
     };
     found.ok_or_else(|| {
         "allowed are 2026-11-21T14:30:00Z, 2026-11-21 14:30, 2026-11-21, 14:30, now, today, yesterday, and a time ago \

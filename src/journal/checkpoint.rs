@@ -59,30 +59,19 @@ impl Checkpoint {
 
     /// Reads a note that has exactly one signature, by this key.
     pub fn open(note: &str, key: &VerifierKey) -> Result<Self, BadNote> {
-        Self::verified(&parse(note)?, key)
-    }
-
-    /// Reads a note that this key signed and that others may have signed too; theirs are not looked at.
-    pub fn open_cosigned(note: &str, key: &VerifierKey) -> Result<Self, BadNote> {
-        Self::verified(&parse_any(note)?, key)
-    }
-
-    fn verified(parsed: &Note, key: &VerifierKey) -> Result<Self, BadNote> {
+        let parsed = parse(note)?;
         parsed.verify(key).map_err(|e| match e {
             signed_note::NoteError::InvalidSignature { .. } => BadNote::Signature,
             _ => BadNote::OtherKey { expected: key.id() },
         })?;
-        let checkpoint = Self::of(parsed)?;
+        let checkpoint = Self::of(&parsed)?;
         if checkpoint.origin == key.name() { Ok(checkpoint) } else { Err(BadNote::OtherKey { expected: key.id() }) }
     }
 
     /// Reads a note that has exactly one signature by this key, and may have any by others, which are not looked at.
     /// With it comes the line of that signature, newline included.
     pub(super) fn open_among(note: &str, key: &VerifierKey) -> Result<(Self, String), BadNote> {
-        let parsed = Note::from_bytes(note.as_bytes()).map_err(|_| BadNote::Malformed("its form"))?;
-        if parsed.to_bytes() != note.as_bytes() {
-            return Err(BadNote::Malformed("its encoding"));
-        }
+        let parsed = parse_any(note)?;
         let ours = |s: &signed_note::Signature| key.verifier(s.name(), s.id()).is_ok();
         let mut lines = cosignature::signatures(note)?.into_iter().filter(ours).map(|s| cosignature::line_of(&s));
         let (first, second) = (lines.next(), lines.next());

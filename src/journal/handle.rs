@@ -176,8 +176,7 @@ impl Journal {
         let (outbox, inbox) = mpsc::channel(QUEUE);
         let (sender, receiver) = watch::channel(status);
         let (alive, ended) = std::sync::mpsc::channel();
-        let (follower, published) =
-            follow::start(&options.dir, verifier.clone(), options.low_water, receiver.clone(), ended)?;
+        let (follower, published) = follow::start(&options.dir, options.low_water, receiver.clone(), ended)?;
         let thread = std::thread::Builder::new().name("journal".into()).spawn(move || {
             run(inbox, sender);
             drop(alive);

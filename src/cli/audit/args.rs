@@ -11,6 +11,10 @@ pub enum Audit {
     Show(Show),
     /// Checks every record, root and signature; exit 3 and the first bad record
     Verify(Verify),
+    /// One record with its proof, for somebody who has the verifier key and not the journal
+    Prove(Prove),
+    /// The journal as a directory for any static file server (C2SP tlog-tiles)
+    Export(Export),
 }
 
 /// Which records.
@@ -64,4 +68,44 @@ pub struct Verify {
     /// A signed checkpoint that was kept elsewhere: the log must contain it
     #[arg(long, value_name = "FILE")]
     pub checkpoint: Option<PathBuf>,
+    /// A proof from `audit prove` instead of a journal; needs --vkey
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["journal", "checkpoint"], requires = "vkey")]
+    pub proof: Option<PathBuf>,
+    /// The exact bytes of the record that --proof is about, when the proof does not carry them
+    #[arg(long, value_name = "FILE", requires = "proof")]
+    pub record: Option<PathBuf>,
+    /// Keys of witnesses, one a line, whose cosignatures in --proof must be valid and are listed
+    #[arg(long, value_name = "FILE", requires = "proof")]
+    pub witness_keys: Vec<PathBuf>,
+}
+
+/// Which record to prove.
+#[derive(Debug, Args)]
+pub struct Prove {
+    /// Number of the record
+    #[arg(value_name = "SEQ")]
+    pub seq: u64,
+    /// Journal directory; that of the configured estate when absent
+    #[arg(long, value_name = "DIR")]
+    pub journal: Option<PathBuf>,
+    /// A new file for the proof; standard output when absent
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Put the record into the proof too
+    #[arg(long)]
+    pub with_record: bool,
+}
+
+/// What to export where.
+#[derive(Debug, Args)]
+pub struct Export {
+    /// A new or empty directory, or that of an earlier export, which then grows
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Journal directory; that of the configured estate when absent
+    #[arg(long, value_name = "DIR")]
+    pub journal: Option<PathBuf>,
+    /// Verifier key from outside the log
+    #[arg(long, value_name = "FILE")]
+    pub vkey: Option<PathBuf>,
 }

@@ -2,6 +2,8 @@
 //! lock, no configuration, no private key, and nothing is written there.
 
 pub mod args;
+mod export;
+mod proof;
 mod show;
 mod verify;
 
@@ -15,7 +17,12 @@ use std::path::{Path, PathBuf};
 pub fn run(global: &Global, what: &Audit) -> Result<Exit, Error> {
     match what {
         Audit::Show(what) => show::run(global, what),
-        Audit::Verify(what) => verify::run(global, what),
+        Audit::Verify(what) => match &what.proof {
+            Some(file) => proof::verify(global, file, what),
+            None => verify::run(global, what),
+        },
+        Audit::Prove(what) => proof::prove(global, what),
+        Audit::Export(what) => export::run(global, what),
     }
 }
 

@@ -12,13 +12,13 @@ use sha2::{Digest, Sha256};
 
 type Naive = [u8; 32];
 
-fn options(dir: &Path) -> OpenOptions {
+pub fn options(dir: &Path) -> OpenOptions {
     let actor = Actor { user: "mara".into(), uid: 1001, via: "cli".into(), host: "bastion-1".into(), console: None };
     let time = "2026-11-21T14:43:07Z".parse().unwrap();
     OpenOptions { low_water: 0, ..OpenOptions::new(dir, "log", actor, Mode::Drill, Environment::Production, time) }
 }
 
-fn note(n: u64) -> Draft {
+pub fn note(n: u64) -> Draft {
     let OpenOptions { actor, mode, environment, time, .. } = options(Path::new("/"));
     let body = serde_json::json!({ "text": n.to_string() });
     Draft { kind: Kind::NoteAdded, incident: None, body, actor, mode, environment, time }
@@ -35,7 +35,7 @@ fn log(dir: &Path, size: u64) -> (VerifierKey, Vec<Naive>) {
     (key, leaves(dir))
 }
 
-fn leaves(dir: &Path) -> Vec<Naive> {
+pub fn leaves(dir: &Path) -> Vec<Naive> {
     let records = Reader::open(dir, Filter::default()).unwrap().map(|r| r.unwrap().bytes);
     records.map(|bytes| Sha256::new().chain_update([0]).chain_update(bytes).finalize().into()).collect()
 }
@@ -161,10 +161,10 @@ fn a_bundle_goes_there_and_back_and_is_verified_offline() {
         for bundle in [bundle, with_extra] {
             let text = bundle.to_string();
             assert_eq!(Bundle::parse(text.as_bytes()).as_ref(), Ok(&bundle), "{text}");
-            assert_eq!(bundle.verify(leaf, key.verifier()).unwrap().size, size);
-            assert_eq!(bundle.verify(record_hash(b"another"), key.verifier()), Err(BadProof::Inclusion));
+            assert_eq!(bundle.verify(leaf, key.verifier(), &[]).unwrap().checkpoint.size, size);
+            assert_eq!(bundle.verify(record_hash(b"another"), key.verifier(), &[]), Err(BadProof::Inclusion));
             let other = LogKey::generate("log").unwrap();
-            let why = bundle.verify(leaf, other.verifier()).unwrap_err().to_string();
+            let why = bundle.verify(leaf, other.verifier(), &[]).unwrap_err().to_string();
             assert!(why.contains("it is not signed by the key log+"), "{why}");
         }
     }
@@ -179,12 +179,15 @@ fn every_changed_bit_of_a_bundle_is_refused() {
         for bit in 0..8 {
             let mut bytes = text.clone().into_bytes();
             bytes[at] ^= 1 << bit;
-            let verified = Bundle::parse(&bytes).and_then(|b| b.verify(leaf, key.verifier()));
+            let verified = Bundle::parse(&bytes).and_then(|b| b.verify(leaf, key.verifier(), &[]));
             assert!(verified.is_err(), "byte {at} bit {bit}");
         }
     }
     for cut in 0..text.len() {
-        assert!(Bundle::parse(&text.as_bytes()[..cut]).and_then(|b| b.verify(leaf, key.verifier())).is_err(), "{cut}");
+        assert!(
+            Bundle::parse(&text.as_bytes()[..cut]).and_then(|b| b.verify(leaf, key.verifier(), &[])).is_err(),
+            "{cut}"
+        );
     }
 }
 
@@ -242,7 +245,7 @@ fn a_bundle_of_a_million_records_is_small() {
         note += &format!("— {witness} {signature}\n");
     }
     let bundle = Bundle { extra: None, seq: 0, hashes: path, note };
-    assert_eq!(bundle.verify(leaf, key.verifier()).unwrap().size, size);
+    assert_eq!(bundle.verify(leaf, key.verifier(), &[]).unwrap().checkpoint.size, size);
     let text = bundle.to_string();
     println!("inclusion of one record in {size} with two Ed25519 cosignatures: {} bytes", text.len());
     assert!(text.len() <= 1536, "{}", text.len());

@@ -15,6 +15,7 @@ pub mod open;
 pub mod place;
 pub mod publish;
 pub mod recover;
+pub mod tiles;
 pub mod walk;
 pub mod writer;
 
