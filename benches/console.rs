@@ -148,6 +148,8 @@ fn keys_under_load() {
             state,
             journal_dir: String::new(),
             me,
+            anchored: None,
+            witnesses: None,
             loaded: serde_json::json!({}),
         });
         let client = running.client.clone();

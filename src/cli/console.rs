@@ -1,6 +1,7 @@
 //! Opens the console: on the configured estate, on a drill, or the start screen where nothing is configured.
 
 use super::args::{Global, Play};
+use super::files::Files;
 use super::opening::{self, Opened};
 use super::output::{Error, Exit};
 use super::session;
@@ -8,10 +9,7 @@ use crate::config::locate::{Located, Looked};
 use crate::console::start::{Choice, Start};
 use crate::console::state::Facts;
 use crate::console::theme::Theme;
-use crate::domain::incident::TimelineEntry;
-use crate::journal::describe;
-use crate::journal::read::{Filter, Reader};
-use crate::terminal::console::{self, Ended, Options, Records};
+use crate::terminal::console::{self, Ended, Options};
 use crate::terminal::{capabilities, start};
 use std::path::Path;
 use std::sync::Arc;
@@ -100,7 +98,7 @@ async fn show(opened: Opened, theme: Theme, mouse: bool) -> Result<Exit, Error> 
         theme: theme.name.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    let options = Options { facts, theme, mouse, records: older(opened.home.journal.clone()) };
+    let options = Options { facts, theme, mouse, journal: Arc::new(Files { dir: opened.home.journal.clone() }) };
     let ended = console::run(&client, options).await;
     // The engine ends in good order whatever became of the terminal: the step in hand is waited for and recorded.
     opened.end().await;
@@ -108,22 +106,4 @@ async fn show(opened: Opened, theme: Theme, mouse: bool) -> Result<Exit, Error> 
         Ended::Quit => Ok(Exit::Done),
         Ended::Signal(_) => Ok(Exit::Interrupted),
     }
-}
-
-/// Reads records that are older than the engine's tail from the files.
-fn older(dir: std::path::PathBuf) -> Records {
-    Arc::new(move |before, limit| {
-        let Some(last) = before.checked_sub(1) else { return Vec::new() };
-        let first = before.saturating_sub(u64::from(limit));
-        let filter = Filter { first: Some(first), last: Some(last), ..Filter::default() };
-        let Ok(reader) = Reader::open(&dir, filter) else { return Vec::new() };
-        let entry = |record: crate::journal::Record| TimelineEntry {
-            seq: record.seq,
-            at: record.time,
-            kind: record.kind.word().to_owned(),
-            who: record.actor.user.clone(),
-            text: describe(&record),
-        };
-        reader.map_while(Result::ok).map(|stored| entry(stored.record)).collect()
-    })
 }

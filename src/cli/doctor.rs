@@ -5,14 +5,18 @@ use super::args::{Format, Global};
 use super::opening;
 use super::output::{self, Error, Exit};
 use super::session;
+use super::witnesses;
+use crate::attest::anchor::{self, Bucket, Protection};
+use crate::config::model::Anchor as Config;
 use crate::domain::facts::{Facts, Missing};
 use crate::domain::health::Health;
 use crate::domain::mode::Mode;
 use crate::domain::sample::{Sample, SourceKind};
-use crate::engine::adapters::Adapters;
+use crate::engine::adapters::{Adapters, Wall};
 use crate::engine::inbox::Inbox;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a system may take to answer.
@@ -39,8 +43,16 @@ pub fn run(global: &Global) -> Result<Exit, Error> {
     }
     let loaded = session::load(global)?;
     let adapters = opening::adapters(&loaded, Mode::ReadOnly)?;
-    let mut all = session::runtime()?.block_on(ask_all(adapters));
-    all.push(journal(&session::home(&loaded.config)));
+    let runtime = session::runtime()?;
+    let mut all = runtime.block_on(ask_all(adapters));
+    let home = session::home(&loaded.config);
+    all.push(journal(&home));
+    if let Some(settings) = witnesses::settings(&loaded, &home)? {
+        all.extend(runtime.block_on(witnesses::try_all(&settings))?.into_iter().map(witness));
+    }
+    if let Some(config) = &loaded.config.journal.anchor {
+        all.push(runtime.block_on(anchor(config)));
+    }
     for tenant in &loaded.config.estate.tenants {
         let gaps = [
             (tenant.database.is_none(), "database: its locks, queue and crons are not seen"),
@@ -160,6 +172,52 @@ fn said(facts: &Facts) -> (Option<String>, Vec<Missing>, Vec<String>) {
             let certificates = f.certificates.iter().map(|c| format!("certificate {} until {}", c.name, c.not_after));
             (f.version.clone(), f.missing.clone(), certificates.collect())
         }
+    }
+}
+
+/// A witness: whether it answers, knows this log and signs with the key that is configured.
+fn witness(tried: witnesses::Tried) -> Finding {
+    let witnesses::Tried { witness, health, reachable, said, why } = tried;
+    Finding {
+        id: witness.name,
+        kind: "witness".into(),
+        address: witness.url,
+        health,
+        reachable,
+        version: Some(format!("{}, {}", witness.key.algorithm(), witness.administrator)),
+        why: why.into_iter().chain(said).reduce(|all, one| format!("{all}; {one}")),
+        missing: Vec::new(),
+        certificates: Vec::new(),
+    }
+}
+
+/// Whether copies of the journal can be put into the object storage, and nobody can remove them from there.
+async fn anchor(config: &Config) -> Finding {
+    let asked = tokio::time::timeout(PATIENCE, async {
+        let bucket = Bucket::connect(config, Arc::new(Wall)).await?;
+        anchor::probe(&bucket, config).await
+    });
+    let (found, why) = match asked.await {
+        Ok(Ok(found)) => (Some(found), None),
+        Ok(Err(error)) => (None, Some(error.to_string())),
+        Err(_) => (None, Some(format!("no answer within {} s", PATIENCE.as_secs()))),
+    };
+    let Protection { words, missing } = found.unwrap_or_default();
+    let health = match (&why, missing.is_empty()) {
+        (Some(_), _) => Health::Unknown,
+        (None, false) => Health::Warn,
+        (None, true) => Health::Ok,
+    };
+    Finding {
+        id: "journal-anchor".into(),
+        kind: "anchor".into(),
+        address: format!("{}/{}/{}", config.endpoint.trim_end_matches('/'), config.bucket, config.prefix),
+        health,
+        reachable: why.is_none(),
+        version: Some(words).filter(|w| !w.is_empty()),
+        why,
+        missing,
+        certificates: Vec::new(),
     }
 }
 

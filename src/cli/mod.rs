@@ -8,6 +8,7 @@ mod config;
 mod console;
 mod doctor;
 mod drill;
+mod files;
 mod incident;
 mod init;
 mod moment;
@@ -16,6 +17,7 @@ mod output;
 mod playbook;
 mod session;
 mod status;
+mod witnesses;
 
 use args::{Cli, Command};
 use clap::Parser as _;

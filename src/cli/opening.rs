@@ -4,6 +4,10 @@
 use super::args::{Global, Play};
 use super::output::Error;
 use super::session::{self, Home, Loaded};
+use super::witnesses;
+use crate::attest::anchor::{self, Anchor};
+use crate::attest::witness;
+use crate::config;
 use crate::config::problem::{Problem, Problems};
 use crate::correlate::signals::SIGNALS;
 use crate::domain::mode::Mode;
@@ -28,6 +32,7 @@ pub struct Opened {
     /// Where its state lies.
     pub home: Home,
     listener: Listener,
+    anchor: Option<Anchor>,
 }
 
 impl Opened {
@@ -35,6 +40,9 @@ impl Opened {
     pub async fn end(self) {
         drop(self.listener);
         self.running.end().await;
+        if let Some(anchor) = self.anchor {
+            anchor.end().await;
+        }
     }
 }
 
@@ -67,7 +75,17 @@ pub fn live(loaded: &Loaded, mode: Mode, observe: bool, via: &str) -> Result<Ope
         adapters.observers.clear();
     }
     let config = hex(&loaded.text);
-    open(adapters, session::home(&loaded.config), &json!({ "configuration": config, "file": loaded.path }), via)
+    let home = session::home(&loaded.config);
+    let outside =
+        Outside { witnesses: witnesses::settings(loaded, &home)?, anchor: loaded.config.journal.anchor.as_ref() };
+    open(adapters, home, &json!({ "configuration": config, "file": loaded.path }), outside, via)
+}
+
+/// What knows the journal outside this house; nothing in a drill.
+#[derive(Default)]
+struct Outside<'a> {
+    witnesses: Option<witness::Settings>,
+    anchor: Option<&'a config::model::Anchor>,
 }
 
 /// Opens the engine of a drill.
@@ -77,7 +95,7 @@ pub fn drill(play: &Play, via: &str) -> Result<Opened, Error> {
     let home = session::drill_home(&exercise.id);
     let loaded = json!({ "scenario": exercise.id, "seed": play.seed.unwrap_or(exercise.seed).to_string() });
     let options = drill::Options { seed: play.seed, speed: play.speed, ..drill::Options::default() };
-    open(adapters::drill(Drill::start(&scenario, options)), home, &loaded, via)
+    open(adapters::drill(Drill::start(&scenario, options)), home, &loaded, Outside::default(), via)
 }
 
 /// All scenarios: the built-in ones, and the user's own over them. Errors of any file are all said.
@@ -114,7 +132,13 @@ pub fn named(global: &Global, observe: bool, via: &str) -> Result<Opened, Error>
     live(&loaded, session::live_mode(global), observe, via)
 }
 
-fn open(adapters: Adapters, home: Home, loaded: &serde_json::Value, via: &str) -> Result<Opened, Error> {
+fn open(
+    adapters: Adapters,
+    home: Home,
+    loaded: &serde_json::Value,
+    outside: Outside<'_>,
+    via: &str,
+) -> Result<Opened, Error> {
     let (library, problems) = library()?;
     for problem in problems {
         eprintln!("quarterdeck: a playbook is left out: {problem}");
@@ -137,10 +161,17 @@ fn open(adapters: Adapters, home: Home, loaded: &serde_json::Value, via: &str) -
         members.insert("version".into(), json!(env!("CARGO_PKG_VERSION")));
     }
     let journal_dir = home.journal.display().to_string();
-    let running = core::start(Parts { adapters, library, journal, state, journal_dir, me, loaded });
+    let Outside { witnesses, anchor } = outside;
+    let anchor = anchor.map(|anchor| {
+        let log = anchor::Log { dir: home.journal.clone(), status: journal.watch(), key: journal.verifier().clone() };
+        Anchor::start(anchor.clone(), log, adapters.clock.clone())
+    });
+    let anchored = anchor.as_ref().map(Anchor::view);
+    let running =
+        core::start(Parts { adapters, library, journal, state, journal_dir, me, loaded, witnesses, anchored });
     let listener = socket::listen(&home.socket, running.client.clone())
         .map_err(|e| Error::Failed(format!("{}: {e}", home.socket.display())))?;
-    Ok(Opened { running, home, listener })
+    Ok(Opened { running, home, listener, anchor })
 }
 
 fn hex(text: &str) -> crate::domain::id::Digest {

@@ -8,3 +8,4 @@ pub mod problem;
 pub mod reader;
 pub mod secret;
 pub mod template;
+mod witness;

@@ -160,10 +160,63 @@ pub struct Traefik {
 }
 
 /// `[journal]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Default, Clone, Debug, PartialEq, Eq)]
 pub struct Journal {
     /// Directory of the journal; the state directory when absent.
     pub dir: Option<PathBuf>,
+    /// Whom its checkpoints are shown to.
+    pub witnesses: Witnesses,
+    /// Object storage that copies go to.
+    pub anchor: Option<Anchor>,
+}
+
+/// `witness_quorum`, `max_uncosigned_age` and `[[journal.witness]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Witnesses {
+    /// How many administrators' witnesses must cover the start of a high-risk step; 0 for none.
+    pub quorum: u32,
+    /// How long a record may wait for the quorum before that is said.
+    pub max_uncosigned_age: Duration,
+    /// The witnesses.
+    pub all: Vec<Witness>,
+}
+
+/// `[[journal.witness]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Witness {
+    /// What it is called here.
+    pub name: String,
+    /// Its submission prefix.
+    pub url: String,
+    /// Its verifier key, `NAME+ID+KEY`.
+    pub vkey: String,
+    /// Who runs it; witnesses of one administrator count once.
+    pub administrator: String,
+}
+
+/// `[journal.anchor]`: S3-compatible object storage, a bucket with object lock in compliance mode.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Anchor {
+    /// Base URL; buckets are named in the path.
+    pub endpoint: String,
+    /// Bucket.
+    pub bucket: String,
+    /// What all keys begin with, without a slash at its end; several logs may share a bucket.
+    pub prefix: String,
+    /// Region that requests are signed for.
+    pub region: String,
+    /// Access key id.
+    pub access_key: SecretRef,
+    /// Secret access key.
+    pub secret_key: SecretRef,
+    /// Least time between two checkpoints that are put there.
+    pub interval: Duration,
+    /// Days for which the bucket must keep what is put there; less is a gap.
+    pub retention_days: u32,
+    /// Whether evidence files are copied too. What lies under object lock can not be deleted before its time.
+    pub evidence: bool,
+    /// Own certificate authorities, PEM.
+    pub ca: Option<PathBuf>,
 }
 
 /// `[[threshold]]`.

@@ -23,6 +23,16 @@ fn quote(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 
+/// Who outside cosigns the journal.
+const WITNESSES: &str = "\n# [journal]\n\
+    # witness_quorum = 2           # so many administrators' witnesses must cover a high-risk step before it is sent\n\
+    # max_uncosigned_age = \"10m\"   # a record that waits longer for them is an alarm\n\
+    # [[journal.witness]]          # one table each; C2SP tlog-witness\n\
+    # name = \"w1\"\n\
+    # url = \"https://witness.example\"\n\
+    # vkey = \"witness.example/w1+1f2e3d4c+BA…\"\n\
+    # administrator = \"Example Ltd\"   # witnesses under one administrator count once\n";
+
 /// Writes the file; every table that has no answer stands there as a comment.
 pub fn render(answers: &Answers) -> String {
     let table = |name: &str, answer: Option<&String>, lines: &[(&str, String)], comments: &[&str]| {
@@ -93,6 +103,18 @@ pub fn render(answers: &Answers) -> String {
          # database = { instance = \"pg-a\", name = \"t001\" }\n\
          # kubernetes = { cluster = \"k8s\", namespace = \"t001\", web = \"odoo\", workers = \"odoo-worker\" }\n\
          # router = { ingress = \"edge-1\", name = \"t001@file\", host = \"t001.example\" }\n",
+    );
+    text.push_str(WITNESSES);
+    text.push_str(
+        "\n# Copies of the journal where nobody here can overwrite them: a bucket with versioning, and object lock in\n\
+         # compliance mode with a default retention. The key needs to put, get and list, and nothing else.\n\
+         # [journal.anchor]\n# endpoint = \"https://s3.eu-central-1.example\"\n# bucket = \"journal-anchors\"\n\
+         # prefix = \"quarterdeck/acme-prod\"   # by default quarterdeck/ and the estate's name\n\
+         # region = \"eu-central-1\"\n# access_key = \"env:QUARTERDECK_ANCHOR_ACCESS_KEY\"\n\
+         # secret_key = \"env:QUARTERDECK_ANCHOR_SECRET_KEY\"\n# interval = \"30s\"         # least time between two copies\n\
+         # retention_days = 365     # what the bucket must promise; `doctor` says when it does not\n\
+         # evidence = true          # what is copied can not be deleted before the retention ends\n\
+         # ca = \"/etc/ssl/own-ca.pem\"\n",
     );
     text
 }

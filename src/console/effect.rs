@@ -1,5 +1,6 @@
 //! What a console asks its surroundings to do.
 
+use super::state::Wanted;
 use crate::engine::api::Command;
 
 /// Names a command that was sent, so that its reply finds the way back.
@@ -22,6 +23,23 @@ pub enum Effect {
         before: u64,
         /// How many.
         limit: u16,
+    },
+    /// Search the log for what is wanted, from the record before `before` back to the first; what is found comes as
+    /// [`super::msg::Msg::Scanned`]. A search that still runs ends.
+    Scan {
+        /// Its name.
+        id: RequestId,
+        /// What is wanted.
+        wanted: Wanted,
+        /// Where it begins.
+        before: u64,
+    },
+    /// End the search that runs.
+    EndScan,
+    /// Read one record with all that can be said of it; it comes as [`super::msg::Msg::Opened`].
+    Open {
+        /// Its number.
+        seq: u64,
     },
     /// Leave.
     Quit,

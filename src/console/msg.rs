@@ -1,6 +1,7 @@
 //! Everything that can happen to a console.
 
 use super::effect::RequestId;
+use super::state::{RecordView, Scanned};
 use crate::domain::incident::TimelineEntry;
 use crate::engine::api::{Reply, Snapshot};
 use crossterm::event::{KeyEvent, MouseEvent};
@@ -37,6 +38,15 @@ pub enum Msg {
         /// What it said.
         reply: Reply,
     },
-    /// Older records that were asked for with [`super::effect::Effect::Records`].
-    Records(Vec<TimelineEntry>),
+    /// Records that were asked for with [`super::effect::Effect::Records`], or why they could not be read.
+    Records(Result<Vec<TimelineEntry>, String>),
+    /// What a search has found.
+    Scanned(Scanned),
+    /// A record that was opened, or why it could not be read.
+    Opened {
+        /// Its number.
+        seq: u64,
+        /// What was read.
+        read: Result<Box<RecordView>, String>,
+    },
 }

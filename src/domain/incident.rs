@@ -109,6 +109,9 @@ pub struct TimelineEntry {
     pub who: String,
     /// One line for people.
     pub text: String,
+    /// Incident it belongs to.
+    #[serde(default)]
+    pub incident: Option<IncidentId>,
 }
 
 /// One incident.

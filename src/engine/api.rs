@@ -143,6 +143,13 @@ pub enum Command {
         /// Until when.
         until: Timestamp,
     },
+    /// Records that a piece of evidence is deleted, then deletes its file.
+    Redact {
+        /// Its digest, 64 hexadecimal digits.
+        sha256: String,
+        /// Why.
+        reason: String,
+    },
     /// Drill only: pause, resume or set the speed of the scenario clock.
     DrillClock {
         /// Speed; 0 pauses.
@@ -452,8 +459,11 @@ pub struct JournalView {
     pub size: u64,
     /// Root over them, base64.
     pub root: String,
-    /// Why nothing can be written, when that is so.
+    /// Why nothing new may begin, when that is so: nothing can be written, or what is there is damaged.
     pub broken: Option<String>,
+    /// How far the records are checked that were not read at the opening; absent when all were.
+    #[serde(default)]
+    pub scrub: Option<ScrubView>,
     /// How far outsiders vouch for it; absent where no witness is configured.
     #[serde(default)]
     pub witnessed: Option<Outside>,
@@ -462,6 +472,27 @@ pub struct JournalView {
     pub anchored: Option<Outside>,
     /// The newest records, oldest first, at most 200, as lines for people.
     pub tail: Arc<Vec<TimelineEntry>>,
+}
+
+/// How far the records are checked that a snapshot stood for at the opening.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScrubView {
+    /// Records that are true.
+    pub done: u64,
+    /// Records that are to be checked.
+    pub of: u64,
+    /// The first record that is not true, or may not be.
+    pub bad: Option<u64>,
+    /// Where it lies and what is wrong.
+    pub why: Option<String>,
+}
+
+impl ScrubView {
+    /// How far it is in hundredths, while it is at work.
+    pub fn percent(&self) -> Option<u64> {
+        let is_running = self.bad.is_none() && self.done < self.of;
+        is_running.then(|| self.done.saturating_mul(100).checked_div(self.of).unwrap_or(0))
+    }
 }
 
 /// How far something outside the house knows the journal: witnesses, or anchors in object storage.
@@ -475,6 +506,9 @@ pub struct Outside {
     pub confirmed: u32,
     /// Needed for the quorum.
     pub needed: u32,
+    /// Number of records whose bytes lie there too; absent where only checkpoints go there.
+    #[serde(default)]
+    pub shipped: Option<u64>,
     /// Why it does not go on, when that is so.
     pub trouble: Option<String>,
 }

@@ -2,26 +2,31 @@
 //! snapshot when something changed. Everything slow runs elsewhere and comes back as an [`Answer`].
 
 use super::adapters::Adapters;
-use super::api::{Command, JournalView, ParameterView, PlaybookSummary, Reply, Snapshot, StepSummary};
+use super::api::{
+    Command, JournalView, Outside, ParameterView, PlaybookSummary, Reply, ScrubView, Snapshot, StepSummary,
+};
 use super::client::{Client, Envelope};
 use super::inbox::Inbox;
 use super::judge::Judge;
+use super::keeping::Keeping;
+use super::outsiders::Outsiders;
 use super::runs::Runs;
 use super::state::State;
 use crate::act::Verbs;
+use crate::attest::anchor::Anchored;
 use crate::correlate::panes;
 use crate::domain::actor::Actor;
 use crate::domain::finding::{Finding, Level, Offer};
-use crate::domain::id::{IncidentId, Person, RunId};
+use crate::domain::id::{IncidentId, Person, RunId, StepId};
 use crate::domain::mode::Mode;
 use crate::domain::pane::Panes;
 use crate::domain::ports::Clock;
 use crate::domain::sample::Sample;
 use crate::domain::world::World;
 use crate::journal::fold::Fold as _;
-use crate::journal::{Draft, Journal, Kind, Record};
+use crate::journal::{Draft, Journal, Kind, Record, Scrub};
 use crate::playbook::library::{Entry, Library};
-use crate::playbook::run::Input;
+use crate::playbook::run::{Input, Ticket};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -40,7 +45,21 @@ const WAITING: usize = 64;
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) run: RunId,
-    pub(super) input: Input,
+    pub(super) what: Came,
+}
+
+/// What came for a run.
+#[derive(Debug)]
+pub(super) enum Came {
+    /// An input.
+    Input(Input),
+    /// The wait for witnesses is over, well or not: the gate is next.
+    Witnessed {
+        /// Ticket of the execution.
+        ticket: Ticket,
+        /// The step.
+        step: StepId,
+    },
 }
 
 /// What the engine is made of.
@@ -59,6 +78,10 @@ pub struct Parts {
     pub me: Actor,
     /// What is written at the start: digests of configuration and playbooks.
     pub loaded: Value,
+    /// The configured witnesses; none in a drill.
+    pub witnesses: Option<crate::attest::witness::Settings>,
+    /// How far the journal's copies in object storage are, where there are any.
+    pub anchored: Option<watch::Receiver<Anchored>>,
 }
 
 /// The engine.
@@ -75,10 +98,13 @@ pub struct Engine {
     pub(super) answers: mpsc::Sender<Answer>,
     pub(super) panes: Arc<Panes>,
     judge: Judge,
-    journal: Journal,
+    pub(super) journal: Journal,
+    pub(super) keeping: Keeping,
     journal_dir: String,
     broken: Option<String>,
+    pub(super) outsiders: Outsiders,
     drill: Option<super::adapters::DrillHandle>,
+    anchored: Option<watch::Receiver<Anchored>>,
     findings: Arc<Vec<Finding>>,
     generation: u64,
     stopping: bool,
@@ -105,7 +131,7 @@ impl Running {
 
 /// Starts the engine on the current runtime.
 pub fn start(parts: Parts) -> Running {
-    let Parts { adapters, library, journal, state, journal_dir, me, loaded } = parts;
+    let Parts { adapters, library, journal, state, journal_dir, me, loaded, witnesses, anchored } = parts;
     let Adapters { estate, mode, clock, observers, verbs, settings, drill } = adapters;
     let now = clock.now();
     let (commands, inbox_commands) = mpsc::channel(WAITING);
@@ -122,7 +148,9 @@ pub fn start(parts: Parts) -> Running {
         answers,
         panes: Arc::default(),
         judge,
+        outsiders: Outsiders::start(witnesses, &journal),
         journal,
+        keeping: Keeping::default(),
         journal_dir,
         broken: None,
         state,
@@ -130,6 +158,7 @@ pub fn start(parts: Parts) -> Running {
         playbooks: Arc::new(library.all().map(summary).collect()),
         library,
         drill,
+        anchored,
         findings: Arc::default(),
         generation: 0,
         stopping: false,
@@ -183,7 +212,7 @@ impl Engine {
                     let _ = envelope.answer.send(reply);
                     continue;
                 }
-                Some(answer) = ends.answers.recv() => self.feed_logged(&answer.run, answer.input).await,
+                Some(answer) = ends.answers.recv() => self.came(answer).await,
                 _ = &mut ends.stopped, if !stopped => {
                     stopped = true;
                     self.stopping = true;
@@ -215,15 +244,19 @@ impl Engine {
         let me = self.me.clone();
         let _ = self.record(Kind::ConfigLoaded, None, loaded, &engine).await;
         let _ = self.record(Kind::ConsoleAttached, None, json!({ "console": me.console }), &me).await;
+        self.finish_redactions().await;
         self.recover_runs().await;
     }
 
     async fn close(&mut self) {
         let me = self.me.clone();
         let _ = self.record(Kind::ConsoleDetached, None, json!({ "console": me.console }), &me).await;
+        self.keep_at_end().await;
         if let Err(error) = self.journal.close(self.clock.now()).await {
             tracing::error!(%error, "the journal could not be closed");
         }
+        let size = self.journal.status().size;
+        self.outsiders.finish(size).await;
     }
 
     fn draft(&self, kind: Kind, incident: Option<IncidentId>, body: Value, actor: &Actor) -> Draft {
@@ -246,8 +279,19 @@ impl Engine {
         body: Value,
         actor: &Actor,
     ) -> Result<Record, String> {
-        let draft = self.draft(kind, incident, body, actor);
-        match self.journal.append(vec![draft]).await {
+        self.record_all(vec![(kind, body)], incident, actor).await
+    }
+
+    /// Writes records together and waits until they are durable; answers the last.
+    pub(super) async fn record_all(
+        &mut self,
+        records: Vec<(Kind, Value)>,
+        incident: Option<IncidentId>,
+        actor: &Actor,
+    ) -> Result<Record, String> {
+        let kinds = records.iter().map(|(kind, _)| kind.word()).collect::<Vec<_>>().join(", ");
+        let drafts = records.into_iter().map(|(kind, body)| self.draft(kind, incident.clone(), body, actor)).collect();
+        match self.journal.append(drafts).await {
             Ok(committed) => {
                 let mut last = None;
                 for one in committed {
@@ -259,10 +303,15 @@ impl Engine {
             Err(error) => {
                 let why = error.to_string();
                 self.broken = self.journal.status().broken;
-                tracing::error!(%why, kind = kind.word(), "a record was not written");
+                tracing::error!(%why, kind = kinds, "a record was not written");
                 Err(why)
             }
         }
+    }
+
+    /// The journal.
+    pub(super) const fn journal(&self) -> &Journal {
+        &self.journal
     }
 
     /// Takes in samples, and judges again what is known.
@@ -311,8 +360,19 @@ impl Engine {
         }
     }
 
+    /// An alarm of the witnesses is written down once, and stops every run.
+    async fn heed_witnesses(&mut self) {
+        let Some(why) = self.outsiders.alarm().filter(|_| !self.outsiders.told) else { return };
+        self.outsiders.told = true;
+        let engine = self.me.engine();
+        let incident = self.current_incident();
+        let _ = self.record(Kind::NoteAdded, incident, json!({ "text": why }), &engine).await;
+        self.stop_all(&why, false, &engine).await;
+    }
+
     async fn second(&mut self) {
         let now = self.clock.now();
+        self.heed_witnesses().await;
         self.look(Vec::new());
         self.record_transitions().await;
         if let Some(glass) = self.state.glass()
@@ -325,6 +385,7 @@ impl Engine {
         for run in self.runs.open().cloned().collect::<Vec<_>>() {
             self.feed_logged(&run, Input::Tick).await;
         }
+        self.keep().await;
     }
 
     /// Whether the engine is ending and starts nothing new.
@@ -332,9 +393,12 @@ impl Engine {
         self.stopping
     }
 
-    /// Why nothing can be written, when that is so.
-    pub(super) fn broken(&self) -> Option<&str> {
-        self.broken.as_deref()
+    /// Why nothing new may begin, when that is so: the journal can not be written, what it holds is damaged, or
+    /// outsiders remember another one.
+    pub(super) fn broken(&self) -> Option<String> {
+        let damaged = |scrub: Scrub| scrub.bad.map(|bad| format!("it is damaged at {bad}"));
+        let broken = self.broken.clone().or_else(|| self.journal.status().scrub.and_then(damaged));
+        broken.or_else(|| self.outsiders.alarm())
     }
 
     /// The open incident that everything new belongs to when nothing else is said.
@@ -375,9 +439,10 @@ impl Engine {
                 dir: self.journal_dir.clone(),
                 size: status.size,
                 root: status.root.to_string(),
-                broken: self.broken.clone().or(status.broken),
-                witnessed: None,
-                anchored: None,
+                broken: self.broken().or(status.broken),
+                scrub: status.scrub.map(scrub_view),
+                witnessed: self.outsiders.view(Timestamp::now()),
+                anchored: self.anchored.as_ref().map(|view| outside(&view.borrow())),
                 tail: self.state.tail(),
             },
             drill: self.drill.as_ref().map(super::adapters::DrillHandle::view),
@@ -391,6 +456,16 @@ impl Engine {
             Ok(reply) | Err(reply) => reply,
         }
     }
+}
+
+fn scrub_view(Scrub { done, of, bad }: Scrub) -> ScrubView {
+    ScrubView { done, of, bad: bad.as_ref().map(|b| b.seq), why: bad.map(|b| b.to_string()) }
+}
+
+/// Copies as they are shown. What nobody has to keep is no confirmation.
+fn outside(view: &Anchored) -> Outside {
+    let Anchored { size, at, locked, shipped, trouble } = view.clone();
+    Outside { size, at, confirmed: u32::from(locked && size > 0), needed: 1, shipped: Some(shipped), trouble }
 }
 
 /// A playbook as lists show it.

@@ -3,19 +3,21 @@
 
 use super::api::{CheckView, Reply, RunState, RunView, StepState, StepView};
 use super::assess::{OfRun, Scene, rendering};
-use super::core::{Answer, Engine};
+use super::core::{Answer, Came, Engine};
+use super::outsiders::Wait;
 use crate::act::DynVerb;
 use crate::domain::actor::Actor;
 use crate::domain::id::{IncidentId, Person, PlaybookId, RunId, StepId};
 use crate::domain::mode::Mode;
 use crate::domain::ports::{Outcome, Reconciled};
 use crate::domain::request::Request;
+use crate::domain::risk::Risk;
 use crate::domain::sample::{Failure, FailureKind};
 use crate::journal::{Kind, Record};
 use crate::playbook::run::{
-    ApprovalGiven, Effect, Input, LookAt, Past, Rendering, Run, Start, StepLine, StepState as Awaits,
+    ApprovalGiven, Effect, Input, LookAt, Past, Rendering, Run, Start, StepLine, StepState as Awaits, Subject, Ticket,
 };
-use crate::policy::gate::{Approval, Checked, Confirmed, Durable, Gate};
+use crate::policy::gate::{Approval, Checked, Confirmed, Durable, Gate, Witnessed};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -180,7 +182,7 @@ impl Engine {
         actor: &Actor,
     ) -> Result<Reply, Reply> {
         if let Some(why) = self.broken() {
-            return Err(Reply::refused(format!("nothing runs while the journal can not be written: {why}")));
+            return Err(Reply::refused(format!("nothing runs while the journal is not in order: {why}")));
         }
         if self.mode == Mode::ReadOnly {
             return Err(Reply::denied("in the mode read-only no verb can be built, so no playbook can run"));
@@ -310,19 +312,21 @@ impl Engine {
                 let results = held.run.evaluate(&step, what, &around, result.as_ref());
                 Some(Input::Evaluated { ticket, results })
             }
-            Effect::Execute { ticket, step } => match self.permit(run, &step) {
-                Ok((verb, permit)) => {
-                    self.later(run, async move { Input::Executed { ticket, outcome: verb.execute(permit).await } });
+            Effect::Execute { ticket, step } => match self.witness_wait(run, &step) {
+                Some(wait) => {
+                    self.later(run, async move {
+                        wait.over().await;
+                        Came::Witnessed { ticket, step }
+                    });
                     None
                 }
-                Err(why) => {
-                    let why = Failure::new(FailureKind::Local, why);
-                    Some(Input::Executed { ticket, outcome: Outcome::Failed { why } })
-                }
+                None => self.execute(run, ticket, &step, false),
             },
             Effect::Look { ticket, step, what } => match self.look_request(run, &step, what) {
                 Ok((verb, request)) => {
-                    self.later(run, async move { Input::Looked { ticket, outcome: verb.look(&request).await } });
+                    self.later(run, async move {
+                        Came::Input(Input::Looked { ticket, outcome: verb.look(&request).await })
+                    });
                     None
                 }
                 Err(why) => {
@@ -334,10 +338,9 @@ impl Engine {
                 let found = self.runs.get(run).and_then(|h| h.run.request(&step)).cloned();
                 match found.and_then(|request| self.verbs.get(&request.verb).cloned().map(|verb| (verb, request))) {
                     Some((verb, request)) => {
-                        self.later(
-                            run,
-                            async move { Input::Reconciled { ticket, found: verb.reconcile(&request).await } },
-                        );
+                        self.later(run, async move {
+                            Came::Input(Input::Reconciled { ticket, found: verb.reconcile(&request).await })
+                        });
                         None
                     }
                     None => {
@@ -353,22 +356,83 @@ impl Engine {
         }
     }
 
-    fn later(&self, run: &RunId, work: impl Future<Output = Input> + Send + 'static) {
+    fn later(&self, run: &RunId, work: impl Future<Output = Came> + Send + 'static) {
         let (answers, run) = (self.answers.clone(), run.clone());
         tokio::spawn(async move {
-            let input = work.await;
+            let what = work.await;
             // The engine outlives what is in hand; a closed channel means that it has ended without it.
-            if answers.send(Answer { run, input }).await.is_err() {
+            if answers.send(Answer { run, what }).await.is_err() {
                 tracing::error!("an answer came after the engine had ended");
             }
         });
+    }
+
+    /// Takes what came from elsewhere.
+    pub(super) async fn came(&mut self, answer: Answer) {
+        let Answer { run, what } = answer;
+        match what {
+            Came::Input(input) => self.feed_logged(&run, input).await,
+            Came::Witnessed { ticket, step } => {
+                self.note_waiver(&run, &step).await;
+                if let Some(input) = self.execute(&run, ticket, &step, true) {
+                    self.feed_logged(&run, input).await;
+                }
+            }
+        }
+    }
+
+    /// What a step waits for at the witnesses before it may pass the gate.
+    fn witness_wait(&self, run: &RunId, step: &StepId) -> Option<Wait> {
+        if self.mode == Mode::Drill {
+            return None;
+        }
+        let held = self.runs.get(run)?;
+        let proof = held.run.start_proof(step)?;
+        self.outsiders.wait(held.run.risk(step)?, proof.started)
+    }
+
+    /// Says in the journal that a broken glass stands for witnesses that did not answer.
+    async fn note_waiver(&mut self, run: &RunId, step: &StepId) {
+        let glass = self.state.broken_glass(self.clock.now()).map(|g| (g.until, g.reason.clone()));
+        let Some(held) = self.runs.get(run) else { return };
+        let started = held.run.start_proof(step).and_then(|p| p.started);
+        let high = held.run.risk(step) == Some(Risk::High);
+        let said = glass.zip(self.outsiders.witnessed(started, None)).filter(|_| high);
+        let Some(((until, reason), Witnessed { needed, confirmed, size, .. })) = said else { return };
+        if started.is_some_and(|seq| size > seq) {
+            return;
+        }
+        let text = format!(
+            "{run} {step}: {confirmed} of {needed} witnesses have cosigned its start; the glass, broken until {until}, \
+             stands for the others: {reason}"
+        );
+        let (incident, actor) = (held.incident.clone(), held.actor.clone());
+        let _ = self.record(Kind::NoteAdded, incident, json!({ "text": text }), &actor).await;
+    }
+
+    /// Passes the gate and sends the request; an answer that is there at once is returned.
+    fn execute(&self, run: &RunId, ticket: Ticket, step: &StepId, waited: bool) -> Option<Input> {
+        match self.permit(run, step, waited) {
+            Ok((verb, permit)) => {
+                self.later(
+                    run,
+                    async move { Came::Input(Input::Executed { ticket, outcome: verb.execute(permit).await }) },
+                );
+                None
+            }
+            Err(why) => {
+                let why = Failure::new(FailureKind::Local, why);
+                Some(Input::Executed { ticket, outcome: Outcome::Failed { why } })
+            }
+        }
     }
 
     async fn append_for(&mut self, run: &RunId, kind: &'static str, body: Value) -> Result<u64, String> {
         let kind: Kind = kind.parse().map_err(|_| format!("`{kind}` is no kind of record"))?;
         let held = self.runs.get(run).ok_or("the run is gone")?;
         let (incident, actor) = (held.incident.clone(), held.actor.clone());
-        self.record(kind, incident, body, &actor).await.map(|record| record.seq)
+        let records = self.with_evidence(kind, body).await;
+        self.record_all(records, incident, &actor).await.map(|record| record.seq)
     }
 
     fn scene(&self) -> Scene<'_> {
@@ -383,19 +447,34 @@ impl Engine {
         rendering(&self.scene(), &held.of(), step, verb.spec(), request)
     }
 
-    /// Passes the gate with everything looked up again.
+    /// Passes the gate with everything looked up again; after a wait the preconditions too, which may be false by then.
     fn permit(
         &self,
         run: &RunId,
         step: &StepId,
+        waited: bool,
     ) -> Result<(Arc<DynVerb>, crate::policy::authorized::Authorized), String> {
         let held = self.runs.get(run).ok_or("the run is gone")?;
+        if let Some(why) = self.outsiders.alarm() {
+            return Err(format!("{why}; nothing was sent"));
+        }
+        if waited && held.run.is_stop_asked() {
+            return Err("the run was stopped while its start waited for the witnesses; nothing was sent".into());
+        }
         let proof = held.run.start_proof(step).ok_or("the step is not ready to start")?;
         let verb = self.verbs.get(&proof.request.verb).ok_or("its verb is not configured on this estate")?;
         let fresh = rendering(&self.scene(), &held.of(), step, verb.spec(), proof.request.clone())?;
-        let evaluated_at = proof.checked_at.unwrap_or_default();
+        let mut evaluated_at = proof.checked_at.unwrap_or_default();
+        let mut said = proof.checks;
+        if waited {
+            let around = self.scene().surroundings(&held.of());
+            let again = held.run.evaluate(step, Subject::Preconditions, &around, None);
+            evaluated_at = around.now;
+            let again = again.iter().map(|e| e.verdict.holds()).chain(std::iter::repeat(None));
+            said = said.into_iter().zip(again).map(|((text, _), holds)| (text, holds)).collect();
+        }
         let checks: Vec<Checked> =
-            proof.checks.into_iter().map(|(text, holds)| Checked { text, holds, evaluated_at }).collect();
+            said.into_iter().map(|(text, holds)| Checked { text, holds, evaluated_at }).collect();
         let confirmed = proof.confirmed.and_then(|c| {
             let record = Durable::new(c.seq?);
             Some(Confirmed { digest: c.digest.clone(), generation: c.generation, typed: c.typed.clone(), record })
@@ -418,6 +497,9 @@ impl Engine {
             intended_digest: proof.digest,
             intended: proof.intended.map(Durable::new),
             started: proof.started.map(Durable::new),
+            witnessed: self
+                .outsiders
+                .witnessed(proof.started, self.state.broken_glass(self.clock.now()).map(|g| g.until)),
         };
         let permit = crate::policy::gate::authorize(&gate).map_err(|denial| denial.to_string())?;
         Ok((verb.clone(), permit))
@@ -466,7 +548,9 @@ impl Engine {
     /// outcome is looked at when the run goes on, never run again.
     pub(super) async fn recover_runs(&mut self) {
         let open = self.state.open_runs().to_vec();
-        for (id, records) in open {
+        let dir = self.journal().dir().to_owned();
+        for (id, mut records) in open {
+            super::evidence::restore_results(&dir, &mut records);
             let Some(first) = records.first() else { continue };
             let playbook = first.body.get("playbook").and_then(Value::as_str).unwrap_or_default();
             let Some(plan) = self.library.get(&PlaybookId::new(playbook)).map(|e| e.plan.clone()) else {

@@ -2,26 +2,28 @@
 //! back by applying the records again, in order.
 
 use super::api::{Glass, Measure};
+use super::evidence::Shelf;
 use crate::domain::finding::Acknowledged;
 use crate::domain::id::{FindingId, IncidentId, Person, RunId};
 use crate::domain::incident::{Incident, IncidentState, Role, Severity, TimelineEntry};
-use crate::journal::fold::Fold;
+use crate::journal::fold::{Fold, Keep};
 use crate::journal::{Kind, Record};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// Records kept as lines for the journal screen.
 const TAIL: usize = 200;
-/// Lines kept of one incident's timeline; all of them stay in the journal.
+/// Lines kept at least of one incident's timeline; all of them stay in the journal.
 const TIMELINE: usize = 500;
 /// Closed incidents kept for the screens.
 const CLOSED: usize = 20;
 
 /// Everything that the records say about incidents, measures and the glass.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct State {
     incidents: BTreeMap<u64, Incident>,
     measures: BTreeMap<String, Measure>,
@@ -33,6 +35,15 @@ pub struct State {
     last_incident: u64,
     last_run: u64,
     size: u64,
+    /// Number of records that were applied: the same as the size, unless some were left out.
+    applied: u64,
+    /// Number of records that the newest snapshot named by a record stands for.
+    snapshot: u64,
+    evidence: Shelf,
+}
+
+impl Keep for State {
+    const FORMAT: u64 = 1;
 }
 
 fn text<'a>(body: &'a Value, key: &str) -> &'a str {
@@ -53,6 +64,7 @@ impl Fold for State {
         let who = record.actor.user.clone();
         let body = &record.body;
         self.size = record.seq.saturating_add(1);
+        self.applied = self.applied.saturating_add(1);
         match record.kind {
             Kind::IncidentDeclared => self.declare(record),
             Kind::IncidentUpdated => {
@@ -124,6 +136,8 @@ impl Fold for State {
                 }
             }
             Kind::GlassReviewed => self.glass = None,
+            Kind::JournalSnapshot => self.snapshot = field(body, "size").unwrap_or(self.snapshot),
+            Kind::EvidenceCaptured | Kind::Redaction => self.evidence.apply(record),
             _ => {}
         }
         self.keep_run(record);
@@ -170,10 +184,8 @@ impl State {
     }
 
     fn tell(&mut self, record: &Record, who: String) {
-        if matches!(record.kind, Kind::JournalHeartbeat) {
-            return;
-        }
         let entry = TimelineEntry {
+            incident: record.incident.clone(),
             seq: record.seq,
             at: record.time,
             kind: record.kind.word().to_owned(),
@@ -182,8 +194,10 @@ impl State {
         };
         if let Some(incident) = self.incident_of(record) {
             incident.timeline.push(entry.clone());
-            let over = incident.timeline.len().saturating_sub(TIMELINE);
-            incident.timeline.drain(..over);
+            // Not at every record, which would move all lines each time.
+            if incident.timeline.len() >= 2 * TIMELINE {
+                incident.timeline.drain(..TIMELINE);
+            }
         }
         self.tail.push_back(entry);
         if self.tail.len() > TAIL {
@@ -261,9 +275,24 @@ impl State {
         Arc::new(self.tail.iter().cloned().collect())
     }
 
+    /// The evidence that records name.
+    pub(super) const fn evidence(&self) -> &Shelf {
+        &self.evidence
+    }
+
     /// Number of records applied.
     pub const fn size(&self) -> u64 {
         self.size
+    }
+
+    /// Records since the newest snapshot.
+    pub const fn since_snapshot(&self) -> u64 {
+        self.size.saturating_sub(self.snapshot)
+    }
+
+    /// Whether it is what exactly this many records amount to, with none left out.
+    pub const fn is_whole(&self, size: u64) -> bool {
+        self.size == size && self.applied == size
     }
 
     /// The name of the next incident.

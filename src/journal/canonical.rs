@@ -357,3 +357,5 @@ impl<'a> Scan<'a> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;

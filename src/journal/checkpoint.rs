@@ -1,10 +1,9 @@
 //! Signed checkpoints: C2SP tlog-checkpoint text (origin, size, root) in a C2SP signed note with one Ed25519
 //! signature by the log's key. Any tool that reads those formats can check one.
 
-use super::cosignature;
 use super::key::{LogKey, VerifierKey};
 use super::tree::Hash;
-use signed_note::{Note, Verifiers};
+use signed_note::Note;
 
 /// What a log says of itself at one size.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,29 +58,21 @@ impl Checkpoint {
 
     /// Reads a note that has exactly one signature, by this key.
     pub fn open(note: &str, key: &VerifierKey) -> Result<Self, BadNote> {
-        let parsed = parse(note)?;
+        Self::verified(&parse(note)?, key)
+    }
+
+    /// Reads a note that this key signed and that others may have signed too; theirs are not looked at.
+    pub fn open_cosigned(note: &str, key: &VerifierKey) -> Result<Self, BadNote> {
+        Self::verified(&parse_any(note)?, key)
+    }
+
+    fn verified(parsed: &Note, key: &VerifierKey) -> Result<Self, BadNote> {
         parsed.verify(key).map_err(|e| match e {
             signed_note::NoteError::InvalidSignature { .. } => BadNote::Signature,
             _ => BadNote::OtherKey { expected: key.id() },
         })?;
-        let checkpoint = Self::of(&parsed)?;
+        let checkpoint = Self::of(parsed)?;
         if checkpoint.origin == key.name() { Ok(checkpoint) } else { Err(BadNote::OtherKey { expected: key.id() }) }
-    }
-
-    /// Reads a note that has exactly one signature by this key, and may have any by others, which are not looked at.
-    /// With it comes the line of that signature, newline included.
-    pub(super) fn open_among(note: &str, key: &VerifierKey) -> Result<(Self, String), BadNote> {
-        let parsed = parse_any(note)?;
-        let ours = |s: &signed_note::Signature| key.verifier(s.name(), s.id()).is_ok();
-        let mut lines = cosignature::signatures(note)?.into_iter().filter(ours).map(|s| cosignature::line_of(&s));
-        let (first, second) = (lines.next(), lines.next());
-        let line = match (first, second) {
-            (Some(line), None) => line,
-            (Some(_), Some(_)) => return Err(BadNote::Malformed("it has the log's signature twice")),
-            (None, _) => return Err(BadNote::OtherKey { expected: key.id() }),
-        };
-        let text = String::from_utf8_lossy(parsed.text());
-        Ok((Self::open(&format!("{text}\n{line}"), key)?, line))
     }
 
     fn of(note: &Note) -> Result<Self, BadNote> {

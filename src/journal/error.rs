@@ -28,7 +28,7 @@ impl fmt::Display for Holder {
 }
 
 /// The narrowest place in which something is wrong.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Damage {
     /// Number of the record, or of the first that it may be.
     pub seq: u64,
@@ -183,6 +183,30 @@ pub enum JournalError {
         /// The key that was tried.
         key: String,
     },
+    /// Another key than the one that is known from elsewhere.
+    #[error("the journal {} is signed by the key {found}, and the key pinned for it is {pinned}; do not use it before you know why: it may be another journal, or one that was begun anew over this one", .dir.display())]
+    Pinned {
+        /// Directory.
+        dir: PathBuf,
+        /// Key of the log.
+        found: String,
+        /// The pin.
+        pinned: String,
+    },
+    /// The pin knows a log that is not there.
+    #[error("there is no journal in {}, and one with the key {pinned} is known; bring it back, or begin a new one with `quarterdeck audit begin`", .dir.display())]
+    PinnedLogMissing {
+        /// Directory.
+        dir: PathBuf,
+        /// The pin.
+        pinned: String,
+    },
+    /// A log that is there already can not be made to follow another one.
+    #[error("there is a journal in {} already, so that none can be begun there", .dir.display())]
+    NotNew {
+        /// Directory.
+        dir: PathBuf,
+    },
     /// No key to verify with.
     #[error("no verifier key was given, and none lies beside the records in {}", .dir.display())]
     NoVerifierKey {
@@ -284,6 +308,14 @@ pub enum JournalError {
         dir: PathBuf,
         /// What is there.
         why: String,
+    },
+    /// A file of evidence has other bytes than its name says.
+    #[error("the evidence {sha256} has other bytes now: their digest is {found}")]
+    EvidenceAltered {
+        /// Its name.
+        sha256: crate::domain::id::Digest,
+        /// The digest of what is there.
+        found: crate::domain::id::Digest,
     },
     /// Something else the operating system refused.
     #[error("{what} {} failed: {why}", .path.display())]

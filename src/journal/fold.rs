@@ -1,16 +1,27 @@
 //! State that is a fold over the records: incidents, runs, measures, the broken glass. There is no other store to
-//! disagree with it.
+//! disagree with it. A snapshot of it only saves the time of folding: see [`super::snapshot`].
 
 use super::error::JournalError;
 use super::handle::{Journal, OpenOptions, Recovered};
 use super::read::{Filter, Reader};
 use super::record::Record;
+use super::snapshot::Place;
+use super::store::file::open;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::path::Path;
 
 /// State that records change.
 pub trait Fold {
     /// Takes in the next record.
     fn apply(&mut self, record: &Record);
+}
+
+/// State that can be put aside and taken up again.
+pub trait Keep: Fold + Default + Send + Serialize + DeserializeOwned {
+    /// Version of its serialized form, and of what `apply` makes of records. It changes with either.
+    const FORMAT: u64;
 }
 
 /// Rebuilds state from a log, without taking its lock.
@@ -23,6 +34,72 @@ pub fn replay(dir: &Path, filter: Filter, state: &mut impl Fold) -> Result<(), J
 
 /// Opens a journal for writing and rebuilds state from it in the same pass, the records that the opening writes
 /// included.
-pub fn open(options: OpenOptions, state: &mut impl Fold) -> Result<(Journal, Recovered), JournalError> {
-    Journal::open_folding(options, &mut |record| state.apply(record))
+pub fn open(options: OpenOptions, state: &mut (impl Fold + Send)) -> Result<(Journal, Recovered), JournalError> {
+    open::open(options, Some(&mut Rebuilt(state)))
+}
+
+/// As [`open`], but takes the state up from the newest snapshot that counts, and reads only what follows it. The
+/// records before it are checked afterwards; [`super::Status::scrub`] tells how far that is.
+pub fn open_kept<S: Keep>(options: OpenOptions) -> Result<(Journal, Recovered, S), JournalError> {
+    let mut kept = Kept(S::default());
+    let (journal, recovered) = open::open(options, Some(&mut kept))?;
+    Ok((journal, recovered, kept.0))
+}
+
+/// Writes a snapshot of the state that the records before `place` amount to, and returns the body of the
+/// `journal.snapshot` record that makes it count. Blocks.
+pub fn keep<S: Keep>(journal: &Journal, place: &Place, state: &S) -> Result<Value, JournalError> {
+    let state = serde_json::to_value(state);
+    let state = state.map_err(|e| JournalError::Broken { why: format!("the state can not be written: {e}") })?;
+    journal.snapshot(place, S::FORMAT, state)
+}
+
+/// Where an opening puts the records.
+pub(super) trait Replay: Send {
+    /// Takes in the next record.
+    fn apply(&mut self, record: &Record);
+    /// Version of the state's form, where it can be taken up from a snapshot.
+    fn format(&self) -> Option<u64>;
+    /// Takes the state up; whether it could.
+    fn restore(&mut self, state: Value) -> bool;
+    /// Begins anew.
+    fn reset(&mut self);
+}
+
+struct Rebuilt<'a, S>(&'a mut S);
+
+impl<S: Fold + Send> Replay for Rebuilt<'_, S> {
+    fn apply(&mut self, record: &Record) {
+        self.0.apply(record);
+    }
+
+    fn format(&self) -> Option<u64> {
+        None
+    }
+
+    fn restore(&mut self, _state: Value) -> bool {
+        false
+    }
+
+    fn reset(&mut self) {}
+}
+
+struct Kept<S>(S);
+
+impl<S: Keep> Replay for Kept<S> {
+    fn apply(&mut self, record: &Record) {
+        self.0.apply(record);
+    }
+
+    fn format(&self) -> Option<u64> {
+        Some(S::FORMAT)
+    }
+
+    fn restore(&mut self, state: Value) -> bool {
+        serde_json::from_value(state).map(|state| self.0 = state).is_ok()
+    }
+
+    fn reset(&mut self) {
+        self.0 = S::default();
+    }
 }

@@ -1,19 +1,23 @@
 //! The handle that the engine and the command line hold: it checks drafts on the caller's thread, hands them to
 //! the one writer, and answers when they are on the disk.
 
-use super::error::JournalError;
-use super::key::VerifierKey;
+use super::error::{Damage, JournalError};
+use super::key::{KeyRing, VerifierKey};
 use super::kind::Kind;
 use super::record::{Committed, Draft, Ready, Record};
+use super::snapshot::{self, Place};
 use super::store::file::batch::MAX_BATCH_BYTES;
-use super::store::file::{follow, open};
+use super::store::file::scrub::Scrubber;
+use super::store::file::{follow, open, rotate, snapshots};
 use super::tree::Hash;
 use crate::domain::actor::Actor;
 use crate::domain::estate::Environment;
 use crate::domain::id::Digest;
 use crate::domain::mode::Mode;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -40,6 +44,10 @@ pub struct OpenOptions {
     pub segment_bytes: u64,
     /// Bytes that must be free on the disk before anything new may begin.
     pub low_water: u64,
+    /// A key of this log that is known from elsewhere: a log that never had it is refused.
+    pub pin: Option<VerifierKey>,
+    /// The last signed checkpoint of the log that this one follows; only for a log that is made.
+    pub follows: Option<String>,
 }
 
 impl OpenOptions {
@@ -53,7 +61,8 @@ impl OpenOptions {
         time: Timestamp,
     ) -> Self {
         let (dir, origin) = (dir.into(), origin.into());
-        Self { dir, origin, actor, mode, environment, time, segment_bytes: 8 << 20, low_water: 64 << 20 }
+        let (segment_bytes, low_water) = (8 << 20, 64 << 20);
+        Self { dir, origin, actor, mode, environment, time, segment_bytes, low_water, pin: None, follows: None }
     }
 
     /// A record that the journal writes of itself.
@@ -74,6 +83,10 @@ pub struct Recovered {
     pub clean: bool,
     /// What had to be set aside.
     pub quarantined: Option<Quarantined>,
+    /// Number of records that a snapshot stood for; 0 when all were read.
+    pub from_snapshot: u64,
+    /// Snapshots that were passed over, each with the reason.
+    pub passed_over: Vec<String>,
 }
 
 /// A torn or damaged last batch. None of its records was kept.
@@ -102,6 +115,39 @@ pub struct Status {
     pub root: Hash,
     /// Why nothing can be written, when that is so.
     pub broken: Option<String>,
+    /// Where the next batch goes.
+    pub place: Place,
+    /// How far the records are checked that the opening passed over; absent when it read all.
+    pub scrub: Option<Scrub>,
+}
+
+/// A change of keys.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rotated {
+    /// The key so far.
+    pub old: VerifierKey,
+    /// The key from here on.
+    pub new: VerifierKey,
+    /// Number of records up to which, and with which, the old one signs.
+    pub after: u64,
+}
+
+/// How far the records of before are checked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scrub {
+    /// Records that are true.
+    pub done: u64,
+    /// Records that are to be checked.
+    pub of: u64,
+    /// The first place that does not hold; nothing new may begin then.
+    pub bad: Option<Damage>,
+}
+
+impl Scrub {
+    /// Whether it is still at work.
+    pub const fn is_running(&self) -> bool {
+        self.bad.is_none() && self.done < self.of
+    }
 }
 
 /// Where the answer to an append goes, and where it is waited for.
@@ -143,12 +189,14 @@ pub struct Journal {
 #[derive(Debug)]
 struct Inner {
     options: OpenOptions,
-    verifier: VerifierKey,
+    ring: KeyRing,
     outbox: Mutex<Option<mpsc::Sender<Message>>>,
     status: watch::Receiver<Status>,
     published: watch::Receiver<follow::Published>,
-    /// The writer, then the publisher of tiles.
+    /// The writer, then the publisher of tiles, then the scrub.
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Tells the scrub that nobody waits for it.
+    stop: Arc<AtomicBool>,
 }
 
 impl Journal {
@@ -157,38 +205,43 @@ impl Journal {
         open::open(options, None)
     }
 
-    /// As [`Journal::open`], and hands every record to `fold` in order, those that the opening wrote included, so
-    /// that state is rebuilt in the same pass.
-    pub fn open_folding(
-        options: OpenOptions,
-        fold: &mut dyn FnMut(&Record),
-    ) -> Result<(Self, Recovered), JournalError> {
-        open::open(options, Some(fold))
+    /// Gives a journal that nobody has open another key: see [`super::rotation`]. Reads the whole log; blocks.
+    pub fn rotate(options: &OpenOptions) -> Result<Rotated, JournalError> {
+        rotate::rotate(options)
     }
 
-    /// Starts the writer's thread; `run` is its body.
+    /// Starts the writer's thread, with `run` as its body, and the one that scrubs.
     pub(super) fn start(
         options: OpenOptions,
-        verifier: VerifierKey,
-        status: Status,
+        ring: KeyRing,
+        mut status: Status,
+        scrubber: Option<Scrubber>,
         run: impl FnOnce(mpsc::Receiver<Message>, watch::Sender<Status>) + Send + 'static,
     ) -> Result<Self, JournalError> {
         let (outbox, inbox) = mpsc::channel(QUEUE);
+        status.scrub = scrubber.as_ref().map(Scrubber::begun);
         let (sender, receiver) = watch::channel(status);
         let (alive, ended) = std::sync::mpsc::channel();
         let (follower, published) = follow::start(&options.dir, options.low_water, receiver.clone(), ended)?;
+        let (said, stop) = (sender.clone(), Arc::new(AtomicBool::new(false)));
         let thread = std::thread::Builder::new().name("journal".into()).spawn(move || {
             run(inbox, sender);
             drop(alive);
         });
         let thread = thread.map_err(|e| JournalError::io("starting the writer of", &options.dir, &e))?;
+        let scrub = scrubber.map(|scrubber| {
+            let stop = stop.clone();
+            std::thread::Builder::new().name("journal-scrub".into()).spawn(move || scrubber.run(&said, &stop))
+        });
+        let scrub = scrub.transpose().map_err(|e| JournalError::io("starting the check of", &options.dir, &e))?;
         let inner = Inner {
             options,
-            verifier,
+            ring,
+            stop,
             outbox: Mutex::new(Some(outbox)),
             status: receiver,
             published,
-            threads: Mutex::new(vec![thread, follower]),
+            threads: Mutex::new([Some(thread), Some(follower), scrub].into_iter().flatten().collect()),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -247,15 +300,35 @@ impl Journal {
         &self.inner.options.dir
     }
 
-    /// The public half of its key.
+    /// The public half of the key in force.
     pub fn verifier(&self) -> &VerifierKey {
-        &self.inner.verifier
+        self.inner.ring.current()
+    }
+
+    /// All keys that it has had.
+    pub fn ring(&self) -> &KeyRing {
+        &self.inner.ring
+    }
+
+    /// Writes a snapshot for a place; see [`super::fold::keep`].
+    pub(super) fn snapshot(
+        &self,
+        place: &Place,
+        format: u64,
+        state: serde_json::Value,
+    ) -> Result<serde_json::Value, JournalError> {
+        let refused = |e: serde_json::Error| JournalError::Broken { why: format!("the state can not be written: {e}") };
+        let bytes = snapshot::encode(place, &self.inner.ring, format, state).map_err(refused)?;
+        let size = place.tree.size();
+        snapshots::write(self.dir(), size, &bytes)?;
+        Ok(snapshot::body(&snapshots::name(size), size, &snapshot::digest(&bytes), bytes.len()))
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
         self.outbox.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        self.stop.store(true, Ordering::Relaxed);
         for thread in self.threads.get_mut().unwrap_or_else(PoisonError::into_inner).drain(..) {
             let _ = thread.join();
         }

@@ -44,8 +44,9 @@ macro_rules! kinds {
 
 kinds! {
     JournalOpened "journal.opened" Tells "A writer has taken the log.";
-    JournalRecovered "journal.recovered" Tells "A torn or damaged last batch went to quarantine.";
+    JournalRecovered "journal.recovered" Tells "A torn last batch went to quarantine, or a segment that failed was left for a new one.";
     JournalHeartbeat "journal.heartbeat" Tells "The writer is alive; its absence is visible.";
+    JournalSnapshot "journal.snapshot" Tells "A snapshot of the state lies beside the records; its digest is here.";
     JournalClosed "journal.closed" Tells "The writer has let go of the log in good order.";
     KeyRotated "key.rotated" Tells "Another log key signs from here on.";
     ConfigLoaded "config.loaded" Tells "Digests of configuration, policy and playbooks in force.";

@@ -131,6 +131,11 @@ impl Record {
     /// Reads a record from its stored bytes, which must be in canonical form.
     pub fn parse(bytes: &[u8]) -> Result<Self, NotARecord> {
         Head::read(bytes)?;
+        Self::parse_checked(bytes)
+    }
+
+    /// Reads a record from bytes whose form has been checked.
+    pub(super) fn parse_checked(bytes: &[u8]) -> Result<Self, NotARecord> {
         serde_json::from_slice(bytes).map_err(|e| NotARecord::Member { why: e.to_string() })
     }
 
@@ -192,6 +197,11 @@ impl Ready {
     /// Its kind.
     pub const fn kind(&self) -> Kind {
         self.record.kind
+    }
+
+    /// When, as the caller said.
+    pub const fn time(&self) -> Timestamp {
+        self.record.time
     }
 
     /// Length of its bytes at most.

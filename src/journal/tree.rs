@@ -130,6 +130,8 @@ mod tests {
             let mut tree = Frontier::default();
             for (n, leaf) in leaves.iter().enumerate() {
                 prop_assert_eq!(tree.root().0, naive_root(&leaves[..n]));
+                prop_assert_eq!(Frontier::of(tree.size(), tree.peaks().to_vec()), Some(tree.clone()));
+                prop_assert_eq!(Frontier::of(tree.size() * 2 + 1, tree.peaks().to_vec()), None);
                 tree.append(leaf);
             }
             prop_assert_eq!(tree.root().0, naive_root(&leaves));

@@ -6,7 +6,7 @@ use super::digest::{Bound, NotCanonical, digest};
 use crate::domain::id::{Digest, IncidentId, PlaybookId, RunId, StepId};
 use crate::domain::mode::Mode;
 use crate::domain::request::Request;
-use crate::domain::risk::{Assessment, Confirmation};
+use crate::domain::risk::{Assessment, Confirmation, Risk};
 use jiff::Timestamp;
 use std::time::Duration;
 
@@ -70,6 +70,19 @@ pub struct Checked {
     pub evaluated_at: Timestamp,
 }
 
+/// What witnesses say, where policy asks for a quorum of them before a high-risk step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Witnessed {
+    /// How many administrators' witnesses must cover the start.
+    pub needed: u32,
+    /// How many do.
+    pub confirmed: u32,
+    /// Number of records that so many cover; the start is covered when this is greater than its number.
+    pub size: u64,
+    /// Until when a broken glass stands for them, where one is broken.
+    pub glass: Option<Timestamp>,
+}
+
 /// Everything that the gate looks at.
 #[derive(Clone, Debug)]
 pub struct Gate<'a> {
@@ -105,6 +118,8 @@ pub struct Gate<'a> {
     pub intended: Option<Durable>,
     /// The record `step.started`.
     pub started: Option<Durable>,
+    /// What witnesses say; `None` where policy asks for none.
+    pub witnessed: Option<Witnessed>,
 }
 
 /// Why the gate stays shut, one sentence each.
@@ -183,6 +198,14 @@ pub enum Denial {
     /// The glass has mended.
     #[error("the broken glass has mended itself at {0}")]
     GlassExpired(Timestamp),
+    /// Too few witnesses cover the start.
+    #[error("{confirmed} of {needed} witnesses have cosigned its start; nothing was sent")]
+    NotWitnessed {
+        /// How many policy asks for.
+        needed: u32,
+        /// How many do.
+        confirmed: u32,
+    },
     /// A record is missing or out of order.
     #[error("{0}; nothing runs that is not on disk first")]
     NotDurable(&'static str),
@@ -222,6 +245,7 @@ pub fn authorize(gate: &Gate<'_>) -> Result<Authorized, Denial> {
     }
     approved(gate)?;
     durable(gate)?;
+    witnessed(gate)?;
     Ok(Authorized::new(gate.request.clone(), now, gate.timeout, gate.run.clone(), gate.step.clone()))
 }
 
@@ -289,6 +313,16 @@ fn durable(gate: &Gate<'_>) -> Result<(), Denial> {
         return Err(Denial::NotDurable("an approval is not recorded before the start"));
     }
     if intended < started { Ok(()) } else { Err(Denial::NotDurable("the start is recorded before its intent")) }
+}
+
+/// A drill has no witnesses, and steps below high risk wait for none.
+fn witnessed(gate: &Gate<'_>) -> Result<(), Denial> {
+    let Some(Witnessed { needed, confirmed, size, glass }) = gate.witnessed else { return Ok(()) };
+    if gate.mode == Mode::Drill || gate.assessment.risk != Risk::High || glass.is_some_and(|until| gate.now < until) {
+        return Ok(());
+    }
+    let covers = gate.started.is_some_and(|started| size > started.seq());
+    if covers && confirmed >= needed { Ok(()) } else { Err(Denial::NotWitnessed { needed, confirmed }) }
 }
 
 #[cfg(test)]

@@ -46,6 +46,7 @@ struct Case {
     intended_digest: Digest,
     intended: Option<Durable>,
     started: Option<Durable>,
+    witnessed: Option<Witnessed>,
 }
 
 impl Case {
@@ -91,6 +92,7 @@ impl Case {
             intended_digest: digest,
             intended: Some(Durable::new(10)),
             started: Some(Durable::new(12)),
+            witnessed: Some(Witnessed { needed: 2, confirmed: 2, size: 13, glass: None }),
         }
     }
 
@@ -112,6 +114,7 @@ impl Case {
             intended_digest: &self.intended_digest,
             intended: self.intended,
             started: self.started,
+            witnessed: self.witnessed,
         })
     }
 
@@ -212,4 +215,22 @@ fn records_must_be_durable_and_in_order() {
     assert!(matches!(Case::denied(|c| c.started = Some(Durable::new(11))), Denial::NotDurable(_)));
     let late = vec![Approval::Glass { until: at(60_000), record: Durable::new(13) }];
     assert!(matches!(Case::denied(|c| c.approvals = late), Denial::NotDurable(_)));
+}
+
+#[test]
+fn a_high_step_waits_for_its_witnesses_unless_the_glass_is_broken() {
+    let said = |change: fn(&mut Witnessed)| move |c: &mut Case| c.witnessed.iter_mut().for_each(change);
+    let too_few = Case::denied(said(|w| w.confirmed = 1));
+    assert_eq!(too_few, Denial::NotWitnessed { needed: 2, confirmed: 1 });
+    // The start has number 12, so a tree of 12 records does not hold it.
+    assert!(matches!(Case::denied(said(|w| w.size = 12)), Denial::NotWitnessed { .. }));
+    let expired = Case::denied(said(|w| (w.size, w.glass) = (0, Some(at(0)))));
+    assert!(matches!(expired, Denial::NotWitnessed { .. }));
+    let mut case = Case::good();
+    said(|w| (w.size, w.confirmed, w.glass) = (0, 0, Some(at(1))))(&mut case);
+    assert!(case.authorize().is_ok());
+    let mut case = Case::good();
+    said(|w| w.size = 0)(&mut case);
+    case.assessment.risk = Risk::Medium;
+    assert!(case.authorize().is_ok());
 }

@@ -1,8 +1,10 @@
-//! What may be done: how risky a rendered step is ([`assess`]), what exactly was confirmed ([`digest`]) and the one
-//! gate that lets it run ([`gate`]), which alone makes an [`authorized::Authorized`]. Called by the engine and, for
-//! the permit, by `act` and `drill`; it reads no clock and no file, and knows nothing of playbooks or the journal.
+//! What may be done: how risky a rendered step is ([`assess`]), what exactly was confirmed ([`digest`]), how far
+//! witnesses vouch for the log ([`quorum`]), and the one gate that lets it run ([`gate`]), which alone makes an
+//! [`authorized::Authorized`]. Called by the engine and `attest` and, for the permit, by `act` and `drill`; it reads
+//! no clock and no file, and knows nothing of playbooks or the journal.
 
 pub mod assess;
 pub mod authorized;
 pub mod digest;
 pub mod gate;
+pub mod quorum;

@@ -5,7 +5,7 @@ use super::guard::Guard;
 use super::signals::{Signalled, Signals};
 use crate::console::effect::{Effect, RequestId};
 use crate::console::msg::Msg;
-use crate::console::state::{Facts, State};
+use crate::console::state::{Facts, RecordView, Scanned, State, Wanted};
 use crate::console::theme::Theme;
 use crate::console::{update, view};
 use crate::domain::incident::TimelineEntry;
@@ -18,6 +18,7 @@ use jiff::Timestamp;
 use std::future::poll_fn;
 use std::io::{self, Write};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -26,8 +27,27 @@ use tokio::time::{Instant, MissedTickBehavior};
 /// Least time between two frames: at most thirty a second.
 const FRAME: Duration = Duration::from_millis(33);
 
-/// Reads older records for the journal screen: before this number, so many.
-pub type Records = Arc<dyn Fn(u64, u16) -> Vec<TimelineEntry> + Send + Sync>;
+/// Messages from threads that read, until the loop takes them.
+const READ: usize = 64;
+
+/// Reads the journal's files for the journal screen, on a thread that may block.
+pub trait Journal: Send + Sync + 'static {
+    /// Up to `limit` records before one, oldest first, or why they can not be read.
+    fn records(&self, before: u64, limit: u16) -> Result<Vec<TimelineEntry>, String>;
+
+    /// Searches from the record before `before` back to the first and tells what it finds, as long as it `goes_on`.
+    fn scan(
+        &self,
+        id: RequestId,
+        wanted: &Wanted,
+        before: u64,
+        goes_on: &dyn Fn() -> bool,
+        tell: &mut dyn FnMut(Scanned),
+    );
+
+    /// One record with all that can be said of it, or why it can not be read.
+    fn open(&self, seq: u64) -> Result<Box<RecordView>, String>;
+}
 
 /// What a console starts with.
 pub struct Options {
@@ -37,8 +57,8 @@ pub struct Options {
     pub theme: Theme,
     /// Mouse reporting.
     pub mouse: bool,
-    /// Older records.
-    pub records: Records,
+    /// The journal's files.
+    pub journal: Arc<dyn Journal>,
 }
 
 /// How a console ended.
@@ -66,12 +86,15 @@ async fn play(client: &Client, options: Options) -> io::Result<Ended> {
     let screen = Screen::new(io::stdout(), width, height)?;
     let state = State::new(options.facts, (width, height), Timestamp::now());
     let (replies, mut answered) = mpsc::channel(64);
+    let (reads, mut read) = mpsc::channel(READ);
     let mut console = Console {
         state,
         screen,
         guard,
         theme: options.theme,
-        records: options.records,
+        journal: options.journal,
+        reads,
+        scanning: Arc::default(),
         client: client.clone(),
         replies,
     };
@@ -100,6 +123,7 @@ async fn play(client: &Client, options: Options) -> io::Result<Ended> {
                 // The terminal is gone, as after a hang-up.
                 Some(Err(_)) | None => return Ok(Ended::Signal(1)),
             },
+            Some(msg) = read.recv() => Some(msg),
             Some((to, reply)) = answered.recv() => Some(Msg::Reply { to, reply }),
             _ = second.tick() => Some(Msg::Tick(Timestamp::now())),
             changed = snapshots.changed(), if engine_lives => match changed {
@@ -151,7 +175,11 @@ struct Console<W: Write> {
     screen: Screen<W>,
     guard: Guard,
     theme: Theme,
-    records: Records,
+    journal: Arc<dyn Journal>,
+    /// Where threads that read put what they have read.
+    reads: mpsc::Sender<Msg>,
+    /// Number of the search that may go on; 0 when none may.
+    scanning: Arc<AtomicU64>,
     client: Client,
     replies: mpsc::Sender<(RequestId, Reply)>,
 }
@@ -174,9 +202,11 @@ impl<W: Write> Console<W> {
                     });
                 }
                 Effect::Records { before, limit } => {
-                    let records = (self.records)(before, limit);
-                    effects.extend(update(&mut self.state, Msg::Records(records)));
+                    self.read(move |journal| Msg::Records(journal.records(before, limit)));
                 }
+                Effect::Open { seq } => self.read(move |journal| Msg::Opened { seq, read: journal.open(seq) }),
+                Effect::Scan { id, wanted, before } => self.scan(id, wanted, before),
+                Effect::EndScan => self.scanning.store(0, Ordering::Relaxed),
                 Effect::Copy(text) => {
                     let text = base64::engine::general_purpose::STANDARD.encode(text);
                     self.screen.send_raw(format!("\x1b]52;c;{text}\x07").as_bytes())?;
@@ -192,6 +222,27 @@ impl<W: Write> Console<W> {
             }
         }
         Ok(false)
+    }
+
+    /// Reads on a thread that may block.
+    fn read(&self, work: impl FnOnce(&dyn Journal) -> Msg + Send + 'static) {
+        let (journal, reads) = (self.journal.clone(), self.reads.clone());
+        tokio::task::spawn_blocking(move || {
+            // A console that has ended does not need it.
+            let _ = reads.blocking_send(work(&*journal));
+        });
+    }
+
+    /// Searches on a thread that may block; the search before it ends.
+    fn scan(&self, id: RequestId, wanted: Wanted, before: u64) {
+        self.scanning.store(id.0, Ordering::Relaxed);
+        let (journal, reads, scanning) = (self.journal.clone(), self.reads.clone(), self.scanning.clone());
+        tokio::task::spawn_blocking(move || {
+            let goes_on = || scanning.load(Ordering::Relaxed) == id.0 && !reads.is_closed();
+            journal.scan(id, &wanted, before, &goes_on, &mut |found| {
+                let _ = reads.blocking_send(Msg::Scanned(found));
+            });
+        });
     }
 
     /// The size of the terminal, which may have changed while it was not ours.

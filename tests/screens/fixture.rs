@@ -2,7 +2,7 @@
 //! that does not answer, an incident, and a run that waits at a high step.
 
 use jiff::{SignedDuration, Timestamp, civil};
-use quarterdeck::console::state::{Facts, State};
+use quarterdeck::console::state::{Facts, RecordView, State};
 use quarterdeck::console::{msg::Msg, update};
 use quarterdeck::domain::estate::{
     Cutoff, DatabaseRef, Environment, Estate, NamespaceRef, Plant, RouterRef, Tenancy, Tenant,
@@ -531,7 +531,14 @@ fn changes() -> Vec<Change> {
 }
 
 pub fn entry(seq: u64, clock: &str, kind: &str, who: &str, text: &str) -> TimelineEntry {
-    TimelineEntry { seq, at: at(clock), kind: kind.into(), who: who.into(), text: text.into() }
+    TimelineEntry {
+        seq,
+        at: at(clock),
+        kind: kind.into(),
+        who: who.into(),
+        text: text.into(),
+        incident: (seq > 1200).then(|| "INC-42".into()),
+    }
 }
 
 fn timeline() -> Vec<TimelineEntry> {
@@ -784,6 +791,7 @@ pub fn snapshot() -> Snapshot {
             size: 1215,
             root: "q83vEjRWeJq83vEjRWeJq83vEjRWeJo=".into(),
             broken: None,
+            scrub: None,
             witnessed: None,
             anchored: None,
             tail: Arc::new(tail),
@@ -860,4 +868,47 @@ pub fn console(snapshot: Snapshot, width: u16, height: u16) -> State {
 /// A second later by the wall.
 pub fn later(state: &State, seconds: i64) -> Timestamp {
     state.clock.wall.checked_add(SignedDuration::from_secs(seconds)).unwrap()
+}
+
+/// The same night with witnesses that agree and an anchor that does not answer.
+pub fn vouched() -> Snapshot {
+    let mut snapshot = snapshot();
+    snapshot.journal.witnessed =
+        Some(Outside { size: 1200, at: Some(at("02:13:55")), confirmed: 2, needed: 2, shipped: None, trouble: None });
+    snapshot.journal.anchored = Some(Outside {
+        shipped: None,
+        size: 1010,
+        at: Some(at("01:31:00")),
+        confirmed: 0,
+        needed: 1,
+        trouble: Some("s3.example.net:443: connection refused".into()),
+    });
+    snapshot
+}
+
+/// A record as it was read.
+pub fn record_view(seq: u64) -> RecordView {
+    let stored = format!(
+        "{{\"actor\":{{\"console\":\"/dev/pts/3\",\"host\":\"bastion-1\",\"uid\":1001,\"user\":\"mara\",\"via\":\"console\"}},\
+         \"body\":{{\"text\":\"called the plant in Halle: receiving is told to wait\"}},\"environment\":\"production\",\
+         \"incident\":\"INC-42\",\"kind\":\"note.added\",\"mode\":\"live\",\"seq\":{seq},\
+         \"time\":\"2026-11-21T02:13:20.000000Z\",\"v\":1}}"
+    );
+    RecordView {
+        seq,
+        fields: vec![
+            ("incident".into(), "INC-42".into()),
+            ("from".into(), "uid 1001 by console on bastion-1".into()),
+            ("console".into(), "/dev/pts/3".into()),
+            ("mode".into(), "live, production".into()),
+            ("text".into(), "called the plant in Halle: receiving is told to wait".into()),
+        ],
+        stored,
+        place: "records/00000000000000000000.jsonl line 1460".into(),
+        leaf: "W4WO1yKPc7UqR9nJm3sBzv0tHkVb2yqLx5eT8aQd1fE=".into(),
+        batch: (1213, seq, 1461),
+        checkpoint: "quarterdeck/acme-prod\n1215\nq83vEjRWeJq83vEjRWeJq83vEjRWeJq83vEjRWeJo0=\n\n\
+                     — quarterdeck/acme-prod x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n"
+            .into(),
+    }
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use quarterdeck::console::effect::{Effect, RequestId};
 use quarterdeck::console::msg::Msg;
 use quarterdeck::console::start::{Choice, Start};
-use quarterdeck::console::state::{Overlay, PaneId, Screen, State};
+use quarterdeck::console::state::{Overlay, PaneId, Scanned, Screen, State};
 use quarterdeck::console::update;
 use quarterdeck::domain::health::Health;
 use quarterdeck::domain::id::Digest;
@@ -634,13 +634,87 @@ fn older_records_are_asked_for_once_and_put_in_front() {
     let effects = press(&mut state, "j Home Up Up");
     assert_eq!(effects, [Effect::Records { before: 1100, limit: 200 }]);
     let older = (1000..1100).map(|seq| entry(seq, "01:00:00", "probe.note", "quarterdeck", "older")).collect();
-    update(&mut state, Msg::Records(older));
+    update(&mut state, Msg::Records(Ok(older)));
     let pane = state.panes.get(PaneId::Journal);
     assert_eq!(pane.order[0].key, "1000");
     assert_eq!(pane.selected_key(), Some("1100"), "the cursor stays on its record");
     press(&mut state, "End");
     assert_eq!(state.panes.get(PaneId::Journal).selected_key(), Some("1214"));
     assert_eq!(press(&mut state, "Home"), [Effect::Records { before: 1000, limit: 200 }]);
+}
+
+#[test]
+fn a_search_goes_over_the_whole_log_and_from_match_to_match() {
+    let mut state = console(snapshot(), 120, 40);
+    press(&mut state, "j /");
+    type_text(&mut state, "PID 4711");
+    assert_eq!(state.panes.get(PaneId::Journal).selected_key(), Some("1208"), "the newest loaded match, at once");
+    let effects = press(&mut state, "Enter");
+    let [Effect::Scan { id, wanted, before: 1100 }] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(wanted.text, "PID 4711");
+    let hit = entry(311, "00:12:00", "step.verified", "quarterdeck", "41 wait behind pid 4711");
+    let found = Scanned { id: *id, hits: vec![hit.clone()], down_to: 300, done: false, trouble: None };
+    update(&mut state, Msg::Scanned(Scanned { id: RequestId(99), ..found.clone() }));
+    press(&mut state, "n");
+    assert!(screen(&state).contains("none found yet before this one"), "{}", screen(&state));
+    update(&mut state, Msg::Scanned(found));
+    // While a text is searched for, n and N go from match to match; they open neither incident nor note.
+    let effects = press(&mut state, "n");
+    assert_eq!(effects, [Effect::Records { before: 411, limit: 200 }]);
+    let page = (211..411).map(|seq| if seq == 311 { hit.clone() } else { entry(seq, "00:11:00", "note", "jon", "x") });
+    update(&mut state, Msg::Records(Ok(page.collect())));
+    assert_eq!(state.panes.get(PaneId::Journal).selected_key(), Some("311"));
+    assert!(screen(&state).contains("not the newest") && screen(&state).contains("2 of 2+"), "{}", screen(&state));
+    assert_eq!(state.screen, Screen::Journal);
+    press(&mut state, "N");
+    let asked = state.panes.get(PaneId::Journal).selected_key().map(str::to_owned);
+    assert_ne!(asked.as_deref(), Some("311"));
+    press(&mut state, "End");
+    assert_eq!(state.panes.get(PaneId::Journal).selected_key(), Some("1214"), "back at the newest");
+    assert_eq!(press(&mut state, "Esc"), [Effect::EndScan]);
+    press(&mut state, "n");
+    assert_eq!(state.screen, Screen::Incident, "the letter has its meaning back");
+}
+
+#[test]
+fn records_are_narrowed_to_what_the_one_under_the_cursor_has() {
+    let mut state = console(snapshot(), 120, 40);
+    let effects = press(&mut state, "j Up a");
+    let [Effect::Scan { id, wanted, before: 1100 }] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!((wanted.who.as_deref(), wanted.narrows()), (Some("quarterdeck"), true));
+    let id = *id;
+    let shown: Vec<_> = state.records().iter().map(|e| e.seq).collect();
+    assert!(shown.contains(&1212) && shown.contains(&1208) && !shown.contains(&1214), "{shown:?}");
+    assert_eq!(state.panes.get(PaneId::Journal).selected_key(), Some("1212"), "the cursor stays on its record");
+    let hits = vec![entry(7, "00:00:07", "journal.opened", "quarterdeck", "journal opened")];
+    update(&mut state, Msg::Scanned(Scanned { id, hits, down_to: 0, done: true, trouble: None }));
+    assert_eq!(state.records()[0].seq, 7);
+    // What comes now is looked at too.
+    let mut more = snapshot();
+    let mut tail = (*more.journal.tail).clone();
+    tail.push(entry(1215, "02:14:00", "step.verified", "quarterdeck", "held"));
+    tail.push(entry(1216, "02:14:01", "note", "mara", "not wanted"));
+    more.journal.tail = Arc::new(tail);
+    give(&mut state, more);
+    assert_eq!(state.records().last().unwrap().seq, 1215);
+    // Two narrow further; the same key again takes its own back.
+    press(&mut state, "k");
+    assert!(screen(&state).contains("only step.failed, only by quarterdeck"), "{}", screen(&state));
+    press(&mut state, "k a");
+    assert_eq!(state.records().last().unwrap().seq, 1216);
+}
+
+#[test]
+fn a_search_that_can_not_read_says_so() {
+    let mut state = console(snapshot(), 120, 40);
+    press(&mut state, "j /");
+    type_text(&mut state, "halle");
+    let Some(Effect::Scan { id, .. }) = press(&mut state, "Enter").pop() else { panic!("no search") };
+    let why = "the journal is damaged at record 9".to_owned();
+    update(&mut state, Msg::Scanned(Scanned { id, hits: vec![], down_to: 12, done: true, trouble: Some(why.clone()) }));
+    assert!(screen(&state).contains("ended early at record 12"), "{}", screen(&state));
+    update(&mut state, Msg::Records(Err(why)));
+    assert!(screen(&state).contains("could not be read"), "{}", screen(&state));
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! Snapshots: every screen and overlay at three sizes, and what is left on small ones.
 
-use crate::fixture::{calm, console, drill, facts, later, now, snapshot};
+use crate::fixture::{calm, console, drill, entry, facts, later, now, record_view, snapshot, vouched};
 use crate::{cells, press, screen, text, theme, type_text};
+use quarterdeck::console::effect::Effect;
 use quarterdeck::console::msg::Msg;
 use quarterdeck::console::start::Start;
-use quarterdeck::console::state::State;
+use quarterdeck::console::state::{Scanned, State};
 use quarterdeck::console::theme::{ColorDepth, Role};
 use quarterdeck::console::update;
 use quarterdeck::domain::mode::Mode;
@@ -91,6 +92,40 @@ fn run_step_done() {
 #[test]
 fn journal() {
     shots("journal", snapshot, "j");
+    shots("journal_vouched", vouched, "j");
+}
+
+#[test]
+fn journal_searched_and_narrowed() {
+    for (width, height) in SIZES {
+        let mut state = console(vouched(), width, height);
+        press(&mut state, "j /");
+        type_text(&mut state, "pid 4711");
+        insta::assert_snapshot!(format!("journal_typing_{width}x{height}"), screen(&state));
+        let Some(Effect::Scan { id, .. }) = press(&mut state, "Enter").pop() else { panic!("no search") };
+        let hits = vec![entry(311, "00:12:00", "step.verified", "quarterdeck", "41 wait behind pid 4711")];
+        update(&mut state, Msg::Scanned(Scanned { id, hits, down_to: 300, done: false, trouble: None }));
+        insta::assert_snapshot!(format!("journal_search_{width}x{height}"), screen(&state));
+        press(&mut state, "Esc c");
+        insta::assert_snapshot!(format!("journal_narrowed_{width}x{height}"), screen(&state));
+    }
+    let state = console(vouched(), 80, 24);
+    let full = text(&cells(&state, &theme(ColorDepth::True, true)));
+    for colors in [ColorDepth::None, ColorDepth::Ansi16] {
+        assert_eq!(text(&cells(&state, &theme(colors, true))), full, "the words carry it, not the colours");
+    }
+}
+
+#[test]
+fn record_in_full() {
+    for (width, height) in SIZES {
+        let mut state = console(snapshot(), width, height);
+        assert_eq!(press(&mut state, "j Enter"), [Effect::Open { seq: 1214 }]);
+        update(&mut state, Msg::Opened { seq: 1214, read: Ok(Box::new(record_view(1214))) });
+        insta::assert_snapshot!(format!("sheet_record_read_{width}x{height}"), screen(&state));
+        press(&mut state, "PgDn");
+        insta::assert_snapshot!(format!("sheet_record_end_{width}x{height}"), screen(&state));
+    }
 }
 
 #[test]

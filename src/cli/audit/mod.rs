@@ -1,9 +1,13 @@
 //! `audit …`: one file a subcommand. What reads a journal reads any directory, also a copied or a read-only one: no
 //! lock, no configuration, no private key, and nothing is written there.
 
+mod anchors;
 pub mod args;
+mod evidence;
 mod export;
+mod monitor;
 mod proof;
+mod redact;
 mod show;
 mod verify;
 
@@ -23,6 +27,10 @@ pub fn run(global: &Global, what: &Audit) -> Result<Exit, Error> {
         },
         Audit::Prove(what) => proof::prove(global, what),
         Audit::Export(what) => export::run(global, what),
+        Audit::Monitor(what) => monitor::run(global, what),
+        Audit::Anchors(what) => anchors::run(global, what),
+        Audit::Evidence { what } => evidence::run(global, what),
+        Audit::Redact(what) => redact::run(global, what),
     }
 }
 

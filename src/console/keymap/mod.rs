@@ -57,6 +57,18 @@ pub enum Action {
     Filter,
     /// Sorts the rows another way.
     Sort,
+    /// Searches the journal.
+    Search,
+    /// To the next match that is older.
+    OlderMatch,
+    /// To the next match that is newer.
+    NewerMatch,
+    /// Only records of the incident under the cursor.
+    OnlyIncident,
+    /// Only records of the kind under the cursor.
+    OnlyKind,
+    /// Only records by the user under the cursor.
+    OnlyWho,
     /// Opens the palette.
     Palette,
     /// Opens the help.
@@ -144,8 +156,12 @@ pub enum Place {
     Run,
     /// Journal.
     Journal,
+    /// Journal, while a text is searched for: two letters go from match to match.
+    Found,
     /// Sources.
     Sources,
+    /// The sheet of a record on top.
+    Record,
     /// A sheet of text on top.
     Sheet,
     /// The dialog that confirms a step.
@@ -163,7 +179,10 @@ pub enum Place {
 impl Place {
     /// Whether it is a screen, and not something on top of one.
     pub const fn is_screen(self) -> bool {
-        !matches!(self, Self::Sheet | Self::Confirm | Self::Question | Self::Form | Self::Palette | Self::Filter)
+        !matches!(
+            self,
+            Self::Record | Self::Sheet | Self::Confirm | Self::Question | Self::Form | Self::Palette | Self::Filter
+        )
     }
 }
 
@@ -174,6 +193,8 @@ pub enum Scope {
     Always,
     /// On every screen, when nothing lies on top.
     Screens,
+    /// On every screen but this.
+    ScreensBut(Place),
     /// In these places.
     In(&'static [Place]),
 }
@@ -184,6 +205,7 @@ impl Scope {
         match self {
             Self::Always => true,
             Self::Screens => place.is_screen(),
+            Self::ScreensBut(other) => place.is_screen() && place != other,
             Self::In(places) => places.contains(&place),
         }
     }
@@ -269,7 +291,7 @@ mod tests {
     use super::Place as P;
     use super::*;
 
-    const PLACES: [Place; 18] = [
+    const PLACES: [Place; 20] = [
         P::Overview,
         P::Tenants,
         P::Database,
@@ -281,7 +303,9 @@ mod tests {
         P::Playbooks,
         P::Run,
         P::Journal,
+        P::Found,
         P::Sources,
+        P::Record,
         P::Sheet,
         P::Confirm,
         P::Question,

@@ -31,7 +31,7 @@ const fn danger(binding: Binding) -> Binding {
 }
 
 use Place as P;
-use Scope::{Always, In, Screens};
+use Scope::{Always, In, Screens, ScreensBut};
 
 const LISTS: Scope = In(&[
     P::Overview,
@@ -45,7 +45,9 @@ const LISTS: Scope = In(&[
     P::Playbooks,
     P::Run,
     P::Journal,
+    P::Found,
     P::Sources,
+    P::Record,
     P::Sheet,
 ]);
 const OPENED: Scope = In(&[
@@ -59,19 +61,12 @@ const OPENED: Scope = In(&[
     P::Incident,
     P::Playbooks,
     P::Journal,
+    P::Found,
     P::Sources,
 ]);
-const FILTERED: Scope = In(&[
-    P::Overview,
-    P::Tenants,
-    P::Queue,
-    P::Ingress,
-    P::Findings,
-    P::Playbooks,
-    P::Journal,
-    P::Sources,
-    P::Database,
-]);
+const FILTERED: Scope =
+    In(&[P::Overview, P::Tenants, P::Queue, P::Ingress, P::Findings, P::Playbooks, P::Sources, P::Database]);
+const LOG: Scope = In(&[P::Journal, P::Found]);
 const PANES: Scope = In(&[P::Overview, P::Database, P::Incident, P::Playbooks, P::Finding]);
 const DIALOGS: Scope = In(&[P::Confirm, P::Question]);
 
@@ -86,7 +81,15 @@ pub const BINDINGS: &[Binding] = &[
     bind(Action::Playbooks, &[ch('p')], "playbooks", "Playbooks and runs", Screens, 45),
     bind(Action::Journal, &[ch('j')], "journal", "Journal: every record", Screens, 46),
     bind(Action::Findings, &[ch('f')], "findings", "Findings with their evidence", Screens, 47),
-    bind(Action::Incident, &[ch('n'), ch('I')], "incident", "Incident: state, timeline, roles", Screens, 48),
+    bind(
+        Action::Incident,
+        &[ch('n'), ch('I')],
+        "incident",
+        "Incident: state, timeline, roles",
+        ScreensBut(P::Found),
+        48,
+    ),
+    bind(Action::Incident, &[ch('I')], "incident", "Incident: state, timeline, roles", In(&[P::Found]), 48),
     bind(Action::Sources, &[ch('s')], "sources", "Sources: age, latency and error of every observer", Screens, 49),
     // What to do.
     bind(Action::Next, &[ch(' ')], "do next", "Do what the line `Next` says", Screens, 0),
@@ -108,7 +111,7 @@ pub const BINDINGS: &[Binding] = &[
         12,
     ),
     danger(bind(Action::Declare, &[ch('F')], "declare", "Declare an incident", Screens, 14)),
-    bind(Action::Note, &[ch('N')], "note", "Write a note, also on something done outside", Screens, 20),
+    bind(Action::Note, &[ch('N')], "note", "Write a note, also on something done outside", ScreensBut(P::Found), 20),
     bind(Action::EditIncident, &[ch('e')], "edit", "Change severity or state of the incident", In(&[P::Incident]), 11),
     bind(Action::AssignRole, &[ch('a')], "role", "Give a role in the incident to a person", In(&[P::Incident]), 12),
     danger(bind(Action::CloseIncident, &[ch('C')], "close", "Close the incident", Screens, 0)),
@@ -159,6 +162,19 @@ pub const BINDINGS: &[Binding] = &[
     bind(Action::Bottom, &[key(KeyCode::End), ch('G')], "end", "To the last row", LISTS, 0),
     bind(Action::NextPane, &[key(KeyCode::Tab)], "next pane", "To the next pane", PANES, 16),
     bind(Action::PreviousPane, &[key(KeyCode::BackTab)], "pane before", "To the pane before", PANES, 0),
+    bind(Action::Search, &[ch('/')], "search", "Search the whole journal for words", LOG, 11),
+    bind(Action::OlderMatch, &[ch('n')], "older", "To the next match that is older", In(&[P::Found]), 12),
+    bind(Action::NewerMatch, &[ch('N')], "newer", "To the next match that is newer", In(&[P::Found]), 13),
+    bind(
+        Action::OnlyIncident,
+        &[ch('c')],
+        "this incident",
+        "Only records of the incident under the cursor; again for all",
+        LOG,
+        14,
+    ),
+    bind(Action::OnlyKind, &[ch('k')], "kind", "Only records of the kind under the cursor; again for all", LOG, 15),
+    bind(Action::OnlyWho, &[ch('a')], "who", "Only records by the person under the cursor; again for all", LOG, 16),
     bind(Action::Filter, &[ch('/')], "filter", "Filter the rows", FILTERED, 15),
     bind(Action::Sort, &[ch('S')], "sort", "Sort the rows another way", FILTERED, 17),
     bind(
@@ -178,7 +194,9 @@ pub const BINDINGS: &[Binding] = &[
             P::Playbooks,
             P::Run,
             P::Journal,
+            P::Found,
             P::Sources,
+            P::Record,
             P::Sheet,
         ]),
         0,

@@ -1,6 +1,7 @@
 //! Rows before pixels: what each pane's rows say in which columns. Drawn by `view`, printed by the command
 //! line (`status --format table`, `--plain`); there is no second place that decides what a row says.
 
+mod custody;
 mod database;
 mod finding;
 mod ingress;
@@ -20,6 +21,7 @@ use jiff::Timestamp;
 use std::cmp::Ordering;
 use unicode_width::UnicodeWidthStr as _;
 
+pub use custody::{Custody, custody};
 pub use finding::{class_words, whom_words};
 pub use playbook::{is_open, risk_letter, run_words};
 pub use step::{step_sign, step_summary, step_words};

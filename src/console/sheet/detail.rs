@@ -199,13 +199,7 @@ pub(super) fn row(out: &mut Page, state: &State, snapshot: &Snapshot, pane: Pane
             if let Some(entry) = find!(state.records())
                 .or_else(|| snapshot.current_incident().and_then(|i| i.timeline.iter().find(|e| e.key() == key)))
             {
-                out.pair("record", Role::Text, entry.seq.to_string());
-                out.pair("at", Role::Text, moment(entry.at));
-                out.pair("kind", Role::Accent, &entry.kind);
-                out.pair("who", Role::Text, &entry.who);
-                out.pair("what", Role::Text, &entry.text);
-                out.heading("Proof");
-                out.line(Role::Dim, format!("quarterdeck audit show --seq {0} prints it as stored.", entry.seq));
+                super::record::write(out, state, entry);
             }
         }
         PaneId::Changes => {

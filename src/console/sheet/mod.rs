@@ -2,6 +2,7 @@
 //! from, and what can be done about it.
 
 mod detail;
+mod record;
 
 use super::format::{age, clock, count, moment, seconds_between};
 use super::keymap::{self, Place};

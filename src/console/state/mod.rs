@@ -4,6 +4,7 @@
 mod clock;
 mod confirm;
 mod form;
+mod log;
 mod overlay;
 mod pane;
 mod refresh;
@@ -24,6 +25,7 @@ pub use clock::Clock;
 pub use confirm::{Button, Confirm, Typed};
 pub use form::{Field, FieldKind, Focus, Form, Purpose};
 pub(super) use form::{ROLES, single_line, text_of};
+pub use log::{Log, MOST_HITS, RecordView, Scan, Scanned, Wanted};
 pub use overlay::{Filter, Overlay, Palette, PaletteItem, Question, Sheet, SheetKind};
 pub use pane::{Look, Pane, PaneId, Panes, Slot};
 pub use refresh::{shown_finding, shown_locks};
@@ -178,10 +180,8 @@ pub struct State {
     pub notice: Option<Notice>,
     /// Commands whose answers are awaited.
     pub awaited: BTreeMap<RequestId, Awaited>,
-    /// Records older than the snapshot's, oldest first.
-    pub older: Arc<Vec<TimelineEntry>>,
-    /// Whether older records have been asked for.
-    pub older_asked: bool,
+    /// What was read of the journal beyond the snapshot.
+    pub log: Log,
     /// When a key was last pressed, on the clock of the estate.
     pub last_key: Timestamp,
     /// When the person last left for longer than a minute, on the clock of the estate.
@@ -205,8 +205,7 @@ impl State {
             focus: 0,
             notice: None,
             awaited: BTreeMap::new(),
-            older: Arc::default(),
-            older_asked: false,
+            log: Log::default(),
             last_key: now,
             left_at: None,
             next_request: 0,
@@ -226,7 +225,15 @@ impl State {
 
     /// Where keys go.
     pub fn place(&self) -> Place {
-        self.overlays.last().map_or_else(|| self.screen.place(), Overlay::place)
+        self.overlays.last().map_or_else(|| self.screen_place(), Overlay::place)
+    }
+
+    /// Where keys go when nothing lies on top.
+    pub fn screen_place(&self) -> Place {
+        match &self.screen {
+            Screen::Journal if !self.log.wanted.text.is_empty() => Place::Found,
+            screen => screen.place(),
+        }
     }
 
     /// The pane that has the cursor.
@@ -286,11 +293,9 @@ impl State {
         })
     }
 
-    /// Records, oldest first: those that were read later and those of the snapshot.
+    /// Records as the journal's screen has them, oldest first.
     pub fn records(&self) -> Vec<&TimelineEntry> {
-        let tail = self.snapshot.as_ref().map(|s| s.journal.tail.as_slice()).unwrap_or_default();
-        let first = tail.first().map_or(u64::MAX, |e| e.seq);
-        self.older.iter().filter(|e| e.seq < first).chain(tail).collect()
+        self.log.entries(self.snapshot.as_ref().map(|s| s.journal.tail.as_slice()).unwrap_or_default())
     }
 }
 

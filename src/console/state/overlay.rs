@@ -28,8 +28,9 @@ pub enum Overlay {
 
 impl Overlay {
     /// The place of its keys.
-    pub const fn place(&self) -> Place {
+    pub fn place(&self) -> Place {
         match self {
+            Self::Sheet(sheet) if sheet.record().is_some() => Place::Record,
             Self::Sheet(_) => Place::Sheet,
             Self::Confirm(_) => Place::Confirm,
             Self::Question(_) => Place::Question,
@@ -66,6 +67,16 @@ pub struct Sheet {
     pub kind: SheetKind,
     /// First line that is shown.
     pub scroll: usize,
+}
+
+impl Sheet {
+    /// The record that it is about, if it is about one.
+    pub fn record(&self) -> Option<u64> {
+        match &self.kind {
+            SheetKind::Row(PaneId::Journal | PaneId::Timeline, key) => key.parse().ok(),
+            _ => None,
+        }
+    }
 }
 
 /// A question with two buttons.

@@ -45,9 +45,8 @@ impl State {
             PaneId::Playbooks => rows!(snapshot.playbooks.iter()),
             PaneId::Runs => rows!(snapshot.runs.iter()),
             PaneId::Journal => {
-                let older = Arc::clone(&self.older);
-                let first = snapshot.journal.tail.first().map_or(u64::MAX, |e| e.seq);
-                rows!(older.iter().filter(|e| e.seq < first).chain(snapshot.journal.tail.iter()));
+                let entries = self.log.entries(&snapshot.journal.tail);
+                self.panes.change(id, |pane| pane.refresh(entries, &cx, look));
             }
             PaneId::Steps => {
                 let Screen::Run(run) = &self.screen else { return };

@@ -1,5 +1,6 @@
 //! Actions of the table, on a screen.
 
+use super::log::{self, By};
 use super::{back, dialogs, go, open_runs, palette, say, send};
 use crate::console::effect::Effect;
 use crate::console::keymap::Action;
@@ -12,9 +13,6 @@ use crate::console::theme::Role;
 use crate::domain::finding::Finding;
 use crate::domain::id::{FindingId, RunId};
 use crate::engine::api::{Command, RunState, StepState};
-
-/// Records that are asked for at once.
-const PAGE_OF_RECORDS: u16 = 200;
 
 /// Does an action.
 pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
@@ -31,16 +29,22 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         Action::Sources => go(state, Screen::Sources),
         Action::Next => do_next(state, effects),
         Action::Open => open(state, effects),
-        Action::Back => leave(state),
+        Action::Back => leave(state, effects),
         Action::Up | Action::Down | Action::PageUp | Action::PageDown | Action::Top | Action::Bottom => {
             step(state, action, effects);
         }
         Action::NextPane => turn(state, true),
         Action::PreviousPane => turn(state, false),
         Action::Filter => dialogs::filter(state),
+        Action::Search => log::search(state),
+        Action::OlderMatch => log::jump(state, true, effects),
+        Action::NewerMatch => log::jump(state, false, effects),
+        Action::OnlyIncident => log::narrow(state, By::Incident, effects),
+        Action::OnlyKind => log::narrow(state, By::Kind, effects),
+        Action::OnlyWho => log::narrow(state, By::Who, effects),
         Action::Sort => sort(state),
         Action::Palette => palette::open(state),
-        Action::Help => sheet(state, SheetKind::Help(state.screen.place())),
+        Action::Help => sheet(state, SheetKind::Help(state.screen_place())),
         Action::Copy => copy(state, effects),
         Action::Acknowledge => acknowledge(state, effects),
         Action::Declare => dialogs::declare(state),
@@ -85,8 +89,9 @@ fn do_next(state: &mut State, effects: &mut Vec<Effect>) {
     }
 }
 
-fn leave(state: &mut State) {
+fn leave(state: &mut State, effects: &mut Vec<Effect>) {
     match state.overlays.pop() {
+        Some(Overlay::Filter(filter)) if filter.pane == PaneId::Journal => log::clear(state, effects),
         Some(Overlay::Filter(filter)) => {
             state.panes.change(filter.pane, |pane| pane.filter.clear());
             state.refresh_pane(filter.pane);
@@ -94,7 +99,9 @@ fn leave(state: &mut State) {
         Some(_) => {}
         None => {
             let pane = state.focused();
-            if !state.panes.get(pane).filter.is_empty() {
+            if pane == PaneId::Journal && !state.log.wanted.is_everything() {
+                log::clear(state, effects);
+            } else if !state.panes.get(pane).filter.is_empty() {
                 state.panes.change(pane, |pane| pane.filter.clear());
                 state.refresh_pane(pane);
             } else if !state.back.is_empty() {
@@ -136,10 +143,16 @@ fn step(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
             _ => pane.place(usize::MAX),
         }
     });
+    let detached = pane == PaneId::Journal && state.log.is_detached() && !state.log.wanted.narrows();
+    if detached && action == Action::Bottom {
+        state.log.attach();
+    }
     if pane.newest_last() {
         state.panes.change(pane, |pane| match action {
             Action::Top => pane.place(0),
             // At the end the cursor follows what is new again.
+            Action::Bottom => pane.release(),
+            _ if detached => {}
             _ if pane.at().saturating_add(1) >= pane.order.len() => pane.release(),
             _ => {}
         });
@@ -149,16 +162,13 @@ fn step(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         state.panes.change(PaneId::Locks, crate::console::state::Pane::release);
         state.refresh_pane(PaneId::Locks);
     }
-    if pane == PaneId::Journal && state.panes.get(pane).at() == 0 {
-        ask_for_older(state, effects);
-    }
-}
-
-fn ask_for_older(state: &mut State, effects: &mut Vec<Effect>) {
-    let Some(before) = state.records().first().map(|e| e.seq).filter(|seq| *seq > 0) else { return };
-    if !state.older_asked {
-        state.older_asked = true;
-        effects.push(Effect::Records { before, limit: PAGE_OF_RECORDS });
+    if pane == PaneId::Journal {
+        let (at, rows) = (state.panes.get(pane).at(), state.panes.get(pane).order.len());
+        if at == 0 {
+            log::read_older(state, effects);
+        } else if detached && at + 1 >= rows {
+            log::read_newer(state, effects);
+        }
     }
 }
 
@@ -209,6 +219,13 @@ fn open(state: &mut State, effects: &mut Vec<Effect>) {
                 shown_finding(state, s)?.playbooks.iter().find(|o| o.id.as_str() == key).map(|o| o.params.clone())
             });
             dialogs::start(state, &key.as_str().into(), &params.unwrap_or_default());
+        }
+        PaneId::Journal | PaneId::Timeline => {
+            if let Ok(seq) = key.parse() {
+                state.log.opened = None;
+                effects.push(Effect::Open { seq });
+            }
+            sheet(state, SheetKind::Row(pane, key));
         }
         _ => sheet(state, SheetKind::Row(pane, key)),
     }

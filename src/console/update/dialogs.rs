@@ -30,7 +30,7 @@ fn hindrance(state: &State) -> Option<String> {
         .snapshot
         .as_ref()
         .and_then(|s| s.journal.broken.as_ref())
-        .map(|why| format!("the journal can not be written: {why}"))
+        .map(|why| format!("the journal is not in order: {why}"))
 }
 
 /// Opens the dialog that confirms the step in hand.
@@ -383,6 +383,9 @@ pub fn filter(state: &mut State) {
 pub fn apply_filter(state: &mut State) {
     let Some(Overlay::Filter(filter)) = state.overlays.last() else { return };
     let (pane, text) = (filter.pane, text_of(&filter.input));
+    if pane == PaneId::Journal {
+        return super::log::typed(state);
+    }
     state.panes.change(pane, |pane| text.trim().clone_into(&mut pane.filter));
     state.refresh_pane(pane);
 }

@@ -1,10 +1,10 @@
 //! From keys, pasted text and the mouse to actions: the topmost layer first.
 
 use super::act::act;
-use super::{dialogs, palette, say};
+use super::{dialogs, log, palette, say};
 use crate::console::effect::Effect;
 use crate::console::keymap::{self, Action, Scope};
-use crate::console::state::{Button, FieldKind, Focus, Overlay, State};
+use crate::console::state::{Button, FieldKind, Focus, Overlay, PaneId, State};
 use crate::console::theme::Role;
 use crate::domain::text::sanitize;
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseEvent, MouseEventKind};
@@ -119,8 +119,12 @@ fn in_overlay(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
             Action::Press => palette::choose(state, effects),
             _ => {}
         },
-        Some(Overlay::Filter(_)) if action == Action::Press => {
+        Some(Overlay::Filter(filter)) if action == Action::Press => {
+            let pane = filter.pane;
             state.overlays.pop();
+            if pane == PaneId::Journal {
+                log::keep(state, effects);
+            }
         }
         Some(Overlay::Filter(_)) | None => {}
     }

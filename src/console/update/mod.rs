@@ -4,6 +4,7 @@
 mod act;
 mod dialogs;
 mod keys;
+mod log;
 mod palette;
 
 use super::effect::Effect;
@@ -31,7 +32,7 @@ pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
             state.size = (width, height);
             state.touch();
         }
-        Msg::Snapshot(snapshot) => take(state, snapshot),
+        Msg::Snapshot(snapshot) => take(state, snapshot, &mut effects),
         Msg::Beat(at) => {
             if state.clock.lost().is_some() {
                 state.touch();
@@ -49,7 +50,12 @@ pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
             state.touch();
         }
         Msg::Reply { to, reply } => answer(state, state.awaited.get(&to).cloned(), to, reply),
-        Msg::Records(entries) => older(state, entries),
+        Msg::Records(read) => log::records(state, read),
+        Msg::Scanned(found) => log::found(state, found),
+        Msg::Opened { seq, read } => {
+            state.log.opened = Some((seq, read));
+            state.touch();
+        }
     }
     settle(state);
     effects
@@ -105,7 +111,7 @@ fn entered(state: &mut State) {
     state.touch();
 }
 
-fn take(state: &mut State, snapshot: Arc<Snapshot>) {
+fn take(state: &mut State, snapshot: Arc<Snapshot>, effects: &mut Vec<Effect>) {
     let before = state.snapshot.clone();
     state.clock.rebase(before.as_deref(), &snapshot);
     if before.is_none() {
@@ -121,7 +127,11 @@ fn take(state: &mut State, snapshot: Arc<Snapshot>) {
     if moved {
         state.panes.change(PaneId::Steps, super::state::Pane::release);
     }
+    let newest = Arc::clone(&snapshot.journal.tail);
     state.snapshot = Some(snapshot);
+    if let Some(before) = before {
+        log::follow(state, &before.journal.tail, &newest, effects);
+    }
     state.refresh_panes();
     drop_stale(state);
 }
@@ -168,18 +178,6 @@ fn answer(state: &mut State, about: Option<Awaited>, to: super::effect::RequestI
             say(state, Role::Critical, format!("{word}: {why}"));
         }
     }
-}
-
-fn older(state: &mut State, entries: Vec<crate::domain::incident::TimelineEntry>) {
-    state.older_asked = false;
-    let first = state.older.first().map_or(u64::MAX, |e| e.seq);
-    let mut all: Vec<_> = entries.into_iter().filter(|e| e.seq < first).collect();
-    all.sort_by_key(|e| e.seq);
-    all.dedup_by_key(|e| e.seq);
-    all.extend(state.older.iter().cloned());
-    state.older = Arc::new(all);
-    state.refresh_pane(PaneId::Journal);
-    state.touch();
 }
 
 /// Keeps scrolling within its text, and notes when the end of a request has been on the screen.

@@ -4,14 +4,15 @@ use super::canvas::Canvas;
 use crate::console::format::{clock, count, hours_minutes, seconds_between, wall};
 use crate::console::keymap::{self, Action};
 use crate::console::next::next;
-use crate::console::state::{Overlay, Screen, State, text_of};
+use crate::console::rows::custody;
+use crate::console::state::{Overlay, PaneId, Screen, State, text_of};
 use crate::console::strip::Strip;
 use crate::console::theme::Role;
 use crate::domain::estate::Environment;
 use crate::domain::health::Health;
 use crate::domain::incident::Role as Duty;
 use crate::domain::mode::Mode;
-use crate::engine::api::{Snapshot, StepState};
+use crate::engine::api::{ScrubView, Snapshot, StepState};
 use ratatui::layout::Rect;
 
 /// Estate, environment, mode, incident, commander; UTC, plant time, heartbeat.
@@ -171,7 +172,11 @@ pub fn alarms(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
 
 fn list(state: &State, snapshot: &Snapshot) -> Vec<Alarm> {
     let mut alarms = Vec::new();
-    if let Some(why) = &snapshot.journal.broken {
+    let scrub = snapshot.journal.scrub.as_ref();
+    if let Some((record, why)) = scrub.and_then(|s| s.bad.zip(s.why.as_ref())) {
+        let long = format!("journal DAMAGED at record {record}, nothing new can begin: {why}");
+        alarms.push(alarm(Health::Critical, Role::Alarm, long, "journal DAMAGED"));
+    } else if let Some(why) = &snapshot.journal.broken {
         let long = format!("JOURNAL BROKEN, nothing can run: {why}");
         alarms.push(alarm(Health::Critical, Role::Alarm, long, "JOURNAL BROKEN"));
     }
@@ -212,8 +217,23 @@ fn list(state: &State, snapshot: &Snapshot) -> Vec<Alarm> {
             format!("drill {pace}"),
         ));
     }
+    let custody = custody(&snapshot.journal, state.now());
+    for one in custody.iter().filter(|c| c.health == Some(Health::Warn)) {
+        alarms.push(alarm(
+            Health::Warn,
+            Role::Warn,
+            format!("journal {}: {}", one.word, one.short),
+            format!("not {}", one.word),
+        ));
+    }
     if snapshot.journal.broken.is_none() {
-        alarms.push(alarm(Health::Ok, Role::Dim, "journal durable", "journal ok"));
+        let good =
+            custody.iter().filter(|c| c.health == Some(Health::Ok)).map(|c| c.word).collect::<Vec<_>>().join(", ");
+        let (long, short) = match scrub.and_then(ScrubView::percent) {
+            Some(percent) => (format!("journal {good}, scrub {percent}%"), format!("scrub {percent}%")),
+            None => (format!("journal {good}"), "journal ok".to_owned()),
+        };
+        alarms.push(alarm(Health::Ok, Role::Dim, long, short));
     }
     if unknown.is_empty() && !snapshot.panes.sources.is_empty() {
         alarms.push(alarm(Health::Ok, Role::Dim, "every source answers", "sources ok"));
@@ -237,6 +257,19 @@ pub fn hints(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
         canvas.line(area, 0, &Strip::of(notice.role, format!(" {}", notice.text)));
         return;
     }
+    if let Some(Overlay::Filter(filter)) = state.overlays.last()
+        && filter.pane == PaneId::Journal
+    {
+        let loaded = state.records().into_iter().filter(|e| state.log.wanted.admits(e)).count();
+        let loaded = if text_of(&filter.input).trim().is_empty() { 0 } else { loaded };
+        let strip = Strip::of(Role::Accent, " / ")
+            .and(Role::Input, text_of(&filter.input))
+            .and(Role::Focus, " ")
+            .and(Role::Dim, format!("  {loaded} of the loaded records"))
+            .and(Role::Dim, "   Enter search all  Esc clear");
+        canvas.line(area, 0, &strip);
+        return;
+    }
     if let Some(Overlay::Filter(filter)) = state.overlays.last() {
         let pane = state.panes.get(filter.pane);
         let shown = format!("  {} of {}", pane.order.len(), pane.total);
@@ -250,7 +283,8 @@ pub fn hints(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
     }
     let place = state.place();
     let reading = |b: &keymap::Binding| {
-        place == keymap::Place::Sheet && matches!(b.action, Action::PageDown | Action::PageUp | Action::Copy)
+        matches!(place, keymap::Place::Sheet | keymap::Place::Record)
+            && matches!(b.action, Action::PageDown | Action::PageUp | Action::Copy)
     };
     let mut hints: Vec<&keymap::Binding> = keymap::valid(place).filter(|b| b.hint > 0 || reading(b)).collect();
     // The overview is where a person who has never seen it starts: it names the other screens first.

@@ -11,7 +11,7 @@ pub use key::{Algorithm, WitnessKey};
 use super::checkpoint::{BadNote, Checkpoint};
 use super::key::VerifierKey;
 use jiff::Timestamp;
-use signed_note::Signature;
+use signed_note::{Signature, Verifiers as _};
 
 /// Bytes before the signature proper: the time, a big-endian number of seconds.
 const TIME_LEN: usize = 8;
@@ -105,10 +105,15 @@ impl Cosigned {
 /// witness must be valid, and those by other keys are passed over, as C2SP signed-note asks. Whether the times are
 /// plausible *now* is for the caller to say, who has a clock.
 pub fn open(note: &str, log: &VerifierKey, witnesses: &[WitnessKey]) -> Result<Cosigned, BadCosigned> {
-    let (checkpoint, line) = Checkpoint::open_among(note, log)?;
+    let checkpoint = Checkpoint::open_cosigned(note, log)?;
+    let signatures = signatures(note)?;
+    let mut own = signatures.iter().filter(|s| log.verifier(s.name(), s.id()).is_ok());
+    let (Some(line), None) = (own.next().map(line_of), own.next()) else {
+        return Err(BadNote::Malformed("it has the log's signature twice").into());
+    };
     let text = checkpoint.text();
     let mut cosigned = Cosigned { checkpoint, by: vec![], log: line };
-    for signature in signatures(note)? {
+    for signature in signatures {
         let Some(key) = witnesses.iter().find(|k| k.made(&signature)) else { continue };
         let id = key.id();
         if cosigned.by.iter().any(|c| c.key == id) {
@@ -128,7 +133,7 @@ pub fn open(note: &str, log: &VerifierKey, witnesses: &[WitnessKey]) -> Result<C
 }
 
 /// The signature lines of a note, or of a witness's answer: nothing but lines of signatures.
-pub(super) fn signatures(note: &str) -> Result<Vec<Signature>, BadNote> {
+fn signatures(note: &str) -> Result<Vec<Signature>, BadNote> {
     let lines = note.rsplit_once("\n\n").map_or(note, |(_, lines)| lines);
     let parsed = lines.lines().map(|line| Signature::from_bytes(line.as_bytes()));
     parsed.collect::<Result<_, _>>().map_err(|_| BadNote::Malformed("a line of its signatures"))
@@ -140,7 +145,7 @@ pub fn is_answer(text: &str) -> bool {
 }
 
 /// A signature's line in its only encoding, with its newline.
-pub(super) fn line_of(signature: &Signature) -> String {
+fn line_of(signature: &Signature) -> String {
     String::from_utf8_lossy(&signature.to_bytes()).into_owned()
 }
 

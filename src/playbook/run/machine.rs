@@ -8,6 +8,7 @@ use super::state::{Choose, ConfirmedBy, Phase, Question, StepRun, Then};
 use super::view::StepState;
 use crate::domain::id::{Digest, Person, PlaybookId, RunId, StepId};
 use crate::domain::request::Request;
+use crate::domain::risk::Risk;
 use crate::playbook::expr::{Evaluation, Known, Surroundings, Verdict, select};
 use crate::playbook::plan::Plan;
 use crate::playbook::schema::{Call, Step};
@@ -128,6 +129,16 @@ impl Run {
             }
             _ => false,
         }
+    }
+
+    /// Whether somebody has asked for a stop that takes effect after the step in hand.
+    pub const fn is_stop_asked(&self) -> bool {
+        self.stop.is_some()
+    }
+
+    /// Risk of a step as it was assessed when it was rendered.
+    pub fn risk(&self, step: &StepId) -> Option<Risk> {
+        self.of(step)?.rendering.as_ref().map(|r| r.assessment.risk)
     }
 
     /// The step in hand.

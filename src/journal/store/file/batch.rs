@@ -59,6 +59,11 @@ impl Batch {
         self.records.iter().map(|range| self.data.get(range.clone()).unwrap_or_default())
     }
 
+    /// Its exact bytes, all lines with their newlines.
+    pub fn bytes(&self) -> &[u8] {
+        &self.data
+    }
+
     /// Its length in the segment.
     pub const fn byte_len(&self) -> u64 {
         self.data.len() as u64

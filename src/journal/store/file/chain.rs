@@ -2,6 +2,7 @@
 //! are checked apart, because they cost a hundred times as much.
 
 use super::batch::Batch;
+use super::succession::Accepted;
 use crate::journal::checkpoint::Checkpoint;
 use crate::journal::error::{Damage, JournalError};
 use crate::journal::record::{Head, NotARecord};
@@ -18,6 +19,11 @@ impl Chain {
     /// A chain that takes checkpoints of this origin only.
     pub fn of(origin: &str) -> Self {
         Self { frontier: Frontier::default(), origin: Some(origin.to_owned()) }
+    }
+
+    /// A chain that goes on from a tree.
+    pub fn from(origin: &str, frontier: Frontier) -> Self {
+        Self { frontier, origin: Some(origin.to_owned()) }
     }
 
     /// The tree over the batches so far.
@@ -44,6 +50,18 @@ impl Chain {
     ) -> Result<Checkpoint, JournalError> {
         let first = self.frontier.size();
         let mut future = None;
+        if let Some(accepted) = batch.records().next().filter(|_| batch.offset == 0).and_then(Accepted::read)
+            && accepted.root != self.frontier.root().to_string()
+        {
+            let why = "it says that the log had another root where it begins".to_owned();
+            return Err(JournalError::Damaged(Damage {
+                seq: first,
+                through: first,
+                file: file.to_owned(),
+                line: 1,
+                why,
+            }));
+        }
         let mut frontier = self.frontier.clone();
         let count = batch.records().len() as u64;
         let damage = |seq: u64, through: u64, line: u64, why: String| {

@@ -7,7 +7,7 @@ use crate::journal::error::JournalError;
 use crate::journal::key::{LogKey, VerifierKey};
 use rustix::fs::{Mode, OFlags};
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 /// What lies in a directory.
@@ -26,16 +26,58 @@ fn pending(dir: &Path) -> PathBuf {
     dir.join(format!("{KEY}.new"))
 }
 
+/// Name of the key that a rotation puts in force, until its record is on the disk.
+fn next(dir: &Path) -> PathBuf {
+    dir.join(format!("{KEY}.next"))
+}
+
+/// The key of a rotation that was cut short. One that can not be used is none: its writing was cut short.
+pub fn next_key(dir: &Path) -> Option<LogKey> {
+    let path = next(dir);
+    if place::exists(&path) { keyfile::load(&path).ok() } else { None }
+}
+
+/// Writes the key of a rotation under its waiting name, durably.
+pub fn store_next_key(dir: &Path, key: &LogKey) -> Result<(), JournalError> {
+    remove(&next(dir))?;
+    keyfile::store(&next(dir), key)?;
+    place::sync_dir(dir)
+}
+
+/// Puts the waiting key in the place of the old one.
+pub fn name_next_key(dir: &Path) -> Result<(), JournalError> {
+    std::fs::rename(next(dir), dir.join(KEY)).map_err(|e| JournalError::io("naming", &dir.join(KEY), &e))?;
+    place::sync_dir(dir)
+}
+
+/// Removes the key of a rotation that did not come to its record.
+pub fn forget_next_key(dir: &Path) -> Result<(), JournalError> {
+    if place::exists(&next(dir)) { remove(&next(dir)) } else { Ok(()) }
+}
+
 /// Looks what is there, and says what is missing.
 pub fn look(dir: &Path) -> Result<Lies, JournalError> {
     let (key, waiting) = (dir.join(KEY), pending(dir));
-    let written = segments(dir)?.iter().any(|s| std::fs::read(&s.path).map_or(true, |b| b.iter().any(|b| *b != b'\n')));
+    let written = segments(dir)?.iter().any(|s| has_records(&s.path));
     match (place::exists(&key), place::exists(&waiting), written) {
         (true, _, true) => Ok(Lies::Log(keyfile::load(&key)?)),
         (true, _, false) => Err(JournalError::KeyWithoutLog { dir: dir.to_owned(), key }),
         (false, true, true) => Ok(Lies::Unfinished(keyfile::load(&waiting)?)),
         (false, false, true) => Err(JournalError::KeyMissing { dir: dir.to_owned(), key }),
         (false, _, false) => Ok(Lies::Nothing),
+    }
+}
+
+/// Whether anything but padding is in a segment; one that can not be read is taken to have records.
+fn has_records(segment: &Path) -> bool {
+    let Ok(mut file) = File::open(segment) else { return true };
+    let mut first = [0; 1 << 12];
+    loop {
+        match file.read(&mut first) {
+            Ok(0) => return false,
+            Ok(n) if first.iter().take(n).all(|b| *b == b'\n') => {}
+            _ => return true,
+        }
     }
 }
 

@@ -54,7 +54,7 @@ pub fn export(log: &Path, dir: &Path, key: &VerifierKey) -> Result<Exported, Jou
     let to = Prefix::public(dir);
     to.remove_parts();
     let mut publisher = Publisher::anew(log, to)?;
-    publisher.prefix().replace(VERIFIER_KEY, format!("{}\n", key.as_str()).as_bytes())?;
+    publisher.prefix().settle(VERIFIER_KEY, format!("{}\n", key.as_str()).as_bytes())?;
     while publisher.take(u64::MAX)? {}
     let (records, root) = (publisher.size(), publisher.root());
     let witnessed = cosigned(log, key)?.filter(|(c, _)| c.size == records && c.root == root).map(|(_, note)| note);
@@ -117,7 +117,7 @@ fn look(log: &Path, dir: &Path, key: &VerifierKey) -> Result<(), Unfit> {
         Some(found) => return Err(Unfit::Why(format!("it holds a log with the key {}", found.id()))),
         None => return Err(Unfit::Why(format!("it is not empty, and no `{VERIFIER_KEY}` says whose it is"))),
     };
-    let Some((checkpoint, _)) = text(CHECKPOINT).and_then(|note| Checkpoint::open_among(&note, &found).ok()) else {
+    let Some(checkpoint) = text(CHECKPOINT).and_then(|note| Checkpoint::open_cosigned(&note, &found).ok()) else {
         // It was cut short, or damaged; what is there is compared file by file.
         return Ok(());
     };

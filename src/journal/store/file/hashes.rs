@@ -68,7 +68,7 @@ pub fn published(dir: &Path, key: &VerifierKey) -> Option<(Checkpoint, String)> 
 pub fn cosigned(dir: &Path, key: &VerifierKey) -> Result<Option<(Checkpoint, String)>, JournalError> {
     let Some(bytes) = read_file(&dir.join(COSIGNED), MAX_NOTE)? else { return Ok(None) };
     let note = String::from_utf8(bytes).map_err(|_| BadNote::Malformed("its encoding"));
-    let opened = note.and_then(|note| Ok((Checkpoint::open_among(&note, key)?.0, note)));
+    let opened = note.and_then(|note| Ok((Checkpoint::open_cosigned(&note, key)?, note)));
     match opened {
         // The key was rotated since.
         Err(BadNote::OtherKey { .. }) => Ok(None),

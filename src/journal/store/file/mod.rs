@@ -1,10 +1,12 @@
 //! A log in a directory: `records/<first-seq>.jsonl` segments of records with a signed checkpoint after each
-//! batch, `log.key` and `log.vkey`, `lock`, and `quarantine/` for torn tails. Called by the journal's handle,
+//! batch, `log.key` and `log.vkey`, `lock`, `quarantine/` for torn tails, and `snapshot/` for the state that the records are
+//! folded into. Called by the journal's handle,
 //! its readers and its verifier.
 
 pub mod batch;
 pub mod chain;
 pub mod create;
+pub mod evidence;
 pub mod export;
 pub mod follow;
 pub mod hashes;
@@ -15,6 +17,11 @@ pub mod open;
 pub mod place;
 pub mod publish;
 pub mod recover;
+pub mod rotate;
+pub mod scan;
+pub mod scrub;
+pub mod snapshots;
+pub mod succession;
 pub mod tiles;
 pub mod walk;
 pub mod writer;
@@ -27,6 +34,8 @@ pub const KEY: &str = "log.key";
 pub const VERIFIER_KEY: &str = "log.vkey";
 /// Name of the folder of torn tails.
 pub const QUARANTINE: &str = "quarantine";
+/// Name of the folder of snapshots of the state.
+pub const SNAPSHOTS: &str = "snapshot";
 /// Name of the published checkpoint.
 pub const CHECKPOINT: &str = "checkpoint";
 /// Name of the newest checkpoint that witnesses have cosigned.

@@ -1,30 +1,59 @@
-//! Opening a log for writing, from the directory to the running writer.
+//! Opening a log for writing, from the directory to the running writer: from a snapshot of the state and what
+//! follows it where there is one that counts, else from the first record on.
 
-use super::batch::Batch;
-use super::chain::Chain;
 use super::create::{self, Lies};
 use super::lock::Lock;
 use super::medium::Disk;
-use super::place;
 use super::recover::End;
-use super::walk::{Step, Walk, segments};
-use super::writer::{Limits, Writer};
-use crate::domain::text::sanitize;
-use crate::journal::checkpoint::{BadNote, Checkpoint};
-use crate::journal::error::{Damage, Holder, JournalError};
+use super::scan::{Known, Scanned, scan};
+use super::scrub::Scrubber;
+use super::walk::segments;
+use super::writer::Writer;
+use super::{place, snapshots};
+use crate::journal::checkpoint::Checkpoint;
+use crate::journal::error::{Holder, JournalError};
+use crate::journal::fold::Replay;
 use crate::journal::handle::{Journal, OpenOptions, Quarantined, Recovered};
-use crate::journal::key::{LogKey, VerifierKey, check_origin};
+use crate::journal::key::{KeyRing, LogKey, check_origin};
 use crate::journal::kind::Kind;
 use crate::journal::record::{Committed, Draft, Ready, Record};
-use crate::journal::tree::Frontier;
+use crate::journal::snapshot::{Place, Snapshot, Unfit};
 use serde_json::{Value, json};
 
-/// Where replayed records go.
-pub type Fold<'a> = &'a mut dyn FnMut(&Record);
-
 /// Opens or makes a log and starts its writer.
-pub fn open(options: OpenOptions, mut fold: Option<Fold<'_>>) -> Result<(Journal, Recovered), JournalError> {
+pub fn open(options: OpenOptions, replay: Option<&mut dyn Replay>) -> Result<(Journal, Recovered), JournalError> {
+    let Begun { writer, lock, ring, recovered, skipped } = begin(&options, replay)?;
+    let scrubber = skipped.map(|until| Scrubber {
+        dir: options.dir.clone(),
+        origin: options.origin.clone(),
+        until,
+        damaged: writer.damaged(),
+    });
+    let status = writer.status();
+    let run = move |inbox, status| writer.run(inbox, &status, lock);
+    Ok((Journal::start(options, ring, status, scrubber, run)?, recovered))
+}
+
+/// A log with its writer, which does not run yet.
+pub struct Begun {
+    /// The writer, which has written that the log is open.
+    pub writer: Writer<Disk>,
+    /// Held as long as this lives.
+    pub lock: Lock,
+    /// The keys.
+    pub ring: KeyRing,
+    /// What opening found.
+    pub recovered: Recovered,
+    /// The end of what was not read, because a snapshot stood for it.
+    skipped: Option<Place>,
+}
+
+/// Takes the lock, finds the end of the log, and writes that it is open.
+pub fn begin(options: &OpenOptions, mut replay: Option<&mut dyn Replay>) -> Result<Begun, JournalError> {
     check_origin(&options.origin)?;
+    if let Some(note) = &options.follows {
+        Checkpoint::read(note).map_err(|why| JournalError::KeptCheckpoint { why })?;
+    }
     let handle = place::prepare(&options.dir)?;
     let holder = Holder {
         pid: std::process::id(),
@@ -34,187 +63,162 @@ pub fn open(options: OpenOptions, mut fold: Option<Fold<'_>>) -> Result<(Journal
     };
     let lock = Lock::take(&options.dir, &holder)?;
     let found = match create::look(&options.dir)? {
-        Lies::Nothing => make(&options)?,
-        Lies::Log(key) => resume(&options, key, false, &mut fold)?,
-        Lies::Unfinished(key) => match resume(&options, key, true, &mut fold)? {
-            found if found.frontier.size() > 0 => found,
-            _ => make(&options)?,
+        Lies::Nothing => make(options)?,
+        Lies::Log(_) if options.follows.is_some() => return Err(JournalError::NotNew { dir: options.dir.clone() }),
+        Lies::Log(key) => resume(options, key, false, &mut replay)?,
+        Lies::Unfinished(key) => match resume(options, key, true, &mut replay)? {
+            found if found.place.tree.size() > 0 => found,
+            _ => make(options)?,
         },
     };
 
-    let Found { key, segment, frontier, len, recovered, unfinished } = found;
-    let verifier = key.verifier().clone();
-    let limits = Limits { segment_bytes: options.segment_bytes, low_water: options.low_water };
-    let medium = Disk::new(&options.dir, handle, segment);
-    let mut writer = Writer::new(medium, options.dir.clone(), key, limits, frontier, len);
-    let first = opening_records(&options, &recovered).into_iter().map(Ready::new).collect::<Result<Vec<_>, _>>()?;
+    let Found { key, ring, segment, place, recovered, unfinished, skipped } = found;
+    let medium = Disk::new(&options.dir, handle, segment, place.segment);
+    let mut writer = Writer::new(medium, options.clone(), key, place);
+    let first = opening_records(options, &recovered).into_iter().map(Ready::new).collect::<Result<Vec<_>, _>>()?;
     let committed = writer.commit(first)?;
     if unfinished {
         create::finish(&options.dir)?;
     }
-    create::write_verifier_key(&options.dir, &verifier)?;
-    if let Some(fold) = &mut fold {
+    create::write_verifier_key(&options.dir, ring.current())?;
+    if let Some(replay) = &mut replay {
         for Committed { record, .. } in &committed {
-            fold(record);
+            replay.apply(record);
         }
     }
-    let status = writer.status();
-    let journal = Journal::start(options, verifier, status, move |inbox, status| writer.run(inbox, &status, lock))?;
-    Ok((journal, recovered))
+    Ok(Begun { writer, lock, ring, recovered, skipped })
 }
 
 /// What the writer goes on from.
 struct Found {
     key: LogKey,
+    ring: KeyRing,
     segment: std::fs::File,
-    frontier: Frontier,
-    /// Length of the segment that counts.
-    len: u64,
+    place: Place,
     recovered: Recovered,
     /// Whether the key still has its waiting name.
     unfinished: bool,
+    skipped: Option<Place>,
 }
 
 fn make(options: &OpenOptions) -> Result<Found, JournalError> {
+    if let Some(pin) = &options.pin {
+        return Err(JournalError::PinnedLogMissing { dir: options.dir.clone(), pinned: pin.id() });
+    }
     let (key, segment) = create::begin(&options.dir, &options.origin)?;
-    let recovered = Recovered { created: true, records: 0, clean: true, quarantined: None };
-    Ok(Found { key, segment, frontier: Frontier::default(), len: 0, recovered, unfinished: true })
+    let recovered =
+        Recovered { created: true, records: 0, clean: true, quarantined: None, from_snapshot: 0, passed_over: vec![] };
+    let ring = KeyRing::of(key.verifier().clone());
+    let place = Place { line: 1, ..Place::default() };
+    Ok(Found { key, ring, segment, place, recovered, unfinished: true, skipped: None })
 }
 
-/// Reads a log up to its end, checks every root, and settles the end.
+/// Finds the end of a log and settles it. Nothing is written before it is clear that this is the log that was asked
+/// for and that it is true.
 fn resume(
     options: &OpenOptions,
     key: LogKey,
     unfinished: bool,
-    fold: &mut Option<Fold<'_>>,
+    replay: &mut Option<&mut dyn Replay>,
 ) -> Result<Found, JournalError> {
+    let dir = &options.dir;
     if key.verifier().name() != options.origin {
         return Err(JournalError::ForeignLog {
-            dir: options.dir.clone(),
+            dir: dir.clone(),
             found: key.verifier().name().to_owned(),
             expected: options.origin.clone(),
         });
     }
-    let mut walk = Walk::open(&options.dir, 0)?.exclusive();
-    if walk.seq() > 0 {
-        return Err(walk.missing_before());
+    let next = create::next_key(dir);
+    let known = Known { dir, origin: &options.origin, key: key.verifier(), next: next.as_ref().map(LogKey::verifier) };
+    let (shortened, passed_over) = from_snapshot(known, replay);
+    let (scanned, skipped) = match shortened {
+        Some((scanned, place)) => (scanned, Some(place)),
+        // Reborrowed by hand: the trait object is invariant behind `Option`.
+        None => match replay {
+            Some(replay) => (scan(known, None, Some(&mut **replay))?, None),
+            None => (scan(known, None, None)?, None),
+        },
+    };
+    let Scanned { place, walk, damage, ring, clean, .. } = scanned;
+    if let Some(pin) = &options.pin
+        && !ring.contains(pin)
+    {
+        return Err(JournalError::Pinned { dir: dir.clone(), found: ring.current().id(), pinned: pin.id() });
     }
-    let mut scan = Scan { options, key: key.verifier(), fold, chain: Chain::default(), held: None, clean: false };
-    let (damage, good) = loop {
-        match walk.next() {
-            Ok(Step::Batch(batch)) => {
-                let offset = batch.offset;
-                if let Some(damage) = scan.take(batch, walk.place().0.name())? {
-                    break (Some(damage), offset);
-                }
-            }
-            Ok(Step::End { .. }) => break (None, walk.place().1),
-            Err(JournalError::Damaged(damage)) if damage.line > 0 => break (Some(damage), walk.place().1),
-            Err(other) => return Err(other),
-        }
-    };
-    let (damage, good) = match (scan.vouch()?, damage) {
-        (None, damage) => (damage, good),
-        (Some((here, offset)), None) => (Some(here), offset),
-        // Two bad batches in a row are not a torn end.
-        (Some((here, _)), Some(_)) => return Err(JournalError::Damaged(here)),
-    };
     let segment = walk.place().0.clone();
     if let Some(damage) = &damage
-        && (damage.file != segment.name() || segments(&options.dir)?.last() != Some(&segment))
+        && (damage.file != segment.name() || segments(dir)?.last() != Some(&segment))
     {
         return Err(JournalError::Damaged(damage.clone()));
     }
-    let (frontier, clean) = (scan.chain.frontier().clone(), scan.clean);
-    let size = frontier.size();
-    let end = End { segment, good, size, damage, unborn: unfinished };
-    let (file, quarantined) = end.settle(&options.dir, key.verifier())?;
+    let size = place.tree.size();
+    let end = End { segment, good: place.offset, size, damage, unborn: unfinished };
+    let (file, quarantined) = end.settle(dir, ring.current())?;
+    // A rotation that was cut short is completed where its record is there, and forgotten where it is not.
+    let key = match next {
+        Some(next) if next.verifier() == ring.current() => {
+            create::name_next_key(dir)?;
+            next
+        }
+        _ => {
+            create::forget_next_key(dir)?;
+            key
+        }
+    };
     let clean = clean && quarantined.is_none();
-    let recovered = Recovered { created: false, records: size, clean, quarantined };
-    Ok(Found { key, segment: file, frontier, len: good, recovered, unfinished })
+    let from_snapshot = skipped.as_ref().map_or(0, |p| p.tree.size());
+    let recovered = Recovered { created: false, records: size, clean, quarantined, from_snapshot, passed_over };
+    Ok(Found { key, ring, segment: file, place, recovered, unfinished, skipped })
 }
 
-/// A batch whose root is right, kept back until a later one, or a valid signature of its own, vouches for it.
-struct Held {
-    batch: Batch,
-    file: String,
-    before: Chain,
+/// Reads what follows the newest snapshot that counts, and says of the others why they do not. That nothing before it
+/// is read leaves damage there for the scrub to find; whatever is wrong after it is judged by the pass over all.
+fn from_snapshot(known: Known<'_>, replay: &mut Option<&mut dyn Replay>) -> (Option<(Scanned, Place)>, Vec<String>) {
+    let mut passed_over = vec![];
+    let Some(replay) = replay else { return (None, passed_over) };
+    let Some(format) = replay.format() else { return (None, passed_over) };
+    for (size, path) in snapshots::list(known.dir) {
+        match take_up(known, &path, format, &mut **replay) {
+            Ok(found) => return (Some(found), passed_over),
+            Err(why) => {
+                replay.reset();
+                passed_over.push(format!("{}: {why}", snapshots::name(size)));
+            }
+        }
+    }
+    (None, passed_over)
 }
 
-struct Scan<'a, 'f> {
-    options: &'a OpenOptions,
-    key: &'a VerifierKey,
-    fold: &'a mut Option<Fold<'f>>,
-    chain: Chain,
-    held: Option<Held>,
-    /// Whether the last record says that the writer ended in good order.
-    clean: bool,
-}
-
-impl Scan<'_, '_> {
-    /// Takes in a batch, or says why it is not true.
-    fn take(&mut self, batch: Batch, file: String) -> Result<Option<Damage>, JournalError> {
-        let before = self.chain.clone();
-        match self.chain.take(&batch, &file) {
-            Ok(checkpoint) if before.origin().is_none() => self.is_ours(&checkpoint, &batch)?,
-            Ok(_) => {}
-            Err(JournalError::Damaged(damage)) => return Ok(Some(damage)),
-            Err(other) => return Err(other),
-        }
-        if let Some(held) = self.held.replace(Held { batch, file, before }) {
-            self.replay(&held)?;
-        }
-        Ok(None)
+fn take_up(
+    known: Known<'_>,
+    path: &std::path::Path,
+    format: u64,
+    replay: &mut dyn Replay,
+) -> Result<(Scanned, Place), String> {
+    let bytes = snapshots::read(path).map_err(|e| e.to_string())?;
+    let mut snapshot = Snapshot::decode(&bytes, format).map_err(|e| e.to_string())?;
+    if snapshot.origin != known.origin {
+        return Err(format!("it is of the log `{}`", crate::domain::text::sanitize(&snapshot.origin)));
     }
-
-    /// The first batch tells whose log it is.
-    fn is_ours(&self, checkpoint: &Checkpoint, batch: &Batch) -> Result<(), JournalError> {
-        let dir = self.options.dir.clone();
-        if checkpoint.origin != self.options.origin {
-            let (found, expected) = (sanitize(&checkpoint.origin), self.options.origin.clone());
-            return Err(JournalError::ForeignLog { dir, found, expected });
-        }
-        match Checkpoint::open(&batch.note, self.key) {
-            Err(BadNote::OtherKey { expected }) => Err(JournalError::OtherKey { dir, key: expected }),
-            _ => Ok(()),
-        }
+    if !replay.restore(snapshot.state.take()) {
+        return Err(Unfit::State.to_string());
     }
-
-    /// Checks the signature of the last batch, which vouches for all before it. When it is not valid the batch is
-    /// taken back, and what is wrong and where it begins is the answer.
-    fn vouch(&mut self) -> Result<Option<(Damage, u64)>, JournalError> {
-        let Some(held) = self.held.take() else { return Ok(None) };
-        if let Err(why) = Checkpoint::open(&held.batch.note, self.key) {
-            let (seq, size) = (held.before.frontier().size(), self.chain.frontier().size());
-            let line = held.batch.line + held.batch.lines() - 1;
-            let why = format!("its commit line: {why}");
-            let damage = Damage { seq, through: size.saturating_sub(1), file: held.file, line, why };
-            self.chain = held.before;
-            return Ok(Some((damage, held.batch.offset)));
-        }
-        self.replay(&held)?;
-        let last = held.batch.records().last().unwrap_or_default();
-        self.clean = Record::parse(last).is_ok_and(|r| r.kind == Kind::JournalClosed);
-        Ok(None)
-    }
-
-    fn replay(&mut self, held: &Held) -> Result<(), JournalError> {
-        let Some(fold) = self.fold else { return Ok(()) };
-        for (seq, bytes) in (held.before.frontier().size()..).zip(held.batch.records()) {
-            fold(&Record::parse(bytes).map_err(|e| JournalError::Foreign { seq, why: e.to_string() })?);
-        }
-        Ok(())
-    }
+    let scanned = scan(known, Some(&snapshot), Some(replay)).map_err(|e| e.to_string())?;
+    if scanned.named { Ok((scanned, snapshot.place)) } else { Err(Unfit::Unnamed.to_string()) }
 }
 
 /// What an opening writes before anything else: that it is open, what it had to set aside, and the steps whose
 /// outcome nobody knows because of that.
 fn opening_records(options: &OpenOptions, recovered: &Recovered) -> Vec<Draft> {
-    let opened = json!({
+    let mut opened = json!({
         "origin": options.origin,
         "program": concat!("quarterdeck ", env!("CARGO_PKG_VERSION")),
         "records": recovered.records,
     });
+    if let (Some(note), Some(members)) = (&options.follows, opened.as_object_mut()) {
+        members.insert("follows".into(), note.clone().into());
+    }
     let mut drafts = vec![options.draft(Kind::JournalOpened, opened, options.time)];
     if let Some(quarantined) = &recovered.quarantined {
         let Quarantined { file, bytes, sha256, why, superseded, legible } = quarantined;

@@ -108,8 +108,19 @@ impl Prefix {
         self.replace(path, bytes)
     }
 
-    /// Puts a file there in place of the one that may be there.
-    pub fn replace(&mut self, path: &str, bytes: &[u8]) -> Result<(), JournalError> {
+    /// Puts a file there, whose content is another from time to time.
+    pub fn settle(&mut self, path: &str, bytes: &[u8]) -> Result<(), JournalError> {
+        match read_file(&self.dir.join(path), bytes.len() as u64) {
+            Ok(Some(found)) if found == bytes => {
+                self.unchanged += 1;
+                Ok(())
+            }
+            _ => self.replace(path, bytes),
+        }
+    }
+
+    /// Writes a file beside its place and gives it its name.
+    fn replace(&mut self, path: &str, bytes: &[u8]) -> Result<(), JournalError> {
         let (path, part) = (self.dir.join(path), self.part());
         #[cfg(test)]
         if let Some(allowed) = &mut self.allowed {
@@ -183,6 +194,7 @@ impl Prefix {
             let narrow = width.map(|width| Tile { width, ..tile });
             let end = width.and_then(|width| ends.get(usize::try_from(width).ok()?.checked_sub(1)?));
             match (narrow, end.and_then(|end| bytes.get(..*end))) {
+                (Some(narrow), _) if narrow == tile => {}
                 (Some(narrow), Some(bytes)) => self.put(&narrow.path(), bytes)?,
                 _ => std::fs::remove_file(entry.path()).map_err(|e| failed(&e))?,
             }
@@ -354,12 +366,12 @@ impl Publisher {
     pub fn publish(&mut self, key: &VerifierKey, note: Option<&str>) -> Result<(), JournalError> {
         let size = self.tree.size();
         let note = note.unwrap_or(&self.note);
-        let opened = Checkpoint::open_among(note, key);
+        let opened = Checkpoint::open_cosigned(note, key);
         if size == 0 || (self.rotates && opened.is_err()) {
             return Ok(());
         }
         let place = self.walk.place();
-        let (checkpoint, _) = opened.map_err(|why| {
+        let checkpoint = opened.map_err(|why| {
             let (file, line) = (place.0.name(), place.2.saturating_sub(1));
             let why = format!("its commit line: {why}");
             JournalError::Damaged(Damage { seq: size - 1, through: size - 1, file, line, why })
@@ -395,12 +407,8 @@ impl Publisher {
             self.to.bound_partials(tile)?;
         }
         self.compared = true;
-        let found = read_file(&self.to.dir.join(CHECKPOINT), note.len() as u64);
-        if found.is_ok_and(|found| found.as_deref() == Some(note.as_bytes())) {
-            return Ok(());
-        }
         self.to.sync()?;
-        self.to.replace(CHECKPOINT, note.as_bytes())?;
+        self.to.settle(CHECKPOINT, note.as_bytes())?;
         self.to.sync()
     }
 }

@@ -120,7 +120,11 @@ fn keep(path: &Path, bytes: &[u8]) -> Result<(), JournalError> {
 fn renew(dir: &Path, path: &Path, bytes: &[u8]) -> Result<File, JournalError> {
     let copy = dir.join("tail.tmp");
     let failed = |e: &std::io::Error| JournalError::io("writing", &copy, e);
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC;
+    // One that an earlier opening left may have pages that could not be written.
+    if place::exists(&copy) {
+        std::fs::remove_file(&copy).map_err(|e| failed(&e))?;
+    }
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
     let mut file = place::open_file(&copy, flags, Mode::from_raw_mode(0o640))?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|e| {
         // It may have filled the disk; nothing refers to it.

@@ -1,9 +1,13 @@
 //! Goes over the segments of a log from batch to batch, also while a writer appends. It sees structure only:
-//! whether a batch is true is for the chain, whether a record makes sense is for the reader.
+//! whether a batch is true is for the chain, whether a record makes sense is for the reader. A segment that could
+//! not be written any more is read up to where the first record of the next one says that it counts.
 
 use super::RECORDS;
 use super::batch::{self, Batch, Found};
+use super::succession::Accepted;
 use crate::journal::error::{Damage, JournalError, READING};
+use crate::journal::snapshot::Place;
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{BufReader, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -101,6 +105,8 @@ pub struct Walk {
     line: u64,
     /// Number of the record that comes next.
     seq: u64,
+    /// The segments after it, as they were when the log was last looked at.
+    later: VecDeque<Segment>,
     input: Option<BufReader<File>>,
     /// Whether what looks wrong at the end may be a writer at work.
     live: bool,
@@ -109,11 +115,21 @@ pub struct Walk {
 impl Walk {
     /// Begins at the start of the segment that holds record `seq`, or of the last one before it.
     pub fn open(dir: &Path, seq: u64) -> Result<Self, JournalError> {
-        let segments = segments(dir)?;
-        let fits = segments.iter().rev().find(|s| s.first <= seq).or_else(|| segments.first());
-        let segment = fits.cloned().ok_or_else(|| JournalError::NoLog { dir: dir.to_owned() })?;
+        let mut later = VecDeque::from(segments(dir)?);
+        let before = later.iter().filter(|s| s.first <= seq).count().saturating_sub(1);
+        later.drain(..before);
+        let segment = later.pop_front().ok_or_else(|| JournalError::NoLog { dir: dir.to_owned() })?;
         let seq = segment.first;
-        Ok(Self { dir: dir.to_owned(), segment, offset: 0, line: 1, seq, input: None, live: true })
+        Ok(Self { dir: dir.to_owned(), segment, offset: 0, line: 1, seq, later, input: None, live: true })
+    }
+
+    /// Begins at a place that is known to lie between two batches.
+    pub fn at(dir: &Path, place: &Place) -> Result<Self, JournalError> {
+        let walk = Self::open(dir, place.segment)?;
+        if walk.seq != place.segment {
+            return Err(JournalError::NoLog { dir: dir.to_owned() });
+        }
+        Ok(Self { offset: place.offset, line: place.line, seq: place.tree.size(), ..walk })
     }
 
     /// Takes what looks wrong at its word: this process holds the log, so nobody else writes to it.
@@ -162,6 +178,12 @@ impl Walk {
 
     fn step(&mut self) -> Result<Step<Batch>, Trouble> {
         loop {
+            if let Some(next) = self.later.front()
+                && next.first == self.seq
+                && self.is_left_for(next)?
+            {
+                self.pass_on();
+            }
             match self.read()? {
                 Found::Batch(batch) => {
                     self.offset += batch.byte_len();
@@ -171,13 +193,20 @@ impl Walk {
                 }
                 Found::Fault { index, why, may_pass } => {
                     self.input = None;
+                    let known = self.later.len();
+                    self.look_again()?;
                     let damage = self.damage(index, why);
+                    // A writer at work, or one that has just left the segment for another.
+                    let may_pass = may_pass || self.later.len() > known;
                     return Err(if may_pass { Trouble::MayPass(damage) } else { Trouble::Sure(damage) });
                 }
                 Found::End { torn, padding } => {
                     self.input = None;
-                    let later = segments(&self.dir)?.into_iter().find(|s| s.first > self.segment.first);
-                    let Some(later) = later else { return Ok(Step::End { torn }) };
+                    self.look_again()?;
+                    let Some(later) = self.later.front().cloned() else { return Ok(Step::End { torn }) };
+                    if later.first == self.seq && self.is_left_for(&later)? {
+                        continue;
+                    }
                     // What was read may be from before the writer completed this segment and made that one.
                     if torn > 0 {
                         let why = format!("{torn} bytes without a commit line, with a later segment after them");
@@ -190,10 +219,33 @@ impl Walk {
                     if later.first != self.seq {
                         return Err(Trouble::MayPass(self.missing(&later)));
                     }
-                    (self.segment, self.offset, self.line) = (later, 0, 1);
+                    self.pass_on();
                 }
             }
         }
+    }
+
+    /// Takes in the segments that were begun meanwhile.
+    fn look_again(&mut self) -> Result<(), JournalError> {
+        self.later = segments(&self.dir)?.into_iter().filter(|s| s.first > self.segment.first).collect();
+        Ok(())
+    }
+
+    /// Goes on at the start of the next segment.
+    fn pass_on(&mut self) {
+        if let Some(next) = self.later.pop_front() {
+            (self.segment, self.offset, self.line, self.input) = (next, 0, 1, None);
+        }
+    }
+
+    /// Whether the first record of the next segment says that this one counts up to here, and not beyond, because it
+    /// could not be written any more.
+    fn is_left_for(&self, next: &Segment) -> Result<bool, JournalError> {
+        let failed = |e: &std::io::Error| JournalError::io(READING, &next.path, e);
+        let mut input = BufReader::new(File::open(&next.path).map_err(|e| failed(&e))?);
+        let Found::Batch(batch) = batch::read(&mut input, 0, 1).map_err(|e| failed(&e))? else { return Ok(false) };
+        let accepted = batch.records().next().and_then(Accepted::read);
+        Ok(accepted.is_some_and(|a| a.segment == self.segment.name() && a.length == self.offset && a.size == self.seq))
     }
 
     fn read(&mut self) -> Result<Found, JournalError> {

@@ -1,6 +1,8 @@
 //! The one writer of a log. Whatever waits is written as one batch, under one checkpoint and one sync, and is
-//! acknowledged after that sync. A write or a sync that fails ends it for good: after a failed sync nobody knows
-//! what the disk holds (the kernel may have dropped the pages), so nothing is built on it.
+//! acknowledged after that sync. After a write or a sync that failed nobody knows what the disk holds of that file
+//! (the kernel may have dropped the pages), so it is never written again: a new segment begins, whose first record
+//! says how much of the old one counts, and what was not acknowledged follows it there. When that segment fails
+//! too, the writer stops for good.
 //!
 //! Space is set aside before it is needed: the segment is filled with newlines ahead of the records, and synced.
 //! That way a full disk is noticed before a batch is begun, outcomes have room that intents may not take, and a
@@ -9,14 +11,18 @@
 use super::batch::{MAX_BATCH_BYTES, commit_line};
 use super::lock::Lock;
 use super::medium::Medium;
+use super::succession::Accepted;
+use super::walk::Segment;
 use crate::journal::checkpoint::Checkpoint;
-use crate::journal::error::JournalError;
-use crate::journal::handle::{Append, Message, Reply, Status};
+use crate::journal::error::{Damage, JournalError};
+use crate::journal::handle::{Append, Message, OpenOptions, Reply, Status};
 use crate::journal::key::LogKey;
+use crate::journal::kind::Kind;
 use crate::journal::record::{Committed, Ready};
+use crate::journal::snapshot::Place;
 use crate::journal::tree::Frontier;
 use std::io;
-use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 use tokio::sync::{mpsc, watch};
 
 /// How far ahead the segment is filled at once, in bytes.
@@ -25,45 +31,90 @@ const STEP: u64 = 1 << 20;
 /// Room in bytes that only outcomes may use: eight of the greatest length.
 const RESERVE: u64 = 512 << 10;
 
-/// When to begin a new segment and when to begin nothing new.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// A segment that has reached this length in bytes is followed by another.
-    pub segment_bytes: u64,
-    /// Bytes that must be free on the disk before an intent is taken.
-    pub low_water: u64,
-}
-
 /// The writer.
 #[derive(Debug)]
 pub struct Writer<M> {
     medium: M,
-    dir: PathBuf,
+    options: OpenOptions,
     key: LogKey,
-    limits: Limits,
     frontier: Frontier,
+    /// Number of the first record of the segment.
+    first: u64,
     /// Length of what is committed in the segment.
     len: u64,
     /// Length up to which the segment is known to be filled and synced.
     filled: u64,
+    /// The next line in the segment, and the last checkpoint.
+    line: u64,
+    note: String,
+    /// Why the segment may not be written any more, until the next one is begun.
+    suspect: Option<String>,
+    /// Whether the segment follows one that failed.
+    successor: bool,
     broken: Option<String>,
+    /// What was found wrong in the records from before, while this goes on.
+    damaged: Arc<OnceLock<Damage>>,
 }
 
 /// Why room could not be made.
 enum NoRoom {
     Full,
-    Failed(io::Error),
+    Failed(String),
+}
+
+/// Why a batch is not on the disk.
+enum NotWritten {
+    /// Nothing was begun; the segment is sound.
+    Refused(JournalError),
+    /// Nobody knows what the disk holds of the segment after what is committed.
+    Failed(String),
+}
+
+/// A batch as it will lie in the segment, and the tree after it.
+struct Encoded {
+    bytes: Vec<u8>,
+    frontier: Frontier,
+    note: String,
 }
 
 impl<M: Medium> Writer<M> {
-    /// Goes on after `len` committed bytes of the medium's segment.
-    pub const fn new(medium: M, dir: PathBuf, key: LogKey, limits: Limits, frontier: Frontier, len: u64) -> Self {
-        Self { medium, dir, key, limits, frontier, len, filled: len, broken: None }
+    /// Goes on at a place of the medium's segment.
+    pub fn new(medium: M, options: OpenOptions, key: LogKey, place: Place) -> Self {
+        let Place { tree: frontier, segment: first, offset: len, line, note } = place;
+        let (suspect, successor, broken, damaged) = (None, false, None, Arc::default());
+        let filled = len;
+        Self { medium, options, key, frontier, first, len, filled, line, note, suspect, successor, broken, damaged }
+    }
+
+    /// Where it is said that records from before are damaged; nothing new may begin from then on.
+    pub fn damaged(&self) -> Arc<OnceLock<Damage>> {
+        self.damaged.clone()
+    }
+
+    /// Signs with another key from the next batch on.
+    pub fn hand_over(&mut self, key: LogKey) {
+        self.key = key;
     }
 
     /// What can be said of the log now.
     pub fn status(&self) -> Status {
-        Status { size: self.frontier.size(), root: self.frontier.root(), broken: self.broken.clone() }
+        let place = Place {
+            tree: self.frontier.clone(),
+            segment: self.first,
+            offset: self.len,
+            line: self.line,
+            note: self.note.clone(),
+        };
+        let (size, root) = (self.frontier.size(), self.frontier.root());
+        Status { size, root, broken: self.broken.clone(), place, scrub: None }
+    }
+
+    /// Says what can be said now; what the scrub says stays.
+    fn publish(&self, status: &watch::Sender<Status>) {
+        status.send_modify(|said| {
+            let scrub = said.scrub.take();
+            *said = Status { scrub, ..self.status() };
+        });
     }
 
     /// Writes what comes in until it is closed or nobody is left to write for.
@@ -93,14 +144,14 @@ impl<M: Medium> Writer<M> {
             }
             let replies = self.group(batch);
             // Nothing is said of a checkpoint before the sync under it has returned.
-            status.send_replace(self.status());
+            self.publish(status);
             for (reply, result) in replies {
                 // The one who asked may have gone; the record stands all the same.
                 let _ = reply.send(result);
             }
             if let Some(last) = closing {
                 let result = self.close(last.records);
-                status.send_replace(self.status());
+                self.publish(status);
                 drop(lock);
                 let _ = last.reply.send(result);
                 return;
@@ -111,8 +162,8 @@ impl<M: Medium> Writer<M> {
     /// Commits what was asked for together, and says for each what became of it.
     fn group(&mut self, batch: Vec<Append>) -> Vec<(Reply, Result<Vec<Committed>, JournalError>)> {
         let (mut taken, mut answers) = (vec![], vec![]);
-        // Before room is made, which is made in the segment. Should it fail, the commit below says so.
-        let _ = self.rotate_when_due();
+        // Before room is made, which is made in the segment.
+        self.rotate_when_due();
         let intents_fit = if batch.iter().any(Append::has_intent) { self.room_for_intents(&batch) } else { Ok(()) };
         for append in batch {
             match &intents_fit {
@@ -137,7 +188,8 @@ impl<M: Medium> Writer<M> {
         answers
     }
 
-    /// Writes a batch and returns when it is on the disk.
+    /// Writes a batch and returns when it is on the disk, in this segment or in one that follows it because this
+    /// one can not be written.
     pub fn commit(&mut self, records: Vec<Ready>) -> Result<Vec<Committed>, JournalError> {
         if let Some(why) = &self.broken {
             return Err(JournalError::Broken { why: why.clone() });
@@ -145,10 +197,37 @@ impl<M: Medium> Writer<M> {
         if records.is_empty() {
             return Ok(vec![]);
         }
+        let mut first = self.frontier.size();
+        let batch = self.encode(&records)?;
+        let written = match self.suspect.take() {
+            Some(why) => Err(NotWritten::Failed(why)),
+            None => self.put(&batch),
+        };
+        let batch = match written {
+            Ok(()) => batch,
+            Err(NotWritten::Refused(why)) => return Err(why),
+            Err(NotWritten::Failed(why)) => {
+                first += 1;
+                self.succeed(&why, &batch.note, &records)?
+            }
+        };
+        if !self.medium.in_place().unwrap_or(false) {
+            let path = Segment::at(&self.options.dir, self.first).path;
+            return Err(self.end(&format!("{} was removed, replaced or moved while it was written", path.display())));
+        }
+        self.len += batch.bytes.len() as u64;
+        self.line += batch.frontier.size() - self.frontier.size() + 1;
+        self.frontier = batch.frontier;
+        self.note = batch.note;
+        Ok((first..).zip(records).map(|(seq, record)| record.into_committed(seq)).collect())
+    }
+
+    /// The batch of these records after what is committed, under its signed checkpoint.
+    fn encode(&mut self, records: &[Ready]) -> Result<Encoded, JournalError> {
         let first = self.frontier.size();
         let mut frontier = self.frontier.clone();
         let mut bytes = Vec::with_capacity(records.iter().map(|r| r.max_len() + 1).sum::<usize>() + 512);
-        for (seq, record) in (first..).zip(&records) {
+        for (seq, record) in (first..).zip(records) {
             let start = bytes.len();
             record.write(seq, &mut bytes);
             frontier.append(bytes.get(start..).unwrap_or_default());
@@ -159,22 +238,57 @@ impl<M: Medium> Writer<M> {
         let note = checkpoint.sign(&self.key).map_err(|e| self.end(&format!("signing failed: {e}")))?;
         let commit = commit_line(first, &note).map_err(|e| self.end(&format!("signing failed: {e}")))?;
         bytes.extend_from_slice(&commit);
+        Ok(Encoded { bytes, frontier, note })
+    }
 
-        let len = self.len + bytes.len() as u64;
-        match self.fill(len) {
+    /// Writes a batch after what is committed in the segment, and syncs it.
+    fn put(&mut self, batch: &Encoded) -> Result<(), NotWritten> {
+        match self.fill(self.len + batch.bytes.len() as u64) {
             Ok(()) => {}
-            Err(NoRoom::Full) => return Err(JournalError::DiskFull { dir: self.dir.clone() }),
-            Err(NoRoom::Failed(e)) => return Err(self.end(&format!("setting space aside failed: {e}"))),
+            Err(NoRoom::Full) => {
+                return Err(NotWritten::Refused(JournalError::DiskFull { dir: self.options.dir.clone() }));
+            }
+            Err(NoRoom::Failed(why)) => return Err(NotWritten::Failed(why)),
         }
-        self.medium.write_at(&bytes, self.len).map_err(|e| self.end(&format!("writing failed: {e}")))?;
-        self.medium.sync().map_err(|e| self.end(&format!("syncing to the disk failed: {e}")))?;
-        self.frontier = frontier;
-        self.len = len;
-        Ok((first..).zip(records).map(|(seq, record)| record.into_committed(seq)).collect())
+        let failed = |what: &str, e: &io::Error| NotWritten::Failed(format!("{what} failed: {e}"));
+        self.medium.write_at(&batch.bytes, self.len).map_err(|e| failed("writing", &e))?;
+        self.medium.sync().map_err(|e| failed("syncing to the disk", &e))
+    }
+
+    /// Begins the segment after one that can not be written any more: a record of what counts in that one, and the
+    /// records that were not acknowledged. Readers see it when all of it is on the disk, and not before.
+    fn succeed(&mut self, why: &str, superseded: &str, records: &[Ready]) -> Result<Encoded, JournalError> {
+        let size = self.frontier.size();
+        if self.successor || size == 0 {
+            let other = if self.successor { ", in the segment that followed a failed one too" } else { "" };
+            return Err(self.end(&format!("{why}{other}")));
+        }
+        let segment = Segment::at(&self.options.dir, self.first).name();
+        let accepted = Accepted { segment, length: self.len, size, root: self.frontier.root().to_string() };
+        let time = records.iter().map(Ready::time).max().unwrap_or(self.options.time);
+        let body = accepted.body(why, Some(superseded), records.len());
+        let told = Ready::new(self.options.draft(Kind::JournalRecovered, body, time))?;
+        let all: Vec<Ready> = std::iter::once(told).chain(records.iter().cloned()).collect();
+        let batch = self.encode(&all)?;
+        let second = |e: &str| format!("{why}, and then the next segment: {e}");
+        self.medium.set_apart().map_err(|e| self.end(&second(&e.to_string())))?;
+        (self.first, self.len, self.filled, self.line) = (size, 0, 0, 1);
+        let room = match self.fill(batch.bytes.len() as u64 + RESERVE) {
+            Err(NoRoom::Full) => self.fill(batch.bytes.len() as u64),
+            other => other,
+        };
+        match room.map_err(NotWritten::from).and_then(|()| self.put(&batch)) {
+            Ok(()) => {}
+            Err(NotWritten::Refused(e)) => return Err(self.end(&second(&e.to_string()))),
+            Err(NotWritten::Failed(e)) => return Err(self.end(&second(&e))),
+        }
+        self.medium.publish(size).map_err(|e| self.end(&second(&e.to_string())))?;
+        self.successor = true;
+        Ok(batch)
     }
 
     /// Writes the last records and completes the segment.
-    fn close(&mut self, last: Vec<Ready>) -> Result<Vec<Committed>, JournalError> {
+    pub fn close(&mut self, last: Vec<Ready>) -> Result<Vec<Committed>, JournalError> {
         let committed = self.commit(last)?;
         self.medium.seal(self.len).map_err(|e| self.end(&format!("completing the segment failed: {e}")))?;
         self.filled = self.len;
@@ -184,23 +298,30 @@ impl<M: Medium> Writer<M> {
     /// Whether something may begin: the disk is above low water, and the segment has room for all that was asked
     /// for and for outcomes after it.
     fn room_for_intents(&mut self, batch: &[Append]) -> Result<(), JournalError> {
-        if let Some(why) = &self.broken {
-            return Err(JournalError::Broken { why: why.clone() });
+        if let Some(damage) = self.damaged.get() {
+            return Err(JournalError::Damaged(damage.clone()));
         }
-        let free = self.medium.free().map_err(|e| self.end(&format!("asking for the free space failed: {e}")))?;
+        let dir = &self.options.dir;
+        let free = self.medium.free().map_err(|e| JournalError::io("asking for the free space of", dir, &e))?;
         let low = JournalError::LowSpace {
-            dir: self.dir.clone(),
+            dir: dir.clone(),
             free_mib: free >> 20,
-            needed_mib: self.limits.low_water.max(STEP).div_ceil(1 << 20),
+            needed_mib: self.options.low_water.max(STEP).div_ceil(1 << 20),
         };
-        if free < self.limits.low_water {
+        if free < self.options.low_water {
             return Err(low);
+        }
+        if self.suspect.is_some() || self.broken.is_some() {
+            return Ok(());
         }
         let asked = batch.iter().map(Append::max_len).sum::<usize>() as u64;
         match self.fill(self.len + asked + RESERVE) {
             Ok(()) => Ok(()),
             Err(NoRoom::Full) => Err(low),
-            Err(NoRoom::Failed(e)) => Err(self.end(&format!("setting space aside failed: {e}"))),
+            Err(NoRoom::Failed(why)) => {
+                self.suspect = Some(why);
+                Ok(())
+            }
         }
     }
 
@@ -218,36 +339,38 @@ impl<M: Medium> Writer<M> {
 
     fn fill_to(&mut self, end: u64) -> Result<(), NoRoom> {
         static NEWLINES: [u8; 1 << 16] = [b'\n'; 1 << 16];
+        let failed = |e: &io::Error| NoRoom::Failed(format!("setting space aside failed: {e}"));
         let mut at = self.filled;
         while at < end {
             let length = usize::try_from(end - at).unwrap_or(usize::MAX).min(NEWLINES.len());
             let bytes = NEWLINES.get(..length).unwrap_or_default();
             self.medium.write_at(bytes, at).map_err(|e| match e.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => NoRoom::Full,
-                _ => NoRoom::Failed(e),
+                _ => failed(&e),
             })?;
             at += length as u64;
         }
-        self.medium.sync().map_err(NoRoom::Failed)?;
+        self.medium.sync().map_err(|e| failed(&e))?;
         self.filled = end;
         Ok(())
     }
 
-    /// Completes a segment that is long enough and begins the next, but not on a disk that is nearly full, where
-    /// what is set aside must serve.
-    fn rotate_when_due(&mut self) -> Result<(), JournalError> {
-        if self.len < self.limits.segment_bytes || self.broken.is_some() {
-            return Ok(());
+    /// Completes a segment that is long enough and begins the next, but not on a disk that is nearly full or does
+    /// not say so, where what is set aside must serve.
+    fn rotate_when_due(&mut self) {
+        if self.len < self.options.segment_bytes || self.suspect.is_some() || self.broken.is_some() {
+            return;
         }
-        let free = self.medium.free().map_err(|e| self.end(&format!("asking for the free space failed: {e}")))?;
-        if free < self.limits.low_water.max(STEP + RESERVE) {
-            return Ok(());
+        if self.medium.free().is_ok_and(|free| free >= self.options.low_water.max(STEP + RESERVE)) {
+            let first = self.frontier.size();
+            match self.medium.seal(self.len).and_then(|()| self.medium.begin(first)) {
+                Ok(()) => {
+                    (self.first, self.len, self.filled, self.line) = (first, 0, 0, 1);
+                    self.successor = false;
+                }
+                Err(e) => self.suspect = Some(format!("beginning the segment of record {first} failed: {e}")),
+            }
         }
-        let first = self.frontier.size();
-        let next = self.medium.seal(self.len).and_then(|()| self.medium.begin(first));
-        next.map_err(|e| self.end(&format!("beginning the segment of record {first} failed: {e}")))?;
-        (self.len, self.filled) = (0, 0);
-        Ok(())
     }
 
     /// Nothing is written from here on.
@@ -258,5 +381,18 @@ impl<M: Medium> Writer<M> {
     }
 }
 
+impl From<NoRoom> for NotWritten {
+    fn from(no_room: NoRoom) -> Self {
+        match no_room {
+            NoRoom::Full => Self::Failed("the disk is full".to_owned()),
+            NoRoom::Failed(why) => Self::Failed(why),
+        }
+    }
+}
+
+#[cfg(test)]
+mod campaign;
+#[cfg(test)]
+mod disk;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! The writer on a disk whose faults are switched on one by one.
 
 use super::*;
-use crate::journal::kind::Kind;
+use crate::journal::record::Draft;
 use crate::journal::record::tests::draft;
 use crate::journal::store::file::batch::{self, Found};
 use serde_json::json;
@@ -14,6 +14,12 @@ struct Sim {
     bytes: Vec<u8>,
     synced: Vec<u8>,
     sealed: Vec<Vec<u8>>,
+    /// What a power loss would leave of segments that failed.
+    left: Vec<Vec<u8>>,
+    /// How many of the next syncs fail.
+    failing_syncs: usize,
+    published: Vec<u64>,
+    elsewhere: bool,
     capacity: usize,
     free: u64,
     fail_write: Option<io::ErrorKind>,
@@ -36,13 +42,16 @@ impl Shared {
 
     /// Records that a reader of the synced bytes finds.
     fn durable(&self) -> usize {
-        let synced = self.with(|sim| sim.synced.clone());
-        let mut input = &*synced;
-        let mut count = 0;
-        while let Found::Batch(found) = batch::read(&mut input, 0, 1).unwrap() {
-            count += found.records().len();
+        let left = self.with(|sim| [&sim.sealed[..], &sim.left, std::slice::from_ref(&sim.synced)].concat());
+        left.iter().map(|file| Self::read(file).len()).sum()
+    }
+
+    fn read(mut file: &[u8]) -> Vec<Vec<u8>> {
+        let mut records = vec![];
+        while let Found::Batch(found) = batch::read(&mut file, 0, 1).unwrap() {
+            records.extend(found.records().map(<[u8]>::to_vec));
         }
-        count
+        records
     }
 }
 
@@ -66,6 +75,10 @@ impl Medium for Shared {
     fn sync(&mut self) -> io::Result<()> {
         self.with(|sim| {
             sim.syncs += 1;
+            if sim.failing_syncs > 0 {
+                sim.failing_syncs -= 1;
+                return Err(io::ErrorKind::Other.into());
+            }
             if let Some(kind) = sim.fail_sync {
                 return Err(kind.into());
             }
@@ -94,11 +107,32 @@ impl Medium for Shared {
             Ok(())
         })
     }
+
+    fn set_apart(&mut self) -> io::Result<()> {
+        self.with(|sim| {
+            let left = std::mem::take(&mut sim.synced);
+            sim.left.push(left);
+            sim.bytes.clear();
+            Ok(())
+        })
+    }
+
+    fn publish(&mut self, first: u64) -> io::Result<()> {
+        self.with(|sim| sim.published.push(first));
+        Ok(())
+    }
+
+    fn in_place(&self) -> io::Result<bool> {
+        Ok(!self.with(|sim| sim.elsewhere))
+    }
 }
 
 fn writer(disk: &Shared, segment_bytes: u64, low_water: u64) -> Writer<Shared> {
     let key = LogKey::generate("test/log").unwrap();
-    Writer::new(disk.clone(), "/journal".into(), key, Limits { segment_bytes, low_water }, Frontier::default(), 0)
+    let Draft { actor, mode, environment, time, .. } = draft(Kind::NoteAdded, json!({}));
+    let mut options = OpenOptions::new("/journal", "test/log", actor, mode, environment, time);
+    (options.segment_bytes, options.low_water) = (segment_bytes, low_water);
+    Writer::new(disk.clone(), options, key, Place { line: 1, ..Place::default() })
 }
 
 fn ready(kind: Kind) -> Ready {
@@ -136,13 +170,14 @@ fn what_waits_together_is_one_batch_and_one_sync() {
 }
 
 #[test]
-fn after_a_failed_sync_nothing_is_acknowledged_and_nothing_more_is_taken() {
+fn when_every_sync_fails_nothing_is_acknowledged_and_nothing_more_is_taken() {
     let disk = Shared::new();
     let mut writer = writer(&disk, 1 << 20, 0);
     group(&mut writer, &[&[Kind::NoteAdded]]);
     disk.with(|sim| sim.fail_sync = Some(io::ErrorKind::Other));
     let results = group(&mut writer, &[&[Kind::NoteAdded], &[Kind::StepStarted]]);
     assert!(results.iter().all(|r| matches!(r, Err(JournalError::Broken { .. }))), "{results:?}");
+    assert_eq!(disk.with(|sim| (sim.left.len(), sim.published.len())), (1, 0), "one new segment was tried");
     disk.with(|sim| sim.fail_sync = None);
     let syncs = disk.with(|sim| sim.syncs);
     for kind in [Kind::StepFinished, Kind::StepIntended] {
@@ -155,7 +190,7 @@ fn after_a_failed_sync_nothing_is_acknowledged_and_nothing_more_is_taken() {
 }
 
 #[test]
-fn after_a_failed_write_nothing_more_is_taken() {
+fn when_every_write_fails_nothing_more_is_taken() {
     let disk = Shared::new();
     let mut writer = writer(&disk, 1 << 20, 0);
     group(&mut writer, &[&[Kind::NoteAdded]]);
@@ -164,6 +199,58 @@ fn after_a_failed_write_nothing_more_is_taken() {
     disk.with(|sim| sim.fail_write = None);
     assert!(matches!(group(&mut writer, &[&[Kind::NoteAdded]])[0], Err(JournalError::Broken { .. })));
     assert_eq!(disk.durable(), 1);
+}
+
+#[test]
+fn after_one_failed_sync_a_new_segment_says_what_counts_and_holds_what_was_not_acknowledged() {
+    let disk = Shared::new();
+    let mut writer = writer(&disk, 1 << 20, 0);
+    group(&mut writer, &[&[Kind::NoteAdded; 3]]);
+    let before = writer.status();
+    disk.with(|sim| sim.failing_syncs = 1);
+    assert_eq!(group(&mut writer, &[&[Kind::StepStarted], &[Kind::NoteAdded; 2]]), [Ok(vec![4]), Ok(vec![5, 6])]);
+    assert_eq!((writer.status().size, writer.status().broken), (7, None));
+    assert_eq!(disk.with(|sim| (sim.published.clone(), sim.left.len())), (vec![3], 1));
+    let records = disk.with(|sim| Shared::read(&sim.synced));
+    let accepted = Accepted::read(&records[0]).unwrap();
+    let length = disk.with(|sim| sim.left[0].iter().rposition(|b| *b != b'\n').unwrap() + 2);
+    let (length, root) = (u64::try_from(length).unwrap(), before.root.to_string());
+    let segment = "records/00000000000000000000.jsonl".to_owned();
+    assert_eq!(accepted, Accepted { segment, length, size: 3, root });
+    let told = crate::journal::Record::parse(&records[0]).unwrap();
+    assert!(told.body["superseded"].as_str().unwrap().starts_with("test/log\n6\n"), "{:?}", told.body);
+    assert_eq!(told.body["again"], 3);
+    assert!(crate::journal::describe(&told).contains("left for a new segment (syncing to the disk failed: "));
+    assert_eq!(group(&mut writer, &[&[Kind::NoteAdded]]), [Ok(vec![7])]);
+
+    // When that one fails as well, it is over.
+    disk.with(|sim| sim.failing_syncs = 1);
+    let [Err(JournalError::Broken { why })] = &group(&mut writer, &[&[Kind::NoteAdded]])[..] else { panic!() };
+    assert!(why.contains("in the segment that followed a failed one too"), "{why}");
+    assert_eq!((disk.durable(), writer.status().size), (8, 8));
+}
+
+#[test]
+fn a_segment_in_which_no_room_can_be_made_is_left_before_the_intent_is_taken() {
+    let disk = Shared::new();
+    let mut writer = writer(&disk, 1 << 20, 0);
+    group(&mut writer, &[&[Kind::NoteAdded]]);
+    let filled = writer.filled;
+    writer.len = filled;
+    disk.with(|sim| sim.failing_syncs = 1);
+    assert_eq!(group(&mut writer, &[&[Kind::StepIntended]]), [Ok(vec![2])]);
+    assert!(writer.filled >= writer.len + RESERVE - 1_000, "outcomes have their room in the new segment");
+}
+
+#[test]
+fn a_segment_that_was_moved_away_is_noticed_before_anything_is_acknowledged() {
+    let disk = Shared::new();
+    let mut writer = writer(&disk, 1 << 20, 0);
+    group(&mut writer, &[&[Kind::NoteAdded]]);
+    disk.with(|sim| sim.elsewhere = true);
+    let [Err(JournalError::Broken { why })] = &group(&mut writer, &[&[Kind::StepStarted]])[..] else { panic!() };
+    assert!(why.contains("00000000000000000000.jsonl was removed, replaced or moved"), "{why}");
+    assert_eq!(writer.status().size, 1);
 }
 
 #[test]
@@ -221,10 +308,14 @@ fn a_segment_that_is_long_enough_is_trimmed_and_followed() {
     let sealed = disk.with(|sim| sim.sealed.clone());
     assert!(sealed.len() >= 2, "{}", sealed.len());
     assert!(sealed.iter().all(|s| s.ends_with(b"}\n") && !s.ends_with(b"\n\n") && s.len() >= 2_000));
+    // Where the next one can not be begun, it is begun as one that follows a failed one.
     disk.with(|sim| sim.fail_begin = Some(io::ErrorKind::Other));
-    let broken = (0..12).map(|_| group(&mut writer, &[&[Kind::NoteAdded]])).find(|r| r[0].is_err()).unwrap();
-    let Err(JournalError::Broken { why }) = &broken[0] else { panic!() };
-    assert!(why.contains("beginning the segment of record"), "{why}");
+    while disk.with(|sim| sim.published.is_empty()) {
+        assert!(group(&mut writer, &[&[Kind::NoteAdded]])[0].is_ok());
+    }
+    let told = disk.with(|sim| Shared::read(&sim.synced)).swap_remove(0);
+    let told = crate::journal::Record::parse(&told).unwrap();
+    assert!(told.body["why"].as_str().unwrap().contains("beginning the segment of record"), "{:?}", told.body);
 }
 
 #[test]

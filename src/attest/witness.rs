@@ -1,1 +1,0 @@
-//! Witnesses that cosign checkpoints (C2SP tlog-witness).
