@@ -304,7 +304,8 @@ fn no_planted_secret_is_written_or_printed() {
     for mistake in &mistakes {
         for args in [&["config", "check"][..], &["status", "--format", "json"], &["doctor"]] {
             let code = command(mistake, args);
-            assert_ne!(code, 0, "{args:?} with {}", mistake.display());
+            // What a reference points to is read only when it is needed.
+            assert!(code != 0 || args[0] == "config", "{args:?} with {}", mistake.display());
         }
     }
 
@@ -316,11 +317,14 @@ fn no_planted_secret_is_written_or_printed() {
     term.shows("secretive");
     let asked = || [&asked_http, &asked_redis, &asked_postgres].iter().all(|n| n.load(Ordering::Relaxed) > 0);
     term.until("the sources to have answered", SOON, |_| asked());
-    for keys in ["s", ENTER, "\x1b", "f", "j", ENTER, "\x1b", "o"] {
-        term.keys(keys);
-        term.until("a frame", SOON, |_| true);
-    }
+    let sheet = "Where it comes from";
+    term.keys("s").keys(ENTER).shows(sheet);
+    term.keys("\x1b").until("the sheet to close", SOON, |t| !t.contains(sheet));
+    // The record under the cursor with its proof, which was checked under the key that the opening has pinned.
     term.keys("j").shows("Journal, newest last");
+    term.keys(ENTER).shows("verifies against the checkpoint of");
+    term.shows("records, key pinned");
+    term.keys("s").shows("the proof is in");
     term.keys(CTRL_C);
     term.ends(Duration::from_secs(30));
     haul.0.push(("the console's output".into(), term.raw()));

@@ -33,7 +33,13 @@ pub fn decode(file: &str, text: &str) -> Result<Config, Problems> {
             .collect();
         return Err(Problems(problems));
     }
-    let mut root = Table::root(&source, &root);
+    let config = whole(Table::root(&source, &root));
+    let problems = source.into_problems();
+    if problems.is_empty() { Ok(config) } else { Err(Problems(problems)) }
+}
+
+/// Decodes the file's table; what is wrong is noted at its source, and stands in the result as a default.
+pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
     let mut ids = Ids::default();
     let estate_table = root.table("estate");
     if estate_table.is_none() && !root.has("estate") {
@@ -51,12 +57,8 @@ pub fn decode(file: &str, text: &str) -> Result<Config, Problems> {
     let journal = root.table("journal").map(|t| journal(t, &name)).unwrap_or_default();
     let console = root.table("console").map_or(Console { theme: None, mouse: true }, console);
     root.finish();
-    let problems = source.into_problems();
-    if !problems.is_empty() {
-        return Err(Problems(problems));
-    }
     let estate = Estate { name, environment: environment.unwrap_or(Environment::Production), time_zone, tenants };
-    Ok(Config { estate, kubernetes, postgres, pgbouncer, redis, traefik, journal, thresholds, console })
+    Config { estate, kubernetes, postgres, pgbouncer, redis, traefik, journal, thresholds, console }
 }
 
 /// Names in use, so that a second one and a reference to none are found.
@@ -185,6 +187,16 @@ pub(super) fn required_url(table: &mut Table<'_, '_>, key: &'static str, schemes
     if table.has(key) { url(table, key, schemes).unwrap_or_default() } else { table.required(key, example) }
 }
 
+/// A host name or an address, which is shown on screens: no place for a password.
+fn host(table: &mut Table<'_, '_>, example: &str) -> String {
+    let host = table.required("host", example);
+    if host.contains('@') {
+        // Not repeated: it may contain a password.
+        table.reject("host", "`host` is not a host name or an address: it has an `@`; user and password have own keys");
+    }
+    host
+}
+
 fn port(table: &mut Table<'_, '_>, default: u16) -> u16 {
     table.integer("port", 1, 65_535).and_then(|p| u16::try_from(p).ok()).unwrap_or(default)
 }
@@ -201,7 +213,7 @@ fn kubernetes(mut table: Table<'_, '_>, ids: &mut Ids) -> Kubernetes {
 
 fn postgres(mut table: Table<'_, '_>, ids: &mut Ids) -> Postgres {
     let id = ids.source(&mut table, "postgres");
-    let host = table.required("host", "db.internal");
+    let host = host(&mut table, "db.internal");
     let port = port(&mut table, 5432);
     let database = table.string("database").unwrap_or_else(|| "postgres".to_owned());
     let observe = login(&mut table, "quarterdeck_observe");
@@ -224,7 +236,7 @@ fn postgres(mut table: Table<'_, '_>, ids: &mut Ids) -> Postgres {
 
 fn pgbouncer(mut table: Table<'_, '_>, ids: &mut Ids) -> Pgbouncer {
     let id = ids.source(&mut table, "pgbouncer");
-    let host = table.required("host", "db.internal");
+    let host = host(&mut table, "db.internal");
     let port = port(&mut table, 6432);
     let observe = login(&mut table, "stats");
     let interval = interval(&mut table, SECOND * 5);

@@ -59,7 +59,7 @@ impl Options {
 }
 
 /// What verification says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub enum Verdict {
     /// Everything holds, under a key from outside.
     #[serde(rename = "verified")]
@@ -76,7 +76,7 @@ pub enum Verdict {
 }
 
 /// Which records were looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Range {
     /// The first.
     pub from: u64,
@@ -85,7 +85,7 @@ pub struct Range {
 }
 
 /// The result. Its serialized form is the output of `audit verify --format json`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Report {
     /// Whether the log is verified: everything holds and the key came from outside.
     pub ok: bool,
@@ -272,7 +272,11 @@ fn at_end(
     }
     if let Some((_, to)) = options.range {
         let asked = to.saturating_add(1);
-        return if size < asked { Err(JournalError::BeyondTheEnd { dir: dir.to_owned(), asked, size }) } else { Ok(None) };
+        return if size < asked {
+            Err(JournalError::BeyondTheEnd { dir: dir.to_owned(), asked, size })
+        } else {
+            Ok(None)
+        };
     }
     if size == 0 {
         return Ok(Some(at(0, "there is no committed record".to_owned())));

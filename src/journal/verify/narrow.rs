@@ -54,7 +54,11 @@ impl Clues<'_> {
             untrue => {
                 let why = match untrue {
                     // Of another log altogether, as was found.
-                    _ if Checkpoint::read(&located.batch.note).is_ok_and(|c| c.origin != self.ring.current().name()) => found.why,
+                    _ if Checkpoint::read(&located.batch.note)
+                        .is_ok_and(|c| c.origin != self.ring.current().name()) =>
+                    {
+                        found.why
+                    }
                     Ok(stale) => format!("its commit line carries the checkpoint over {} records", stale.size),
                     Err(why) => format!("its commit line: {why}"),
                 };
@@ -86,11 +90,7 @@ impl Clues<'_> {
             return Damage { seq: first, through: signed.size - 1, ..found };
         }
         let is_gap = scene.numbers.get(front).is_none_or(Option::is_some);
-        let why = if count < expected && is_gap {
-            "records are missing here".to_owned()
-        } else {
-            scene.reason(front)
-        };
+        let why = if count < expected && is_gap { "records are missing here".to_owned() } else { scene.reason(front) };
         scene.records(front, expected.saturating_sub(back), why)
     }
 
@@ -210,9 +210,9 @@ impl<'a> Scene<'a> {
             damage(0, front)
         } else if !looks_like_commit(line) {
             None
-        } else if next == at + 1 {
-            // It has run into the record before it.
-            damage(front, front + 1)
+        } else if next > at {
+            // It has run into the records before it.
+            damage(front, usize::try_from(next - self.located.first).unwrap_or(front))
         } else {
             damage(0, front + 1)
         }
