@@ -105,6 +105,11 @@ fn pin(loaded: &Loaded) -> Result<Pin, Error> {
     Ok(Pin { key })
 }
 
+/// The key of an estate's journal as it is known outside of it.
+pub fn known_key(loaded: &Loaded) -> Result<Option<VerifierKey>, Error> {
+    Ok(pin(loaded)?.key)
+}
+
 /// Name of the log of an estate.
 fn origin(estate: &str) -> String {
     format!("quarterdeck/{estate}")
@@ -201,7 +206,7 @@ fn open(
     }
     let journal_dir = home.journal.display().to_string();
     let anchor = anchor.map(|anchor| {
-        let log = anchor::Log { dir: home.journal.clone(), status: journal.watch(), key: journal.verifier().clone() };
+        let log = anchor::Log { dir: home.journal.clone(), status: journal.watch(), ring: journal.ring().clone() };
         Anchor::start(anchor.clone(), log, adapters.clock.clone())
     });
     let anchored = anchor.as_ref().map(Anchor::view);

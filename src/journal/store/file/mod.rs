@@ -10,6 +10,7 @@ pub mod evidence;
 pub mod export;
 pub mod follow;
 pub mod hashes;
+pub mod intake;
 pub mod keyfile;
 pub mod leaves;
 pub mod lock;
@@ -23,6 +24,7 @@ pub mod scan;
 pub mod scrub;
 pub mod snapshots;
 pub mod succession;
+pub mod tiles;
 pub mod walk;
 pub mod writer;
 

@@ -2,9 +2,9 @@
 //! whether a batch is true is for the chain, whether a record makes sense is for the reader. A segment that could
 //! not be written any more is read up to where the first record of the next one says that it counts.
 
-use super::RECORDS;
 use super::batch::{self, Batch, Found};
 use super::succession::Accepted;
+use super::{RECORDS, place};
 use crate::journal::error::{Damage, JournalError, READING};
 use crate::journal::snapshot::Place;
 use std::collections::VecDeque;
@@ -259,6 +259,10 @@ impl Walk {
                 self.pass_on();
             }
             match self.read()? {
+                Found::Batch(_) if self.is_followed() => {
+                    self.input = None;
+                    self.look_again()?;
+                }
                 Found::Batch(batch) => {
                     self.offset += batch.byte_len();
                     self.line += batch.lines();
@@ -297,6 +301,11 @@ impl Walk {
                 }
             }
         }
+    }
+
+    /// Whether the segment of the next record was begun since the log was last looked at: the writer left this one.
+    fn is_followed(&self) -> bool {
+        self.later.is_empty() && self.offset > 0 && place::exists(&Segment::at(&self.dir, self.seq).path)
     }
 
     /// Takes in the segments that were begun meanwhile.
