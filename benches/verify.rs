@@ -108,7 +108,8 @@ fn main() {
     let begun = Instant::now();
     std::fs::write(&vkey, write(&log, records, 16, 512)).unwrap();
     println!("{records} records of 512 bytes in batches of 16, written in {:.1} s", begun.elapsed().as_secs_f64());
-    for (what, more, bar) in [("default", &[][..], Some(2.0)), ("--every-signature", &["--every-signature"][..], None)] {
+    for (what, more, bar) in [("default", &[][..], Some(2.0)), ("--every-signature", &["--every-signature"][..], None)]
+    {
         let mut all: Vec<_> = (0..if bar.is_some() { 5 } else { 1 }).map(|_| verify(&log, &vkey, more)).collect();
         all.sort_by_key(|(took, ..)| *took);
         let (took, memory, report) = &all[0];

@@ -89,29 +89,64 @@ fn each_bad_directory_has_its_sentence_and_its_exit_code_and_nothing_is_written(
         ("edited", &edit("żółć", "żołć"), 3, "the root of its checkpoint is not the root of the records"),
         ("digit", &edit("\"v\":1}", "\"v\":2}"), 3, "the root of its checkpoint is not the root of the records"),
         ("future", &later, 1, "has format version 2, which this version of quarterdeck does not know"),
-        ("renamed", &|d| std::fs::rename(&segments(d)[0], d.join("records/00000000000000000001.jsonl")).unwrap(), 3, "missing"),
+        (
+            "renamed",
+            &|d| std::fs::rename(&segments(d)[0], d.join("records/00000000000000000001.jsonl")).unwrap(),
+            3,
+            "missing",
+        ),
         ("stray", &|d| std::fs::write(d.join("records/notes.txt"), "x").unwrap(), 3, "a file that is no segment"),
-        ("linked", &|d| {
-            std::fs::rename(&segments(d)[0], d.join("moved")).unwrap();
-            std::os::unix::fs::symlink(d.join("moved"), d.join("records/00000000000000000000.jsonl")).unwrap();
-        }, 3, "a file that is no segment"),
+        (
+            "linked",
+            &|d| {
+                std::fs::rename(&segments(d)[0], d.join("moved")).unwrap();
+                std::os::unix::fs::symlink(d.join("moved"), d.join("records/00000000000000000000.jsonl")).unwrap();
+            },
+            3,
+            "a file that is no segment",
+        ),
         ("logless", &|d| std::fs::remove_dir_all(d.join("records")).unwrap(), 3, "the records it signed are gone"),
-        ("empty", &|d| std::fs::remove_dir_all(d).and_then(|()| std::fs::create_dir(d)).unwrap(), 2, "there is no journal"),
-        ("keyless", &|d| std::fs::remove_file(d.join("log.key")).unwrap(), 0, "the signing key is not beside the records"),
-        ("read-only", &|d| {
-            std::fs::set_permissions(d.join("records"), std::fs::Permissions::from_mode(0o550)).unwrap();
-            std::fs::set_permissions(d, std::fs::Permissions::from_mode(0o550)).unwrap();
-        }, 0, "verified"),
+        (
+            "empty",
+            &|d| std::fs::remove_dir_all(d).and_then(|()| std::fs::create_dir(d)).unwrap(),
+            2,
+            "there is no journal",
+        ),
+        (
+            "keyless",
+            &|d| std::fs::remove_file(d.join("log.key")).unwrap(),
+            0,
+            "the signing key is not beside the records",
+        ),
+        (
+            "read-only",
+            &|d| {
+                std::fs::set_permissions(d.join("records"), std::fs::Permissions::from_mode(0o550)).unwrap();
+                std::fs::set_permissions(d, std::fs::Permissions::from_mode(0o550)).unwrap();
+            },
+            0,
+            "verified",
+        ),
         ("renamed-directory", &|_| {}, 0, "verified"),
-        ("records-a-file", &|d| {
-            std::fs::remove_dir_all(d.join("records")).unwrap();
-            std::fs::write(d.join("records"), "x").unwrap();
-        }, 2, "is not a directory"),
-        ("foreign", &|d| {
-            std::fs::remove_dir_all(d).unwrap();
-            let other = OpenOptions { origin: "quarterdeck/other".into(), ..options(d) };
-            Journal::open(other).unwrap();
-        }, 3, "of the log `quarterdeck/other`, not of `quarterdeck/test`"),
+        (
+            "records-a-file",
+            &|d| {
+                std::fs::remove_dir_all(d.join("records")).unwrap();
+                std::fs::write(d.join("records"), "x").unwrap();
+            },
+            2,
+            "is not a directory",
+        ),
+        (
+            "foreign",
+            &|d| {
+                std::fs::remove_dir_all(d).unwrap();
+                let other = OpenOptions { origin: "quarterdeck/other".into(), ..options(d) };
+                Journal::open(other).unwrap();
+            },
+            3,
+            "of the log `quarterdeck/other`, not of `quarterdeck/test`",
+        ),
     ];
     for (name, change, expected, says) in cases {
         let dir = home.path().join(name);
@@ -209,7 +244,8 @@ fn witnesses_must_have_signed_for_the_log() {
         let line = format!("— {name} {}\n", base64(&[&id[..], &time.to_be_bytes(), &signature.to_bytes()].concat()));
         (vkey, line)
     };
-    let ((w1, line1), (w2, line2), (w3, _)) = (witness("w.example/1", 1), witness("w.example/2", 2), witness("w.example/3", 3));
+    let ((w1, line1), (w2, line2), (w3, _)) =
+        (witness("w.example/1", 1), witness("w.example/2", 2), witness("w.example/3", 3));
     let vkey = file("vkey", key.as_str());
     let cosigned = file("cosigned", &format!("{}{line1}{line2}", report.checkpoint));
     let (k1, k2, k3) = (file("k1", &w1), file("k2", &w2), file("k3", &w3));

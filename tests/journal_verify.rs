@@ -379,11 +379,13 @@ fn truncation_fork_and_rollback_by_whoever_holds_the_key() {
         let forked = resigned(&log.lines, &key, |seq, text| {
             if seq >= from as u64 { text.replace("batch", "hctab").replace("granted", "denied_") } else { text }
         });
-        let forked = resigned(&forked, &key, |seq, text| if seq == from as u64 { text.replace("mara", "anna") } else { text });
+        let forked =
+            resigned(&forked, &key, |seq, text| if seq == from as u64 { text.replace("mara", "anna") } else { text });
         let what = format!("another history from record {from} on, {covered} records kept");
         assert!(log.changed(&forked, |dir| check(dir, &log.key)).ok, "{what}: consistent in itself");
         let earlier = cases.below(kept + 1);
-        let (earlier_note, agreed) = (checkpoint(&log.lines[commits[earlier]].bytes), log.lines[commits[earlier]].batch.end() + 1);
+        let (earlier_note, agreed) =
+            (checkpoint(&log.lines[commits[earlier]].bytes), log.lines[commits[earlier]].batch.end() + 1);
         let options = against(vec![note.clone(), earlier_note]);
         let report = log.changed(&forked, |dir| verify::verify(dir, &options).unwrap());
         if (from as u64) >= covered {
@@ -395,7 +397,11 @@ fn truncation_fork_and_rollback_by_whoever_holds_the_key() {
         }
 
         // One record changed, and a copy of the tiles elsewhere whose root was kept: the record itself.
-        let edited = resigned(&log.lines, &key, |seq, text| if seq == from as u64 { text.replace("mara", "anna") } else { text });
+        let edited = resigned(
+            &log.lines,
+            &key,
+            |seq, text| if seq == from as u64 { text.replace("mara", "anna") } else { text },
+        );
         let copy = fast_dir();
         write_tiles(copy.path(), &log.leaves());
         let options = Options { tiles: vec![copy.path().to_owned()], ..against(vec![note.clone()]) };
@@ -441,7 +447,8 @@ fn what_lies_beside_the_records_shows_a_cut_unless_it_was_forged() {
 #[test]
 fn a_range_is_verified_and_what_lies_before_it_only_hashed() {
     let log = Log::new();
-    let ranged = |dir: &Path, from, to| verify::verify(dir, &Options { range: Some((from, to)), ..Options::against(&log.key) });
+    let ranged =
+        |dir: &Path, from, to| verify::verify(dir, &Options { range: Some((from, to)), ..Options::against(&log.key) });
     let last = log.size() as u64 - 1;
     for (from, to) in [(0, 0), (0, last), (7, 9), (last, last)] {
         let report = log.changed(&log.lines, |dir| ranged(dir, from, to).unwrap());

@@ -162,7 +162,10 @@ pub fn within(bad: &RangeInclusive<u64>, bound: RangeInclusive<u64>, change: Ran
     let is_in = |inner: &RangeInclusive<u64>, outer: &RangeInclusive<u64>| {
         outer.start() <= inner.start() && inner.end() <= outer.end()
     };
-    assert!(is_in(bad, &bound) && is_in(&change, bad), "{what}: {change:?} was changed, {bad:?} named, {bound:?} allowed");
+    assert!(
+        is_in(bad, &bound) && is_in(&change, bad),
+        "{what}: {change:?} was changed, {bad:?} named, {bound:?} allowed"
+    );
 }
 
 /// A record with another number.

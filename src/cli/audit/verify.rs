@@ -41,7 +41,9 @@ fn options(global: &Global, what: &Verify, dir: &Path, progress: Arc<Progress>) 
         && !(1..=witnesses.len()).contains(&quorum)
     {
         let count = witnesses.len();
-        return Err(Error::Usage(format!("--quorum {quorum} does not fit: {count} witness keys are given, so 1 to {count}")));
+        return Err(Error::Usage(format!(
+            "--quorum {quorum} does not fit: {count} witness keys are given, so 1 to {count}"
+        )));
     }
     let range = what.from.map(|from| (from, what.to.unwrap_or(from)));
     if let Some((from, to)) = range

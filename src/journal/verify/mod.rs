@@ -272,7 +272,11 @@ fn at_end(
     }
     if let Some((_, to)) = options.range {
         let asked = to.saturating_add(1);
-        return if size < asked { Err(JournalError::BeyondTheEnd { dir: dir.to_owned(), asked, size }) } else { Ok(None) };
+        return if size < asked {
+            Err(JournalError::BeyondTheEnd { dir: dir.to_owned(), asked, size })
+        } else {
+            Ok(None)
+        };
     }
     if size == 0 {
         return Ok(Some(at(0, "there is no committed record".to_owned())));

@@ -54,7 +54,11 @@ impl Clues<'_> {
             untrue => {
                 let why = match untrue {
                     // Of another log altogether, as was found.
-                    _ if Checkpoint::read(&located.batch.note).is_ok_and(|c| c.origin != self.ring.current().name()) => found.why,
+                    _ if Checkpoint::read(&located.batch.note)
+                        .is_ok_and(|c| c.origin != self.ring.current().name()) =>
+                    {
+                        found.why
+                    }
                     Ok(stale) => format!("its commit line carries the checkpoint over {} records", stale.size),
                     Err(why) => format!("its commit line: {why}"),
                 };
@@ -86,11 +90,7 @@ impl Clues<'_> {
             return Damage { seq: first, through: signed.size - 1, ..found };
         }
         let is_gap = scene.numbers.get(front).is_none_or(Option::is_some);
-        let why = if count < expected && is_gap {
-            "records are missing here".to_owned()
-        } else {
-            scene.reason(front)
-        };
+        let why = if count < expected && is_gap { "records are missing here".to_owned() } else { scene.reason(front) };
         scene.records(front, expected.saturating_sub(back), why)
     }
 

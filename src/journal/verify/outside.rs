@@ -161,7 +161,8 @@ fn difference(dir: &Path, tiles: &Path, kept: &Checkpoint) -> Option<(u64, u64)>
                 expected = leaf_hashes(tiles, from, (from + STRIDE).min(kept.size))?;
                 expected.iter().for_each(|hash| committed.append_hash(*hash));
             }
-            let differs = expected.get(usize::try_from(seq - from).ok()?).is_none_or(|hash| *hash != record_hash(record));
+            let differs =
+                expected.get(usize::try_from(seq - from).ok()?).is_none_or(|hash| *hash != record_hash(record));
             if differs {
                 found = Some((found.map_or(seq, |(first, _)| first), seq));
             }

@@ -11,7 +11,7 @@ use crate::journal::key::KeyRing;
 use crate::journal::rotation::{BadRotation, Rotation};
 use crate::journal::store::file::batch::Batch;
 use crate::journal::store::file::chain::{Chain, Leaves};
-use crate::journal::store::file::walk::{Spot, Segment, Step, Walk};
+use crate::journal::store::file::walk::{Segment, Spot, Step, Walk};
 use crate::journal::tree::Frontier;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -128,7 +128,8 @@ impl Looked {
         let Located { batch, first, segment } = located;
         let is_wanted = first + batch.lines() > from + 1;
         let look = if is_wanted { Leaves::of } else { Leaves::hashed };
-        let evidence = (*first..).zip(batch.line..).zip(batch.records()).filter(|((seq, _), _)| (from..=to).contains(seq));
+        let evidence =
+            (*first..).zip(batch.line..).zip(batch.records()).filter(|((seq, _), _)| (from..=to).contains(seq));
         let evidence = evidence.filter_map(|((seq, line), bytes)| {
             named(bytes, || Damage { seq, through: seq, file: segment.name(), line, why: String::new() })
         });
@@ -182,7 +183,8 @@ impl Standing {
         empty: Sender<Chunk>,
     ) -> Result<Option<Bad>, JournalError> {
         let mut waiting = BTreeMap::new();
-        let mut groups = Groups { jobs, open: Group::new(self.ring.current().clone()), sent: 0, results: BTreeMap::new(), next: 0 };
+        let mut groups =
+            Groups { jobs, open: Group::new(self.ring.current().clone()), sent: 0, results: BTreeMap::new(), next: 0 };
         let (mut next, mut walked) = (0, None);
         let mut found = Ok(None);
         'chunks: loop {
