@@ -17,8 +17,9 @@ mod log;
 use journal_support::*;
 use log::*;
 use quarterdeck::journal::key::{LogKey, VerifierKey};
-use quarterdeck::journal::verify::{self, Options, Verdict};
-use quarterdeck::journal::{Journal, JournalError, OpenOptions};
+use quarterdeck::journal::verify::{self, Evidence, Options, Verdict};
+use quarterdeck::journal::{Journal, JournalError, Kind, OpenOptions};
+use serde_json::json;
 use std::path::Path;
 
 /// What holds for a line on its own, said by other code than ours: a canonical record with this number.
@@ -283,6 +284,88 @@ fn signatures_nonces_and_namespaces_exchanged() {
         }
     }
     println!("{} exchanged signatures, nonces and namespaces found", places(200));
+}
+
+#[test]
+fn evidence_exchanged_changed_and_gone() {
+    let log = fast_dir();
+    let (journal, _) = open(log.path());
+    let folder = log.path().join("evidence");
+    std::fs::create_dir(&folder).unwrap();
+    let digest = |bytes: &[u8]| {
+        let hash: [u8; 32] = sha2::Digest::finalize(<sha2::Sha256 as sha2::Digest>::new_with_prefix(bytes)).into();
+        quarterdeck::domain::id::Digest::from_bytes(&hash).as_str().to_owned()
+    };
+    let mut captured = vec![];
+    for n in 0..12_usize {
+        let bytes = format!("what was seen at {n} żółć").repeat(1 + n * 40).into_bytes();
+        let name = digest(&bytes);
+        std::fs::write(folder.join(&name), &bytes).unwrap();
+        let body = json!({ "sha256": name, "bytes": bytes.len(), "what": "a screen", "media_type": "text/plain" });
+        let committed = journal.append_blocking(vec![note(n), draft(Kind::EvidenceCaptured, body)]).unwrap();
+        captured.push((committed[1].seq, name, bytes));
+    }
+    // One that was deleted, as a record says, and one that nobody names.
+    let (_, gone, _) = captured.remove(7);
+    std::fs::remove_file(folder.join(&gone)).unwrap();
+    journal.append_blocking(vec![draft(Kind::Redaction, json!({ "sha256": gone, "why": "a name in it" }))]).unwrap();
+    std::fs::write(folder.join("0".repeat(64)), "x").unwrap();
+    let key = journal.verifier().clone();
+    drop(journal);
+    let report = assert_verified(log.path(), &key);
+    let bytes = captured.iter().map(|(_, _, b)| b.len() as u64).sum();
+    assert_eq!(report.evidence, Evidence { files: 11, bytes, redacted: 1 });
+
+    let mut cases = Cases(10);
+    for n in 0..places(200) {
+        let copied = fast_dir();
+        copy(log.path(), copied.path());
+        let there = copied.path().join("evidence");
+        std::fs::create_dir(&there).unwrap();
+        for (_, name, bytes) in &captured {
+            std::fs::write(there.join(name), bytes).unwrap();
+        }
+        at_rest(copied.path());
+        assert!(check(copied.path(), &key).ok);
+        let (a, b) = (cases.below(captured.len()), cases.below(captured.len()));
+        let ((seq, name, bytes), (other_seq, other, others)) = (&captured[a], &captured[b]);
+        let (path, at) = (there.join(name), cases.below(bytes.len()));
+        let (expected, says) = match n % 6 {
+            0 if a != b => {
+                std::fs::write(&path, others).unwrap();
+                std::fs::write(there.join(other), bytes).unwrap();
+                (*seq.min(other_seq), "bytes")
+            }
+            1 => {
+                std::fs::remove_file(&path).unwrap();
+                (*seq, "is not there, and no record tells of its deletion")
+            }
+            2 => {
+                std::fs::write(&path, &bytes[..at]).unwrap();
+                (*seq, "bytes, and the record says")
+            }
+            3 => {
+                std::fs::write(&path, [&bytes[..], b"\n"].concat()).unwrap();
+                (*seq, "bytes, and the record says")
+            }
+            4 => {
+                std::fs::rename(&path, there.join("moved")).unwrap();
+                std::os::unix::fs::symlink(there.join("moved"), &path).unwrap();
+                (*seq, "is no regular file")
+            }
+            _ => {
+                let mut changed = bytes.clone();
+                changed[at] ^= 1 << cases.below(8);
+                std::fs::write(&path, changed).unwrap();
+                (*seq, "has other bytes than those that were captured")
+            }
+        };
+        let report = check(copied.path(), &key);
+        let what = format!("evidence of record {seq}, way {}", n % 6);
+        exactly(&found(&report, &what), expected..=expected, &what);
+        assert!(report.first_bad.as_ref().unwrap().why.contains(says), "{report:?}");
+    }
+    println!("{} changes of evidence found", places(200));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Opens the console: on the configured estate, on a drill, or the start screen where nothing is configured.
 
-use super::args::{Global, Play};
+use super::args::{Format, Global, Play};
 use super::files::Files;
 use super::opening::{self, Opened};
 use super::output::{Error, Exit};
@@ -14,6 +14,10 @@ use crate::terminal::console::{self, Ended, Options};
 use crate::terminal::{capabilities, start};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the engine may take to end after a part of the program has panicked.
+const AFTER_PANIC: Duration = Duration::from_secs(10);
 
 /// `quarterdeck` without a command.
 pub fn open(global: &Global) -> Result<Exit, Error> {
@@ -77,7 +81,7 @@ fn offer(global: &Global, looked: Vec<Looked>) -> Result<Exit, Error> {
     let chosen = session::runtime()?.block_on(start::run(screen, &theme)).map_err(Error::failed)?;
     match chosen {
         Choice::Exercise => drill(global, &Play { scenario: None, seed: None, speed: None }),
-        Choice::Init => super::init::run(None, false),
+        Choice::Init => super::init::run(Format::Table, None, false),
         Choice::Quit => Ok(Exit::Done),
     }
 }
@@ -103,9 +107,16 @@ async fn show(opened: Opened, theme: Theme, mouse: bool, pin: Option<VerifierKey
     let journal = Arc::new(Files { dir: opened.home.journal.clone(), pin });
     let options = Options { facts, theme, mouse, journal };
     let ended = console::run(&client, options).await;
-    // The engine ends in good order whatever became of the terminal: the step in hand is waited for and recorded.
-    opened.end().await;
+    // The engine ends in good order whatever became of the terminal: the step in hand is waited for and recorded. After
+    // a panic something may be owed that never comes.
+    let panicked = matches!(ended, Ok(Ended::Panicked));
+    let longest = if panicked { AFTER_PANIC } else { Duration::MAX };
+    let closed = tokio::time::timeout(longest, opened.end()).await.is_ok();
     match ended.map_err(Error::failed)? {
+        Ended::Panicked => Err(Error::Failed(format!(
+            "a part of the program failed, as said above; {}",
+            if closed { "the journal is closed" } else { "the journal was left open, the next start recovers it" }
+        ))),
         Ended::Quit => Ok(Exit::Done),
         Ended::Signal(_) => Ok(Exit::Interrupted),
     }

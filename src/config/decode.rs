@@ -33,7 +33,13 @@ pub fn decode(file: &str, text: &str) -> Result<Config, Problems> {
             .collect();
         return Err(Problems(problems));
     }
-    let mut root = Table::root(&source, &root);
+    let config = whole(Table::root(&source, &root));
+    let problems = source.into_problems();
+    if problems.is_empty() { Ok(config) } else { Err(Problems(problems)) }
+}
+
+/// Decodes the file's table; what is wrong is noted at its source, and stands in the result as a default.
+pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
     let mut ids = Ids::default();
     let estate_table = root.table("estate");
     if estate_table.is_none() && !root.has("estate") {
@@ -51,12 +57,8 @@ pub fn decode(file: &str, text: &str) -> Result<Config, Problems> {
     let journal = root.table("journal").map(|t| journal(t, &name)).unwrap_or_default();
     let console = root.table("console").map_or(Console { theme: None, mouse: true }, console);
     root.finish();
-    let problems = source.into_problems();
-    if !problems.is_empty() {
-        return Err(Problems(problems));
-    }
     let estate = Estate { name, environment: environment.unwrap_or(Environment::Production), time_zone, tenants };
-    Ok(Config { estate, kubernetes, postgres, pgbouncer, redis, traefik, journal, thresholds, console })
+    Config { estate, kubernetes, postgres, pgbouncer, redis, traefik, journal, thresholds, console }
 }
 
 /// Names in use, so that a second one and a reference to none are found.

@@ -3,6 +3,7 @@
 
 mod anchor;
 pub mod decode;
+pub mod describe;
 pub mod locate;
 pub mod model;
 pub mod problem;

@@ -373,3 +373,5 @@ fn plain_length(bytes: &[u8]) -> usize {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;

@@ -28,7 +28,7 @@ impl fmt::Display for Holder {
 }
 
 /// The narrowest place in which something is wrong.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Damage {
     /// Number of the record, or of the first that it may be.
     pub seq: u64,

@@ -1,7 +1,7 @@
 //! The loop of a console: await one message, drain what is queued, update, draw once behind a gate.
 
 use super::frame::Screen;
-use super::guard::Guard;
+use super::guard::{self, Guard};
 use super::signals::{Signalled, Signals};
 use crate::console::effect::{Effect, RequestId};
 use crate::console::msg::Msg;
@@ -71,6 +71,8 @@ pub enum Ended {
     Quit,
     /// A signal, or the terminal is gone.
     Signal(i32),
+    /// A part of the program has panicked; what it said stands on the terminal.
+    Panicked,
 }
 
 /// Runs a console until the person leaves or a signal ends it. The terminal is given back in any case.
@@ -113,6 +115,7 @@ async fn play(client: &Client, options: Options) -> io::Result<Ended> {
     loop {
         let msg = tokio::select! {
             biased;
+            () = guard::panicked() => return Ok(Ended::Panicked),
             signal = signals.next() => match signal {
                 Signalled::End { number, .. } => return Ok(Ended::Signal(number)),
                 Signalled::Continued => {
@@ -259,6 +262,10 @@ impl<W: Write> Console<W> {
     }
 
     fn draw(&mut self) -> io::Result<()> {
+        // Given back by a panic: the loop is about to end, and what was said must stay readable.
+        if !guard::is_taken() {
+            return Ok(());
+        }
         let (state, theme) = (&self.state, &self.theme);
         self.screen.draw(|frame| view::view(state, theme, frame)).map(|_| ())
     }

@@ -421,10 +421,12 @@ fn findings() -> Vec<Finding> {
             level: Level::Incident,
             severity: Health::Critical,
             since: at("02:01:40"),
+            onset_seen: true,
             subject: tenant("t017"),
             what: "41 sessions of t017 wait behind pid 4711".into(),
             whom: Whom {
                 tenants: vec!["t017".into()],
+                criticality: Some(1),
                 plants: plants("t017"),
                 next_cutoff: Some(NextCutoff {
                     what: "receiving starts".into(),
@@ -474,9 +476,15 @@ fn findings() -> Vec<Finding> {
             level: Level::Alert,
             severity: Health::Warn,
             since: at("02:07:10"),
+            onset_seen: true,
             subject: Subject::Channel { tenant: "t003".into(), channel: "root.wms".into() },
             what: "oldest due job of t003 root.wms waits 7 min".into(),
-            whom: Whom { tenants: vec!["t003".into()], plants: plants("t003"), next_cutoff: None },
+            whom: Whom {
+                tenants: vec!["t003".into()],
+                criticality: Some(2),
+                plants: plants("t003"),
+                next_cutoff: None,
+            },
             evidence: vec![Evidence {
                 signal: "queue.oldest".into(),
                 subject: Subject::Channel { tenant: "t003".into(), channel: "root.wms".into() },
@@ -502,6 +510,7 @@ fn findings() -> Vec<Finding> {
             level: Level::Note,
             severity: Health::Warn,
             since: at("01:40:00"),
+            onset_seen: false,
             subject: Subject::Node { source: "k8s-1".into(), node: "node-7".into() },
             what: "node-7 memory 91%".into(),
             whom: Whom::default(),

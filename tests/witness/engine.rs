@@ -56,7 +56,7 @@ steps:
     run: {adapter: lab, verb: poke, args: {}}
     timeout: 10s
     verify:
-      - check: 'result.poked'
+      - check: 'signals.lock.blocked == 0'
         text: it was poked
         within: 10s
     onFailure: ask
@@ -123,7 +123,8 @@ impl Rig {
     fn start(dir: &Path, witnesses: Settings) -> Self {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let verb = Poke { look: dir.join("cosigned"), seen: seen.clone() };
-        let (library, problems) = Library::load(&[("poke.yaml".into(), PLAYBOOK.into())], &all_verbs(), &[]);
+        let (library, problems) =
+            Library::load(&[("poke.yaml".into(), PLAYBOOK.into())], &all_verbs(), &["lock.blocked"]);
         let ours: Vec<_> = problems.iter().filter(|p| p.file == "poke.yaml").collect();
         assert!(ours.is_empty(), "{ours:?}");
         let estate = Estate {

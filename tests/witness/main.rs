@@ -9,6 +9,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod doctor;
 mod engine;
 mod follow;
 #[path = "../journal_support/mod.rs"]

@@ -254,8 +254,9 @@ fn what_is_served_damaged_is_told_and_not_believed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn witnesses_that_fall_silent_are_missed_and_what_they_signed_binds() {
-    let (dir, out, state) = (fast_dir(), fast_dir(), fast_dir());
+    let (dir, out, state, forked) = (fast_dir(), fast_dir(), fast_dir(), fast_dir());
     let (journal, _) = open(dir.path());
+    copy(dir.path(), forked.path());
     let key = journal.verifier().clone();
     let Some(a) = serve(state.path(), "a", "mldsa", &key) else { return };
     let watch = Watch { witnesses: vec![a.witness.key.clone()], ..watch(&key) };
@@ -294,20 +295,18 @@ async fn witnesses_that_fall_silent_are_missed_and_what_they_signed_binds() {
     export_with_note();
     let (memory, alerts) = check(memory, after(500));
     assert_eq!(alerts, []);
-    let (memory, alerts) = check(memory, after(800));
+    let (_, alerts) = check(memory, after(800));
     assert_eq!(words(&alerts), ["uncosigned"], "{alerts:?}");
     assert_eq!(alerts[0].subject, a.witness.key.id());
-    // A served log that does not continue what was cosigned is a fork for whoever sees it for the first time too.
-    let other = fast_dir();
-    std::fs::copy(dir.path().join("log.key"), other.path().join("spare")).unwrap();
-    let secret = std::fs::read_to_string(dir.path().join("log.key")).unwrap();
-    let mut lie = Checkpoint::open_cosigned(&memory.unwrap().note, &key).unwrap();
-    lie.root = quarterdeck::journal::tree::record_hash(b"x");
-    lie.size = first;
-    let lie = lie.sign(&LogKey::parse(&secret).unwrap()).unwrap();
-    std::fs::write(out.path().join("checkpoint"), lie).unwrap();
-    let (_, alerts) = check(None, now);
-    assert!(alerts.iter().any(|a| a.alert == Wrong::Fork && a.notes.len() == 2), "{alerts:?}");
+    // A served log that does not continue what was cosigned is a fork, also for whoever sees it for the first time.
+    let (fork, _) = open(forked.path());
+    fork.append_blocking((0..60).map(|n| Draft { time: now, ..note(n) }).collect()).unwrap();
+    let mirror = fast_dir();
+    export(forked.path(), mirror.path(), &key).unwrap();
+    std::fs::copy(dir.path().join("cosigned"), mirror.path().join("cosigned")).unwrap();
+    let (_, alerts) = look(&watch, &Served::local(mirror.path().to_owned()), None, now);
+    let fork = alerts.iter().find(|a| a.alert == Wrong::Fork).unwrap_or_else(|| panic!("{alerts:?}"));
+    assert_eq!((fork.subject.as_str(), fork.notes.len()), ("cosigned", 2));
 }
 
 #[test]

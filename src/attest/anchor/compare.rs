@@ -22,7 +22,7 @@ use std::time::Instant;
 const TOGETHER: usize = 8;
 
 /// One checkpoint beside the log.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Compared {
     /// Number of records.
     pub size: u64,
@@ -39,7 +39,7 @@ pub struct Compared {
 }
 
 /// Where a log and its copies part.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Rewritten {
     /// Size of the last copy before it that agrees; 0 when none does.
     pub after: u64,
@@ -50,7 +50,7 @@ pub struct Rewritten {
 }
 
 /// The result. Its serialized form is the output of `audit anchors --format json`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Report {
     /// Whether there are copies and the log agrees with all of them, under a key from outside.
     pub ok: bool,

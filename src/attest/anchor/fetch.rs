@@ -14,7 +14,7 @@ use std::path::Path;
 const LARGEST: usize = 256 << 20;
 
 /// What was brought.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 pub struct Fetched {
     /// Segments of records.
     pub segments: usize,

@@ -32,6 +32,10 @@ pub enum Audit {
     },
     /// Deletes a file of evidence, and records that first
     Redact(Redact),
+    /// One record with its proof, for somebody who has the verifier key and not the journal
+    Prove(Prove),
+    /// The journal as a directory for any static file server (C2SP tlog-tiles)
+    Export(Export),
 }
 
 /// About evidence.
@@ -120,7 +124,7 @@ pub struct Verify {
     /// A signed checkpoint that was kept elsewhere, with cosignatures or without: the log must contain it (repeatable)
     #[arg(long, value_name = "FILE")]
     pub checkpoint: Vec<PathBuf>,
-    /// Verifier key of a witness that must have signed for the log (repeatable)
+    /// Verifier keys of witnesses, one a line, that must have signed for the log, or for --proof (repeatable)
     #[arg(long, value_name = "FILE")]
     pub witness_key: Vec<PathBuf>,
     /// How many of those witnesses must have signed; all of them when absent
@@ -138,6 +142,43 @@ pub struct Verify {
     /// Check each signature by itself, as other tools would, and not many together
     #[arg(long)]
     pub every_signature: bool,
+    /// A proof from `audit prove` instead of a journal; needs --vkey
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["journal", "checkpoint", "quorum", "from", "tiles", "every_signature"], requires = "vkey")]
+    pub proof: Option<PathBuf>,
+    /// The exact bytes of the record that --proof is about, when the proof does not carry them
+    #[arg(long, value_name = "FILE", requires = "proof")]
+    pub record: Option<PathBuf>,
+}
+
+/// Which record to prove.
+#[derive(Debug, Args)]
+pub struct Prove {
+    /// Number of the record
+    #[arg(value_name = "SEQ")]
+    pub seq: u64,
+    /// Journal directory; that of the configured estate when absent
+    #[arg(long, value_name = "DIR")]
+    pub journal: Option<PathBuf>,
+    /// A new file for the proof; standard output when absent
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Put the record into the proof too
+    #[arg(long)]
+    pub with_record: bool,
+}
+
+/// What to export where.
+#[derive(Debug, Args)]
+pub struct Export {
+    /// A new or empty directory, or that of an earlier export, which then grows
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Journal directory; that of the configured estate when absent
+    #[arg(long, value_name = "DIR")]
+    pub journal: Option<PathBuf>,
+    /// Verifier key from outside the log
+    #[arg(long, value_name = "FILE")]
+    pub vkey: Option<PathBuf>,
 }
 
 /// Which log to compare with the copies of the configured estate.

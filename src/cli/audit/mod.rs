@@ -5,10 +5,12 @@ mod anchors;
 pub mod args;
 mod begin;
 mod evidence;
-mod keys;
+mod export;
+pub mod keys;
 mod monitor;
+mod proof;
 mod redact;
-mod show;
+pub mod show;
 mod verify;
 
 use super::args::Global;
@@ -21,7 +23,12 @@ use std::path::{Path, PathBuf};
 pub fn run(global: &Global, what: &Audit) -> Result<Exit, Error> {
     match what {
         Audit::Show(what) => show::run(global, what),
-        Audit::Verify(what) => verify::run(global, what),
+        Audit::Verify(what) => match &what.proof {
+            Some(file) => proof::verify(global, file, what),
+            None => verify::run(global, what),
+        },
+        Audit::Prove(what) => proof::prove(global, what),
+        Audit::Export(what) => export::run(global, what),
         Audit::Keys { what } => keys::run(global, what),
         Audit::Begin(what) => begin::run(global, what),
         Audit::Monitor(what) => monitor::run(global, what),

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// Where the private half of the key is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub enum KeyFile {
     /// Beside the records, and of the user who verifies: this user could have written another history.
     #[serde(rename = "same-user")]
@@ -21,7 +21,7 @@ pub enum KeyFile {
 }
 
 /// What was found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Custody {
     /// Where the private half of the key is.
     pub key: KeyFile,

@@ -36,7 +36,7 @@ pub struct Named {
 }
 
 /// What was found of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Evidence {
     /// Files that are there, with their bytes.
     pub files: u64,

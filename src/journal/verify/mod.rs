@@ -59,7 +59,7 @@ impl Options {
 }
 
 /// What verification says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub enum Verdict {
     /// Everything holds, under a key from outside.
     #[serde(rename = "verified")]
@@ -76,7 +76,7 @@ pub enum Verdict {
 }
 
 /// Which records were looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Range {
     /// The first.
     pub from: u64,
@@ -85,7 +85,7 @@ pub struct Range {
 }
 
 /// The result. Its serialized form is the output of `audit verify --format json`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Report {
     /// Whether the log is verified: everything holds and the key came from outside.
     pub ok: bool,

@@ -210,9 +210,9 @@ impl<'a> Scene<'a> {
             damage(0, front)
         } else if !looks_like_commit(line) {
             None
-        } else if next == at + 1 {
-            // It has run into the record before it.
-            damage(front, front + 1)
+        } else if next > at {
+            // It has run into the records before it.
+            damage(front, usize::try_from(next - self.located.first).unwrap_or(front))
         } else {
             damage(0, front + 1)
         }

@@ -24,6 +24,7 @@ pub mod scan;
 pub mod scrub;
 pub mod snapshots;
 pub mod succession;
+pub mod tiles;
 pub mod walk;
 pub mod writer;
 
