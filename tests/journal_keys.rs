@@ -51,7 +51,7 @@ fn each_key_of_a_log_verifies_all_of_it_and_no_other_does() {
     for key in [&first, &one.new, &two.new] {
         let report = assert_verified(log, key);
         assert_eq!((report.records, report.key_in_force), (total, two.new.id()));
-        let with_kept = Options { key: Some(key.clone()), kept: Some(kept.clone()) };
+        let with_kept = Options { kept: vec![kept.clone()], ..Options::against(key) };
         assert!(verify::verify(log, &with_kept).unwrap().ok, "a checkpoint of the first key is still good");
     }
     let stranger = LogKey::generate(ORIGIN).unwrap();

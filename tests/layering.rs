@@ -22,8 +22,9 @@ const LAYERS: &[&[&str]] = &[
     &["domain"],
 ];
 
-/// Sideways arrows that the map draws: a simulated verb declares what the real one declares.
-const SIDEWAYS: &[(&str, &str)] = &[("drill", "act"), ("report", "journal"), ("act", "observe")];
+/// Sideways arrows that the map draws: a simulated verb declares what the real one declares; one HTTP client serves
+/// all that speak it.
+const SIDEWAYS: &[(&str, &str)] = &[("drill", "act"), ("report", "journal"), ("act", "observe"), ("attest", "observe")];
 
 /// Modules that may not name a clock, file, socket or terminal.
 const PURE: &[&str] = &["domain", "playbook", "policy", "correlate", "report"];

@@ -3,4 +3,6 @@
 //! beside the writer; `doctor`, `audit verify` and `audit monitor` ask them too. The formats are in `journal`.
 
 pub mod anchor;
+pub mod monitor;
+pub mod served;
 pub mod witness;

@@ -6,30 +6,54 @@ use super::opening;
 use super::output::{self, Error, Exit};
 use super::session;
 use super::witnesses;
+use crate::attest::anchor::{self, Bucket, Protection};
+use crate::config::model::Anchor as Config;
 use crate::domain::facts::{Facts, Missing};
 use crate::domain::health::Health;
 use crate::domain::mode::Mode;
 use crate::domain::sample::{Sample, SourceKind};
-use crate::engine::adapters::Adapters;
+use crate::engine::adapters::{Adapters, Wall};
 use crate::engine::inbox::Inbox;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a system may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What is said of one system.
-#[derive(Serialize)]
-struct Finding {
-    id: String,
-    kind: String,
-    address: String,
+/// The output contract of `doctor --format json`.
+#[derive(Serialize, JsonSchema)]
+pub struct Report<'a> {
+    /// Version of this schema: 1.
+    schema: u32,
+    /// The worst of all systems.
     health: Health,
+    /// Each configured system, the journal, and each tenant that lacks a part.
+    systems: &'a [Finding],
+}
+
+/// What is said of one system.
+#[derive(Serialize, JsonSchema)]
+struct Finding {
+    /// Name in the configuration; `journal` for the journal.
+    id: String,
+    /// Kind of the system, `journal` or `tenant`.
+    kind: String,
+    /// Address without secrets; a directory or a file for what is no server.
+    address: String,
+    /// `ok`; `warn` when something is missing; `critical` when nothing can run; `unknown` without an answer.
+    health: Health,
+    /// Whether it answered.
     reachable: bool,
+    /// Version, as it says.
     version: Option<String>,
+    /// Why it is not reachable.
     why: Option<String>,
+    /// What is missing, what that disables and what would help.
     missing: Vec<Missing>,
+    /// Certificates seen, with their end.
     certificates: Vec<String>,
 }
 
@@ -40,11 +64,15 @@ pub fn run(global: &Global) -> Result<Exit, Error> {
     }
     let loaded = session::load(global)?;
     let adapters = opening::adapters(&loaded, Mode::ReadOnly)?;
-    let mut all = session::runtime()?.block_on(ask_all(adapters));
+    let runtime = session::runtime()?;
+    let mut all = runtime.block_on(ask_all(adapters));
     let home = session::home(&loaded.config);
     all.push(journal(&home));
     if let Some(settings) = witnesses::settings(&loaded, &home)? {
-        all.extend(session::runtime()?.block_on(witnesses::try_all(&settings))?.into_iter().map(witness));
+        all.extend(runtime.block_on(witnesses::try_all(&settings))?.into_iter().map(witness));
+    }
+    if let Some(config) = &loaded.config.journal.anchor {
+        all.push(runtime.block_on(anchor(config)));
     }
     for tenant in &loaded.config.estate.tenants {
         let gaps = [
@@ -76,7 +104,7 @@ pub fn run(global: &Global) -> Result<Exit, Error> {
     }
     let health = Health::worst(all.iter().map(|f| f.health));
     if global.format == Format::Json {
-        output::json(&serde_json::json!({ "schema": 1, "health": health, "systems": all }))?;
+        output::json(&Report { schema: 1, health, systems: &all })?;
         return Ok(health.into());
     }
     for finding in &all {
@@ -180,6 +208,36 @@ fn witness(tried: witnesses::Tried) -> Finding {
         version: Some(format!("{}, {}", witness.key.algorithm(), witness.administrator)),
         why: why.into_iter().chain(said).reduce(|all, one| format!("{all}; {one}")),
         missing: Vec::new(),
+        certificates: Vec::new(),
+    }
+}
+
+/// Whether copies of the journal can be put into the object storage, and nobody can remove them from there.
+async fn anchor(config: &Config) -> Finding {
+    let asked = tokio::time::timeout(PATIENCE, async {
+        let bucket = Bucket::connect(config, Arc::new(Wall)).await?;
+        anchor::probe(&bucket, config).await
+    });
+    let (found, why) = match asked.await {
+        Ok(Ok(found)) => (Some(found), None),
+        Ok(Err(error)) => (None, Some(error.to_string())),
+        Err(_) => (None, Some(format!("no answer within {} s", PATIENCE.as_secs()))),
+    };
+    let Protection { words, missing } = found.unwrap_or_default();
+    let health = match (&why, missing.is_empty()) {
+        (Some(_), _) => Health::Unknown,
+        (None, false) => Health::Warn,
+        (None, true) => Health::Ok,
+    };
+    Finding {
+        id: "journal-anchor".into(),
+        kind: "anchor".into(),
+        address: format!("{}/{}/{}", config.endpoint.trim_end_matches('/'), config.bucket, config.prefix),
+        health,
+        reachable: why.is_none(),
+        version: Some(words).filter(|w| !w.is_empty()),
+        why,
+        missing,
         certificates: Vec::new(),
     }
 }

@@ -6,7 +6,9 @@ use super::output::Error;
 use super::pins::{self, Pins};
 use super::session::{self, Home, Loaded};
 use super::witnesses;
+use crate::attest::anchor::{self, Anchor};
 use crate::attest::witness;
+use crate::config;
 use crate::config::problem::{Problem, Problems};
 use crate::correlate::signals::SIGNALS;
 use crate::domain::mode::Mode;
@@ -32,6 +34,7 @@ pub struct Opened {
     /// Where its state lies.
     pub home: Home,
     listener: Listener,
+    anchor: Option<Anchor>,
 }
 
 impl Opened {
@@ -39,6 +42,9 @@ impl Opened {
     pub async fn end(self) {
         drop(self.listener);
         self.running.end().await;
+        if let Some(anchor) = self.anchor {
+            anchor.end().await;
+        }
     }
 }
 
@@ -73,7 +79,8 @@ pub fn live(loaded: &Loaded, mode: Mode, observe: bool, via: &str) -> Result<Ope
     let config = hex(&loaded.text);
     let (home, named) = (session::home(&loaded.config), json!({ "configuration": config, "file": loaded.path }));
     let witnesses = witnesses::settings(loaded, &home)?;
-    open(adapters, home, &named, Outside { pin: Some(pin(loaded)?), witnesses }, via)
+    let outside = Outside { pin: Some(pin(loaded)?), witnesses, anchor: loaded.config.journal.anchor.as_ref() };
+    open(adapters, home, &named, outside, via)
 }
 
 /// What is known of a journal's key: what the configuration says, or its pin.
@@ -81,12 +88,13 @@ struct Pin {
     key: Option<VerifierKey>,
 }
 
-/// What stands outside the journal of a live estate: what is known of its key, and who vouches for its checkpoints. A
-/// drill has neither: its journal is its own.
+/// What stands outside the journal of a live estate: what is known of its key, and who vouches for its checkpoints and
+/// keeps copies. A drill has none of them: its journal is its own.
 #[derive(Default)]
-struct Outside {
+struct Outside<'a> {
     pin: Option<Pin>,
     witnesses: Option<witness::Settings>,
+    anchor: Option<&'a config::model::Anchor>,
 }
 
 fn pin(loaded: &Loaded) -> Result<Pin, Error> {
@@ -95,6 +103,11 @@ fn pin(loaded: &Loaded) -> Result<Pin, Error> {
         None => Pins::own().get(&origin(&loaded.config.estate.name))?,
     };
     Ok(Pin { key })
+}
+
+/// The key of an estate's journal as it is known outside of it.
+pub fn known_key(loaded: &Loaded) -> Result<Option<VerifierKey>, Error> {
+    Ok(pin(loaded)?.key)
 }
 
 /// Name of the log of an estate.
@@ -158,7 +171,7 @@ fn open(
     adapters: Adapters,
     home: Home,
     loaded: &serde_json::Value,
-    outside: Outside,
+    outside: Outside<'_>,
     via: &str,
 ) -> Result<Opened, Error> {
     let (library, problems) = library()?;
@@ -170,7 +183,7 @@ fn open(
     let environment = adapters.estate.environment;
     // In the name of the person: whoever comes second is told who holds the journal.
     let options = OpenOptions::new(&home.journal, origin, me.clone(), adapters.mode, environment, adapters.clock.now());
-    let Outside { pin, witnesses } = outside;
+    let Outside { pin, witnesses, anchor } = outside;
     let options = OpenOptions { pin: pin.as_ref().and_then(|p| p.key.clone()), ..options };
     let (journal, recovered, state) =
         tokio::task::block_in_place(|| fold::open_kept::<State>(options)).map_err(|e| Error::journal(&e))?;
@@ -192,10 +205,16 @@ fn open(
         members.insert("version".into(), json!(env!("CARGO_PKG_VERSION")));
     }
     let journal_dir = home.journal.display().to_string();
-    let running = core::start(Parts { adapters, library, journal, state, journal_dir, me, loaded, witnesses });
+    let anchor = anchor.map(|anchor| {
+        let log = anchor::Log { dir: home.journal.clone(), status: journal.watch(), ring: journal.ring().clone() };
+        Anchor::start(anchor.clone(), log, adapters.clock.clone())
+    });
+    let anchored = anchor.as_ref().map(Anchor::view);
+    let running =
+        core::start(Parts { adapters, library, journal, state, journal_dir, me, loaded, witnesses, anchored });
     let listener = socket::listen(&home.socket, running.client.clone())
         .map_err(|e| Error::Failed(format!("{}: {e}", home.socket.display())))?;
-    Ok(Opened { running, home, listener })
+    Ok(Opened { running, home, listener, anchor })
 }
 
 fn hex(text: &str) -> crate::domain::id::Digest {

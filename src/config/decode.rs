@@ -33,7 +33,13 @@ pub fn decode(file: &str, text: &str) -> Result<Config, Problems> {
             .collect();
         return Err(Problems(problems));
     }
-    let mut root = Table::root(&source, &root);
+    let config = whole(Table::root(&source, &root));
+    let problems = source.into_problems();
+    if problems.is_empty() { Ok(config) } else { Err(Problems(problems)) }
+}
+
+/// Decodes the file's table; what is wrong is noted at its source, and stands in the result as a default.
+pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
     let mut ids = Ids::default();
     let estate_table = root.table("estate");
     if estate_table.is_none() && !root.has("estate") {
@@ -48,15 +54,11 @@ pub fn decode(file: &str, text: &str) -> Result<Config, Problems> {
     let mut tenants: Vec<_> = root.tables("tenant").into_iter().map(|t| tenant(t, &mut ids)).collect();
     tenants.sort_by(|a, b| a.id.cmp(&b.id));
     let thresholds = root.tables("threshold").into_iter().filter_map(threshold).collect();
-    let journal = root.table("journal").map(journal).unwrap_or_default();
+    let journal = root.table("journal").map(|t| journal(t, &name)).unwrap_or_default();
     let console = root.table("console").map_or(Console { theme: None, mouse: true }, console);
     root.finish();
-    let problems = source.into_problems();
-    if !problems.is_empty() {
-        return Err(Problems(problems));
-    }
     let estate = Estate { name, environment: environment.unwrap_or(Environment::Production), time_zone, tenants };
-    Ok(Config { estate, kubernetes, postgres, pgbouncer, redis, traefik, journal, thresholds, console })
+    Config { estate, kubernetes, postgres, pgbouncer, redis, traefik, journal, thresholds, console }
 }
 
 /// Names in use, so that a second one and a reference to none are found.
@@ -146,11 +148,15 @@ const SECRET: &str =
     "a reference: env:NAME, file:PATH or command:PROGRAM ARG; a password itself never stands in this file";
 
 fn password(table: &mut Table<'_, '_>) -> Option<SecretRef> {
+    secret_of(table, "password")
+}
+
+pub(super) fn secret_of(table: &mut Table<'_, '_>, key: &'static str) -> Option<SecretRef> {
     // The value is not repeated in the message: it may be a password that was written here by mistake.
-    let text = table.string("password")?;
+    let text = table.string(key)?;
     let parsed = secret(&text);
     if parsed.is_none() {
-        table.reject("password", format!("`password` is not {SECRET}"));
+        table.reject(key, format!("`{key}` is not {SECRET}"));
     }
     parsed
 }
@@ -159,7 +165,7 @@ fn login(table: &mut Table<'_, '_>, example: &str) -> Login {
     Login { user: table.required("user", example), password: password(table) }
 }
 
-fn path(table: &mut Table<'_, '_>, key: &'static str) -> Option<PathBuf> {
+pub(super) fn path(table: &mut Table<'_, '_>, key: &'static str) -> Option<PathBuf> {
     table.string(key).map(PathBuf::from)
 }
 
@@ -181,6 +187,16 @@ pub(super) fn required_url(table: &mut Table<'_, '_>, key: &'static str, schemes
     if table.has(key) { url(table, key, schemes).unwrap_or_default() } else { table.required(key, example) }
 }
 
+/// A host name or an address, which is shown on screens: no place for a password.
+fn host(table: &mut Table<'_, '_>, example: &str) -> String {
+    let host = table.required("host", example);
+    if host.contains('@') {
+        // Not repeated: it may contain a password.
+        table.reject("host", "`host` is not a host name or an address: it has an `@`; user and password have own keys");
+    }
+    host
+}
+
 fn port(table: &mut Table<'_, '_>, default: u16) -> u16 {
     table.integer("port", 1, 65_535).and_then(|p| u16::try_from(p).ok()).unwrap_or(default)
 }
@@ -197,7 +213,7 @@ fn kubernetes(mut table: Table<'_, '_>, ids: &mut Ids) -> Kubernetes {
 
 fn postgres(mut table: Table<'_, '_>, ids: &mut Ids) -> Postgres {
     let id = ids.source(&mut table, "postgres");
-    let host = table.required("host", "db.internal");
+    let host = host(&mut table, "db.internal");
     let port = port(&mut table, 5432);
     let database = table.string("database").unwrap_or_else(|| "postgres".to_owned());
     let observe = login(&mut table, "quarterdeck_observe");
@@ -220,7 +236,7 @@ fn postgres(mut table: Table<'_, '_>, ids: &mut Ids) -> Postgres {
 
 fn pgbouncer(mut table: Table<'_, '_>, ids: &mut Ids) -> Pgbouncer {
     let id = ids.source(&mut table, "pgbouncer");
-    let host = table.required("host", "db.internal");
+    let host = host(&mut table, "db.internal");
     let port = port(&mut table, 6432);
     let observe = login(&mut table, "stats");
     let interval = interval(&mut table, SECOND * 5);
@@ -336,12 +352,13 @@ fn threshold(mut table: Table<'_, '_>) -> Option<Threshold> {
     Some(Threshold { signal, warn: warn?, critical: critical? })
 }
 
-fn journal(mut table: Table<'_, '_>) -> Journal {
+fn journal(mut table: Table<'_, '_>, estate: &str) -> Journal {
     let dir = path(&mut table, "dir");
     let vkey = table.string("vkey");
     let witnesses = super::witness::decode(&mut table);
+    let anchor = table.table("anchor").map(|t| super::anchor::decode(t, estate));
     table.finish();
-    Journal { dir, vkey, witnesses }
+    Journal { dir, vkey, witnesses, anchor }
 }
 
 fn console(mut table: Table<'_, '_>) -> Console {

@@ -168,6 +168,8 @@ pub struct Journal {
     pub vkey: Option<String>,
     /// Whom its checkpoints are shown to.
     pub witnesses: Witnesses,
+    /// Object storage that copies go to.
+    pub anchor: Option<Anchor>,
 }
 
 /// `witness_quorum`, `max_uncosigned_age` and `[[journal.witness]]`.
@@ -192,6 +194,31 @@ pub struct Witness {
     pub vkey: String,
     /// Who runs it; witnesses of one administrator count once.
     pub administrator: String,
+}
+
+/// `[journal.anchor]`: S3-compatible object storage, a bucket with object lock in compliance mode.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Anchor {
+    /// Base URL; buckets are named in the path.
+    pub endpoint: String,
+    /// Bucket.
+    pub bucket: String,
+    /// What all keys begin with, without a slash at its end; several logs may share a bucket.
+    pub prefix: String,
+    /// Region that requests are signed for.
+    pub region: String,
+    /// Access key id.
+    pub access_key: SecretRef,
+    /// Secret access key.
+    pub secret_key: SecretRef,
+    /// Least time between two checkpoints that are put there.
+    pub interval: Duration,
+    /// Days for which the bucket must keep what is put there; less is a gap.
+    pub retention_days: u32,
+    /// Whether evidence files are copied too. What lies under object lock can not be deleted before its time.
+    pub evidence: bool,
+    /// Own certificate authorities, PEM.
+    pub ca: Option<PathBuf>,
 }
 
 /// `[[threshold]]`.

@@ -105,6 +105,17 @@ pub fn render(answers: &Answers) -> String {
          # router = { ingress = \"edge-1\", name = \"t001@file\", host = \"t001.example\" }\n",
     );
     text.push_str(WITNESSES);
+    text.push_str(
+        "\n# Copies of the journal where nobody here can overwrite them: a bucket with versioning, and object lock in\n\
+         # compliance mode with a default retention. The key needs to put, get and list, and nothing else.\n\
+         # [journal.anchor]\n# endpoint = \"https://s3.eu-central-1.example\"\n# bucket = \"journal-anchors\"\n\
+         # prefix = \"quarterdeck/acme-prod\"   # by default quarterdeck/ and the estate's name\n\
+         # region = \"eu-central-1\"\n# access_key = \"env:QUARTERDECK_ANCHOR_ACCESS_KEY\"\n\
+         # secret_key = \"env:QUARTERDECK_ANCHOR_SECRET_KEY\"\n# interval = \"30s\"         # least time between two copies\n\
+         # retention_days = 365     # what the bucket must promise; `doctor` says when it does not\n\
+         # evidence = true          # what is copied can not be deleted before the retention ends\n\
+         # ca = \"/etc/ssl/own-ca.pem\"\n",
+    );
     text
 }
 

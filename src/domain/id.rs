@@ -7,7 +7,7 @@ use std::fmt;
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
         #[serde(transparent)]
         pub struct $name(String);
 
@@ -57,7 +57,7 @@ ids! {
 }
 
 /// A sha256, shown and stored as 64 lower-case hexadecimal digits.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct Digest(String);
 
@@ -70,6 +70,12 @@ impl Digest {
             let _ = write!(hex, "{byte:02x}");
         }
         Self(hex)
+    }
+
+    /// Reads 64 lower-case hexadecimal digits, and nothing else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_hex = text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        (text.len() == 64 && is_hex).then(|| Self(text.to_owned()))
     }
 
     /// All 64 digits.

@@ -2,7 +2,9 @@
 //! snapshot when something changed. Everything slow runs elsewhere and comes back as an [`Answer`].
 
 use super::adapters::Adapters;
-use super::api::{Command, JournalView, ParameterView, PlaybookSummary, Reply, ScrubView, Snapshot, StepSummary};
+use super::api::{
+    Command, JournalView, Outside, ParameterView, PlaybookSummary, Reply, ScrubView, Snapshot, StepSummary,
+};
 use super::client::{Client, Envelope};
 use super::inbox::Inbox;
 use super::judge::Judge;
@@ -11,6 +13,7 @@ use super::outsiders::Outsiders;
 use super::runs::Runs;
 use super::state::State;
 use crate::act::Verbs;
+use crate::attest::anchor::Anchored;
 use crate::correlate::panes;
 use crate::domain::actor::Actor;
 use crate::domain::finding::{Finding, Level, Offer};
@@ -33,6 +36,9 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 /// Least time between two looks at new samples: at most five data frames a second.
 const DATA_GATE: Duration = Duration::from_millis(200);
+/// Time without samples after which what is known is judged again: ages and silence change even so. Just below the
+/// second of the tick, which is never exact.
+const SILENCE: Duration = Duration::from_millis(900);
 /// Time between two heartbeat records.
 const HEARTBEAT: Duration = Duration::from_mins(5);
 /// Commands that may wait.
@@ -77,6 +83,8 @@ pub struct Parts {
     pub loaded: Value,
     /// The configured witnesses; none in a drill.
     pub witnesses: Option<crate::attest::witness::Settings>,
+    /// How far the journal's copies in object storage are, where there are any.
+    pub anchored: Option<watch::Receiver<Anchored>>,
 }
 
 /// The engine.
@@ -93,12 +101,15 @@ pub struct Engine {
     pub(super) answers: mpsc::Sender<Answer>,
     pub(super) panes: Arc<Panes>,
     judge: Judge,
+    /// When everything was last judged.
+    judged: Instant,
     pub(super) journal: Journal,
     pub(super) keeping: Keeping,
     journal_dir: String,
     broken: Option<String>,
     pub(super) outsiders: Outsiders,
     drill: Option<super::adapters::DrillHandle>,
+    anchored: Option<watch::Receiver<Anchored>>,
     findings: Arc<Vec<Finding>>,
     generation: u64,
     stopping: bool,
@@ -125,7 +136,7 @@ impl Running {
 
 /// Starts the engine on the current runtime.
 pub fn start(parts: Parts) -> Running {
-    let Parts { adapters, library, journal, state, journal_dir, me, loaded, witnesses } = parts;
+    let Parts { adapters, library, journal, state, journal_dir, me, loaded, witnesses, anchored } = parts;
     let Adapters { estate, mode, clock, observers, verbs, settings, drill } = adapters;
     let now = clock.now();
     let (commands, inbox_commands) = mpsc::channel(WAITING);
@@ -142,6 +153,7 @@ pub fn start(parts: Parts) -> Running {
         answers,
         panes: Arc::default(),
         judge,
+        judged: Instant::now(),
         outsiders: Outsiders::start(witnesses, &journal),
         journal,
         keeping: Keeping::default(),
@@ -152,6 +164,7 @@ pub fn start(parts: Parts) -> Running {
         playbooks: Arc::new(library.all().map(summary).collect()),
         library,
         drill,
+        anchored,
         findings: Arc::default(),
         generation: 0,
         stopping: false,
@@ -237,6 +250,7 @@ impl Engine {
         let me = self.me.clone();
         let _ = self.record(Kind::ConfigLoaded, None, loaded, &engine).await;
         let _ = self.record(Kind::ConsoleAttached, None, json!({ "console": me.console }), &me).await;
+        self.finish_redactions().await;
         self.recover_runs().await;
     }
 
@@ -271,23 +285,38 @@ impl Engine {
         body: Value,
         actor: &Actor,
     ) -> Result<Record, String> {
-        let draft = self.draft(kind, incident, body, actor);
-        match self.journal.append(vec![draft]).await {
+        let last = self.record_all(vec![(kind, body)], incident, actor).await?.pop();
+        last.ok_or_else(|| "the journal acknowledged nothing".to_owned())
+    }
+
+    /// Writes several records in one batch, of which a crash leaves all or none, and answers them in their order.
+    pub(super) async fn record_all(
+        &mut self,
+        records: Vec<(Kind, Value)>,
+        incident: Option<IncidentId>,
+        actor: &Actor,
+    ) -> Result<Vec<Record>, String> {
+        let kinds = records.iter().map(|(kind, _)| kind.word()).collect::<Vec<_>>().join(", ");
+        let drafts = records.into_iter().map(|(kind, body)| self.draft(kind, incident.clone(), body, actor)).collect();
+        match self.journal.append(drafts).await {
             Ok(committed) => {
-                let mut last = None;
-                for one in committed {
+                for one in &committed {
                     self.state.apply(&one.record);
-                    last = Some(one.record);
                 }
-                last.ok_or_else(|| "the journal acknowledged nothing".to_owned())
+                Ok(committed.into_iter().map(|one| one.record).collect())
             }
             Err(error) => {
                 let why = error.to_string();
                 self.broken = self.journal.status().broken;
-                tracing::error!(%why, kind = kind.word(), "a record was not written");
+                tracing::error!(%why, kind = kinds, "a record was not written");
                 Err(why)
             }
         }
+    }
+
+    /// The journal.
+    pub(super) const fn journal(&self) -> &Journal {
+        &self.journal
     }
 
     /// Takes in samples, and judges again what is known.
@@ -298,6 +327,7 @@ impl Engine {
 
     fn look(&mut self, samples: Vec<Sample>) {
         let now = self.clock.now();
+        self.judged = Instant::now();
         for sample in samples {
             self.judge.take(&mut self.world, &sample);
         }
@@ -349,8 +379,10 @@ impl Engine {
     async fn second(&mut self) {
         let now = self.clock.now();
         self.heed_witnesses().await;
-        self.look(Vec::new());
-        self.record_transitions().await;
+        // Where samples come, they were judged as they came; where none do, silence is judged.
+        if self.judged.elapsed() >= SILENCE {
+            self.data(Vec::new()).await;
+        }
         if let Some(glass) = self.state.glass()
             && !glass.review_due
             && now >= glass.until
@@ -418,7 +450,7 @@ impl Engine {
                 broken: self.broken().or(status.broken),
                 scrub: status.scrub.map(scrub_view),
                 witnessed: self.outsiders.view(Timestamp::now()),
-                anchored: None,
+                anchored: self.anchored.as_ref().map(|view| outside(&view.borrow())),
                 tail: self.state.tail(),
             },
             drill: self.drill.as_ref().map(super::adapters::DrillHandle::view),
@@ -438,24 +470,22 @@ fn scrub_view(Scrub { done, of, bad }: Scrub) -> ScrubView {
     ScrubView { done, of, bad: bad.as_ref().map(|b| b.seq), why: bad.map(|b| b.to_string()) }
 }
 
+/// Copies as they are shown. What nobody has to keep is no confirmation.
+fn outside(view: &Anchored) -> Outside {
+    let Anchored { size, at, locked, shipped, trouble } = view.clone();
+    Outside { size, at, confirmed: u32::from(locked && size > 0), needed: 1, shipped: Some(shipped), trouble }
+}
+
 /// A playbook as lists show it.
 fn summary(entry: &Entry) -> PlaybookSummary {
     let playbook = entry.playbook();
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let parameter = |(name, p): (&String, &crate::playbook::schema::Parameter)| ParameterView {
-        name: name.clone(),
-        description: p.description.clone(),
-        required: p.required,
-        default: p.default.as_ref().map(text),
-        allowed: p.allowed_values.iter().map(text).collect(),
-    };
     PlaybookSummary {
         id: playbook.id.clone(),
         name: playbook.name.clone(),
         version: playbook.version,
         description: playbook.description.clone(),
         risk: playbook.risk(),
-        parameters: playbook.parameters.iter().map(parameter).collect(),
+        parameters: ParameterView::all(playbook),
         steps: playbook
             .steps
             .iter()

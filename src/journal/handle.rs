@@ -227,8 +227,7 @@ impl Journal {
         status.scrub = scrubber.as_ref().map(Scrubber::begun);
         let (sender, receiver) = watch::channel(status);
         let (alive, ended) = std::sync::mpsc::channel();
-        let (follower, published) =
-            follow::start(&options.dir, ring.current().clone(), options.low_water, receiver.clone(), ended)?;
+        let (follower, published) = follow::start(&options.dir, options.low_water, receiver.clone(), ended)?;
         let (said, stop) = (sender.clone(), Arc::new(AtomicBool::new(false)));
         let thread = std::thread::Builder::new().name("journal".into()).spawn(move || {
             run(inbox, sender);

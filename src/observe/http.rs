@@ -131,13 +131,38 @@ impl Http {
         if let Some(host) = ask.host {
             request = request.header(reqwest::header::HOST, host);
         }
+        Self::answer(request, ask.url, ask.limit, ask.timeout).await
+    }
+
+    /// Begins a request of any method, to be finished with headers and a body and sent with [`Http::send`].
+    pub fn request(&self, method: reqwest::Method, url: reqwest::Url) -> reqwest::RequestBuilder {
+        self.client.request(method, url)
+    }
+
+    /// Sends what [`Http::request`] began, and takes at most `limit` bytes of the answer's body. `url` is what
+    /// errors name, without its query.
+    pub async fn send(
+        request: reqwest::RequestBuilder,
+        url: &str,
+        limit: usize,
+        timeout: Duration,
+    ) -> Result<Answer, Failure> {
+        Self::answer(request.timeout(timeout), url, limit, timeout).await
+    }
+
+    async fn answer(
+        request: reqwest::RequestBuilder,
+        url: &str,
+        limit: usize,
+        timeout: Duration,
+    ) -> Result<Answer, Failure> {
         let sent = Instant::now();
-        let mut response = request.send().await.map_err(|e| classify(&e, ask.url, ask.timeout))?;
+        let mut response = request.send().await.map_err(|e| classify(e, url, timeout))?;
         let head_after = sent.elapsed();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let (mut body, mut truncated) = (Vec::new(), false);
-        while let Some(chunk) = response.chunk().await.map_err(|e| classify(&e, ask.url, ask.timeout))? {
-            let room = ask.limit.saturating_sub(body.len());
+        while let Some(chunk) = response.chunk().await.map_err(|e| classify(e, url, timeout))? {
+            let room = limit.saturating_sub(body.len());
             if let Some(part) = chunk.get(..room.min(chunk.len())) {
                 body.extend_from_slice(part);
             }
@@ -163,8 +188,8 @@ fn read_authorities(path: &Path) -> Result<Vec<reqwest::Certificate>, Failure> {
 }
 
 /// Sorts an error of the client into its class, with a sentence that names the server and no secret.
-fn classify(error: &reqwest::Error, url: &str, timeout: Duration) -> Failure {
-    let url = public(url);
+fn classify(error: reqwest::Error, url: &str, timeout: Duration) -> Failure {
+    let (error, url) = (&error.without_url(), public(url));
     if error.is_timeout() {
         return Failure::new(FailureKind::Timeout, format!("no answer from {url} within {} s", timeout.as_secs_f64()));
     }

@@ -219,9 +219,7 @@ fn records_must_be_durable_and_in_order() {
 
 #[test]
 fn a_high_step_waits_for_its_witnesses_unless_the_glass_is_broken() {
-    let said = |change: fn(&mut Witnessed)| {
-        move |c: &mut Case| c.witnessed.iter_mut().for_each(change)
-    };
+    let said = |change: fn(&mut Witnessed)| move |c: &mut Case| c.witnessed.iter_mut().for_each(change);
     let too_few = Case::denied(said(|w| w.confirmed = 1));
     assert_eq!(too_few, Denial::NotWitnessed { needed: 2, confirmed: 1 });
     // The start has number 12, so a tree of 12 records does not hold it.

@@ -46,6 +46,9 @@ pub enum Refused {
     /// 429 or 503.
     #[error("the witness asks for patience ({0})")]
     Busy(u16),
+    /// 500 and its like.
+    #[error("the witness failed ({0}); its operator can see why")]
+    Failed(u16),
     /// Another status.
     #[error("the witness answered {0}, which the protocol does not know")]
     Status(u16),
@@ -157,6 +160,7 @@ fn refusal(status: u16) -> Refused {
         404 => Refused::UnknownLog,
         422 => Refused::Inconsistent,
         429 | 503 => Refused::Busy(status),
+        500..=599 => Refused::Failed(status),
         other => Refused::Status(other),
     }
 }

@@ -205,7 +205,8 @@ impl Shared {
         let mut wanted = self.wanted.subscribe();
         let (mut old, mut signed, mut failures) = (self.kept_size(&witness).await, None, 0_u32);
         loop {
-            let target = match targets.wait_for(|t| t.as_ref().is_some_and(|t| Some(t.checkpoint.size) > signed)).await {
+            let target = match targets.wait_for(|t| t.as_ref().is_some_and(|t| Some(t.checkpoint.size) > signed)).await
+            {
                 Ok(target) => target.clone(),
                 Err(_) => return,
             };

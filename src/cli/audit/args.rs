@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// About the journal.
 #[derive(Debug, Subcommand)]
@@ -19,6 +20,57 @@ pub enum Audit {
     },
     /// Begins a new log in the empty directory of the configured estate, and pins its key
     Begin(Begin),
+    /// Compares the log with its copies in object storage, or brings it back from there
+    Anchors(Anchors),
+    /// Follows a log from elsewhere and alerts on stall, fork, shrinking, damage, missing cosignatures and a broken glass
+    Monitor(Monitor),
+    /// Files that records name: list, show, check
+    Evidence {
+        /// What about them
+        #[command(subcommand)]
+        what: Evidence,
+    },
+    /// Deletes a file of evidence, and records that first
+    Redact(Redact),
+    /// One record with its proof, for somebody who has the verifier key and not the journal
+    Prove(Prove),
+    /// The journal as a directory for any static file server (C2SP tlog-tiles)
+    Export(Export),
+}
+
+/// About evidence.
+#[derive(Debug, Subcommand)]
+pub enum Evidence {
+    /// All of it, with the record that names each and how it stands
+    List {
+        /// Journal directory; that of the configured estate when absent
+        #[arg(long, value_name = "DIR")]
+        journal: Option<PathBuf>,
+    },
+    /// The bytes of one, its digest checked, on standard output
+    Show {
+        /// Its digest, or at least the first eight digits of it
+        digest: String,
+        /// Journal directory; that of the configured estate when absent
+        #[arg(long, value_name = "DIR")]
+        journal: Option<PathBuf>,
+    },
+    /// Reads every file; exit 3 when one is missing or altered
+    Check {
+        /// Journal directory; that of the configured estate when absent
+        #[arg(long, value_name = "DIR")]
+        journal: Option<PathBuf>,
+    },
+}
+
+/// What to delete, and why.
+#[derive(Debug, Args)]
+pub struct Redact {
+    /// Its digest, all 64 digits
+    pub digest: String,
+    /// Why, for the record
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
 }
 
 /// Which records.
@@ -66,12 +118,124 @@ pub struct Verify {
     /// Journal directory; that of the configured estate when absent
     #[arg(long, value_name = "DIR")]
     pub journal: Option<PathBuf>,
+    /// Verifier key from outside the log; the configured one when absent
+    #[arg(long, value_name = "FILE")]
+    pub vkey: Option<PathBuf>,
+    /// A signed checkpoint that was kept elsewhere, with cosignatures or without: the log must contain it (repeatable)
+    #[arg(long, value_name = "FILE")]
+    pub checkpoint: Vec<PathBuf>,
+    /// Verifier keys of witnesses, one a line, that must have signed for the log, or for --proof (repeatable)
+    #[arg(long, value_name = "FILE")]
+    pub witness_key: Vec<PathBuf>,
+    /// How many of those witnesses must have signed; all of them when absent
+    #[arg(long, value_name = "N", requires = "witness_key")]
+    pub quorum: Option<usize>,
+    /// The first record to look at; those before it are only hashed
+    #[arg(long, value_name = "SEQ")]
+    pub from: Option<u64>,
+    /// The last record to look at
+    #[arg(long, value_name = "SEQ", requires = "from")]
+    pub to: Option<u64>,
+    /// A copy of the log's tiles: where a signed root vouches for it, it tells which record was changed (repeatable)
+    #[arg(long, value_name = "DIR")]
+    pub tiles: Vec<PathBuf>,
+    /// Check each signature by itself, as other tools would, and not many together
+    #[arg(long)]
+    pub every_signature: bool,
+    /// A proof from `audit prove` instead of a journal; needs --vkey
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["journal", "checkpoint", "quorum", "from", "tiles", "every_signature"], requires = "vkey")]
+    pub proof: Option<PathBuf>,
+    /// The exact bytes of the record that --proof is about, when the proof does not carry them
+    #[arg(long, value_name = "FILE", requires = "proof")]
+    pub record: Option<PathBuf>,
+}
+
+/// Which record to prove.
+#[derive(Debug, Args)]
+pub struct Prove {
+    /// Number of the record
+    #[arg(value_name = "SEQ")]
+    pub seq: u64,
+    /// Journal directory; that of the configured estate when absent
+    #[arg(long, value_name = "DIR")]
+    pub journal: Option<PathBuf>,
+    /// A new file for the proof; standard output when absent
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Put the record into the proof too
+    #[arg(long)]
+    pub with_record: bool,
+}
+
+/// What to export where.
+#[derive(Debug, Args)]
+pub struct Export {
+    /// A new or empty directory, or that of an earlier export, which then grows
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Journal directory; that of the configured estate when absent
+    #[arg(long, value_name = "DIR")]
+    pub journal: Option<PathBuf>,
     /// Verifier key from outside the log
     #[arg(long, value_name = "FILE")]
     pub vkey: Option<PathBuf>,
-    /// A signed checkpoint that was kept elsewhere: the log must contain it
+}
+
+/// Which log to compare with the copies of the configured estate.
+#[derive(Debug, Args)]
+pub struct Anchors {
+    /// Journal directory; that of the configured estate when absent
+    #[arg(long, value_name = "DIR", conflicts_with = "fetch")]
+    pub journal: Option<PathBuf>,
+    /// Verifier key from outside the log
+    #[arg(long, value_name = "FILE", conflicts_with = "fetch")]
+    pub vkey: Option<PathBuf>,
+    /// Shows every copy, also those that agree
+    #[arg(long, conflicts_with = "fetch")]
+    pub list: bool,
+    /// Writes the copied records and evidence into a new directory instead
+    #[arg(long, value_name = "DIR")]
+    pub fetch: Option<PathBuf>,
+}
+
+/// What to follow, and what is still calm.
+#[derive(Debug, Args)]
+pub struct Monitor {
+    /// Where the log is served: the prefix of its `checkpoint` and `tile/`
+    #[arg(long, value_name = "URL", conflicts_with = "journal")]
+    pub url: Option<String>,
+    /// A local copy of what is served
+    #[arg(long, value_name = "DIR")]
+    pub journal: Option<PathBuf>,
+    /// Verifier key of the log, from outside it
     #[arg(long, value_name = "FILE")]
-    pub checkpoint: Option<PathBuf>,
+    pub vkey: PathBuf,
+    /// Verifier key of a witness that must go on cosigning; once for each
+    #[arg(long, value_name = "FILE")]
+    pub witness_key: Vec<PathBuf>,
+    /// Time between two looks: seconds, or 30s, 5m
+    #[arg(long, value_name = "S", default_value = "60", value_parser = span)]
+    pub interval: Duration,
+    /// How long no record may come, heartbeats included: seconds, or 15m
+    #[arg(long, value_name = "S", default_value = "900", value_parser = span)]
+    pub stall: Duration,
+    /// How long records may go without the cosignature of a given witness: seconds, or 10m
+    #[arg(long, value_name = "S", default_value = "600", value_parser = span)]
+    pub uncosigned: Duration,
+    /// Look once; exit 3 if anything is wrong
+    #[arg(long)]
+    pub once: bool,
+    /// Where to remember what was seen; without it a restart begins anew
+    #[arg(long, value_name = "FILE")]
+    pub state: Option<PathBuf>,
+}
+
+/// Seconds, or a number with its unit.
+fn span(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().map(Duration::from_secs);
+    let named = || text.parse::<jiff::SignedDuration>().ok().and_then(|d| Duration::try_from(d).ok());
+    let found = seconds.or_else(named).filter(|d| *d >= Duration::from_secs(1));
+    found.ok_or_else(|| "a number of seconds, or a duration such as 30s, 5m or 2h, at least 1s, is expected".to_owned())
 }
 
 /// What to do about the key.

@@ -25,7 +25,7 @@ pub fn run(global: &Global, what: &Keys) -> Result<Exit, Error> {
 }
 
 /// A verifier key.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
 struct Shown {
     vkey: String,
     id: String,
@@ -40,7 +40,7 @@ impl Shown {
 }
 
 /// The private half, where it lies beside the records.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
 struct Private {
     path: PathBuf,
     /// Permission bits, octal.
@@ -51,7 +51,7 @@ struct Private {
 }
 
 /// A change of keys, as the log tells it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
 struct Rotation {
     /// Number of records up to which, and with which, the old key signs.
     after: u64,
@@ -59,8 +59,16 @@ struct Rotation {
     to: String,
 }
 
+/// The output contract of `audit keys rotate --format json`.
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+pub struct Rotated {
+    #[serde(flatten)]
+    rotation: Rotation,
+    key: Shown,
+}
+
 /// A key that is known from outside the log.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
 struct Known {
     /// `configuration`, or the file of the pin.
     source: String,
@@ -70,8 +78,8 @@ struct Known {
 }
 
 /// Everything about the keys of a log.
-#[derive(Debug, Serialize)]
-struct Report {
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+pub struct Report {
     origin: String,
     dir: PathBuf,
     key: Shown,
@@ -182,7 +190,7 @@ fn leads(dir: &Path, pin: &VerifierKey, key: &VerifierKey) -> Result<bool, Error
     if first_key(dir, key).map_err(|e| Error::journal(&e))? == *key {
         return Ok(false);
     }
-    let report = verify(dir, &Options { key: Some(pin.clone()), kept: None }).map_err(|e| Error::journal(&e))?;
+    let report = verify(dir, &Options::against(pin)).map_err(|e| Error::journal(&e))?;
     Ok(report.ok && report.key_in_force == key.id())
 }
 
@@ -221,8 +229,10 @@ fn rotate(global: &Global) -> Result<Exit, Error> {
     }
     let (old, new) = (rotated.old.id(), rotated.new.id());
     if global.format == Format::Json {
-        let key = Shown::of(&rotated.new);
-        output::json(&serde_json::json!({ "after": rotated.after, "from": old, "to": new, "key": key }))?;
+        output::json(&Rotated {
+            rotation: Rotation { after: rotated.after, from: old, to: new },
+            key: Shown::of(&rotated.new),
+        })?;
     } else {
         output::line(&format!("rotated after {} records from {old} to {new}", rotated.after))?;
         output::line(&format!("verifier key {}", rotated.new.as_str()))?;

@@ -1,10 +1,16 @@
 //! `audit …`: one file a subcommand. What reads a journal reads any directory, also a copied or a read-only one: no
 //! lock, no configuration, no private key, and nothing is written there.
 
+mod anchors;
 pub mod args;
 mod begin;
-mod keys;
-mod show;
+mod evidence;
+mod export;
+pub mod keys;
+mod monitor;
+mod proof;
+mod redact;
+pub mod show;
 mod verify;
 
 use super::args::Global;
@@ -17,9 +23,18 @@ use std::path::{Path, PathBuf};
 pub fn run(global: &Global, what: &Audit) -> Result<Exit, Error> {
     match what {
         Audit::Show(what) => show::run(global, what),
-        Audit::Verify(what) => verify::run(global, what),
+        Audit::Verify(what) => match &what.proof {
+            Some(file) => proof::verify(global, file, what),
+            None => verify::run(global, what),
+        },
+        Audit::Prove(what) => proof::prove(global, what),
+        Audit::Export(what) => export::run(global, what),
         Audit::Keys { what } => keys::run(global, what),
         Audit::Begin(what) => begin::run(global, what),
+        Audit::Monitor(what) => monitor::run(global, what),
+        Audit::Anchors(what) => anchors::run(global, what),
+        Audit::Evidence { what } => evidence::run(global, what),
+        Audit::Redact(what) => redact::run(global, what),
     }
 }
 

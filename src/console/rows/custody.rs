@@ -50,7 +50,7 @@ pub fn custody(journal: &JournalView, now: Timestamp) -> [Custody; 3] {
 }
 
 fn vouched(word: &'static str, outside: &Outside, them: &str, size: u64, now: Timestamp) -> Custody {
-    let Outside { size: covered, at, confirmed, needed, trouble } = outside;
+    let Outside { size: covered, at, confirmed, needed, shipped, trouble } = outside;
     let behind = size.saturating_sub(*covered);
     let quorum = confirmed >= needed && *covered > 0;
     let of = if *needed > 0 { format!("{confirmed} of {needed} needed") } else { format!("{confirmed}") };
@@ -62,6 +62,9 @@ fn vouched(word: &'static str, outside: &Outside, them: &str, size: u64, now: Ti
     } else {
         (format!("{covered} records, {lag}, by {of} {them}, {when}"), format!("{lag}, {few}"))
     };
+    if let Some(shipped) = shipped {
+        long.push_str(&format!(", records up to {shipped} copied"));
+    }
     if let Some(why) = trouble {
         long = format!("{long}: {why}");
         short = format!("TROUBLE, {short}");
@@ -82,17 +85,30 @@ mod tests {
         let none = (None, "none configured".to_owned());
         assert_eq!(of(&journal), [(Some(Health::Ok), "1215".into()), none.clone(), none.clone()]);
         let at = "2026-11-21T02:13:55Z".parse().ok();
-        journal.witnessed = Some(Outside { size: 1200, at, confirmed: 2, needed: 2, trouble: None });
-        journal.anchored =
-            Some(Outside { size: 0, at: None, confirmed: 0, needed: 1, trouble: Some("connection refused".into()) });
+        journal.witnessed = Some(Outside { size: 1200, at, confirmed: 2, needed: 2, shipped: None, trouble: None });
+        journal.anchored = Some(Outside {
+            size: 0,
+            at: None,
+            confirmed: 0,
+            needed: 1,
+            shipped: None,
+            trouble: Some("connection refused".into()),
+        });
         let [durable, witnessed, anchored] = custody(&journal, now);
         assert_eq!(durable.health, Some(Health::Ok));
         assert_eq!(witnessed.health, Some(Health::Ok));
         assert_eq!(witnessed.long, "1200 records, 15 behind, by 2 of 2 needed witnesses, 12 s ago");
         assert_eq!(anchored.health, Some(Health::Warn));
         assert_eq!(anchored.long, "nothing yet, 0 of 1 needed anchors: connection refused");
-        journal.witnessed = Some(Outside { size: 1215, at, confirmed: 1, needed: 2, trouble: None });
+        journal.witnessed = Some(Outside { size: 1215, at, confirmed: 1, needed: 2, shipped: None, trouble: None });
         assert_eq!(custody(&journal, now)[1].health, Some(Health::Warn), "no quorum");
+        let scrub = |done, bad: Option<u64>| ScrubView { done, of: 1000, bad, why: bad.map(|_| "a bit".into()) };
+        journal.scrub = Some(scrub(620, None));
+        assert_eq!(custody(&journal, now)[0].short, "1215, 62% checked");
+        journal.scrub = Some(scrub(620, Some(17)));
+        let damaged = &custody(&journal, now)[0];
+        assert_eq!((damaged.health, damaged.short.as_str()), (Some(Health::Critical), "DAMAGED"));
+        journal.scrub = Some(scrub(1000, None));
         journal.broken = Some("disk full".into());
         assert_eq!(custody(&journal, now)[0].short, "BROKEN");
     }

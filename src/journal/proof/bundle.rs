@@ -1,7 +1,7 @@
 //! The C2SP tlog-proof file (<https://c2sp.org/tlog-proof>): the number of a record, its inclusion proof and the
 //! signed checkpoint. It is checked without the log.
 
-use crate::journal::checkpoint::{BadNote, Checkpoint};
+use crate::journal::cosignature::{self, BadCosigned, Cosigned, WitnessKey};
 use crate::journal::key::VerifierKey;
 use crate::journal::tile::MAX_TREE;
 use crate::journal::tree::Hash;
@@ -43,7 +43,7 @@ pub enum BadProof {
     },
     /// The checkpoint in it is none of the log that the key belongs to.
     #[error("its checkpoint can not be used: {0}")]
-    Checkpoint(#[from] BadNote),
+    Checkpoint(#[from] BadCosigned),
     /// The record is not in the tree.
     #[error("record {seq} is beyond the {size} records of its checkpoint")]
     Beyond {
@@ -110,17 +110,18 @@ impl Bundle {
         Ok(Self { extra, seq, hashes, note: rest.to_owned() })
     }
 
-    /// Checks everything that can be checked without the log: that the key signed the checkpoint, and that the
-    /// record whose leaf hash this is stands in its tree under this number. For cosignatures see
-    /// [`Bundle::note`] and `journal::cosignature`.
-    pub fn verify(&self, leaf: Hash, key: &VerifierKey) -> Result<Checkpoint, BadProof> {
-        let checkpoint = Checkpoint::open_cosigned(&self.note, key)?;
+    /// Checks everything that can be checked without the log: that the key signed the checkpoint, that no cosignature
+    /// by one of these witnesses is false, and that the record whose leaf hash this is stands in the tree under this
+    /// number. How many cosignatures are enough is for the caller to say.
+    pub fn verify(&self, leaf: Hash, key: &VerifierKey, witnesses: &[WitnessKey]) -> Result<Cosigned, BadProof> {
+        let cosigned = cosignature::open(&self.note, key, witnesses)?;
+        let checkpoint = &cosigned.checkpoint;
         let (seq, size) = (self.seq, checkpoint.size);
         if seq >= size || size > MAX_TREE {
             return Err(BadProof::Beyond { seq, size });
         }
         match tlog_tiles::check_record(&self.hashes, size, checkpoint.root, seq, leaf) {
-            Ok(()) => Ok(checkpoint),
+            Ok(()) => Ok(cosigned),
             Err(_) => Err(BadProof::Inclusion),
         }
     }

@@ -3,7 +3,7 @@
 
 mod bundle;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 pub use bundle::{BadProof, Bundle};
 
@@ -51,7 +51,7 @@ pub fn prove(dir: &Path, seq: u64, key: &VerifierKey) -> Result<(Bundle, Stored)
     let note = note_over(dir, seq, key)?;
     let size = super::checkpoint::Checkpoint::read_cosigned(&note).map_or(0, |c| c.size);
     let bundle = Bundle { extra: None, seq, hashes: inclusion(dir, seq, size)?, note };
-    match bundle.verify(record_hash(&stored.bytes), key) {
+    match bundle.verify(record_hash(&stored.bytes), key, &[]) {
         Ok(_) => Ok((bundle, stored)),
         Err(why) => Err(JournalError::Unproved { seq, why }),
     }

@@ -1,7 +1,7 @@
 // Checks a journal directory with Go's sumdb packages, which know nothing of Quarterdeck: every commit line's note
 // is opened with the verifier key, and its root compared with the tree over the stored record bytes.
 //
-// Usage: journal DIR VKEY
+// Usage: journal log DIR VKEY | proof FILE RECORD VKEY | tree OLD NEW HASHES VKEY | served DIR VKEY
 package main
 
 import (
@@ -30,7 +30,19 @@ func (h hashes) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 }
 
 func main() {
-	if err := run(os.Args[1], os.Args[2]); err != nil {
+	args := os.Args[2:]
+	var err error
+	switch os.Args[1] {
+	case "log":
+		err = run(args[0], args[1])
+	case "proof":
+		err = checkProof(args[0], args[1], args[2])
+	case "tree":
+		err = checkTree(args[0], args[1], args[2], args[3])
+	case "served":
+		err = checkServed(args[0], args[1])
+	}
+	if err != nil {
 		fmt.Println("refused:", err)
 		os.Exit(1)
 	}

@@ -1,14 +1,16 @@
 //! A log as a directory that a static file server can serve: checkpoint, tiles, bundles of entries and the verifier
 //! key, and nothing of what only the writer needs. Exported again it grows, and what is damaged there is made anew.
 
-use super::hashes::{MAX_NOTE, cosigned, read_file};
+use super::hashes::{MAX_NOTE, cosigned};
 use super::publish::{Prefix, Publisher, is_part};
+use super::tiles::read_file;
 use super::{CHECKPOINT, VERIFIER_KEY};
 use crate::domain::text::sanitize;
 use crate::journal::checkpoint::Checkpoint;
 use crate::journal::error::{JournalError, READING};
 use crate::journal::key::VerifierKey;
 use crate::journal::proof;
+use crate::journal::read::first_key;
 use crate::journal::tile::FOLDER;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -51,12 +53,12 @@ pub fn export(log: &Path, dir: &Path, key: &VerifierKey) -> Result<Exported, Jou
     })?;
     let to = Prefix::public(dir);
     to.remove_parts();
-    let mut publisher = Publisher::anew(log, to, key)?;
-    publisher.prefix().put(VERIFIER_KEY, format!("{}\n", key.as_str()).as_bytes())?;
+    let mut publisher = Publisher::anew(log, to)?;
+    publisher.prefix().settle(VERIFIER_KEY, format!("{}\n", key.as_str()).as_bytes())?;
     while publisher.take(u64::MAX)? {}
     let (records, root) = (publisher.size(), publisher.root());
     let witnessed = cosigned(log, key)?.filter(|(c, _)| c.size == records && c.root == root).map(|(_, note)| note);
-    publisher.publish(witnessed.as_deref())?;
+    publisher.publish(key, witnessed.as_deref())?;
     let checkpoint = witnessed.unwrap_or_else(|| publisher.note().to_owned());
     let Prefix { written, unchanged, rebuilt, .. } = publisher.prefix();
     Ok(Exported {
@@ -107,13 +109,15 @@ fn look(log: &Path, dir: &Path, key: &VerifierKey) -> Result<(), Unfit> {
     let parts = |mut folder: std::fs::ReadDir| folder.all(|e| e.is_ok_and(|e| is_part(&e.file_name())));
     let only_parts = names == [FOLDER] && std::fs::read_dir(dir.join(FOLDER)).is_ok_and(parts);
     let found = text(VERIFIER_KEY).and_then(|text| text.parse::<VerifierKey>().ok());
-    match found {
+    let found = match found {
         None if only_parts => return Ok(()),
-        Some(found) if found == *key => {}
+        Some(found) if found == *key => found,
+        // The key was rotated since.
+        Some(found) if found.name() == key.name() && first_key(log, &found)? == first_key(log, key)? => found,
         Some(found) => return Err(Unfit::Why(format!("it holds a log with the key {}", found.id()))),
         None => return Err(Unfit::Why(format!("it is not empty, and no `{VERIFIER_KEY}` says whose it is"))),
-    }
-    let Some(checkpoint) = text(CHECKPOINT).and_then(|note| Checkpoint::open_cosigned(&note, key).ok()) else {
+    };
+    let Some(checkpoint) = text(CHECKPOINT).and_then(|note| Checkpoint::open_cosigned(&note, &found).ok()) else {
         // It was cut short, or damaged; what is there is compared file by file.
         return Ok(());
     };

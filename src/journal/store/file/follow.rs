@@ -6,8 +6,8 @@ use super::place;
 use super::publish::{Prefix, Publisher};
 use crate::journal::error::JournalError;
 use crate::journal::handle::Status;
-use crate::journal::key::VerifierKey;
 use crate::journal::tile::WIDTH;
+use crate::journal::verify::own_key;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
@@ -37,7 +37,6 @@ pub struct Published {
 /// What the thread works on.
 struct Follower {
     dir: PathBuf,
-    key: VerifierKey,
     /// Bytes that must be left free for the records.
     low_water: u64,
     publisher: Option<Publisher>,
@@ -51,13 +50,12 @@ struct Follower {
 /// Follows the log in `dir` until its writer ends, which hangs up on `writer`.
 pub fn start(
     dir: &Path,
-    key: VerifierKey,
     low_water: u64,
     status: watch::Receiver<Status>,
     writer: Receiver<()>,
 ) -> Result<(JoinHandle<()>, watch::Receiver<Published>), JournalError> {
     let (said, hear) = watch::channel(Published::default());
-    let follower = Follower { dir: dir.to_owned(), key, low_water, publisher: None, check: None, writer, said };
+    let follower = Follower { dir: dir.to_owned(), low_water, publisher: None, check: None, writer, said };
     let thread = std::thread::Builder::new().name("journal tiles".into()).spawn(move || follower.run(status));
     let thread = thread.map_err(|e| JournalError::io("starting the publisher of", dir, &e))?;
     Ok((thread, hear))
@@ -94,6 +92,9 @@ impl Follower {
 
     /// Publishes the first `size` records.
     fn publish(&mut self, size: u64) -> Result<(), JournalError> {
+        if self.publisher.as_ref().is_some_and(|publisher| publisher.size() == size) {
+            return Ok(());
+        }
         // What is derived leaves the room to the records.
         let handle = std::fs::File::open(&self.dir).and_then(|dir| place::free_bytes(&dir));
         let free = handle.map_err(|e| JournalError::io("asking for the free space of", &self.dir, &e))?;
@@ -111,7 +112,7 @@ impl Follower {
                 return Ok(());
             }
         }
-        publisher.publish(None)?;
+        publisher.publish(&own_key(&self.dir)?, None)?;
         self.count(&mut publisher);
         self.said.send_if_modified(|said| std::mem::replace(&mut said.size, publisher.size()) != publisher.size());
         self.publisher = Some(publisher);
@@ -122,8 +123,8 @@ impl Follower {
         let tiles = self.dir.join(crate::journal::tile::FOLDER);
         place::make_folder(&tiles)?;
         Prefix::beside_records(&self.dir).remove_parts();
-        let anew = Publisher::anew(&self.dir, Prefix::beside_records(&self.dir), &self.key);
-        let Some(publisher) = Publisher::resume(&self.dir, &self.key) else {
+        let anew = Publisher::anew(&self.dir, Prefix::beside_records(&self.dir));
+        let Some(publisher) = Publisher::resume(&self.dir) else {
             if place::exists(&self.dir.join(super::CHECKPOINT)) {
                 tracing::warn!(dir = %self.dir.display(), "the published tiles do not go with the records; they are made anew");
             }

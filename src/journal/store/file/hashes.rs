@@ -2,20 +2,19 @@
 //! derived, so nothing that they say counts before it is shown to hash to a root that the log's key signed.
 
 use super::batch::Batch;
+use super::tiles::{Tiles, read_file};
 use super::walk::{Step, Walk};
-use super::{CHECKPOINT, COSIGNED, place};
+use super::{CHECKPOINT, COSIGNED};
 use crate::journal::checkpoint::{BadNote, Checkpoint};
-use crate::journal::error::{Damage, JournalError, READING};
+use crate::journal::error::{Damage, JournalError};
 use crate::journal::key::VerifierKey;
-use crate::journal::tile::{self, Content, MAX_TREE};
+use crate::journal::tile::MAX_TREE;
 use crate::journal::tree::{Frontier, Hash, record_hash};
 use crate::journal::verify::own_key;
-use rustix::fs::{Mode, OFlags};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::io::Read;
-use std::path::{Path, PathBuf};
-use tlog_tiles::{Error, HASH_SIZE, HashReader, TileHashReader, TileReader};
+use std::path::Path;
+use tlog_tiles::{Error, HashReader};
 
 /// Greatest length of a note that is read.
 pub const MAX_NOTE: u64 = 1 << 16;
@@ -70,76 +69,39 @@ pub fn cosigned(dir: &Path, key: &VerifierKey) -> Result<Option<(Checkpoint, Str
     let Some(bytes) = read_file(&dir.join(COSIGNED), MAX_NOTE)? else { return Ok(None) };
     let note = String::from_utf8(bytes).map_err(|_| BadNote::Malformed("its encoding"));
     let opened = note.and_then(|note| Ok((Checkpoint::open_cosigned(&note, key)?, note)));
-    opened.map(Some).map_err(|why| JournalError::KeptCheckpoint { why })
+    match opened {
+        // The key was rotated since.
+        Err(BadNote::OtherKey { .. }) => Ok(None),
+        opened => opened.map(Some).map_err(|why| JournalError::KeptCheckpoint { why }),
+    }
 }
 
 /// A checkpoint that the log's key signed and that covers record `seq`: the cosigned one, else the published one,
-/// else that of the record's batch.
+/// else that of the last batch.
 pub fn note_over(dir: &Path, seq: u64, key: &VerifierKey) -> Result<String, JournalError> {
     let covers = |found: &(Checkpoint, String)| found.0.size > seq;
     if let Some((_, note)) = cosigned(dir, key)?.filter(covers).or_else(|| published(dir, key).filter(covers)) {
         return Ok(note);
     }
-    let mut walk = Walk::open(dir, seq)?;
-    loop {
-        match walk.next()? {
-            Step::Batch(batch) if walk.seq() > seq => return Ok(batch.note),
-            Step::Batch(_) => {}
-            Step::End { .. } => {
-                return Err(JournalError::BeyondTheEnd { dir: dir.to_owned(), asked: seq + 1, size: walk.seq() });
-            }
+    // The last segment may have no batch yet.
+    for from in [u64::MAX, seq] {
+        let mut walk = Walk::open(dir, from)?;
+        let mut last = None;
+        while let Step::Batch(batch) = walk.next()? {
+            last = Some(batch.note);
+        }
+        if let Some(note) = last.filter(|_| walk.seq() > seq) {
+            return Ok(note);
         }
     }
+    Err(JournalError::NotInTree { seq, size: Walk::open(dir, u64::MAX)?.seq() })
 }
 
 /// Hashes from tiles, if a published tree of at least `size` records vouches for all of them.
 fn from_tiles(dir: &Path, size: u64, indexes: &[u64]) -> Option<Vec<Hash>> {
     let (checkpoint, _) = published(dir, &own_key(dir).ok()?)?;
-    if checkpoint.size < size || checkpoint.size == 0 || checkpoint.size > MAX_TREE {
-        return None;
-    }
-    TileHashReader::new(checkpoint.size, checkpoint.root, &Tiles { dir: dir.to_owned() }).read_hashes(indexes).ok()
-}
-
-/// The tiles in a directory, as they lie there.
-pub struct Tiles {
-    /// The log's prefix.
-    pub dir: PathBuf,
-}
-
-impl TileReader for Tiles {
-    fn height(&self) -> u8 {
-        tile::HEIGHT
-    }
-
-    fn read_tiles(&self, tiles: &[tlog_tiles::Tile]) -> Result<Vec<Vec<u8>>, Error> {
-        let read = |t: &tlog_tiles::Tile| {
-            let content = Content::Hashes(t.level());
-            let wanted = tile::Tile { content, n: t.level_index(), width: u64::from(t.width()) };
-            self.read(wanted, wanted.width * HASH_SIZE as u64).ok_or(Error::InvalidTile)
-        };
-        tiles.iter().map(read).collect()
-    }
-
-    fn save_tiles(&self, _: &[tlog_tiles::Tile], _: &[Vec<u8>]) {}
-}
-
-impl Tiles {
-    /// The hashes of a tile, as they lie there.
-    pub fn hashes(&self, tile: tile::Tile) -> Option<Vec<Hash>> {
-        let bytes = self.read(tile, tile.width * HASH_SIZE as u64)?;
-        let (hashes, []) = bytes.as_chunks() else { return None };
-        Some(hashes.iter().map(|hash| Hash(*hash)).collect())
-    }
-
-    /// The first `length` bytes of a hash tile, from the full one when the partial one has gone.
-    fn read(&self, tile: tile::Tile, length: u64) -> Option<Vec<u8>> {
-        let most = tile::WIDTH * HASH_SIZE as u64;
-        let read = |path: String| read_file(&self.dir.join(path), most).ok().flatten();
-        let mut bytes = read(tile.path()).filter(|b| b.len() as u64 == length).or_else(|| read(tile.full_path()))?;
-        bytes.truncate(usize::try_from(length).ok()?);
-        (bytes.len() as u64 == length).then_some(bytes)
-    }
+    let mut tree = Tiles::open(dir, &checkpoint).filter(|_| size <= checkpoint.size)?;
+    indexes.iter().map(|index| tree.hash(*index)).collect()
 }
 
 /// Hashes computed from the records, in one pass and in memory that does not grow with the log.
@@ -180,25 +142,4 @@ pub fn check_root(batch: &Batch, tree: &Frontier) -> Result<Checkpoint, String> 
     } else {
         Err("its checkpoint is not over the records that are there".to_owned())
     }
-}
-
-/// Reads a regular file of at most `most` bytes; nothing when there is none. It follows no link and waits for no
-/// pipe: what is read lies where others may have put something else.
-pub fn read_file(path: &Path, most: u64) -> Result<Option<Vec<u8>>, JournalError> {
-    let failed = |e: std::io::Error| JournalError::io(READING, path, &e);
-    let file = match place::open_file(path, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty()) {
-        Ok(file) => file,
-        Err(_) if !place::exists(path) => return Ok(None),
-        Err(e) => return Err(e),
-    };
-    let meta = file.metadata().map_err(failed)?;
-    if !meta.is_file() {
-        return Err(failed(std::io::Error::other("it is not a regular file")));
-    }
-    if meta.len() > most {
-        return Err(failed(std::io::Error::other(format!("it has {} bytes, more than {most}", meta.len()))));
-    }
-    let mut bytes = Vec::with_capacity(usize::try_from(meta.len()).unwrap_or(0));
-    file.take(most).read_to_end(&mut bytes).map_err(failed)?;
-    Ok(Some(bytes))
 }

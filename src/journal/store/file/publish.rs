@@ -6,20 +6,24 @@
 //! publisher was killed. Nothing is synced, for the syncs belong to the writer; what a power loss garbles is found
 //! and written anew.
 
-use super::hashes::{Tiles, check_root, published, read_file};
+use super::hashes::{check_root, published};
+use super::tiles::{Tiles, read_file};
 use super::walk::{Step, Walk};
 use super::{CHECKPOINT, place};
 use crate::journal::checkpoint::Checkpoint;
 use crate::journal::error::{Damage, JournalError};
 use crate::journal::key::VerifierKey;
+use crate::journal::rotation::Rotation;
 use crate::journal::tile::{self, Content, FOLDER, MAX_BUNDLE, MAX_TREE, Tile, WIDTH};
 use crate::journal::tree::{Frontier, Hash, record_hash};
+use crate::journal::verify::own_key;
 use rustix::fs::{Mode, OFlags};
 use std::ffi::OsStr;
 use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use tlog_tiles::HASH_SIZE;
 
 /// Partial bundles of entries of one tile are kept up to this length in all, the widest first. The specification
 /// wants those of every checkpoint until the full one is there, which with long records would be gigabytes.
@@ -27,6 +31,11 @@ const MAX_PARTIAL: u64 = 16 << 20;
 
 /// End of the name of a file that is not yet what it will be.
 const PART: &str = ".tmp";
+
+/// Whether a name is a width as a path has it.
+fn is_width(name: &str) -> bool {
+    !name.starts_with(['0', '+'])
+}
 
 /// Whether a name is that of a file half written.
 pub fn is_part(name: &OsStr) -> bool {
@@ -51,13 +60,25 @@ pub struct Prefix {
     pub unchanged: u64,
     /// Files that were there and were not true.
     pub rebuilt: Vec<String>,
+    /// How many files the disk still takes.
+    #[cfg(test)]
+    allowed: Option<u64>,
 }
 
 impl Prefix {
     /// Beside the records: read by those who may read them.
     pub fn beside_records(dir: &Path) -> Self {
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self { dir: dir.to_owned(), mode: 0o640, durable: false, number, written: 0, unchanged: 0, rebuilt: vec![] }
+        Self {
+            dir: dir.to_owned(),
+            mode: 0o640,
+            durable: false,
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
+            written: 0,
+            unchanged: 0,
+            rebuilt: vec![],
+            #[cfg(test)]
+            allowed: None,
+        }
     }
 
     /// For everybody, and to stay.
@@ -87,9 +108,24 @@ impl Prefix {
         self.replace(path, bytes)
     }
 
-    /// Puts a file there in place of the one that may be there.
-    pub fn replace(&mut self, path: &str, bytes: &[u8]) -> Result<(), JournalError> {
+    /// Puts a file there, whose content is another from time to time.
+    pub fn settle(&mut self, path: &str, bytes: &[u8]) -> Result<(), JournalError> {
+        match read_file(&self.dir.join(path), bytes.len() as u64) {
+            Ok(Some(found)) if found == bytes => {
+                self.unchanged += 1;
+                Ok(())
+            }
+            _ => self.replace(path, bytes),
+        }
+    }
+
+    /// Writes a file beside its place and gives it its name.
+    fn replace(&mut self, path: &str, bytes: &[u8]) -> Result<(), JournalError> {
         let (path, part) = (self.dir.join(path), self.part());
+        #[cfg(test)]
+        if let Some(allowed) = &mut self.allowed {
+            *allowed = allowed.checked_sub(1).ok_or(JournalError::DiskFull { dir: self.dir.clone() })?;
+        }
         self.make_folders(&part)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC;
         let mut file = place::open_file(&part, flags, Mode::from_raw_mode(self.mode))?;
@@ -143,6 +179,29 @@ impl Prefix {
         }
     }
 
+    /// Compares the narrower forms of a partial tile with the widest, `bytes`, whose beginnings they are; `ends` says
+    /// where each width ends. What can not be one goes.
+    fn check_partials(&mut self, tile: Tile, bytes: &[u8], ends: &[usize]) -> Result<(), JournalError> {
+        let folder = self.dir.join(format!("{}.p", tile.full_path()));
+        let failed = |e: &std::io::Error| JournalError::io("checking", &folder, e);
+        let entries = match std::fs::read_dir(&folder) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            entries => entries.map_err(|e| failed(&e))?,
+        };
+        for entry in entries {
+            let entry = entry.map_err(|e| failed(&e))?;
+            let width = entry.file_name().to_str().and_then(|name| name.parse::<u64>().ok().filter(|_| is_width(name)));
+            let narrow = width.map(|width| Tile { width, ..tile });
+            let end = width.and_then(|width| ends.get(usize::try_from(width).ok()?.checked_sub(1)?));
+            match (narrow, end.and_then(|end| bytes.get(..*end))) {
+                (Some(narrow), _) if narrow == tile => {}
+                (Some(narrow), Some(bytes)) => self.put(&narrow.path(), bytes)?,
+                _ => std::fs::remove_file(entry.path()).map_err(|e| failed(&e))?,
+            }
+        }
+        Ok(())
+    }
+
     /// Removes the narrowest partial bundles of a tile while all of them are too long.
     fn bound_partials(&self, tile: Tile) -> Result<(), JournalError> {
         let folder = self.dir.join(format!("{}.p", tile.full_path()));
@@ -169,7 +228,6 @@ impl Prefix {
 #[derive(Debug)]
 pub struct Publisher {
     to: Prefix,
-    key: VerifierKey,
     walk: Walk,
     tree: Frontier,
     /// Hashes of the last tile of each level, which is not full.
@@ -178,26 +236,30 @@ pub struct Publisher {
     bundle: Vec<u8>,
     /// The commit over the records so far.
     note: String,
+    /// Whether that is the last of its key.
+    rotates: bool,
+    /// Whether the partial tiles of earlier checkpoints have been compared.
+    compared: bool,
 }
 
 impl Publisher {
     /// Begins with the first record.
-    pub fn anew(log: &Path, to: Prefix, key: &VerifierKey) -> Result<Self, JournalError> {
+    pub fn anew(log: &Path, to: Prefix) -> Result<Self, JournalError> {
         let walk = Walk::open(log, 0)?;
         if walk.seq() > 0 {
             return Err(walk.missing_before());
         }
         let (tree, note) = (Frontier::default(), String::new());
-        Ok(Self { to, key: key.clone(), walk, tree, edges: vec![], bundle: vec![], note })
+        Ok(Self { to, walk, tree, edges: vec![], bundle: vec![], note, rotates: false, compared: false })
     }
 
     /// Goes on where the published checkpoint ends, if its tiles are true there and the log continues it. The tiles
     /// left of the edge are taken as they are.
-    pub fn resume(log: &Path, key: &VerifierKey) -> Option<Self> {
+    pub fn resume(log: &Path) -> Option<Self> {
         let to = Prefix::beside_records(log);
-        let (checkpoint, note) = published(log, key)?;
+        let (checkpoint, note) = published(log, &own_key(log).ok()?)?;
         let size = checkpoint.size;
-        let (tree, edges) = edges(&to.dir, &checkpoint)?;
+        let (tree, edges) = Tiles::open(&to.dir, &checkpoint)?.into_edges();
         let width = size % WIDTH;
         let mut bundle = vec![];
         if width > 0 {
@@ -215,12 +277,13 @@ impl Publisher {
         }
         (last.as_ref() == Some(&note) && walk.seq() == size).then(|| Self {
             to,
-            key: key.clone(),
             walk,
             tree,
             edges,
             bundle,
             note,
+            rotates: false,
+            compared: false,
         })
     }
 
@@ -264,6 +327,7 @@ impl Publisher {
         if tree.size() > MAX_TREE {
             return Err(JournalError::TreeTooGreat { size: tree.size() });
         }
+        self.rotates = matches!(Rotation::of_batch(batch.records()), Ok(Some(_)));
         for ((seq, record), leaf) in (first..).zip(batch.records()).zip(leaves) {
             tile::push_entry(&mut self.bundle, record);
             self.push(0, leaf, seq)?;
@@ -298,15 +362,16 @@ impl Publisher {
     }
 
     /// Publishes what was taken in so far: the partial tiles, then `note` or else the commit of the last batch as
-    /// checkpoint.
-    pub fn publish(&mut self, note: Option<&str>) -> Result<(), JournalError> {
+    /// checkpoint. `key` must have signed it; at a change of keys nothing is published before the new key signs.
+    pub fn publish(&mut self, key: &VerifierKey, note: Option<&str>) -> Result<(), JournalError> {
         let size = self.tree.size();
-        if size == 0 {
+        let note = note.unwrap_or(&self.note);
+        let opened = Checkpoint::open_cosigned(note, key);
+        if size == 0 || (self.rotates && opened.is_err()) {
             return Ok(());
         }
-        let note = note.unwrap_or(&self.note);
         let place = self.walk.place();
-        let checkpoint = Checkpoint::open_cosigned(note, &self.key).map_err(|why| {
+        let checkpoint = opened.map_err(|why| {
             let (file, line) = (place.0.name(), place.2.saturating_sub(1));
             let why = format!("its commit line: {why}");
             JournalError::Damaged(Damage { seq: size - 1, through: size - 1, file, line, why })
@@ -317,52 +382,40 @@ impl Publisher {
         for (level, edge) in (0_u8..).zip(&self.edges).filter(|(_, edge)| !edge.is_empty()) {
             let n = size >> (u32::from(level + 1) * 8);
             let tile = Tile { content: Content::Hashes(level), n, width: edge.len() as u64 };
-            self.to.put(&tile.path(), &concat(edge))?;
+            let bytes = concat(edge);
+            if !self.compared {
+                let ends: Vec<usize> = (1..=edge.len()).map(|width| width * HASH_SIZE).collect();
+                self.to.check_partials(tile, &bytes, &ends)?;
+            }
+            self.to.put(&tile.path(), &bytes)?;
         }
         if !self.bundle.is_empty() {
             let tile = Tile { content: Content::Entries, n: size / WIDTH, width: size % WIDTH };
+            if !self.compared {
+                let mut end = 0;
+                let entries = tile::entries(&self.bundle).unwrap_or_default();
+                let ends: Vec<usize> = entries
+                    .iter()
+                    .map(|entry| {
+                        end += 2 + entry.len();
+                        end
+                    })
+                    .collect();
+                self.to.check_partials(tile, &self.bundle, &ends)?;
+            }
             self.to.put(&tile.path(), &self.bundle)?;
             self.to.bound_partials(tile)?;
         }
-        let found = read_file(&self.to.dir.join(CHECKPOINT), note.len() as u64);
-        if found.is_ok_and(|found| found.as_deref() == Some(note.as_bytes())) {
-            return Ok(());
-        }
+        self.compared = true;
         self.to.sync()?;
-        self.to.replace(CHECKPOINT, note.as_bytes())?;
+        self.to.settle(CHECKPOINT, note.as_bytes())?;
         self.to.sync()
     }
-}
-
-/// The edge of the tree under a checkpoint, from its partial tiles, when they hash to its root.
-fn edges(dir: &Path, checkpoint: &Checkpoint) -> Option<(Frontier, Vec<Vec<Hash>>)> {
-    let size = checkpoint.size;
-    if size == 0 || size > MAX_TREE {
-        return None;
-    }
-    let tiles = Tiles { dir: dir.to_owned() };
-    let mut edges = vec![];
-    for level in 0_u8.. {
-        let nodes = size >> (u32::from(level) * 8);
-        if nodes == 0 {
-            break;
-        }
-        let tile = Tile { content: Content::Hashes(level), n: nodes / WIDTH, width: nodes % WIDTH };
-        edges.push(if tile.width == 0 { vec![] } else { tiles.hashes(tile)? });
-    }
-    // The greatest subtrees first: those of the highest level.
-    let mut peaks = vec![];
-    for edge in edges.iter().rev() {
-        let mut at = Frontier::default();
-        for hash in edge {
-            at.append_hash(*hash);
-        }
-        peaks.extend_from_slice(at.peaks());
-    }
-    let tree = Frontier::of(size, peaks)?;
-    (tree.root() == checkpoint.root).then_some((tree, edges))
 }
 
 fn concat(hashes: &[Hash]) -> Vec<u8> {
     hashes.iter().flat_map(|h| h.0).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,0 @@
-//! Copies in object storage that nobody can overwrite.

@@ -1,0 +1,426 @@
+//! A bucket of S3-compatible object storage: requests signed with AWS Signature Version 4 (by `rusty-s3`, in the
+//! query), create-only puts, all versions of objects, and what protects them.
+
+use super::error::AnchorError;
+use super::xml::{self, Page};
+use crate::config::model::Anchor as Config;
+use crate::config::secret::{self, Secret};
+use crate::domain::ports::Clock;
+use crate::domain::text::sanitize;
+use crate::observe::http::{Answer, Http, Trust, public};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use reqwest::Url;
+use rusty_s3::{Method, UrlStyle, signing};
+use sha2::{Digest as _, Sha256};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
+
+/// Time allowed for a request that carries little.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// The least speed at which a body has to go, in bytes a second; what is longer is given more time.
+const SLOWEST: u64 = 64 << 10;
+/// For how long a signature holds: what S3 allows clocks to differ by.
+const SIGNED_FOR: u64 = 15 * 60;
+/// Bytes of a listing or an error that are taken.
+const ANSWER: usize = 8 << 20;
+/// A clock that differs by more is named as the cause of a refusal.
+const SKEWED: i64 = 5 * 60;
+
+/// What a put came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Put {
+    /// It is there now, as this version; none where the bucket keeps no versions.
+    Made(Option<String>),
+    /// The key was taken; nothing was written.
+    Taken,
+}
+
+/// A version of an object with what protects it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Object {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// `COMPLIANCE` or `GOVERNANCE`; none when it is not locked, or the server does not let us see that.
+    pub mode: Option<String>,
+    /// Until when.
+    pub until: Option<jiff::Timestamp>,
+}
+
+impl Object {
+    /// Whether nobody can remove it before this moment.
+    pub fn is_kept_until(&self, moment: jiff::Timestamp) -> bool {
+        self.mode.as_deref() == Some("COMPLIANCE") && self.until.is_some_and(|u| u >= moment)
+    }
+}
+
+/// A bucket and the key to it.
+pub struct Bucket {
+    http: Http,
+    place: rusty_s3::Bucket,
+    endpoint: String,
+    region: String,
+    access_key: Secret,
+    secret_key: Secret,
+    clock: Arc<dyn Clock>,
+    /// Seconds by which this host's clock was ahead at the last answer.
+    ahead: AtomicI64,
+    /// Whether the server said that it knows no create-only puts.
+    looks_first: AtomicBool,
+}
+
+struct Ask<'a> {
+    method: Method,
+    /// None for the bucket itself.
+    key: Option<&'a str>,
+    /// Sorted by name.
+    query: &'a [(&'a str, &'a str)],
+    /// Sorted by name, in small letters.
+    headers: &'a [(&'a str, &'a str)],
+    body: Body,
+    limit: usize,
+    doing: &'static str,
+}
+
+enum Body {
+    None,
+    Bytes(Vec<u8>),
+    File(tokio::fs::File, u64),
+}
+
+impl Body {
+    const fn len(&self) -> u64 {
+        match self {
+            Self::None => 0,
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::File(_, len) => *len,
+        }
+    }
+}
+
+impl Bucket {
+    /// Reads the keys and the authorities; asks the server nothing yet.
+    pub async fn connect(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, AnchorError> {
+        let read = async |key, reference| {
+            secret::read(reference).await.map_err(|e| AnchorError::Secret { key, why: e.to_string() })
+        };
+        let access_key = read("access_key", &config.access_key).await?;
+        let secret_key = read("secret_key", &config.secret_key).await?;
+        let bad = |why: String| AnchorError::Config(why);
+        let endpoint = Url::parse(&config.endpoint).map_err(|e| bad(e.to_string()))?;
+        let (name, region) = (config.bucket.clone(), config.region.clone());
+        let place = rusty_s3::Bucket::new(endpoint, UrlStyle::Path, name, region).map_err(|e| bad(e.to_string()))?;
+        let trust = Trust::for_urls(config.ca.as_deref(), [config.endpoint.as_str()]);
+        let http = tokio::task::spawn_blocking(move || Http::new(&trust)).await;
+        let http = http.map_err(|_| bad("making an HTTP client was broken off".into()))?;
+        let http = http.map_err(|e| bad(e.message))?;
+        Ok(Self {
+            http,
+            place,
+            endpoint: public(&config.endpoint),
+            region: config.region.clone(),
+            access_key,
+            secret_key,
+            clock,
+            ahead: AtomicI64::new(0),
+            looks_first: AtomicBool::new(false),
+        })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        self.place.name()
+    }
+
+    /// Where it is, for people.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// Seconds by which this host's clock was ahead of the storage's at the last answer.
+    pub fn ahead(&self) -> i64 {
+        self.ahead.load(Ordering::Relaxed)
+    }
+
+    /// Whether create-only puts are not known there, so that it is looked first and then put.
+    pub fn looks_first(&self) -> bool {
+        self.looks_first.load(Ordering::Relaxed)
+    }
+
+    /// Now, by this host's clock.
+    pub fn now(&self) -> jiff::Timestamp {
+        self.clock.now()
+    }
+
+    /// Puts an object unless its key is taken.
+    pub async fn put_new(&self, key: &str, bytes: &[u8], doing: &'static str) -> Result<Put, AnchorError> {
+        let digest: [u8; 32] = Sha256::digest(bytes).into();
+        if !self.looks_first() {
+            match self.put(key, Body::Bytes(bytes.to_vec()), &digest, true, doing).await? {
+                Some(put) => return Ok(put),
+                None => self.looks_first.store(true, Ordering::Relaxed),
+            }
+        }
+        if self.exists(key, doing).await? {
+            return Ok(Put::Taken);
+        }
+        self.put(key, Body::Bytes(bytes.to_vec()), &digest, false, doing).await.map(|p| p.unwrap_or(Put::Taken))
+    }
+
+    /// The same with a file of this length and digest, which is not held in memory.
+    pub async fn put_file(
+        &self,
+        key: &str,
+        path: &std::path::Path,
+        digest: &[u8; 32],
+        doing: &'static str,
+    ) -> Result<Put, AnchorError> {
+        let failed = |e: std::io::Error| AnchorError::File(format!("{} can not be read: {e}", path.display()));
+        // Looking first costs one small request and keeps a large file from being sent for nothing.
+        if self.exists(key, doing).await? {
+            return Ok(Put::Taken);
+        }
+        let file = tokio::fs::File::open(path).await.map_err(failed)?;
+        let len = file.metadata().await.map_err(failed)?.len();
+        let only_new = !self.looks_first();
+        let put = self.put(key, Body::File(file, len), digest, only_new, doing).await?;
+        put.ok_or_else(|| self.said(doing, 501, b""))
+    }
+
+    /// None when the server does not know create-only puts.
+    async fn put(
+        &self,
+        key: &str,
+        body: Body,
+        digest: &[u8; 32],
+        only_new: bool,
+        doing: &'static str,
+    ) -> Result<Option<Put>, AnchorError> {
+        // The server refuses a body that came in otherwise. Amazon asks for a checksum where objects are locked.
+        let checksum = BASE64_STANDARD.encode(digest);
+        let with: &[(&str, &str)] = &[("if-none-match", "*"), ("x-amz-checksum-sha256", &checksum)];
+        let headers = if only_new { with } else { with.get(1..).unwrap_or_default() };
+        let ask = Ask { method: Method::Put, key: Some(key), query: &[], headers, body, limit: ANSWER, doing };
+        let answer = self.send(ask).await?;
+        match answer.status {
+            200 => Ok(Some(Put::Made(header(&answer, "x-amz-version-id")))),
+            412 if only_new => Ok(Some(Put::Taken)),
+            501 if only_new => Ok(None),
+            status => Err(self.said(doing, status, &answer.body)),
+        }
+    }
+
+    async fn exists(&self, key: &str, doing: &'static str) -> Result<bool, AnchorError> {
+        let ask = Ask {
+            method: Method::Head,
+            key: Some(key),
+            query: &[],
+            headers: &[],
+            body: Body::None,
+            limit: ANSWER,
+            doing,
+        };
+        let answer = self.send(ask).await?;
+        match answer.status {
+            200 => Ok(true),
+            404 => Ok(false),
+            status => Err(self.said(doing, status, &answer.body)),
+        }
+    }
+
+    /// A version of an object, of at most `limit` bytes.
+    pub async fn get(&self, key: &str, version: &str, limit: usize) -> Result<Object, AnchorError> {
+        let doing = "getting a version of an object";
+        let query = [("versionId", version)];
+        let ask =
+            Ask { method: Method::Get, key: Some(key), query: &query, headers: &[], body: Body::None, limit, doing };
+        let answer = self.send(ask).await?;
+        if answer.status != 200 {
+            return Err(self.said(doing, answer.status, &answer.body));
+        }
+        let mode = header(&answer, "x-amz-object-lock-mode");
+        let until = header(&answer, "x-amz-object-lock-retain-until-date").and_then(|t| t.parse().ok());
+        Ok(Object { bytes: answer.body, mode, until })
+    }
+
+    /// Tries to delete a version for good; whether the server did.
+    pub async fn delete(&self, key: &str, version: &str) -> Result<bool, AnchorError> {
+        let doing = "deleting a version of an object";
+        let query = [("versionId", version)];
+        let ask = Ask {
+            method: Method::Delete,
+            key: Some(key),
+            query: &query,
+            headers: &[],
+            body: Body::None,
+            limit: ANSWER,
+            doing,
+        };
+        let answer = self.send(ask).await?;
+        match answer.status {
+            200 | 204 => Ok(true),
+            // Both are said of what is locked.
+            403 => Ok(false),
+            400 if xml::error(&answer.body).is_some_and(|(code, _)| code == "InvalidRequest") => Ok(false),
+            status => Err(self.said(doing, status, &answer.body)),
+        }
+    }
+
+    /// A page of all versions of the objects whose keys begin with `prefix`, after a place.
+    pub async fn versions(
+        &self,
+        prefix: &str,
+        after: Option<(&str, Option<&str>)>,
+        most: usize,
+    ) -> Result<Page, AnchorError> {
+        let doing = "listing versions";
+        let most = most.to_string();
+        let mut query = vec![("encoding-type", "url")];
+        if let Some((key, _)) = after {
+            query.push(("key-marker", key));
+        }
+        query.extend([("max-keys", most.as_str()), ("prefix", prefix)]);
+        if let Some((_, Some(version))) = after {
+            query.push(("version-id-marker", version));
+        }
+        query.push(("versions", ""));
+        query.sort_unstable();
+        self.xml(&query, doing, xml::versions).await
+    }
+
+    /// Whether versions are kept.
+    pub async fn versioning(&self) -> Result<bool, AnchorError> {
+        self.xml(&[("versioning", "")], "reading whether versions are kept", xml::versioning).await
+    }
+
+    /// What locks objects.
+    pub async fn lock(&self) -> Result<xml::Lock, AnchorError> {
+        let doing = "reading its object lock";
+        match self.ask_xml(&[("object-lock", "")], doing).await? {
+            answer if answer.status == 200 => self.parse(&answer, doing, xml::lock),
+            // Amazon and others: ObjectLockConfigurationNotFoundError.
+            answer if answer.status == 404 && !is_no_bucket(&answer.body) => Ok(xml::Lock::default()),
+            answer => Err(self.said(doing, answer.status, &answer.body)),
+        }
+    }
+
+    async fn xml<T>(
+        &self,
+        query: &[(&str, &str)],
+        doing: &'static str,
+        read: fn(&[u8]) -> Result<T, String>,
+    ) -> Result<T, AnchorError> {
+        let answer = self.ask_xml(query, doing).await?;
+        if answer.status != 200 {
+            return Err(self.said(doing, answer.status, &answer.body));
+        }
+        self.parse(&answer, doing, read)
+    }
+
+    async fn ask_xml(&self, query: &[(&str, &str)], doing: &'static str) -> Result<Answer, AnchorError> {
+        let ask = Ask { method: Method::Get, key: None, query, headers: &[], body: Body::None, limit: ANSWER, doing };
+        self.send(ask).await
+    }
+
+    fn parse<T>(
+        &self,
+        answer: &Answer,
+        doing: &'static str,
+        read: fn(&[u8]) -> Result<T, String>,
+    ) -> Result<T, AnchorError> {
+        let rubbish = |why| AnchorError::Rubbish { endpoint: self.endpoint.clone(), doing, why };
+        if answer.truncated {
+            return Err(rubbish(format!("more than {ANSWER} bytes")));
+        }
+        read(&answer.body).map_err(rubbish)
+    }
+
+    async fn send(&self, ask: Ask<'_>) -> Result<Answer, AnchorError> {
+        let Ask { method, key, query, headers, body, limit, doing } = ask;
+        let url = key.map_or_else(|| self.place.base_url().clone(), |key| self.place.object_url(key));
+        let signed = signing::sign(
+            &self.clock.now(),
+            method,
+            url.clone(),
+            self.access_key.expose(),
+            self.secret_key.expose(),
+            None,
+            &self.region,
+            SIGNED_FOR,
+            query.iter().copied(),
+            headers.iter().copied(),
+        );
+        let patience = PATIENCE + Duration::from_secs(body.len() / SLOWEST);
+        let verb = match method {
+            Method::Head => reqwest::Method::HEAD,
+            Method::Put => reqwest::Method::PUT,
+            Method::Delete => reqwest::Method::DELETE,
+            Method::Get | Method::Post => reqwest::Method::GET,
+        };
+        let mut request = self.http.request(verb, signed);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if matches!(method, Method::Put) {
+            request = request.header(reqwest::header::CONTENT_LENGTH, body.len());
+        }
+        request = match body {
+            Body::None => request,
+            Body::Bytes(bytes) => request.body(bytes),
+            Body::File(file, _) => request.body(file),
+        };
+        let answer = Http::send(request, url.as_str(), limit, patience).await;
+        let answer = answer.map_err(|failure| AnchorError::Unreachable(failure.message))?;
+        let theirs = header(&answer, "date").and_then(|d| jiff::fmt::rfc2822::parse(&d).ok());
+        match theirs {
+            Some(theirs) => {
+                let ahead = self.clock.now().as_second() - theirs.timestamp().as_second();
+                self.ahead.store(ahead, Ordering::Relaxed);
+            }
+            // Every HTTP server with a clock sends it (RFC 9110, 6.6.1), so this is no storage.
+            None => {
+                let why = format!("HTTP {} without a date", answer.status);
+                return Err(AnchorError::Rubbish { endpoint: self.endpoint.clone(), doing, why });
+            }
+        }
+        Ok(answer)
+    }
+
+    /// What an answer that was not hoped for says.
+    fn said(&self, doing: &'static str, status: u16, body: &[u8]) -> AnchorError {
+        let bucket = self.name().to_owned();
+        let error = xml::error(body);
+        let code = error.as_ref().map_or("", |(code, _)| code.as_str());
+        let words = error.as_ref().map(
+            |(code, message)| {
+                if message.is_empty() { code.clone() } else { format!("{code}, {message}") }
+            },
+        );
+        match (status, code) {
+            (404, "NoSuchBucket") => AnchorError::NoBucket { bucket, endpoint: self.endpoint.clone() },
+            (401 | 403, _) if code == "RequestTimeTooSkewed" || self.ahead().abs() > SKEWED => {
+                AnchorError::Clock { bucket, doing, ahead: self.ahead() }
+            }
+            (401 | 403, _) => {
+                AnchorError::Refused { bucket, doing, said: words.unwrap_or_else(|| format!("HTTP {status}")) }
+            }
+            (200..=299, _) => {
+                let why = format!("HTTP {status} without what was asked for");
+                AnchorError::Rubbish { endpoint: self.endpoint.clone(), doing, why }
+            }
+            _ => {
+                let said = words.map(|w| format!(": {}", sanitize(&w))).unwrap_or_default();
+                AnchorError::Answer { bucket, doing, status, said }
+            }
+        }
+    }
+}
+
+fn is_no_bucket(body: &[u8]) -> bool {
+    xml::error(body).is_none_or(|(code, _)| code == "NoSuchBucket")
+}
+
+fn header(answer: &Answer, name: &str) -> Option<String> {
+    answer.headers.get(name).and_then(|v| v.to_str().ok()).map(str::to_owned)
+}

@@ -1,0 +1,21 @@
+//! Copies in object storage that nobody can overwrite: checkpoints under create-only keys `PREFIX/checkpoint/SIZE`,
+//! and the bytes of the log and its evidence, so that a lost host leaves more than a proof of loss. The command line
+//! starts it beside the engine; `doctor` and `audit anchors` ask it too.
+
+mod bucket;
+mod compare;
+mod copies;
+mod error;
+mod fetch;
+mod keys;
+mod protection;
+mod ship;
+mod xml;
+
+pub use bucket::Bucket;
+pub use compare::{Checkpoints, Compared, Report, Rewritten, compare, fetch_checkpoints};
+pub use copies::Copy;
+pub use error::AnchorError;
+pub use fetch::{Fetched, fetch};
+pub use protection::{Protection, probe};
+pub use ship::{Anchor, Anchored, Log};
