@@ -9,6 +9,7 @@ use crate::config::locate::{Located, Looked};
 use crate::console::start::{Choice, Start};
 use crate::console::state::Facts;
 use crate::console::theme::Theme;
+use crate::journal::key::VerifierKey;
 use crate::terminal::console::{self, Ended, Options};
 use crate::terminal::{capabilities, start};
 use std::path::Path;
@@ -28,7 +29,8 @@ pub fn open(global: &Global) -> Result<Exit, Error> {
             let theme = choose(theme.as_deref())?;
             session::runtime()?.block_on(async {
                 let opened = opening::live(&loaded, session::live_mode(global), true, "console")?;
-                show(opened, theme, mouse).await
+                // Known by now at the latest: the opening has pinned it at first sight.
+                show(opened, theme, mouse, opening::known_key(&loaded)?).await
             })
         }
         Located::Nowhere(looked) => offer(global, looked),
@@ -41,7 +43,7 @@ pub fn drill(global: &Global, play: &Play) -> Result<Exit, Error> {
     let theme = choose(global.theme.as_deref())?;
     session::runtime()?.block_on(async {
         let opened = opening::drill(play, "console")?;
-        show(opened, theme, true).await
+        show(opened, theme, true, None).await
     })
 }
 
@@ -89,7 +91,7 @@ fn from_home(place: String) -> String {
     }
 }
 
-async fn show(opened: Opened, theme: Theme, mouse: bool) -> Result<Exit, Error> {
+async fn show(opened: Opened, theme: Theme, mouse: bool, pin: Option<VerifierKey>) -> Result<Exit, Error> {
     let client = opened.running.client.clone();
     let snapshot = client.snapshot();
     let facts = Facts {
@@ -98,7 +100,8 @@ async fn show(opened: Opened, theme: Theme, mouse: bool) -> Result<Exit, Error> 
         theme: theme.name.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    let options = Options { facts, theme, mouse, journal: Arc::new(Files { dir: opened.home.journal.clone() }) };
+    let journal = Arc::new(Files { dir: opened.home.journal.clone(), pin });
+    let options = Options { facts, theme, mouse, journal };
     let ended = console::run(&client, options).await;
     // The engine ends in good order whatever became of the terminal: the step in hand is waited for and recorded.
     opened.end().await;

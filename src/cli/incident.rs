@@ -62,7 +62,8 @@ fn live_home(global: &Global) -> Result<Home, Error> {
     Ok(session::home(&session::load(global)?.config))
 }
 
-fn send(global: &Global, command: Command) -> Result<Exit, Error> {
+/// Sends a command to the engine that runs, or opens one for it.
+pub(super) fn send(global: &Global, command: Command) -> Result<Exit, Error> {
     let home = live_home(global)?;
     session::runtime()?.block_on(async {
         if let Some(reply) = session::send_to_running(&home, command.clone()).await? {

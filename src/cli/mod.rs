@@ -14,6 +14,7 @@ mod init;
 mod moment;
 mod opening;
 mod output;
+mod pins;
 mod playbook;
 mod session;
 mod status;

@@ -75,10 +75,23 @@ impl Error {
         Self::Failed(error.to_string())
     }
 
-    /// What a journal said: damage has an exit code of its own.
+    /// What a journal said: what does not hold has an exit code of its own, and so has what is set up wrongly.
     pub fn journal(error: &JournalError) -> Self {
         match error {
-            JournalError::Damaged(_) => Self::Damaged(error.to_string()),
+            JournalError::Damaged(_)
+            | JournalError::OtherKey { .. }
+            | JournalError::Pinned { .. }
+            | JournalError::PinnedLogMissing { .. }
+            | JournalError::KeyMissing { .. }
+            | JournalError::KeyWithoutLog { .. } => Self::Damaged(error.to_string()),
+            JournalError::Symlink { .. }
+            | JournalError::NetworkFileSystem { .. }
+            | JournalError::ForeignLog { .. }
+            | JournalError::KeyMode { .. }
+            | JournalError::KeyOwner { .. }
+            | JournalError::KeyMalformed { .. }
+            | JournalError::Origin(_)
+            | JournalError::NotNew { .. } => Self::Usage(error.to_string()),
             _ => Self::Failed(error.to_string()),
         }
     }

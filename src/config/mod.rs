@@ -1,6 +1,7 @@
 //! Configuration: TOML files into checked values, with the place of every error. Everything above may read
 //! the model; only `cli` loads it.
 
+mod anchor;
 pub mod decode;
 pub mod locate;
 pub mod model;

@@ -72,6 +72,12 @@ impl Digest {
         Self(hex)
     }
 
+    /// Reads 64 lower-case hexadecimal digits, and nothing else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_hex = text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        (text.len() == 64 && is_hex).then(|| Self(text.to_owned()))
+    }
+
     /// All 64 digits.
     pub fn as_str(&self) -> &str {
         &self.0

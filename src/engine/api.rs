@@ -143,6 +143,13 @@ pub enum Command {
         /// Until when.
         until: Timestamp,
     },
+    /// Records that a piece of evidence is deleted, then deletes its file.
+    Redact {
+        /// Its digest, 64 hexadecimal digits.
+        sha256: String,
+        /// Why.
+        reason: String,
+    },
     /// Drill only: pause, resume or set the speed of the scenario clock.
     DrillClock {
         /// Speed; 0 pauses.

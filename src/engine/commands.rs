@@ -20,7 +20,7 @@ const REASON: usize = 10;
 const LONGEST: usize = 8_000;
 
 /// Trims a text and refuses an empty or an endless one.
-fn words(text: &str, what: &str) -> Result<String, Reply> {
+pub(super) fn words(text: &str, what: &str) -> Result<String, Reply> {
     let text = text.trim();
     if text.is_empty() {
         return Err(Reply::refused(format!("{what} is empty")));
@@ -84,6 +84,7 @@ impl Engine {
             Command::AssignMeasure { measure, owner, until } => {
                 self.assign_measure(&measure, &owner, until, actor).await
             }
+            Command::Redact { sha256, reason } => self.redact(&sha256, &reason, actor).await,
             Command::DrillClock { speed } => Ok(self.set_speed(speed)),
         }
     }

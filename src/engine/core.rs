@@ -244,6 +244,7 @@ impl Engine {
         let me = self.me.clone();
         let _ = self.record(Kind::ConfigLoaded, None, loaded, &engine).await;
         let _ = self.record(Kind::ConsoleAttached, None, json!({ "console": me.console }), &me).await;
+        self.finish_redactions().await;
         self.recover_runs().await;
     }
 
@@ -278,8 +279,19 @@ impl Engine {
         body: Value,
         actor: &Actor,
     ) -> Result<Record, String> {
-        let draft = self.draft(kind, incident, body, actor);
-        match self.journal.append(vec![draft]).await {
+        self.record_all(vec![(kind, body)], incident, actor).await
+    }
+
+    /// Writes records together and waits until they are durable; answers the last.
+    pub(super) async fn record_all(
+        &mut self,
+        records: Vec<(Kind, Value)>,
+        incident: Option<IncidentId>,
+        actor: &Actor,
+    ) -> Result<Record, String> {
+        let kinds = records.iter().map(|(kind, _)| kind.word()).collect::<Vec<_>>().join(", ");
+        let drafts = records.into_iter().map(|(kind, body)| self.draft(kind, incident.clone(), body, actor)).collect();
+        match self.journal.append(drafts).await {
             Ok(committed) => {
                 let mut last = None;
                 for one in committed {
@@ -291,10 +303,15 @@ impl Engine {
             Err(error) => {
                 let why = error.to_string();
                 self.broken = self.journal.status().broken;
-                tracing::error!(%why, kind = kind.word(), "a record was not written");
+                tracing::error!(%why, kind = kinds, "a record was not written");
                 Err(why)
             }
         }
+    }
+
+    /// The journal.
+    pub(super) const fn journal(&self) -> &Journal {
+        &self.journal
     }
 
     /// Takes in samples, and judges again what is known.

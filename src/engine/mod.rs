@@ -7,6 +7,7 @@ mod assess;
 pub mod client;
 mod commands;
 pub mod core;
+mod evidence;
 pub mod inbox;
 pub mod judge;
 mod keeping;

@@ -431,7 +431,8 @@ impl Engine {
         let kind: Kind = kind.parse().map_err(|_| format!("`{kind}` is no kind of record"))?;
         let held = self.runs.get(run).ok_or("the run is gone")?;
         let (incident, actor) = (held.incident.clone(), held.actor.clone());
-        self.record(kind, incident, body, &actor).await.map(|record| record.seq)
+        let records = self.with_evidence(kind, body).await;
+        self.record_all(records, incident, &actor).await.map(|record| record.seq)
     }
 
     fn scene(&self) -> Scene<'_> {
@@ -547,7 +548,9 @@ impl Engine {
     /// outcome is looked at when the run goes on, never run again.
     pub(super) async fn recover_runs(&mut self) {
         let open = self.state.open_runs().to_vec();
-        for (id, records) in open {
+        let dir = self.journal().dir().to_owned();
+        for (id, mut records) in open {
+            super::evidence::restore_results(&dir, &mut records);
             let Some(first) = records.first() else { continue };
             let playbook = first.body.get("playbook").and_then(Value::as_str).unwrap_or_default();
             let Some(plan) = self.library.get(&PlaybookId::new(playbook)).map(|e| e.plan.clone()) else {

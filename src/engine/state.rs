@@ -2,6 +2,7 @@
 //! back by applying the records again, in order.
 
 use super::api::{Glass, Measure};
+use super::evidence::Shelf;
 use crate::domain::finding::Acknowledged;
 use crate::domain::id::{FindingId, IncidentId, Person, RunId};
 use crate::domain::incident::{Incident, IncidentState, Role, Severity, TimelineEntry};
@@ -38,6 +39,7 @@ pub struct State {
     applied: u64,
     /// Number of records that the newest snapshot named by a record stands for.
     snapshot: u64,
+    evidence: Shelf,
 }
 
 impl Keep for State {
@@ -135,6 +137,7 @@ impl Fold for State {
             }
             Kind::GlassReviewed => self.glass = None,
             Kind::JournalSnapshot => self.snapshot = field(body, "size").unwrap_or(self.snapshot),
+            Kind::EvidenceCaptured | Kind::Redaction => self.evidence.apply(record),
             _ => {}
         }
         self.keep_run(record);
@@ -270,6 +273,11 @@ impl State {
     /// The newest records as lines, oldest first.
     pub fn tail(&self) -> Arc<Vec<TimelineEntry>> {
         Arc::new(self.tail.iter().cloned().collect())
+    }
+
+    /// The evidence that records name.
+    pub(super) const fn evidence(&self) -> &Shelf {
+        &self.evidence
     }
 
     /// Number of records applied.

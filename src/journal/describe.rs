@@ -19,7 +19,7 @@ pub fn describe(record: &Record) -> String {
 }
 
 /// The sentence of each kind. `{member}` is a member of the body; a part in brackets is left out when the body
-/// does not have all members that it names. A member that is an object shows its `object`, `name` or `id`.
+/// does not have all members that it names. A member that is an object shows its `object`, `name`, `id` or `sha256`.
 const fn template(kind: Kind) -> &'static str {
     match kind {
         Kind::JournalOpened => "journal opened[ by {program}][ at record {records}]",
@@ -61,7 +61,9 @@ const fn template(kind: Kind) -> &'static str {
         Kind::ApprovalDenied => "[{run} ][{step}: ]approval denied[ by {person}][: {why}]",
         Kind::ApprovalExpired => "[{run} ][{step}: ]approval expired",
         Kind::StepStarted => "[{run} ][{step}: ]started[ on {target}]",
-        Kind::StepFinished => "[{run} ][{step}: ]finished[: {outcome}][: {why}][ ({summary})]",
+        Kind::StepFinished => {
+            "[{run} ][{step}: ]finished[: {outcome}][: {why}][ ({summary})][, result kept as evidence {evidence}]"
+        }
         Kind::StepUnknown => "[{run} ][{step}: ]outcome UNKNOWN[: {why}]",
         Kind::StepReconciled => "[{run} ][{step}: ]reconciled[: {found}][ ({seen})]",
         Kind::StepVerified => "[{run} ][{step}: ]verified[: {seen}]",
@@ -83,7 +85,7 @@ const fn template(kind: Kind) -> &'static str {
         Kind::GlassBroken => "GLASS BROKEN[ until {until}][: {reason}]",
         Kind::GlassRestored => "glass restored[: {reason}]",
         Kind::GlassReviewed => "broken glass reviewed[: {text}]",
-        Kind::Redaction => "side file deleted[: {file}][ ({reason})]",
+        Kind::Redaction => "side file deleted[: {file}][, {bytes} bytes][ ({reason})]",
     }
 }
 
@@ -139,7 +141,7 @@ fn show(value: &Value) -> Option<String> {
             let more = if items.len() > shown.len() { ", …" } else { "" };
             Some(shown.join(", ") + more).filter(|t| !t.is_empty())
         }
-        Value::Object(members) => ["object", "name", "id", "message"]
+        Value::Object(members) => ["object", "name", "id", "message", "sha256"]
             .iter()
             .find_map(|name| members.get(*name))
             .and_then(Value::as_str)

@@ -219,6 +219,12 @@ pub enum JournalError {
         /// Why.
         why: super::checkpoint::BadNote,
     },
+    /// A cosignature under a checkpoint that was kept elsewhere is not what it says.
+    #[error("the kept checkpoint can not be used: {why}")]
+    Cosignature {
+        /// Why.
+        why: super::cosignature::BadCosigned,
+    },
     /// A name that can not be a log's origin.
     #[error(transparent)]
     Origin(#[from] BadKey),
@@ -308,6 +314,14 @@ pub enum JournalError {
         dir: PathBuf,
         /// What is there.
         why: String,
+    },
+    /// A file of evidence has other bytes than its name says.
+    #[error("the evidence {sha256} has other bytes now: their digest is {found}")]
+    EvidenceAltered {
+        /// Its name.
+        sha256: crate::domain::id::Digest,
+        /// The digest of what is there.
+        found: crate::domain::id::Digest,
     },
     /// Something else the operating system refused.
     #[error("{what} {} failed: {why}", .path.display())]

@@ -7,6 +7,7 @@ pub mod checkpoint;
 pub mod cosignature;
 mod describe;
 pub mod error;
+pub mod evidence;
 pub mod fold;
 pub mod handle;
 pub mod key;

@@ -45,6 +45,9 @@ pub trait Journal: Send + Sync + 'static {
         tell: &mut dyn FnMut(Scanned),
     );
 
+    /// Writes a new file into the working directory and answers its path, or why it was not written.
+    fn save(&self, name: &str, text: &str) -> Result<String, String>;
+
     /// One record with all that can be said of it, or why it can not be read.
     fn open(&self, seq: u64) -> Result<Box<RecordView>, String>;
 }
@@ -205,6 +208,9 @@ impl<W: Write> Console<W> {
                     self.read(move |journal| Msg::Records(journal.records(before, limit)));
                 }
                 Effect::Open { seq } => self.read(move |journal| Msg::Opened { seq, read: journal.open(seq) }),
+                Effect::SaveProof { seq, file } => {
+                    self.read(move |journal| Msg::Saved(journal.save(&format!("record-{seq}.tlog-proof"), &file)));
+                }
                 Effect::Scan { id, wanted, before } => self.scan(id, wanted, before),
                 Effect::EndScan => self.scanning.store(0, Ordering::Relaxed),
                 Effect::Copy(text) => {

@@ -2,7 +2,7 @@
 //! that does not answer, an incident, and a run that waits at a high step.
 
 use jiff::{SignedDuration, Timestamp, civil};
-use quarterdeck::console::state::{Facts, RecordView, State};
+use quarterdeck::console::state::{Facts, ProofView, RecordView, State};
 use quarterdeck::console::{msg::Msg, update};
 use quarterdeck::domain::estate::{
     Cutoff, DatabaseRef, Environment, Estate, NamespaceRef, Plant, RouterRef, Tenancy, Tenant,
@@ -874,12 +874,14 @@ pub fn later(state: &State, seconds: i64) -> Timestamp {
 pub fn vouched() -> Snapshot {
     let mut snapshot = snapshot();
     snapshot.journal.witnessed =
-        Some(Outside { size: 1200, at: Some(at("02:13:55")), confirmed: 2, needed: 2, trouble: None });
+        Some(Outside { size: 1200, at: Some(at("02:13:55")), confirmed: 2, needed: 2, shipped: None, trouble: None });
     snapshot.journal.anchored = Some(Outside {
+        shipped: None,
         size: 1010,
         at: Some(at("01:31:00")),
         confirmed: 0,
         needed: 1,
+        shipped: Some(990),
         trouble: Some("s3.example.net:443: connection refused".into()),
     });
     snapshot
@@ -909,5 +911,13 @@ pub fn record_view(seq: u64) -> RecordView {
         checkpoint: "quarterdeck/acme-prod\n1215\nq83vEjRWeJq83vEjRWeJq83vEjRWeJq83vEjRWeJo0=\n\n\
                      — quarterdeck/acme-prod x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n"
             .into(),
+        proof: Ok(ProofView {
+            size: 1215,
+            hashes: (0..4).map(|n| format!("{n}83vEjRWeJq83vEjRWeJq83vEjRWeJq83vEjRWeJo0=")).collect(),
+            key: "quarterdeck/acme-prod+c74f20a3".into(),
+            pinned: false,
+            cosigned: 2,
+            file: "c2sp.org/tlog-proof@v1\n".into(),
+        }),
     }
 }

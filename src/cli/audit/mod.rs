@@ -3,7 +3,11 @@
 
 mod anchors;
 pub mod args;
+mod begin;
+mod evidence;
+mod keys;
 mod monitor;
+mod redact;
 mod show;
 mod verify;
 
@@ -18,8 +22,12 @@ pub fn run(global: &Global, what: &Audit) -> Result<Exit, Error> {
     match what {
         Audit::Show(what) => show::run(global, what),
         Audit::Verify(what) => verify::run(global, what),
+        Audit::Keys { what } => keys::run(global, what),
+        Audit::Begin(what) => begin::run(global, what),
         Audit::Monitor(what) => monitor::run(global, what),
         Audit::Anchors(what) => anchors::run(global, what),
+        Audit::Evidence { what } => evidence::run(global, what),
+        Audit::Redact(what) => redact::run(global, what),
     }
 }
 

@@ -175,6 +175,14 @@ pub const BINDINGS: &[Binding] = &[
     ),
     bind(Action::OnlyKind, &[ch('k')], "kind", "Only records of the kind under the cursor; again for all", LOG, 15),
     bind(Action::OnlyWho, &[ch('a')], "who", "Only records by the person under the cursor; again for all", LOG, 16),
+    bind(
+        Action::SaveProof,
+        &[ch('s')],
+        "save proof",
+        "Write the proof of the record into a file in the working directory",
+        In(&[P::Record]),
+        11,
+    ),
     bind(Action::Filter, &[ch('/')], "filter", "Filter the rows", FILTERED, 15),
     bind(Action::Sort, &[ch('S')], "sort", "Sort the rows another way", FILTERED, 17),
     bind(

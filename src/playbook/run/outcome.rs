@@ -2,7 +2,7 @@
 
 use super::effect::Effect;
 use super::machine::{Run, offer};
-use super::record::{self, Clean, clean_json};
+use super::record::{Clean, clean_json};
 use super::state::{Action, Choose, Phase, Question, Sent, Then};
 use super::view::{Offered, RunState, StepState};
 use crate::domain::id::Person;
@@ -19,10 +19,8 @@ impl Run {
         match outcome {
             Outcome::Done { result, summary } => {
                 let result = clean_json(result);
-                let (text, omitted) = record::result(&result);
                 let summary = summary.clean();
-                let body =
-                    json!({"ended": "done", "summary": summary, "result": text, "result_omitted_bytes": omitted});
+                let body = json!({"ended": "done", "summary": summary, "result": result.to_string()});
                 self.edit(|s| {
                     s.sent = Sent::Done;
                     s.outcome_at = Some(now);

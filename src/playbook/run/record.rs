@@ -9,9 +9,6 @@ use crate::domain::text::sanitize;
 use crate::playbook::expr::Evaluation;
 use serde_json::{Map, Value, json};
 
-/// A result beyond this many bytes is not kept in the record; steps that need it have to run again after a restart.
-const MAX_RESULT: usize = 24 * 1024;
-
 /// A request beyond this many bytes does not fit into a record, whose limit is 65,535.
 const MAX_REQUEST: usize = 48 * 1024;
 
@@ -114,10 +111,4 @@ pub(super) fn clean_json(value: Value) -> Value {
         }
         other => other,
     }
-}
-
-/// A result as the JSON text that is kept, or how large it would have been.
-pub(super) fn result(value: &Value) -> (Option<String>, Option<usize>) {
-    let text = value.to_string();
-    if text.len() > MAX_RESULT { (None, Some(text.len())) } else { (Some(text), None) }
 }

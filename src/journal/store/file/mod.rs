@@ -6,10 +6,13 @@
 pub mod batch;
 pub mod chain;
 pub mod create;
+pub mod evidence;
 pub mod export;
 pub mod follow;
 pub mod hashes;
+pub mod intake;
 pub mod keyfile;
+pub mod leaves;
 pub mod lock;
 pub mod medium;
 pub mod open;
