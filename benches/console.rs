@@ -12,6 +12,8 @@
     reason = "a tool for developers; it fails by panicking"
 )]
 
+#[path = "cluster/mod.rs"]
+mod cluster;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
@@ -118,6 +120,34 @@ fn quiet(args: &[&str], home: &Path, what: &str, settle: Duration) {
     );
 }
 
+/// The whole console on a cluster of 10,000 pods and 1,000 tenants, each with its two Deployments declared.
+fn ten_thousand_pods() {
+    let home = tempfile::tempdir().unwrap();
+    let cluster = cluster::Cluster::start();
+    let mut text = format!(
+        "[estate]\nname = \"large\"\nenvironment = \"staging\"\n[journal]\ndir = \"{}\"\n[[kubernetes]]\nid = \"k8s\"\n\
+         kubeconfig = \"{}\"\ninterval = \"1s\"\n",
+        home.path().join("journal").display(),
+        cluster.kubeconfig.display()
+    );
+    for tenant in 0..1_000 {
+        text += &format!(
+            "[[tenant]]\nid = \"t{tenant:04}\"\nkubernetes = {{ cluster = \"k8s\", namespace = \"t{tenant:04}\" }}\n"
+        );
+    }
+    let path = home.path().join("large.toml");
+    std::fs::write(&path, text).unwrap();
+    let path = path.display().to_string();
+    let begun = Instant::now();
+    let term = Term::start(&Start { args: &["--config", &path], env: &[], home: home.path(), size: (120, 40) });
+    // The workers' Deployments are not there, so that every tenant says so once its cluster is known.
+    term.until("the tenants to be known", Duration::from_mins(2), |t| t.contains("Deployment odoo-w"));
+    println!("10,000 pods, 1,000 tenants: known after {:.1} s", begun.elapsed().as_secs_f64());
+    std::thread::sleep(Duration::from_secs(20));
+    let (now, most) = (statm(term.pid(), "VmRSS"), statm(term.pid(), "VmHWM"));
+    println!("  the whole console: RSS {now:.1} MiB (peak {most:.1}), ratio to the bar of 40 MiB: {:.2}", now / 40.0);
+}
+
 fn keys_under_load() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let dir = tempfile::tempdir().unwrap();
@@ -194,7 +224,14 @@ fn keys_under_load() {
 }
 
 fn main() {
+    let args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    match args.first().map(String::as_str) {
+        Some(cluster::SERVE) => return cluster::serve(),
+        Some("pods") => return ten_thousand_pods(),
+        _ => {}
+    }
     first_frame();
+    ten_thousand_pods();
     let home = tempfile::tempdir().unwrap();
     let config = lonely(home.path());
     quiet(&["--config", &config], home.path(), "quiet, one source that does not answer", Duration::from_secs(3));

@@ -147,6 +147,9 @@ fn an_incident_is_declared_noted_and_closed_and_the_log_verifies() {
     let journal = home.path().join("journal");
     let dir = journal.display().to_string();
     let (code, out, _) = run(home.path(), &["audit", "verify", "--journal", &dir]);
+    assert_eq!(code, 0, "the console has pinned the key at first sight: {out}");
+    let stranger = tempfile::tempdir().unwrap();
+    let (code, out, _) = run(stranger.path(), &["audit", "verify", "--journal", &dir]);
     assert!(code == 3 && out.contains("self-consistent, key unpinned"), "{code} {out}");
     let vkey = journal.join("log.vkey").display().to_string();
     let (code, out, _) = run(home.path(), &["audit", "verify", "--journal", &dir, "--vkey", &vkey, "--format", "json"]);

@@ -33,8 +33,8 @@ const PREFIX: &str = "quarterdeck/test";
 const COMPLIANCE: Option<(&str, u32)> = Some(("COMPLIANCE", 2));
 
 fn start(config: &Config, journal: &Journal) -> Anchor {
-    let (dir, key) = (journal.dir().to_owned(), journal.verifier().clone());
-    Anchor::start(config.clone(), Log { dir, status: journal.watch(), key }, wall())
+    let (dir, ring) = (journal.dir().to_owned(), journal.ring().clone());
+    Anchor::start(config.clone(), Log { dir, status: journal.watch(), ring }, wall())
 }
 
 async fn until(anchor: &Anchor, what: &str, holds: impl FnMut(&Anchored) -> bool) -> Anchored {
@@ -233,7 +233,7 @@ fn a_log_rewritten_or_rolled_back_by_its_key_holder_is_named_between_two_copies(
         let seen = until(&task, "the roll-back", |v| v.trouble.is_some()).await;
         let said = format!("has a copy over {first} records and this log has {size}: the log was cut or rolled back");
         let bucket = Bucket::connect(&config, wall()).await.unwrap();
-        let (copies, _) = anchor::fetch_checkpoints(&bucket, PREFIX, forked.verifier()).await.unwrap();
+        let copies = anchor::fetch_checkpoints(&bucket, PREFIX, forked.ring()).await.unwrap().copies;
         let beyond = copies.iter().find(|c| c.size > size).unwrap().size;
         let said = said.replace(&format!("over {first} "), &format!("over {beyond} "));
         assert!(seen.trouble.as_ref().unwrap().contains(&said), "{seen:?} lacks {said}");
@@ -252,7 +252,7 @@ fn a_log_rewritten_or_rolled_back_by_its_key_holder_is_named_between_two_copies(
         append(&forked, 3).await;
         task.end().await;
         let before = copies.len();
-        let (copies, _) = anchor::fetch_checkpoints(&bucket, PREFIX, forked.verifier()).await.unwrap();
+        let copies = anchor::fetch_checkpoints(&bucket, PREFIX, forked.ring()).await.unwrap().copies;
         assert_eq!(copies.len(), before, "a log that contradicts its copies makes none");
         assert_verified(fork.path(), forked.verifier());
         let report = compared(&config, fork.path(), forked.verifier()).await;
@@ -261,6 +261,42 @@ fn a_log_rewritten_or_rolled_back_by_its_key_holder_is_named_between_two_copies(
         assert!(found.why.contains(&format!("records {kept} to {}", first - 1)), "{found:?}");
         // The true log still agrees with every copy.
         assert!(compared(&config, dir.path(), forked.verifier()).await.ok);
+    });
+}
+
+#[test]
+fn copies_by_each_key_of_the_log_count_and_those_by_a_stranger_are_told_of() {
+    let Some(storage) = Storage::open("anchor: keys") else { return };
+    in_two_threads().block_on(async {
+        let dir = fast_dir();
+        let config = storage.config(&storage.bucket(COMPLIANCE).await);
+        let log = journal(dir.path());
+        append(&log, 3).await;
+        let task = start(&config, &log);
+        all_copied(&task, &log).await;
+        log.close("2026-11-21T15:00:00Z".parse().unwrap()).await.unwrap();
+        task.end().await;
+        drop(log);
+        let rotated = Journal::rotate(&options(dir.path())).unwrap();
+        let log = journal(dir.path());
+        append(&log, 3).await;
+        let task = start(&config, &log);
+        all_copied(&task, &log).await;
+        task.end().await;
+        for key in [&rotated.old, &rotated.new] {
+            let report = compared(&config, dir.path(), key).await;
+            assert!(report.ok && report.covered == log.status().size, "{report:?}");
+            assert!(report.copies.first().unwrap().size <= rotated.after, "a copy by the old key: {report:?}");
+        }
+        // A checkpoint of this name by a key that was never this log's: as when the rotation had been rewritten away.
+        use quarterdeck::journal::checkpoint::Checkpoint;
+        let size = log.status().size + 100;
+        let other = quarterdeck::journal::key::LogKey::generate(ORIGIN).unwrap();
+        let note = Checkpoint { origin: ORIGIN.into(), size, root: log.status().root }.sign(&other).unwrap();
+        let key = format!("{PREFIX}/checkpoint/{size:020}");
+        storage.overwrite(&config.bucket, &key, note.as_bytes()).await;
+        let report = compared(&config, dir.path(), &rotated.new).await;
+        assert!(!report.ok && report.strangers == [key] && report.rewritten.is_none(), "{report:?}");
     });
 }
 

@@ -42,6 +42,7 @@ fn child() {
     let dir = Path::new(&dir);
     match role.as_str() {
         "write" => write_for_ever(dir),
+        "life" => one_life(dir),
         "refuse" => println!("refused: {}", refused(dir)),
         other => panic!("{other}"),
     }
@@ -249,4 +250,150 @@ fn a_directory_that_can_not_be_written_is_said_before_anything_is_attempted() {
     assert!(matches!(why, JournalError::ReadOnly { .. }), "{why}");
     assert_eq!(records(&mounted).len(), 2, "reading needs no writing");
     assert_verified(&mounted, &quarterdeck::journal::verify::own_key(&mounted).unwrap());
+}
+
+/// Opens the log, appends, lets a segment be followed, opens it again and closes it; tells what was acknowledged. The
+/// calls of each thread are the same in every run.
+fn one_life(dir: &Path) {
+    for life in 0..2 {
+        let opened = Journal::open(OpenOptions { segment_bytes: 6_000, ..options(dir) });
+        let Ok((journal, _)) = opened.map_err(|why| println!("opening: {why}")) else { return };
+        for n in 0..8_usize {
+            let kind = [Kind::NoteAdded, Kind::StepIntended, Kind::StepFinished][n % 3];
+            let name = format!("{life}/{n}");
+            let body = json!({"append": name, "text": "x".repeat(400 * n)});
+            match journal.append_blocking(vec![draft(kind, body); 1 + n % 3]) {
+                Ok(committed) => {
+                    for c in committed {
+                        let digest = Sha256::digest(c.record.to_bytes().unwrap());
+                        println!("ack {} {}", c.seq, Digest::from_bytes(&digest.into()));
+                    }
+                }
+                Err(why) => println!("append: {why}"),
+            }
+        }
+        if let Err(why) = journal.close_blocking(options(dir).time) {
+            println!("closing: {why}");
+        }
+    }
+}
+
+/// The system calls that the journal makes on its files.
+const CALLS: [&str; 19] = [
+    "openat",
+    "pwrite64",
+    "write",
+    "fdatasync",
+    "fsync",
+    "syncfs",
+    "ftruncate",
+    "rename",
+    "renameat",
+    "unlink",
+    "unlinkat",
+    "mkdir",
+    "flock",
+    "fstatfs",
+    "statfs",
+    "statx",
+    "lseek",
+    "read",
+    "getdents64",
+];
+
+/// Runs [`one_life`] under strace, with a fault at the `n`th call of a kind in each thread.
+fn traced(dir: &Path, trace: &Path, inject: Option<&str>) -> Vec<String> {
+    let binary = child_process("life", dir);
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-y", "-s", "0", "-e", &format!("trace={}", CALLS.join(","))]).arg("-o").arg(trace);
+    if let Some(inject) = inject {
+        command.args(["-e", &format!("inject={inject}")]);
+    }
+    command.arg(binary.get_program()).args(binary.get_args());
+    command.env(ROLE, "life").env(DIR, dir).env("RUST_TEST_THREADS", "1");
+    let output = command.stderr(Stdio::null()).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn an_error_or_a_kill_at_any_system_call_loses_nothing_that_was_acknowledged() {
+    let has_strace = Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).status();
+    if !has_strace.is_ok_and(|status| status.success()) {
+        println!("skipped: there is no strace on this machine, or it may not trace");
+        return;
+    }
+    let full = std::env::var("QUARTERDECK_CAMPAIGN").is_ok_and(|v| v == "full");
+    let scratch = fast_dir();
+    let (first, trace) = (scratch.path().join("first"), scratch.path().join("trace"));
+    let clean = traced(&first, &trace, None);
+    let acknowledged = clean.iter().filter(|l| l.contains("ack ")).count();
+    assert_eq!(acknowledged, 30, "{clean:?}");
+    // How often each thread makes each call on the log's files, first and last.
+    let text = std::fs::read_to_string(&trace).unwrap();
+    let mut made = BTreeMap::<(String, String), usize>::new();
+    let mut places = BTreeMap::<String, std::collections::BTreeSet<usize>>::new();
+    for line in text.lines() {
+        let Some((thread, rest)) = line.split_once(' ') else { continue };
+        let Some((call, _)) = rest.trim_start().split_once('(') else { continue };
+        let count = made.entry((thread.to_owned(), call.to_owned())).or_default();
+        *count += 1;
+        if line.contains(&*first.to_string_lossy()) {
+            places.entry(call.to_owned()).or_default().insert(*count);
+        }
+    }
+    let mut cases = BTreeMap::<&str, usize>::new();
+    let (mut kept, mut refused) = (0, 0);
+    let mut turn = 0;
+    for (call, places) in &places {
+        for n in places {
+            for fault in ["EIO", "ENOSPC", "SIGKILL"] {
+                let fits = fault != "ENOSPC"
+                    || ["pwrite64", "write", "openat", "mkdir", "fsync", "fdatasync"].contains(&&**call);
+                turn += 1;
+                if !fits || (!full && turn % 41 != 0) {
+                    continue;
+                }
+                let case = format!("{call} {n} {fault}");
+                let dir = scratch.path().join("log");
+                let inject = match fault {
+                    "SIGKILL" => format!("{call}:signal=SIGKILL:when={n}"),
+                    error => format!("{call}:error={error}:when={n}"),
+                };
+                let said = traced(&dir, &trace, Some(&inject));
+                let mut told = BTreeMap::new();
+                for line in said.iter().filter_map(|l| l.split_once("ack ").map(|(_, rest)| rest)) {
+                    let Some((seq, digest)) = line.split_once(' ').filter(|(_, d)| d.len() == 64) else { continue };
+                    told.insert(seq.parse::<usize>().unwrap(), digest.to_owned());
+                }
+                refused += usize::from(told.len() < acknowledged && fault != "SIGKILL");
+                // Where the fault came before there was a log, there is nothing to lose.
+                let (journal, _) = Journal::open(options(&dir)).unwrap_or_else(|why| panic!("{case}: {why}\n{said:?}"));
+                assert_verified(&dir, journal.verifier());
+                drop(journal);
+                let found = records(&dir);
+                for (seq, digest) in &told {
+                    let stored = found.get(*seq).unwrap_or_else(|| panic!("{case}: record {seq} is gone\n{said:?}"));
+                    assert_eq!(Digest::from_bytes(&Sha256::digest(&stored.bytes).into()).as_str(), digest, "{case}");
+                }
+                let mut appends = BTreeMap::<&str, usize>::new();
+                for stored in &found {
+                    if let Some(name) = stored.record.body["append"].as_str() {
+                        *appends.entry(name).or_default() += 1;
+                    }
+                }
+                for (name, count) in appends {
+                    let n: usize = name[2..].parse().unwrap();
+                    assert_eq!(count, 1 + n % 3, "{case}: the append {name} is there in part or twice");
+                }
+                kept += told.len();
+                *cases.entry(fault).or_default() += 1;
+                std::fs::remove_dir_all(&dir).unwrap();
+            }
+        }
+    }
+    let total: usize = cases.values().sum();
+    println!(
+        "{cases:?}: {total} cases, in {refused} of them something was refused; {kept} acknowledged records, none lost"
+    );
+    assert!(total > 5, "{total}");
 }

@@ -271,6 +271,18 @@ fn what_must_not_be_touched_is_named_and_left_alone() {
     let bad_key = with("bad-key", &|d| std::fs::write(d.join("log.key"), "PRIVATE+KEY+x\n").unwrap());
     assert!(matches!(is_left_alone(&bad_key), JournalError::KeyMalformed { .. }));
 
+    let linked_key = with("linked-key", &|d| {
+        std::fs::rename(d.join("log.key"), d.join("elsewhere.key")).unwrap();
+        std::os::unix::fs::symlink(d.join("elsewhere.key"), d.join("log.key")).unwrap();
+    });
+    assert!(matches!(is_left_alone(&linked_key), JournalError::Symlink { .. }));
+
+    // Only root may give a file away.
+    if rustix::process::geteuid().is_root() {
+        let given = with("given-key", &|d| std::os::unix::fs::chown(d.join("log.key"), Some(65_534), None).unwrap());
+        assert!(matches!(is_left_alone(&given), JournalError::KeyOwner { owner: 65_534, expected: 0, .. }));
+    }
+
     let swapped = with("swapped-key", &|d| {
         let other = dir.path().join("other");
         open(&other);
@@ -286,6 +298,21 @@ fn what_must_not_be_touched_is_named_and_left_alone() {
 
     let stray = with("stray", &|d| std::fs::write(d.join("records/notes.txt"), "x").unwrap());
     assert!(is_left_alone(&stray).to_string().contains("records/notes.txt: a file that is no segment of a log"));
+
+    let pinned = |dir: &Path, pin: &str| {
+        let pin = Some(pin.trim().parse().unwrap());
+        Journal::open(OpenOptions { pin, ..options(dir) }).map(|_| ()).unwrap_err()
+    };
+    let other = std::fs::read_to_string(dir.path().join("other/log.vkey")).unwrap();
+    let own = std::fs::read_to_string(log.join("log.vkey")).unwrap();
+    let before: Vec<_> = segments(&log).iter().map(|p| std::fs::read(p).unwrap()).collect();
+    let why = pinned(&log, &other).to_string();
+    let id = |key: &str| key.split('+').take(2).collect::<Vec<_>>().join("+");
+    assert!(why.contains(&id(&own)) && why.contains(&id(&other)), "{why}");
+    assert_eq!(segments(&log).iter().map(|p| std::fs::read(p).unwrap()).collect::<Vec<_>>(), before);
+    let gone = dir.path().join("gone");
+    assert!(matches!(pinned(&gone, &own), JournalError::PinnedLogMissing { .. }));
+    assert!(!gone.exists());
 
     let name = Journal::open(OpenOptions { origin: "two words".into(), ..options(&log) }).map(|_| ()).unwrap_err();
     assert!(name.to_string().contains("`two words` can not name a log"), "{name}");

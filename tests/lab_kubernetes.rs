@@ -227,13 +227,13 @@ async fn restarts_are_counted_as_they_are_seen() {
     crash(3);
     let seen = watching.until("three restarts", |s| mine(s).is_some_and(|w| w.restarts == 3)).await;
     let seen = mine(&seen).unwrap();
-    assert_eq!((seen.restarts_5m, seen.crash_looping, seen.oom_killed), (3, 1, 1));
+    assert_eq!((seen.restarts_5m, seen.crash_looping, seen.oom_killed), (Some(3), Some(1), Some(1)));
     let mut later = watch(lab("LAB_KUBECONFIG_OBSERVE").unwrap());
     let first = later.until("three restarts", |s| mine(s).is_some_and(|w| w.restarts == 3)).await;
-    assert_eq!(mine(&first).unwrap().restarts_5m, 0, "nobody knows when restarts before the first look were");
+    assert_eq!(mine(&first).unwrap().restarts_5m, Some(0), "nobody knows when restarts before the first look were");
     crash(5);
     let more = later.until("five restarts", |s| mine(s).is_some_and(|w| w.restarts == 5)).await;
-    assert_eq!(mine(&more).unwrap().restarts_5m, 2);
+    assert_eq!(mine(&more).unwrap().restarts_5m, Some(2));
 }
 
 #[tokio::test]
@@ -248,7 +248,9 @@ async fn a_missing_right_is_named_with_its_remedy_and_the_rest_goes_on() {
     let resources = "--resource=deployments.apps,pods";
     kubectl(&["create", "clusterrole", &name, "--verb=get,list,watch", resources]);
     kubectl(&["create", "clusterrolebinding", &name, "--clusterrole", &name, "--user=quarterdeck-poor"]);
-    let seen = |s: &Sample| s.result.is_ok() && !facts(s).workloads.is_empty() && facts(s).pods.total > 0;
+    let seen = |s: &Sample| {
+        s.result.is_ok() && !facts(s).workloads.is_empty() && facts(s).pods.as_ref().is_some_and(|p| p.total > 0)
+    };
     let facts = facts(&watch(&kubeconfig).until("Deployments and pods", seen).await);
     assert!(facts.nodes.is_empty() && facts.cluster_uid.is_empty());
     let missing: Vec<&str> = facts.missing.iter().map(|m| m.remedy.as_str()).collect();

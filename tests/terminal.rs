@@ -179,6 +179,97 @@ fn a_panic_gives_the_terminal_back_before_it_is_said() {
     assert!(term.text().contains("on purpose"), "the message is on the screen that stays:\n{}", term.text());
 }
 
+/// A console without older records.
+struct NoFiles;
+
+impl quarterdeck::terminal::console::Journal for NoFiles {
+    fn records(&self, _: u64, _: u16) -> Result<Vec<quarterdeck::domain::incident::TimelineEntry>, String> {
+        Ok(Vec::new())
+    }
+
+    fn scan(
+        &self,
+        _: quarterdeck::console::effect::RequestId,
+        _: &quarterdeck::console::state::Wanted,
+        _: u64,
+        _: &dyn Fn() -> bool,
+        _: &mut dyn FnMut(quarterdeck::console::state::Scanned),
+    ) {
+    }
+
+    fn open(&self, seq: u64) -> Result<Box<quarterdeck::console::state::RecordView>, String> {
+        Err(format!("there is no record {seq}"))
+    }
+}
+
+/// Run by the test below: a console on a simulated estate, in which a task beside the loop panics.
+#[test]
+#[ignore = "panics on purpose; another test runs it in a pseudo-terminal"]
+fn panics_beside_the_loop() {
+    use quarterdeck::console::state::Facts;
+    use quarterdeck::console::theme::{Capabilities, ColorDepth, Theme};
+    use quarterdeck::domain::{actor::Actor, mode::Mode};
+    use quarterdeck::drill::{Drill, Options, catalog};
+    use quarterdeck::engine::{adapters, core, state::State};
+    use quarterdeck::journal::{OpenOptions, fold};
+    use quarterdeck::terminal::console;
+
+    let home = home();
+    let dir = home.path().join("journal");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let ended = runtime.block_on(async {
+        let adapters = adapters::drill(Drill::start(&catalog::load(&[]).0[0].scenario, Options::default()));
+        let me = Actor { user: "mara".into(), uid: 0, via: "test".into(), host: "test".into(), console: None };
+        let (environment, now) = (adapters.estate.environment, adapters.clock.now());
+        let mut state = State::default();
+        let open = OpenOptions::new(&dir, "quarterdeck/test", me.clone(), Mode::Drill, environment, now);
+        let (journal, _) = tokio::task::block_in_place(|| fold::open(open, &mut state)).unwrap();
+        let running = core::start(core::Parts {
+            adapters,
+            library: quarterdeck::playbook::library::Library::default(),
+            journal,
+            state,
+            journal_dir: String::new(),
+            me,
+            witnesses: None,
+            anchored: None,
+            loaded: serde_json::json!({}),
+        });
+        let facts = Facts { estate: "x".into(), mode: Mode::Drill, theme: "dark".into(), version: "0".into() };
+        let theme = Theme::choose(Some("dark"), &[], Capabilities { colors: ColorDepth::True, unicode: true }).unwrap();
+        let options = console::Options { facts, theme, mouse: true, journal: std::sync::Arc::new(NoFiles) };
+        let mut beats = running.client.beat.clone();
+        tokio::spawn(async move {
+            // The engine beats each second, so that some frames have been drawn.
+            beats.changed().await.unwrap();
+            panic!("on purpose, beside the loop");
+        });
+        let ended = console::run(&running.client, options).await.unwrap();
+        running.end().await;
+        ended
+    });
+    let verified =
+        quarterdeck::journal::verify::verify(&dir, &quarterdeck::journal::verify::Options::default()).unwrap();
+    println!("ENDED {ended:?}, {:?}", verified.first_bad);
+    std::process::exit(7);
+}
+
+#[test]
+fn a_panic_beside_the_loop_ends_the_console_and_closes_the_journal() {
+    let home = home();
+    let args = ["panics_beside_the_loop", "--exact", "--ignored", "--nocapture", "--test-threads=1"];
+    let start = Start { args: &args, env: &[], home: home.path(), size: WIDE };
+    let mut term = Term::start_program(&std::env::current_exe().unwrap(), &start);
+    assert_eq!(term.ends(SOON).exit_code(), 7, "{}", term.text());
+    term.is_given_back();
+    let text = term.text();
+    assert!(text.contains("on purpose, beside the loop"), "the message is on the screen that stays:\n{text}");
+    assert!(text.contains("ENDED Panicked, None"), "the loop ended by itself, and the journal is whole:\n{text}");
+    let raw = String::from_utf8_lossy(&term.raw()).into_owned();
+    let said = raw.find("beside the loop").unwrap();
+    assert!(!raw[said..].contains("\x1b[?2026h"), "nothing is drawn after it");
+}
+
 #[test]
 fn suspending_gives_the_terminal_back_and_continuing_draws_everything_again() {
     let home = home();

@@ -4,7 +4,7 @@ use super::traefik::tenant_router;
 use crate::config::model::Traefik as Config;
 use crate::domain::id::SourceId;
 use crate::domain::mode::MayAct;
-use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Verb, VerbError};
+use crate::domain::ports::{BoxFuture, Outcome, RenderContext, Verb, VerbError};
 use crate::domain::request::{ArgSpec, Operation, Request, Target, VerbSpec};
 use crate::domain::risk::{BlastRadius, Reversible, Risk};
 use crate::domain::sample::{Failure, FailureKind};
@@ -206,17 +206,6 @@ impl Verb for Probe {
 
     fn look<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Outcome> {
         Box::pin(async move { self.probe(request, TIMEOUT).await.unwrap_or_else(|why| Outcome::Failed { why }) })
-    }
-
-    fn execute(&self, permit: Authorized) -> BoxFuture<'_, Outcome> {
-        Box::pin(async move {
-            let probed = self.probe(permit.request(), permit.timeout()).await;
-            probed.unwrap_or_else(|why| Outcome::Failed { why })
-        })
-    }
-
-    fn reconcile<'a>(&'a self, _: &'a Request) -> BoxFuture<'a, Reconciled> {
-        Box::pin(async { Reconciled::NoEffect { seen: "a probe changes nothing".into() } })
     }
 }
 

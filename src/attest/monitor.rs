@@ -2,7 +2,7 @@
 //! loses its witnesses, a signature or a tile that does not hold, and a broken glass. What it remembers between two
 //! looks is plain data, so that a restart forgets nothing.
 
-use super::served::Served;
+use super::served::{Served, Tree};
 use super::witness::COSIGNED;
 use crate::domain::text::sanitize;
 use crate::journal::Kind;
@@ -11,12 +11,10 @@ use crate::journal::cosignature::{self, Cosigned, WitnessKey};
 use crate::journal::key::VerifierKey;
 use crate::journal::record::Record;
 use crate::journal::tile;
-use crate::journal::tree::Hash;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use tlog_tiles::HashReader;
 
 /// Greatest length of a note: a checkpoint with sixteen cosignatures of the longest kind has 54 KiB.
 const MAX_NOTE: usize = 1 << 18;
@@ -51,7 +49,7 @@ pub struct Memory {
 }
 
 /// What is wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Wrong {
     /// The log can not be fetched.
@@ -90,7 +88,7 @@ impl Wrong {
 }
 
 /// One thing that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Alert {
     /// What.
     pub alert: Wrong,
@@ -122,7 +120,7 @@ pub fn look(watch: &Watch, served: &Served, memory: Option<Memory>, now: Timesta
     (memory, look.alerts)
 }
 
-impl Look<'_> {
+impl<'a> Look<'a> {
     fn alert(&mut self, alert: Wrong, subject: impl Into<String>, what: impl Into<String>) {
         self.contradiction(alert, subject, what, Vec::new());
     }
@@ -137,11 +135,11 @@ impl Look<'_> {
         let cosigned = self.cosigned();
         let (memory, found) = self.checkpoint(memory);
         let mut memory = memory?;
-        if let Some(found) = found {
-            self.records(&mut memory, &found.checkpoint);
+        if let Some((found, tree)) = found {
+            self.records(&mut memory, &tree);
             // A checkpoint that was exported has its cosignatures itself.
             for cosigned in cosigned.iter().chain([&found]) {
-                self.witnessed(&mut memory, &found.checkpoint, cosigned);
+                self.witnessed(&mut memory, &tree, cosigned);
             }
             self.witnesses(&memory, &found.checkpoint);
         }
@@ -171,7 +169,7 @@ impl Look<'_> {
     }
 
     /// The checkpoint that is served, if it continues the remembered one.
-    fn checkpoint(&mut self, memory: Option<Memory>) -> (Option<Memory>, Option<Cosigned>) {
+    fn checkpoint(&mut self, memory: Option<Memory>) -> (Option<Memory>, Option<(Cosigned, Tree<'a>)>) {
         let note = match self.note("checkpoint") {
             Ok(Some(note)) => note,
             Ok(None) => {
@@ -191,64 +189,58 @@ impl Look<'_> {
                 return (memory, None);
             }
         };
-        let checkpoint = &found.checkpoint;
-        let Some(mut memory) = memory else {
-            // At first sight it begins with the last bundle: what is older is for `audit verify`.
-            let read = checkpoint.size.saturating_sub(1) / tile::WIDTH * tile::WIDTH;
-            let memory = Memory { note, read, newest: None, closed: false, cosigned: BTreeMap::new() };
-            return (Some(memory), Some(found));
-        };
-        let before = match Checkpoint::open_cosigned(&memory.note, &self.watch.key) {
+        let before = memory.as_ref().map(|m| Checkpoint::open_cosigned(&m.note, &self.watch.key)).transpose();
+        let before = match before {
             Ok(before) => before,
             Err(why) => {
                 self.alert(Wrong::BadSignature, "memory", format!("the remembered checkpoint does not hold: {why}"));
-                return (Some(memory), None);
+                return (memory, None);
             }
         };
-        let (old, new) = (before.size, checkpoint.size);
-        let notes = || vec![memory.note.clone(), note.clone()];
+        let notes = || memory.iter().map(|m| m.note.clone()).chain([note.clone()]).collect();
+        let (old, new) = (before.as_ref().map_or(0, |b| b.size), found.checkpoint.size);
         if new < old {
             let what = format!("{new} records are served, and there were {old}");
             self.contradiction(Wrong::Shrink, "", what, notes());
-            return (Some(memory), None);
+            return (memory, None);
         }
-        match self.continues(&before, checkpoint) {
-            Ok(true) => {}
-            Ok(false) => {
-                let what = format!(
-                    "the served checkpoint of {new} records does not continue the remembered one of {old}; both are signed by \
-                     the log's key"
-                );
-                self.contradiction(Wrong::Fork, "", what, notes());
-                return (Some(memory), None);
+        let fork = || {
+            format!(
+                "the served checkpoint of {new} records does not continue the remembered one of {old}; both are signed by the \
+                 log's key"
+            )
+        };
+        if new == old && before.as_ref().is_some_and(|b| b.root != found.checkpoint.root) {
+            self.contradiction(Wrong::Fork, "", fork(), notes());
+            return (memory, None);
+        }
+        let served: &'a Served = self.served;
+        let tree = Tree::open(served, &found.checkpoint);
+        let continues = tree.and_then(|tree| Ok((before.map_or(Ok(true), |b| continues(&b, &tree))?, tree)));
+        let tree = match continues {
+            Ok((true, tree)) => tree,
+            Ok((false, _)) => {
+                self.contradiction(Wrong::Fork, "", fork(), notes());
+                return (memory, None);
             }
             Err(why) => {
                 self.alert(Wrong::Damage, "tiles", why);
-                return (Some(memory), None);
+                return (memory, None);
             }
-        }
-        memory.note = note;
-        (Some(memory), Some(found))
-    }
-
-    /// Whether the tree of one checkpoint begins with that of an earlier one, by a consistency proof made of tiles
-    /// that are shown to be those of the later one.
-    fn continues(&self, before: &Checkpoint, after: &Checkpoint) -> Result<bool, String> {
-        if before.size == after.size {
-            return Ok(before.root == after.root);
-        }
-        if before.size == 0 {
-            return Ok(true);
-        }
-        let (old, new) = (before.size, after.size);
-        let proof = self.served.ask(after, |read| tlog_tiles::prove_tree(new, old, &Reading(read)))?;
-        Ok(tlog_tiles::check_tree(&proof, new, after.root, old, before.root).is_ok())
+        };
+        // At first sight it begins with the last bundle: what is older is for `audit verify`.
+        let first = || new.saturating_sub(1) / tile::WIDTH * tile::WIDTH;
+        let memory = match memory {
+            Some(memory) => Memory { note, ..memory },
+            None => Memory { note, read: first(), newest: None, closed: false, cosigned: BTreeMap::new() },
+        };
+        (Some(memory), Some((found, tree)))
     }
 
     /// Reads the records that came, each shown to be in the tree.
-    fn records(&mut self, memory: &mut Memory, checkpoint: &Checkpoint) {
-        while memory.read < checkpoint.size {
-            let records = match self.served.records(checkpoint, memory.read) {
+    fn records(&mut self, memory: &mut Memory, tree: &Tree<'_>) {
+        while memory.read < tree.checkpoint().size {
+            let records = match self.served.records(tree, memory.read) {
                 Ok(records) => records,
                 Err(why) => return self.alert(Wrong::Damage, "records", why),
             };
@@ -273,11 +265,11 @@ impl Look<'_> {
     }
 
     /// Takes in what witnesses have signed, if it is a checkpoint of this log.
-    fn witnessed(&mut self, memory: &mut Memory, checkpoint: &Checkpoint, cosigned: &Cosigned) {
+    fn witnessed(&mut self, memory: &mut Memory, tree: &Tree<'_>, cosigned: &Cosigned) {
         let theirs = &cosigned.checkpoint;
         // The note may be newer than a checkpoint that is still on its way; the next look compares it.
-        if theirs.size <= checkpoint.size {
-            match self.continues(theirs, checkpoint) {
+        if theirs.size <= tree.checkpoint().size {
+            match continues(theirs, tree) {
                 Ok(true) => {}
                 Ok(false) => {
                     let what = format!(
@@ -338,13 +330,16 @@ impl Look<'_> {
     }
 }
 
-type ReadHashes<'a> = &'a dyn Fn(&[u64]) -> Result<Vec<Hash>, tlog_tiles::Error>;
-
-/// Hashes by a function.
-struct Reading<'a>(ReadHashes<'a>);
-
-impl HashReader for Reading<'_> {
-    fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<Hash>, tlog_tiles::Error> {
-        (self.0)(indexes)
+/// Whether a tree begins with that of an earlier checkpoint, by a consistency proof made of its own tiles.
+fn continues(before: &Checkpoint, tree: &Tree<'_>) -> Result<bool, String> {
+    let after = tree.checkpoint();
+    if before.size == after.size {
+        return Ok(before.root == after.root);
     }
+    if before.size == 0 {
+        return Ok(true);
+    }
+    let (old, new) = (before.size, after.size);
+    let proof = tree.ask(|tree| tlog_tiles::prove_tree(new, old, tree))?;
+    Ok(tlog_tiles::check_tree(&proof, new, after.root, old, before.root).is_ok())
 }

@@ -108,6 +108,12 @@ pub enum Command {
         /// Shell
         shell: clap_complete::Shell,
     },
+    /// The manual: one page on standard output, or a page a command in a directory
+    Man {
+        /// Write `quarterdeck.1`, `quarterdeck-status.1` and so on into this directory
+        #[arg(long, value_name = "DIR")]
+        output: Option<PathBuf>,
+    },
 }
 
 /// What to play.
@@ -169,6 +175,8 @@ pub enum Playbook {
         #[arg(long = "param", value_name = "K=V", value_parser = pair)]
         params: Vec<(String, String)>,
     },
+    /// The JSON schema of a playbook file, for editors
+    Schema,
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
@@ -292,4 +300,6 @@ pub enum Config {
     },
     /// Every error with its place; exit 2 when there is one
     Check,
+    /// The JSON schema of the configuration file, for editors
+    Schema,
 }

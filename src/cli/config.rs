@@ -1,28 +1,71 @@
-//! `config check` and `config init`.
+//! `config check`, `config init` and `config schema`.
 
 use super::args::{Config as What, Format, Global};
 use super::output::{self, Error, Exit};
 use super::session;
-use serde_json::json;
+use crate::config::describe;
+use crate::domain::estate::Environment;
+use schemars::JsonSchema;
+use serde::Serialize;
+use std::path::Path;
 
 /// Runs it.
 pub fn run(global: &Global, what: &What) -> Result<Exit, Error> {
     match what {
         What::Check => check(global),
-        What::Init { output, force } => super::init::run(output.as_deref(), *force),
+        What::Init { output, force } => super::init::run(global.format, output.as_deref(), *force),
+        What::Schema => {
+            output::line(&format!("{:#}", describe::schema()))?;
+            Ok(Exit::Done)
+        }
     }
+}
+
+/// The output contract of `config check --format json`: what a good file declares.
+#[derive(Serialize, JsonSchema)]
+pub struct Checked<'a> {
+    /// The file.
+    file: &'a Path,
+    /// Name of the estate.
+    estate: &'a str,
+    /// Its class.
+    environment: Environment,
+    /// Number of tenants.
+    tenants: usize,
+    /// Number of clusters.
+    kubernetes: usize,
+    /// Number of PostgreSQL instances.
+    postgres: usize,
+    /// Number of `PgBouncer`s.
+    pgbouncer: usize,
+    /// Number of Redis instances.
+    redis: usize,
+    /// Number of Traefiks.
+    traefik: usize,
+}
+
+/// The output contract of `config init --format json`.
+#[derive(Serialize, JsonSchema)]
+pub struct Written<'a> {
+    /// The file that was written.
+    pub file: &'a Path,
 }
 
 fn check(global: &Global) -> Result<Exit, Error> {
     let loaded = session::load(global)?;
     let config = &loaded.config;
-    let counts = json!({
-        "file": loaded.path, "estate": config.estate.name, "environment": config.estate.environment,
-        "tenants": config.estate.tenants.len(), "kubernetes": config.kubernetes.len(), "postgres": config.postgres.len(),
-        "pgbouncer": config.pgbouncer.len(), "redis": config.redis.len(), "traefik": config.traefik.len(),
-    });
     if global.format == Format::Json {
-        output::json(&counts)?;
+        output::json(&Checked {
+            file: &loaded.path,
+            estate: &config.estate.name,
+            environment: config.estate.environment,
+            tenants: config.estate.tenants.len(),
+            kubernetes: config.kubernetes.len(),
+            postgres: config.postgres.len(),
+            pgbouncer: config.pgbouncer.len(),
+            redis: config.redis.len(),
+            traefik: config.traefik.len(),
+        })?;
         return Ok(Exit::Done);
     }
     output::line(&format!(

@@ -1,6 +1,6 @@
 //! Opens the console: on the configured estate, on a drill, or the start screen where nothing is configured.
 
-use super::args::{Global, Play};
+use super::args::{Format, Global, Play};
 use super::files::Files;
 use super::opening::{self, Opened};
 use super::output::{Error, Exit};
@@ -9,10 +9,15 @@ use crate::config::locate::{Located, Looked};
 use crate::console::start::{Choice, Start};
 use crate::console::state::Facts;
 use crate::console::theme::Theme;
+use crate::journal::key::VerifierKey;
 use crate::terminal::console::{self, Ended, Options};
 use crate::terminal::{capabilities, start};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the engine may take to end after a part of the program has panicked.
+const AFTER_PANIC: Duration = Duration::from_secs(10);
 
 /// `quarterdeck` without a command.
 pub fn open(global: &Global) -> Result<Exit, Error> {
@@ -28,7 +33,8 @@ pub fn open(global: &Global) -> Result<Exit, Error> {
             let theme = choose(theme.as_deref())?;
             session::runtime()?.block_on(async {
                 let opened = opening::live(&loaded, session::live_mode(global), true, "console")?;
-                show(opened, theme, mouse).await
+                // Known by now at the latest: the opening has pinned it at first sight.
+                show(opened, theme, mouse, opening::known_key(&loaded)?).await
             })
         }
         Located::Nowhere(looked) => offer(global, looked),
@@ -41,7 +47,7 @@ pub fn drill(global: &Global, play: &Play) -> Result<Exit, Error> {
     let theme = choose(global.theme.as_deref())?;
     session::runtime()?.block_on(async {
         let opened = opening::drill(play, "console")?;
-        show(opened, theme, true).await
+        show(opened, theme, true, None).await
     })
 }
 
@@ -75,7 +81,7 @@ fn offer(global: &Global, looked: Vec<Looked>) -> Result<Exit, Error> {
     let chosen = session::runtime()?.block_on(start::run(screen, &theme)).map_err(Error::failed)?;
     match chosen {
         Choice::Exercise => drill(global, &Play { scenario: None, seed: None, speed: None }),
-        Choice::Init => super::init::run(None, false),
+        Choice::Init => super::init::run(Format::Table, None, false),
         Choice::Quit => Ok(Exit::Done),
     }
 }
@@ -89,7 +95,7 @@ fn from_home(place: String) -> String {
     }
 }
 
-async fn show(opened: Opened, theme: Theme, mouse: bool) -> Result<Exit, Error> {
+async fn show(opened: Opened, theme: Theme, mouse: bool, pin: Option<VerifierKey>) -> Result<Exit, Error> {
     let client = opened.running.client.clone();
     let snapshot = client.snapshot();
     let facts = Facts {
@@ -98,11 +104,19 @@ async fn show(opened: Opened, theme: Theme, mouse: bool) -> Result<Exit, Error> 
         theme: theme.name.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    let options = Options { facts, theme, mouse, journal: Arc::new(Files { dir: opened.home.journal.clone() }) };
+    let journal = Arc::new(Files { dir: opened.home.journal.clone(), pin });
+    let options = Options { facts, theme, mouse, journal };
     let ended = console::run(&client, options).await;
-    // The engine ends in good order whatever became of the terminal: the step in hand is waited for and recorded.
-    opened.end().await;
+    // The engine ends in good order whatever became of the terminal: the step in hand is waited for and recorded. After
+    // a panic something may be owed that never comes.
+    let panicked = matches!(ended, Ok(Ended::Panicked));
+    let longest = if panicked { AFTER_PANIC } else { Duration::MAX };
+    let closed = tokio::time::timeout(longest, opened.end()).await.is_ok();
     match ended.map_err(Error::failed)? {
+        Ended::Panicked => Err(Error::Failed(format!(
+            "a part of the program failed, as said above; {}",
+            if closed { "the journal is closed" } else { "the journal was left open, the next start recovers it" }
+        ))),
         Ended::Quit => Ok(Exit::Done),
         Ended::Signal(_) => Ok(Exit::Interrupted),
     }

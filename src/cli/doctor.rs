@@ -14,6 +14,7 @@ use crate::domain::mode::Mode;
 use crate::domain::sample::{Sample, SourceKind};
 use crate::engine::adapters::{Adapters, Wall};
 use crate::engine::inbox::Inbox;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,17 +23,37 @@ use std::time::Duration;
 /// How long a system may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What is said of one system.
-#[derive(Serialize)]
-struct Finding {
-    id: String,
-    kind: String,
-    address: String,
+/// The output contract of `doctor --format json`.
+#[derive(Serialize, JsonSchema)]
+pub struct Report<'a> {
+    /// Version of this schema: 1.
+    schema: u32,
+    /// The worst of all systems.
     health: Health,
+    /// Each configured system, the journal, and each tenant that lacks a part.
+    systems: &'a [Finding],
+}
+
+/// What is said of one system.
+#[derive(Serialize, JsonSchema)]
+struct Finding {
+    /// Name in the configuration; `journal` for the journal.
+    id: String,
+    /// Kind of the system, `journal` or `tenant`.
+    kind: String,
+    /// Address without secrets; a directory or a file for what is no server.
+    address: String,
+    /// `ok`; `warn` when something is missing; `critical` when nothing can run; `unknown` without an answer.
+    health: Health,
+    /// Whether it answered.
     reachable: bool,
+    /// Version, as it says.
     version: Option<String>,
+    /// Why it is not reachable.
     why: Option<String>,
+    /// What is missing, what that disables and what would help.
     missing: Vec<Missing>,
+    /// Certificates seen, with their end.
     certificates: Vec<String>,
 }
 
@@ -83,7 +104,7 @@ pub fn run(global: &Global) -> Result<Exit, Error> {
     }
     let health = Health::worst(all.iter().map(|f| f.health));
     if global.format == Format::Json {
-        output::json(&serde_json::json!({ "schema": 1, "health": health, "systems": all }))?;
+        output::json(&Report { schema: 1, health, systems: &all })?;
         return Ok(health.into());
     }
     for finding in &all {

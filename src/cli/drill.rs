@@ -4,19 +4,17 @@ use super::args::{Drill, Format};
 use super::opening;
 use super::output::{self, Error, Exit};
 use super::session;
-use crate::config::problem::Problems;
+use crate::config::problem::{Problem, Problems};
 use crate::drill::parse;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 /// Runs it.
 pub fn run(what: &Drill, format: Format) -> Result<Exit, Error> {
     match what {
         Drill::List => list(format),
         Drill::Show { id } => show(id, format),
-        Drill::Lint { files } if files.is_empty() => {
-            let all = opening::scenarios()?;
-            output::line(&format!("{} scenarios, no error", all.len()))?;
-            Ok(Exit::Done)
-        }
+        Drill::Lint { files } if files.is_empty() => good(opening::scenarios()?.len(), format),
         Drill::Lint { files } => {
             let mut problems = Vec::new();
             for file in files {
@@ -28,10 +26,26 @@ pub fn run(what: &Drill, format: Format) -> Result<Exit, Error> {
             if !problems.is_empty() {
                 return Err(Problems(problems).into());
             }
-            output::line(&format!("{} files, no error", files.len()))?;
-            Ok(Exit::Done)
+            good(files.len(), format)
         }
     }
+}
+
+/// The output contract of `drill lint --format json` when there is no error; errors go to standard error.
+#[derive(Serialize, JsonSchema)]
+pub struct Linted {
+    /// Number of scenarios without an error.
+    scenarios: usize,
+    /// Errors: none.
+    problems: Vec<Problem>,
+}
+
+fn good(scenarios: usize, format: Format) -> Result<Exit, Error> {
+    match format {
+        Format::Json => output::json(&Linted { scenarios, problems: Vec::new() })?,
+        Format::Table => output::line(&format!("{scenarios} scenarios, no error"))?,
+    }
+    Ok(Exit::Done)
 }
 
 fn list(format: Format) -> Result<Exit, Error> {
@@ -52,7 +66,7 @@ fn show(id: &str, format: Format) -> Result<Exit, Error> {
     let entry = all.iter().find(|e| e.scenario.exercise.id == id);
     let entry = entry.ok_or_else(|| Error::Usage(format!("there is no scenario `{id}`; `drill list` names them")))?;
     if format == Format::Json {
-        output::json(&entry.summary())?;
+        output::json(&entry.shown())?;
         return Ok(Exit::Done);
     }
     for line in entry.lines() {

@@ -1,12 +1,18 @@
 //! The journal's files for the journal screen: pages of records, a search over all of them, one record in full.
 
 use crate::console::effect::RequestId;
-use crate::console::state::{MOST_HITS, RecordView, Scanned, Wanted};
+use crate::console::state::{MOST_HITS, ProofView, RecordView, Scanned, Wanted};
 use crate::domain::incident::TimelineEntry;
+use crate::journal::checkpoint::Checkpoint;
+use crate::journal::key::VerifierKey;
+use crate::journal::proof;
 use crate::journal::read::{Filter, Reader, find, segment_starts};
+use crate::journal::verify::own_key;
 use crate::journal::{JournalError, Record, describe};
 use crate::terminal::console::Journal;
 use serde_json::Value;
+use std::fs::File;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 /// The files of one journal.
@@ -14,6 +20,8 @@ use std::path::PathBuf;
 pub struct Files {
     /// Where they lie.
     pub dir: PathBuf,
+    /// Its key, where that is known from outside.
+    pub pin: Option<VerifierKey>,
 }
 
 fn entry(record: &Record) -> TimelineEntry {
@@ -30,6 +38,23 @@ fn entry(record: &Record) -> TimelineEntry {
 impl Files {
     fn read(&self, first: u64, last: u64) -> Result<Reader, JournalError> {
         Reader::open(&self.dir, Filter { first: Some(first), last: Some(last), ..Filter::default() })
+    }
+
+    /// The proof that a record stands in the log, under the key that is pinned or the one beside the records.
+    fn prove(&self, seq: u64) -> Result<ProofView, JournalError> {
+        let pinned = self.pin.is_some();
+        let key = self.pin.clone().map_or_else(|| own_key(&self.dir), Ok)?;
+        let (bundle, _) = proof::prove(&self.dir, seq, &key)?;
+        let size = Checkpoint::read_cosigned(&bundle.note).map_or(0, |c| c.size);
+        let signatures = bundle.note.rsplit_once("\n\n").map_or(0, |(_, lines)| lines.lines().count());
+        Ok(ProofView {
+            size,
+            hashes: bundle.hashes.iter().map(ToString::to_string).collect(),
+            key: key.id(),
+            pinned,
+            cosigned: signatures.saturating_sub(1),
+            file: bundle.to_string(),
+        })
     }
 
     /// The wanted records of one segment, oldest first; nothing when it is told to stop.
@@ -97,6 +122,20 @@ impl Journal for Files {
         tell(Scanned { id, hits: vec![], down_to, done: true, trouble: None });
     }
 
+    fn save(&self, name: &str, text: &str) -> Result<String, String> {
+        let path = std::env::current_dir().map_err(|e| e.to_string())?.join(name);
+        let shown = path.display().to_string();
+        let written = File::create_new(&path).and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            file.sync_all()
+        });
+        match written {
+            Ok(()) => Ok(shown),
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Err(format!("{shown} is there already")),
+            Err(e) => Err(format!("{shown}: {e}")),
+        }
+    }
+
     fn open(&self, seq: u64) -> Result<Box<RecordView>, String> {
         let found = find(&self.dir, seq).map_err(|e| e.to_string())?;
         let located = found.ok_or_else(|| format!("there is no record {seq} on the disk"))?;
@@ -120,6 +159,7 @@ impl Journal for Files {
             leaf: located.leaf.to_string(),
             batch: (located.batch.0, located.batch.1, located.commit_line),
             checkpoint: located.checkpoint,
+            proof: self.prove(seq).map_err(|e| e.to_string()),
         }))
     }
 }

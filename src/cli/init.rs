@@ -1,5 +1,7 @@
 //! `config init`: asks a few questions, probes what is there, writes a commented file that `config check` takes.
 
+use super::args::Format;
+use super::config::Written;
 use super::output::{self, Error, Exit};
 use crate::config::decode;
 use crate::config::locate::Places;
@@ -13,7 +15,7 @@ use std::time::Duration;
 const PROBE: Duration = Duration::from_millis(500);
 
 /// Interviews and writes.
-pub fn run(path: Option<&Path>, force: bool) -> Result<Exit, Error> {
+pub fn run(format: Format, path: Option<&Path>, force: bool) -> Result<Exit, Error> {
     let places = Places::from_env();
     let path = path
         .map(Path::to_path_buf)
@@ -30,6 +32,10 @@ pub fn run(path: Option<&Path>, force: bool) -> Result<Exit, Error> {
         std::fs::create_dir_all(parent).map_err(|e| Error::Failed(format!("{}: {e}", parent.display())))?;
     }
     std::fs::write(&path, text).map_err(|e| Error::Failed(format!("{}: {e}", path.display())))?;
+    if format == Format::Json {
+        output::json(&Written { file: &path })?;
+        return Ok(Exit::Done);
+    }
     output::line(&format!(
         "wrote {}; add your tenants, then try: quarterdeck config check; quarterdeck doctor",
         path.display()

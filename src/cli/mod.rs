@@ -11,10 +11,14 @@ mod drill;
 mod files;
 mod incident;
 mod init;
+mod man;
 mod moment;
 mod opening;
 mod output;
+mod pins;
 mod playbook;
+#[cfg(test)]
+mod schemas;
 mod session;
 mod status;
 mod witnesses;
@@ -28,10 +32,7 @@ use std::process::ExitCode;
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            let _ = error.print();
-            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
-        }
+        Err(error) => return output::unparsed(&error, asks_for_json(std::env::args_os().skip(1))).into(),
     };
     // Several crates use rustls; without this the first connection would panic.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -40,6 +41,18 @@ pub fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(error) => output::complain(&error, format).into(),
     }
+}
+
+/// Whether arguments that could not be parsed ask for JSON nevertheless.
+fn asks_for_json(arguments: impl Iterator<Item = std::ffi::OsString>) -> bool {
+    let mut before = None;
+    for argument in arguments {
+        if argument == "--format=json" || (argument == "json" && before.is_some_and(|b| b == "--format")) {
+            return true;
+        }
+        before = Some(argument);
+    }
+    false
 }
 
 fn run(cli: Cli) -> Result<Exit, Error> {
@@ -57,5 +70,6 @@ fn run(cli: Cli) -> Result<Exit, Error> {
         Some(Command::Doctor) => doctor::run(&global),
         Some(Command::Config { what }) => config::run(&global, &what),
         Some(Command::Completions { shell }) => completions::run(shell),
+        Some(Command::Man { output }) => man::run(global.format, output.as_deref()),
     }
 }

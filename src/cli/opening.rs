@@ -3,6 +3,7 @@
 
 use super::args::{Global, Play};
 use super::output::Error;
+use super::pins::{self, Pins};
 use super::session::{self, Home, Loaded};
 use super::witnesses;
 use crate::attest::anchor::{self, Anchor};
@@ -18,6 +19,7 @@ use crate::engine::adapters::{self, Adapters};
 use crate::engine::core::{self, Parts, Running};
 use crate::engine::socket::{self, Listener};
 use crate::engine::state::State;
+use crate::journal::key::VerifierKey;
 use crate::journal::{OpenOptions, fold};
 use crate::playbook::library::Library;
 use serde_json::json;
@@ -75,17 +77,50 @@ pub fn live(loaded: &Loaded, mode: Mode, observe: bool, via: &str) -> Result<Ope
         adapters.observers.clear();
     }
     let config = hex(&loaded.text);
-    let home = session::home(&loaded.config);
-    let outside =
-        Outside { witnesses: witnesses::settings(loaded, &home)?, anchor: loaded.config.journal.anchor.as_ref() };
-    open(adapters, home, &json!({ "configuration": config, "file": loaded.path }), outside, via)
+    let (home, named) = (session::home(&loaded.config), json!({ "configuration": config, "file": loaded.path }));
+    let witnesses = witnesses::settings(loaded, &home)?;
+    let outside = Outside { pin: Some(pin(loaded)?), witnesses, anchor: loaded.config.journal.anchor.as_ref() };
+    open(adapters, home, &named, outside, via)
 }
 
-/// What knows the journal outside this house; nothing in a drill.
+/// What is known of a journal's key: what the configuration says, or its pin.
+struct Pin {
+    key: Option<VerifierKey>,
+}
+
+/// What stands outside the journal of a live estate: what is known of its key, and who vouches for its checkpoints and
+/// keeps copies. A drill has none of them: its journal is its own.
 #[derive(Default)]
 struct Outside<'a> {
+    pin: Option<Pin>,
     witnesses: Option<witness::Settings>,
     anchor: Option<&'a config::model::Anchor>,
+}
+
+fn pin(loaded: &Loaded) -> Result<Pin, Error> {
+    let key = match pins::configured(&loaded.config)? {
+        Some(key) => Some(key),
+        None => Pins::own().get(&origin(&loaded.config.estate.name))?,
+    };
+    Ok(Pin { key })
+}
+
+/// The key of an estate's journal as it is known outside of it.
+pub fn known_key(loaded: &Loaded) -> Result<Option<VerifierKey>, Error> {
+    Ok(pin(loaded)?.key)
+}
+
+/// Name of the log of an estate.
+fn origin(estate: &str) -> String {
+    format!("quarterdeck/{estate}")
+}
+
+/// How the journal of a live estate is opened by a command that needs no engine.
+pub fn options(loaded: &Loaded, via: &str) -> Result<OpenOptions, Error> {
+    let estate = &loaded.config.estate;
+    let (dir, me, now) = (session::home(&loaded.config).journal, session::me(via), jiff::Timestamp::now());
+    let options = OpenOptions::new(dir, origin(&estate.name), me, Mode::Live, estate.environment, now);
+    Ok(OpenOptions { pin: pin(loaded)?.key, ..options })
 }
 
 /// Opens the engine of a drill.
@@ -144,13 +179,22 @@ fn open(
         eprintln!("quarterdeck: a playbook is left out: {problem}");
     }
     let me = session::me(via);
-    let origin = format!("quarterdeck/{}", adapters.estate.name);
+    let origin = origin(&adapters.estate.name);
     let environment = adapters.estate.environment;
     // In the name of the person: whoever comes second is told who holds the journal.
     let options = OpenOptions::new(&home.journal, origin, me.clone(), adapters.mode, environment, adapters.clock.now());
-    let mut state = State::default();
-    let (journal, recovered) =
-        tokio::task::block_in_place(|| fold::open(options, &mut state)).map_err(Error::failed)?;
+    let Outside { pin, witnesses, anchor } = outside;
+    let options = OpenOptions { pin: pin.as_ref().and_then(|p| p.key.clone()), ..options };
+    let (journal, recovered, state) =
+        tokio::task::block_in_place(|| fold::open_kept::<State>(options)).map_err(|e| Error::journal(&e))?;
+    for why in &recovered.passed_over {
+        tracing::warn!(%why, "a snapshot of the state was passed over");
+    }
+    if pin.is_some()
+        && let Some(done) = Pins::own().follow(journal.ring())?
+    {
+        eprintln!("quarterdeck: {done}");
+    }
     if let Some(torn) = &recovered.quarantined {
         eprintln!("quarterdeck: the end of the journal was torn ({}); it lies in {}", torn.why, torn.file);
     }
@@ -161,9 +205,8 @@ fn open(
         members.insert("version".into(), json!(env!("CARGO_PKG_VERSION")));
     }
     let journal_dir = home.journal.display().to_string();
-    let Outside { witnesses, anchor } = outside;
     let anchor = anchor.map(|anchor| {
-        let log = anchor::Log { dir: home.journal.clone(), status: journal.watch(), key: journal.verifier().clone() };
+        let log = anchor::Log { dir: home.journal.clone(), status: journal.watch(), ring: journal.ring().clone() };
         Anchor::start(anchor.clone(), log, adapters.clock.clone())
     });
     let anchored = anchor.as_ref().map(Anchor::view);

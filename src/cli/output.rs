@@ -5,6 +5,7 @@ use crate::config::problem::{Problem, Problems};
 use crate::domain::health::Health;
 use crate::engine::api::Reply;
 use crate::journal::JournalError;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -75,10 +76,23 @@ impl Error {
         Self::Failed(error.to_string())
     }
 
-    /// What a journal said: damage has an exit code of its own.
+    /// What a journal said: what does not hold has an exit code of its own, and so has what is set up wrongly.
     pub fn journal(error: &JournalError) -> Self {
         match error {
-            JournalError::Damaged(_) => Self::Damaged(error.to_string()),
+            JournalError::Damaged(_)
+            | JournalError::OtherKey { .. }
+            | JournalError::Pinned { .. }
+            | JournalError::PinnedLogMissing { .. }
+            | JournalError::KeyMissing { .. }
+            | JournalError::KeyWithoutLog { .. } => Self::Damaged(error.to_string()),
+            JournalError::Symlink { .. }
+            | JournalError::NetworkFileSystem { .. }
+            | JournalError::ForeignLog { .. }
+            | JournalError::KeyMode { .. }
+            | JournalError::KeyOwner { .. }
+            | JournalError::KeyMalformed { .. }
+            | JournalError::Origin(_)
+            | JournalError::NotNew { .. } => Self::Usage(error.to_string()),
             _ => Self::Failed(error.to_string()),
         }
     }
@@ -92,29 +106,56 @@ impl Error {
         }
     }
 
-    const fn kind(&self) -> &'static str {
+    const fn kind(&self) -> ErrorKind {
         match self {
-            Self::Problems(_) => "configuration",
-            Self::Usage(_) => "usage",
-            Self::Failed(_) => "failed",
-            Self::Damaged(_) => "damaged",
-            Self::Denied(_) => "denied",
+            Self::Problems(_) => ErrorKind::Configuration,
+            Self::Usage(_) => ErrorKind::Usage,
+            Self::Failed(_) => ErrorKind::Failed,
+            Self::Damaged(_) => ErrorKind::Damaged,
+            Self::Denied(_) => ErrorKind::Denied,
         }
     }
 }
 
-#[derive(Serialize)]
-struct Shown<'a> {
-    kind: &'static str,
-    message: &'a str,
-    file: Option<&'a str>,
+/// One line on standard error with `--format json`.
+#[derive(Serialize, JsonSchema)]
+pub struct Failure {
+    /// What went wrong.
+    error: Shown,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Shown {
+    /// Class: `configuration` and `usage` exit with 2, `failed` with 1, `damaged` with 3, `denied` with 7.
+    kind: ErrorKind,
+    /// One sentence.
+    message: String,
+    /// File that it is about, as it was named.
+    file: Option<String>,
+    /// Line in the file, from 1.
     line: Option<usize>,
+    /// Column in characters, from 1.
     column: Option<usize>,
 }
 
-impl<'a> Shown<'a> {
-    fn problem(kind: &'static str, p: &'a Problem) -> Self {
-        Self { kind, message: &p.message, file: Some(&p.file), line: p.line, column: p.column }
+#[derive(Clone, Copy, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum ErrorKind {
+    Configuration,
+    Usage,
+    Failed,
+    Damaged,
+    Denied,
+}
+
+impl Failure {
+    fn problem(kind: ErrorKind, p: &Problem) -> Self {
+        let Problem { file, line, column, message } = p.clone();
+        Self { error: Shown { kind, message, file: Some(file), line, column } }
+    }
+
+    fn plain(kind: ErrorKind, message: String) -> Self {
+        Self { error: Shown { kind, message, file: None, line: None, column: None } }
     }
 }
 
@@ -128,15 +169,28 @@ pub fn complain(error: &Error, format: Format) -> Exit {
         };
         return error.exit();
     }
-    let message = error.to_string();
-    let shown: Vec<Shown<'_>> = match error {
-        Error::Problems(problems) => problems.0.iter().map(|p| Shown::problem(error.kind(), p)).collect(),
-        _ => vec![Shown { kind: error.kind(), message: &message, file: None, line: None, column: None }],
+    let shown: Vec<Failure> = match error {
+        Error::Problems(problems) => problems.0.iter().map(|p| Failure::problem(error.kind(), p)).collect(),
+        _ => vec![Failure::plain(error.kind(), error.to_string())],
     };
     for one in shown {
-        let _ = writeln!(err, "{}", serde_json::json!({ "error": one }));
+        if let Ok(line) = serde_json::to_string(&one) {
+            let _ = writeln!(err, "{line}");
+        }
     }
     error.exit()
+}
+
+/// Says what is wrong with the command line itself: in the parser's own words, or as one JSON object where the
+/// arguments ask for JSON. Help and version are no error.
+pub fn unparsed(error: &clap::Error, asked_for_json: bool) -> Exit {
+    if error.use_stderr() && asked_for_json {
+        let message = error.render().to_string();
+        let message = message.lines().map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" ");
+        return complain(&Error::Usage(message.trim_start_matches("error: ").to_owned()), Format::Json);
+    }
+    let _ = error.print();
+    if error.use_stderr() { Exit::Usage } else { Exit::Done }
 }
 
 /// Prints JSON, one document a line. A closed pipe is no error: the reader has seen enough.
@@ -147,7 +201,12 @@ pub fn json(value: &impl Serialize) -> Result<(), Error> {
 
 /// Prints a line. A closed pipe is no error.
 pub fn line(text: &str) -> Result<(), Error> {
-    match writeln!(io::stdout().lock(), "{text}") {
+    raw(format!("{text}\n").as_bytes())
+}
+
+/// Prints bytes as they are. A closed pipe is no error.
+pub fn raw(bytes: &[u8]) -> Result<(), Error> {
+    match io::stdout().lock().write_all(bytes) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::failed(error)),
         _ => Ok(()),
     }

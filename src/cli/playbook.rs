@@ -1,17 +1,24 @@
-//! `playbook list|show|lint|render`: what playbooks there are and what they would do; nothing is sent.
+//! `playbook list|show|lint|render|schema`: what playbooks there are and what they would do; nothing is sent.
 
 use super::args::{Format, Global, Playbook as What};
 use super::opening;
 use super::output::{self, Error, Exit};
 use super::{session, status};
 use crate::config::problem::{Problem, Problems};
-use crate::domain::id::PlaybookId;
+use crate::domain::estate::Tenancy;
+use crate::domain::id::{PlaybookId, StepId};
+use crate::domain::incident::Severity;
 use crate::domain::mode::Mode;
+use crate::domain::risk::Risk;
+use crate::engine::api::ParameterView;
 use crate::engine::preview::{Preview, preview};
-use crate::playbook::library::{Entry, Library};
-use serde_json::{Value, json};
+use crate::playbook::library::{BUILT_IN_ORIGIN, Entry, Library};
+use crate::playbook::schema::{self, Call, Step};
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Runs it.
 pub fn run(global: &Global, what: &What) -> Result<Exit, Error> {
@@ -19,6 +26,10 @@ pub fn run(global: &Global, what: &What) -> Result<Exit, Error> {
         What::List => list(global.format),
         What::Show { id } => show(global.format, id),
         What::Lint { files } => lint(global.format, files),
+        What::Schema => {
+            output::line(&format!("{:#}", schema::schema().as_value()))?;
+            Ok(Exit::Done)
+        }
         What::Render { id, params } => render(global, id, &params.iter().cloned().collect()),
     }
 }
@@ -33,15 +44,134 @@ fn problem(found: &crate::playbook::Problem) -> Problem {
     }
 }
 
-fn summary(entry: &Entry, lint: &[Problem]) -> Value {
+/// One row of `playbook list --format json`.
+#[derive(Serialize, JsonSchema)]
+pub struct Row {
+    /// Id; for a file that is left out, its name without the ending.
+    id: String,
+    /// Name; absent for a file that is left out.
+    name: Option<String>,
+    /// Version; absent for a file that is left out.
+    version: Option<u32>,
+    /// The file; absent for what is built in.
+    path: Option<String>,
+    /// `built-in`, or the file.
+    origin: String,
+    /// Severities it is meant for; empty means any.
+    severity: Vec<Severity>,
+    /// Tenancies it may be run for; empty means any.
+    tenancy: Vec<Tenancy>,
+    /// Greatest declared risk of its steps; absent for a file that is left out.
+    risk: Option<Risk>,
+    /// Steps in order.
+    steps: Vec<StepRow>,
+    /// Why the file is left out; empty for a playbook that can be run.
+    lint: Vec<Problem>,
+}
+
+/// One step of a playbook.
+#[derive(Serialize, JsonSchema)]
+struct StepRow {
+    /// Id.
+    id: StepId,
+    /// Name.
+    name: String,
+    /// Type: check, action and so on.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// Declared risk.
+    risk: Risk,
+    /// What it runs: `adapter.verb`.
+    verb: Option<String>,
+    /// Why the playbook has it.
+    why: String,
+}
+
+/// The output contract of `playbook show --format json`.
+#[derive(Serialize, JsonSchema)]
+pub struct Shown {
+    /// As in the list.
+    #[serde(flatten)]
+    row: Row,
+    /// What it is for.
+    description: String,
+    /// Who answers for it.
+    owner: String,
+    /// Parameters.
+    parameters: Vec<ParameterView>,
+}
+
+/// The output contract of `playbook lint --format json` when there is no error; errors go to standard error.
+#[derive(Serialize, JsonSchema)]
+pub struct Linted {
+    /// Number of playbooks without an error.
+    playbooks: usize,
+    /// Errors: none.
+    problems: Vec<Problem>,
+}
+
+/// The output contract of `playbook render --format json`.
+#[derive(Serialize, JsonSchema)]
+pub struct Requests<'a> {
+    /// The playbook.
+    id: &'a PlaybookId,
+    /// Its version.
+    version: u32,
+    /// What the process may touch.
+    mode: Mode,
+    /// Parameters as given.
+    params: &'a BTreeMap<String, String>,
+    /// When it was rendered; in a drill the scenario's time.
+    rendered_at: Timestamp,
+    /// Steps in order.
+    steps: Vec<Preview>,
+}
+
+fn row(entry: &Entry) -> Row {
     let playbook = entry.playbook();
-    json!({
-        "id": playbook.id, "name": playbook.name, "version": playbook.version,
-        "path": if entry.origin == "built-in" { Value::Null } else { json!(entry.origin) },
-        "origin": entry.origin, "severity": playbook.severity, "tenancy": playbook.tenancy, "risk": playbook.risk(),
-        "steps": playbook.steps.iter().map(|s| json!({ "id": s.id, "name": s.name, "type": s.kind.word(), "risk": s.declared_risk() })).collect::<Vec<_>>(),
-        "lint": lint,
-    })
+    let step = |s: &Step| StepRow {
+        id: s.id.clone(),
+        name: s.name.clone(),
+        kind: s.kind.word(),
+        risk: s.declared_risk(),
+        verb: s.run.as_ref().map(Call::name),
+        why: s.why.clone(),
+    };
+    Row {
+        id: playbook.id.to_string(),
+        name: Some(playbook.name.clone()),
+        version: Some(playbook.version),
+        path: (entry.origin != BUILT_IN_ORIGIN).then(|| entry.origin.clone()),
+        origin: entry.origin.clone(),
+        severity: playbook.severity.clone(),
+        tenancy: playbook.tenancy.clone(),
+        risk: Some(playbook.risk()),
+        steps: playbook.steps.iter().map(step).collect(),
+        lint: Vec::new(),
+    }
+}
+
+/// One row for each file that is left out, with what lint says of it.
+fn left_out(problems: &[Problem]) -> Vec<Row> {
+    let mut rows: Vec<Row> = Vec::new();
+    for problem in problems {
+        match rows.iter_mut().find(|r| r.origin == problem.file) {
+            Some(row) => row.lint.push(problem.clone()),
+            None => rows.push(Row {
+                id: Path::new(&problem.file).file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+                name: None,
+                version: None,
+                path: Some(problem.file.clone()),
+                origin: problem.file.clone(),
+                severity: Vec::new(),
+                tenancy: Vec::new(),
+                risk: None,
+                steps: Vec::new(),
+                lint: vec![problem.clone()],
+            }),
+        }
+    }
+    rows
 }
 
 /// The playbooks, and the problems of files that were left out.
@@ -53,7 +183,7 @@ fn library() -> Result<(Library, Vec<Problem>), Error> {
 fn list(format: Format) -> Result<Exit, Error> {
     let (library, problems) = library()?;
     if format == Format::Json {
-        output::json(&library.all().map(|e| summary(e, &[])).collect::<Vec<_>>())?;
+        output::json(&library.all().map(row).chain(left_out(&problems)).collect::<Vec<_>>())?;
     } else {
         let row = |e: &Entry| {
             let p = e.playbook();
@@ -76,7 +206,13 @@ fn entry(library: &Library, id: &str) -> Result<Entry, Error> {
 fn show(format: Format, id: &str) -> Result<Exit, Error> {
     let entry = entry(&library()?.0, id)?;
     if format == Format::Json {
-        output::json(&summary(&entry, &[]))?;
+        let playbook = entry.playbook();
+        output::json(&Shown {
+            row: row(&entry),
+            description: playbook.description.clone(),
+            owner: playbook.owner.clone(),
+            parameters: ParameterView::all(playbook),
+        })?;
         return Ok(Exit::Done);
     }
     let playbook = entry.playbook();
@@ -118,7 +254,7 @@ fn lint(format: Format, files: &[PathBuf]) -> Result<Exit, Error> {
         return Err(Problems(problems).into());
     }
     match format {
-        Format::Json => output::json(&json!({ "playbooks": count, "problems": [] }))?,
+        Format::Json => output::json(&Linted { playbooks: count, problems: Vec::new() })?,
         Format::Table => output::line(&format!("{count} playbooks, no error"))?,
     }
     Ok(Exit::Done)
@@ -139,10 +275,8 @@ fn render(global: &Global, id: &str, params: &BTreeMap<String, String>) -> Resul
         .map_err(|problems| Error::Usage(problems.join("; ")))?;
     if global.format == Format::Json {
         let playbook = entry.playbook();
-        output::json(&json!({
-            "id": playbook.id, "version": playbook.version, "mode": mode, "params": params, "rendered_at": seen.at,
-            "steps": steps,
-        }))?;
+        let (id, version) = (&playbook.id, playbook.version);
+        output::json(&Requests { id, version, mode, params, rendered_at: seen.at, steps })?;
         return Ok(Exit::Done);
     }
     for step in &steps {

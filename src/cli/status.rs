@@ -8,16 +8,18 @@ use super::session;
 use crate::console::rows::{Context, plain};
 use crate::correlate::panes;
 use crate::domain::estate::{Environment, Estate};
+use crate::domain::facts::Missing;
 use crate::domain::finding::Finding;
 use crate::domain::health::Health;
 use crate::domain::mode::Mode;
-use crate::domain::pane::{DatabaseRow, IngressRow, Panes, QueueRow, TenantRow};
+use crate::domain::pane::{DatabaseRow, IngressRow, Panes, QueueRow, SourceRow, TenantRow};
 use crate::domain::ports::Clock;
 use crate::domain::world::World;
 use crate::engine::adapters::Adapters;
 use crate::engine::inbox::Inbox;
 use crate::engine::judge::Judge;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -28,25 +30,98 @@ const FIRST_ANSWER: Duration = Duration::from_secs(6);
 /// Panes of the contract that this version has no source for.
 const LATER: [&str; 4] = ["platform", "recovery", "delivery", "business"];
 
-/// The output contract of `status --format json`; schema 1.
-#[derive(Serialize)]
-struct Status<'a> {
+/// The output contract of `status --format json`.
+#[derive(Serialize, JsonSchema)]
+pub struct Status<'a> {
+    /// Version of this schema: 1.
     schema: u32,
+    /// Name of the estate.
     estate: &'a str,
+    /// Its class.
     environment: Environment,
+    /// What the process may touch.
     mode: Mode,
+    /// When this was made; in a drill the scenario's time.
     generated_at: Timestamp,
+    /// Roll-up of everything.
     health: Health,
-    sources: Vec<Value>,
+    /// Every observer, and a row for each pane that has none.
+    sources: Vec<SourceLine>,
+    /// One row a tenant, worst first.
     tenants: &'a [TenantRow],
+    /// One row an instance or pool.
     databases: &'a [DatabaseRow],
+    /// One row a channel, then one a Redis.
     queues: &'a [QueueRow],
+    /// One row a router, then one an ingress.
     ingress: &'a [IngressRow],
-    platform: [Value; 0],
-    recovery: [Value; 0],
-    delivery: [Value; 0],
-    business: [Value; 0],
+    /// Empty: this version has no source for it.
+    platform: Vec<Value>,
+    /// Empty: this version has no source for it.
+    recovery: Vec<Value>,
+    /// Empty: this version has no source for it.
+    delivery: Vec<Value>,
+    /// Empty: this version has no source for it.
+    business: Vec<Value>,
+    /// What is wrong, worst first.
     findings: &'a [Finding],
+}
+
+/// One observer, or one pane that none is configured for.
+#[derive(Serialize, JsonSchema)]
+struct SourceLine {
+    /// Name of the observer, or of the pane.
+    id: String,
+    /// Kind of the system; `none` where no source is configured.
+    kind: &'static str,
+    /// `ok` when fresh, `warn` when rights are missing, `unknown` otherwise.
+    health: Health,
+    /// Address without secrets; absent where no source is configured.
+    address: Option<String>,
+    /// Last good observation.
+    observed_at: Option<Timestamp>,
+    /// Its age in seconds.
+    age_s: Option<f64>,
+    /// How long it took, in milliseconds.
+    took_ms: Option<f64>,
+    /// Since when it is unknown.
+    unknown_since: Option<Timestamp>,
+    /// Why it is not green.
+    why: Option<String>,
+    /// Rights that are missing.
+    missing: Vec<Missing>,
+}
+
+impl SourceLine {
+    fn of(row: &SourceRow) -> Self {
+        Self {
+            id: row.id.to_string(),
+            kind: row.kind.word(),
+            health: row.health,
+            address: Some(row.address.clone()),
+            observed_at: row.observed_at,
+            age_s: row.age_s,
+            took_ms: row.took_ms,
+            unknown_since: row.unknown_since,
+            why: row.why.clone(),
+            missing: row.missing.clone(),
+        }
+    }
+
+    fn none_for(pane: &str) -> Self {
+        Self {
+            id: pane.to_owned(),
+            kind: "none",
+            health: Health::Unknown,
+            address: None,
+            observed_at: None,
+            age_s: None,
+            took_ms: None,
+            unknown_since: None,
+            why: Some(format!("no source is configured for the pane {pane}")),
+            missing: Vec::new(),
+        }
+    }
 }
 
 /// One look at an estate.
@@ -202,16 +277,8 @@ fn print(global: &Global, look: &Look, health: Health) -> Result<(), Error> {
 }
 
 fn print_json(look: &Look, health: Health) -> Result<(), Error> {
-    let mut sources = Vec::new();
-    for row in &look.panes.sources {
-        sources.push(serde_json::to_value(row).map_err(Error::failed)?);
-    }
-    for pane in LATER {
-        sources.push(json!({
-            "id": pane, "kind": "none", "health": Health::Unknown, "observed_at": null, "age_s": null, "took_ms": null,
-            "why": format!("no source is configured for the pane {pane}"),
-        }));
-    }
+    let sources = look.panes.sources.iter().map(SourceLine::of);
+    let sources = sources.chain(LATER.iter().map(|pane| SourceLine::none_for(pane))).collect();
     output::json(&Status {
         schema: 1,
         estate: &look.estate.name,
@@ -224,10 +291,10 @@ fn print_json(look: &Look, health: Health) -> Result<(), Error> {
         databases: &look.panes.databases,
         queues: &look.panes.queues,
         ingress: &look.panes.ingress,
-        platform: [],
-        recovery: [],
-        delivery: [],
-        business: [],
+        platform: Vec::new(),
+        recovery: Vec::new(),
+        delivery: Vec::new(),
+        business: Vec::new(),
         findings: &look.findings,
     })
 }

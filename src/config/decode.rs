@@ -2,7 +2,7 @@
 //! is the one place that lists its keys, bounds and defaults.
 
 use super::model::{
-    Anchor, Config, Console, Journal, Kubernetes, Login, Pgbouncer, Postgres, Redis, SecretRef, Threshold, Tls, Traefik,
+    Config, Console, Journal, Kubernetes, Login, Pgbouncer, Postgres, Redis, SecretRef, Threshold, Tls, Traefik,
 };
 use super::problem::{Problem, Problems};
 use super::reader::{Source, Table};
@@ -33,7 +33,13 @@ pub fn decode(file: &str, text: &str) -> Result<Config, Problems> {
             .collect();
         return Err(Problems(problems));
     }
-    let mut root = Table::root(&source, &root);
+    let config = whole(Table::root(&source, &root));
+    let problems = source.into_problems();
+    if problems.is_empty() { Ok(config) } else { Err(Problems(problems)) }
+}
+
+/// Decodes the file's table; what is wrong is noted at its source, and stands in the result as a default.
+pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
     let mut ids = Ids::default();
     let estate_table = root.table("estate");
     if estate_table.is_none() && !root.has("estate") {
@@ -51,12 +57,8 @@ pub fn decode(file: &str, text: &str) -> Result<Config, Problems> {
     let journal = root.table("journal").map(|t| journal(t, &name)).unwrap_or_default();
     let console = root.table("console").map_or(Console { theme: None, mouse: true }, console);
     root.finish();
-    let problems = source.into_problems();
-    if !problems.is_empty() {
-        return Err(Problems(problems));
-    }
     let estate = Estate { name, environment: environment.unwrap_or(Environment::Production), time_zone, tenants };
-    Ok(Config { estate, kubernetes, postgres, pgbouncer, redis, traefik, journal, thresholds, console })
+    Config { estate, kubernetes, postgres, pgbouncer, redis, traefik, journal, thresholds, console }
 }
 
 /// Names in use, so that a second one and a reference to none are found.
@@ -149,7 +151,7 @@ fn password(table: &mut Table<'_, '_>) -> Option<SecretRef> {
     secret_of(table, "password")
 }
 
-fn secret_of(table: &mut Table<'_, '_>, key: &'static str) -> Option<SecretRef> {
+pub(super) fn secret_of(table: &mut Table<'_, '_>, key: &'static str) -> Option<SecretRef> {
     // The value is not repeated in the message: it may be a password that was written here by mistake.
     let text = table.string(key)?;
     let parsed = secret(&text);
@@ -159,22 +161,11 @@ fn secret_of(table: &mut Table<'_, '_>, key: &'static str) -> Option<SecretRef> 
     parsed
 }
 
-/// A secret that must be there; when it is not, that is noted and the result names nothing.
-fn required_secret(table: &mut Table<'_, '_>, key: &'static str, example: &str) -> SecretRef {
-    let found = if table.has(key) {
-        secret_of(table, key)
-    } else {
-        table.required(key, example);
-        None
-    };
-    found.unwrap_or(SecretRef::Env(String::new()))
-}
-
 fn login(table: &mut Table<'_, '_>, example: &str) -> Login {
     Login { user: table.required("user", example), password: password(table) }
 }
 
-fn path(table: &mut Table<'_, '_>, key: &'static str) -> Option<PathBuf> {
+pub(super) fn path(table: &mut Table<'_, '_>, key: &'static str) -> Option<PathBuf> {
     table.string(key).map(PathBuf::from)
 }
 
@@ -196,6 +187,16 @@ pub(super) fn required_url(table: &mut Table<'_, '_>, key: &'static str, schemes
     if table.has(key) { url(table, key, schemes).unwrap_or_default() } else { table.required(key, example) }
 }
 
+/// A host name or an address, which is shown on screens: no place for a password.
+fn host(table: &mut Table<'_, '_>, example: &str) -> String {
+    let host = table.required("host", example);
+    if host.contains('@') {
+        // Not repeated: it may contain a password.
+        table.reject("host", "`host` is not a host name or an address: it has an `@`; user and password have own keys");
+    }
+    host
+}
+
 fn port(table: &mut Table<'_, '_>, default: u16) -> u16 {
     table.integer("port", 1, 65_535).and_then(|p| u16::try_from(p).ok()).unwrap_or(default)
 }
@@ -212,7 +213,7 @@ fn kubernetes(mut table: Table<'_, '_>, ids: &mut Ids) -> Kubernetes {
 
 fn postgres(mut table: Table<'_, '_>, ids: &mut Ids) -> Postgres {
     let id = ids.source(&mut table, "postgres");
-    let host = table.required("host", "db.internal");
+    let host = host(&mut table, "db.internal");
     let port = port(&mut table, 5432);
     let database = table.string("database").unwrap_or_else(|| "postgres".to_owned());
     let observe = login(&mut table, "quarterdeck_observe");
@@ -235,7 +236,7 @@ fn postgres(mut table: Table<'_, '_>, ids: &mut Ids) -> Postgres {
 
 fn pgbouncer(mut table: Table<'_, '_>, ids: &mut Ids) -> Pgbouncer {
     let id = ids.source(&mut table, "pgbouncer");
-    let host = table.required("host", "db.internal");
+    let host = host(&mut table, "db.internal");
     let port = port(&mut table, 6432);
     let observe = login(&mut table, "stats");
     let interval = interval(&mut table, SECOND * 5);
@@ -353,44 +354,11 @@ fn threshold(mut table: Table<'_, '_>) -> Option<Threshold> {
 
 fn journal(mut table: Table<'_, '_>, estate: &str) -> Journal {
     let dir = path(&mut table, "dir");
+    let vkey = table.string("vkey");
     let witnesses = super::witness::decode(&mut table);
-    let anchor = table.table("anchor").map(|t| anchor(t, estate));
+    let anchor = table.table("anchor").map(|t| super::anchor::decode(t, estate));
     table.finish();
-    Journal { dir, witnesses, anchor }
-}
-
-fn anchor(mut table: Table<'_, '_>, estate: &str) -> Anchor {
-    let endpoint = required_url(&mut table, "endpoint", &["https://", "http://"], "https://s3.eu-central-1.example");
-    let bucket = name(&mut table, "bucket", "journal-anchors");
-    let key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    let allowed = "1 to 200 letters, digits, `.`, `_` and `-`, in parts with `/` between them that are not `.` or `..`";
-    let prefix = table.parsed("prefix", allowed, |text| {
-        let part = |p: &str| !p.is_empty() && p != "." && p != ".." && p.chars().all(key);
-        (text.len() <= 200 && text.split('/').all(part)).then(|| text.to_owned())
-    });
-    let region = table.parsed("region", "1 to 63 letters, digits and `-`", |text| {
-        let fits = text.len() <= 63 && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
-        fits.then(|| text.to_owned())
-    });
-    let access_key = required_secret(&mut table, "access_key", "env:QUARTERDECK_ANCHOR_ACCESS_KEY");
-    let secret_key = required_secret(&mut table, "secret_key", "env:QUARTERDECK_ANCHOR_SECRET_KEY");
-    let interval = table.duration("interval", SECOND, LONGEST).unwrap_or(SECOND * 30);
-    let retention_days = table.integer("retention_days", 1, 36_500).and_then(|d| u32::try_from(d).ok()).unwrap_or(365);
-    let evidence = table.boolean("evidence").unwrap_or(true);
-    let ca = path(&mut table, "ca");
-    table.finish();
-    Anchor {
-        endpoint,
-        bucket,
-        prefix: prefix.unwrap_or_else(|| format!("quarterdeck/{estate}")),
-        region: region.unwrap_or_else(|| "us-east-1".to_owned()),
-        access_key,
-        secret_key,
-        interval,
-        retention_days,
-        evidence,
-        ca,
-    }
+    Journal { dir, vkey, witnesses, anchor }
 }
 
 fn console(mut table: Table<'_, '_>) -> Console {
@@ -442,33 +410,6 @@ mod tests {
         let found = problems(&format!("{ESTATE}[[redis]]\nid = \"r\"\nurl = \"redis://u:secret@h/0\"\n"));
         assert_eq!(found.len(), 1);
         assert!(found[0].contains("c.toml:6:7: `url`") && !found[0].contains("secret"), "{found:?}");
-    }
-
-    #[test]
-    fn an_anchor_is_checked_key_by_key_and_has_defaults() {
-        let good = "[journal.anchor]\nendpoint = \"https://s3.example\"\nbucket = \"b\"\naccess_key = \"env:A\"\nsecret_key = \"file:/s\"\n";
-        let anchor = decode("c.toml", &format!("{ESTATE}{good}")).unwrap().journal.anchor.unwrap();
-        let said = (anchor.prefix.as_str(), anchor.region.as_str(), anchor.retention_days, anchor.evidence);
-        assert_eq!(said, ("quarterdeck/a", "us-east-1", 365, true));
-        assert_eq!(anchor.interval, SECOND * 30);
-        let bad = "[journal.anchor]\nendpoint = \"https://u:hunter2@h\"\nbucket = \"b/c\"\nprefix = \"a/../b\"\n\
-                   region = \"a b\"\naccess_key = \"AKIA\"\ninterval = \"0s\"\nretention_days = 0\nlock = true\n";
-        let found = problems(&format!("{ESTATE}{bad}"));
-        for (problem, (place, words)) in found.iter().zip([
-            ("c.toml:4:1", "[anchor] lacks `secret_key`; for example `secret_key = \"env:"),
-            ("c.toml:5:12", "`endpoint` is not a URL without a password"),
-            ("c.toml:6:10", "`bucket` is `b/c`; allowed are"),
-            ("c.toml:7:10", "`prefix` of [anchor] is `a/../b`; allowed is"),
-            ("c.toml:8:10", "`region` of [anchor] is `a b`; allowed is"),
-            ("c.toml:9:14", "`access_key` is not a reference"),
-            ("c.toml:10:12", "`interval` of [anchor] is `0s`; allowed is a duration"),
-            ("c.toml:11:18", "`retention_days` of [anchor] is 0; allowed is 1 to 36500"),
-            ("c.toml:12:1", "unknown key `lock` in [anchor]; allowed are access_key, bucket, ca"),
-        ]) {
-            assert!(problem.starts_with(&format!("{place}: ")) && problem.contains(words), "{problem}");
-        }
-        assert_eq!(found.len(), 9, "{found:#?}");
-        assert!(!found.iter().any(|p| p.contains("hunter2") || p.contains("AKIA")), "{found:?}");
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Configuration: TOML files into checked values, with the place of every error. Everything above may read
 //! the model; only `cli` loads it.
 
+mod anchor;
 pub mod decode;
+pub mod describe;
 pub mod locate;
 pub mod model;
 pub mod problem;

@@ -164,6 +164,8 @@ pub struct Traefik {
 pub struct Journal {
     /// Directory of the journal; the state directory when absent.
     pub dir: Option<PathBuf>,
+    /// A verifier key of the log, or the file that holds it; the pin made at first sight when absent.
+    pub vkey: Option<String>,
     /// Whom its checkpoints are shown to.
     pub witnesses: Witnesses,
     /// Object storage that copies go to.

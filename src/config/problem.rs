@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Range;
 
 /// One error with its place.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, schemars::JsonSchema)]
 pub struct Problem {
     /// File as it was named.
     pub file: String,

@@ -14,12 +14,62 @@ pub struct Source<'a> {
     file: &'a str,
     text: &'a str,
     problems: RefCell<Vec<Problem>>,
+    asked: Option<RefCell<Vec<Asked>>>,
+}
+
+/// What the decoder asked for under a key; from these the schema of the file is made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Asked {
+    /// Path of the table, keys joined by dots; empty for the file itself.
+    pub table: String,
+    /// The key.
+    pub key: String,
+    /// What it is asked to be, or that it must be there.
+    pub form: Form,
+}
+
+/// What a value is asked to be.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Form {
+    /// Any text but an empty one.
+    Text,
+    /// Something that must be there; an example, where one is known.
+    Needed(Option<String>),
+    /// A text with a grammar.
+    Parsed {
+        /// What is allowed, in words.
+        allowed: String,
+        /// The words that are taken, where these are all.
+        words: Vec<String>,
+    },
+    /// True or false.
+    Boolean,
+    /// A whole number within bounds.
+    Integer(i64, i64),
+    /// A number.
+    Number,
+    /// An array of texts.
+    Texts,
+    /// A table.
+    Table,
+    /// An array of tables.
+    Tables,
 }
 
 impl<'a> Source<'a> {
     /// Starts on a file's text.
     pub const fn new(file: &'a str, text: &'a str) -> Self {
-        Self { file, text, problems: RefCell::new(Vec::new()) }
+        Self { file, text, problems: RefCell::new(Vec::new()), asked: None }
+    }
+
+    /// The same, and keeps what is asked for.
+    pub fn recording(file: &'a str, text: &'a str) -> Self {
+        Self { asked: Some(RefCell::new(Vec::new())), ..Self::new(file, text) }
+    }
+
+    /// What was asked for, in the order of asking.
+    pub fn into_asked(self) -> Vec<Asked> {
+        self.asked.map(RefCell::into_inner).unwrap_or_default()
     }
 
     /// Notes an error at a place.
@@ -43,6 +93,7 @@ pub struct Table<'s, 't> {
     fields: &'t DeTable<'t>,
     span: Range<usize>,
     name: String,
+    path: String,
     asked: Vec<&'static str>,
 }
 
@@ -63,25 +114,40 @@ fn kind(value: &DeValue<'_>) -> &'static str {
 impl<'s, 't> Table<'s, 't> {
     /// The root table of a file.
     pub fn root(source: &'s Source<'s>, root: &'t Spanned<DeTable<'t>>) -> Self {
-        Self { source, fields: root.get_ref(), span: root.span(), name: "the file".into(), asked: Vec::new() }
+        let (name, path) = ("the file".to_owned(), String::new());
+        Self { source, fields: root.get_ref(), span: root.span(), name, path, asked: Vec::new() }
     }
 
-    fn of(source: &'s Source<'s>, value: Value<'t>, name: String) -> Option<Self> {
+    fn of(source: &'s Source<'s>, value: Value<'t>, name: String, path: String) -> Option<Self> {
         let span = value.span();
         if let DeValue::Table(fields) = value.get_ref() {
-            return Some(Self { source, fields, span, name, asked: Vec::new() });
+            return Some(Self { source, fields, span, name, path, asked: Vec::new() });
         }
         source.note(&span, format!("{name} is {}; a table is expected", kind(value.get_ref())));
         None
     }
 
-    fn raw(&mut self, key: &'static str) -> Option<Value<'t>> {
+    fn raw(&mut self, key: &'static str, form: impl FnOnce() -> Form) -> Option<Value<'t>> {
         self.asked.push(key);
+        self.record(key, form);
         self.fields.get(key)
     }
 
-    /// Notes an error about a key, at its value when it is there, else at the table.
+    fn record(&self, key: &str, form: impl FnOnce() -> Form) {
+        if let Some(asked) = &self.source.asked {
+            asked.borrow_mut().push(Asked { table: self.path.clone(), key: key.to_owned(), form: form() });
+        }
+    }
+
+    fn below(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+
+    /// Notes an error about a key, at its value when it is there, else at the table: it must be there then.
     pub fn reject(&self, key: &str, message: impl Into<String>) {
+        if !self.has(key) {
+            self.record(key, || Form::Needed(None));
+        }
         let span = self.fields.get(key).map_or_else(|| self.span.clone(), Spanned::span);
         self.source.note(&span, message);
     }
@@ -98,7 +164,11 @@ impl<'s, 't> Table<'s, 't> {
 
     /// An optional string.
     pub fn string(&mut self, key: &'static str) -> Option<String> {
-        let value = self.raw(key)?;
+        self.text(key, || Form::Text)
+    }
+
+    fn text(&mut self, key: &'static str, form: impl FnOnce() -> Form) -> Option<String> {
+        let value = self.raw(key, form)?;
         let DeValue::String(text) = value.get_ref() else {
             self.wrong(key, value, "a string");
             return None;
@@ -112,8 +182,10 @@ impl<'s, 't> Table<'s, 't> {
 
     /// A string that must be there; when it is not, that is noted and the result is empty.
     pub fn required(&mut self, key: &'static str, example: &str) -> String {
+        self.record(key, || Form::Needed(Some(example.to_owned())));
         if !self.has(key) {
             self.asked.push(key);
+            self.record(key, || Form::Text);
             self.source.note(&self.span, format!("{} lacks `{key}`; for example `{key} = \"{example}\"`", self.name));
             return String::new();
         }
@@ -122,7 +194,13 @@ impl<'s, 't> Table<'s, 't> {
 
     /// An optional string that `parse` turns into a value; `allowed` says what it takes.
     pub fn parsed<T>(&mut self, key: &'static str, allowed: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
-        let text = self.string(key)?;
+        let form = || {
+            // Where each of the words is taken, these are all that there are.
+            let words: Vec<String> = allowed.split(", ").flat_map(|w| w.split(" or ")).map(str::to_owned).collect();
+            let all = words.iter().all(|w| parse(w).is_some());
+            Form::Parsed { allowed: allowed.to_owned(), words: if all { words } else { Vec::new() } }
+        };
+        let text = self.text(key, form)?;
         let value = parse(&text);
         if value.is_none() {
             self.reject(key, format!("`{key}` of {} is `{text}`; allowed is {allowed}", self.name));
@@ -132,7 +210,7 @@ impl<'s, 't> Table<'s, 't> {
 
     /// An optional boolean.
     pub fn boolean(&mut self, key: &'static str) -> Option<bool> {
-        let value = self.raw(key)?;
+        let value = self.raw(key, || Form::Boolean)?;
         let DeValue::Boolean(b) = value.get_ref() else {
             self.wrong(key, value, "true or false");
             return None;
@@ -142,7 +220,7 @@ impl<'s, 't> Table<'s, 't> {
 
     /// An optional integer within bounds.
     pub fn integer(&mut self, key: &'static str, least: i64, most: i64) -> Option<i64> {
-        let value = self.raw(key)?;
+        let value = self.raw(key, || Form::Integer(least, most))?;
         let DeValue::Integer(integer) = value.get_ref() else {
             self.wrong(key, value, "an integer");
             return None;
@@ -157,7 +235,7 @@ impl<'s, 't> Table<'s, 't> {
 
     /// An optional number.
     pub fn number(&mut self, key: &'static str) -> Option<f64> {
-        let value = self.raw(key)?;
+        let value = self.raw(key, || Form::Number)?;
         let text = match value.get_ref() {
             DeValue::Integer(i) => i.as_str(),
             DeValue::Float(f) => f.as_str(),
@@ -184,7 +262,7 @@ impl<'s, 't> Table<'s, 't> {
 
     /// An optional array of strings; empty when absent.
     pub fn strings(&mut self, key: &'static str) -> Vec<String> {
-        let Some(value) = self.raw(key) else { return Vec::new() };
+        let Some(value) = self.raw(key, || Form::Texts) else { return Vec::new() };
         let DeValue::Array(array) = value.get_ref() else {
             self.wrong(key, value, "an array of strings");
             return Vec::new();
@@ -201,18 +279,19 @@ impl<'s, 't> Table<'s, 't> {
 
     /// An optional table.
     pub fn table(&mut self, key: &'static str) -> Option<Table<'s, 't>> {
-        let value = self.raw(key)?;
-        Table::of(self.source, value, format!("[{key}]"))
+        let value = self.raw(key, || Form::Table)?;
+        Table::of(self.source, value, format!("[{key}]"), self.below(key))
     }
 
     /// An optional array of tables; empty when absent.
     pub fn tables(&mut self, key: &'static str) -> Vec<Table<'s, 't>> {
-        let Some(value) = self.raw(key) else { return Vec::new() };
+        let Some(value) = self.raw(key, || Form::Tables) else { return Vec::new() };
         let DeValue::Array(array) = value.get_ref() else {
             self.wrong(key, value, &format!("[[{key}]]"));
             return Vec::new();
         };
-        array.iter().filter_map(|item| Table::of(self.source, item, format!("[[{key}]]"))).collect()
+        let each = |item| Table::of(self.source, item, format!("[[{key}]]"), self.below(key));
+        array.iter().filter_map(each).collect()
     }
 
     /// Notes each key that nobody asked for.

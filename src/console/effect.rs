@@ -41,6 +41,14 @@ pub enum Effect {
         /// Its number.
         seq: u64,
     },
+    /// Write the proof of a record into a new file in the working directory; what became of it comes as
+    /// [`super::msg::Msg::Saved`].
+    SaveProof {
+        /// Number of the record.
+        seq: u64,
+        /// What the file says.
+        file: String,
+    },
     /// Leave.
     Quit,
     /// Put text on the clipboard of the person's own terminal (OSC 52).

@@ -1,6 +1,6 @@
 //! How values are written: one way for each unit, everywhere. `None` is written `?`, never blank or zero.
 
-use crate::domain::signal::Unit;
+use crate::domain::signal::{Unit, days};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use std::time::Duration;
 
@@ -101,7 +101,7 @@ pub fn value(value: f64, unit: Unit) -> String {
         Unit::Ratio => ratio(value),
         Unit::Bytes => bytes(value),
         Unit::PerSecond => per_second(value),
-        Unit::Days => format!("{value:.0} d"),
+        Unit::Days => days(value),
         Unit::Flag => if value == 0.0 { "no" } else { "yes" }.into(),
     }
 }
@@ -162,6 +162,7 @@ mod tests {
         assert_eq!([512.0, 64e6, 1.5e9].map(bytes), ["512 B", "61 MiB", "1.4 GiB"]);
         assert_eq!(span(f64::NAN), "?");
         assert_eq!(known(None::<f64>, span), "?");
+        assert_eq!([18.7, 9.99, -0.31].map(|d| value(d, Unit::Days)), ["18 d", "9.9 d", "-0.4 d"]);
     }
 
     #[test]

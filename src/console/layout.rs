@@ -75,7 +75,7 @@ pub fn confirm(size: (u16, u16), dialog: &Confirm) -> ConfirmLayout {
     head.extend(wrap(
         &format!(
             "{} {}{identity} · {} · hits {}",
-            target.environment.to_string().to_uppercase(),
+            if dialog.simulated { "SIMULATED".to_owned() } else { target.environment.to_string().to_uppercase() },
             target.source,
             crate::console::format::count(usize::try_from(target.count).unwrap_or(usize::MAX), "object"),
             if tenants.is_empty() { "no tenant".to_owned() } else { tenants.join(" ") }

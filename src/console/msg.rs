@@ -42,6 +42,8 @@ pub enum Msg {
     Records(Result<Vec<TimelineEntry>, String>),
     /// What a search has found.
     Scanned(Scanned),
+    /// A file was written, or why it was not.
+    Saved(Result<String, String>),
     /// A record that was opened, or why it could not be read.
     Opened {
         /// Its number.

@@ -6,6 +6,7 @@ use super::rows::{is_open, risk_letter, whom_words};
 use super::state::{Screen, State, current_step};
 use super::strip::Strip;
 use super::theme::Role;
+use crate::console::rows::since_words;
 use crate::domain::finding::{Finding, Level};
 use crate::domain::health::Health;
 use crate::domain::id::PlaybookId;
@@ -224,7 +225,7 @@ pub fn headline(state: &State, width: usize) -> Strip {
     let cutoff = finding.whom.next_cutoff.as_ref().map_or_else(Strip::new, |cutoff| {
         Strip::of(Role::Strong, format!("; {} {}", cutoff.what, ahead(state.now(), cutoff.at)))
     });
-    let since = Strip::of(Role::Dim, format!("  since {}", super::format::clock(finding.since)));
+    let since = Strip::of(Role::Dim, format!("  {}", since_words(finding)));
     // What does not fit goes in this order: since when, whom it hurts, what happens next.
     [vec![&hurts, &cutoff, &since], vec![&hurts, &cutoff], vec![&cutoff], vec![&hurts]]
         .into_iter()

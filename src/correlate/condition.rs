@@ -3,11 +3,14 @@
 
 use super::rules::{Absent, Rule};
 use crate::domain::health::Health;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 
 /// Good samples in a row after which a condition is over.
 pub(super) const CLEARS_AFTER: u8 = 3;
+
+/// How long before its first bad sample the source must have answered, for its beginning to count as seen.
+const LOOKED: SignedDuration = SignedDuration::from_mins(2);
 
 /// A signal's value as the rule last saw it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,6 +26,8 @@ pub(super) struct Value {
 pub(super) struct Condition {
     /// Since when it holds without a break.
     pub since: Timestamp,
+    /// Whether its source was looked at shortly before, and it did not hold then.
+    pub onset_seen: bool,
     /// Since when it holds beyond the second threshold.
     critical_since: Option<Timestamp>,
     /// Whether it has held long enough to count.
@@ -38,10 +43,11 @@ pub(super) struct Condition {
 }
 
 impl Condition {
-    /// Begins at the first bad sample.
-    pub fn new(at: Timestamp) -> Self {
+    /// Begins at the first bad sample; `last_looked` is when the source last answered before.
+    pub fn new(at: Timestamp, last_looked: Option<Timestamp>) -> Self {
         Self {
             since: at,
+            onset_seen: last_looked.is_some_and(|last| at.duration_since(last) <= LOOKED),
             critical_since: None,
             active: false,
             severity: Health::Warn,
@@ -96,7 +102,7 @@ mod tests {
 
     #[test]
     fn it_counts_after_its_hold_and_ends_after_three_good_samples() {
-        let mut c = Condition::new(at(0));
+        let mut c = Condition::new(at(0), None);
         assert!(take(&mut c, "connections", Some(Health::Warn), 0) && !c.active);
         assert!(take(&mut c, "connections", Some(Health::Warn), 119) && !c.active);
         assert!(take(&mut c, "connections", Some(Health::Warn), 120) && c.active);
@@ -111,14 +117,14 @@ mod tests {
 
     #[test]
     fn a_good_sample_before_the_hold_drops_it() {
-        let mut c = Condition::new(at(0));
+        let mut c = Condition::new(at(0), None);
         take(&mut c, "connections", Some(Health::Warn), 0);
         assert!(!take(&mut c, "connections", Some(Health::Ok), 60));
     }
 
     #[test]
     fn critical_has_its_own_shorter_hold() {
-        let mut c = Condition::new(at(0));
+        let mut c = Condition::new(at(0), None);
         take(&mut c, "workload-unavailable", Some(Health::Critical), 0);
         assert!(!c.active);
         take(&mut c, "workload-unavailable", Some(Health::Critical), 60);
@@ -127,14 +133,14 @@ mod tests {
 
     #[test]
     fn no_requests_do_not_end_an_impact_but_a_gone_channel_ends_its_age() {
-        let mut c = Condition::new(at(0));
+        let mut c = Condition::new(at(0), None);
         take(&mut c, "http-errors", Some(Health::Warn), 0);
         take(&mut c, "http-errors", Some(Health::Warn), 60);
         for second in 70..80 {
             assert!(take(&mut c, "http-errors", None, second));
         }
         assert!(c.active && c.untold);
-        let mut c = Condition::new(at(0));
+        let mut c = Condition::new(at(0), None);
         take(&mut c, "queue-age", Some(Health::Warn), 0);
         assert!(c.active && take(&mut c, "queue-age", None, 1) && take(&mut c, "queue-age", None, 2));
         assert!(!take(&mut c, "queue-age", None, 3));

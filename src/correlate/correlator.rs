@@ -67,6 +67,8 @@ pub struct Correlator {
     /// Position of the rule of each row of the table of signals.
     rule_of: Vec<Option<usize>>,
     conditions: BTreeMap<SourceId, BTreeMap<Judged, Condition>>,
+    /// When each source last answered.
+    looked_at: BTreeMap<SourceId, Timestamp>,
     silence: Watch,
     history: History,
     changes: VecDeque<Change>,
@@ -88,6 +90,7 @@ impl Correlator {
             index: Index::new(estate),
             rule_of,
             conditions: BTreeMap::new(),
+            looked_at: BTreeMap::new(),
             silence: Watch::default(),
             history: History::default(),
             changes: VecDeque::new(),
@@ -138,6 +141,7 @@ impl Correlator {
             self.history.put(reading, sample.taken_at);
         }
         self.judge(&sample.source, &readings, sample.taken_at);
+        self.looked_at.insert(sample.source.clone(), sample.taken_at);
         for change in changes::diff(&sample.source, before, facts, &self.index, sample.taken_at) {
             self.record_change(change);
         }
@@ -164,11 +168,12 @@ impl Correlator {
                 values.insert(reading.signal, Value { now: reading.value, health });
             }
         }
+        let last_looked = self.looked_at.get(source).copied();
         let mut known = self.conditions.remove(source).unwrap_or_default();
         for key in &keys {
             let Some(rule) = RULES.get(key.0) else { continue };
             let values = values.remove(&(key.0, &key.1)).unwrap_or_default();
-            let mut condition = known.remove(key).unwrap_or_else(|| Condition::new(at));
+            let mut condition = known.remove(key).unwrap_or_else(|| Condition::new(at, last_looked));
             if condition.take(rule, values, at) {
                 known.insert(key.clone(), condition);
             }

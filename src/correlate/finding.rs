@@ -1,11 +1,11 @@
 //! Active conditions into findings: what explains what, whom it hurts, on what evidence, and what to do.
 
 use super::calendar::Calendar;
-use super::condition::Condition;
+use super::condition::{CLEARS_AFTER, Condition};
 use super::history::History;
 use super::index::Index;
 use super::readings::kubernetes::by_tenant;
-use super::rules::{Rule, SOURCE_UNKNOWN};
+use super::rules::{RULES, Rule, SOURCE_UNKNOWN};
 use super::signals::{self, SubjectKind, Thresholds};
 use super::silence::Group;
 use super::{locks, say, whom, words};
@@ -59,12 +59,29 @@ pub(super) struct Build<'a> {
     pub now: Timestamp,
 }
 
-/// Worst first: what it entitles to, whether it hurts already, how bad, how long, and its name.
+/// The order in which findings are shown and worked on, worst first:
+///
+/// 1. what it entitles to (incident, alert, note);
+/// 2. whether it hurts transactions already;
+/// 3. how bad it is (critical, unknown, warn);
+/// 4. whether it is of a kind that makes requests fail or wait: a lock chain before an expiring certificate;
+/// 5. whom it hurts: the most critical tenant, then more plants, then more tenants;
+/// 6. the nearer business cut-off;
+/// 7. the older one, and its name.
 pub(super) fn worst_first(a: &Finding, b: &Finding) -> Ordering {
     let hurts = |f: &Finding| f.classes.contains(&Class::Impact);
+    let bites = |f: &Finding| RULES.iter().any(|r| r.name == f.rule && (r.explains_impact || r.class == Class::Impact));
+    // What is absent comes last: nobody is hurt, no cut-off is known.
+    let criticality = |f: &Finding| f.whom.criticality.unwrap_or(u8::MAX);
+    let cutoff = |f: &Finding| f.whom.next_cutoff.as_ref().map_or(Timestamp::MAX, |c| c.at);
     (b.level.cmp(&a.level))
         .then_with(|| hurts(b).cmp(&hurts(a)))
         .then_with(|| b.severity.cmp(&a.severity))
+        .then_with(|| bites(b).cmp(&bites(a)))
+        .then_with(|| criticality(a).cmp(&criticality(b)))
+        .then_with(|| b.whom.plants.len().cmp(&a.whom.plants.len()))
+        .then_with(|| b.whom.tenants.len().cmp(&a.whom.tenants.len()))
+        .then_with(|| cutoff(a).cmp(&cutoff(b)))
         .then_with(|| a.since.cmp(&b.since))
         .then_with(|| a.id.cmp(&b.id))
 }
@@ -209,8 +226,11 @@ fn one(
     deploys: &BTreeMap<&TenantId, (String, Timestamp)>,
 ) -> Option<Finding> {
     let head = group.first()?;
-    let since = group.iter().map(|a| a.condition.since).min()?;
+    let first = group.iter().min_by_key(|a| (a.condition.since, a.condition.onset_seen))?;
+    let (since, onset_seen) = (first.condition.since, first.condition.onset_seen);
+    // What began before anybody looked may have begun before the deploy too: nothing follows from it then.
     let deploy = whom::owner(head.subject)
+        .filter(|_| onset_seen)
         .and_then(|tenant| deploys.get(tenant))
         .filter(|(_, at)| *at <= since && since.duration_since(*at) <= RECENT);
     let mut classes: BTreeSet<Class> = group.iter().map(|a| a.class()).collect();
@@ -232,6 +252,7 @@ fn one(
         level,
         severity,
         since,
+        onset_seen,
         subject: head.subject.clone(),
         what: what(build, group, since, deploy, severity),
         whom: whom::hurt(group.iter().map(|a| a.subject), build.index, build.calendar, build.now),
@@ -266,7 +287,12 @@ fn what(
     if head.rule.name == "lock-chain" {
         parts.extend(chain_root(build, head).map(|root| format!(", {root}")));
     }
-    parts.push(format!(": {}", words::values(head.rule, &head.condition.values)));
+    let values = words::values(head.rule, &head.condition.values);
+    parts.push(match (values.is_empty(), head.condition.good) {
+        (false, _) => format!(": {values}"),
+        (true, 0) => ", not measured".to_owned(),
+        (true, good) => format!(", no longer seen ({good} of {CLEARS_AFTER} good samples)"),
+    });
     // Mere pressure beside a cause or harm is left to the evidence.
     let telling = rest.iter().filter(|a| a.class() != Class::Pressure || head.class() == Class::Pressure);
     let others: Vec<String> = telling.map(|a| folded(head, a)).filter(|s| !s.is_empty()).collect();
@@ -378,6 +404,8 @@ pub(super) fn from_silence(build: &Build<'_>, group: &Group) -> Finding {
         level: Level::Alert,
         severity: if group.unknown { Health::Unknown } else { Health::Warn },
         since: group.since,
+        // Silence is measured from the last sample on.
+        onset_seen: true,
         subject: group.subject.clone(),
         what: group.what.clone(),
         whom: whom::hurt(group.subjects.iter(), build.index, build.calendar, build.now),

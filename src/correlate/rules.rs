@@ -89,6 +89,8 @@ pub static RULES: &[Rule] = &[
     Rule {
         explains_impact: true,
         explained_by: LOCKED,
+        // Pods that may not be watched any more have not recovered by that.
+        absent: Absent::Unknown,
         disproof: "the pods leave CrashLoopBackOff and stay ready",
         ..rule("crash-loop", Class::Cause, &["workload.crash_looping"], &[Tenant, Cluster])
     },
@@ -103,6 +105,8 @@ pub static RULES: &[Rule] = &[
     Rule {
         explains_impact: true,
         explained_by: &["crash-loop"],
+        // Pods that may not be watched any more have not recovered by that.
+        absent: Absent::Unknown,
         disproof: "no container has restarted for five minutes",
         ..rule("restarts", Class::Cause, &["workload.restarts"], &[Tenant])
     },

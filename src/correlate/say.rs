@@ -1,6 +1,6 @@
 //! Values in words, as findings and panes write them: `62 s`, `7m12s`, `12%`, `19 d`.
 
-use crate::domain::signal::Unit;
+use crate::domain::signal::{Unit, days};
 
 /// A time span: `0.4 s`, `62 s`, `7m12s`, `2h05m`, `3 d`.
 pub fn span(seconds: f64) -> String {
@@ -35,8 +35,7 @@ pub fn value(value: f64, unit: Unit) -> String {
         Unit::Ratio => share(value),
         Unit::Bytes => bytes(value),
         Unit::PerSecond => format!("{value:.1}/s"),
-        Unit::Days if value < 10.0 => format!("{value:.1} d"),
-        Unit::Days => format!("{:.0} d", value.floor()),
+        Unit::Days => days(value),
         Unit::Flag => (if value >= 0.5 { "yes" } else { "no" }).into(),
     }
 }

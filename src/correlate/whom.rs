@@ -51,5 +51,6 @@ pub(super) fn hurt<'a>(
         }
     }
     let next_cutoff = calendar.next(tenants.iter().copied(), now);
-    Whom { tenants: tenants.into_iter().map(|t| t.id.clone()).collect(), plants, next_cutoff }
+    let criticality = tenants.first().map(|t| t.criticality);
+    Whom { criticality, tenants: tenants.into_iter().map(|t| t.id.clone()).collect(), plants, next_cutoff }
 }

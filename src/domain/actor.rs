@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Author of a record. `user` is claimed unless `uid` came from a socket's peer credentials.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Actor {
     /// Login name, or `quarterdeck` for what the program did by itself.
     pub user: String,

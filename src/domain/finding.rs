@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// What a rule saw.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Class {
     /// Something is full or busy.
@@ -20,7 +20,7 @@ pub enum Class {
 }
 
 /// What a finding entitles to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// PRESSURE alone: a note.
@@ -32,10 +32,13 @@ pub enum Level {
 }
 
 /// Whom it hurts.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Whom {
     /// Tenants hurt, most critical first.
     pub tenants: Vec<TenantId>,
+    /// Criticality of the first of them, 1 the most; absent when nobody is hurt.
+    #[serde(default)]
+    pub criticality: Option<u8>,
     /// Plants of these tenants.
     pub plants: Vec<String>,
     /// The next cut-off of any of them.
@@ -43,7 +46,7 @@ pub struct Whom {
 }
 
 /// The next moment after which it hurts more.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct NextCutoff {
     /// What happens then.
     pub what: String,
@@ -54,7 +57,7 @@ pub struct NextCutoff {
 }
 
 /// The series that the rule judged.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Evidence {
     /// Signal name in the table.
     pub signal: String,
@@ -71,7 +74,7 @@ pub struct Evidence {
 }
 
 /// Something that changed on the estate.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Change {
     /// When.
     pub at: Timestamp,
@@ -84,7 +87,7 @@ pub struct Change {
 }
 
 /// A playbook that fits.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Offer {
     /// Its id.
     pub id: PlaybookId,
@@ -95,7 +98,7 @@ pub struct Offer {
 }
 
 /// That a person has seen it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Acknowledged {
     /// Who.
     pub by: Person,
@@ -104,7 +107,7 @@ pub struct Acknowledged {
 }
 
 /// One finding.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Finding {
     /// Stable while it lasts.
     pub id: FindingId,
@@ -116,8 +119,11 @@ pub struct Finding {
     pub level: Level,
     /// Warn or critical; unknown when its source went silent while it was active.
     pub severity: Health,
-    /// Since when the condition holds.
+    /// Since when the condition holds, or was first seen to hold.
     pub since: Timestamp,
+    /// Whether its beginning was observed: the sample before was good. Where not, it holds at least since `since`.
+    #[serde(default)]
+    pub onset_seen: bool,
     /// What it is about.
     pub subject: Subject,
     /// What is wrong, one line.

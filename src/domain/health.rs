@@ -5,7 +5,9 @@ use std::fmt;
 
 /// Health of one thing. The order is the roll-up order: the worst wins, and unknown is worse than warn
 /// because unknown is never green.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Health {
     /// Observed, fresh and within its thresholds.

@@ -14,6 +14,7 @@ pub mod pane;
 pub mod ports;
 pub mod request;
 pub mod risk;
+pub mod run;
 pub mod sample;
 pub mod signal;
 pub mod text;

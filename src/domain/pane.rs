@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// All panes at one moment. A pane without a configured source is empty, and `sources` says so.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Panes {
     /// Every observer.
     pub sources: Vec<SourceRow>,
@@ -25,7 +25,7 @@ pub struct Panes {
 }
 
 /// One observer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SourceRow {
     /// Name.
     pub id: SourceId,
@@ -50,7 +50,7 @@ pub struct SourceRow {
 }
 
 /// One tenant.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct TenantRow {
     /// Id.
     pub id: TenantId,
@@ -95,7 +95,7 @@ pub struct TenantRow {
 }
 
 /// One node of a lock tree, in the order of printing.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct LockNode {
     /// Depth; 0 is a root blocker.
     pub depth: u16,
@@ -120,7 +120,7 @@ pub struct LockNode {
 }
 
 /// One database instance or pool.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DatabaseRow {
     /// Source.
     pub id: SourceId,
@@ -165,7 +165,7 @@ pub struct DatabaseRow {
 }
 
 /// One channel or one Redis.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum QueueRow {
     /// A job channel.
@@ -185,7 +185,7 @@ impl QueueRow {
 }
 
 /// One job channel of a tenant.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ChannelRow {
     /// Source.
     pub source: SourceId,
@@ -216,7 +216,7 @@ pub struct ChannelRow {
 }
 
 /// One Redis.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RedisRow {
     /// Source.
     pub id: SourceId,
@@ -249,7 +249,7 @@ pub struct RedisRow {
 }
 
 /// One router or one ingress.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct IngressRow {
     /// Source.
     pub source: SourceId,

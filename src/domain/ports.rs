@@ -2,7 +2,7 @@
 
 use super::estate::Estate;
 use super::request::{Request, VerbSpec};
-use super::sample::{Failure, Sample, SourceSpec};
+use super::sample::{Failure, FailureKind, Sample, SourceSpec};
 use super::world::World;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -132,9 +132,14 @@ pub trait Verb: Send + Sync {
     /// Runs a look (`spec().read_only`); an acting verb answers with a failure.
     fn look<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Outcome>;
 
-    /// Sends the request of the permit, once.
-    fn execute(&self, permit: Self::Permit) -> BoxFuture<'_, Outcome>;
+    /// Sends the request of the permit, once. A verb that only looks has nothing to send, which is what this says.
+    fn execute(&self, _permit: Self::Permit) -> BoxFuture<'_, Outcome> {
+        let why = format!("{} only looks; there is nothing to execute", self.spec().name);
+        Box::pin(async move { Outcome::Failed { why: Failure::new(FailureKind::Local, why) } })
+    }
 
-    /// Looks whether an execution with unknown outcome had its effect.
-    fn reconcile<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Reconciled>;
+    /// Looks whether an execution with unknown outcome had its effect. A verb that only looks has none.
+    fn reconcile<'a>(&'a self, _request: &'a Request) -> BoxFuture<'a, Reconciled> {
+        Box::pin(async { Reconciled::NoEffect { seen: "it only looks, and changes nothing".to_owned() } })
+    }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Kind of a source; it decides which facts it yields.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SourceKind {
     /// A Kubernetes API server.
@@ -89,9 +89,9 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Makes a failure of a class; the message is sanitised.
+    /// Makes a failure of a class; the message is sanitised, and credentials that a server repeats are concealed.
     pub fn new(kind: FailureKind, message: impl AsRef<str>) -> Self {
-        Self { kind, message: super::text::sanitize(message.as_ref()) }
+        Self { kind, message: super::text::conceal(&super::text::sanitize(message.as_ref())) }
     }
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Unit of a value; it decides how it is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Unit {
     /// Things.
@@ -24,8 +24,14 @@ pub enum Unit {
     Flag,
 }
 
+/// Days in words, never more than there are: `2.4 d` below ten, `18 d` from there on. The one way to write them, in
+/// findings, panes and output, so that the same certificate has the same days everywhere.
+pub fn days(days: f64) -> String {
+    if days.abs() < 10.0 { format!("{:.1} d", (days * 10.0).floor() / 10.0) } else { format!("{:.0} d", days.floor()) }
+}
+
 /// What a value is about.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Subject {
     /// A tenant.

@@ -20,9 +20,59 @@ pub fn is_hostile(c: char) -> bool {
             | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}' | '\u{061c}')
 }
 
+/// A server's words without what looks like a credential that it was sent and repeats: what follows `Bearer` or
+/// `Basic`, and user and password of a URL. Each becomes `***`.
+pub fn conceal(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut after_scheme = false;
+    for piece in text.split_inclusive(char::is_whitespace) {
+        let word = piece.trim_end();
+        // A word of small letters only is prose: "Basic authentication failed".
+        let is_prose = word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_punctuation());
+        if after_scheme && !word.is_empty() && !is_prose {
+            out.push_str("***");
+        } else {
+            out.push_str(&without_userinfo(word));
+        }
+        out.push_str(piece.get(word.len()..).unwrap_or_default());
+        if !word.is_empty() {
+            let last = word.rsplit(|c: char| !c.is_alphanumeric()).find(|part| !part.is_empty()).unwrap_or_default();
+            after_scheme = ["bearer", "basic"].iter().any(|scheme| last.eq_ignore_ascii_case(scheme));
+        }
+    }
+    out
+}
+
+fn without_userinfo(word: &str) -> String {
+    let Some((scheme, rest)) = word.split_once("://") else { return word.to_owned() };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest.get(..end).and_then(|authority| authority.rfind('@')) {
+        Some(at) => format!("{scheme}://***{}", rest.get(at..).unwrap_or_default()),
+        None => word.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn credentials_that_a_server_repeats_are_concealed_and_prose_is_not() {
+        for (said, shown) in [
+            (
+                "denied: GET /api authorization: Bearer s3cr+t/x?y\r\naccept: */*",
+                "denied: GET /api authorization: Bearer ***\r\naccept: */*",
+            ),
+            ("{\"Authorization\":\"bearer  eyJh.b\"}", "{\"Authorization\":\"bearer  ***"),
+            ("Basic dTpwYXNz is wrong", "Basic *** is wrong"),
+            ("HTTP Basic authentication failed.", "HTTP Basic authentication failed."),
+            ("redis://u:p@h:6379/0 refused", "redis://***@h:6379/0 refused"),
+            ("see https://h/a?x=1@2 for more", "see https://h/a?x=1@2 for more"),
+            ("", ""),
+        ] {
+            assert_eq!(conceal(said), shown);
+        }
+    }
 
     #[test]
     fn escape_sequences_and_overrides_lose_their_power() {

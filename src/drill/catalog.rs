@@ -1,6 +1,8 @@
 //! The scenarios that are built in, and what `drill list` and `drill show` say of any scenario.
 
-use super::scenario::{Scenario, ScenarioError, parse};
+use super::scenario::{Inject, Scenario, ScenarioError, parse};
+use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Id and text of each built-in scenario; the first is the default.
@@ -14,7 +16,7 @@ pub static BUILT_IN: &[(&str, &str)] = &[
 pub const DEFAULT: &str = "schema-lock";
 
 /// One row of `drill list`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Summary {
     /// Id.
     pub id: String,
@@ -26,8 +28,45 @@ pub struct Summary {
     pub minutes: u32,
     /// Roles that take part.
     pub roles: Vec<String>,
+    /// Its headless script; absent where there is none.
+    pub script: Option<String>,
     /// Where it came from: `built-in` or a path.
     pub origin: String,
+}
+
+/// The output contract of `drill show --format json`.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Shown {
+    /// As in the list.
+    #[serde(flatten)]
+    pub summary: Summary,
+    /// Scenario time of its start.
+    pub start: Timestamp,
+    /// Seconds of the scenario that pass in one second.
+    pub speed: f64,
+    /// Seed of the simulated estate.
+    pub seed: u64,
+    /// Number of tenants.
+    pub tenants: u16,
+    /// What happens, in the order of the file.
+    pub injects: Vec<InjectShown>,
+    /// When it ends by itself, an expression.
+    pub end_when: Option<String>,
+    /// Questions for afterwards.
+    pub hotwash: Vec<String>,
+}
+
+/// One inject as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct InjectShown {
+    /// Id.
+    pub id: String,
+    /// When: a time after the start, or `when` and a condition.
+    pub when: String,
+    /// What the crew is told; absent for what is only seen in telemetry.
+    pub text: Option<String>,
+    /// Number of faults that it makes.
+    pub faults: usize,
 }
 
 /// One scenario with where it came from.
@@ -49,7 +88,30 @@ impl Entry {
             objectives: exercise.objectives.clone(),
             minutes: exercise.minutes,
             roles: exercise.roles.clone(),
+            // Scripts come with the headless drill.
+            script: None,
             origin: self.origin.clone(),
+        }
+    }
+
+    /// What `drill show --format json` prints.
+    pub fn shown(&self) -> Shown {
+        let (scenario, exercise) = (&self.scenario, &self.scenario.exercise);
+        let inject = |inject: &Inject| InjectShown {
+            id: inject.id.clone(),
+            when: when(inject),
+            text: inject.text.clone(),
+            faults: inject.effects.len(),
+        };
+        Shown {
+            summary: self.summary(),
+            start: exercise.clock.start,
+            speed: exercise.clock.speed,
+            seed: exercise.seed,
+            tenants: scenario.baseline.size.tenants,
+            injects: scenario.injects.iter().map(inject).collect(),
+            end_when: scenario.end_when.clone(),
+            hotwash: scenario.hotwash.clone(),
         }
     }
 
@@ -64,11 +126,7 @@ impl Entry {
         lines.push(format!("roles: {}", exercise.roles.join(", ")));
         lines.extend(exercise.objectives.iter().map(|o| format!("objective: {o}")));
         for inject in &scenario.injects {
-            let when = match (&inject.at, &inject.when) {
-                (Some(at), _) => at.to_string(),
-                (None, Some(when)) => format!("when {when}"),
-                (None, None) => String::new(),
-            };
+            let when = when(inject);
             let text =
                 inject.text.clone().unwrap_or_else(|| format!("{} faults, seen in telemetry", inject.effects.len()));
             lines.push(format!("{when}  {}  {text}", inject.id));
@@ -76,6 +134,14 @@ impl Entry {
         lines.extend(scenario.end_when.iter().map(|end| format!("ends when {end}")));
         lines.extend(scenario.hotwash.iter().map(|q| format!("afterwards: {q}")));
         lines
+    }
+}
+
+fn when(inject: &Inject) -> String {
+    match (&inject.at, &inject.when) {
+        (Some(at), _) => at.to_string(),
+        (None, Some(when)) => format!("when {when}"),
+        (None, None) => String::new(),
     }
 }
 

@@ -163,7 +163,7 @@ async fn hung_workers_are_restarted_and_their_jobs_put_back() {
     assert!(matches!(play.send("kubernetes.rollout_restart", request).await, Outcome::Done { .. }));
     assert!(!play.look("kubernetes.rollout_status", place.clone()).await["complete"].as_bool().unwrap());
     let Outcome::Failed { why } = play.send("kubernetes.rollout_restart", stale.clone()).await else { panic!() };
-    assert!(why.message.contains("409 Conflict"), "{why}");
+    assert!(why.message.contains("422 Invalid"), "{why}");
     let looked = play.verb("kubernetes.rollout_restart").reconcile(&stale).await;
     assert!(matches!(looked, Reconciled::TookEffect { .. }), "{looked:?}");
     play.play(120);

@@ -10,8 +10,11 @@ use crate::domain::mode::Mode;
 use crate::domain::pane::Panes;
 use crate::domain::request::Request;
 use crate::domain::risk::{Assessment, Risk};
+pub use crate::domain::run::{RunState, StepState};
+use crate::playbook::schema::{Parameter, Playbook};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -158,7 +161,7 @@ pub enum Command {
 }
 
 /// The answer to a command.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "reply", rename_all = "kebab-case")]
 pub enum Reply {
     /// Done, and on disk.
@@ -266,7 +269,7 @@ pub struct PlaybookSummary {
 }
 
 /// A step in a list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct StepSummary {
     /// Id.
     pub id: StepId,
@@ -277,7 +280,7 @@ pub struct StepSummary {
 }
 
 /// A parameter of a playbook.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ParameterView {
     /// Name.
     pub name: String,
@@ -291,26 +294,25 @@ pub struct ParameterView {
     pub allowed: Vec<String>,
 }
 
-/// State of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RunState {
-    /// Something is going on.
-    Running,
-    /// Waits for a person.
-    Waiting,
-    /// Stopped; can be resumed.
-    Stopped,
-    /// Ended well.
-    Finished,
-    /// Ended with a failure.
-    Failed,
-    /// A step's outcome is not known; a person must decide.
-    Unknown,
+impl ParameterView {
+    /// The parameters of a playbook: those that must be given first, each kind in the order of the file.
+    pub fn all(playbook: &Playbook) -> Vec<Self> {
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let view = |(name, p): (&String, &Parameter)| Self {
+            name: name.clone(),
+            description: p.description.clone(),
+            required: p.required,
+            default: p.default.as_ref().map(text),
+            allowed: p.allowed_values.iter().map(text).collect(),
+        };
+        let mut all: Vec<Self> = playbook.parameters.iter().map(view).collect();
+        all.sort_by_key(|p| !p.required);
+        all
+    }
 }
 
 /// One run as it is shown.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RunView {
     /// Name: `RUN-9`.
     pub id: RunId,
@@ -340,38 +342,8 @@ pub struct RunView {
     pub now: String,
 }
 
-/// State of a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum StepState {
-    /// Not reached.
-    Pending,
-    /// Being rendered and checked.
-    Preparing,
-    /// A precondition is false or stale, or policy says no.
-    Blocked,
-    /// Waits for the commander's confirmation.
-    AwaitsConfirmation,
-    /// Waits for a second person.
-    AwaitsApproval,
-    /// Being executed.
-    Executing,
-    /// Executed; its effect is being verified.
-    Verifying,
-    /// Waits for a decision (after a failure, or a manual step).
-    AwaitsDecision,
-    /// Done and verified.
-    Done,
-    /// Failed.
-    Failed,
-    /// Its outcome is not known.
-    Unknown,
-    /// Skipped.
-    Skipped,
-}
-
 /// One step as it is shown.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct StepView {
     /// Id.
     pub id: StepId,
@@ -406,7 +378,7 @@ pub struct StepView {
 }
 
 /// One check as it is shown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CheckView {
     /// Sentence or expression.
     pub text: String,

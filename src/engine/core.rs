@@ -36,6 +36,9 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 /// Least time between two looks at new samples: at most five data frames a second.
 const DATA_GATE: Duration = Duration::from_millis(200);
+/// Time without samples after which what is known is judged again: ages and silence change even so. Just below the
+/// second of the tick, which is never exact.
+const SILENCE: Duration = Duration::from_millis(900);
 /// Time between two heartbeat records.
 const HEARTBEAT: Duration = Duration::from_mins(5);
 /// Commands that may wait.
@@ -98,6 +101,8 @@ pub struct Engine {
     pub(super) answers: mpsc::Sender<Answer>,
     pub(super) panes: Arc<Panes>,
     judge: Judge,
+    /// When everything was last judged.
+    judged: Instant,
     pub(super) journal: Journal,
     pub(super) keeping: Keeping,
     journal_dir: String,
@@ -148,6 +153,7 @@ pub fn start(parts: Parts) -> Running {
         answers,
         panes: Arc::default(),
         judge,
+        judged: Instant::now(),
         outsiders: Outsiders::start(witnesses, &journal),
         journal,
         keeping: Keeping::default(),
@@ -279,26 +285,25 @@ impl Engine {
         body: Value,
         actor: &Actor,
     ) -> Result<Record, String> {
-        self.record_all(vec![(kind, body)], incident, actor).await
+        let last = self.record_all(vec![(kind, body)], incident, actor).await?.pop();
+        last.ok_or_else(|| "the journal acknowledged nothing".to_owned())
     }
 
-    /// Writes records together and waits until they are durable; answers the last.
+    /// Writes several records in one batch, of which a crash leaves all or none, and answers them in their order.
     pub(super) async fn record_all(
         &mut self,
         records: Vec<(Kind, Value)>,
         incident: Option<IncidentId>,
         actor: &Actor,
-    ) -> Result<Record, String> {
+    ) -> Result<Vec<Record>, String> {
         let kinds = records.iter().map(|(kind, _)| kind.word()).collect::<Vec<_>>().join(", ");
         let drafts = records.into_iter().map(|(kind, body)| self.draft(kind, incident.clone(), body, actor)).collect();
         match self.journal.append(drafts).await {
             Ok(committed) => {
-                let mut last = None;
-                for one in committed {
+                for one in &committed {
                     self.state.apply(&one.record);
-                    last = Some(one.record);
                 }
-                last.ok_or_else(|| "the journal acknowledged nothing".to_owned())
+                Ok(committed.into_iter().map(|one| one.record).collect())
             }
             Err(error) => {
                 let why = error.to_string();
@@ -322,6 +327,7 @@ impl Engine {
 
     fn look(&mut self, samples: Vec<Sample>) {
         let now = self.clock.now();
+        self.judged = Instant::now();
         for sample in samples {
             self.judge.take(&mut self.world, &sample);
         }
@@ -373,8 +379,10 @@ impl Engine {
     async fn second(&mut self) {
         let now = self.clock.now();
         self.heed_witnesses().await;
-        self.look(Vec::new());
-        self.record_transitions().await;
+        // Where samples come, they were judged as they came; where none do, silence is judged.
+        if self.judged.elapsed() >= SILENCE {
+            self.data(Vec::new()).await;
+        }
         if let Some(glass) = self.state.glass()
             && !glass.review_due
             && now >= glass.until
@@ -471,21 +479,13 @@ fn outside(view: &Anchored) -> Outside {
 /// A playbook as lists show it.
 fn summary(entry: &Entry) -> PlaybookSummary {
     let playbook = entry.playbook();
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let parameter = |(name, p): (&String, &crate::playbook::schema::Parameter)| ParameterView {
-        name: name.clone(),
-        description: p.description.clone(),
-        required: p.required,
-        default: p.default.as_ref().map(text),
-        allowed: p.allowed_values.iter().map(text).collect(),
-    };
     PlaybookSummary {
         id: playbook.id.clone(),
         name: playbook.name.clone(),
         version: playbook.version,
         description: playbook.description.clone(),
         risk: playbook.risk(),
-        parameters: playbook.parameters.iter().map(parameter).collect(),
+        parameters: ParameterView::all(playbook),
         steps: playbook
             .steps
             .iter()

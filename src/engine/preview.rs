@@ -7,7 +7,7 @@ use super::state::State;
 use crate::act::Verbs;
 use crate::domain::id::{Digest, Person, RunId, StepId};
 use crate::domain::mode::Mode;
-use crate::domain::request::Request;
+use crate::domain::request::{Request, Target};
 use crate::domain::risk::{Assessment, Risk};
 use crate::domain::world::World;
 use crate::playbook::expr::Evaluation;
@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// One step as it would be.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct Preview {
     /// Id.
     pub id: StepId,
@@ -38,6 +38,8 @@ pub struct Preview {
     pub assessment: Option<Assessment>,
     /// What would be sent.
     pub request: Option<Request>,
+    /// At what; the same as in the request.
+    pub target: Option<Target>,
     /// Digest of the request as shown here. It belongs to no run, so that it can confirm none.
     pub digest: Option<Digest>,
     /// Preconditions, as they are now.
@@ -96,6 +98,7 @@ fn shown(rendered: &Rendered<'_>) -> Preview {
         risk: rendering.map_or_else(|| step.declared_risk(), |r| r.assessment.risk),
         assessment: rendering.map(|r| r.assessment.clone()),
         request: rendering.map(|r| r.request.clone()),
+        target: rendering.map(|r| r.request.target.clone()),
         digest: rendering.map(|r| r.digest.clone()),
         preconditions: rendered.preconditions.iter().map(check).collect(),
         pending,

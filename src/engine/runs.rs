@@ -1,7 +1,7 @@
 //! Carries out what runs ask for: writes their records, renders and assesses their steps, passes the gate and
 //! hands permits to verbs. What the run means is decided in `playbook::run`; what may run, in `policy`.
 
-use super::api::{CheckView, Reply, RunState, RunView, StepState, StepView};
+use super::api::{CheckView, Reply, RunView, StepView};
 use super::assess::{OfRun, Scene, rendering};
 use super::core::{Answer, Came, Engine};
 use super::outsiders::Wait;
@@ -15,7 +15,7 @@ use crate::domain::risk::Risk;
 use crate::domain::sample::{Failure, FailureKind};
 use crate::journal::{Kind, Record};
 use crate::playbook::run::{
-    ApprovalGiven, Effect, Input, LookAt, Past, Rendering, Run, Start, StepLine, StepState as Awaits, Subject, Ticket,
+    ApprovalGiven, Effect, Input, LookAt, Past, Rendering, Run, Start, StepLine, StepState, Subject, Ticket,
 };
 use crate::policy::gate::{Approval, Checked, Confirmed, Durable, Gate, Witnessed};
 use serde_json::{Value, json};
@@ -107,7 +107,7 @@ impl Held {
             version: plan.version,
             params: self.params.clone(),
             incident: self.incident.clone(),
-            state: run_state(view.state),
+            state: view.state,
             started_at: view.started_at.unwrap_or_default(),
             ended_at: view.ended_at,
             generation: view.generation,
@@ -115,36 +115,6 @@ impl Held {
             steps: view.steps.into_iter().map(step_view).collect(),
             now: view.now,
         }
-    }
-}
-
-const fn run_state(state: crate::playbook::run::RunState) -> RunState {
-    use crate::playbook::run::RunState as From;
-    match state {
-        From::Running => RunState::Running,
-        From::Waiting => RunState::Waiting,
-        From::Stopped => RunState::Stopped,
-        From::Finished => RunState::Finished,
-        From::Failed => RunState::Failed,
-        From::Unknown => RunState::Unknown,
-    }
-}
-
-const fn step_state(state: crate::playbook::run::StepState) -> StepState {
-    use crate::playbook::run::StepState as From;
-    match state {
-        From::Pending => StepState::Pending,
-        From::Preparing => StepState::Preparing,
-        From::Blocked => StepState::Blocked,
-        From::AwaitsConfirmation => StepState::AwaitsConfirmation,
-        From::AwaitsApproval => StepState::AwaitsApproval,
-        From::Executing => StepState::Executing,
-        From::Verifying => StepState::Verifying,
-        From::AwaitsDecision => StepState::AwaitsDecision,
-        From::Done => StepState::Done,
-        From::Failed => StepState::Failed,
-        From::Unknown => StepState::Unknown,
-        From::Skipped => StepState::Skipped,
     }
 }
 
@@ -157,7 +127,7 @@ fn step_view(step: StepLine<'_>) -> StepView {
         id: step.id.clone(),
         name: step.name.to_owned(),
         why: step.why.to_owned(),
-        state: step_state(step.state),
+        state: step.state,
         risk: step.risk,
         assessment: step.rendering.map(|r| r.assessment.clone()),
         request: step.rendering.map(|r| r.request.clone()),
@@ -268,7 +238,6 @@ impl Engine {
         let mut first = true;
         while let Some(input) = waiting.pop_front() {
             let now = self.clock.now();
-            let lasting = lasting_effect(&input);
             let Some(held) = self.runs.get_mut(run) else { return Err(format!("there is no run {run} here")) };
             let effects = match held.run.apply(input, now) {
                 Ok(effects) => effects,
@@ -279,14 +248,10 @@ impl Engine {
                 }
             };
             first = false;
-            let step = held.run.current_step().map(|s| s.id.clone());
             for effect in effects {
                 if let Some(answer) = self.carry(run, effect).await {
                     waiting.push_back(answer);
                 }
-            }
-            if let (true, Some(step)) = (lasting, step) {
-                self.note_measure(run, &step).await;
             }
             if waiting.is_empty() {
                 waiting.extend(self.approval_due(run));
@@ -427,12 +392,25 @@ impl Engine {
         }
     }
 
+    /// Writes a record of a run. The measure that a step has set or lifted is written in the same batch as the outcome
+    /// of that step, so that no crash can part them.
     async fn append_for(&mut self, run: &RunId, kind: &'static str, body: Value) -> Result<u64, String> {
         let kind: Kind = kind.parse().map_err(|_| format!("`{kind}` is no kind of record"))?;
         let held = self.runs.get(run).ok_or("the run is gone")?;
         let (incident, actor) = (held.incident.clone(), held.actor.clone());
-        let records = self.with_evidence(kind, body).await;
-        self.record_all(records, incident, &actor).await.map(|record| record.seq)
+        let said = |key: &str, word: &str| body.get(key).is_some_and(|said| said == word);
+        let had_effect = match kind {
+            Kind::StepFinished => said("ended", "done"),
+            Kind::StepReconciled => said("found", "took-effect"),
+            _ => false,
+        };
+        let step = held.run.current_step().filter(|_| had_effect).map(|s| &s.id);
+        let measure = step.and_then(|step| held.run.request(step)).and_then(super::measures::of);
+        let mut records = self.with_evidence(kind, body).await;
+        records.extend(measure);
+        let written = self.record_all(records, incident, &actor).await?;
+        let own = written.iter().find(|record| record.kind == kind);
+        own.map(|record| record.seq).ok_or_else(|| "the journal acknowledged nothing".to_owned())
     }
 
     fn scene(&self) -> Scene<'_> {
@@ -520,7 +498,7 @@ impl Engine {
     fn approval_due(&self, run: &RunId) -> Option<Input> {
         let held = self.runs.get(run)?;
         let view = held.run.view(self.clock.now());
-        let step = view.steps.get(view.current).filter(|s| s.state == Awaits::AwaitsApproval)?;
+        let step = view.steps.get(view.current).filter(|s| s.state == StepState::AwaitsApproval)?;
         let digest = &step.rendering?.digest;
         let step = step.id;
         let approval = match self.mode {
@@ -531,17 +509,6 @@ impl Engine {
             }
         };
         Some(Input::Approved { step: step.clone(), digest: digest.clone(), approval })
-    }
-
-    /// Writes down a measure that a step set or lifted.
-    async fn note_measure(&mut self, run: &RunId, step: &StepId) {
-        let Some(held) = self.runs.get(run) else { return };
-        let Some(request) = held.run.request(step) else { return };
-        let Some((kind, body)) = super::measures::of(request) else { return };
-        let (incident, actor) = (held.incident.clone(), held.actor.clone());
-        if let Err(why) = self.record(kind, incident, body, &actor).await {
-            tracing::error!(%run, %step, %why, "a measure was not written down");
-        }
     }
 
     /// Rebuilds the runs that were open when the last engine ended. They come back stopped; a start without an
@@ -593,13 +560,4 @@ fn approval((given, seq): &(ApprovalGiven, Option<u64>)) -> Option<Approval> {
         ApprovalGiven::Simulated { .. } => Approval::Simulated { record },
         ApprovalGiven::Glass { until, .. } => Approval::Glass { until: *until, record },
     })
-}
-
-/// Whether an input tells that a request had its effect.
-const fn lasting_effect(input: &Input) -> bool {
-    matches!(
-        input,
-        Input::Executed { outcome: Outcome::Done { .. }, .. }
-            | Input::Reconciled { found: Reconciled::TookEffect { .. }, .. }
-    )
 }

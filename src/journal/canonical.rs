@@ -288,7 +288,7 @@ impl<'a> Scan<'a> {
                     return Ok(());
                 }
                 Some(b'\\') => self.escape()?,
-                Some(0x20..) => self.at += 1,
+                Some(0x20..) => self.at += plain_length(self.bytes.get(self.at..).unwrap_or_default()).max(1),
                 Some(_) => return Err(self.fault("a control character that is not escaped")),
                 None => return Err(self.fault("a string without end")),
             }
@@ -353,6 +353,22 @@ impl<'a> Scan<'a> {
             Err(self.fault("no JSON value"))
         }
     }
+}
+
+/// How many of the next bytes are neither a quote, a backslash nor a control character, in whole groups of eight: most
+/// of a record is such text, and this is what verification spends its time on. Whether a word has a byte of zero, or
+/// one below a limit, is told by the borrow of a subtraction ("Bit Twiddling Hacks", Anderson).
+fn plain_length(bytes: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    let zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
+    let (groups, _) = bytes.as_chunks::<8>();
+    let is_plain = |group: &&[u8; 8]| {
+        let word = u64::from_le_bytes(**group);
+        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
+        control | zero(word ^ (ONES * u64::from(b'"'))) | zero(word ^ (ONES * u64::from(b'\\'))) == 0
+    };
+    groups.iter().take_while(is_plain).count() * 8
 }
 
 #[cfg(test)]

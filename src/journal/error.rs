@@ -28,7 +28,7 @@ impl fmt::Display for Holder {
 }
 
 /// The narrowest place in which something is wrong.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Damage {
     /// Number of the record, or of the first that it may be.
     pub seq: u64,
@@ -218,6 +218,12 @@ pub enum JournalError {
     KeptCheckpoint {
         /// Why.
         why: super::checkpoint::BadNote,
+    },
+    /// A cosignature under a checkpoint that was kept elsewhere is not what it says.
+    #[error("the kept checkpoint can not be used: {why}")]
+    Cosignature {
+        /// Why.
+        why: super::cosignature::BadCosigned,
     },
     /// A name that can not be a log's origin.
     #[error(transparent)]

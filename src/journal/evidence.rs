@@ -14,7 +14,7 @@ use std::path::Path;
 pub use files::{FOLDER, delete, digest, open, put};
 
 /// How a piece of evidence stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Standing {
     /// It is there, with its digest.
@@ -51,7 +51,7 @@ impl Standing {
 }
 
 /// One piece of evidence, as the records and the folder have it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Evidence {
     /// Its digest, which is its name.
     pub sha256: Digest,

@@ -205,6 +205,11 @@ impl Journal {
         open::open(options, None)
     }
 
+    /// Makes a journal where none is yet, and opens it.
+    pub fn begin(options: OpenOptions) -> Result<Self, JournalError> {
+        open::make_new(options).map(|(journal, _)| journal)
+    }
+
     /// Gives a journal that nobody has open another key: see [`super::rotation`]. Reads the whole log; blocks.
     pub fn rotate(options: &OpenOptions) -> Result<Rotated, JournalError> {
         rotate::rotate(options)

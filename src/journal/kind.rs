@@ -21,7 +21,7 @@ pub struct UnknownKind(pub String);
 macro_rules! kinds {
     ($($variant:ident $word:literal $weight:ident $doc:literal;)+) => {
         /// What a record tells of.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
         pub enum Kind {
             $(#[doc = $doc] #[serde(rename = $word)] $variant,)+
         }

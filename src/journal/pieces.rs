@@ -1,7 +1,11 @@
 //! The log cut into pieces, byte for byte, for those who carry it elsewhere, and its signed notes and roots at given
 //! sizes, for those who compare it with what was carried. Like [`super::read`] it needs no key and no lock.
 
+use super::checkpoint::Checkpoint;
 use super::error::{Damage, JournalError, READING};
+use super::key::{KeyRing, VerifierKey};
+use super::read::first_key;
+use super::rotation::Rotation;
 use super::store::file::batch::Batch;
 use super::store::file::walk::{Step, Walk, segments};
 use super::tree::{Frontier, Hash};
@@ -132,36 +136,56 @@ pub fn note_at(dir: &Path, size: u64) -> Result<Option<String>, JournalError> {
 }
 
 /// What [`roots`] came to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Reached {
     /// Number of records that were read.
     pub size: u64,
     /// Why it ended before the end of the log.
     pub damage: Option<Damage>,
+    /// The keys that the log has had so far.
+    pub ring: KeyRing,
 }
 
 /// Hashes the records and tells `found` the root at each of the sizes, which must ascend; it is not told of those
-/// that the log does not reach.
-pub fn roots(dir: &Path, sizes: &[u64], mut found: impl FnMut(u64, Hash)) -> Result<Reached, JournalError> {
+/// that the log does not reach. `known` is any key of the log.
+pub fn roots(
+    dir: &Path,
+    known: &VerifierKey,
+    sizes: &[u64],
+    mut found: impl FnMut(u64, Hash),
+) -> Result<Reached, JournalError> {
     let mut walk = Walk::open(dir, 0)?;
     if walk.seq() > 0 {
         return Err(walk.missing_before());
     }
-    let mut tree = Frontier::default();
+    let (mut tree, mut ring) = (Frontier::default(), KeyRing::of(first_key(dir, known)?));
     let mut wanted = sizes.iter().copied().filter(|s| *s > 0).peekable();
     loop {
-        match walk.next() {
-            Ok(Step::Batch(batch)) => {
-                for record in batch.records() {
-                    tree.append(record);
-                    if wanted.next_if_eq(&tree.size()).is_some() {
-                        found(tree.size(), tree.root());
-                    }
-                }
+        let batch = match walk.next() {
+            Ok(Step::Batch(batch)) => batch,
+            Ok(Step::End { .. }) => return Ok(Reached { size: tree.size(), damage: None, ring }),
+            Err(JournalError::Damaged(damage)) => {
+                return Ok(Reached { size: tree.size(), damage: Some(damage), ring });
             }
-            Ok(Step::End { .. }) => return Ok(Reached { size: tree.size(), damage: None }),
-            Err(JournalError::Damaged(damage)) => return Ok(Reached { size: tree.size(), damage: Some(damage) }),
             Err(other) => return Err(other),
+        };
+        let (seq, line, file) = (tree.size(), batch.line, walk.place().0.name());
+        if let Err(why) = rotated(&batch, &tree, &mut ring) {
+            let damage = Damage { seq, through: seq, file, line, why };
+            return Ok(Reached { size: seq, damage: Some(damage), ring });
+        }
+        for record in batch.records() {
+            tree.append(record);
+            if wanted.next_if_eq(&tree.size()).is_some() {
+                found(tree.size(), tree.root());
+            }
         }
     }
+}
+
+/// Enters the key that a batch puts in force, if it does. Its own checkpoint is the old key's.
+fn rotated(batch: &Batch, before: &Frontier, ring: &mut KeyRing) -> Result<(), String> {
+    let Some(rotation) = Rotation::of_batch(batch.records()).map_err(|e| e.to_string())? else { return Ok(()) };
+    Checkpoint::open(&batch.note, ring.current()).map_err(|e| e.to_string())?;
+    rotation.enter(ring, before.root()).map_err(|e| e.to_string())
 }

@@ -7,6 +7,7 @@ use super::key::VerifierKey;
 use super::kind::Kind;
 use super::record::{NotARecord, Record};
 use super::rotation::Rotation;
+use super::store::file::batch::Batch;
 use super::store::file::chain::Chain;
 use super::store::file::walk::{Step, Walk, segments};
 use super::tree::{Hash, record_hash};
@@ -69,6 +70,21 @@ pub fn first_key(dir: &Path, known: &VerifierKey) -> Result<VerifierKey, Journal
         }
     }
     Ok(known.clone())
+}
+
+/// The changes of keys that a log tells of, in its order: after how many records, from which key, to which. Whether
+/// both keys signed for them is for [`super::verify`] to say.
+pub fn rotations(dir: &Path) -> Result<Vec<(u64, VerifierKey, VerifierKey)>, JournalError> {
+    let mut walk = Walk::open(dir, 0)?;
+    let mut found = vec![];
+    while let Step::Batch(batch) = walk.next()? {
+        if let Ok(Some(rotation)) = Rotation::of_batch(batch.records())
+            && let (Ok(from), Ok(to)) = (rotation.from(), rotation.to())
+        {
+            found.push((walk.seq(), from, to));
+        }
+    }
+    Ok(found)
 }
 
 /// A record with the exact bytes that are stored.
@@ -144,18 +160,37 @@ impl Reader {
                 self.done = true;
                 return Ok(None);
             }
+            let before = self.walk.here();
             let Step::Batch(batch) = self.walk.next()? else { return Ok(None) };
             let file = self.walk.place().0.name();
-            if let Some(chain) = &mut self.chain {
-                chain.take(&batch, &file)?;
-            }
-            for ((seq, line), bytes) in (first..).zip(batch.line..).zip(batch.records()) {
-                let record = Record::parse(bytes).map_err(|e| understood(e, &file, line, seq))?;
-                if self.filter.admits(&record) {
-                    self.waiting.push_back(Stored { record, bytes: bytes.to_vec() });
+            let taken = match &mut self.chain {
+                Some(chain) => chain.take(&batch, &file).map(|_| ()),
+                None => Ok(()),
+            };
+            let is_true = taken.is_ok() && self.chain.is_some();
+            match taken.and_then(|()| self.wanted(&batch, first, &file)) {
+                Ok(wanted) => self.waiting = wanted,
+                Err(error) => {
+                    self.walk.back_to(before)?;
+                    // A live writer may have been in the middle of it; under a true root nothing changes any more.
+                    if is_true || self.walk.stands(batch.bytes())? {
+                        return Err(error);
+                    }
                 }
             }
         }
+    }
+
+    /// The wanted records of a batch.
+    fn wanted(&self, batch: &Batch, first: u64, file: &str) -> Result<VecDeque<Stored>, JournalError> {
+        let mut wanted = VecDeque::new();
+        for ((seq, line), bytes) in (first..).zip(batch.line..).zip(batch.records()) {
+            let record = Record::parse(bytes).map_err(|e| understood(e, file, line, seq))?;
+            if self.filter.admits(&record) {
+                wanted.push_back(Stored { record, bytes: bytes.to_vec() });
+            }
+        }
+        Ok(wanted)
     }
 }
 

@@ -38,7 +38,7 @@ pub struct Draft {
 }
 
 /// A record of the log.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Record {
     /// Version of the format.
     pub v: u64,
@@ -46,6 +46,7 @@ pub struct Record {
     pub seq: u64,
     /// When, to the microsecond.
     #[serde(serialize_with = "write_time", deserialize_with = "read_time")]
+    #[schemars(with = "Timestamp")]
     pub time: Timestamp,
     /// What it tells of.
     pub kind: Kind,

@@ -157,11 +157,11 @@ impl Http {
         timeout: Duration,
     ) -> Result<Answer, Failure> {
         let sent = Instant::now();
-        let mut response = request.send().await.map_err(|e| classify(&e, url, timeout))?;
+        let mut response = request.send().await.map_err(|e| classify(e, url, timeout))?;
         let head_after = sent.elapsed();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let (mut body, mut truncated) = (Vec::new(), false);
-        while let Some(chunk) = response.chunk().await.map_err(|e| classify(&e, url, timeout))? {
+        while let Some(chunk) = response.chunk().await.map_err(|e| classify(e, url, timeout))? {
             let room = limit.saturating_sub(body.len());
             if let Some(part) = chunk.get(..room.min(chunk.len())) {
                 body.extend_from_slice(part);
@@ -188,8 +188,8 @@ fn read_authorities(path: &Path) -> Result<Vec<reqwest::Certificate>, Failure> {
 }
 
 /// Sorts an error of the client into its class, with a sentence that names the server and no secret.
-fn classify(error: &reqwest::Error, url: &str, timeout: Duration) -> Failure {
-    let url = public(url);
+fn classify(error: reqwest::Error, url: &str, timeout: Duration) -> Failure {
+    let (error, url) = (&error.without_url(), public(url));
     if error.is_timeout() {
         return Failure::new(FailureKind::Timeout, format!("no answer from {url} within {} s", timeout.as_secs_f64()));
     }

@@ -1,7 +1,7 @@
 //! The loop of a console: await one message, drain what is queued, update, draw once behind a gate.
 
 use super::frame::Screen;
-use super::guard::Guard;
+use super::guard::{self, Guard};
 use super::signals::{Signalled, Signals};
 use crate::console::effect::{Effect, RequestId};
 use crate::console::msg::Msg;
@@ -45,6 +45,9 @@ pub trait Journal: Send + Sync + 'static {
         tell: &mut dyn FnMut(Scanned),
     );
 
+    /// Writes a new file into the working directory and answers its path, or why it was not written.
+    fn save(&self, name: &str, text: &str) -> Result<String, String>;
+
     /// One record with all that can be said of it, or why it can not be read.
     fn open(&self, seq: u64) -> Result<Box<RecordView>, String>;
 }
@@ -68,6 +71,8 @@ pub enum Ended {
     Quit,
     /// A signal, or the terminal is gone.
     Signal(i32),
+    /// A part of the program has panicked; what it said stands on the terminal.
+    Panicked,
 }
 
 /// Runs a console until the person leaves or a signal ends it. The terminal is given back in any case.
@@ -110,6 +115,7 @@ async fn play(client: &Client, options: Options) -> io::Result<Ended> {
     loop {
         let msg = tokio::select! {
             biased;
+            () = guard::panicked() => return Ok(Ended::Panicked),
             signal = signals.next() => match signal {
                 Signalled::End { number, .. } => return Ok(Ended::Signal(number)),
                 Signalled::Continued => {
@@ -205,6 +211,9 @@ impl<W: Write> Console<W> {
                     self.read(move |journal| Msg::Records(journal.records(before, limit)));
                 }
                 Effect::Open { seq } => self.read(move |journal| Msg::Opened { seq, read: journal.open(seq) }),
+                Effect::SaveProof { seq, file } => {
+                    self.read(move |journal| Msg::Saved(journal.save(&format!("record-{seq}.tlog-proof"), &file)));
+                }
                 Effect::Scan { id, wanted, before } => self.scan(id, wanted, before),
                 Effect::EndScan => self.scanning.store(0, Ordering::Relaxed),
                 Effect::Copy(text) => {
@@ -253,6 +262,10 @@ impl<W: Write> Console<W> {
     }
 
     fn draw(&mut self) -> io::Result<()> {
+        // Given back by a panic: the loop is about to end, and what was said must stay readable.
+        if !guard::is_taken() {
+            return Ok(());
+        }
         let (state, theme) = (&self.state, &self.theme);
         self.screen.draw(|frame| view::view(state, theme, frame)).map(|_| ())
     }

@@ -7,10 +7,27 @@ use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_ra
 use std::io::{self, Write as _};
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::Notify;
 
 /// Whether the terminal is ours at the moment; read by the panic hook, which can not see the guard.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 static HOOK: Once = Once::new();
+/// Whether any part of the program has panicked since the terminal was first taken.
+static PANICKED: AtomicBool = AtomicBool::new(false);
+static FELL: Notify = Notify::const_new();
+
+/// Waits until any part of the program panics, also one whose panic its runtime catches: the console must end then,
+/// because the terminal has been given back and because nobody knows what the lost part still owed.
+pub async fn panicked() {
+    while !PANICKED.load(Ordering::SeqCst) {
+        FELL.notified().await;
+    }
+}
+
+/// Whether the terminal is ours, so that something may be drawn.
+pub fn is_taken() -> bool {
+    TAKEN.load(Ordering::SeqCst)
+}
 
 /// The terminal in raw mode on the alternate screen, for as long as this lives.
 #[derive(Debug)]
@@ -26,6 +43,8 @@ impl Guard {
             std::panic::set_hook(Box::new(move |info| {
                 restore();
                 print(info);
+                PANICKED.store(true, Ordering::SeqCst);
+                FELL.notify_one();
             }));
         });
         let guard = Self { mouse };

@@ -60,7 +60,7 @@ pub fn records(dir: &Path) -> Vec<Stored> {
 }
 
 pub fn check(dir: &Path, key: &VerifierKey) -> Report {
-    verify::verify(dir, &Options { key: Some(key.clone()), kept: None }).unwrap()
+    verify::verify(dir, &Options::against(key)).unwrap()
 }
 
 pub fn assert_verified(dir: &Path, key: &VerifierKey) -> Report {

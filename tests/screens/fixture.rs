@@ -2,7 +2,7 @@
 //! that does not answer, an incident, and a run that waits at a high step.
 
 use jiff::{SignedDuration, Timestamp, civil};
-use quarterdeck::console::state::{Facts, RecordView, State};
+use quarterdeck::console::state::{Facts, ProofView, RecordView, State};
 use quarterdeck::console::{msg::Msg, update};
 use quarterdeck::domain::estate::{
     Cutoff, DatabaseRef, Environment, Estate, NamespaceRef, Plant, RouterRef, Tenancy, Tenant,
@@ -421,10 +421,12 @@ fn findings() -> Vec<Finding> {
             level: Level::Incident,
             severity: Health::Critical,
             since: at("02:01:40"),
+            onset_seen: true,
             subject: tenant("t017"),
             what: "41 sessions of t017 wait behind pid 4711".into(),
             whom: Whom {
                 tenants: vec!["t017".into()],
+                criticality: Some(1),
                 plants: plants("t017"),
                 next_cutoff: Some(NextCutoff {
                     what: "receiving starts".into(),
@@ -474,9 +476,15 @@ fn findings() -> Vec<Finding> {
             level: Level::Alert,
             severity: Health::Warn,
             since: at("02:07:10"),
+            onset_seen: true,
             subject: Subject::Channel { tenant: "t003".into(), channel: "root.wms".into() },
             what: "oldest due job of t003 root.wms waits 7 min".into(),
-            whom: Whom { tenants: vec!["t003".into()], plants: plants("t003"), next_cutoff: None },
+            whom: Whom {
+                tenants: vec!["t003".into()],
+                criticality: Some(2),
+                plants: plants("t003"),
+                next_cutoff: None,
+            },
             evidence: vec![Evidence {
                 signal: "queue.oldest".into(),
                 subject: Subject::Channel { tenant: "t003".into(), channel: "root.wms".into() },
@@ -502,6 +510,7 @@ fn findings() -> Vec<Finding> {
             level: Level::Note,
             severity: Health::Warn,
             since: at("01:40:00"),
+            onset_seen: false,
             subject: Subject::Node { source: "k8s-1".into(), node: "node-7".into() },
             what: "node-7 memory 91%".into(),
             whom: Whom::default(),
@@ -881,6 +890,7 @@ pub fn vouched() -> Snapshot {
         at: Some(at("01:31:00")),
         confirmed: 0,
         needed: 1,
+        shipped: Some(990),
         trouble: Some("s3.example.net:443: connection refused".into()),
     });
     snapshot
@@ -910,5 +920,13 @@ pub fn record_view(seq: u64) -> RecordView {
         checkpoint: "quarterdeck/acme-prod\n1215\nq83vEjRWeJq83vEjRWeJq83vEjRWeJq83vEjRWeJo0=\n\n\
                      — quarterdeck/acme-prod x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n"
             .into(),
+        proof: Ok(ProofView {
+            size: 1215,
+            hashes: (0..4).map(|n| format!("{n}83vEjRWeJq83vEjRWeJq83vEjRWeJq83vEjRWeJo0=")).collect(),
+            key: "quarterdeck/acme-prod+c74f20a3".into(),
+            pinned: false,
+            cosigned: 2,
+            file: "c2sp.org/tlog-proof@v1\n".into(),
+        }),
     }
 }

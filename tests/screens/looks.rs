@@ -123,7 +123,9 @@ fn record_in_full() {
         assert_eq!(press(&mut state, "j Enter"), [Effect::Open { seq: 1214 }]);
         update(&mut state, Msg::Opened { seq: 1214, read: Ok(Box::new(record_view(1214))) });
         insta::assert_snapshot!(format!("sheet_record_read_{width}x{height}"), screen(&state));
-        press(&mut state, "PgDn");
+        let file = "c2sp.org/tlog-proof@v1\n".to_owned();
+        assert_eq!(press(&mut state, "s"), [Effect::SaveProof { seq: 1214, file }]);
+        press(&mut state, "End");
         insta::assert_snapshot!(format!("sheet_record_end_{width}x{height}"), screen(&state));
     }
 }

@@ -13,11 +13,22 @@ use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native
 use std::io::{Read as _, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Longest wait for something that should come soon.
 pub const SOON: Duration = Duration::from_secs(20);
+
+/// A lock that is taken also after a condition has failed under it: the first failure is the one to read.
+trait Held<T> {
+    fn held(&self) -> MutexGuard<'_, T>;
+}
+
+impl<T> Held<T> for Mutex<T> {
+    fn held(&self) -> MutexGuard<'_, T> {
+        self.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 pub struct Shared {
     pub parser: Mutex<vt100::Parser>,
@@ -88,12 +99,12 @@ impl Term {
                 match reader.read(&mut buffer) {
                     Ok(n) if n > 0 && !seen.lost.load(Ordering::SeqCst) => {
                         seen.bytes.fetch_add(n as u64, Ordering::SeqCst);
-                        seen.raw.lock().unwrap().extend_from_slice(&buffer[..n]);
-                        seen.parser.lock().unwrap().process(&buffer[..n]);
+                        seen.raw.held().extend_from_slice(&buffer[..n]);
+                        seen.parser.held().process(&buffer[..n]);
                         seen.changed.notify_all();
                     }
                     _ => {
-                        *seen.closed.lock().unwrap() = true;
+                        *seen.closed.held() = true;
                         seen.changed.notify_all();
                         return;
                     }
@@ -123,7 +134,7 @@ impl Term {
 
     /// Shows bytes that the program did not write, as another program on the same terminal would.
     pub fn scribble(&self, bytes: &[u8]) {
-        self.shared.parser.lock().unwrap().process(bytes);
+        self.shared.parser.held().process(bytes);
     }
 
     /// The modes of the terminal: whether it was given back as it was found.
@@ -134,8 +145,7 @@ impl Term {
     /// Fails unless the terminal is as it was before the program took it: modes, screen, cursor, paste and mouse.
     pub fn is_given_back(&self) {
         assert_eq!(self.modes(), self.before, "the modes of the terminal were not restored");
-        let parser = self.shared.parser.lock().unwrap();
-        let left = taken(parser.screen());
+        let left = taken(self.shared.parser.held().screen());
         assert!(left.is_empty(), "left behind: {left:?}");
     }
 
@@ -154,7 +164,7 @@ impl Term {
 
     /// The screen as text.
     pub fn text(&self) -> String {
-        self.shared.parser.lock().unwrap().screen().contents()
+        self.shared.parser.held().screen().contents()
     }
 
     /// Bytes written by the program so far.
@@ -164,7 +174,7 @@ impl Term {
 
     /// Everything written by the program so far.
     pub fn raw(&self) -> Vec<u8> {
-        self.shared.raw.lock().unwrap().clone()
+        self.shared.raw.held().clone()
     }
 
     /// Waits until the screen satisfies a condition; fails with the screen otherwise.
@@ -175,14 +185,14 @@ impl Term {
     /// Waits until the emulated terminal satisfies a condition; fails with the screen otherwise.
     pub fn until_screen(&self, what: &str, longest: Duration, holds: impl Fn(&vt100::Screen) -> bool) -> String {
         let deadline = Instant::now() + longest;
-        let mut parser = self.shared.parser.lock().unwrap();
+        let mut parser = self.shared.parser.held();
         loop {
             let text = parser.screen().contents();
             if holds(parser.screen()) {
                 return text;
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            let gone = *self.shared.closed.lock().unwrap();
+            let gone = *self.shared.closed.held();
             if left.is_zero() || gone {
                 drop(parser);
                 panic!(
@@ -190,7 +200,8 @@ impl Term {
                     if gone { "the program has ended" } else { "not within the time" }
                 );
             }
-            parser = self.shared.changed.wait_timeout(parser, left.min(Duration::from_millis(200))).unwrap().0;
+            let next = self.shared.changed.wait_timeout(parser, left.min(Duration::from_millis(200)));
+            parser = next.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -201,7 +212,7 @@ impl Term {
 
     /// Gives the terminal another size.
     pub fn resize(&self, width: u16, height: u16) {
-        self.shared.parser.lock().unwrap().screen_mut().set_size(cells(height), cells(width));
+        self.shared.parser.held().screen_mut().set_size(cells(height), cells(width));
         let size = PtySize { rows: height, cols: width, pixel_width: 0, pixel_height: 0 };
         self.master.as_ref().unwrap().resize(size).unwrap();
     }
@@ -226,12 +237,12 @@ impl Term {
         let mut status = None;
         loop {
             status = status.or(self.child.try_wait().unwrap());
-            if let (Some(status), true) = (&status, *self.shared.closed.lock().unwrap()) {
+            if let (Some(status), true) = (&status, *self.shared.closed.held()) {
                 return status.clone();
             }
             assert!(Instant::now() < deadline, "the program has not ended; its screen:\n{}", self.text());
-            let parser = self.shared.parser.lock().unwrap();
-            drop(self.shared.changed.wait_timeout(parser, Duration::from_millis(50)).unwrap());
+            let parser = self.shared.parser.held();
+            drop(self.shared.changed.wait_timeout(parser, Duration::from_millis(50)));
         }
     }
 }

@@ -44,7 +44,6 @@ pub struct Deployment {
 #[serde(rename_all = "camelCase", default)]
 pub struct Metadata {
     pub uid: String,
-    pub resource_version: String,
     pub generation: i64,
     pub annotations: Option<BTreeMap<String, String>>,
 }
@@ -230,8 +229,15 @@ async fn exchange(link: &Link, sent: http::Request<Vec<u8>>) -> Result<Deploymen
 fn outcome(fault: Fault) -> Outcome {
     match fault {
         Fault::Lost(why) | Fault::Refused { code: 408 | 500.., why } => Outcome::Unknown { why },
-        Fault::Refused { code: 409, why } => Outcome::Failed {
-            why: Failure::new(why.kind, format!("{}; nothing was changed, look again and render anew", why.message)),
+        Fault::Refused { code: 409 | 422, why } => Outcome::Failed {
+            why: Failure::new(
+                why.kind,
+                format!(
+                    "{}; it is not the Deployment that was shown, its uid or its generation differs, and nothing was \
+                     changed; look again and render anew",
+                    why.message
+                ),
+            ),
         },
         Fault::NotSent(why) | Fault::Refused { why, .. } => Outcome::Failed { why },
     }
@@ -244,12 +250,19 @@ pub fn acts_only(verb: &str) -> Outcome {
 
 /// Whether a look shows the same object as the request is aimed at.
 pub fn same_object(seen: &Deployment, body: &serde_json::Value) -> Result<(), Reconciled> {
-    match body.pointer("/metadata/uid").and_then(serde_json::Value::as_str) {
+    match operation(body, "test", super::target::UID).and_then(serde_json::Value::as_str) {
         Some(uid) if uid == seen.metadata.uid => Ok(()),
         _ => Err(Reconciled::Undecided {
             why: format!("the Deployment has been replaced by another one, uid {}", seen.metadata.uid),
         }),
     }
+}
+
+/// The value of an operation of a JSON patch.
+pub fn operation<'a>(patch: &'a serde_json::Value, op: &str, at: &str) -> Option<&'a serde_json::Value> {
+    let is =
+        |one: &&serde_json::Value| one.get("op").is_some_and(|o| o == op) && one.get("path").is_some_and(|p| p == at);
+    patch.as_array()?.iter().find(is)?.get("value")
 }
 
 /// The body of a request as JSON; null when it has none.

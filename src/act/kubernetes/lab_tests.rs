@@ -140,10 +140,10 @@ async fn the_server_refuses_what_was_meant_for_another_object_of_that_name() {
     own.kubectl(&["delete", "deployment", "probe"]);
     own.kubectl(&["create", "deployment", "probe", "--image=registry.example/probe:1", "--replicas=2"]);
     own.kubectl(&["rollout", "status", "deployment/probe", "--timeout=60s"]);
-    // The version is right by chance; the UID is still that of the one that was shown.
-    let version = own.read("{.metadata.resourceVersion}");
+    // The generation is right by chance; the UID is still that of the one that was shown.
+    let generation: i64 = own.read("{.metadata.generation}").parse().unwrap();
     for workload in facts.workloads.iter_mut().filter(|w| w.namespace == own.namespace) {
-        workload.resource_version.clone_from(&version);
+        workload.generation = generation;
     }
     let request = render(&*restart, &world(facts, now), now, &named(&own.namespace, "probe")).unwrap();
     let outcome = restart.execute(permit(&request, Duration::from_secs(10))).await;

@@ -1,8 +1,8 @@
 //! `kubernetes.rollout_restart`: replaces the pods of a Deployment as `kubectl rollout restart` does, by
 //! writing a new `restartedAt` into the annotations of its pod template.
 
-use super::call::{Clusters, RESTARTED_AT, acts_only, body_of, same_object, seconds};
-use super::target::Found;
+use super::call::{Clusters, RESTARTED_AT, acts_only, body_of, operation, same_object, seconds};
+use super::target::{Found, JSON_PATCH};
 use super::{CLUSTER, DEPLOYMENT, NAMESPACE};
 use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Verb, VerbError};
 use crate::domain::request::{Operation, Request, VerbSpec};
@@ -13,6 +13,9 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// Where a Deployment has the annotations of its pods.
+const ANNOTATIONS: &str = "/spec/template/metadata/annotations";
 
 /// What it declares.
 pub static SPEC: VerbSpec = VerbSpec {
@@ -42,10 +45,12 @@ impl Verb for RolloutRestart {
         let names = &found.names;
         self.0.check_acting(&names.cluster).map_err(|why| VerbError::new(why.message))?;
         let at = seconds(context.now);
-        let patch = json!({
-            "metadata": found.preconditions(),
-            "spec": {"template": {"metadata": {"annotations": {RESTARTED_AT: at}}}},
-        });
+        // Annotations that are there stay; where there are none, the generation says that there are none still.
+        let patch = if found.workload.annotated {
+            [json!({"op": "add", "path": format!("{ANNOTATIONS}/{}", pointer(RESTARTED_AT)), "value": at})]
+        } else {
+            [json!({"op": "add", "path": ANNOTATIONS, "value": {RESTARTED_AT: at}})]
+        };
         let (namespace, name, pods) = (&names.namespace, &names.deployment, found.workload.desired);
         Ok(Request {
             verb: SPEC.name.into(),
@@ -53,8 +58,8 @@ impl Verb for RolloutRestart {
             operation: Operation::Http {
                 method: "PATCH".into(),
                 path: format!("{}?fieldManager=quarterdeck", names.path()),
-                headers: BTreeMap::from([("content-type".into(), "application/merge-patch+json".into())]),
-                body: format!("{patch:#}"),
+                headers: BTreeMap::from([("content-type".into(), JSON_PATCH.into())]),
+                body: found.patch(patch),
             },
             server_checks: found.server_checks(),
             hurts: format!("{pods} pods of {namespace}/{name} are replaced; what runs on each ends with it"),
@@ -92,7 +97,6 @@ impl Verb for RolloutRestart {
                 result: json!({
                     "restarted_at": asked,
                     "generation": seen.metadata.generation,
-                    "resource_version": seen.metadata.resource_version,
                     "desired": seen.spec.replicas.unwrap_or(1),
                 }),
                 summary: format!(
@@ -140,9 +144,16 @@ fn judge(asked: &str, found: Option<&str>) -> Reconciled {
 
 /// The time that a request writes.
 fn asked_time(request: &Request) -> Option<String> {
-    let annotations = body_of(request);
-    let at = annotations.pointer("/spec/template/metadata/annotations").and_then(|a| a.get(RESTARTED_AT));
+    let body = body_of(request);
+    let added = |path: &str| operation(&body, "add", path);
+    let one = added(&format!("{ANNOTATIONS}/{}", pointer(RESTARTED_AT)));
+    let at = one.or_else(|| added(ANNOTATIONS).and_then(|all| all.get(RESTARTED_AT)));
     at.and_then(Value::as_str).map(str::to_owned)
+}
+
+/// A name as a part of a JSON pointer (RFC 6901).
+fn pointer(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
 }
 
 #[cfg(test)]

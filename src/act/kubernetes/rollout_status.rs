@@ -4,7 +4,7 @@ use super::call::{Clusters, Deployment};
 use super::target::Names;
 use super::{CLUSTER, DEPLOYMENT, NAMESPACE};
 use crate::domain::facts::{Facts, KubernetesFacts};
-use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Verb, VerbError};
+use crate::domain::ports::{BoxFuture, Outcome, RenderContext, Verb, VerbError};
 use crate::domain::request::{Operation, Request, VerbSpec};
 use crate::domain::risk::{BlastRadius, Reversible, Risk};
 use crate::domain::sample::Failure;
@@ -71,14 +71,6 @@ impl Verb for RolloutStatus {
                 Err(why) => Outcome::Failed { why },
             }
         })
-    }
-
-    fn execute(&self, permit: Authorized) -> BoxFuture<'_, Outcome> {
-        Box::pin(async move { self.look(permit.request()).await })
-    }
-
-    fn reconcile<'a>(&'a self, _request: &'a Request) -> BoxFuture<'a, Reconciled> {
-        Box::pin(async { Reconciled::NoEffect { seen: "it only reads".into() } })
     }
 }
 

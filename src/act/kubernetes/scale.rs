@@ -1,7 +1,7 @@
 //! `kubernetes.scale`: sets the number of pods of a Deployment.
 
-use super::call::{Clusters, acts_only, body_of, same_object};
-use super::target::Found;
+use super::call::{Clusters, acts_only, body_of, operation, same_object};
+use super::target::{Found, JSON_PATCH};
 use super::{CLUSTER, DEPLOYMENT, NAMESPACE};
 use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Verb, VerbError};
 use crate::domain::request::{ArgSpec, Operation, Request, VerbSpec};
@@ -11,6 +11,9 @@ use crate::policy::authorized::Authorized;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// Where a Deployment has the number of its pods.
+const REPLICAS: &str = "/spec/replicas";
 
 /// What it declares.
 pub static SPEC: VerbSpec = VerbSpec {
@@ -49,7 +52,7 @@ impl Verb for Scale {
         if wanted == now {
             return Err(VerbError::new(format!("Deployment {namespace}/{name} already asks for {now} pods")));
         }
-        let patch = json!({"metadata": found.preconditions(), "spec": {"replicas": wanted}});
+        let patch = [json!({"op": "replace", "path": REPLICAS, "value": wanted})];
         let hurts = match wanted {
             0 => format!("all {now} pods of {namespace}/{name} are stopped and none is left"),
             _ if wanted < now => format!("{} of {now} pods of {namespace}/{name} are stopped", now - wanted),
@@ -61,8 +64,8 @@ impl Verb for Scale {
             operation: Operation::Http {
                 method: "PATCH".into(),
                 path: format!("{}?fieldManager=quarterdeck", names.path()),
-                headers: BTreeMap::from([("content-type".into(), "application/merge-patch+json".into())]),
-                body: format!("{patch:#}"),
+                headers: BTreeMap::from([("content-type".into(), JSON_PATCH.into())]),
+                body: found.patch(patch),
             },
             server_checks: found.server_checks(),
             hurts,
@@ -98,7 +101,6 @@ impl Verb for Scale {
                 result: json!({
                     "desired": now,
                     "generation": seen.metadata.generation,
-                    "resource_version": seen.metadata.resource_version,
                 }),
                 summary: format!("{now} pods are asked for"),
             }
@@ -128,7 +130,7 @@ impl Verb for Scale {
 
 /// The number that a request writes.
 fn asked(request: &Request) -> Option<u64> {
-    body_of(request).pointer("/spec/replicas").and_then(Value::as_u64)
+    operation(&body_of(request), "replace", REPLICAS).and_then(Value::as_u64)
 }
 
 /// The argument, as a number or as its text, since templating makes text of numbers.

@@ -9,6 +9,12 @@ use crate::domain::sample::{Freshness, SourceKind};
 use crate::domain::world::SourceState;
 use serde_json::{Value, json};
 
+/// Content type of [`Found::patch`].
+pub const JSON_PATCH: &str = "application/json-patch+json";
+
+/// Where a patch tests the UID.
+pub const UID: &str = "/metadata/uid";
+
 /// The names in the arguments, checked.
 pub struct Names {
     pub cluster: SourceId,
@@ -94,16 +100,21 @@ impl<'a> Found<'a> {
         Ok(Self { names, facts, workload })
     }
 
-    /// `metadata` of a patch: the API server refuses it with 409 when UID or version differ.
-    pub fn preconditions(&self) -> Value {
-        json!({"uid": self.workload.uid, "resourceVersion": self.workload.resource_version})
+    /// A JSON patch (RFC 6902) of these operations, which the API server applies only when UID and generation are
+    /// those that were seen: it answers 422 and changes nothing otherwise. The generation counts changes of the spec;
+    /// a resource version would also be void after each change of the status, and pods that come and go make many.
+    pub fn patch(&self, operations: impl IntoIterator<Item = Value>) -> String {
+        let test = |path: &str, value: Value| json!({"op": "test", "path": path, "value": value});
+        let workload = self.workload;
+        let tests = [test(UID, json!(workload.uid)), test("/metadata/generation", json!(workload.generation))];
+        format!("{:#}", Value::Array(tests.into_iter().chain(operations).collect()))
     }
 
     /// The same in words.
     pub fn server_checks(&self) -> Vec<String> {
         vec![
             format!("only if metadata.uid = {}", self.workload.uid),
-            format!("only if metadata.resourceVersion = {} (unchanged since seen)", self.workload.resource_version),
+            format!("only if metadata.generation = {} (spec unchanged since seen)", self.workload.generation),
         ]
     }
 

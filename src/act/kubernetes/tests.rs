@@ -71,7 +71,7 @@ fn facts() -> KubernetesFacts {
         namespace: namespace.into(),
         name: "odoo-worker".into(),
         uid: "11111111-2222".into(),
-        resource_version: "415".into(),
+        generation: 3,
         desired: 3,
         ..Workload::default()
     };
@@ -125,24 +125,42 @@ fn a_restart_is_rendered_whole() {
     let Operation::Http { method, path, headers, body } = &request.operation else { panic!("{request:?}") };
     assert_eq!(method, "PATCH");
     assert_eq!(path, "/apis/apps/v1/namespaces/t017/deployments/odoo-worker?fieldManager=quarterdeck");
-    assert_eq!(headers["content-type"], "application/merge-patch+json");
+    assert_eq!(headers["content-type"], "application/json-patch+json");
     let annotations = json!({"kubectl.kubernetes.io/restartedAt": "2026-11-21T14:50:07Z"});
     assert_eq!(
         serde_json::from_str::<Value>(body).unwrap(),
-        json!({
-            "metadata": {"uid": "11111111-2222", "resourceVersion": "415"},
-            "spec": {"template": {"metadata": {"annotations": annotations}}},
-        })
+        json!([
+            {"op": "test", "path": "/metadata/uid", "value": "11111111-2222"},
+            {"op": "test", "path": "/metadata/generation", "value": 3},
+            {"op": "add", "path": "/spec/template/metadata/annotations", "value": annotations},
+        ])
     );
     assert_eq!(request.by_hand, "kubectl -n t017 rollout restart deployment/odoo-worker");
     assert_eq!((request.target.identity.as_str(), request.target.count), ("cluster-1", 3));
     assert_eq!(request.target.tenants, [TenantId::new("t017")]);
     assert_eq!(request.target.environment, Environment::Production);
-    assert!(request.server_checks.iter().any(|c| c.contains("415")));
+    assert!(request.server_checks.iter().any(|c| c.contains("generation = 3")));
     // The same in, the same out: nothing but the arguments is read.
     let again =
         render(&*offline("kubernetes.rollout_restart"), &world(facts(), now()), now(), &named("t017", "odoo-worker"));
     assert_eq!(again.unwrap(), request);
+}
+
+#[test]
+fn a_status_that_changes_voids_nothing_and_annotations_stay() {
+    let restart = offline("kubernetes.rollout_restart");
+    let mut annotated = facts();
+    annotated.workloads[0].annotated = true;
+    let shown = render(&*restart, &world(annotated.clone(), now()), now(), &named("t017", "odoo-worker")).unwrap();
+    let Operation::Http { body, .. } = &shown.operation else { panic!("{shown:?}") };
+    let annotation = "/spec/template/metadata/annotations/kubectl.kubernetes.io~1restartedAt";
+    let patch = serde_json::from_str::<Value>(body).unwrap();
+    assert_eq!(patch[2], json!({"op": "add", "path": annotation, "value": "2026-11-21T14:50:07Z"}));
+    // Pods flap: only the status changes, and the request stays the same to the letter.
+    annotated.workloads[0].ready = 1;
+    annotated.workloads[0].available = 0;
+    let again = render(&*restart, &world(annotated, now()), now(), &named("t017", "odoo-worker")).unwrap();
+    assert_eq!(again, shown);
 }
 
 #[test]
@@ -199,7 +217,8 @@ fn a_scale_takes_whole_numbers_that_change_something() {
         assert_eq!(request.by_hand, "kubectl -n t017 scale deployment/odoo-worker --replicas=5");
         assert_eq!(request.undo, "the same with replicas = 3");
         let Operation::Http { body, .. } = request.operation else { panic!() };
-        assert_eq!(serde_json::from_str::<Value>(&body).unwrap()["spec"], json!({"replicas": 5}));
+        let patch = serde_json::from_str::<Value>(&body).unwrap();
+        assert_eq!(patch[2], json!({"op": "replace", "path": "/spec/replicas", "value": 5}));
     }
     assert!(with(json!(0)).unwrap().hurts.contains("none is left"));
     for refused in [json!(-1), json!(2.5), json!("many"), json!(null), json!(3_000_000_000_u32)] {
@@ -212,7 +231,7 @@ fn a_scale_takes_whole_numbers_that_change_something() {
 fn answered(uid: &str, restarted_at: Option<&str>) -> Value {
     let annotations = restarted_at.map(|at| json!({"kubectl.kubernetes.io/restartedAt": at}));
     json!({
-        "metadata": {"uid": uid, "resourceVersion": "416", "generation": 4},
+        "metadata": {"uid": uid, "generation": 4},
         "spec": {"replicas": 3, "template": {"metadata": {"annotations": annotations}}},
     })
 }
@@ -247,7 +266,7 @@ async fn what_was_rendered_is_sent_as_it_is_and_once() {
     let [sent] = asked.as_slice() else { panic!("{asked:?}") };
     let Operation::Http { body, path, .. } = &stage.request.operation else { panic!() };
     assert_eq!(sent.line, format!("patch {}", path.to_ascii_lowercase()));
-    assert!(sent.head.contains("content-type: application/merge-patch+json"), "{}", sent.head);
+    assert!(sent.head.contains("content-type: application/json-patch+json"), "{}", sent.head);
     assert_eq!(&sent.body, body);
 }
 

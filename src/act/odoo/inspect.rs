@@ -5,7 +5,7 @@ use crate::act::postgres::args::{self, span};
 use crate::act::postgres::{Instances, run};
 use crate::domain::facts::Facts;
 use crate::domain::facts::odoo::Channel;
-use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Verb, VerbError};
+use crate::domain::ports::{BoxFuture, Outcome, RenderContext, Verb, VerbError};
 use crate::domain::request::{ArgSpec, Operation, Request, Target, VerbSpec};
 use crate::domain::risk::{BlastRadius, Reversible, Risk};
 use crate::domain::sample::Failure;
@@ -102,14 +102,6 @@ impl Verb for QueueInspect {
                 Err(why) => Outcome::Failed { why },
             }
         })
-    }
-
-    fn execute(&self, permit: Authorized) -> BoxFuture<'_, Outcome> {
-        Box::pin(async move { self.look(permit.request()).await })
-    }
-
-    fn reconcile<'a>(&'a self, _: &'a Request) -> BoxFuture<'a, Reconciled> {
-        Box::pin(async { Reconciled::NoEffect { seen: "a look changes nothing".to_owned() } })
     }
 }
 

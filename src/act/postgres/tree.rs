@@ -4,7 +4,7 @@ use super::{Instances, args, chain, run};
 use crate::domain::facts::Facts;
 use crate::domain::facts::postgres::Session;
 use crate::domain::id::SourceId;
-use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Verb, VerbError};
+use crate::domain::ports::{BoxFuture, Outcome, RenderContext, Verb, VerbError};
 use crate::domain::request::{ArgSpec, Operation, Request, Target, VerbSpec};
 use crate::domain::risk::{BlastRadius, Reversible, Risk};
 use crate::domain::sample::Failure;
@@ -105,14 +105,6 @@ impl Verb for BlockingTree {
                 Err(why) => Outcome::Failed { why },
             }
         })
-    }
-
-    fn execute(&self, permit: Authorized) -> BoxFuture<'_, Outcome> {
-        Box::pin(async move { self.look(permit.request()).await })
-    }
-
-    fn reconcile<'a>(&'a self, _: &'a Request) -> BoxFuture<'a, Reconciled> {
-        Box::pin(async { Reconciled::NoEffect { seen: "a look changes nothing".to_owned() } })
     }
 }
 

@@ -392,10 +392,11 @@ impl Bucket {
         let bucket = self.name().to_owned();
         let error = xml::error(body);
         let code = error.as_ref().map_or("", |(code, _)| code.as_str());
-        let words = error.as_ref().map(|(code, message)| match message.is_empty() {
-            true => code.clone(),
-            false => format!("{code}, {message}"),
-        });
+        let words = error.as_ref().map(
+            |(code, message)| {
+                if message.is_empty() { code.clone() } else { format!("{code}, {message}") }
+            },
+        );
         match (status, code) {
             (404, "NoSuchBucket") => AnchorError::NoBucket { bucket, endpoint: self.endpoint.clone() },
             (401 | 403, _) if code == "RequestTimeTooSkewed" || self.ahead().abs() > SKEWED => {

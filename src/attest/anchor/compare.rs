@@ -2,12 +2,13 @@
 //! have the copy's root.
 
 use super::bucket::Bucket;
-use super::copies::{self, Copy, Listing};
+use super::copies::{self, Copy, Judged, Listing, Object};
 use super::error::AnchorError;
 use super::keys;
 use super::ship::blocking;
+use crate::domain::text::sanitize;
 use crate::journal::error::Damage;
-use crate::journal::key::VerifierKey;
+use crate::journal::key::{KeyRing, VerifierKey};
 use crate::journal::pieces::{self, Reached};
 use crate::journal::tree::Hash;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -21,7 +22,7 @@ use std::time::Instant;
 const TOGETHER: usize = 8;
 
 /// One checkpoint beside the log.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Compared {
     /// Number of records.
     pub size: u64,
@@ -38,7 +39,7 @@ pub struct Compared {
 }
 
 /// Where a log and its copies part.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Rewritten {
     /// Size of the last copy before it that agrees; 0 when none does.
     pub after: u64,
@@ -49,7 +50,7 @@ pub struct Rewritten {
 }
 
 /// The result. Its serialized form is the output of `audit anchors --format json`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Report {
     /// Whether there are copies and the log agrees with all of them, under a key from outside.
     pub ok: bool,
@@ -71,7 +72,10 @@ pub struct Report {
     pub rewritten: Option<Rewritten>,
     /// Where the log itself can not be read further.
     pub damage: Option<Damage>,
-    /// Objects among the checkpoints that the key has not signed.
+    /// Objects that are checkpoints of a log of this name, by a key that this log does not know: it may have been
+    /// rewritten from before a rotation.
+    pub strangers: Vec<String>,
+    /// Other objects among the checkpoints, which do not count.
     pub foreign: Vec<String>,
     /// The copies.
     pub copies: Vec<Compared>,
@@ -79,33 +83,55 @@ pub struct Report {
     pub took_ms: u64,
 }
 
-/// All checkpoints in the bucket that the key signed, by size, the oldest version of each; and the keys of what it
-/// has not signed.
-pub async fn fetch_checkpoints(
-    bucket: &Bucket,
-    prefix: &str,
-    key: &VerifierKey,
-) -> Result<(Vec<Copy>, Vec<String>), AnchorError> {
-    let listing = Listing::new(bucket, keys::checkpoints(prefix), None);
-    let objects = stream::try_unfold(listing, |mut listing| async move {
-        Ok::<_, AnchorError>(listing.next().await?.map(|object| (object, listing)))
-    });
-    let found = objects.map_ok(|object| async move {
-        let copy = copies::oldest(bucket, prefix, key, &object).await?;
-        Ok(copy.ok_or_else(|| crate::domain::text::sanitize(&object.key)))
-    });
-    let mut found = Box::pin(found.try_buffered(TOGETHER));
-    let (mut ours, mut foreign) = (Vec::new(), Vec::new());
-    while let Some(one) = found.next().await {
-        match one? {
-            Ok(copy) => ours.push(copy),
-            Err(key) => foreign.push(key),
-        }
-    }
-    Ok((ours, foreign))
+/// The checkpoints in a bucket.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Checkpoints {
+    /// Those of the log, by size.
+    pub copies: Vec<Copy>,
+    /// Keys of those that bear its name and are signed by a key that it does not know.
+    pub strangers: Vec<String>,
+    /// Keys of what is no checkpoint of it at all.
+    pub foreign: Vec<String>,
 }
 
-/// Compares the log in `dir` with its copies. Nothing is written.
+/// All checkpoints in the bucket, of each the oldest version that counts.
+pub async fn fetch_checkpoints(bucket: &Bucket, prefix: &str, ring: &KeyRing) -> Result<Checkpoints, AnchorError> {
+    let objects = list(bucket, prefix).await?;
+    judge_all(bucket, prefix, ring, objects).await
+}
+
+async fn list(bucket: &Bucket, prefix: &str) -> Result<Vec<Object>, AnchorError> {
+    let mut listing = Listing::new(bucket, keys::checkpoints(prefix), None);
+    let mut all = Vec::new();
+    while let Some(object) = listing.next().await? {
+        all.push(object);
+    }
+    Ok(all)
+}
+
+async fn judge_all(
+    bucket: &Bucket,
+    prefix: &str,
+    ring: &KeyRing,
+    objects: Vec<Object>,
+) -> Result<Checkpoints, AnchorError> {
+    let judged = objects.into_iter().map(|object| async move {
+        let judged = copies::judge(bucket, prefix, ring, &object).await?;
+        Ok::<_, AnchorError>((sanitize(&object.key), judged))
+    });
+    let mut judged = Box::pin(stream::iter(judged).buffered(TOGETHER));
+    let mut found = Checkpoints::default();
+    while let Some((key, judged)) = judged.try_next().await? {
+        match judged {
+            Judged::Copy(copy) => found.copies.push(copy),
+            Judged::Stranger => found.strangers.push(key),
+            Judged::Noise => found.foreign.push(key),
+        }
+    }
+    Ok(found)
+}
+
+/// Compares the log in `dir` with its copies. `key` is any of its keys. Nothing is written.
 pub async fn compare(
     bucket: &Bucket,
     prefix: &str,
@@ -114,16 +140,18 @@ pub async fn compare(
     pinned: bool,
 ) -> Result<Report, AnchorError> {
     let begun = Instant::now();
-    let (copied, foreign) = fetch_checkpoints(bucket, prefix, key).await?;
-    let (dir, sizes) = (dir.to_owned(), copied.iter().map(|c| c.size).collect::<Vec<_>>());
+    let objects = list(bucket, prefix).await?;
+    let sizes: Vec<u64> = objects.iter().filter_map(|o| keys::checkpoint_size(prefix, &o.key)).collect();
+    let (dir, known) = (dir.to_owned(), key.clone());
     let (reached, roots) = blocking(move || {
         let mut roots: BTreeMap<u64, Hash> = BTreeMap::new();
-        let reached = pieces::roots(&dir, &sizes, |size, root| {
+        let reached = pieces::roots(&dir, &known, &sizes, |size, root| {
             roots.insert(size, root);
         })?;
         Ok((reached, roots))
     })
     .await?;
+    let Checkpoints { copies: copied, strangers, foreign } = judge_all(bucket, prefix, &reached.ring, objects).await?;
     let compared: Vec<Compared> = copied
         .iter()
         .map(|copy| Compared {
@@ -137,7 +165,8 @@ pub async fn compare(
         .collect();
     let rewritten = parting(&compared, &reached);
     let covered = compared.iter().take_while(|c| c.agrees == Some(true)).last().map_or(0, |c| c.size);
-    let ok = rewritten.is_none() && reached.damage.is_none() && covered > 0 && pinned;
+    let led = reached.ring.contains(key);
+    let ok = rewritten.is_none() && reached.damage.is_none() && strangers.is_empty() && covered > 0 && pinned && led;
     Ok(Report {
         ok,
         origin: key.name().to_owned(),
@@ -149,6 +178,7 @@ pub async fn compare(
         covered,
         rewritten,
         damage: reached.damage,
+        strangers,
         foreign,
         copies: compared,
         took_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),

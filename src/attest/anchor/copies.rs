@@ -7,7 +7,8 @@ use super::error::AnchorError;
 use super::keys;
 use super::xml::Version;
 use crate::journal::checkpoint::Checkpoint;
-use crate::journal::key::VerifierKey;
+use crate::journal::cosignature;
+use crate::journal::key::KeyRing;
 use crate::journal::tree::Hash;
 use jiff::Timestamp;
 use std::collections::VecDeque;
@@ -24,8 +25,10 @@ pub struct Listing<'b> {
     bucket: &'b Bucket,
     prefix: String,
     page: VecDeque<Version>,
-    /// Where the next page begins; none after the last one.
-    next: Option<Option<(String, Option<String>)>>,
+    /// Key, and version of it, behind which the next page begins; none at the start.
+    after: Option<(String, Option<String>)>,
+    /// Whether there is a next page.
+    more: bool,
 }
 
 /// One object.
@@ -42,8 +45,8 @@ pub struct Object {
 impl<'b> Listing<'b> {
     /// All objects whose keys begin with `prefix`, from behind the key `after`.
     pub fn new(bucket: &'b Bucket, prefix: String, after: Option<String>) -> Self {
-        let start = after.map(|key| (key, None));
-        Self { bucket, prefix, page: VecDeque::new(), next: Some(start) }
+        let after = after.map(|key| (key, None));
+        Self { bucket, prefix, page: VecDeque::new(), after, more: true }
     }
 
     /// The next one.
@@ -64,12 +67,12 @@ impl<'b> Listing<'b> {
     }
 
     async fn peek(&mut self) -> Result<Option<&Version>, AnchorError> {
-        while self.page.is_empty() {
-            let Some(from) = self.next.take() else { return Ok(None) };
-            let after = from.as_ref().map(|(key, version)| (key.as_str(), version.as_deref()));
+        while self.page.is_empty() && self.more {
+            let after = self.after.as_ref().map(|(key, version)| (key.as_str(), version.as_deref()));
             let page = self.bucket.versions(&self.prefix, after, PAGE).await?;
             self.page.extend(page.versions);
-            self.next = page.next.map(|(key, version)| Some((key, Some(version))));
+            self.more = page.next.is_some();
+            self.after = page.next.map(|(key, version)| (key, Some(version)));
         }
         Ok(self.page.front())
     }
@@ -94,24 +97,35 @@ pub struct Copy {
     pub note: String,
 }
 
-/// The oldest version of an object that is a checkpoint over the size in its key, signed by the log's key.
-pub async fn oldest(
-    bucket: &Bucket,
-    prefix: &str,
-    key: &VerifierKey,
-    object: &Object,
-) -> Result<Option<Copy>, AnchorError> {
-    let Some(size) = keys::checkpoint_size(prefix, &object.key) else { return Ok(None) };
+/// What an object among the checkpoints is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Judged {
+    /// A checkpoint of the log: the oldest version that the key in force at its size signed.
+    Copy(Copy),
+    /// A checkpoint that bears the log's name, by a key that the log does not know.
+    Stranger,
+    /// Anything else.
+    Noise,
+}
+
+/// Looks at the versions of an object, the oldest first, until one is a checkpoint over the size in its key.
+pub async fn judge(bucket: &Bucket, prefix: &str, ring: &KeyRing, object: &Object) -> Result<Judged, AnchorError> {
+    let Some(size) = keys::checkpoint_size(prefix, &object.key) else { return Ok(Judged::Noise) };
+    let mut judged = Judged::Noise;
     for (n, version) in object.versions.iter().enumerate() {
         let found = bucket.get(&object.key, &version.id, NOTE).await?;
         let kept = found.is_kept_until(bucket.now());
         let Ok(note) = String::from_utf8(found.bytes) else { continue };
-        let Some(checkpoint) = signed(&note, key).filter(|c| c.size == size) else { continue };
+        let Some(checkpoint) = signed(&note, ring).filter(|c| c.size == size) else {
+            let named = note.contains("\n\n\u{2014} ") && note.lines().next() == Some(ring.current().name());
+            judged = if named { Judged::Stranger } else { judged };
+            continue;
+        };
         let over = object.count.saturating_sub(n + 1);
         let (root, at, version) = (checkpoint.root, version.modified, version.id.clone());
-        return Ok(Some(Copy { size, root, at, version, kept, over, note }));
+        return Ok(Judged::Copy(Copy { size, root, at, version, kept, over, note }));
     }
-    Ok(None)
+    Ok(judged)
 }
 
 /// The one object with this key.
@@ -120,8 +134,10 @@ pub async fn object(bucket: &Bucket, key: &str) -> Result<Option<Object>, Anchor
     Ok(found.filter(|o| o.key == key))
 }
 
-/// Reads a checkpoint that the log's key signed, whoever else did.
-pub fn signed(note: &str, key: &VerifierKey) -> Option<Checkpoint> {
-    let (text, signatures) = note.rsplit_once("\n\n")?;
-    signatures.lines().find_map(|line| Checkpoint::open(&format!("{text}\n\n{line}\n"), key).ok())
+/// Reads a checkpoint that the key in force at its size signed, whoever else did.
+pub fn signed(note: &str, ring: &KeyRing) -> Option<Checkpoint> {
+    ring.keys().find_map(|(_, key)| {
+        let checkpoint = cosignature::open(note, key, &[]).ok()?.checkpoint;
+        (ring.at(checkpoint.size) == key).then_some(checkpoint)
+    })
 }

@@ -7,13 +7,14 @@ use super::error::AnchorError;
 use super::keys;
 use sha2::{Digest as _, Sha256};
 use std::io::Write as _;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 /// Greatest object that is taken.
 const LARGEST: usize = 256 << 20;
 
 /// What was brought.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 pub struct Fetched {
     /// Segments of records.
     pub segments: usize,
@@ -29,12 +30,14 @@ pub struct Fetched {
 pub async fn fetch(bucket: &Bucket, prefix: &str, dir: &Path) -> Result<Fetched, AnchorError> {
     let failed = |e: std::io::Error| AnchorError::File(format!("{} can not be written: {e}", dir.display()));
     let (records, evidence) = (dir.join("records"), dir.join("evidence"));
-    std::fs::create_dir_all(dir).map_err(failed)?;
+    // Not for everybody: evidence may hold what the log only names.
+    let mut folders = std::fs::DirBuilder::new();
+    folders.recursive(true).mode(0o750);
+    folders.create(dir).map_err(failed)?;
     if std::fs::read_dir(dir).map_err(failed)?.next().is_some() {
         return Err(AnchorError::File(format!("{} is not empty; copies go into a new directory", dir.display())));
     }
-    std::fs::create_dir(&records).map_err(failed)?;
-    std::fs::create_dir(&evidence).map_err(failed)?;
+    folders.create(&records).and_then(|()| folders.create(&evidence)).map_err(failed)?;
     let mut fetched = Fetched::default();
     let mut listing = Listing::new(bucket, keys::records(prefix), None);
     let mut open: Option<(u64, u64, std::fs::File)> = None;

@@ -13,7 +13,8 @@ mod ship;
 mod xml;
 
 pub use bucket::Bucket;
-pub use compare::{Compared, Report, Rewritten, compare, fetch_checkpoints};
+pub use compare::{Checkpoints, Compared, Report, Rewritten, compare, fetch_checkpoints};
+pub use copies::Copy;
 pub use error::AnchorError;
 pub use fetch::{Fetched, fetch};
 pub use protection::{Protection, probe};

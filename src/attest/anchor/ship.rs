@@ -3,14 +3,14 @@
 //! nor the writer for it, and holds one piece of the log at a time.
 
 use super::bucket::{Bucket, Put};
-use super::copies::{self, Listing, Object};
+use super::copies::{self, Judged, Listing, Object};
 use super::error::AnchorError;
 use super::keys;
 use super::protection::{self, Protection};
 use crate::config::model::Anchor as Config;
 use crate::domain::id::Digest;
 use crate::domain::ports::Clock;
-use crate::journal::key::VerifierKey;
+use crate::journal::key::KeyRing;
 use crate::journal::pieces::{self, Pieces};
 use crate::journal::{JournalError, Status};
 use jiff::Timestamp;
@@ -45,8 +45,8 @@ pub struct Log {
     pub dir: PathBuf,
     /// What is on the disk.
     pub status: watch::Receiver<Status>,
-    /// The public half of its key.
-    pub key: VerifierKey,
+    /// The public halves of its keys.
+    pub ring: KeyRing,
 }
 
 /// How far the copies are.
@@ -178,7 +178,7 @@ impl Work {
         self.read_promises(bucket).await?;
         if !self.compared {
             self.compare_newest(bucket, size).await?;
-            let vkey = format!("{}\n", self.log.key.as_str());
+            let vkey = format!("{}\n", self.log.ring.current().as_str());
             bucket.put_new(&keys::verifier_key(&self.config.prefix), vkey.as_bytes(), "putting the log's key").await?;
             self.compared = true;
         }
@@ -211,13 +211,13 @@ impl Work {
 
     /// The newest copy must be one of this log, and none may cover more than the log has.
     async fn compare_newest(&mut self, bucket: &Bucket, size: u64) -> Result<(), AnchorError> {
-        let (prefix, key) = (self.config.prefix.clone(), self.log.key.clone());
+        let (prefix, ring) = (self.config.prefix.clone(), self.log.ring.clone());
         let bucket_name = || bucket.name().to_owned();
         let behind = |size| Listing::new(bucket, keys::checkpoints(&prefix), Some(keys::checkpoint(&prefix, size)));
         let mut beyond = behind(size);
         for _ in 0..BEYOND {
             let Some(object) = beyond.next().await? else { break };
-            if let Some(copy) = copies::oldest(bucket, &prefix, &key, &object).await? {
+            if let Judged::Copy(copy) = copies::judge(bucket, &prefix, &ring, &object).await? {
                 return Err(AnchorError::Shrunk { bucket: bucket_name(), copied: copy.size, size });
             }
         }
@@ -226,10 +226,10 @@ impl Work {
             let from = size.saturating_sub(span);
             let found = within(&mut behind(from), &prefix, size).await?;
             for object in found.iter().rev() {
-                let Some(copy) = copies::oldest(bucket, &prefix, &key, object).await? else { continue };
+                let Judged::Copy(copy) = copies::judge(bucket, &prefix, &ring, object).await? else { continue };
                 let (dir, copied) = (self.log.dir.clone(), copy.size);
                 let ours = blocking(move || pieces::note_at(&dir, copied)).await?;
-                if ours.and_then(|note| copies::signed(&note, &key)).is_none_or(|c| c.root != copy.root) {
+                if ours.and_then(|note| copies::signed(&note, &ring)).is_none_or(|c| c.root != copy.root) {
                     return Err(AnchorError::Rewritten { bucket: bucket_name(), size: copy.size });
                 }
                 self.reached(copy.size, copy.at);
@@ -254,7 +254,7 @@ impl Work {
     /// The newest checkpoint that witnesses have signed too, where there is one.
     async fn cosigned(&mut self, bucket: &Bucket, size: u64) -> Result<(), AnchorError> {
         let Ok(note) = tokio::fs::read_to_string(self.log.dir.join("cosigned")).await else { return Ok(()) };
-        let Some(checkpoint) = copies::signed(&note, &self.log.key) else { return Ok(()) };
+        let Some(checkpoint) = copies::signed(&note, &self.log.ring) else { return Ok(()) };
         let newer = self.at.is_none_or(|at| at < checkpoint.size);
         if newer && checkpoint.size <= size {
             self.put_checkpoint(bucket, checkpoint.size, &note).await?;
@@ -263,22 +263,23 @@ impl Work {
     }
 
     async fn put_checkpoint(&mut self, bucket: &Bucket, size: u64, note: &str) -> Result<(), AnchorError> {
-        let (prefix, key) = (&self.config.prefix, &self.log.key);
-        let Some(ours) = copies::signed(note, key).filter(|c| c.size == size) else {
-            return Err(AnchorError::File(format!("the checkpoint over {size} records is not signed by {}", key.id())));
+        let (prefix, ring) = (&self.config.prefix, &self.log.ring);
+        let Some(ours) = copies::signed(note, ring).filter(|c| c.size == size) else {
+            let key = ring.at(size).id();
+            return Err(AnchorError::File(format!("the checkpoint over {size} records is not signed by {key}")));
         };
         let name = keys::checkpoint(prefix, size);
         if bucket.put_new(&name, note.as_bytes(), "putting a checkpoint").await? == Put::Taken {
             let there = match copies::object(bucket, &name).await? {
-                Some(object) => copies::oldest(bucket, prefix, key, &object).await?,
-                None => None,
+                Some(object) => copies::judge(bucket, prefix, ring, &object).await?,
+                None => Judged::Noise,
             };
             match there {
-                Some(copy) if copy.root == ours.root => {}
-                Some(copy) => {
+                Judged::Copy(copy) if copy.root == ours.root => {}
+                Judged::Copy(copy) => {
                     return Err(AnchorError::Rewritten { bucket: bucket.name().to_owned(), size: copy.size });
                 }
-                None => {
+                Judged::Stranger | Judged::Noise => {
                     self.notice = Some(format!(
                         "{name} in the bucket {} holds what the key of this log has not signed: another log or \
                          another hand writes under this prefix",

@@ -143,7 +143,7 @@ fn text_of(node: Node<'_, '_>, name: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// As SeaweedFS 4.48 answers; the elements are those of the API reference of Amazon S3.
+    /// As `SeaweedFS` 4.48 answers; the elements are those of the API reference of Amazon S3.
     #[test]
     fn answers_are_read_by_their_elements() {
         let lock_answer = br#"<?xml version="1.0" encoding="UTF-8"?>
@@ -179,5 +179,15 @@ mod tests {
         assert_eq!(versions(halves).unwrap_err(), "a version without key, id, time or size");
         let bomb = b"<!DOCTYPE a [<!ENTITY x \"y\">]><ListVersionsResult>&x;</ListVersionsResult>";
         assert!(versions(bomb).is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn bytes_of_strangers_break_nothing(body: Vec<u8>, text in "[<>/A-Za-z%&;!\\[\\]\"= ]{0,200}") {
+            for body in [&body[..], text.as_bytes(), format!("<ListVersionsResult>{text}</ListVersionsResult>").as_bytes()] {
+                let _ = (error(body), lock(body), versioning(body), versions(body));
+            }
+            proptest::prop_assert_eq!(decoded(&format!("a%2F{}", text.replace('%', ""))), format!("a/{}", text.replace('%', "")));
+        }
     }
 }

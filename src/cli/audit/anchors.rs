@@ -2,7 +2,7 @@
 
 use super::super::args::{Format, Global};
 use super::super::output::{self, Error, Exit};
-use super::super::session;
+use super::super::{pins, session};
 use super::args::Anchors;
 use super::directory;
 use crate::attest::anchor::{self, Bucket, Report};
@@ -26,16 +26,12 @@ pub fn run(global: &Global, what: &Anchors) -> Result<Exit, Error> {
         return fetch(global, config, dir);
     }
     let dir = directory(global, what.journal.as_deref())?;
-    let key = match &what.vkey {
-        Some(path) => {
-            let text = session::read_file(path)?;
-            text.trim().parse().map_err(|e| Error::Usage(format!("{}: {e}", path.display())))?
-        }
-        None => verify::own_key(&dir).map_err(Error::failed)?,
-    };
+    let outside = pins::outside(global, what.vkey.as_deref(), what.journal.as_deref(), &dir)?;
+    let pinned = outside.is_some();
+    let key = outside.map_or_else(|| verify::own_key(&dir), Ok).map_err(|e| Error::journal(&e))?;
     let report = session::runtime()?.block_on(async {
         let bucket = Bucket::connect(config, Arc::new(Wall)).await?;
-        anchor::compare(&bucket, &config.prefix, &dir, &key, what.vkey.is_some()).await
+        anchor::compare(&bucket, &config.prefix, &dir, &key, pinned).await
     });
     let report = report.map_err(Error::failed)?;
     if global.format == Format::Json {
@@ -66,11 +62,12 @@ fn fetch(global: &Global, config: &Config, dir: &Path) -> Result<Exit, Error> {
 }
 
 fn print(report: &Report, all: bool) -> Result<(), Error> {
-    let Report { origin, key, bucket, prefix, records, covered, copies, foreign, .. } = report;
+    let Report { origin, key, bucket, prefix, records, covered, copies, strangers, foreign, .. } = report;
     let verdict = match (&report.rewritten, &report.damage, covered) {
         (Some(_), ..) => "the log and its copies part",
         (_, Some(_), _) => "the log can not be read to its end",
         (_, _, 0) => "no copy vouches for the log",
+        _ if !strangers.is_empty() => "some copies are by a key that the log does not know",
         _ if !report.pinned => "the copies agree, key unpinned",
         _ => "the copies agree",
     };
@@ -93,8 +90,12 @@ fn print(report: &Report, all: bool) -> Result<(), Error> {
         let (size, over) = (copy.size, copy.over);
         output::line(&format!("over the copy at {size} lie {over} newer versions or marks of deletion; it counts"))?;
     }
+    for key in strangers {
+        let who = "bears the name of this log and is signed by a key that the log does not know";
+        output::line(&format!("{key} {who}: another log, a forgery, or one of this log before it was rewritten"))?;
+    }
     for key in foreign {
-        output::line(&format!("{key} is not signed by the key and does not count"))?;
+        output::line(&format!("{key} is no checkpoint of this log and does not count"))?;
     }
     if all {
         output::line(&format!("{:>10}  {:<20}  {:<44}  AGREES", "RECORDS", "COPIED", "ROOT"))?;

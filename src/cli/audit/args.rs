@@ -12,6 +12,14 @@ pub enum Audit {
     Show(Show),
     /// Checks every record, root and signature; exit 3 and the first bad record
     Verify(Verify),
+    /// The key of the log: show, pin, export, rotate
+    Keys {
+        /// What about it
+        #[command(subcommand)]
+        what: Keys,
+    },
+    /// Begins a new log in the empty directory of the configured estate, and pins its key
+    Begin(Begin),
     /// Compares the log with its copies in object storage, or brings it back from there
     Anchors(Anchors),
     /// Follows a log from elsewhere and alerts on stall, fork, shrinking, damage, missing cosignatures and a broken glass
@@ -110,21 +118,36 @@ pub struct Verify {
     /// Journal directory; that of the configured estate when absent
     #[arg(long, value_name = "DIR")]
     pub journal: Option<PathBuf>,
-    /// Verifier key from outside the log
+    /// Verifier key from outside the log; the configured one when absent
     #[arg(long, value_name = "FILE")]
     pub vkey: Option<PathBuf>,
-    /// A signed checkpoint that was kept elsewhere: the log must contain it
+    /// A signed checkpoint that was kept elsewhere, with cosignatures or without: the log must contain it (repeatable)
     #[arg(long, value_name = "FILE")]
-    pub checkpoint: Option<PathBuf>,
+    pub checkpoint: Vec<PathBuf>,
+    /// Verifier key of a witness that must have signed for the log (repeatable)
+    #[arg(long, value_name = "FILE")]
+    pub witness_key: Vec<PathBuf>,
+    /// How many of those witnesses must have signed; all of them when absent
+    #[arg(long, value_name = "N", requires = "witness_key")]
+    pub quorum: Option<usize>,
+    /// The first record to look at; those before it are only hashed
+    #[arg(long, value_name = "SEQ")]
+    pub from: Option<u64>,
+    /// The last record to look at
+    #[arg(long, value_name = "SEQ", requires = "from")]
+    pub to: Option<u64>,
+    /// A copy of the log's tiles: where a signed root vouches for it, it tells which record was changed (repeatable)
+    #[arg(long, value_name = "DIR")]
+    pub tiles: Vec<PathBuf>,
+    /// Check each signature by itself, as other tools would, and not many together
+    #[arg(long)]
+    pub every_signature: bool,
     /// A proof from `audit prove` instead of a journal; needs --vkey
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["journal", "checkpoint"], requires = "vkey")]
+    #[arg(long, value_name = "FILE", requires = "vkey", conflicts_with_all = ["journal", "checkpoint", "from", "to", "tiles", "every_signature"])]
     pub proof: Option<PathBuf>,
     /// The exact bytes of the record that --proof is about, when the proof does not carry them
     #[arg(long, value_name = "FILE", requires = "proof")]
     pub record: Option<PathBuf>,
-    /// Keys of witnesses, one a line, whose cosignatures in --proof must be valid and are listed
-    #[arg(long, value_name = "FILE", requires = "proof")]
-    pub witness_keys: Vec<PathBuf>,
 }
 
 /// Which record to prove.
@@ -213,4 +236,43 @@ fn span(text: &str) -> Result<Duration, String> {
     let named = || text.parse::<jiff::SignedDuration>().ok().and_then(|d| Duration::try_from(d).ok());
     let found = seconds.or_else(named).filter(|d| *d >= Duration::from_secs(1));
     found.ok_or_else(|| "a number of seconds, or a duration such as 30s, 5m or 2h, at least 1s, is expected".to_owned())
+}
+
+/// What to do about the key.
+#[derive(Debug, Subcommand)]
+pub enum Keys {
+    /// The verifier key, where its private half lies, its rotations, and what is known of it outside the log
+    Show {
+        /// Journal directory; that of the configured estate when absent
+        #[arg(long, value_name = "DIR")]
+        journal: Option<PathBuf>,
+    },
+    /// Remembers the key outside the log; a pin is never replaced by another key
+    Pin {
+        /// Journal directory; that of the configured estate when absent
+        #[arg(long, value_name = "DIR")]
+        journal: Option<PathBuf>,
+        /// The key to pin, as somebody you trust gave it to you; the one beside the records when absent
+        #[arg(long, value_name = "FILE")]
+        vkey: Option<PathBuf>,
+    },
+    /// Prints the verifier key, to be kept elsewhere
+    Export {
+        /// Journal directory; that of the configured estate when absent
+        #[arg(long, value_name = "DIR")]
+        journal: Option<PathBuf>,
+        /// A file that is not there yet
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Gives the log of the configured estate a new key, signed by both; no engine may be running
+    Rotate,
+}
+
+/// What the new log follows.
+#[derive(Debug, Args)]
+pub struct Begin {
+    /// The last signed checkpoint of the log that this one follows; its first record carries it
+    #[arg(long, value_name = "FILE")]
+    pub follows: Option<PathBuf>,
 }

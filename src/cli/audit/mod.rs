@@ -3,12 +3,14 @@
 
 mod anchors;
 pub mod args;
+mod begin;
 mod evidence;
 mod export;
+pub mod keys;
 mod monitor;
 mod proof;
 mod redact;
-mod show;
+pub mod show;
 mod verify;
 
 use super::args::Global;
@@ -27,6 +29,8 @@ pub fn run(global: &Global, what: &Audit) -> Result<Exit, Error> {
         },
         Audit::Prove(what) => proof::prove(global, what),
         Audit::Export(what) => export::run(global, what),
+        Audit::Keys { what } => keys::run(global, what),
+        Audit::Begin(what) => begin::run(global, what),
         Audit::Monitor(what) => monitor::run(global, what),
         Audit::Anchors(what) => anchors::run(global, what),
         Audit::Evidence { what } => evidence::run(global, what),

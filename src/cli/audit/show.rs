@@ -10,7 +10,7 @@ use crate::console::rows::{Column, layout, place};
 use crate::domain::id::IncidentId;
 use crate::domain::text::sanitize;
 use crate::journal::read::{Filter, Located, Reader, Stored, find};
-use crate::journal::{JournalError, Kind, describe};
+use crate::journal::{JournalError, Kind, Record, describe};
 use std::io::{self, BufWriter, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
@@ -222,7 +222,7 @@ fn one(dir: &Path, seq: u64, format: Format) -> Result<Exit, Error> {
         return Err(Error::Failed(format!("there is no record {seq} in {}", dir.display())));
     };
     if format == Format::Json {
-        output::json(&json(&located))?;
+        output::json(&whole(&located))?;
     } else {
         for line in in_full(&located) {
             output::line(&line)?;
@@ -231,18 +231,45 @@ fn one(dir: &Path, seq: u64, format: Format) -> Result<Exit, Error> {
     Ok(Exit::Done)
 }
 
-/// The record as stored, and its place.
-fn json(located: &Located) -> serde_json::Value {
+/// The output contract of `audit show --seq N --format json`: the record as stored, and its place.
+#[derive(serde::Serialize, schemars::JsonSchema)]
+pub struct Whole<'a> {
+    record: &'a Record,
+    /// Its exact bytes.
+    stored: std::borrow::Cow<'a, str>,
+    /// What the leaf of the tree hashes to.
+    leaf_hash: String,
+    /// File below the journal's directory.
+    file: &'a str,
+    /// Line in it, from 1.
+    line: u64,
+    batch: InBatch,
+    /// The signed checkpoint that covers it.
+    checkpoint: &'a str,
+}
+
+/// The batch that a record was written in.
+#[derive(serde::Serialize, schemars::JsonSchema)]
+struct InBatch {
+    /// Its first record.
+    first: u64,
+    /// Its last record.
+    last: u64,
+    /// The line of its checkpoint.
+    commit_line: u64,
+}
+
+fn whole(located: &Located) -> Whole<'_> {
     let Located { stored, file, line, leaf, batch, commit_line, checkpoint } = located;
-    serde_json::json!({
-        "record": stored.record,
-        "stored": String::from_utf8_lossy(&stored.bytes),
-        "leaf_hash": leaf.to_string(),
-        "file": file,
-        "line": line,
-        "batch": { "first": batch.0, "last": batch.1, "commit_line": commit_line },
-        "checkpoint": checkpoint,
-    })
+    Whole {
+        record: &stored.record,
+        stored: String::from_utf8_lossy(&stored.bytes),
+        leaf_hash: leaf.to_string(),
+        file,
+        line: *line,
+        batch: InBatch { first: batch.0, last: batch.1, commit_line: *commit_line },
+        checkpoint,
+    }
 }
 
 /// The same for people. Nothing in it can move the cursor.

@@ -69,6 +69,8 @@ pub enum Action {
     OnlyKind,
     /// Only records by the user under the cursor.
     OnlyWho,
+    /// Writes the proof of a record into a file.
+    SaveProof,
     /// Opens the palette.
     Palette,
     /// Opens the help.

@@ -102,6 +102,13 @@ mod tests {
         assert_eq!(anchored.long, "nothing yet, 0 of 1 needed anchors: connection refused");
         journal.witnessed = Some(Outside { size: 1215, at, confirmed: 1, needed: 2, shipped: None, trouble: None });
         assert_eq!(custody(&journal, now)[1].health, Some(Health::Warn), "no quorum");
+        let scrub = |done, bad: Option<u64>| ScrubView { done, of: 1000, bad, why: bad.map(|_| "a bit".into()) };
+        journal.scrub = Some(scrub(620, None));
+        assert_eq!(custody(&journal, now)[0].short, "1215, 62% checked");
+        journal.scrub = Some(scrub(620, Some(17)));
+        let damaged = &custody(&journal, now)[0];
+        assert_eq!((damaged.health, damaged.short.as_str()), (Some(Health::Critical), "DAMAGED"));
+        journal.scrub = Some(scrub(1000, None));
         journal.broken = Some("disk full".into());
         assert_eq!(custody(&journal, now)[0].short, "BROKEN");
     }

@@ -34,6 +34,12 @@ pub fn whom_words(finding: &Finding) -> String {
     }
 }
 
+/// Since when: `since 02:01:40`, or `at least since 02:01:40` where nobody saw it begin.
+pub fn since_words(finding: &Finding) -> String {
+    let word = if finding.onset_seen { "since" } else { "at least since" };
+    format!("{word} {}", clock(finding.since))
+}
+
 impl PaneRow for Finding {
     const COLUMNS: &'static [Column] = &[
         Column::left("saw", 12, 14, 3),
@@ -66,13 +72,14 @@ impl PaneRow for Finding {
     }
 
     fn cells(&self, context: &Context<'_>) -> Vec<Cell> {
+        let lasts = age(seconds_between(self.since, context.now));
         let offers: Vec<_> = self.playbooks.iter().map(|o| o.id.as_str()).collect();
         vec![
             Cell::new(self.severity.into(), class_words(self)),
             Cell::text(&self.what),
             Cell::text(whom_words(self)),
             Cell::text(clock(self.since)),
-            Cell::text(age(seconds_between(self.since, context.now))),
+            Cell::text(format!("{}{lasts}", if self.onset_seen { "" } else { ">" })),
             Cell::new(Role::Accent, offers.join(", ")),
             self.acknowledged.as_ref().map_or_else(|| Cell::dim("nobody"), |a| Cell::text(a.by.as_str())),
         ]

@@ -6,6 +6,7 @@ use crate::console::strip::Strip;
 use crate::console::theme::Role;
 use crate::domain::health::Health;
 use crate::domain::pane::IngressRow;
+use crate::domain::signal::days;
 
 impl PaneRow for IngressRow {
     const COLUMNS: &'static [Column] = &[
@@ -51,7 +52,7 @@ impl PaneRow for IngressRow {
             return Strip::of(Role::Warn, "maintenance page in force");
         }
         let text = format!("5xx {}  p99 {}", known(self.share_5xx, ratio), known(self.p99_s, span));
-        let certificate = self.certificate_days.map(|days| format!("  cert {days:.0} d"));
+        let certificate = self.certificate_days.map(|left| format!("  cert {}", days(left)));
         Strip::of(Role::Dim, text).and(Role::Dim, certificate.unwrap_or_default())
     }
 
@@ -77,7 +78,7 @@ impl PaneRow for IngressRow {
             Cell::known(self.p50_s, true, span),
             Cell::known(self.p95_s, true, span),
             Cell::known(self.p99_s, true, span),
-            Cell::known(self.certificate_days, self.health == Health::Unknown, |d| format!("{d:.0} d")),
+            Cell::known(self.certificate_days, self.health == Health::Unknown, days),
             reload,
             Cell::dim(self.tenant.as_ref().map_or("–", |t| t.as_str())),
             if self.maintenance { Cell::new(Role::Warn, "in force") } else { Cell::dim("no") },

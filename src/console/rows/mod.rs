@@ -22,7 +22,7 @@ use std::cmp::Ordering;
 use unicode_width::UnicodeWidthStr as _;
 
 pub use custody::{Custody, custody};
-pub use finding::{class_words, whom_words};
+pub use finding::{class_words, since_words, whom_words};
 pub use playbook::{is_open, risk_letter, run_words};
 pub use step::{step_sign, step_summary, step_words};
 

@@ -7,6 +7,7 @@ use crate::console::theme::Role;
 use crate::domain::estate::Tenancy;
 use crate::domain::health::Health;
 use crate::domain::pane::TenantRow;
+use crate::domain::signal::days;
 
 fn pods(pods: (u32, u32)) -> String {
     format!("{}/{}", pods.0, pods.1)
@@ -85,7 +86,7 @@ impl PaneRow for TenantRow {
             Cell::known(self.workers, housed, pods),
             Cell::known(self.cron_lateness_s, stored, span),
             Cell::known(self.restarts_5m, housed, |n| n.to_string()),
-            Cell::known(self.certificate_days, routed, |d| format!("{d:.0} d")),
+            Cell::known(self.certificate_days, routed, days),
             Cell::known(self.image_age_s, housed, span),
             Cell::known(self.image.as_deref(), housed, str::to_owned),
             Cell::dim(format!("{}{tenancy}", self.criticality)),

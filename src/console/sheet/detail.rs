@@ -1,7 +1,8 @@
 //! Sheets about one thing: a row of a pane with where it comes from, a step, why it has its risk.
 
 use super::Page;
-use crate::console::format::{age, clock, count, known, moment, seconds_between};
+use crate::console::format::{age, count, known, moment, seconds_between};
+use crate::console::rows::since_words;
 use crate::console::rows::{PaneRow, class_words, step_words};
 use crate::console::state::{PaneId, Screen, State, shown_finding};
 use crate::console::strip::Strip;
@@ -306,7 +307,7 @@ fn findings(out: &mut Page, snapshot: &Snapshot, choose: impl Fn(&Finding) -> bo
         }
         out.line(
             finding.severity.into(),
-            format!("{} {} since {}", class_words(finding), finding.what, clock(finding.since)),
+            format!("{} {} {}", class_words(finding), finding.what, since_words(finding)),
         );
     }
 }

@@ -10,6 +10,7 @@ use super::rows::{Context, PaneRow, run_words, whom_words};
 use super::state::{PaneId, SheetKind, State};
 use super::strip::{Strip, wrap};
 use super::theme::Role;
+use crate::console::rows::since_words;
 use crate::domain::health::Health;
 use crate::engine::api::Snapshot;
 use detail::{by_hand, explain, row, with_step};
@@ -144,7 +145,7 @@ fn situation(out: &mut Page, state: &State, snapshot: &Snapshot) {
     for finding in snapshot.findings.iter().take(3) {
         out.line(
             finding.severity.into(),
-            format!("{} since {}, hurts {}", finding.what, clock(finding.since), whom_words(finding)),
+            format!("{} {}, hurts {}", finding.what, since_words(finding), whom_words(finding)),
         );
     }
     if let Some(cutoff) = snapshot.findings.iter().filter_map(|f| f.whom.next_cutoff.as_ref()).min_by_key(|c| c.at) {

@@ -2,7 +2,7 @@
 
 use super::Page;
 use crate::console::format::moment;
-use crate::console::state::{RecordView, State};
+use crate::console::state::{ProofView, RecordView, State};
 use crate::console::strip::Strip;
 use crate::console::theme::Role;
 use crate::domain::incident::TimelineEntry;
@@ -32,6 +32,7 @@ fn whole(out: &mut Page, read: &RecordView) {
     let (first, last, line) = read.batch;
     out.pair("batch", Role::Text, format!("records {first} to {last}, committed in line {line}"));
     out.pair("leaf hash", Role::Text, &read.leaf);
+    proof(out, &read.proof);
     out.heading("Checkpoint of its batch");
     for line in read.checkpoint.lines() {
         out.line(Role::Text, line);
@@ -40,6 +41,27 @@ fn whole(out: &mut Page, read: &RecordView) {
     exactly(out, &read.stored);
     out.heading("Elsewhere");
     out.line(Role::Dim, format!("quarterdeck audit show --seq {} prints the same.", read.seq));
+}
+
+fn proof(out: &mut Page, proof: &Result<ProofView, String>) {
+    match proof {
+        Ok(proof) => {
+            let (word, role) = if proof.pinned { ("pinned", Role::Ok) } else { ("unpinned", Role::Warn) };
+            let verifies = format!("verifies against the checkpoint of {} records, key {word}", proof.size);
+            out.pair("proof", role, verifies);
+            out.pair("signed by", Role::Text, &proof.key);
+            if proof.cosigned > 0 {
+                out.pair("cosigned by", Role::Text, format!("{} more", proof.cosigned));
+            }
+            if !proof.pinned {
+                out.pair("", Role::Dim, "the key lies beside the log: nobody outside has said whose it is");
+            }
+            for (i, hash) in proof.hashes.iter().enumerate() {
+                out.pair(if i == 0 { "proof hashes" } else { "" }, Role::Dim, hash);
+            }
+        }
+        Err(why) => out.pair("proof", Role::Critical, format!("none: {why}")),
+    }
 }
 
 /// Text broken wherever the line is full: no blank is left out, so that it can be copied as it is.

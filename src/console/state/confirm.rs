@@ -3,6 +3,7 @@
 use super::form::{single_line, text_of};
 use crate::console::strip::wrap;
 use crate::domain::id::{Digest, RunId, StepId};
+use crate::domain::mode::Mode;
 use crate::domain::request::Request;
 use crate::domain::risk::{Confirmation, Risk};
 use crate::engine::api::{Command, RunView, StepView};
@@ -64,6 +65,8 @@ pub struct Confirm {
     pub number: (usize, usize),
     /// Its request.
     pub request: Request,
+    /// Whether its target is the simulated estate of a drill.
+    pub simulated: bool,
     /// The digest of the request.
     pub digest: Digest,
     /// The plan generation.
@@ -84,7 +87,7 @@ pub struct Confirm {
 
 impl Confirm {
     /// The dialog for a step, with Cancel focused; `None` when the step has nothing to confirm.
-    pub fn of(run: &RunView, step: &StepView) -> Option<Self> {
+    pub fn of(run: &RunView, step: &StepView, mode: Mode) -> Option<Self> {
         if !super::can_confirm(step) {
             return None;
         }
@@ -102,6 +105,7 @@ impl Confirm {
             name: step.name.clone(),
             number: (number, run.steps.len()),
             request: step.request.clone()?,
+            simulated: mode == Mode::Drill,
             digest: step.digest.clone()?,
             generation: run.generation,
             risk: step.risk,

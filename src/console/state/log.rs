@@ -135,6 +135,25 @@ pub struct RecordView {
     pub batch: (u64, u64, u64),
     /// The signed checkpoint of its batch.
     pub checkpoint: String,
+    /// The proof that it stands in the log, checked when it was read, or why there is none.
+    pub proof: Result<ProofView, String>,
+}
+
+/// A proof that a record stands in the log. It has been checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProofView {
+    /// Number of records that its checkpoint covers.
+    pub size: u64,
+    /// Its hashes, base64, from the sibling of the leaf up.
+    pub hashes: Vec<String>,
+    /// Name and id of the key that signed the checkpoint.
+    pub key: String,
+    /// Whether that key is known from outside the log.
+    pub pinned: bool,
+    /// How many more have signed the checkpoint.
+    pub cosigned: usize,
+    /// The file that carries it: a C2SP tlog-proof.
+    pub file: String,
 }
 
 /// The journal as a console knows it.

@@ -25,7 +25,7 @@ pub use clock::Clock;
 pub use confirm::{Button, Confirm, Typed};
 pub use form::{Field, FieldKind, Focus, Form, Purpose};
 pub(super) use form::{ROLES, single_line, text_of};
-pub use log::{Log, MOST_HITS, RecordView, Scan, Scanned, Wanted};
+pub use log::{Log, MOST_HITS, ProofView, RecordView, Scan, Scanned, Wanted};
 pub use overlay::{Filter, Overlay, Palette, PaletteItem, Question, Sheet, SheetKind};
 pub use pane::{Look, Pane, PaneId, Panes, Slot};
 pub use refresh::{shown_finding, shown_locks};

@@ -41,6 +41,7 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         Action::NewerMatch => log::jump(state, false, effects),
         Action::OnlyIncident => log::narrow(state, By::Incident, effects),
         Action::OnlyKind => log::narrow(state, By::Kind, effects),
+        Action::SaveProof => log::save_proof(state, effects),
         Action::OnlyWho => log::narrow(state, By::Who, effects),
         Action::Sort => sort(state),
         Action::Palette => palette::open(state),

@@ -42,7 +42,7 @@ pub fn confirm(state: &mut State) {
     if state.confirming(&run.id, &step.id, run.generation) {
         return say(state, Role::Warn, "it has been sent; the engine has not answered yet");
     }
-    match Confirm::of(run, step) {
+    match Confirm::of(run, step, state.facts.mode) {
         Some(dialog) => state.overlays.push(Overlay::Confirm(Box::new(dialog))),
         None => say(state, Role::Dim, "this step has nothing to confirm"),
     }

@@ -85,7 +85,7 @@ fn in_overlay(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
     let page = usize::from(state.size.1.saturating_sub(8)).max(1);
     match state.overlays.last_mut() {
         Some(Overlay::Sheet(sheet)) => match action {
-            Action::Copy => act(state, Action::Copy, effects),
+            Action::Copy | Action::SaveProof => act(state, action, effects),
             _ => sheet.scroll = scrolled(sheet.scroll, action, page),
         },
         Some(Overlay::Confirm(dialog)) => match action {

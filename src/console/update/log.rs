@@ -119,8 +119,12 @@ pub fn jump(state: &mut State, older: bool, effects: &mut Vec<Effect>) {
         };
         return say(state, Role::Dim, words);
     };
-    let shown = state.records().iter().any(|e| e.seq == hit);
-    if shown {
+    let tail = state.snapshot.as_ref().map(|s| s.journal.tail.clone()).unwrap_or_default();
+    if tail.iter().any(|e| e.seq == hit) {
+        state.log.attach();
+    }
+    if state.records().iter().any(|e| e.seq == hit) {
+        state.refresh_pane(PaneId::Journal);
         state.panes.change(PaneId::Journal, |pane| pane.select(&hit.to_string()));
     } else {
         state.log.goal = Some(hit);
@@ -128,6 +132,21 @@ pub fn jump(state: &mut State, older: bool, effects: &mut Vec<Effect>) {
     }
     state.refresh_pane(PaneId::Journal);
     state.touch();
+}
+
+/// Writes the proof of the record on the sheet into a file.
+pub fn save_proof(state: &mut State, effects: &mut Vec<Effect>) {
+    match &state.log.opened {
+        Some((seq, Ok(read))) => match &read.proof {
+            Ok(proof) => effects.push(Effect::SaveProof { seq: *seq, file: proof.file.clone() }),
+            Err(why) => {
+                let why = format!("there is no proof to write: {why}");
+                say(state, Role::Critical, why);
+            }
+        },
+        Some((_, Err(_))) => say(state, Role::Critical, "the record could not be read, so there is no proof of it"),
+        None => say(state, Role::Dim, "the record is still being read"),
+    }
 }
 
 /// Asks for a page of records before one.

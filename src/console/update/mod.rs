@@ -52,6 +52,8 @@ pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
         Msg::Reply { to, reply } => answer(state, state.awaited.get(&to).cloned(), to, reply),
         Msg::Records(read) => log::records(state, read),
         Msg::Scanned(found) => log::found(state, found),
+        Msg::Saved(Ok(path)) => say(state, Role::Ok, format!("the proof is in {path}")),
+        Msg::Saved(Err(why)) => say(state, Role::Critical, format!("the proof was not written: {why}")),
         Msg::Opened { seq, read } => {
             state.log.opened = Some((seq, read));
             state.touch();

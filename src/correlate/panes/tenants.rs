@@ -2,7 +2,7 @@
 
 use super::verdict::Verdict;
 use super::{Sight, age_s, as_kubernetes, as_odoo, as_postgres, as_traefik, unknown};
-use crate::correlate::readings::kubernetes::{Parts, by_tenant};
+use crate::correlate::readings::kubernetes::{Parts, by_tenant, total};
 use crate::correlate::readings::postgres::Sessions;
 use crate::correlate::readings::traefik::{days_until, expiries, maintained};
 use crate::correlate::say;
@@ -169,7 +169,7 @@ fn workloads(sight: Sight<'_>, judge: &mut Judge<'_, '_>, row: &mut TenantRow, p
     row.web = parts.web.map(|w| (w.ready, w.desired));
     row.workers = parts.workers.map(|w| (w.ready, w.desired));
     let both = || parts.web.iter().chain(parts.workers.iter());
-    row.restarts_5m = both().map(|w| w.restarts_5m).reduce(|a, b| a + b);
+    row.restarts_5m = total(both().map(|w| w.restarts_5m));
     row.image = parts.web.map(|w| say::tag(&w.image).to_owned());
     let since = parts.web.and_then(|w| w.image_since);
     row.image_age_s = since.map(|since| sight.now.duration_since(since).as_secs_f64().max(0.0));
@@ -178,8 +178,8 @@ fn workloads(sight: Sight<'_>, judge: &mut Judge<'_, '_>, row: &mut TenantRow, p
     }
     judge.deployment("web.available", "web", &declared.web, parts.web);
     judge.deployment("workers.available", "workers", &declared.workers, parts.workers);
-    let looping: u32 = both().map(|w| w.crash_looping).sum();
-    judge.verdict.grade("workload.crash_looping", Some(f64::from(looping)), |v| format!("{v:.0} pods crash-looping"));
+    let looping = total(both().map(|w| w.crash_looping));
+    judge.verdict.grade("workload.crash_looping", looping.map(f64::from), |v| format!("{v:.0} pods crash-looping"));
     judge.verdict.grade("workload.restarts", row.restarts_5m.map(f64::from), |v| format!("{v:.0} restarts in 5 min"));
 }
 

@@ -47,20 +47,26 @@ pub(super) fn read(facts: &KubernetesFacts, seen: &Seen<'_>, index: &Index, out:
         };
         out.maybe(&subject, "workload.available", worse);
         let both = || parts.web.iter().chain(parts.workers.iter());
-        out.push(&subject, "workload.restarts", f64::from(both().map(|w| w.restarts_5m).sum::<u32>()));
-        out.push(&subject, "workload.crash_looping", f64::from(both().map(|w| w.crash_looping).sum::<u32>()));
+        out.maybe(&subject, "workload.restarts", total(both().map(|w| w.restarts_5m)).map(f64::from));
+        out.maybe(&subject, "workload.crash_looping", total(both().map(|w| w.crash_looping)).map(f64::from));
         let since = parts.web.and_then(|w| w.image_since);
         let age = since.map(|since| seen.at.duration_since(since).as_secs_f64().max(0.0));
         out.maybe(&subject, "workload.image_age", age);
     }
     let cluster = Subject::Cluster { source: seen.source.clone() };
-    out.push(&cluster, "workload.crash_looping", f64::from(facts.pods.crash_looping));
+    out.maybe(&cluster, "workload.crash_looping", facts.pods.as_ref().map(|p| f64::from(p.crash_looping)));
     for node in &facts.nodes {
         let subject = Subject::Node { source: seen.source.clone(), node: node.name.clone() };
         // A node whose kubelet has gone silent (status Unknown) does not say that it is ready.
         out.push(&subject, "node.ready", flag(node.ready == Some(true)));
         out.push(&subject, "node.pressure", f64::from(u32::try_from(node.pressure.len()).unwrap_or(u32::MAX)));
     }
+}
+
+/// The sum; not known when one of them is not, or there is none.
+pub(in crate::correlate) fn total(mut all: impl Iterator<Item = Option<u32>>) -> Option<u32> {
+    let first = all.next()??;
+    all.try_fold(first, |sum, one| Some(sum.saturating_add(one?)))
 }
 
 /// Ready against desired; nothing for a Deployment that is scaled to zero on purpose.

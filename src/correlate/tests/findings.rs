@@ -1,8 +1,10 @@
 use super::support::{Bench, at, chain, jobs, pods, tenant, web};
+use crate::correlate::panes::build;
 use crate::correlate::{say, tenant_signals};
 use crate::domain::estate::Cutoff;
 use crate::domain::facts::odoo::Channel;
 use crate::domain::facts::postgres::PostgresFacts;
+use crate::domain::facts::traefik::{Certificate, TraefikFacts};
 use crate::domain::facts::{Facts, OdooFacts};
 use crate::domain::finding::{Class, Level};
 use crate::domain::health::Health;
@@ -204,6 +206,7 @@ fn what_a_cause_has_done_may_outlast_it_for_a_minute_and_then_stands_alone() {
 fn errors_after_a_deploy_are_an_incident_with_the_deploy_as_cause() {
     let mut bench = bench();
     bench.see("k8s-1", 0, pods("t017", "odoo:r118", Some(at(-3_000)), 4));
+    bench.see("edge-1", -30, web("t017@file", Some(0.0), None));
     for second in [0, 30, 60] {
         bench.see("edge-1", second, web("t017@file", Some(0.06), None));
     }
@@ -320,4 +323,144 @@ fn a_deploy_seen_between_two_samples_is_a_change() {
     bench.see("k8s-1", 10, pods("t017", "odoo:r118", Some(at(8)), 4));
     let said: Vec<String> = bench.correlator.changes().map(|c| format!("{} {}", c.subject, c.what)).collect();
     assert_eq!(said, ["t017 deploy r118 (workers), was r117", "t017 deploy r118, was r117"]);
+}
+
+#[test]
+fn what_began_before_anybody_looked_is_not_blamed_on_a_deploy() {
+    // The console starts amid the errors, eighteen minutes after a deploy.
+    let mut bench = self::bench();
+    bench.see("k8s-1", 0, pods("t017", "odoo:r118", Some(at(-1_080)), 4));
+    for second in [0, 30, 60] {
+        bench.see("edge-1", second, web("t017@file", Some(0.06), None));
+    }
+    let f = &bench.findings(60)[0];
+    assert!(!f.onset_seen && !f.what.contains("began"), "{}", f.what);
+    assert_eq!((f.level, &f.classes[..]), (Level::Alert, &[Class::Impact][..]), "a deploy is no cause then");
+    assert!(f.changed.iter().any(|c| c.what == "deploy r118"), "it is shown as a change nevertheless");
+    // The same after an hour without a sample: it may have begun at any time in between.
+    let mut bench = self::bench();
+    bench.see("edge-1", 0, web("t017@file", Some(0.0), None));
+    for second in [3_600, 3_630, 3_660] {
+        bench.see("edge-1", second, web("t017@file", Some(0.06), None));
+    }
+    assert!(!bench.findings(3_660)[0].onset_seen);
+    // And seen to begin.
+    for second in [7_200, 7_210, 7_220] {
+        bench.see("edge-1", second, web("t017@file", Some(0.0), None));
+    }
+    for second in [7_230, 7_260, 7_290] {
+        bench.see("edge-1", second, web("t017@file", Some(0.06), None));
+    }
+    let f = &bench.findings(7_290)[0];
+    assert!(f.onset_seen && f.since == at(7_230), "{f:?}");
+}
+
+#[test]
+fn of_equal_findings_the_one_that_bites_comes_before_the_older_one() {
+    let mut bench = bench();
+    let expiring = |days: i64| {
+        let not_after = at(0) + jiff::SignedDuration::from_hours(24 * days);
+        let certificate =
+            Certificate { name: "t017.example.org".into(), sans: vec!["t017.example.org".into()], not_after };
+        Facts::Traefik(TraefikFacts {
+            certificates: vec![certificate],
+            reload_failed: Some(false),
+            ..TraefikFacts::default()
+        })
+    };
+    bench.see("edge-1", 0, expiring(10));
+    bench.see("pg-a", 0, chain("t003", 0, 0.0));
+    bench.see("edge-1", 500, expiring(10));
+    bench.see("pg-a", 510, chain("t003", 9, 12.0));
+    let found = bench.findings(510);
+    let seen: Vec<_> = found.iter().map(|f| (f.rule.as_str(), f.level, f.severity)).collect();
+    let equal = (Level::Alert, Health::Warn);
+    assert_eq!(seen, [("lock-chain", equal.0, equal.1), ("certificate", equal.0, equal.1)]);
+}
+
+#[test]
+fn of_equal_findings_the_order_is_whom_they_hurt_then_the_cutoff_then_their_age() {
+    let mut bench = bench();
+    bench.see("pg-a", 0, chain("t017", 9, 12.0));
+    let one = bench.findings(0).remove(0);
+    let with = |change: &dyn Fn(&mut crate::domain::finding::Finding)| {
+        let mut other = one.clone();
+        other.id = "lock-chain/other".into();
+        change(&mut other);
+        other
+    };
+    let cutoff = |second: i64| {
+        Some(crate::domain::finding::NextCutoff { what: "x".into(), at: at(second), tenant: "t017".into() })
+    };
+    let younger = one.since + jiff::SignedDuration::from_secs(60);
+    // Each stands before `one` for its reason although it is younger, and each reason yields to the one above it.
+    let order = [
+        with(&|f| (f.level, f.since) = (Level::Incident, younger)),
+        with(&|f| (f.severity, f.since) = (Health::Critical, younger)),
+        with(&|f| (f.whom.criticality, f.since) = (Some(0), younger)),
+        with(&|f| (f.whom.plants, f.since) = (vec!["a".into(), "b".into()], younger)),
+        with(&|f| (f.whom.tenants, f.since) = (vec!["t003".into(), "t017".into()], younger)),
+        with(&|f| (f.whom.next_cutoff, f.since) = (cutoff(60), younger)),
+        with(&|f| f.since = one.since - jiff::SignedDuration::from_secs(60)),
+        one.clone(),
+        with(&|f| f.whom.next_cutoff = None),
+        with(&|f| f.whom.tenants.clear()),
+        with(&|f| f.whom.plants.clear()),
+        with(&|f| f.whom.criticality = None),
+        with(&|f| f.level = Level::Note),
+    ];
+    let mut sorted = order.to_vec();
+    sorted.reverse();
+    sorted.sort_by(crate::correlate::finding::worst_first);
+    assert_eq!(sorted, order);
+}
+
+#[test]
+fn a_text_has_no_empty_pieces_when_the_trouble_is_no_longer_seen() {
+    let mut bench = bench();
+    bench.see("odoo/t003", 0, jobs(300, Some(400.0), 0));
+    let of = |bench: &mut Bench, second| -> Vec<String> {
+        bench.findings(second).into_iter().filter(|f| f.rule == "queue-age").map(|f| f.what).collect()
+    };
+    assert_eq!(of(&mut bench, 0), ["queue age on t003 root: oldest 6m40s"]);
+    // The channel has no jobs any more, and so no values.
+    bench.see("odoo/t003", 10, Facts::Odoo(OdooFacts { channels: Some(Vec::new()), ..OdooFacts::default() }));
+    assert_eq!(of(&mut bench, 10), ["queue age on t003 root, no longer seen (1 of 3 good samples)"]);
+}
+
+#[test]
+fn pods_that_may_not_be_watched_any_more_have_not_recovered() {
+    let mut bench = bench();
+    let looping = |pods: Option<u32>| {
+        let Facts::Kubernetes(mut facts) = super::support::pods("t017", "odoo:r118", None, 4) else { unreachable!() };
+        for workload in &mut facts.workloads {
+            (workload.crash_looping, workload.restarts_5m) = (pods, pods);
+        }
+        Facts::Kubernetes(facts)
+    };
+    bench.see("k8s-1", 0, looping(Some(3)));
+    assert!(bench.findings(0).iter().any(|f| f.rule == "crash-loop" && f.severity > Health::Unknown));
+    for second in [10, 20, 30, 40] {
+        bench.see("k8s-1", second, looping(None));
+    }
+    let found = bench.findings(40);
+    let f = found.iter().find(|f| f.rule == "crash-loop").expect("losing a right clears nothing");
+    assert_eq!(f.severity, Health::Unknown);
+    let panes = build(&bench.world, bench.correlator.index(), bench.correlator.settings(), at(40));
+    assert_eq!(panes.tenants.iter().find(|t| t.id.as_str() == "t017").unwrap().restarts_5m, None);
+}
+
+#[test]
+fn a_certificate_has_the_same_days_in_its_finding_and_in_its_pane() {
+    // 18.7 days: rounded it would be 19.
+    let mut bench = bench();
+    let not_after = at(0) + jiff::SignedDuration::from_hours(449);
+    let certificate = Certificate { name: "t017.example.org".into(), sans: vec!["t017.example.org".into()], not_after };
+    let facts = TraefikFacts { certificates: vec![certificate], reload_failed: Some(false), ..TraefikFacts::default() };
+    bench.see("edge-1", 0, Facts::Traefik(facts));
+    let f = bench.findings(0).into_iter().find(|f| f.rule == "certificate").unwrap();
+    assert!(f.what.contains("expires in 18 d"), "{}", f.what);
+    let panes = build(&bench.world, bench.correlator.index(), bench.correlator.settings(), at(0));
+    let left = panes.tenants.iter().find(|t| t.id.as_str() == "t017").unwrap().certificate_days.unwrap();
+    assert_eq!(crate::domain::signal::days(left), "18 d");
 }

@@ -15,8 +15,8 @@ pub struct KubernetesFacts {
     pub workloads: Vec<Workload>,
     /// Nodes, by name.
     pub nodes: Vec<Node>,
-    /// Pods of the whole cluster.
-    pub pods: PodTotals,
+    /// Pods of the whole cluster, where they may be watched.
+    pub pods: Option<PodTotals>,
     /// Rights that are missing.
     pub missing: Vec<Missing>,
 }
@@ -30,8 +30,10 @@ pub struct Workload {
     pub name: String,
     /// `metadata.uid`.
     pub uid: String,
-    /// `metadata.resourceVersion`.
-    pub resource_version: String,
+    /// `metadata.generation`: counts up with each change of the spec, and not with the status.
+    pub generation: i64,
+    /// Whether its pod template has annotations.
+    pub annotated: bool,
     /// `spec.replicas`.
     pub desired: u32,
     /// `status.readyReplicas`.
@@ -51,16 +53,16 @@ pub struct Workload {
     pub revision: String,
     /// Pod-template annotation `kubectl.kubernetes.io/restartedAt`.
     pub restarted_at: Option<Timestamp>,
-    /// Sum of container restarts of its pods.
-    pub restarts: u32,
+    /// Sum of container restarts of its pods. This and what follows is not known where pods may not be watched.
+    pub restarts: Option<u32>,
     /// Restarts in the last five minutes, as far as this observer has seen them.
-    pub restarts_5m: u32,
+    pub restarts_5m: Option<u32>,
     /// Pods waiting with `CrashLoopBackOff`.
-    pub crash_looping: u32,
+    pub crash_looping: Option<u32>,
     /// Pods whose last termination was `OOMKilled`.
-    pub oom_killed: u32,
+    pub oom_killed: Option<u32>,
     /// Pods in phase Pending.
-    pub pending: u32,
+    pub pending: Option<u32>,
 }
 
 /// One node.

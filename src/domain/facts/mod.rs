@@ -49,7 +49,7 @@ impl Facts {
 }
 
 /// A right that is missing, said once, with what would help.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Missing {
     /// What can not be seen without it: `queries of other users`.
     pub disables: String,

@@ -224,7 +224,6 @@ impl Simulation {
             Fault::StuckCron { late_s, .. } => tenant.cron_stuck_s = *late_s,
             Fault::CrashLoop { pods, .. } => {
                 tenant.workers.crash_looping = (*pods).min(tenant.workers.desired);
-                tenant.workers.version += 1;
             }
             Fault::TelemetryGap { .. } | Fault::Refuse { .. } => {}
         }

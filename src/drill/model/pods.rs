@@ -10,15 +10,13 @@ pub struct Deployment {
     pub name: &'static str,
     /// `metadata.uid`.
     pub uid: String,
-    /// `metadata.resourceVersion`, counts up with each change.
-    pub version: u64,
     /// Pods asked for.
     pub desired: u32,
     /// Image.
     pub image: String,
     /// Tick at which the image was set; before the beginning it is negative.
     pub image_since: i64,
-    /// Revision.
+    /// Revision, which is also the generation: nothing but a new template changes the spec here.
     pub revision: u32,
     /// Tick of the last restart that was asked for.
     pub restarted_at: Option<i64>,
@@ -34,7 +32,6 @@ impl Deployment {
         Self {
             name,
             uid,
-            version: 4000,
             desired,
             image: image.into(),
             image_since,
@@ -83,7 +80,6 @@ impl Deployment {
     fn roll(&mut self, tick: i64) {
         self.rollout = Some(tick);
         self.revision += 1;
-        self.version += 1;
     }
 
     /// One second; answers whether the last pod has just been replaced.
@@ -91,7 +87,6 @@ impl Deployment {
         let ended = self.rollout.is_some() && !self.rolling(tick);
         if ended {
             self.rollout = None;
-            self.version += 1;
         }
         ended
     }

@@ -14,7 +14,9 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
+const UID: &str = "/metadata/uid";
+const GENERATION: &str = "/metadata/generation";
+const RESTARTED_AT: &str = "/spec/template/metadata/annotations/kubectl.kubernetes.io~1restartedAt";
 const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/";
 
 /// The Deployment that the arguments name.
@@ -72,12 +74,16 @@ fn deployment(request: &Request, sim: &Simulation) -> Result<Workload, Failure> 
 /// The patch of a rendered request.
 fn patch(request: &Request) -> Option<Value> {
     let text = statement(request);
-    serde_json::from_str(text.get(text.find("\n{")?..)?).ok()
+    serde_json::from_str(text.get(text.find("\n[")?..)?).ok()
 }
 
 fn asked_time(request: &Request) -> Option<Timestamp> {
-    let patch = patch(request)?;
-    patch.pointer("/spec/template/metadata/annotations")?.get(RESTARTED_AT)?.as_str()?.parse().ok()
+    value(&patch(request)?, "add", RESTARTED_AT)?.as_str()?.parse().ok()
+}
+
+/// The value of an operation of a JSON patch.
+fn value<'a>(patch: &'a Value, op: &str, at: &str) -> Option<&'a Value> {
+    patch.as_array()?.iter().find(|one| one["op"] == op && one["path"] == at)?.get("value")
 }
 
 /// Restarts a Deployment.
@@ -98,11 +104,12 @@ impl Action for RolloutRestart {
         let workload = workload.ok_or_else(|| VerbError::new(format!("there is no Deployment {namespace}/{name}")))?;
         // Whole seconds, as the annotation has them.
         let at = Timestamp::from_second(context.now.as_second()).unwrap_or(context.now);
-        let (uid, version) = (&workload.uid, &workload.resource_version);
-        let patch = json!({
-            "metadata": { "uid": uid, "resourceVersion": version },
-            "spec": { "template": { "metadata": { "annotations": { RESTARTED_AT: at.to_string() } } } },
-        });
+        let (uid, generation) = (&workload.uid, workload.generation);
+        let patch = json!([
+            { "op": "test", "path": UID, "value": uid },
+            { "op": "test", "path": GENERATION, "value": generation },
+            { "op": "add", "path": RESTARTED_AT, "value": at.to_string() },
+        ]);
         let pods = workload.desired;
         Ok(Request {
             verb: specs::ROLLOUT_RESTART.name.into(),
@@ -115,12 +122,12 @@ impl Action for RolloutRestart {
             operation: Operation::Http {
                 method: "PATCH".into(),
                 path: format!("{}?fieldManager=quarterdeck", named.path()),
-                headers: BTreeMap::from([("content-type".into(), "application/merge-patch+json".into())]),
+                headers: BTreeMap::from([("content-type".into(), "application/json-patch+json".into())]),
                 body: format!("{patch:#}"),
             },
             server_checks: vec![
                 format!("only if metadata.uid = {uid}"),
-                format!("only if metadata.resourceVersion = {version} (unchanged since seen)"),
+                format!("only if metadata.generation = {generation} (spec unchanged since seen)"),
             ],
             hurts: format!("{pods} pods of {namespace}/{name} are replaced; what runs on each ends with it"),
             undo: format!(
@@ -158,8 +165,7 @@ impl Action for RolloutRestart {
         let now = if workload.name == tenant.workers.name { &tenant.workers } else { &tenant.web };
         Outcome::Done {
             result: json!({
-                "restarted_at": asked.to_string(), "generation": now.revision,
-                "resource_version": now.version.to_string(), "desired": now.desired,
+                "restarted_at": asked.to_string(), "generation": now.revision, "desired": now.desired,
             }),
             summary: format!("restart written at {asked}; the rollout of generation {} begins", now.revision),
         }
@@ -185,12 +191,12 @@ impl Action for RolloutRestart {
 /// Whether the Deployment is still the one that was shown.
 fn unchanged(request: &Request, now: &Workload) -> Result<(), Failure> {
     let patch = patch(request).unwrap_or_default();
-    let shown = |field: &str| patch.pointer(&format!("/metadata/{field}")).and_then(Value::as_str).unwrap_or_default();
-    if shown("uid") == now.uid && shown("resourceVersion") == now.resource_version {
+    let shown = |path: &str| value(&patch, "test", path);
+    if shown(UID) == Some(&json!(now.uid)) && shown(GENERATION) == Some(&json!(now.generation)) {
         return Ok(());
     }
-    let (object, version) = (&request.target.object, &now.resource_version);
-    let why = format!("409 Conflict: {object} has resourceVersion {version} now: it changed since it was shown");
+    let (object, generation) = (&request.target.object, now.generation);
+    let why = format!("422 Invalid: {object} has generation {generation} now: its spec changed since it was shown");
     Err(Failure::new(FailureKind::Local, why))
 }
 

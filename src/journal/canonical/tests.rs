@@ -86,6 +86,24 @@ fn each_departure_from_the_form_has_its_reason() {
     assert_eq!(why(&deep), "nesting that is too deep");
 }
 
+/// Strings are read eight bytes at a time: what ends one, or may not stand in one, is seen at every distance.
+#[test]
+fn what_ends_a_string_is_seen_wherever_it_stands() {
+    for before in 0..40 {
+        for plain in ["x", "é", "\u{7f}", " ", "!", "#", "[", "]"] {
+            let text = plain.repeat(before);
+            assert!(is_canonical(format!("{{\"a\":\"{text}\"}}").as_bytes()));
+            assert!(is_canonical(format!("{{\"a\":\"{text}\\n{text}\"}}").as_bytes()));
+            for control in ["\u{1}", "\u{1f}", "\n", "\0"] {
+                let reason = "a control character that is not escaped";
+                assert_eq!(why(&format!("{{\"a\":\"{text}{control}{text}\"}}")), reason);
+            }
+            assert_eq!(why(&format!("{{\"a\":\"{text}\\x{text}\"}}")), "an escape that is not the canonical one");
+            assert_eq!(why(&format!("{{\"a\":\"{text}\"{text}x\"}}")), "neither `,` nor `}` after a member");
+        }
+    }
+}
+
 #[test]
 fn what_can_not_be_written_is_named_with_its_place() {
     let refused = |mut v: Value| admit(&mut v).unwrap_err().to_string();

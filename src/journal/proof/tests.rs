@@ -268,7 +268,7 @@ fn hash(value: &serde_json::Value) -> Option<Hash> {
 
 /// A root or a leaf; where a probe has no hash ("don't care 2"), one that stands for it.
 fn end(value: &serde_json::Value) -> Option<Hash> {
-    hash(value).or_else(|| value.as_str().map(|text| record_hash(text.as_bytes())))
+    hash(value).or_else(|| value.as_str().filter(|text| !text.is_empty()).map(|text| record_hash(text.as_bytes())))
 }
 
 #[test]

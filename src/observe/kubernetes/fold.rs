@@ -13,7 +13,7 @@ pub struct Folded {
     /// By name.
     pub nodes: Vec<Node>,
     /// Over all pods.
-    pub pods: PodTotals,
+    pub pods: Option<PodTotals>,
 }
 
 /// Sums over the pods of one Deployment.
@@ -25,8 +25,10 @@ struct Sums {
     pending: u32,
 }
 
-/// Folds all rows.
-pub fn fold(store: &Store) -> Folded {
+/// Folds all rows. `sees_pods` says whether pods are watched at all: without them nothing is known of restarts, which
+/// is not the same as none.
+pub fn fold(store: &Store, sees_pods: bool) -> Folded {
+    let known = |n: u32| sees_pods.then_some(n);
     let mut pods = PodTotals { total: count(store.pods.len()), ..PodTotals::default() };
     let mut sums: HashMap<&str, Sums> = HashMap::with_capacity(store.deployments.len());
     let mut oldest: HashMap<&str, i64> = HashMap::with_capacity(store.deployments.len());
@@ -62,7 +64,8 @@ pub fn fold(store: &Store) -> Folded {
                 namespace: row.namespace.as_ref().into(),
                 name: row.name.as_ref().into(),
                 uid: uid.into(),
-                resource_version: row.resource_version.as_ref().into(),
+                generation: row.generation,
+                annotated: row.annotated,
                 desired: row.desired,
                 ready: row.ready,
                 updated: row.updated,
@@ -72,11 +75,11 @@ pub fn fold(store: &Store) -> Folded {
                 image_since: image_since(row, sets, &oldest),
                 revision: if row.revision == 0 { String::new() } else { row.revision.to_string() },
                 restarted_at: row.restarted_at,
-                restarts: sum.restarts,
-                restarts_5m: seen.map_or(0, |s| s.iter().fold(0, |all, (_, n)| all.saturating_add(*n))),
-                crash_looping: sum.crash_looping,
-                oom_killed: sum.oom_killed,
-                pending: sum.pending,
+                restarts: known(sum.restarts),
+                restarts_5m: known(seen.map_or(0, |s| s.iter().fold(0, |all, (_, n)| all.saturating_add(*n)))),
+                crash_looping: known(sum.crash_looping),
+                oom_killed: known(sum.oom_killed),
+                pending: known(sum.pending),
             }
         })
         .collect();
@@ -92,7 +95,7 @@ pub fn fold(store: &Store) -> Folded {
         })
         .collect();
     nodes.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-    Folded { workloads, nodes, pods }
+    Folded { workloads, nodes, pods: sees_pods.then_some(pods) }
 }
 
 /// Since when the image is in the pod template.

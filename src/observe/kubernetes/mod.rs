@@ -191,7 +191,8 @@ impl Watcher {
         self.first_list = None;
         let mut store = self.board.store();
         store.tidy(Timestamp::now());
-        let Folded { workloads, nodes, pods } = fold(&store);
+        let sees_pods = !matches!(self.board.state(Feed::Pods), State::Forbidden(_));
+        let Folded { workloads, nodes, pods } = fold(&store, sees_pods);
         drop(store);
         Ok(Facts::Kubernetes(KubernetesFacts {
             cluster_uid: self.uid.clone(),

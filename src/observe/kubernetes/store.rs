@@ -87,7 +87,9 @@ pub struct Deployment {
     pub key: Arc<str>,
     pub namespace: Arc<str>,
     pub name: Arc<str>,
-    pub resource_version: Box<str>,
+    pub generation: i64,
+    /// Whether the pod template has annotations.
+    pub annotated: bool,
     pub image: Arc<str>,
     /// When this observer saw the image change, if it did.
     pub image_changed: Option<Timestamp>,
@@ -192,17 +194,15 @@ impl Store {
             Some(old) => old.image_changed,
             None => None,
         };
-        let restarted_at = spec
-            .template
-            .and_then(|t| t.metadata)
-            .and_then(|m| m.annotations)
-            .and_then(|a| a.restarted_at)
-            .and_then(|at| at.parse().ok());
+        let annotations = spec.template.and_then(|t| t.metadata).and_then(|m| m.annotations);
+        let annotated = annotations.is_some();
+        let restarted_at = annotations.and_then(|a| a.restarted_at).and_then(|at| at.parse().ok());
         let row = Deployment {
             key: self.names.share(&format!("{namespace}/{name}")),
             namespace,
             name,
-            resource_version: sanitize(&meta.resource_version).into_boxed_str(),
+            generation: meta.generation.unwrap_or(0),
+            annotated,
             image,
             image_changed,
             created: meta.creation_timestamp,

@@ -72,10 +72,10 @@ fn observe(kubeconfig: &Path) -> Samples {
 fn deployment(name: &str, version: u32) -> Value {
     json!({
         "metadata": {"name": name, "namespace": "t017", "uid": format!("uid-{name}"), "resourceVersion": version.to_string(),
-                     "generation": 1, "creationTimestamp": "2026-11-21T10:00:00Z"},
+                     "generation": version, "creationTimestamp": "2026-11-21T10:00:00Z"},
         "spec": {"replicas": 2, "template": {"metadata": {"creationTimestamp": null},
                  "spec": {"containers": [{"name": "odoo", "image": "odoo:r117"}]}}},
-        "status": {"observedGeneration": 1, "readyReplicas": 2, "updatedReplicas": 2, "availableReplicas": 2},
+        "status": {"observedGeneration": version, "readyReplicas": 2, "updatedReplicas": 2, "availableReplicas": 2},
     })
 }
 
@@ -124,7 +124,7 @@ async fn a_quiet_cluster_costs_four_watches_and_one_small_request_a_sample() {
         assert_eq!((facts.cluster_uid.as_str(), facts.version.as_str()), ("cluster-1", "v1.36.0"));
         let [odoo] = facts.workloads.as_slice() else { panic!("{facts:?}") };
         assert_eq!((odoo.desired, odoo.available, odoo.observed), (2, 2, true));
-        assert_eq!((odoo.uid.as_str(), odoo.resource_version.as_str()), ("uid-odoo", "7"));
+        assert_eq!((odoo.uid.as_str(), odoo.generation), ("uid-odoo", 7));
     }
     assert_eq!((fake.count("watch=1"), fake.count("/version"), fake.count("kube-system")), (4, 1, 1));
     let all = fake.asked.lock().unwrap().len();
@@ -312,7 +312,7 @@ async fn a_version_that_the_server_has_forgotten_leads_to_a_new_list_without_wha
     while facts.workloads.len() != 1 {
         facts = samples.good().await;
     }
-    assert_eq!((facts.workloads[0].name.as_str(), facts.workloads[0].resource_version.as_str()), ("odoo-worker", "98"));
+    assert_eq!((facts.workloads[0].name.as_str(), facts.workloads[0].generation), ("odoo-worker", 98));
 }
 
 #[tokio::test]
@@ -349,6 +349,23 @@ async fn older_servers_are_listed_by_pages() {
         assert_eq!(fake.count("&resourceversion=50"), 4);
         assert_eq!(fake.count("sendinitialevents"), if minor == "30" { 4 } else { 0 });
     }
+}
+
+#[tokio::test]
+async fn without_the_right_to_watch_pods_nothing_is_known_of_restarts() {
+    let fake = Fake::start(|asked| {
+        if asked.line.contains("/pods") {
+            refusal(403, "pods is forbidden: User \"x\" cannot watch resource \"pods\"")
+        } else {
+            orderly(asked, &[deployment("odoo", 7)])
+        }
+    })
+    .await;
+    let facts = observe(&fake.kubeconfig).good().await;
+    let workload = &facts.workloads[0];
+    assert_eq!((workload.restarts, workload.restarts_5m, workload.crash_looping), (None, None, None));
+    assert_eq!((workload.pending, workload.ready, facts.pods.as_ref()), (None, 2, None));
+    assert!(facts.missing[0].disables.starts_with("pods"), "{:?}", facts.missing);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Stopping and going on: by a person, after an interruption, after an unwritable journal, and with time.
 
-use super::effect::{Effect, Mark, Subject};
+use super::effect::{Effect, Mark};
 use super::input::Refusal;
 use super::machine::{Run, StopAsked};
 use super::record::Clean;
@@ -149,11 +149,10 @@ impl Run {
             Phase::Blocked { retry_at } if now >= *retry_at => self.prepare(out),
             Phase::Confirmation { refresh_at, refresh: None } if now >= *refresh_at => {
                 let refresh_at = *refresh_at;
-                let Some(spec) = self.spec().filter(|s| !s.preconditions.is_empty()) else { return };
+                let Some(step) = self.spec().map(|s| s.id) else { return };
                 let ticket = self.ticket();
                 self.phase = Phase::Confirmation { refresh_at, refresh: Some(ticket) };
-                let what = Subject::Preconditions;
-                out.push(Effect::Evaluate { ticket, step: spec.id, what, result: None });
+                out.push(Effect::Render { ticket, step });
             }
             Phase::Verifying => self.watch(now, out),
             _ => {}

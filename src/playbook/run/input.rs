@@ -4,7 +4,7 @@ use super::effect::{Mark, Ticket};
 use crate::domain::id::{Digest, IncidentId, Person, RunId, StepId, TenantId};
 use crate::domain::ports::{Outcome, Reconciled};
 use crate::domain::request::Request;
-use crate::domain::risk::{Assessment, Reversible};
+use crate::domain::risk::{Assessment, Confirmation, Reversible};
 use crate::playbook::expr::Evaluation;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -40,6 +40,21 @@ pub struct Rendering {
     pub reversible: Reversible,
     /// Whether the verb only looks.
     pub read_only: bool,
+}
+
+impl Rendering {
+    /// Whether a later rendering of the same step means the same: the same target with the same checks of the server
+    /// (identity of the session, generation of the Deployment), judged the same by policy. What only tells the time of
+    /// rendering may differ; what was shown stays what runs.
+    pub(super) fn stands(&self, later: &Self) -> bool {
+        let (was, is) = (&self.assessment, &later.assessment);
+        let asked = |a: &Assessment| a.confirmation.clone().unwrap_or(Confirmation::Keypress);
+        self.request.verb == later.request.verb
+            && self.request.target == later.request.target
+            && self.request.server_checks == later.request.server_checks
+            && (was.risk, was.approvals, asked(was)) == (is.risk, is.approvals, asked(is))
+            && is.denials.is_empty()
+    }
 }
 
 /// What stands for the second person.

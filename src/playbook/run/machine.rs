@@ -258,11 +258,18 @@ impl Run {
             Input::Rendered { ticket, rendering } => {
                 if self.answers(ticket, Question::Render) {
                     self.rendered(*rendering, now, &mut out);
+                } else if self.renews(ticket) {
+                    self.rendered_again(*rendering, now, &mut out);
                 }
             }
             Input::RenderFailed { ticket, why } => {
                 if self.answers(ticket, Question::Render) {
                     self.block(format!("it can not be rendered: {}", why.clean()), now);
+                } else if self.renews(ticket) {
+                    self.block(
+                        format!("it changed while it waited, and can not be rendered now: {}", why.clean()),
+                        now,
+                    );
                 }
             }
             Input::Evaluated { ticket, results } => self.evaluated(ticket, results, now, &mut out),
@@ -338,6 +345,11 @@ impl Run {
 
     fn answers(&self, ticket: Ticket, question: Question) -> bool {
         self.phase == Phase::Ask { ticket, question }
+    }
+
+    /// Whether this renews what waits for a confirmation.
+    fn renews(&self, ticket: Ticket) -> bool {
+        matches!(self.phase, Phase::Confirmation { refresh: Some(asked), .. } if asked == ticket)
     }
 
     fn begin(&mut self, now: Timestamp, out: &mut Vec<Effect>) -> Result<(), Refusal> {

@@ -94,6 +94,24 @@ impl Run {
         }
     }
 
+    /// The request that waits for a confirmation was rendered again. While it means the same, only its checks are
+    /// renewed; else it is a new plan, with an intent of its own, and what was shown can not be confirmed any more.
+    pub(super) fn rendered_again(&mut self, rendering: Rendering, now: Timestamp, out: &mut Vec<Effect>) {
+        if !self.here().and_then(|h| h.rendering.as_ref()).is_some_and(|shown| shown.stands(&rendering)) {
+            self.edit(|s| s.state = StepState::Preparing);
+            return self.rendered(rendering, now, out);
+        }
+        let Some(spec) = self.spec().filter(|s| !s.preconditions.is_empty()) else {
+            self.phase = Phase::Confirmation { refresh_at: after(now, AGAIN), refresh: None };
+            return;
+        };
+        let ticket = self.ticket();
+        if let Phase::Confirmation { refresh, .. } = &mut self.phase {
+            *refresh = Some(ticket);
+        }
+        out.push(Effect::Evaluate { ticket, step: spec.id, what: Subject::Preconditions, result: None });
+    }
+
     pub(super) fn evaluated(
         &mut self,
         ticket: Ticket,

@@ -21,7 +21,7 @@ pub(super) enum Phase {
     Ask { ticket: Ticket, question: Question },
     /// That what blocks the step goes away; tried again at `retry_at`.
     Blocked { retry_at: Timestamp },
-    /// A person's confirmation; the checks on the screen are renewed at `refresh_at`.
+    /// A person's confirmation; the request and the checks on the screen are renewed at `refresh_at`.
     Confirmation { refresh_at: Timestamp, refresh: Option<Ticket> },
     /// A second person.
     Approval,

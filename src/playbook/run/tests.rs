@@ -2,7 +2,7 @@
 
 use super::bench::{Bench, PLAYBOOK, plan};
 use super::*;
-use crate::domain::id::StepId;
+use crate::domain::id::{Digest, StepId};
 use serde_json::json;
 
 /// A run that waits for the confirmation of `cancel`.
@@ -669,4 +669,82 @@ fn what_speaks_against_a_playbook_keeps_it_from_starting_until_it_is_gone_or_som
         resume(&mut bench);
         assert_eq!(bench.state("cancel"), StepState::AwaitsConfirmation, "it is not asked again");
     }
+}
+
+/// Two seconds later the step that waits for its confirmation is rendered again, as told.
+fn render_again(bench: &mut Bench, change: impl FnOnce(&mut Rendering)) {
+    bench.wait(2000);
+    bench.apply(Input::Tick).unwrap();
+    let Effect::Render { ticket, step } = bench.open.remove(0) else { panic!("{:?}", bench.open) };
+    let mut rendering = bench.rendering(&step);
+    change(&mut rendering);
+    bench.apply(Input::Rendered { ticket, rendering: Box::new(rendering) }).unwrap();
+}
+
+#[test]
+fn what_waits_for_a_confirmation_is_rendered_again_and_stays_while_it_means_the_same() {
+    let mut bench = at_cancel();
+    let (generation, records) = (bench.run.generation(), bench.records.len());
+    render_again(&mut bench, |r| {
+        // Only the moment of rendering shows.
+        r.request.hurts = "another second".into();
+        r.digest = Digest::from_bytes(&[98; 32]);
+    });
+    bench.settle();
+    assert_eq!((bench.run.generation(), bench.records.len()), (generation, records));
+    assert_eq!(bench.state("cancel"), StepState::AwaitsConfirmation);
+    bench.confirm("cancel", None).unwrap();
+}
+
+#[test]
+fn a_target_that_changes_before_the_confirmation_voids_what_was_shown() {
+    let mut bench = at_cancel();
+    let (step, shown, digest) =
+        (StepId::from("cancel"), bench.run.generation(), bench.rendering(&"cancel".into()).digest);
+    render_again(&mut bench, |r| {
+        r.request.target.object = "another backend".into();
+        r.digest = Digest::from_bytes(&[97; 32]);
+    });
+    let late = |bench: &mut Bench, generation: u64| {
+        let confirm =
+            Input::Confirm { step: step.clone(), generation, digest: digest.clone(), typed: None, by: "mara".into() };
+        bench.apply(confirm).unwrap_err().0
+    };
+    assert!(late(&mut bench, shown).contains("does not wait for a confirmation"), "while it is being prepared");
+    bench.settle();
+    assert_eq!(bench.state("cancel"), StepState::AwaitsConfirmation);
+    assert_eq!(
+        bench.kinds.iter().filter(|k| *k == "step.intended").count(),
+        2,
+        "the new plan has an intent of its own"
+    );
+    assert!(bench.run.generation() > shown);
+    assert!(late(&mut bench, shown).contains("the plan has changed"));
+    let now = bench.run.generation();
+    assert!(late(&mut bench, now).contains("nothing was sent"), "the old digest is void also under the new generation");
+    assert!(bench.executions.is_empty());
+}
+
+#[test]
+fn a_target_that_is_gone_before_the_confirmation_blocks_the_step() {
+    let mut bench = at_cancel();
+    let shown = bench.run.generation();
+    bench.wait(2000);
+    bench.apply(Input::Tick).unwrap();
+    let Effect::Render { ticket, .. } = bench.open.remove(0) else { panic!("{:?}", bench.open) };
+    bench.apply(Input::RenderFailed { ticket, why: "there is no backend 4711".into() }).unwrap();
+    assert_eq!(bench.state("cancel"), StepState::Blocked);
+    assert!(line(&bench, "cancel").contains("it changed while it waited"), "{}", line(&bench, "cancel"));
+    assert!(bench.run.generation() > shown);
+    assert!(bench.confirm("cancel", None).is_err());
+}
+
+#[test]
+fn a_risk_that_policy_raises_before_the_confirmation_is_shown_anew() {
+    let mut bench = at_cancel();
+    let shown = bench.run.generation();
+    render_again(&mut bench, |r| r.assessment.risk = crate::domain::risk::Risk::High);
+    bench.settle();
+    assert!(bench.run.generation() > shown);
+    assert_eq!(bench.state("cancel"), StepState::AwaitsConfirmation);
 }

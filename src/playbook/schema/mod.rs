@@ -1,9 +1,11 @@
 //! The playbook as it is written: one struct a mapping of the YAML file, unknown keys refused. What is accepted here
 //! works; keys and step types of the full design that this version does not carry out are refused with a sentence.
 
+mod json;
 mod scalar;
 mod step;
 
+pub use json::schema;
 pub use scalar::{Next, OnFailure, Span};
 pub use step::{
     ApprovalSpec, Call, Choice, ConfirmationKind, ConfirmationSpec, OnUnknown, Output, Precondition, Requires, Step,
@@ -14,15 +16,15 @@ use crate::domain::estate::Tenancy;
 use crate::domain::id::PlaybookId;
 use crate::domain::incident::Severity;
 use crate::domain::risk::Risk;
+use indexmap::IndexMap;
 use jiff::civil::Date;
 use serde::Deserialize;
-use std::collections::BTreeMap;
 
 /// The version of the schema that this program reads.
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// One playbook.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Playbook {
     /// Always [`SCHEMA_VERSION`].
@@ -56,9 +58,9 @@ pub struct Playbook {
     /// Conditions under which it must not be started.
     #[serde(default)]
     pub contraindications: Vec<Contraindication>,
-    /// Parameters by name.
+    /// Parameters by name, in the order of the file.
     #[serde(default)]
-    pub parameters: BTreeMap<String, Parameter>,
+    pub parameters: IndexMap<String, Parameter>,
     /// Steps in order.
     pub steps: Vec<Step>,
     /// What must hold at the end: CEL, all of them.
@@ -67,7 +69,7 @@ pub struct Playbook {
 }
 
 /// What a playbook has to reach.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Objectives {
     /// Recovery time objective.
@@ -77,7 +79,7 @@ pub struct Objectives {
 }
 
 /// When a playbook is offered.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Triggers {
     /// Rules whose findings it fits.
@@ -88,7 +90,7 @@ pub struct Triggers {
 }
 
 /// A condition under which a playbook must not be started.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Contraindication {
     /// CEL; true or unknown keeps the run from starting.
@@ -98,7 +100,7 @@ pub struct Contraindication {
 }
 
 /// Type of a parameter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ParameterType {
     /// Any text.
@@ -116,7 +118,7 @@ pub enum ParameterType {
 }
 
 /// One parameter.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Parameter {
     /// Type.

@@ -66,7 +66,7 @@ impl StepType {
 }
 
 /// One step.
-#[derive(Clone, Debug, PartialEq, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Step {
     /// Id: lower-case letters, digits and dashes.
@@ -84,6 +84,7 @@ pub struct Step {
     pub blast_radius: Option<BlastRadius>,
     /// Whether it can be taken back: `true`, `false` or `compensatable`.
     #[serde(default, deserialize_with = "reversible")]
+    #[schemars(schema_with = "super::json::reversible")]
     pub reversible: Option<Reversible>,
     /// What it takes besides.
     #[serde(default)]
@@ -147,7 +148,7 @@ pub fn output_name(step: &StepId) -> String {
 }
 
 /// What a step takes besides confirmation and approval.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Requires {
     /// Role that the person who asks must hold in the incident.
@@ -160,7 +161,7 @@ pub struct Requires {
 }
 
 /// What must hold immediately before a step starts.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Precondition {
     /// CEL.
@@ -183,7 +184,7 @@ impl Precondition {
 }
 
 /// A verb with its arguments.
-#[derive(Clone, Debug, PartialEq, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Call {
     /// Adapter: `postgres`.
@@ -203,7 +204,7 @@ impl Call {
 }
 
 /// How a step is confirmed.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ConfirmationSpec {
     /// Kind.
@@ -213,7 +214,7 @@ pub struct ConfirmationSpec {
 }
 
 /// Kind of a confirmation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ConfirmationKind {
     /// A dialog.
@@ -223,7 +224,7 @@ pub enum ConfirmationKind {
 }
 
 /// Who approves.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ApprovalSpec {
     /// Number of distinct other people.
@@ -231,7 +232,7 @@ pub struct ApprovalSpec {
 }
 
 /// How a step is known to have worked.
-#[derive(Clone, Debug, PartialEq, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Verify {
     /// CEL; with `run`, the answer of that look is bound to `result`.
@@ -269,7 +270,7 @@ impl Verify {
 }
 
 /// One choice of a decision.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Choice {
     /// Key by which it is chosen.
@@ -281,7 +282,7 @@ pub struct Choice {
 }
 
 /// What follows an unknown outcome.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnUnknown {
     /// The target is looked at.
@@ -292,7 +293,7 @@ pub enum OnUnknown {
 }
 
 /// Something that later steps may use.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Output {
     /// Name.

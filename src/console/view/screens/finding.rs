@@ -67,7 +67,8 @@ fn facts(state: &State, finding: &Finding, width: usize) -> Vec<Strip> {
     };
     pair("what", Role::Strong, &finding.what);
     pair("is", finding.severity.into(), &format!("{}, {}", finding.severity, level_words(finding.level)));
-    pair("since", Role::Text, &moment(finding.since));
+    let begun = if finding.onset_seen { "" } else { ", and perhaps longer: nobody saw it begin" };
+    pair("since", Role::Text, &format!("{}{begun}", moment(finding.since)));
     let tenants: Vec<_> = finding.whom.tenants.iter().map(crate::domain::id::TenantId::as_str).collect();
     let mut whom = if tenants.is_empty() { "nobody yet".to_owned() } else { tenants.join(" ") };
     if !finding.whom.plants.is_empty() {

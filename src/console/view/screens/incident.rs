@@ -3,7 +3,8 @@
 use super::super::canvas::{Canvas, cells};
 use super::panes::{Form, pane};
 use super::{halves, share, split};
-use crate::console::format::{clock, hours_minutes, moment, seconds_between};
+use crate::console::format::{hours_minutes, moment, seconds_between};
+use crate::console::rows::since_words;
 use crate::console::state::{PaneId, State};
 use crate::console::strip::{Strip, wrap};
 use crate::console::theme::Role;
@@ -70,7 +71,7 @@ fn facts(state: &State, incident: &Incident, snapshot: &Snapshot, width: usize) 
         .findings
         .iter()
         .map(|id| match snapshot.findings.iter().find(|f| f.id == *id) {
-            Some(finding) => (finding.severity.into(), format!("{id} since {}", clock(finding.since))),
+            Some(finding) => (finding.severity.into(), format!("{id} {}", since_words(finding))),
             None => (Role::Ok, format!("{id} has cleared")),
         })
         .collect();

@@ -1,7 +1,7 @@
 //! One batch as it lies in a segment: record lines, then the commit line that makes them count.
 
 use crate::journal::canonical;
-use crate::journal::record::MAX_BYTES;
+use crate::journal::record::{MAX_BYTES, Record};
 use serde::{Deserialize, Serialize};
 use std::io::BufRead;
 use std::ops::Range;
@@ -11,6 +11,9 @@ pub const MAX_BATCH_BYTES: usize = 4 << 20;
 
 /// Greatest length of a line with its newline. A commit line is far shorter than a record may be.
 const MAX_LINE: usize = MAX_BYTES + 1;
+
+/// Greatest length of what is read as one batch.
+pub const LONGEST_BATCH: u64 = (MAX_BATCH_BYTES + 3 * MAX_LINE) as u64;
 
 /// Beginning of every commit line; no record begins so, because `actor` sorts before.
 pub const COMMIT_PREFIX: &[u8] = b"{\"checkpoint\":";
@@ -35,6 +38,14 @@ pub fn read_commit(line: &[u8]) -> Option<(u64, String)> {
     canonical::check(line, |_, _| {}).ok()?;
     let Commit { checkpoint, from } = serde_json::from_slice(line).ok()?;
     Some((from, checkpoint))
+}
+
+/// Whether a line is a commit line or the ruin of one: it begins so, or has the blank line and the dash of a note. Whole
+/// records may quote a note and are none.
+pub fn looks_like_commit(line: &[u8]) -> bool {
+    let mark = "\\n\\n— ".as_bytes();
+    let quotes = || line.windows(mark.len()).any(|w| w == mark);
+    line.starts_with(COMMIT_PREFIX) || (quotes() && Record::parse(line).is_err())
 }
 
 /// A batch.
@@ -91,6 +102,8 @@ pub enum Found {
     Fault {
         /// Number of whole records before it in its batch.
         index: u64,
+        /// Whether it is the commit line, and so about all of them.
+        commit: bool,
         /// What is wrong.
         why: String,
         /// Whether a live writer may look so for a moment: a page of its batch is not there yet, the next one is.
@@ -104,7 +117,7 @@ pub fn read(input: &mut impl BufRead, offset: u64, line: u64) -> std::io::Result
     loop {
         let start = batch.data.len();
         let index = batch.records.len() as u64;
-        let fault = |why: &str| Ok(Found::Fault { index, why: why.to_owned(), may_pass: false });
+        let fault = |why: &str| Ok(Found::Fault { index, commit: false, why: why.to_owned(), may_pass: false });
         let length = read_line(input, &mut batch.data)?;
         if length == 0 {
             return Ok(Found::End { torn: start as u64, padding: 0 });
@@ -115,7 +128,7 @@ pub fn read(input: &mut impl BufRead, offset: u64, line: u64) -> std::io::Result
                 return Ok(Found::End { torn: start as u64, padding: more + 1 });
             }
             let why = "an empty line before further records".to_owned();
-            return Ok(Found::Fault { index, why, may_pass: true });
+            return Ok(Found::Fault { index, commit: false, why, may_pass: true });
         }
         if !whole {
             if length >= MAX_LINE {
@@ -126,7 +139,10 @@ pub fn read(input: &mut impl BufRead, offset: u64, line: u64) -> std::io::Result
         let end = batch.data.len() - 1;
         let bytes = batch.data.get(start..end).unwrap_or_default();
         if bytes.starts_with(COMMIT_PREFIX) {
-            let Some((from, note)) = read_commit(bytes) else { return fault("a commit line that is malformed") };
+            let Some((from, note)) = read_commit(bytes) else {
+                let why = "a commit line that is malformed".to_owned();
+                return Ok(Found::Fault { index, commit: true, why, may_pass: true });
+            };
             return Ok(Found::Batch(Batch { from, note, ..batch }));
         }
         batch.records.push(start..end);

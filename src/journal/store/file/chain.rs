@@ -1,12 +1,58 @@
 //! What makes a batch true: records in form and in number, and a checkpoint whose root is theirs. Signatures
-//! are checked apart, because they cost a hundred times as much.
+//! are checked apart, because they cost a hundred times as much. The greater part, [`Leaves::of`], needs nothing of
+//! what lies before the batch but its number, so that many batches may be looked at side by side; joining them to
+//! the tree is what has to go in order.
 
 use super::batch::Batch;
 use super::succession::Accepted;
-use crate::journal::checkpoint::Checkpoint;
+use crate::journal::checkpoint::{BadNote, Checkpoint};
 use crate::journal::error::{Damage, JournalError};
 use crate::journal::record::{Head, NotARecord};
-use crate::journal::tree::Frontier;
+use crate::journal::tree::{Frontier, Hash, record_hash};
+
+/// What a batch says by itself.
+#[derive(Debug)]
+pub struct Leaves {
+    first: u64,
+    /// Of the records, up to the first that is none.
+    hashes: Vec<Hash>,
+    /// Why the record after those is none.
+    fault: Option<String>,
+    /// Line and version of the first record of a later version.
+    future: Option<(u64, u64)>,
+    checkpoint: Result<Checkpoint, BadNote>,
+}
+
+impl Leaves {
+    /// Those of a batch whose first record should have the number `first`.
+    pub fn of(batch: &Batch, first: u64) -> Self {
+        let records = batch.records();
+        let mut hashes = Vec::with_capacity(records.len());
+        let (mut fault, mut future) = (None, None);
+        for ((seq, line), bytes) in (first..).zip(batch.line..).zip(records) {
+            match Head::read(bytes) {
+                Ok(head) if head.seq == seq => {}
+                Ok(head) => fault = Some(format!("the record with number {} stands here", head.seq)),
+                // The root tells a later version from a changed digit.
+                Err(NotARecord::Future { found }) => {
+                    future.get_or_insert((line, found));
+                }
+                Err(why) => fault = Some(why.to_string()),
+            }
+            if fault.is_some() {
+                break;
+            }
+            hashes.push(record_hash(bytes));
+        }
+        Self { first, hashes, fault, future, checkpoint: Checkpoint::read(&batch.note) }
+    }
+
+    /// As [`Leaves::of`], without a look at the records' form: only the root tells whether they are right.
+    pub fn hashed(batch: &Batch, first: u64) -> Self {
+        let hashes = batch.records().map(record_hash).collect();
+        Self { first, hashes, fault: None, future: None, checkpoint: Checkpoint::read(&batch.note) }
+    }
+}
 
 /// The tree up to some batch of one log.
 #[derive(Clone, Debug, Default)]
@@ -38,18 +84,19 @@ impl Chain {
 
     /// Takes in the batch that lies in `file`. On an error the chain stays as it was.
     pub fn take(&mut self, batch: &Batch, file: &str) -> Result<Checkpoint, JournalError> {
-        self.take_watching(batch, file, |_| {})
+        let leaves = Leaves::of(batch, self.frontier.size());
+        self.join(batch, leaves, file, |_| {})
     }
 
-    /// As [`Chain::take`], and `watch` sees the tree after each record.
-    pub fn take_watching(
+    /// As [`Chain::take`] for a batch that was looked at before, and `watch` sees the tree after each record.
+    pub fn join(
         &mut self,
         batch: &Batch,
+        leaves: Leaves,
         file: &str,
         mut watch: impl FnMut(&Frontier),
     ) -> Result<Checkpoint, JournalError> {
-        let first = self.frontier.size();
-        let mut future = None;
+        let Leaves { first, hashes, fault, future, checkpoint } = leaves;
         if let Some(accepted) = batch.records().next().filter(|_| batch.offset == 0).and_then(Accepted::read)
             && accepted.root != self.frontier.root().to_string()
         {
@@ -67,21 +114,17 @@ impl Chain {
         let damage = |seq: u64, through: u64, line: u64, why: String| {
             JournalError::Damaged(Damage { seq, through, file: file.to_owned(), line, why })
         };
-        for (line, bytes) in (batch.line..).zip(batch.records()) {
-            let seq = frontier.size();
-            match Head::read(bytes) {
-                Ok(head) if head.seq == seq => frontier.append(bytes),
-                Ok(head) => {
-                    return Err(damage(seq, seq, line, format!("the record with number {} stands here", head.seq)));
-                }
-                // The root tells a later version from a changed digit.
-                Err(NotARecord::Future { found }) => {
-                    future.get_or_insert((line, found));
-                    frontier.append(bytes);
-                }
-                Err(why) => return Err(damage(seq, seq, line, why.to_string())),
-            }
+        if first != frontier.size() {
+            let why = format!("it begins with record {first}, and {} was to come", frontier.size());
+            return Err(damage(frontier.size(), first, batch.line, why));
+        }
+        for hash in hashes {
+            frontier.append_hash(hash);
             watch(&frontier);
+        }
+        if let Some(why) = fault {
+            let seq = frontier.size();
+            return Err(damage(seq, seq, batch.line + seq - first, why));
         }
         let last = frontier.size().saturating_sub(1).max(first);
         let commit_line = batch.line + count;
@@ -93,7 +136,7 @@ impl Chain {
             let why = format!("its commit line says that it begins with record {}", batch.from);
             return Err(whole(why));
         }
-        let checkpoint = Checkpoint::read(&batch.note).map_err(|e| whole(format!("its commit line: {e}")))?;
+        let checkpoint = checkpoint.map_err(|e| whole(format!("its commit line: {e}")))?;
         if let Some(origin) = &self.origin
             && *origin != checkpoint.origin
         {

@@ -34,6 +34,14 @@ pub fn open(options: OpenOptions, replay: Option<&mut dyn Replay>) -> Result<(Jo
     Ok((Journal::start(options, ring, status, scrubber, run)?, recovered))
 }
 
+/// Makes a log and starts its writer; one that is there already is left alone.
+pub fn make_new(options: OpenOptions) -> Result<(Journal, Recovered), JournalError> {
+    if place::exists(&options.dir.join(super::RECORDS)) && !matches!(create::look(&options.dir)?, Lies::Nothing) {
+        return Err(JournalError::NotNew { dir: options.dir });
+    }
+    open(options, None)
+}
+
 /// A log with its writer, which does not run yet.
 pub struct Begun {
     /// The writer, which has written that the log is open.
@@ -54,6 +62,9 @@ pub fn begin(options: &OpenOptions, mut replay: Option<&mut dyn Replay>) -> Resu
     if let Some(note) = &options.follows {
         Checkpoint::read(note).map_err(|why| JournalError::KeptCheckpoint { why })?;
     }
+    if let (Some(pin), false) = (&options.pin, place::exists(&options.dir)) {
+        return Err(JournalError::PinnedLogMissing { dir: options.dir.clone(), pinned: pin.id() });
+    }
     let handle = place::prepare(&options.dir)?;
     let holder = Holder {
         pid: std::process::id(),
@@ -64,7 +75,9 @@ pub fn begin(options: &OpenOptions, mut replay: Option<&mut dyn Replay>) -> Resu
     let lock = Lock::take(&options.dir, &holder)?;
     let found = match create::look(&options.dir)? {
         Lies::Nothing => make(options)?,
-        Lies::Log(_) if options.follows.is_some() => return Err(JournalError::NotNew { dir: options.dir.clone() }),
+        Lies::Log(_) | Lies::Unfinished(_) if options.follows.is_some() => {
+            return Err(JournalError::NotNew { dir: options.dir.clone() });
+        }
         Lies::Log(key) => resume(options, key, false, &mut replay)?,
         Lies::Unfinished(key) => match resume(options, key, true, &mut replay)? {
             found if found.place.tree.size() > 0 => found,

@@ -99,7 +99,19 @@ fn existing_parent(dir: &Path) -> PathBuf {
     if parent.as_os_str().is_empty() { PathBuf::from(".") } else { parent.to_owned() }
 }
 
+/// Name of the network file system that a directory lies on, if it does.
+pub fn network_file_system_of(dir: &Path) -> Result<Option<String>, JournalError> {
+    network_of(&open_dir(dir)?, dir)
+}
+
 fn refuse_network(handle: &File, dir: &Path) -> Result<(), JournalError> {
+    match network_of(handle, dir)? {
+        Some(file_system) => Err(JournalError::NetworkFileSystem { dir: dir.to_owned(), file_system }),
+        None => Ok(()),
+    }
+}
+
+fn network_of(handle: &File, dir: &Path) -> Result<Option<String>, JournalError> {
     let failed = |e: io::Error| JournalError::io(READING, dir, &e);
     let stat = rustix::fs::fstatfs(handle).map_err(|e| failed(e.into()))?;
     // The field is signed, and wider than the 32 bits of the number.
@@ -108,10 +120,7 @@ fn refuse_network(handle: &File, dir: &Path) -> Result<(), JournalError> {
         if number == FUSE { std::fs::read_to_string("/proc/self/mountinfo").map_err(failed)? } else { String::new() };
     let device = handle.metadata().map_err(failed)?.dev();
     let device = (rustix::fs::major(device), rustix::fs::minor(device));
-    match network_file_system(number, &mounts, device) {
-        Some(file_system) => Err(JournalError::NetworkFileSystem { dir: dir.to_owned(), file_system }),
-        None => Ok(()),
-    }
+    Ok(network_file_system(number, &mounts, device))
 }
 
 /// Name of the file system, when a journal may not lie on it.

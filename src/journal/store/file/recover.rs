@@ -3,7 +3,7 @@
 //! anew and synced before anything is built on it: after a failed sync the page cache may show what the disk does
 //! not hold.
 
-use super::batch::{COMMIT_PREFIX, read_commit};
+use super::batch::{looks_like_commit, read_commit};
 use super::walk::Segment;
 use super::{QUARANTINE, RECORDS, place};
 use crate::domain::id::Digest;
@@ -99,12 +99,6 @@ impl Tail {
     fn is_one_batch(&self, size: u64) -> bool {
         !self.earlier_commit && self.signed.as_ref().is_none_or(|(from, _)| *from == size)
     }
-}
-
-/// Whether a line is a commit line or the ruin of one: it begins so, or has the blank line and the dash of a note.
-fn looks_like_commit(line: &[u8]) -> bool {
-    let mark = "\\n\\n— ".as_bytes();
-    line.starts_with(COMMIT_PREFIX) || line.windows(mark.len()).any(|w| w == mark)
 }
 
 /// Writes a file that may be there already with the same bytes, durably.

@@ -4,7 +4,7 @@
 
 use super::open::{Begun, begin};
 use super::walk::segments;
-use super::{create, keyfile, place};
+use super::{create, keyfile};
 use crate::journal::checkpoint::Checkpoint;
 use crate::journal::error::JournalError;
 use crate::journal::handle::{OpenOptions, Rotated};
@@ -17,7 +17,6 @@ use serde_json::json;
 /// Opens a log, gives it another key, and closes it. The old private key is removed; that its bytes are gone from the
 /// medium can not be promised on a disk that writes elsewhere than it reads.
 pub fn rotate(options: &OpenOptions) -> Result<Rotated, JournalError> {
-    place::prepare(&options.dir)?;
     if segments(&options.dir)?.is_empty() {
         return Err(JournalError::NoLog { dir: options.dir.clone() });
     }

@@ -18,8 +18,8 @@ use crate::journal::tree::Hash;
 use std::path::Path;
 use std::sync::mpsc;
 
-/// Batches that may wait to be folded.
-const AHEAD: usize = 64;
+/// Batches that may wait to be folded; one has up to 4 MiB.
+const AHEAD: usize = 8;
 
 /// What is known of the log beforehand.
 #[derive(Clone, Copy, Debug)]

@@ -2,20 +2,23 @@
 //! whether a batch is true is for the chain, whether a record makes sense is for the reader. A segment that could
 //! not be written any more is read up to where the first record of the next one says that it counts.
 
-use super::RECORDS;
 use super::batch::{self, Batch, Found};
 use super::succession::Accepted;
+use super::{RECORDS, place};
 use crate::journal::error::{Damage, JournalError, READING};
 use crate::journal::snapshot::Place;
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{BufReader, Seek, SeekFrom};
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How often and how long a place that looks wrong at the end of a log is read again before it is believed: a
 /// live writer may be in the middle of it.
 const SETTLE: (u32, Duration) = (40, Duration::from_millis(10));
+
+/// A segment that nobody has written to for so long is not being written now.
+const AT_REST: Duration = Duration::from_secs(5);
 
 /// One file of records.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +43,11 @@ impl Segment {
 
 /// The segments of a log in order. A file that is none is damage: nothing else belongs there.
 pub fn segments(dir: &Path) -> Result<Vec<Segment>, JournalError> {
+    match std::fs::symlink_metadata(dir) {
+        Ok(meta) if meta.is_symlink() => return Err(JournalError::Symlink { path: dir.to_owned() }),
+        Ok(meta) if !meta.is_dir() => return Err(JournalError::NotADirectory { path: dir.to_owned() }),
+        _ => {}
+    }
     let records = dir.join(RECORDS);
     match std::fs::symlink_metadata(&records) {
         Ok(meta) if meta.is_symlink() => return Err(JournalError::Symlink { path: records }),
@@ -67,6 +75,19 @@ pub fn segments(dir: &Path) -> Result<Vec<Segment>, JournalError> {
     }
     found.sort_by_key(|s| s.first);
     Ok(found)
+}
+
+/// A place between two batches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spot {
+    /// The segment.
+    pub segment: Segment,
+    /// Offset in it.
+    pub offset: u64,
+    /// Line in it, from 1 on.
+    pub line: u64,
+    /// Number of the record that comes next.
+    pub seq: u64,
 }
 
 /// Where a walk ended.
@@ -123,6 +144,27 @@ impl Walk {
         Ok(Self { dir: dir.to_owned(), segment, offset: 0, line: 1, seq, later, input: None, live: true })
     }
 
+    /// Begins at a place that another walk has come to.
+    pub fn resume(dir: &Path, spot: Spot) -> Result<Self, JournalError> {
+        let Spot { segment, offset, line, seq } = spot;
+        let later = VecDeque::new();
+        let mut walk = Self { dir: dir.to_owned(), segment, offset, line, seq, later, input: None, live: true };
+        walk.look_again()?;
+        Ok(walk)
+    }
+
+    /// Where it is, after the last batch.
+    pub fn here(&self) -> Spot {
+        Spot { segment: self.segment.clone(), offset: self.offset, line: self.line, seq: self.seq }
+    }
+
+    /// Goes back to a place where it was.
+    pub fn back_to(&mut self, spot: Spot) -> Result<(), JournalError> {
+        let Spot { segment, offset, line, seq } = spot;
+        (self.segment, self.offset, self.line, self.seq, self.input) = (segment, offset, line, seq, None);
+        self.look_again()
+    }
+
     /// Begins at a place that is known to lie between two batches.
     pub fn at(dir: &Path, place: &Place) -> Result<Self, JournalError> {
         let walk = Self::open(dir, place.segment)?;
@@ -151,11 +193,11 @@ impl Walk {
 
     /// The next batch. On an error and at an end the place stays, so that it can be asked again.
     pub fn next(&mut self) -> Result<Step<Batch>, JournalError> {
-        let mut tries = if self.live { SETTLE.0 } else { 0 };
+        let mut tries = SETTLE.0;
         loop {
             match self.step() {
                 Ok(step) => return Ok(step),
-                Err(Trouble::MayPass(_)) if tries > 0 => {
+                Err(Trouble::MayPass(_)) if tries > 0 && self.may_change() => {
                     tries -= 1;
                     std::thread::sleep(SETTLE.1);
                 }
@@ -169,11 +211,43 @@ impl Walk {
     pub fn next_settled(&mut self) -> Result<Step<Batch>, JournalError> {
         for _ in 0..SETTLE.0 {
             match self.next()? {
-                Step::End { torn } if torn > 0 && self.live => std::thread::sleep(SETTLE.1),
+                Step::End { torn } if torn > 0 && self.may_change() => std::thread::sleep(SETTLE.1),
                 step => return Ok(step),
             }
         }
         self.next()
+    }
+
+    /// Whether the bytes of the batch that was read here, and that look wrong, stay as they are. When they do not, they
+    /// were a writer's work in hand.
+    pub fn stands(&self, data: &[u8]) -> Result<bool, JournalError> {
+        let failed = |e: &std::io::Error| JournalError::io(READING, &self.segment.path, e);
+        let mut tries = SETTLE.0;
+        while tries > 0 && self.may_change() {
+            std::thread::sleep(SETTLE.1);
+            tries -= 1;
+            if self.bytes(data.len() as u64).map_err(|e| failed(&e))? != data {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The bytes that lie here, up to a length.
+    pub fn bytes(&self, length: u64) -> std::io::Result<Vec<u8>> {
+        let mut file = File::open(&self.segment.path)?;
+        file.seek(SeekFrom::Start(self.offset))?;
+        let mut bytes = vec![];
+        file.take(length).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Whether a writer may be at work on the segment: it was written to a moment ago, or by a clock that is ahead.
+    fn may_change(&self) -> bool {
+        let rests = std::fs::metadata(&self.segment.path)
+            .and_then(|m| m.modified())
+            .is_ok_and(|written| written.elapsed().is_ok_and(|age| age > AT_REST));
+        self.live && !rests
     }
 
     fn step(&mut self) -> Result<Step<Batch>, Trouble> {
@@ -185,17 +259,21 @@ impl Walk {
                 self.pass_on();
             }
             match self.read()? {
+                Found::Batch(_) if self.is_followed() => {
+                    self.input = None;
+                    self.look_again()?;
+                }
                 Found::Batch(batch) => {
                     self.offset += batch.byte_len();
                     self.line += batch.lines();
                     self.seq += batch.records().len() as u64;
                     return Ok(Step::Batch(batch));
                 }
-                Found::Fault { index, why, may_pass } => {
+                Found::Fault { index, commit, why, may_pass } => {
                     self.input = None;
                     let known = self.later.len();
                     self.look_again()?;
-                    let damage = self.damage(index, why);
+                    let damage = self.damage(index, commit, why);
                     // A writer at work, or one that has just left the segment for another.
                     let may_pass = may_pass || self.later.len() > known;
                     return Err(if may_pass { Trouble::MayPass(damage) } else { Trouble::Sure(damage) });
@@ -210,11 +288,11 @@ impl Walk {
                     // What was read may be from before the writer completed this segment and made that one.
                     if torn > 0 {
                         let why = format!("{torn} bytes without a commit line, with a later segment after them");
-                        return Err(Trouble::MayPass(self.damage(0, why)));
+                        return Err(Trouble::MayPass(self.damage(0, false, why)));
                     }
                     if padding > 0 {
                         let why = format!("{padding} empty lines, with a later segment after them");
-                        return Err(Trouble::MayPass(self.damage(0, why)));
+                        return Err(Trouble::MayPass(self.damage(0, false, why)));
                     }
                     if later.first != self.seq {
                         return Err(Trouble::MayPass(self.missing(&later)));
@@ -223,6 +301,11 @@ impl Walk {
                 }
             }
         }
+    }
+
+    /// Whether the segment of the next record was begun since the log was last looked at: the writer left this one.
+    fn is_followed(&self) -> bool {
+        self.later.is_empty() && self.offset > 0 && place::exists(&Segment::at(&self.dir, self.seq).path)
     }
 
     /// Takes in the segments that were begun meanwhile.
@@ -268,9 +351,12 @@ impl Walk {
         JournalError::Damaged(Damage { seq: 0, through, file: self.segment.name(), line: 0, why })
     }
 
-    fn damage(&self, index: u64, why: String) -> JournalError {
-        let (seq, line) = (self.seq + index, self.line + index);
-        JournalError::Damaged(Damage { seq, through: seq, file: self.segment.name(), line, why })
+    /// What is wrong `index` lines after the last batch: with the record there, or with the commit line of the records
+    /// up to there.
+    fn damage(&self, index: u64, commit: bool, why: String) -> JournalError {
+        let (at, line) = (self.seq + index, self.line + index);
+        let (seq, through) = if commit && index > 0 { (self.seq, at - 1) } else { (at, at) };
+        JournalError::Damaged(Damage { seq, through, file: self.segment.name(), line, why })
     }
 
     /// The next segment does not begin where this one ends.

@@ -8,7 +8,8 @@
 //! That way a full disk is noticed before a batch is begun, outcomes have room that intents may not take, and a
 //! sync need not write a new file length.
 
-use super::batch::{MAX_BATCH_BYTES, commit_line};
+use super::batch::commit_line;
+use super::intake::Intake;
 use super::lock::Lock;
 use super::medium::Medium;
 use super::succession::Accepted;
@@ -20,9 +21,10 @@ use crate::journal::key::LogKey;
 use crate::journal::kind::Kind;
 use crate::journal::record::{Committed, Ready};
 use crate::journal::snapshot::Place;
-use crate::journal::tree::Frontier;
+use crate::journal::tree::{Frontier, Hash};
 use std::io;
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 use tokio::sync::{mpsc, watch};
 
 /// How far ahead the segment is filled at once, in bytes.
@@ -38,6 +40,7 @@ pub struct Writer<M> {
     options: OpenOptions,
     key: LogKey,
     frontier: Frontier,
+    root: Hash,
     /// Number of the first record of the segment.
     first: u64,
     /// Length of what is committed in the segment.
@@ -74,6 +77,7 @@ enum NotWritten {
 struct Encoded {
     bytes: Vec<u8>,
     frontier: Frontier,
+    root: Hash,
     note: String,
 }
 
@@ -82,8 +86,23 @@ impl<M: Medium> Writer<M> {
     pub fn new(medium: M, options: OpenOptions, key: LogKey, place: Place) -> Self {
         let Place { tree: frontier, segment: first, offset: len, line, note } = place;
         let (suspect, successor, broken, damaged) = (None, false, None, Arc::default());
-        let filled = len;
-        Self { medium, options, key, frontier, first, len, filled, line, note, suspect, successor, broken, damaged }
+        let (filled, root) = (len, frontier.root());
+        Self {
+            medium,
+            options,
+            key,
+            frontier,
+            root,
+            first,
+            len,
+            filled,
+            line,
+            note,
+            suspect,
+            successor,
+            broken,
+            damaged,
+        }
     }
 
     /// Where it is said that records from before are damaged; nothing new may begin from then on.
@@ -105,8 +124,7 @@ impl<M: Medium> Writer<M> {
             line: self.line,
             note: self.note.clone(),
         };
-        let (size, root) = (self.frontier.size(), self.frontier.root());
-        Status { size, root, broken: self.broken.clone(), place, scrub: None }
+        Status { size: self.frontier.size(), root: self.root, broken: self.broken.clone(), place, scrub: None }
     }
 
     /// Says what can be said now; what the scrub says stays.
@@ -118,31 +136,12 @@ impl<M: Medium> Writer<M> {
     }
 
     /// Writes what comes in until it is closed or nobody is left to write for.
-    pub fn run(mut self, mut inbox: mpsc::Receiver<Message>, status: &watch::Sender<Status>, lock: Lock) {
-        let mut held = None;
-        while let Some(message) = held.take().or_else(|| inbox.blocking_recv()) {
-            let mut batch = vec![];
-            let mut bytes = 0;
-            let mut next = Some(message);
-            let mut closing = None;
-            while let Some(message) = next {
-                match message {
-                    Message::Append(append) if bytes > 0 && bytes + append.max_len() > MAX_BATCH_BYTES => {
-                        held = Some(Message::Append(append));
-                        break;
-                    }
-                    Message::Append(append) => {
-                        bytes += append.max_len();
-                        batch.push(append);
-                    }
-                    Message::Close(last) => {
-                        closing = Some(last);
-                        break;
-                    }
-                }
-                next = inbox.try_recv().ok();
-            }
+    pub fn run(mut self, inbox: mpsc::Receiver<Message>, status: &watch::Sender<Status>, lock: Lock) {
+        let mut intake = Intake::new(inbox);
+        while let Some((batch, closing)) = intake.next() {
+            let begun = Instant::now();
             let replies = self.group(batch);
+            intake.learn(replies.len(), begun.elapsed());
             // Nothing is said of a checkpoint before the sync under it has returned.
             self.publish(status);
             for (reply, result) in replies {
@@ -217,8 +216,7 @@ impl<M: Medium> Writer<M> {
         }
         self.len += batch.bytes.len() as u64;
         self.line += batch.frontier.size() - self.frontier.size() + 1;
-        self.frontier = batch.frontier;
-        self.note = batch.note;
+        (self.frontier, self.root, self.note) = (batch.frontier, batch.root, batch.note);
         Ok((first..).zip(records).map(|(seq, record)| record.into_committed(seq)).collect())
     }
 
@@ -233,12 +231,12 @@ impl<M: Medium> Writer<M> {
             frontier.append(bytes.get(start..).unwrap_or_default());
             bytes.push(b'\n');
         }
-        let checkpoint =
-            Checkpoint { origin: self.key.verifier().name().to_owned(), size: frontier.size(), root: frontier.root() };
+        let root = frontier.root();
+        let checkpoint = Checkpoint { origin: self.key.verifier().name().to_owned(), size: frontier.size(), root };
         let note = checkpoint.sign(&self.key).map_err(|e| self.end(&format!("signing failed: {e}")))?;
         let commit = commit_line(first, &note).map_err(|e| self.end(&format!("signing failed: {e}")))?;
         bytes.extend_from_slice(&commit);
-        Ok(Encoded { bytes, frontier, note })
+        Ok(Encoded { bytes, frontier, root, note })
     }
 
     /// Writes a batch after what is committed in the segment, and syncs it.
@@ -264,7 +262,7 @@ impl<M: Medium> Writer<M> {
             return Err(self.end(&format!("{why}{other}")));
         }
         let segment = Segment::at(&self.options.dir, self.first).name();
-        let accepted = Accepted { segment, length: self.len, size, root: self.frontier.root().to_string() };
+        let accepted = Accepted { segment, length: self.len, size, root: self.root.to_string() };
         let time = records.iter().map(Ready::time).max().unwrap_or(self.options.time);
         let body = accepted.body(why, Some(superseded), records.len());
         let told = Ready::new(self.options.draft(Kind::JournalRecovered, body, time))?;

@@ -150,7 +150,7 @@ fn check(dir: &Path, told: &mut Told, case: &str) {
     for (name, count) in appends.into_iter().filter(|(name, _)| *name != "after") {
         assert_eq!(count, told.asked[name], "{case}: the append {name} is there in part or twice");
     }
-    let report = verify::verify(dir, &verify::Options { key: Some(key), kept: None }).unwrap();
+    let report = verify::verify(dir, &verify::Options::against(&key)).unwrap();
     assert!(report.ok, "{case}: {:?}", report.first_bad);
 }
 
@@ -250,4 +250,28 @@ fn whatever_a_disk_loses_no_acknowledged_record_is_lost() {
         "{total:6} cases on a simulated disk; {acknowledged} acknowledged records, none lost; the clock went back {steps_back} times"
     );
     assert!(total > 200);
+}
+
+#[test]
+fn a_reader_at_the_end_of_a_segment_that_fails_goes_on_in_the_next() {
+    let seed = Seed::new();
+    let mut left = 0;
+    for call in 0..60 {
+        let dir = scratch();
+        let first = BTreeMap::from([(format!("records/{:020}.jsonl", seed.first), seed.bytes.clone())]);
+        seed.lay(dir.path(), &first);
+        let mut live = Reader::open(dir.path(), Filter::default()).unwrap();
+        let mut seen: Vec<_> = live.by_ref().map(|s| s.unwrap().bytes).collect();
+        let disk = Simulated::new(seed.first, &seed.bytes, Some((call, Fault::Fails(io::ErrorKind::Other))), 5);
+        let told = write(&seed, &disk, 3);
+        let files = disk.seen();
+        left += usize::from(files.values().any(|f| f.windows(14).any(|w| w == b"\"superseded\":\"")));
+        // The file that it reads is written on in place.
+        seed.lay(dir.path(), &files);
+        seen.extend(live.by_ref().map(|s| s.unwrap().bytes));
+        let found: Vec<_> = Reader::open(dir.path(), Filter::default()).unwrap().map(|s| s.unwrap().bytes).collect();
+        assert!(seen == found, "call {call}: {} records seen, {} there", seen.len(), found.len());
+        assert!(told.acknowledged.iter().all(|(seq, bytes)| found[usize::try_from(*seq).unwrap()] == *bytes));
+    }
+    assert!(left > 20, "{left}");
 }

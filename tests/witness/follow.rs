@@ -1,113 +1,14 @@
-//! The witness client against a witness that is not ours: Go's `github.com/transparency-dev/witness`, which signs with
-//! Ed25519 and with ML-DSA-44 (`filippo.io/mldsa`).
+//! The tasks that follow a log with witnesses.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests fail by panicking"
-)]
-
-mod journal_support;
-
-use journal_support::*;
-use quarterdeck::attest::witness::{Alarm, OnDisk, Pace, Settings, Witness, Witnesses, start};
-use quarterdeck::journal::cosignature::{self, Algorithm};
+use super::journal_support::*;
+use super::support::*;
+use quarterdeck::attest::witness::Alarm;
+use quarterdeck::journal::cosignature::Algorithm;
 use quarterdeck::journal::key::{LogKey, VerifierKey};
 use quarterdeck::journal::{Journal, OpenOptions};
-use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, OnceLock};
+use std::path::Path;
 use std::time::{Duration, Instant};
-
-/// Longer than anything here takes on a loaded machine.
-const LONG: Duration = Duration::from_secs(30);
-
-fn skip(reason: &str) {
-    assert!(std::env::var("QUARTERDECK_LAB").as_deref() != Ok("require"), "the witness tests need Go: {reason}");
-    eprintln!("SKIP witness: {reason}");
-}
-
-/// The Go program, built once and kept under `target`; nothing where there is no Go or its modules can not be had.
-fn program() -> Option<&'static Path> {
-    static BUILT: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let build = || {
-        let binary = Path::new(env!("CARGO_TARGET_TMPDIR")).join("witness_go");
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/witness_go");
-        match Command::new("go").args(["build", "-o"]).arg(&binary).arg(".").current_dir(source).output() {
-            Err(e) => skip(&e.to_string()),
-            Ok(output) if !output.status.success() => skip(&String::from_utf8_lossy(&output.stderr)),
-            Ok(_) => return Some(binary),
-        }
-        None
-    };
-    BUILT.get_or_init(build).as_deref()
-}
-
-/// A running witness; it ends with this value, its state stays.
-struct Served {
-    child: Child,
-    witness: Witness,
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Starts a witness of this name and algorithm, whose state and key lie in a directory.
-fn serve(state: &Path, name: &str, algorithm: &str, log: &VerifierKey) -> Option<Served> {
-    let mut child = Command::new(program()?)
-        .arg(state.join(format!("{name}.state")))
-        .arg(state.join(format!("{name}.key")))
-        .args([algorithm, &format!("witness.example/{name}"), log.as_str()])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let said: serde_json::Value = serde_json::from_str(&line).expect("the witness says where it is");
-    let key = said["vkey"].as_str().unwrap().parse().unwrap();
-    let (name, url) = (name.to_owned(), said["url"].as_str().unwrap().to_owned());
-    Some(Served { child, witness: Witness { administrator: name.clone(), name, url, key } })
-}
-
-fn settings(dir: &Path, witnesses: &[&Served], quorum: u32) -> Settings {
-    Settings {
-        witnesses: witnesses.iter().map(|s| s.witness.clone()).collect(),
-        quorum,
-        max_uncosigned_age: Duration::from_mins(10),
-        dir: dir.to_owned(),
-        pace: Pace {
-            interval: Duration::from_millis(20),
-            timeout: LONG,
-            first_wait: Duration::from_millis(20),
-            longest_wait: Duration::from_millis(100),
-        },
-    }
-}
-
-fn follow(journal: &Journal, settings: Settings) -> Witnesses {
-    let log = Arc::new(OnDisk::new(journal.dir().to_owned(), journal.verifier().clone()));
-    start(settings, log, journal.verifier().clone(), journal.watch()).unwrap()
-}
-
-/// Appends some records and answers the size then.
-async fn grow(journal: &Journal, count: usize) -> u64 {
-    journal.append((0..count).map(note).collect()).await.unwrap();
-    journal.status().size
-}
-
-fn cosigned(dir: &Path, key: &VerifierKey, witnesses: &[&Served]) -> cosignature::Cosigned {
-    let note = std::fs::read_to_string(dir.join("cosigned")).unwrap();
-    let keys: Vec<_> = witnesses.iter().map(|s| s.witness.key.clone()).collect();
-    cosignature::open(&note, key, &keys).unwrap()
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn witnesses_of_both_kinds_follow_a_growing_log() {
@@ -210,23 +111,10 @@ async fn a_log_that_was_rolled_back_is_refused_at_its_opening() {
     std::fs::copy(dir.path().join("cosigned"), copied.path().join("cosigned")).unwrap();
     let gone = down(&state, &journal);
     let witnesses = follow(&journal, settings(copied.path(), &[&gone], 1));
-    let alarm = witnesses.asking().opened(LONG).await;
-    assert!(alarm.is_ok() || matches!(alarm, Err(Alarm::Shrunk { .. })));
     // The note is by the key of another witness: what it says of the log counts all the same, since the log signed it.
-    let until = Instant::now() + LONG;
-    while witnesses.board().alarm.is_none() && Instant::now() < until {
-        tokio::task::yield_now().await;
-    }
-    let Some(Alarm::Shrunk { witness, theirs: t, .. }) = witnesses.board().alarm else { panic!() };
+    let alarm = witnesses.asking().opened(LONG).await.unwrap_err();
+    let Alarm::Shrunk { witness, theirs: t, .. } = alarm else { panic!("{alarm}") };
     assert_eq!((witness.as_str(), t), ("the note of the last cosigned checkpoint", theirs));
-}
-
-/// A witness whose address nobody listens on.
-fn down(state: &tempfile::TempDir, journal: &Journal) -> Served {
-    let mut served = serve(state.path(), "down", "ed25519", journal.verifier()).unwrap();
-    served.child.kill().unwrap();
-    served.child.wait().unwrap();
-    served
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -251,12 +139,9 @@ async fn a_fork_is_refused_also_when_it_is_longer() {
     drop(a);
     std::fs::copy(dir.path().join("cosigned"), copied.path().join("cosigned")).unwrap();
     let witnesses = follow(&journal, settings(copied.path(), &[&down(&state, &journal)], 1));
-    let until = Instant::now() + LONG;
-    while witnesses.board().alarm.is_none() && Instant::now() < until {
-        tokio::task::yield_now().await;
-    }
+    let alarm = witnesses.asking().opened(LONG).await.unwrap_err();
     let kept = "the note of the last cosigned checkpoint".to_owned();
-    assert_eq!(witnesses.board().alarm, Some(Alarm::Different { witness: kept, size: theirs }));
+    assert_eq!(alarm, Alarm::Different { witness: kept, size: theirs });
 }
 
 #[tokio::test(flavor = "multi_thread")]

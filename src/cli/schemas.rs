@@ -1,0 +1,81 @@
+//! The JSON schemas of everything that `--format json` prints, made from the types that are printed. They lie in
+//! `docs/schemas`; a test fails when those files are not what the types say (`UPDATE_SCHEMAS=1` writes them).
+
+use crate::cli::{audit, config, doctor, drill, man, output, playbook, status};
+use crate::domain::incident::Incident;
+use crate::drill::catalog;
+use crate::engine::api::{Reply, RunView};
+use crate::journal::{Record, verify};
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+fn of<T: JsonSchema>() -> Schema {
+    SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<T>()
+}
+
+/// Every output by the name of its file, with its title.
+fn all() -> Vec<(&'static str, &'static str, Schema)> {
+    vec![
+        ("status", "status --format json", of::<status::Status<'_>>()),
+        ("doctor", "doctor --format json", of::<doctor::Report<'_>>()),
+        ("playbook-list", "playbook list --format json", of::<Vec<playbook::Row>>()),
+        ("playbook-show", "playbook show ID --format json", of::<playbook::Shown>()),
+        ("playbook-lint", "playbook lint --format json", of::<playbook::Linted>()),
+        ("playbook-render", "playbook render ID --format json", of::<playbook::Requests<'_>>()),
+        ("incident-list", "incident list --format json", of::<Vec<Incident>>()),
+        ("incident-show", "incident show ID --format json", of::<Incident>()),
+        ("run-list", "run list --format json", of::<Vec<RunView>>()),
+        ("reply", "--format json of each command that changes something", of::<Reply>()),
+        ("drill-list", "drill list --format json", of::<Vec<catalog::Summary>>()),
+        ("drill-show", "drill show ID --format json", of::<catalog::Shown>()),
+        ("drill-lint", "drill lint --format json", of::<drill::Linted>()),
+        ("config-check", "config check --format json", of::<config::Checked<'_>>()),
+        ("config-init", "config init --format json", of::<config::Written<'_>>()),
+        ("man", "man --output DIR --format json", of::<man::Written>()),
+        ("audit-verify", "audit verify --format json", of::<verify::Report>()),
+        ("audit-show", "each line of audit show --format json: a record as stored", of::<Record>()),
+        ("audit-show-seq", "audit show --seq N --format json", of::<audit::show::Whole<'_>>()),
+        ("audit-keys-show", "audit keys show --format json", of::<audit::keys::Report>()),
+        ("audit-keys-rotate", "audit keys rotate --format json", of::<audit::keys::Rotated>()),
+        ("audit-anchors", "audit anchors --format json", of::<crate::attest::anchor::Report>()),
+        ("audit-anchors-fetch", "audit anchors --fetch DIR --format json", of::<crate::attest::anchor::Fetched>()),
+        ("audit-monitor", "each line of audit monitor --format json", of::<crate::attest::monitor::Alert>()),
+        ("audit-evidence", "audit evidence list|check --format json", of::<Vec<crate::journal::evidence::Evidence>>()),
+        ("error", "each line on standard error with --format json", of::<output::Failure>()),
+        ("playbook", "a playbook file (quarterdeck playbook schema)", crate::playbook::schema::schema()),
+        (
+            "config",
+            "config.toml (quarterdeck config schema)",
+            Schema::try_from(crate::config::describe::schema()).unwrap(),
+        ),
+    ]
+}
+
+fn text(title: &str, mut schema: Schema) -> String {
+    schema.insert("title".to_owned(), Value::from(format!("Quarterdeck: {title}")));
+    format!("{:#}\n", schema.as_value())
+}
+
+#[test]
+fn the_files_in_docs_are_what_the_types_say() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/schemas");
+    let write = std::env::var_os("UPDATE_SCHEMAS").is_some();
+    let mut names = BTreeSet::new();
+    for (name, title, schema) in all() {
+        let file = format!("{name}.json");
+        let (path, now) = (dir.join(&file), text(title, schema));
+        if write {
+            std::fs::create_dir_all(&dir).unwrap();
+            std::fs::write(&path, &now).unwrap();
+        }
+        let kept = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(kept == now, "docs/schemas/{file} is not what the types say; UPDATE_SCHEMAS=1 writes it");
+        names.insert(file);
+    }
+    let found: BTreeSet<String> =
+        std::fs::read_dir(&dir).unwrap().map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    assert_eq!(found, names, "a file in docs/schemas belongs to no output");
+}

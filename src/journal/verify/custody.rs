@@ -1,0 +1,66 @@
+//! In whose hands a log was found: what a verification can not prove by mathematics, and states instead.
+
+use crate::journal::error::JournalError;
+use crate::journal::store::file::{KEY, place};
+use serde::Serialize;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// Where the private half of the key is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+pub enum KeyFile {
+    /// Beside the records, and of the user who verifies: this user could have written another history.
+    #[serde(rename = "same-user")]
+    SameUser,
+    /// Beside the records, and of another user.
+    #[serde(rename = "other-user")]
+    OtherUser,
+    /// Not beside the records: they are a copy, or the key is kept elsewhere.
+    #[serde(rename = "absent")]
+    Absent,
+}
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+pub struct Custody {
+    /// Where the private half of the key is.
+    pub key: KeyFile,
+    /// The network file system that the directory lies on, if it does: good enough for a copy that is only read.
+    pub network_file_system: Option<String>,
+    /// Number of records that a quorum of the given witnesses has signed for.
+    pub witnessed: Option<u64>,
+    /// Names and ids of the given witnesses whose cosignatures were found.
+    pub witnesses: Vec<String>,
+}
+
+impl Custody {
+    /// Looks at the directory of a log.
+    pub fn of(dir: &Path) -> Result<Self, JournalError> {
+        let key = match std::fs::symlink_metadata(dir.join(KEY)) {
+            Ok(meta) if meta.uid() == rustix::process::geteuid().as_raw() => KeyFile::SameUser,
+            Ok(_) => KeyFile::OtherUser,
+            Err(_) => KeyFile::Absent,
+        };
+        let network_file_system = place::network_file_system_of(dir)?;
+        Ok(Self { key, network_file_system, witnessed: None, witnesses: vec![] })
+    }
+}
+
+impl std::fmt::Display for Custody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self.key {
+            KeyFile::SameUser => "the signing key lies beside the records and is yours",
+            KeyFile::OtherUser => "the signing key lies beside the records and is another user's",
+            KeyFile::Absent => "the signing key is not beside the records",
+        })?;
+        match (self.witnessed, self.witnesses.as_slice()) {
+            (Some(size), by) => write!(f, "; witnessed up to {size} records by {}", by.join(", "))?,
+            (None, []) => f.write_str("; no witness was asked about")?,
+            (None, by) => write!(f, "; not witnessed by the quorum, only by {}", by.join(", "))?,
+        }
+        match &self.network_file_system {
+            Some(name) => write!(f, "; read over {name}, a network file system"),
+            None => Ok(()),
+        }
+    }
+}
