@@ -51,7 +51,9 @@ fn add_a_later_version(dir: &Path) {
     let key = LogKey::parse(&std::fs::read_to_string(dir.join("log.key")).unwrap()).unwrap();
     let mut log = Frontier::default();
     let stored = records(dir);
-    stored.iter().for_each(|s| log.append(&s.bytes));
+    for s in &stored {
+        log.append(&s.bytes);
+    }
     let record = String::from_utf8(stored.last().unwrap().bytes.clone()).unwrap();
     let from = log.size();
     let record = record.replace(&format!("\"seq\":{}", from - 1), &format!("\"seq\":{from}"));

@@ -82,7 +82,9 @@ mod tests {
 
     fn intake(messages: Vec<Message>) -> (Intake, mpsc::Sender<Message>) {
         let (sender, inbox) = mpsc::channel(1024);
-        messages.into_iter().for_each(|m| sender.try_send(m).unwrap());
+        for message in messages {
+            sender.try_send(message).unwrap();
+        }
         (Intake::new(inbox), sender)
     }
 

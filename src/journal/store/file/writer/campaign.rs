@@ -101,12 +101,12 @@ fn write(seed: &Seed, disk: &Simulated, script: u64) -> Told {
     let mut time = draft(Kind::NoteAdded, json!({})).time;
     for group in 0..12 {
         let (mut batch, mut answers) = (vec![], vec![]);
-        for n in 0..1 + choices.below(3) {
+        for n in 0..=choices.below(3) {
             let name = format!("{group}/{n}");
             let hours = i64::try_from(choices.below(5)).unwrap() - 1;
             told.steps_back += usize::from(hours < 0);
             time += jiff::SignedDuration::from_hours(hours);
-            let records: Vec<Ready> = (0..1 + choices.below(4))
+            let records: Vec<Ready> = (0..=choices.below(4))
                 .map(|_| {
                     let kind = [Kind::NoteAdded, Kind::StepFinished, Kind::StepIntended][choices.below(3)];
                     let body = json!({"append": name, "text": "x".repeat(choices.below(2_500))});
