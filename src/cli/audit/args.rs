@@ -124,7 +124,7 @@ pub struct Verify {
     /// A signed checkpoint that was kept elsewhere, with cosignatures or without: the log must contain it (repeatable)
     #[arg(long, value_name = "FILE")]
     pub checkpoint: Vec<PathBuf>,
-    /// Verifier keys of witnesses, one a line, that must have signed for the log, or for --proof (repeatable)
+    /// Verifier key of a witness that must have signed for the log (repeatable)
     #[arg(long, value_name = "FILE")]
     pub witness_key: Vec<PathBuf>,
     /// How many of those witnesses must have signed; all of them when absent
@@ -143,7 +143,7 @@ pub struct Verify {
     #[arg(long)]
     pub every_signature: bool,
     /// A proof from `audit prove` instead of a journal; needs --vkey
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["journal", "checkpoint", "quorum", "from", "tiles", "every_signature"], requires = "vkey")]
+    #[arg(long, value_name = "FILE", requires = "vkey", conflicts_with_all = ["journal", "checkpoint", "from", "to", "tiles", "every_signature"])]
     pub proof: Option<PathBuf>,
     /// The exact bytes of the record that --proof is about, when the proof does not carry them
     #[arg(long, value_name = "FILE", requires = "proof")]

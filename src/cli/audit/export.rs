@@ -2,7 +2,7 @@
 
 use super::super::args::{Format, Global};
 use super::super::output::{self, Error, Exit};
-use super::super::session;
+use super::super::pins;
 use super::args::Export;
 use super::directory;
 use crate::journal::verify::{self, Options, Verdict, own_key};
@@ -11,13 +11,7 @@ use crate::journal::{self, Exported, JournalError};
 /// Runs it.
 pub fn run(global: &Global, what: &Export) -> Result<Exit, Error> {
     let dir = directory(global, what.journal.as_deref())?;
-    let pinned = match &what.vkey {
-        Some(path) => {
-            let text = session::read_file(path)?;
-            Some(text.parse().map_err(|e| Error::Usage(format!("{}: {e}", path.display())))?)
-        }
-        None => None,
-    };
+    let pinned = pins::outside(global, what.vkey.as_deref(), what.journal.as_deref(), &dir)?;
     let report = verify::verify(&dir, &Options { key: pinned, ..Options::default() }).map_err(Error::failed)?;
     if report.verdict == Verdict::Damaged {
         let bad = report.first_bad.map_or_else(|| "it does not verify".to_owned(), |bad| bad.to_string());

@@ -3,9 +3,9 @@
 
 use super::super::args::{Format, Global};
 use super::super::output::{self, Error, Exit};
-use super::super::session;
 use super::args::{Prove, Verify};
 use super::directory;
+use super::verify::{check_quorum, read as read_key};
 use crate::domain::text::sanitize;
 use crate::journal::cosignature::{Cosignature, WitnessKey};
 use crate::journal::key::VerifierKey;
@@ -119,16 +119,9 @@ pub fn verify(global: &Global, file: &Path, what: &Verify) -> Result<Exit, Error
     let Some(vkey) = &what.vkey else {
         return Err(Error::Usage("a proof is verified with the log's verifier key: name its file with --vkey".into()));
     };
-    let text = session::read_file(vkey)?;
-    let key: VerifierKey = text.parse().map_err(|e| Error::Usage(format!("{}: {e}", vkey.display())))?;
-    let mut witnesses = vec![];
-    for path in &what.witness_key {
-        let lines = session::read_file(path)?;
-        for line in lines.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
-            let key: WitnessKey = line.parse().map_err(|e| Error::Usage(format!("{}: {e}", path.display())))?;
-            witnesses.push(key);
-        }
-    }
+    let key: VerifierKey = read_key(vkey)?;
+    let witnesses = what.witness_key.iter().map(|path| read_key(path)).collect::<Result<Vec<WitnessKey>, _>>()?;
+    check_quorum(what.quorum, witnesses.len())?;
     let refused = |why: &BadProof| Error::Damaged(format!("{}: {why}", file.display()));
     let bundle = Bundle::parse(&read(file, MAX_PROOF)?).map_err(|why| refused(&why))?;
     let record = match (&what.record, &bundle.extra) {
@@ -147,6 +140,11 @@ pub fn verify(global: &Global, file: &Path, what: &Verify) -> Result<Exit, Error
         }
     };
     let cosigned = bundle.verify(record_hash(&record), &key, &witnesses).map_err(|why| refused(&why))?;
+    let (signed, quorum) = (cosigned.by.len(), what.quorum.unwrap_or(witnesses.len()));
+    if signed < quorum {
+        let why = format!("{signed} of the {} given witnesses have signed, and {quorum} must", witnesses.len());
+        return Err(Error::Damaged(format!("{}: {why}", file.display())));
+    }
     let checkpoint = &cosigned.checkpoint;
     let parsed = Record::parse(&record);
     if global.format == Format::Json {

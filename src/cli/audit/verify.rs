@@ -37,14 +37,7 @@ fn options(global: &Global, what: &Verify, dir: &Path, progress: Arc<Progress>) 
     let key = pins::outside(global, what.vkey.as_deref(), what.journal.as_deref(), dir)?;
     let kept = what.checkpoint.iter().map(|path| session::read_file(path)).collect::<Result<_, _>>()?;
     let witnesses = what.witness_key.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
-    if let Some(quorum) = what.quorum
-        && !(1..=witnesses.len()).contains(&quorum)
-    {
-        let count = witnesses.len();
-        return Err(Error::Usage(format!(
-            "--quorum {quorum} does not fit: {count} witness keys are given, so 1 to {count}"
-        )));
-    }
+    check_quorum(what.quorum, witnesses.len())?;
     let range = what.from.map(|from| (from, what.to.unwrap_or(from)));
     if let Some((from, to)) = range
         && from > to
@@ -66,7 +59,18 @@ fn options(global: &Global, what: &Verify, dir: &Path, progress: Arc<Progress>) 
     })
 }
 
-fn read<T: FromStr<Err: Display>>(path: &Path) -> Result<T, Error> {
+/// Whether so many of `count` witnesses can be asked for.
+pub fn check_quorum(quorum: Option<usize>, count: usize) -> Result<(), Error> {
+    match quorum {
+        Some(quorum) if !(1..=count).contains(&quorum) => Err(Error::Usage(format!(
+            "--quorum {quorum} does not fit: {count} witness keys are given, so 1 to {count}"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Reads a key from the file that a person named.
+pub fn read<T: FromStr<Err: Display>>(path: &Path) -> Result<T, Error> {
     let text = session::read_file(path)?;
     text.trim().parse().map_err(|e| Error::Usage(format!("{}: {e}", path.display())))
 }

@@ -1,7 +1,7 @@
 //! A log as a directory that a static file server can serve: checkpoint, tiles, bundles of entries and the verifier
 //! key, and nothing of what only the writer needs. Exported again it grows, and what is damaged there is made anew.
 
-use super::hashes::{MAX_NOTE, cosigned};
+use super::hashes::{MAX_NOTE, cosigned, end};
 use super::publish::{Prefix, Publisher, is_part};
 use super::tiles::read_file;
 use super::{CHECKPOINT, VERIFIER_KEY};
@@ -122,12 +122,13 @@ fn look(log: &Path, dir: &Path, key: &VerifierKey) -> Result<(), Unfit> {
         return Ok(());
     };
     let size = checkpoint.size;
-    match proof::root(log, size) {
-        Ok(root) if root == checkpoint.root => Ok(()),
-        Ok(_) => Err(Unfit::Why(format!("its checkpoint over {size} records has another root than this journal"))),
-        Err(JournalError::BeyondTheEnd { size: have, .. }) => {
-            Err(Unfit::Why(format!("it holds {size} records of this log, and the journal only {have}")))
-        }
-        Err(other) => Err(other.into()),
+    let have = end(log)?;
+    if size > have {
+        return Err(Unfit::Why(format!("it holds {size} records of this log, and the journal only {have}")));
+    }
+    if proof::root(log, size)? == checkpoint.root {
+        Ok(())
+    } else {
+        Err(Unfit::Why(format!("its checkpoint over {size} records has another root than this journal")))
     }
 }

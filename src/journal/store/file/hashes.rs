@@ -94,12 +94,32 @@ pub fn note_over(dir: &Path, seq: u64, key: &VerifierKey) -> Result<String, Jour
             return Ok(note);
         }
     }
-    Err(JournalError::NotInTree { seq, size: Walk::open(dir, u64::MAX)?.seq() })
+    Err(JournalError::NotInTree { seq, size: end(dir)? })
+}
+
+/// Number of records that are there, whatever is published.
+pub fn end(dir: &Path) -> Result<u64, JournalError> {
+    let mut walk = Walk::open(dir, u64::MAX)?;
+    while let Step::Batch(_) = walk.next()? {}
+    Ok(walk.seq())
+}
+
+/// The published checkpoint, if it is the commit that stands in the log at its size, with the walk after that. Tiles
+/// that a log has left behind, because it was cut or replaced, say nothing of it.
+pub fn published_commit(dir: &Path) -> Option<(Checkpoint, String, Walk)> {
+    let (checkpoint, note) = published(dir, &own_key(dir).ok()?)?;
+    let mut walk = Walk::open(dir, checkpoint.size.checked_sub(1)?).ok()?;
+    let mut last = None;
+    while walk.seq() < checkpoint.size {
+        let Ok(Step::Batch(batch)) = walk.next() else { return None };
+        last = Some(batch.note);
+    }
+    (walk.seq() == checkpoint.size && last.as_ref() == Some(&note)).then_some((checkpoint, note, walk))
 }
 
 /// Hashes from tiles, if a published tree of at least `size` records vouches for all of them.
 fn from_tiles(dir: &Path, size: u64, indexes: &[u64]) -> Option<Vec<Hash>> {
-    let (checkpoint, _) = published(dir, &own_key(dir).ok()?)?;
+    let (checkpoint, _, _) = published_commit(dir)?;
     let mut tree = Tiles::open(dir, &checkpoint).filter(|_| size <= checkpoint.size)?;
     indexes.iter().map(|index| tree.hash(*index)).collect()
 }

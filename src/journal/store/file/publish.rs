@@ -6,7 +6,7 @@
 //! publisher was killed. Nothing is synced, for the syncs belong to the writer; what a power loss garbles is found
 //! and written anew.
 
-use super::hashes::{check_root, published};
+use super::hashes::{check_root, published_commit};
 use super::tiles::{Tiles, read_file};
 use super::walk::{Step, Walk};
 use super::{CHECKPOINT, place};
@@ -16,7 +16,6 @@ use crate::journal::key::VerifierKey;
 use crate::journal::rotation::Rotation;
 use crate::journal::tile::{self, Content, FOLDER, MAX_BUNDLE, MAX_TREE, Tile, WIDTH};
 use crate::journal::tree::{Frontier, Hash, record_hash};
-use crate::journal::verify::own_key;
 use rustix::fs::{Mode, OFlags};
 use std::ffi::OsStr;
 use std::io::Write;
@@ -257,7 +256,7 @@ impl Publisher {
     /// left of the edge are taken as they are.
     pub fn resume(log: &Path) -> Option<Self> {
         let to = Prefix::beside_records(log);
-        let (checkpoint, note) = published(log, &own_key(log).ok()?)?;
+        let (checkpoint, note, walk) = published_commit(log)?;
         let size = checkpoint.size;
         let (tree, edges) = Tiles::open(&to.dir, &checkpoint)?.into_edges();
         let width = size % WIDTH;
@@ -268,23 +267,7 @@ impl Publisher {
             let leaves: Vec<Hash> = tile::entries(&bundle)?.into_iter().map(record_hash).collect();
             edges.first().filter(|edge| **edge == leaves)?;
         }
-        // The log says it too: it may have been recovered to an earlier batch since.
-        let mut walk = Walk::open(log, size.checked_sub(1)?).ok()?;
-        let mut last = None;
-        while walk.seq() < size {
-            let Ok(Step::Batch(batch)) = walk.next() else { return None };
-            last = Some(batch.note);
-        }
-        (last.as_ref() == Some(&note) && walk.seq() == size).then(|| Self {
-            to,
-            walk,
-            tree,
-            edges,
-            bundle,
-            note,
-            rotates: false,
-            compared: false,
-        })
+        Some(Self { to, walk, tree, edges, bundle, note, rotates: false, compared: false })
     }
 
     /// Number of records that were taken in.

@@ -3,6 +3,8 @@
 
 use super::*;
 use crate::journal::proof::{self, tests as log};
+use crate::journal::store::file::hashes::published;
+use crate::journal::verify::own_key;
 use crate::journal::{Journal, OpenOptions};
 use std::collections::BTreeMap;
 
@@ -80,7 +82,7 @@ fn what_grew_over_many_openings_is_what_a_rebuild_makes() {
 }
 
 #[test]
-fn proofs_come_from_tiles_when_the_records_have_gone_and_from_records_when_a_tile_lies() {
+fn proofs_come_from_tiles_when_earlier_records_have_gone_and_from_records_when_a_tile_lies() {
     let dir = tempfile::tempdir().unwrap();
     append(&open(dir.path()), 599, 50);
     let (records, away) = (dir.path().join("records"), dir.path().join("away"));
@@ -92,9 +94,15 @@ fn proofs_come_from_tiles_when_the_records_have_gone_and_from_records_when_a_til
             proof::root(dir, 300).unwrap(),
         )
     };
-    std::fs::rename(&records, &away).unwrap();
+    // The last segment says which tree is the log's.
+    std::fs::create_dir(&away).unwrap();
+    let mut first: Vec<_> = std::fs::read_dir(&records).unwrap().map(|e| e.unwrap().file_name()).collect();
+    first.sort();
+    first.pop().unwrap();
+    assert!(!first.is_empty());
+    first.iter().for_each(|name| std::fs::rename(records.join(name), away.join(name)).unwrap());
     let from_tiles = all(dir.path());
-    std::fs::rename(&away, &records).unwrap();
+    first.iter().for_each(|name| std::fs::rename(away.join(name), records.join(name)).unwrap());
     assert_eq!(all(dir.path()), from_tiles);
 
     for file in published_files(dir.path()).into_keys().filter(|f| !f.contains("entries")) {
@@ -108,6 +116,18 @@ fn proofs_come_from_tiles_when_the_records_have_gone_and_from_records_when_a_til
         assert_eq!(all(dir.path()), from_tiles, "{file}");
         std::fs::write(&path, good).unwrap();
     }
+}
+
+#[test]
+fn tiles_that_a_shorter_log_has_left_behind_say_nothing_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    append(&open(dir.path()), 599, 50);
+    let last = std::fs::read_dir(dir.path().join("records")).unwrap().map(|e| e.unwrap().path()).max().unwrap();
+    std::fs::remove_file(last).unwrap();
+    assert!(matches!(proof::root(dir.path(), 600), Err(JournalError::BeyondTheEnd { asked: 600, .. })));
+    drop(open(dir.path()));
+    let (now, made) = (published_files(dir.path()), rebuilt(dir.path()));
+    assert!(made.iter().all(|(name, bytes)| now[name] == *bytes));
 }
 
 fn flipped(bytes: &[u8]) -> Vec<u8> {
