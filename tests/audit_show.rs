@@ -149,7 +149,7 @@ fn a_followed_log_gives_each_record_once_over_many_segments_and_ends_with_130() 
         let batch = (0..=round % 4).map(note).collect();
         let last = journal.append_blocking(batch).unwrap().last().unwrap().seq;
         // Every fifth round waits for the reader, so that it meets the end of a segment both at work and at rest.
-        while round % 5 == 0 && seen <= last {
+        while round.is_multiple_of(5) && seen <= last {
             assert_eq!(next(), seen);
             seen += 1;
         }

@@ -9,6 +9,8 @@
 )]
 
 mod journal_support;
+#[allow(dead_code, reason = "each test binary uses a part of it")]
+mod support;
 
 use journal_support::*;
 use quarterdeck::domain::id::IncidentId;
@@ -306,4 +308,35 @@ fn a_torn_end_after_a_snapshot_is_set_aside_as_ever() {
     let (_, recovered, state) = opened::<State>(&log, 20_000);
     assert_eq!((recovered.from_snapshot, state), (size, full));
     assert!(recovered.quarantined.is_some() && !recovered.clean);
+}
+
+/// The commands open the engine, which leaves a snapshot at its end and takes it up at its next beginning.
+#[test]
+fn the_engine_leaves_a_snapshot_and_takes_it_up() {
+    let home = tempfile::tempdir().unwrap();
+    let file = support::lonely(home.path());
+    let (dir, origin) = (home.path().join("journal"), "quarterdeck/lonely".to_owned());
+    let (journal, _) = Journal::open(OpenOptions { origin, ..options(&dir) }).unwrap();
+    for round in 0..11 {
+        journal.append_blocking((0..100).map(|n| note(format!("{round}/{n} early words"))).collect()).unwrap();
+    }
+    drop(journal);
+    let go = |args: &[&str]| support::run(home.path(), &[&["--config", &file], args].concat());
+    let (code, _, err) = go(&["incident", "declare", "Orders stand still", "--severity", "SEV1"]);
+    assert_eq!(code, 0, "{err}");
+    let kinds: Vec<_> = records(&dir).iter().map(|r| r.record.kind).collect();
+    assert_eq!(&kinds[kinds.len() - 2..], [Kind::JournalSnapshot, Kind::JournalClosed]);
+
+    // Damage before the snapshot does not keep the next one from opening, so the snapshot was taken up.
+    let path = segments(&dir).remove(0);
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replacen("3/7 early words", "3/7 other words", 1)).unwrap();
+    let (code, out, err) = go(&["incident", "list", "--format", "json"]);
+    assert!(code == 0 && out.contains("INC-1"), "{out}{err}");
+    let (code, _, err) = go(&["incident", "note", "INC-1", "it goes on"]);
+    assert_eq!(code, 0, "{err}");
+    assert_eq!(go(&["audit", "verify"]).0, 3, "and verification finds it");
+    std::fs::remove_dir_all(dir.join("snapshot")).unwrap();
+    let (code, _, err) = go(&["incident", "note", "INC-1", "it goes on"]);
+    assert!(code == 3 && err.contains("record 3"), "{code} {err}");
 }

@@ -213,7 +213,7 @@ async fn restarts_are_counted_as_they_are_seen() {
         let Ok(Facts::Kubernetes(facts)) = s.result.as_deref() else { return None };
         facts.workloads.iter().find(|w| w.namespace == namespace).cloned()
     };
-    watching.until("a pending pod", |s| mine(s).is_some_and(|w| w.pending == 1 && w.revision == "2")).await;
+    watching.until("a pending pod", |s| mine(s).is_some_and(|w| w.pending == Some(1) && w.revision == "2")).await;
     let pod = kubectl(&["-n", n, "get", "pods", "--field-selector=spec.nodeName=", "-o", "name"]).unwrap();
     let pod = pod.trim();
     let crash = |restarts: u32| {
@@ -225,14 +225,14 @@ async fn restarts_are_counted_as_they_are_seen() {
         kubectl(&["-n", n, "patch", pod, "--subresource=status", "-p", &status]);
     };
     crash(3);
-    let seen = watching.until("three restarts", |s| mine(s).is_some_and(|w| w.restarts == 3)).await;
+    let seen = watching.until("three restarts", |s| mine(s).is_some_and(|w| w.restarts == Some(3))).await;
     let seen = mine(&seen).unwrap();
     assert_eq!((seen.restarts_5m, seen.crash_looping, seen.oom_killed), (Some(3), Some(1), Some(1)));
     let mut later = watch(lab("LAB_KUBECONFIG_OBSERVE").unwrap());
-    let first = later.until("three restarts", |s| mine(s).is_some_and(|w| w.restarts == 3)).await;
+    let first = later.until("three restarts", |s| mine(s).is_some_and(|w| w.restarts == Some(3))).await;
     assert_eq!(mine(&first).unwrap().restarts_5m, Some(0), "nobody knows when restarts before the first look were");
     crash(5);
-    let more = later.until("five restarts", |s| mine(s).is_some_and(|w| w.restarts == 5)).await;
+    let more = later.until("five restarts", |s| mine(s).is_some_and(|w| w.restarts == Some(5))).await;
     assert_eq!(mine(&more).unwrap().restarts_5m, Some(2));
 }
 

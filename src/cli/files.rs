@@ -67,7 +67,7 @@ impl Files {
     ) -> Result<Option<Vec<TimelineEntry>>, JournalError> {
         let mut hits = Vec::new();
         for (n, stored) in self.read(first, last)?.enumerate() {
-            if n % 256 == 0 && !goes_on() {
+            if n.is_multiple_of(256) && !goes_on() {
                 return Ok(None);
             }
             let entry = entry(&stored?.record);

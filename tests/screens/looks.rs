@@ -9,7 +9,7 @@ use quarterdeck::console::state::{Scanned, State};
 use quarterdeck::console::theme::{ColorDepth, Role};
 use quarterdeck::console::update;
 use quarterdeck::domain::mode::Mode;
-use quarterdeck::engine::api::{Glass, Snapshot};
+use quarterdeck::engine::api::{Glass, ScrubView, Snapshot};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::style::{Color, Modifier};
@@ -200,6 +200,20 @@ fn alarms_that_may_not_scroll_away() {
     let at = later(&state, 5);
     update(&mut state, Msg::Tick(at));
     insta::assert_snapshot!("engine_lost_80x24", screen(&state));
+}
+
+#[test]
+fn the_check_of_old_records_is_said_while_it_runs_and_when_it_finds_damage() {
+    let mut good = snapshot();
+    let scrub = ScrubView { done: 4_300, of: 10_000, bad: None, why: None };
+    good.journal.scrub = Some(scrub.clone());
+    assert!(screen(&console(good.clone(), 200, 60)).contains("scrub 43%"));
+    good.journal.scrub = Some(ScrubView { done: 10_000, ..scrub.clone() });
+    assert!(!screen(&console(good.clone(), 200, 60)).contains("scrub"), "it is over");
+    let why = Some("record 17, records/0.jsonl line 20: another root".to_owned());
+    good.journal.scrub = Some(ScrubView { bad: Some(17), why, ..scrub });
+    let said = screen(&console(good, 200, 60));
+    assert!(said.contains("journal DAMAGED at record 17") && !said.contains("scrub"), "{said}");
 }
 
 #[test]

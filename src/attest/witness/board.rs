@@ -165,17 +165,17 @@ mod tests {
         assert_eq!(board.uncosigned(2, at(5)), Some(Duration::from_secs(2)));
         let limit = Duration::from_secs(1);
         assert!(board.trouble(2, limit, at(5)).unwrap().contains("waited 2 s for 2 of them, at most 1 s"));
-        assert_eq!(board.trouble(2, Duration::from_secs(60), at(5)), None);
+        assert_eq!(board.trouble(2, Duration::from_mins(1), at(5)), None);
     }
 
     #[test]
     fn whoever_has_not_answered_is_unverified() {
         let mut board = board(&[10, 0]);
         board.standings[1].trouble = Some("the witness did not answer".into());
-        let why = board.trouble(2, Duration::from_secs(60), at(0)).unwrap();
+        let why = board.trouble(2, Duration::from_mins(1), at(0)).unwrap();
         assert_eq!(why, "unverified: 2 of them must answer; w1: the witness did not answer");
         board.alarm = Some(Alarm::Shrunk { witness: "w0".into(), theirs: 12, ours: 10 });
-        let why = board.trouble(2, Duration::from_secs(60), at(0)).unwrap();
+        let why = board.trouble(2, Duration::from_mins(1), at(0)).unwrap();
         assert!(why.starts_with("w0 has cosigned 12 records of this log, and it has 10"), "{why}");
     }
 }

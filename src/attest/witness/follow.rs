@@ -176,7 +176,7 @@ impl Shared {
             if size > last {
                 let needed = self.settings.quorum_or_one();
                 self.board.send_modify(|b| b.grew(size, Timestamp::now(), needed));
-                match self.blocking(|log| log.newest()).await {
+                match self.blocking(Log::newest).await {
                     Ok(Some((checkpoint, note))) => {
                         last = last.max(checkpoint.size);
                         targets.send_replace(Some(Arc::new(Target { checkpoint, note })));

@@ -66,7 +66,7 @@ fn every_refusal_has_its_sentence() {
     let forged =
         include_str!("../../journal/cosignature/vectors/go.note").lines().find(|l| l.contains("/w1 ")).unwrap();
     let forged = format!("{forged}\n");
-    let long = "— w.example/9 AAAAAAAAAAAAAAAA\n".repeat(4_000);
+    let endless = "— w.example/9 AAAAAAAAAAAAAAAA\n".repeat(4_000);
     for (status, body, expected) in [
         (400, "", "could not read the request"),
         (403, "", "another key"),
@@ -83,7 +83,7 @@ fn every_refusal_has_its_sentence() {
         (200, "<html>hello</html>", "no lines of signatures"),
         (200, foreign, "without a signature by its configured key witness.example.com/w1+9582033c"),
         (200, &forged, "the cosignature of witness.example.com/w1+9582033c is not valid"),
-        (200, &long, "longer than 64 KiB"),
+        (200, &endless, "longer than 64 KiB"),
     ] {
         let witness = answering(http(status, body.as_bytes()));
         assert_eq!(witness.key, known);

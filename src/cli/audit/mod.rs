@@ -8,7 +8,7 @@ mod evidence;
 mod export;
 pub mod keys;
 mod monitor;
-mod proof;
+pub mod proof;
 mod redact;
 pub mod show;
 mod verify;

@@ -7,20 +7,71 @@ use super::args::{Prove, Verify};
 use super::directory;
 use super::verify::{check_quorum, read as read_key};
 use crate::domain::text::sanitize;
-use crate::journal::cosignature::WitnessKey;
+use crate::journal::cosignature::{Cosignature, WitnessKey};
 use crate::journal::key::VerifierKey;
 use crate::journal::proof::{self, BadProof, Bundle};
 use crate::journal::record::{MAX_BYTES, Record};
 use crate::journal::tree::record_hash;
 use crate::journal::verify::own_key;
 use crate::journal::{JournalError, describe};
-use serde_json::json;
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Greatest length of a proof that is read, some more than the parser takes.
 const MAX_PROOF: u64 = 1 << 20;
+
+/// The output contract of `audit prove --format json`.
+#[derive(Serialize, JsonSchema)]
+pub struct Proved {
+    /// The record.
+    seq: u64,
+    /// Name of the log.
+    origin: String,
+    /// Number of records under the checkpoint.
+    size: u64,
+    /// Root over them, base64.
+    root: String,
+    /// Name and id of the log's key.
+    key: String,
+    /// The file that was written.
+    output: Option<PathBuf>,
+    /// The proof itself.
+    proof: String,
+}
+
+/// The output contract of `audit verify PROOF --format json` when it holds; else an error says why.
+#[derive(Serialize, JsonSchema)]
+pub struct Verified<'a> {
+    /// True.
+    ok: bool,
+    /// Name of the log.
+    origin: &'a str,
+    /// The record.
+    seq: u64,
+    /// Number of records under the checkpoint.
+    size: u64,
+    /// Root over them, base64.
+    root: String,
+    /// Name and id of the log's key.
+    key: String,
+    /// Witnesses whose cosignatures hold.
+    cosigned: Vec<Cosigned>,
+    /// The record's exact bytes.
+    record: std::borrow::Cow<'a, str>,
+}
+
+/// A cosignature that holds.
+#[derive(Serialize, JsonSchema)]
+struct Cosigned {
+    /// The witness.
+    key: String,
+    /// When it signed.
+    time: Timestamp,
+}
 
 /// Writes a proof.
 pub fn prove(global: &Global, what: &Prove) -> Result<Exit, Error> {
@@ -42,10 +93,15 @@ pub fn prove(global: &Global, what: &Prove) -> Result<Exit, Error> {
     }
     let checkpoint = crate::journal::checkpoint::Checkpoint::read_cosigned(&bundle.note).map_err(Error::failed)?;
     match (global.format, &what.output) {
-        (Format::Json, output) => output::json(&json!({
-            "seq": bundle.seq, "origin": checkpoint.origin, "size": checkpoint.size,
-            "root": checkpoint.root.to_string(), "key": key.id(), "output": output, "proof": text,
-        }))?,
+        (Format::Json, output) => output::json(&Proved {
+            seq: bundle.seq,
+            origin: checkpoint.origin,
+            size: checkpoint.size,
+            root: checkpoint.root.to_string(),
+            key: key.id(),
+            output: output.clone(),
+            proof: text,
+        })?,
         (Format::Table, Some(path)) => output::line(&format!(
             "record {} of {} under the checkpoint over {} records: {}",
             bundle.seq,
@@ -91,13 +147,18 @@ pub fn verify(global: &Global, file: &Path, what: &Verify) -> Result<Exit, Error
     }
     let checkpoint = &cosigned.checkpoint;
     let parsed = Record::parse(&record);
-    let by: Vec<_> = cosigned.by.iter().map(|c| json!({ "key": c.key, "time": c.time })).collect();
     if global.format == Format::Json {
-        output::json(&json!({
-            "ok": true, "origin": checkpoint.origin, "seq": bundle.seq, "size": checkpoint.size,
-            "root": checkpoint.root.to_string(), "key": key.id(), "cosigned": by,
-            "record": String::from_utf8_lossy(&record),
-        }))?;
+        let by = |c: &Cosignature| Cosigned { key: c.key.clone(), time: c.time };
+        output::json(&Verified {
+            ok: true,
+            origin: &checkpoint.origin,
+            seq: bundle.seq,
+            size: checkpoint.size,
+            root: checkpoint.root.to_string(),
+            key: key.id(),
+            cosigned: cosigned.by.iter().map(by).collect(),
+            record: String::from_utf8_lossy(&record),
+        })?;
         return Ok(Exit::Done);
     }
     output::line(&format!("verified: record {} of {}", bundle.seq, checkpoint.origin))?;

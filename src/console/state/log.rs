@@ -277,7 +277,7 @@ mod tests {
         let one = |seq| TimelineEntry {
             seq,
             at: jiff::Timestamp::UNIX_EPOCH,
-            kind: if seq % 10 == 0 { "glass.broken" } else { "note.added" }.into(),
+            kind: if u64::is_multiple_of(seq, 10) { "glass.broken" } else { "note.added" }.into(),
             who: "mara".into(),
             text: format!("Note {seq}"),
             incident: None,

@@ -120,9 +120,9 @@ fn in_overlay(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
             _ => {}
         },
         Some(Overlay::Filter(filter)) if action == Action::Press => {
-            let pane = filter.pane;
+            let searches = filter.pane == PaneId::Journal;
             state.overlays.pop();
-            if pane == PaneId::Journal {
+            if searches {
                 log::keep(state, effects);
             }
         }

@@ -113,6 +113,8 @@ impl Clues<'_> {
                 return Damage { why: "the commit line of these records is damaged".to_owned(), ..commit };
             }
             match Head::read(line) {
+                // The commit line of the records before it is gone, or this is what is left of it.
+                _ if !is_whole && count > 0 => return Damage { through: seq, ..commit },
                 _ if !is_whole || line.is_empty() => return record,
                 Ok(Head { seq: number }) if number == seq => {}
                 Ok(Head { seq: number }) => {

@@ -1,4 +1,4 @@
-module quarterdeck.example/interop/journal
+module quarterdeck.example/interop/verify
 
 go 1.23.0
 

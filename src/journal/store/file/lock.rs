@@ -10,28 +10,39 @@ use std::path::Path;
 /// Held as long as this lives.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
-    /// Takes the lock and writes down who has it.
-    pub fn take(dir: &Path, holder: &Holder) -> Result<Self, JournalError> {
+    /// Takes the lock, and writes nothing yet: the log may turn out to be one that must not be touched.
+    pub fn take(dir: &Path) -> Result<Self, JournalError> {
         let path = dir.join(LOCK);
         let mut file = place::open_file(&path, OFlags::RDWR | OFlags::CREATE, Mode::from_raw_mode(0o640))?;
         match file.try_lock() {
-            Ok(()) => {}
+            Ok(()) => Ok(Self { file }),
             Err(TryLockError::WouldBlock) => {
                 let mut text = String::new();
                 let holder = file.read_to_string(&mut text).ok().and_then(|_| serde_json::from_str(&text).ok());
-                return Err(JournalError::Locked { dir: dir.to_owned(), holder });
+                // A name that an earlier holder left.
+                let holder = holder.filter(is_alive);
+                Err(JournalError::Locked { dir: dir.to_owned(), holder })
             }
-            Err(TryLockError::Error(e)) => return Err(JournalError::io("locking", &path, &e)),
+            Err(TryLockError::Error(e)) => Err(JournalError::io("locking", &path, &e)),
         }
-        let failed = |e: std::io::Error| JournalError::io("writing", &path, &e);
-        let text = serde_json::to_string(holder).unwrap_or_default();
-        file.set_len(0).map_err(failed)?;
-        file.rewind().map_err(failed)?;
-        writeln!(file, "{text}").map_err(failed)?;
-        Ok(Self { _file: file })
     }
+
+    /// Writes down who has it.
+    pub fn tell(&mut self, dir: &Path, holder: &Holder) -> Result<(), JournalError> {
+        let failed = |e: std::io::Error| JournalError::io("writing", &dir.join(LOCK), &e);
+        let text = serde_json::to_string(holder).unwrap_or_default();
+        self.file.set_len(0).map_err(failed)?;
+        self.file.rewind().map_err(failed)?;
+        writeln!(self.file, "{text}").map_err(failed)
+    }
+}
+
+/// Whether its process is there, as far as can be seen from here.
+fn is_alive(holder: &Holder) -> bool {
+    let pid = i32::try_from(holder.pid).ok().and_then(rustix::process::Pid::from_raw);
+    pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
 }

@@ -66,13 +66,7 @@ pub fn begin(options: &OpenOptions, mut replay: Option<&mut dyn Replay>) -> Resu
         return Err(JournalError::PinnedLogMissing { dir: options.dir.clone(), pinned: pin.id() });
     }
     let handle = place::prepare(&options.dir)?;
-    let holder = Holder {
-        pid: std::process::id(),
-        user: options.actor.user.clone(),
-        host: options.actor.host.clone(),
-        since: options.time.to_string(),
-    };
-    let lock = Lock::take(&options.dir, &holder)?;
+    let mut lock = Lock::take(&options.dir)?;
     let found = match create::look(&options.dir)? {
         Lies::Nothing => make(options)?,
         Lies::Log(_) | Lies::Unfinished(_) if options.follows.is_some() => {
@@ -85,6 +79,13 @@ pub fn begin(options: &OpenOptions, mut replay: Option<&mut dyn Replay>) -> Resu
         },
     };
 
+    let holder = Holder {
+        pid: std::process::id(),
+        user: options.actor.user.clone(),
+        host: options.actor.host.clone(),
+        since: options.time.to_string(),
+    };
+    lock.tell(&options.dir, &holder)?;
     let Found { key, ring, segment, place, recovered, unfinished, skipped } = found;
     let medium = Disk::new(&options.dir, handle, segment, place.segment);
     let mut writer = Writer::new(medium, options.clone(), key, place);
