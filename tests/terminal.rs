@@ -197,6 +197,10 @@ impl quarterdeck::terminal::console::Journal for NoFiles {
     ) {
     }
 
+    fn save(&self, name: &str, _: &str) -> Result<String, String> {
+        Err(format!("{name} can not be written"))
+    }
+
     fn open(&self, seq: u64) -> Result<Box<quarterdeck::console::state::RecordView>, String> {
         Err(format!("there is no record {seq}"))
     }

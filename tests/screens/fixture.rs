@@ -885,7 +885,6 @@ pub fn vouched() -> Snapshot {
     snapshot.journal.witnessed =
         Some(Outside { size: 1200, at: Some(at("02:13:55")), confirmed: 2, needed: 2, shipped: None, trouble: None });
     snapshot.journal.anchored = Some(Outside {
-        shipped: None,
         size: 1010,
         at: Some(at("01:31:00")),
         confirmed: 0,

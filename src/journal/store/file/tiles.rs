@@ -1,9 +1,9 @@
 //! The published tiles of a log, read as what they are: files that anybody may have changed. A hash is given out only
 //! when it leads to the root of a checkpoint.
 //!
-//! `tlog_tiles::TileHashReader`, and Go's from which it was translated, are not used: they begin to authenticate at
-//! the number of complete subtrees of the tree, which is greater than the number of tiles that these lie in as soon
-//! as two lie in one, so that the next tiles are believed as they are.
+//! The reader of the crate, `tlog_tiles::TileHashReader` in 0.2.0, is not used: like golang.org/x/mod before the fix that
+//! v0.42.0 has, it begins to authenticate at the number of complete subtrees of the tree, which is greater than the
+//! number of tiles that these lie in as soon as two lie in one, so that the next tiles are believed as they are.
 
 use super::place;
 use crate::journal::checkpoint::Checkpoint;
