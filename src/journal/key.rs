@@ -51,7 +51,8 @@ impl VerifierKey {
     pub fn fingerprint(&self) -> String {
         use sha2::Digest as _;
         let digest: [u8; 32] = sha2::Sha256::digest(self.text.as_bytes()).into();
-        let groups: Vec<String> = digest.chunks(4).map(|c| c.iter().map(|b| format!("{b:02x}")).collect()).collect();
+        let hex = crate::domain::id::Digest::from_bytes(&digest).to_string();
+        let groups: Vec<&str> = (0..hex.len()).step_by(8).filter_map(|at| hex.get(at..at + 8)).collect();
         groups.join(" ")
     }
 

@@ -160,7 +160,9 @@ fn difference(dir: &Path, tiles: &Path, kept: &Checkpoint) -> Option<(u64, u64)>
             if seq >= from + expected.len() as u64 {
                 from = seq;
                 expected = leaf_hashes(tiles, from, (from + STRIDE).min(kept.size))?;
-                expected.iter().for_each(|hash| committed.append_hash(*hash));
+                for hash in &expected {
+                    committed.append_hash(*hash);
+                }
             }
             let differs =
                 expected.get(usize::try_from(seq - from).ok()?).is_none_or(|hash| *hash != record_hash(record));

@@ -94,6 +94,9 @@ pub struct Standing {
     pub torn: u64,
 }
 
+/// Where the walk ended and how many bytes lie after that, or why it could not go on.
+type Ended = Result<(Spot, u64), (Spot, JournalError)>;
+
 enum Job {
     Look(Chunk),
     Check(u64, Group),
@@ -103,7 +106,7 @@ enum Done {
     Looked(Chunk),
     Checked(u64, Checked),
     /// The walk has ended after so many chunks.
-    Walked(u64, Result<(Spot, u64), (Spot, JournalError)>),
+    Walked(u64, Ended),
 }
 
 #[derive(Default)]
@@ -366,7 +369,7 @@ fn read(
     empties: &Receiver<Chunk>,
     jobs: &Sender<Job>,
     stop: &AtomicBool,
-) -> (u64, Result<(Spot, u64), (Spot, JournalError)>) {
+) -> (u64, Ended) {
     let mut segment = Arc::new(walk.here().segment);
     let mut count = 0;
     while let Ok(mut chunk) = empties.recv() {

@@ -22,7 +22,7 @@ pub fn leaf_hashes(dir: &Path, first: u64, end: u64) -> Option<Vec<Hash>> {
             hashes.push(Hash(bytes.try_into().ok()?));
             next += 1;
         }
-        if next < end && next % WIDTH != 0 {
+        if next < end && !next.is_multiple_of(WIDTH) {
             return None;
         }
     }

@@ -100,9 +100,13 @@ fn proofs_come_from_tiles_when_earlier_records_have_gone_and_from_records_when_a
     first.sort();
     first.pop().unwrap();
     assert!(!first.is_empty());
-    first.iter().for_each(|name| std::fs::rename(records.join(name), away.join(name)).unwrap());
+    for name in &first {
+        std::fs::rename(records.join(name), away.join(name)).unwrap();
+    }
     let from_tiles = all(dir.path());
-    first.iter().for_each(|name| std::fs::rename(away.join(name), records.join(name)).unwrap());
+    for name in &first {
+        std::fs::rename(away.join(name), records.join(name)).unwrap();
+    }
     assert_eq!(all(dir.path()), from_tiles);
 
     for file in published_files(dir.path()).into_keys().filter(|f| !f.contains("entries")) {
@@ -139,7 +143,7 @@ fn flipped(bytes: &[u8]) -> Vec<u8> {
 
 /// Waits until something that the publisher does is done.
 fn await_published(journal: &Journal, done: impl Fn(&crate::journal::Published) -> bool) -> crate::journal::Published {
-    let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let until = std::time::Instant::now() + std::time::Duration::from_mins(1);
     loop {
         let said = journal.published();
         if done(&said) {
