@@ -1,7 +1,7 @@
 //! Leaf hashes as tiles have them, of the log itself or of a copy. They are what somebody wrote there: whoever uses
 //! them first shows that they hash to a root that the log's key signed.
 
-use super::hashes::read_file;
+use super::tiles::read_file;
 use crate::journal::tile::{Content, Tile, WIDTH};
 use crate::journal::tree::Hash;
 use std::path::Path;
