@@ -78,7 +78,7 @@ pub fn one(dir: &Path, time: Duration) -> Run {
 /// Verifies what was written and returns the number of its batches.
 fn verified(dir: &Path) -> u64 {
     let key = verify::own_key(dir).expect("key");
-    let report = verify::verify(dir, &Options { key: Some(key), kept: None }).expect("verify");
+    let report = verify::verify(dir, &Options::against(&key)).expect("verify");
     assert!(report.ok, "{report:?}");
     report.signatures
 }

@@ -99,7 +99,7 @@ type Ended = Result<(Spot, u64), (Spot, JournalError)>;
 
 enum Job {
     Look(Chunk),
-    Check(u64, Group),
+    Check(u64, Box<Group>),
 }
 
 enum Done {
@@ -329,7 +329,7 @@ impl Groups {
     fn send(&mut self) {
         let group = self.open.take();
         // The workers go only after this.
-        let _ = self.jobs.send(Job::Check(self.sent, group));
+        let _ = self.jobs.send(Job::Check(self.sent, Box::new(group)));
         self.sent += 1;
     }
 
