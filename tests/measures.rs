@@ -87,7 +87,7 @@ async fn a_measure_and_the_outcome_that_made_it_are_one_batch() {
     let params = [("tenant".to_owned(), "t017".to_owned())].into();
     let started = client.send(Command::StartRun { playbook: "maintenance-mode".into(), params, incident: None }).await;
     assert!(matches!(started, Reply::Accepted { .. }), "{started:?}");
-    tokio::time::timeout(Duration::from_secs(60), play(&client)).await.expect("the run ends");
+    tokio::time::timeout(Duration::from_mins(1), play(&client)).await.expect("the run ends");
     running.end().await;
 
     // A batch is what lies between two commit lines; recovery keeps or drops it as a whole.

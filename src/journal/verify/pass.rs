@@ -363,13 +363,7 @@ impl Groups {
 }
 
 /// Reads batches into the chunks that come back, until the log or the wish for more ends.
-fn read(
-    mut walk: Walk,
-    to: u64,
-    empties: &Receiver<Chunk>,
-    jobs: &Sender<Job>,
-    stop: &AtomicBool,
-) -> (u64, Ended) {
+fn read(mut walk: Walk, to: u64, empties: &Receiver<Chunk>, jobs: &Sender<Job>, stop: &AtomicBool) -> (u64, Ended) {
     let mut segment = Arc::new(walk.here().segment);
     let mut count = 0;
     while let Ok(mut chunk) = empties.recv() {
