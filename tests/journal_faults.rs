@@ -280,8 +280,25 @@ fn one_life(dir: &Path) {
 
 /// The system calls that the journal makes on its files.
 const CALLS: [&str; 19] = [
-    "openat", "pwrite64", "write", "fdatasync", "fsync", "syncfs", "ftruncate", "rename", "renameat", "unlink",
-    "unlinkat", "mkdir", "flock", "fstatfs", "statfs", "statx", "lseek", "read", "getdents64",
+    "openat",
+    "pwrite64",
+    "write",
+    "fdatasync",
+    "fsync",
+    "syncfs",
+    "ftruncate",
+    "rename",
+    "renameat",
+    "unlink",
+    "unlinkat",
+    "mkdir",
+    "flock",
+    "fstatfs",
+    "statfs",
+    "statx",
+    "lseek",
+    "read",
+    "getdents64",
 ];
 
 /// Runs [`one_life`] under strace, with a fault at the `n`th call of a kind in each thread.
@@ -330,7 +347,8 @@ fn an_error_or_a_kill_at_any_system_call_loses_nothing_that_was_acknowledged() {
     for (call, places) in &places {
         for n in places {
             for fault in ["EIO", "ENOSPC", "SIGKILL"] {
-                let fits = fault != "ENOSPC" || ["pwrite64", "write", "openat", "mkdir", "fsync", "fdatasync"].contains(&&**call);
+                let fits = fault != "ENOSPC"
+                    || ["pwrite64", "write", "openat", "mkdir", "fsync", "fdatasync"].contains(&&**call);
                 turn += 1;
                 if !fits || (!full && turn % 41 != 0) {
                     continue;
@@ -374,6 +392,8 @@ fn an_error_or_a_kill_at_any_system_call_loses_nothing_that_was_acknowledged() {
         }
     }
     let total: usize = cases.values().sum();
-    println!("{cases:?}: {total} cases, in {refused} of them something was refused; {kept} acknowledged records, none lost");
+    println!(
+        "{cases:?}: {total} cases, in {refused} of them something was refused; {kept} acknowledged records, none lost"
+    );
     assert!(total > 5, "{total}");
 }
