@@ -84,7 +84,10 @@ fn runs_of_zeros() {
             (None, 1) => within(&bad, log.around(touched[0]), first.batch.clone(), &what),
             // From the first line that was touched to the last one, or the line that it runs into.
             (seq, _) => {
-                let from = seq.unwrap_or(*first.batch.start());
+                // Where the run takes the end of a segment with it, the whole batch is without its commit line.
+                let ends_file = |n: &usize| log.lines.get(n + 1).is_none_or(|next| next.file != log.lines[*n].file);
+                let whole = touched.iter().any(ends_file);
+                let from = seq.filter(|_| !whole).unwrap_or(*first.batch.start());
                 let to = last.seq.unwrap_or(*last.batch.end()) + 1;
                 within(&bad, from..=to, seq.map_or(first.batch.clone(), |seq| seq..=seq), &what);
             }
