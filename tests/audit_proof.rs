@@ -233,6 +233,10 @@ fn an_export_grows_heals_and_takes_no_foreign_place() {
     // A journal that has lost records since is not written over the export that has them.
     let last = segments(case.log.path()).pop().unwrap();
     std::fs::remove_file(last).unwrap();
+    let (code, _, err) = case.audit(&["export", &dir, "--vkey", &vkey]);
+    assert!(code == 3 && err.contains("the log ends here, and the kept checkpoint covers 551 records"), "{err}");
+    // Nor where its own checkpoint was cut with it.
+    std::fs::remove_file(case.log.path().join("checkpoint")).unwrap();
     let why = refused(&dir);
     assert!(why.contains("it holds 551 records of this log, and the journal only"), "{why}");
 }

@@ -338,5 +338,5 @@ fn the_engine_leaves_a_snapshot_and_takes_it_up() {
     assert_eq!(go(&["audit", "verify"]).0, 3, "and verification finds it");
     std::fs::remove_dir_all(dir.join("snapshot")).unwrap();
     let (code, _, err) = go(&["incident", "note", "INC-1", "it goes on"]);
-    assert!(code == 3 && err.contains("record 3"), "{code} {err}");
+    assert!(code == 3 && err.contains("damaged at records 301 to 400"), "{code} {err}");
 }

@@ -112,8 +112,8 @@ async fn a_restart_runs_once_and_its_status_is_seen() {
     assert!(matches!(restart.reconcile(&request).await, Reconciled::TookEffect { .. }));
 
     let again = restart.execute(permit(&request, Duration::from_secs(10))).await;
-    let Outcome::Failed { why } = &again else { panic!("the version has moved on: {again:?}") };
-    assert!(why.message.contains("409"), "{why:?}");
+    let Outcome::Failed { why } = &again else { panic!("the generation has moved on: {again:?}") };
+    assert!(why.message.contains("its uid or its generation differs"), "{why:?}");
 
     let look = render(&*status, &world, now, &args).unwrap();
     let deadline = Instant::now() + Duration::from_mins(1);

@@ -316,7 +316,9 @@ mod tests {
             let widths = layout(&COLUMNS, width, 2);
             let text = row(&widths, true, &cells(&"the trucks wait ".repeat(30)));
             assert!(text.width() <= usize::from(width), "{width}: {text}");
-            assert!(text.contains('…') && text.contains("2026-11-21T14:43:07"), "{width}: {text}");
+            assert!(text.contains('…'), "{width}: {text}");
+            // Below the least terminal that is promised the time gives way too.
+            assert!(width < 80 || text.contains("2026-11-21T14:43:07"), "{width}: {text}");
         }
         let long = "the trucks wait ".repeat(30);
         let whole = row(&layout(&COLUMNS, 160, 2), false, &cells(&long));

@@ -95,13 +95,6 @@ impl Follower {
         if self.publisher.as_ref().is_some_and(|publisher| publisher.size() == size) {
             return Ok(());
         }
-        // What is derived leaves the room to the records.
-        let handle = std::fs::File::open(&self.dir).and_then(|dir| place::free_bytes(&dir));
-        let free = handle.map_err(|e| JournalError::io("asking for the free space of", &self.dir, &e))?;
-        if free < self.low_water {
-            let (free_mib, needed_mib) = (free >> 20, self.low_water.div_ceil(1 << 20));
-            return Err(JournalError::LowSpace { dir: self.dir.clone(), free_mib, needed_mib });
-        }
         // Only what has gone well is gone on from.
         let mut publisher = match self.publisher.take() {
             Some(publisher) => publisher,
@@ -122,9 +115,11 @@ impl Follower {
     fn begin(&mut self) -> Result<Publisher, JournalError> {
         let tiles = self.dir.join(crate::journal::tile::FOLDER);
         place::make_folder(&tiles)?;
-        Prefix::beside_records(&self.dir).remove_parts();
-        let anew = Publisher::anew(&self.dir, Prefix::beside_records(&self.dir));
-        let Some(publisher) = Publisher::resume(&self.dir) else {
+        // Twice, so that it is not the tiles that bring the disk to where intents are refused.
+        let to = || Prefix::beside_records(&self.dir).sparing(self.low_water.saturating_mul(2));
+        to().remove_parts();
+        let anew = Publisher::anew(&self.dir, to());
+        let Some(publisher) = Publisher::resume(&self.dir, to()) else {
             if place::exists(&self.dir.join(super::CHECKPOINT)) {
                 tracing::warn!(dir = %self.dir.display(), "the published tiles do not go with the records; they are made anew");
             }

@@ -52,6 +52,8 @@ pub struct Prefix {
     mode: u32,
     /// Whether what it holds must outlive a power loss.
     durable: bool,
+    /// Bytes that must stay free on the disk: what is derived leaves the room to the records.
+    spare: u64,
     number: u64,
     /// Files that were written because they were not there, and because they were not true.
     pub written: u64,
@@ -71,6 +73,7 @@ impl Prefix {
             dir: dir.to_owned(),
             mode: 0o640,
             durable: false,
+            spare: 0,
             number: NEXT.fetch_add(1, Ordering::Relaxed),
             written: 0,
             unchanged: 0,
@@ -78,6 +81,27 @@ impl Prefix {
             #[cfg(test)]
             allowed: None,
         }
+    }
+
+    /// With so many bytes of the disk left to the records.
+    #[must_use]
+    pub const fn sparing(mut self, bytes: u64) -> Self {
+        self.spare = bytes;
+        self
+    }
+
+    /// Whether the disk takes `bytes` more and keeps what is to be spared.
+    fn has_room(&self, bytes: usize) -> Result<(), JournalError> {
+        if self.spare == 0 {
+            return Ok(());
+        }
+        let free = std::fs::File::open(&self.dir).and_then(|dir| place::free_bytes(&dir));
+        let free = free.map_err(|e| JournalError::io("asking for the free space of", &self.dir, &e))?;
+        if free.saturating_sub(bytes as u64) < self.spare {
+            let (free_mib, needed_mib) = (free >> 20, self.spare.div_ceil(1 << 20));
+            return Err(JournalError::LowSpace { dir: self.dir.clone(), free_mib, needed_mib });
+        }
+        Ok(())
     }
 
     /// For everybody, and to stay.
@@ -125,6 +149,7 @@ impl Prefix {
         if let Some(allowed) = &mut self.allowed {
             *allowed = allowed.checked_sub(1).ok_or(JournalError::DiskFull { dir: self.dir.clone() })?;
         }
+        self.has_room(bytes.len())?;
         self.make_folders(&part)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC;
         let mut file = place::open_file(&part, flags, Mode::from_raw_mode(self.mode))?;
@@ -254,8 +279,7 @@ impl Publisher {
 
     /// Goes on where the published checkpoint ends, if its tiles are true there and the log continues it. The tiles
     /// left of the edge are taken as they are.
-    pub fn resume(log: &Path) -> Option<Self> {
-        let to = Prefix::beside_records(log);
+    pub fn resume(log: &Path, to: Prefix) -> Option<Self> {
         let (checkpoint, note, walk) = published_commit(log)?;
         let size = checkpoint.size;
         let (tree, edges) = Tiles::open(&to.dir, &checkpoint)?.into_edges();

@@ -222,7 +222,7 @@ fn a_publisher_killed_after_any_file_leaves_what_readers_can_use_and_the_next_go
                 assert_eq!(leaf, Some(leaves[usize::try_from(seq).unwrap()]), "{seq} after {allowed} files");
             }
         }
-        let again = Publisher::resume(dir.path());
+        let again = Publisher::resume(dir.path(), Prefix::beside_records(dir.path()));
         let mut again = again.unwrap_or_else(|| anew(dir.path(), dir.path()));
         while again.take(size).unwrap() {}
         again.publish(&key(dir.path()), None).unwrap();
