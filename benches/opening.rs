@@ -98,7 +98,7 @@ fn memory(field: &str) -> String {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|l| l.starts_with(field)).unwrap();
     let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-    format!("{:.1} MiB", kib as f64 / 1024.0)
+    format!("{}.{} MiB", kib / 1024, kib % 1024 * 10 / 1024)
 }
 
 /// Opens the log, tells how long it took, and leaves a snapshot when asked to.

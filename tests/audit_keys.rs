@@ -7,7 +7,6 @@
     reason = "tests fail by panicking"
 )]
 
-#[allow(dead_code, reason = "each test binary uses a part of it")]
 mod support;
 
 use std::path::Path;

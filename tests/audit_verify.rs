@@ -28,13 +28,23 @@ fn verify(dir: &Path, args: &[&str]) -> (i32, String, String) {
     run(home.path(), &[&["audit", "verify", "--journal", &name], args].concat())
 }
 
+/// What a case does to a journal's directory.
+type Change<'a> = &'a dyn Fn(&Path);
+
 /// Names, modes, times and bytes of everything below a directory.
 fn digest(dir: &Path) -> Vec<u8> {
     let mut paths = vec![dir.to_owned()];
     let mut hash = Sha256::new();
     while let Some(path) = paths.pop() {
         let meta = std::fs::symlink_metadata(&path).unwrap();
-        hash.update(format!("{path:?} {:o} {} {} {}\n", meta.mode(), meta.mtime(), meta.mtime_nsec(), meta.len()));
+        hash.update(format!(
+            "{} {:o} {} {} {}\n",
+            path.display(),
+            meta.mode(),
+            meta.mtime(),
+            meta.mtime_nsec(),
+            meta.len()
+        ));
         if meta.is_dir() {
             let mut below: Vec<_> = std::fs::read_dir(&path).unwrap().map(|e| e.unwrap().path()).collect();
             below.sort();
@@ -61,7 +71,6 @@ fn each_bad_directory_has_its_sentence_and_its_exit_code_and_nothing_is_written(
     let (code, out, _) = verify(&log, &[]);
     assert!(code == 3 && out.starts_with("self-consistent, key unpinned: quarterdeck/test"), "{code} {out}");
 
-    type Change<'a> = &'a dyn Fn(&Path);
     let edit = |from: &'static str, to: &'static str| {
         move |d: &Path| {
             let path = &segments(d)[0];
@@ -234,7 +243,7 @@ fn witnesses_must_have_signed_for_the_log() {
         let public = [&[4][..], signer.verifying_key().as_bytes()].concat();
         let id = Sha256::digest([name.as_bytes(), b"\n", &public].concat());
         let id: [u8; 4] = id[..4].try_into().unwrap();
-        let hex: String = id.iter().map(|b| format!("{b:02x}")).collect();
+        let hex = format!("{:08x}", u32::from_be_bytes(id));
         let base64 = |bytes: &[u8]| base64::Engine::encode(&base64::prelude::BASE64_STANDARD, bytes);
         let vkey = format!("{name}+{hex}+{}", base64(&public));
         let text = report.checkpoint.split_once("\n\n").unwrap().0;
@@ -277,8 +286,8 @@ fn witnesses_must_have_signed_for_the_log() {
     copy(&log, &other);
     let path = segments(&other).pop().unwrap();
     let text = std::fs::read_to_string(&path).unwrap();
-    let lines: Vec<&str> = text.lines().filter(|l| !l.is_empty()).collect();
-    std::fs::write(&path, lines[..lines.len() - 3].join("\n") + "\n").unwrap();
+    let kept: Vec<&str> = text.lines().filter(|l| !l.is_empty()).collect();
+    std::fs::write(&path, kept[..kept.len() - 3].join("\n") + "\n").unwrap();
     let (code, out, _) = verify(&other, &["--vkey", &vkey, "--witness-key", &k2]);
     assert!(code == 3 && out.contains("records 3 to 4") && out.contains("the log ends here"), "{code} {out}");
 }

@@ -15,6 +15,7 @@ use anchor_support::*;
 use journal_support::*;
 use quarterdeck::attest::anchor::{self, Anchor, AnchorError, Anchored, Bucket, Log, Report};
 use quarterdeck::config::model::Anchor as Config;
+use quarterdeck::journal::checkpoint::Checkpoint;
 use quarterdeck::journal::key::VerifierKey;
 use quarterdeck::journal::{Journal, OpenOptions};
 use rusty_s3::Method;
@@ -81,7 +82,7 @@ fn the_log_its_evidence_and_its_checkpoints_lie_in_the_storage_and_come_back_byt
         assert!(seen.locked && seen.at.is_some(), "{seen:?}");
         std::fs::create_dir(dir.path().join("evidence")).unwrap();
         let proof = b"select pg_terminate_backend(4242)".repeat(10_000);
-        let name: String = Sha256::digest(&proof).iter().map(|b| format!("{b:02x}")).collect();
+        let name = quarterdeck::domain::id::Digest::from_bytes(&Sha256::digest(&proof).into()).to_string();
         std::fs::write(dir.path().join("evidence").join(&name), &proof).unwrap();
         append(&log, 25).await;
         all_copied(&task, &log).await;
@@ -289,7 +290,6 @@ fn copies_by_each_key_of_the_log_count_and_those_by_a_stranger_are_told_of() {
             assert!(report.copies.first().unwrap().size <= rotated.after, "a copy by the old key: {report:?}");
         }
         // A checkpoint of this name by a key that was never this log's: as when the rotation had been rewritten away.
-        use quarterdeck::journal::checkpoint::Checkpoint;
         let size = log.status().size + 100;
         let other = quarterdeck::journal::key::LogKey::generate(ORIGIN).unwrap();
         let note = Checkpoint { origin: ORIGIN.into(), size, root: log.status().root }.sign(&other).unwrap();

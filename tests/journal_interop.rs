@@ -1,5 +1,5 @@
 //! The formats as other implementations read them: Go's `golang.org/x/mod/sumdb/{note,tlog}`, and `pymerkle` and
-//! `rfc8785` from PyPI. Their versions stand in `tests/interop`. Where they can not be had the tests say SKIP, and
+//! `rfc8785` from `PyPI`. Their versions stand in `tests/interop`. Where they can not be had the tests say SKIP, and
 //! fail with `QUARTERDECK_LAB=require`.
 
 #![allow(

@@ -9,7 +9,6 @@
 )]
 
 mod journal_support;
-#[allow(dead_code, reason = "each test binary uses a part of it")]
 mod support;
 
 use journal_support::*;

@@ -244,7 +244,7 @@ fn edits_that_keep_the_form() {
         exactly(&found(&log.changed(&lines, rebuilt), &what), batch.clone(), &format!("{what}, tiles rebuilt"));
 
         // The root in the commit line made anew too: its signature is not.
-        let commit = (index..).find(|n| log.lines[*n].seq.is_none()).unwrap();
+        let commit = (index..log.lines.len()).find(|n| log.lines[*n].seq.is_none()).unwrap();
         let mut lines = lines.clone();
         lines[commit].bytes = with_root(&lines[commit].bytes, &root(&leaves(&lines[..commit])));
         let report = log.changed(&lines, rebuilt);

@@ -81,8 +81,8 @@ impl Storage {
         let dir = std::env::var_os("QUARTERDECK_LAB_DIR")
             .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/lab"), PathBuf::from);
         let wish = std::env::var("QUARTERDECK_LAB").unwrap_or_default();
-        let text = std::fs::read_to_string(dir.join("env")).unwrap_or_default();
-        let pairs = text.lines().filter_map(|line| line.split_once('='));
+        let lines = std::fs::read_to_string(dir.join("env")).unwrap_or_default();
+        let pairs = lines.lines().filter_map(|line| line.split_once('='));
         let env: BTreeMap<_, _> =
             pairs.map(|(key, value)| (key.to_owned(), value.trim_matches('\'').to_owned())).collect();
         if wish == "off" || !env.contains_key("LAB_S3_URL") {

@@ -137,7 +137,7 @@ impl Log {
 
 /// Makes the files look as if nobody had written to them for an hour: no writer is waited for.
 pub fn at_rest(dir: &Path) {
-    let then = SystemTime::now() - Duration::from_secs(3600);
+    let then = SystemTime::now() - Duration::from_hours(1);
     for path in segments(dir) {
         std::fs::File::options().write(true).open(path).unwrap().set_modified(then).unwrap();
     }
@@ -188,7 +188,9 @@ pub fn leaves(lines: &[Line]) -> Vec<Hash> {
 
 pub fn root(leaves: &[Hash]) -> Hash {
     let mut tree = Frontier::default();
-    leaves.iter().for_each(|leaf| tree.append_hash(*leaf));
+    for leaf in leaves {
+        tree.append_hash(*leaf);
+    }
     tree.root()
 }
 

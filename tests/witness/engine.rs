@@ -99,7 +99,7 @@ impl Verb for Poke {
     }
 
     fn look<'a>(&'a self, _: &'a Request) -> BoxFuture<'a, Outcome> {
-        let why = Failure::new(FailureKind::Local, "it acts".to_owned());
+        let why = Failure::new(FailureKind::Local, "it acts");
         Box::pin(async { Outcome::Failed { why } })
     }
 
@@ -139,7 +139,7 @@ impl Rig {
             clock: Arc::new(Wall),
             observers: vec![],
             verbs: Verbs::new([Arc::new(verb) as _]),
-            settings: Default::default(),
+            settings: quarterdeck::correlate::settings::Settings::default(),
             drill: None,
         };
         let mut state = State::default();
@@ -167,10 +167,13 @@ impl Rig {
     async fn until(&self, what: impl Fn(&Snapshot) -> bool) -> Arc<Snapshot> {
         let mut snapshots = self.running.client.snapshots.clone();
         let found = tokio::time::timeout(LONG, snapshots.wait_for(|s| what(s))).await;
-        found.map(|s| s.unwrap().clone()).unwrap_or_else(|_| {
-            let now = self.running.client.snapshot();
-            panic!("it did not come to that: {:?} {:?}", now.journal, now.runs)
-        })
+        found.map_or_else(
+            |_| {
+                let now = self.running.client.snapshot();
+                panic!("it did not come to that: {:?} {:?}", now.journal, now.runs)
+            },
+            |s| s.unwrap().clone(),
+        )
     }
 
     /// Declares, breaks the glass (nobody can sign as a second person here), starts and confirms.
