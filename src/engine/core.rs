@@ -235,6 +235,7 @@ impl Engine {
                 () = inbox.arrived(), if Instant::now() >= gate => {
                     gate = Instant::now() + DATA_GATE;
                     self.data(inbox.drain()).await;
+                    self.feed_open(&Input::Seen).await;
                 }
                 () = tokio::time::sleep_until(gate), if Instant::now() < gate => continue,
             }
@@ -390,10 +391,15 @@ impl Engine {
             let body = json!({ "why": "its time is over", "reason": glass.reason });
             let _ = self.record(Kind::GlassRestored, None, body, &self.me.engine()).await;
         }
-        for run in self.runs.open().cloned().collect::<Vec<_>>() {
-            self.feed_logged(&run, Input::Tick).await;
-        }
+        self.feed_open(&Input::Tick).await;
         self.keep().await;
+    }
+
+    /// Tells every open run.
+    async fn feed_open(&mut self, input: &Input) {
+        for run in self.runs.open().cloned().collect::<Vec<_>>() {
+            self.feed_logged(&run, input.clone()).await;
+        }
     }
 
     /// Whether the engine is ending and starts nothing new.

@@ -144,16 +144,19 @@ impl Run {
         }
     }
 
+    /// Renders what waits for a confirmation again, unless that is under way.
+    pub(super) fn renew(&mut self, out: &mut Vec<Effect>) {
+        let Phase::Confirmation { refresh_at, refresh: None } = self.phase else { return };
+        let Some(step) = self.spec().map(|s| s.id) else { return };
+        let ticket = self.ticket();
+        self.phase = Phase::Confirmation { refresh_at, refresh: Some(ticket) };
+        out.push(Effect::Render { ticket, step });
+    }
+
     pub(super) fn tick(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
         match &self.phase {
             Phase::Blocked { retry_at } if now >= *retry_at => self.prepare(out),
-            Phase::Confirmation { refresh_at, refresh: None } if now >= *refresh_at => {
-                let refresh_at = *refresh_at;
-                let Some(step) = self.spec().map(|s| s.id) else { return };
-                let ticket = self.ticket();
-                self.phase = Phase::Confirmation { refresh_at, refresh: Some(ticket) };
-                out.push(Effect::Render { ticket, step });
-            }
+            Phase::Confirmation { refresh_at, .. } if now >= *refresh_at => self.renew(out),
             Phase::Verifying => self.watch(now, out),
             _ => {}
         }

@@ -196,6 +196,8 @@ pub enum Input {
         /// Who.
         by: Person,
     },
+    /// Something was observed anew: what waits for a confirmation is rendered again at once.
+    Seen,
     /// Time has passed; to be sent at least once a second while the run is open.
     Tick,
 }

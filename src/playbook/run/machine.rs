@@ -304,6 +304,7 @@ impl Run {
                 self.stop(StopAsked { reason: reason.clean(), by, emergency }, &mut out)?;
             }
             Input::Resume { by } => self.resume(&by, &mut out)?,
+            Input::Seen => self.renew(&mut out),
             Input::Tick => self.tick(now, &mut out),
         }
         Ok(out)

@@ -114,6 +114,9 @@ fn play(bench: &mut Bench, one: &Move) {
         Move::Restart => bench.restart(),
         Move::Tick { ms } => {
             bench.wait(*ms);
+            if ms % 2 == 0 {
+                bench.apply(Input::Seen).unwrap();
+            }
             bench.apply(Input::Tick).unwrap();
         }
         Move::Stale { number } => {

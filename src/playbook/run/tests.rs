@@ -682,6 +682,14 @@ fn render_again(bench: &mut Bench, change: impl FnOnce(&mut Rendering)) {
 }
 
 #[test]
+fn what_was_observed_anew_renews_at_once_what_waits_and_only_once_at_a_time() {
+    let mut bench = at_cancel();
+    bench.apply(Input::Seen).unwrap();
+    bench.apply(Input::Seen).unwrap();
+    assert!(matches!(bench.open.as_slice(), [Effect::Render { .. }]), "{:?}", bench.open);
+}
+
+#[test]
 fn what_waits_for_a_confirmation_is_rendered_again_and_stays_while_it_means_the_same() {
     let mut bench = at_cancel();
     let (generation, records) = (bench.run.generation(), bench.records.len());
