@@ -7,8 +7,8 @@
 
 use super::Served;
 use crate::journal::checkpoint::Checkpoint;
-use crate::journal::tile::{Content, HEIGHT, MAX_TREE, Tile, WIDTH};
-use crate::journal::tree::{EMPTY_HASH, Frontier, Hash, node_hash};
+use crate::journal::tile::{Content, HEIGHT, MAX_TREE, Tile, WIDTH, nodes, subtree};
+use crate::journal::tree::{EMPTY_HASH, Hash, node_hash};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use tlog_tiles::{Error, HASH_SIZE, HashReader, split_stored_hash_index};
@@ -38,11 +38,11 @@ impl<'a> Tree<'a> {
         }
         let mut edges = vec![];
         for level in 0.. {
-            let count = count(size, level);
-            if count == 0 {
+            let nodes = nodes(size, level);
+            if nodes == 0 {
                 break;
             }
-            let tile = Tile { content: Content::Hashes(level), n: count / WIDTH, width: count % WIDTH };
+            let tile = Tile { content: Content::Hashes(level), n: nodes / WIDTH, width: nodes % WIDTH };
             edges.push(if tile.width == 0 { vec![] } else { read(served, tile)? });
         }
         // From the smallest complete subtree, at the right, to the greatest.
@@ -78,7 +78,7 @@ impl<'a> Tree<'a> {
     /// The hashes of a tile, as far as it belongs to the tree.
     pub fn tile(&self, level: u8, n: u64) -> Result<Vec<Hash>, String> {
         let outside = || format!("the tree of {} records has no tile {level}/{n}", self.checkpoint.size);
-        let full = count(self.checkpoint.size, level) / WIDTH;
+        let full = nodes(self.checkpoint.size, level) / WIDTH;
         if n >= full {
             let edge = self.edges.get(usize::from(level)).filter(|_| n == full);
             return edge.cloned().ok_or_else(outside);
@@ -123,20 +123,6 @@ impl HashReader for Tree<'_> {
         };
         indexes.iter().map(read).collect()
     }
-}
-
-/// Number of hashes that the tiles of a level hold, for a tree of `size`.
-fn count(size: u64, level: u8) -> u64 {
-    size.checked_shr(u32::from(level) * u32::from(HEIGHT)).unwrap_or(0)
-}
-
-/// Root over a power of two of hashes.
-fn subtree(hashes: &[Hash]) -> Hash {
-    let mut tree = Frontier::default();
-    for hash in hashes {
-        tree.append_hash(*hash);
-    }
-    tree.root()
 }
 
 /// Reads a tile, not yet believed.

@@ -2,6 +2,7 @@
 //! tiles of height 8 and bundles of entries. Pure; `store::file` reads and publishes them, `proof` is their reader.
 
 use super::record::MAX_BYTES;
+use super::tree::{Frontier, Hash};
 
 /// Height of a tile.
 pub const HEIGHT: u8 = 8;
@@ -85,6 +86,20 @@ pub fn entries(bundle: &[u8]) -> Option<Vec<&[u8]>> {
         rest = after;
     }
     Some(entries)
+}
+
+/// Number of hashes that the tiles of a level hold, for a tree of `size`.
+pub fn nodes(size: u64, level: u8) -> u64 {
+    size.checked_shr(u32::from(level) * u32::from(HEIGHT)).unwrap_or(0)
+}
+
+/// Root over a power of two of hashes.
+pub fn subtree(hashes: &[Hash]) -> Hash {
+    let mut tree = Frontier::default();
+    for hash in hashes {
+        tree.append_hash(*hash);
+    }
+    tree.root()
 }
 
 #[cfg(test)]

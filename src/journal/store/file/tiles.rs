@@ -8,7 +8,7 @@
 use super::place;
 use crate::journal::checkpoint::Checkpoint;
 use crate::journal::error::{JournalError, READING};
-use crate::journal::tile::{Content, HEIGHT, MAX_TREE, Tile, WIDTH};
+use crate::journal::tile::{Content, HEIGHT, MAX_TREE, Tile, WIDTH, nodes, subtree};
 use crate::journal::tree::{Frontier, Hash};
 use rustix::fs::{Mode, OFlags};
 use std::collections::BTreeMap;
@@ -89,20 +89,6 @@ impl Tiles {
         }
         self.full.get(&(level, n)).map(Vec::as_slice)
     }
-}
-
-/// Number of hashes that the tiles of a level hold, for a tree of `size`.
-fn nodes(size: u64, level: u8) -> u64 {
-    size.checked_shr(u32::from(level) * u32::from(HEIGHT)).unwrap_or(0)
-}
-
-/// Root over a power of two of hashes.
-fn subtree(hashes: &[Hash]) -> Hash {
-    let mut tree = Frontier::default();
-    for hash in hashes {
-        tree.append_hash(*hash);
-    }
-    tree.root()
 }
 
 /// Reads a tile, not yet believed; the full one when the partial one has gone.
