@@ -270,8 +270,10 @@ fn render(global: &Global, id: &str, params: &BTreeMap<String, String>) -> Resul
         }
     };
     let verbs = adapters.verbs.clone();
-    let seen = session::runtime()?.block_on(status::look_once(adapters));
-    let steps = preview(&entry.plan, params, &seen.world, &verbs, mode, seen.at)
+    let runtime = session::runtime()?;
+    let seen = runtime.block_on(status::look_once(adapters));
+    let steps = runtime
+        .block_on(preview(&entry.plan, params, &seen.world, &verbs, mode, seen.at))
         .map_err(|problems| Error::Usage(problems.join("; ")))?;
     if global.format == Format::Json {
         let playbook = entry.playbook();

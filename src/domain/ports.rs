@@ -46,6 +46,17 @@ pub struct RenderContext<'a> {
     pub now: Timestamp,
     /// Arguments after templating.
     pub args: &'a BTreeMap<String, serde_json::Value>,
+    /// What [`Verb::survey`] read a moment ago for these arguments; `None` where it reads nothing.
+    pub surveyed: Option<&'a serde_json::Value>,
+}
+
+/// What a verb is asked to read before it renders.
+#[derive(Clone, Debug)]
+pub struct Survey {
+    /// The declared estate.
+    pub estate: Arc<Estate>,
+    /// Arguments after templating.
+    pub args: BTreeMap<String, serde_json::Value>,
 }
 
 /// Why a verb can not render, or refused to start.
@@ -122,6 +133,12 @@ pub trait Verb: Send + Sync {
 
     /// What it declares of itself.
     fn spec(&self) -> &'static VerbSpec;
+
+    /// Reads the target from its server, for a verb whose target no observer watches; what it finds is given to
+    /// [`Verb::render`]. `None` where everything is observed. Not asked for the looks of a verification.
+    fn survey(&self, _asked: &Survey) -> Option<BoxFuture<'static, Result<serde_json::Value, Failure>>> {
+        None
+    }
 
     /// Renders exactly what would be sent, from arguments and fresh observations, without any I/O.
     fn render(&self, context: &RenderContext<'_>) -> Result<Request, VerbError>;

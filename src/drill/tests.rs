@@ -76,7 +76,7 @@ impl Play {
     fn render(&self, name: &str, args: &Value) -> Result<Request, VerbError> {
         let args: BTreeMap<String, Value> = serde_json::from_value(args.clone()).unwrap();
         let estate = self.drill.estate();
-        let context = RenderContext { estate, world: &self.world, now: self.now(), args: &args };
+        let context = RenderContext { estate, world: &self.world, now: self.now(), args: &args, surveyed: None };
         self.verb(name).render(&context)
     }
 

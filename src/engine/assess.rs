@@ -6,7 +6,7 @@ use crate::correlate::tenant_signals;
 use crate::domain::id::{IncidentId, StepId};
 use crate::domain::incident::IncidentState;
 use crate::domain::mode::Mode;
-use crate::domain::ports::RenderContext;
+use crate::domain::ports::{BoxFuture, RenderContext, Survey};
 use crate::domain::request::{Request, VerbSpec};
 use crate::domain::risk::{Confirmation, Reversible, Risk};
 use crate::domain::world::World;
@@ -20,6 +20,13 @@ use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// Time allowed for what a verb reads before it renders.
+const SURVEY: Duration = Duration::from_secs(10);
+
+/// What a verb reads before it renders, or why it could not.
+pub(super) type Surveying = BoxFuture<'static, Result<Value, String>>;
 
 /// What is known around a run at one moment.
 pub(super) struct Scene<'a> {
@@ -52,22 +59,43 @@ impl Scene<'_> {
 
     /// The request that a call stands for now, with the verb that would send it.
     pub(super) fn request(&self, of: &OfRun<'_>, call: &Call) -> Result<(Arc<DynVerb>, Request), String> {
-        let (around, outputs) = (self.surroundings(of), of.run.outputs());
-        let args = template::args(call, &values(of.run, &around, &outputs))?;
-        self.request_with(call, &args)
+        self.request_with(call, &self.args(of, call)?, None)
     }
 
-    /// The request of a call whose arguments are rendered already.
+    /// The arguments of a call as its templates make them now.
+    pub(super) fn args(&self, of: &OfRun<'_>, call: &Call) -> Result<BTreeMap<String, Value>, String> {
+        let (around, outputs) = (self.surroundings(of), of.run.outputs());
+        template::args(call, &values(of.run, &around, &outputs))
+    }
+
+    /// The request of a call whose arguments are rendered already, with what its verb has read for them.
     pub(super) fn request_with(
         &self,
         call: &Call,
         args: &BTreeMap<String, Value>,
+        surveyed: Option<&Value>,
     ) -> Result<(Arc<DynVerb>, Request), String> {
-        let name = call.name();
-        let verb = self.verbs.get(&name).ok_or_else(|| format!("the verb {name} is not configured on this estate"))?;
-        let context = RenderContext { estate: &self.world.estate, world: self.world, now: self.now, args };
+        let verb = self.verb(call)?;
+        let context = RenderContext { estate: &self.world.estate, world: self.world, now: self.now, args, surveyed };
         let request = verb.render(&context).map_err(|e| e.to_string())?;
         Ok((verb.clone(), request))
+    }
+
+    /// What the verb of a call has to read before it can render; `None` where it reads nothing.
+    pub(super) fn survey(&self, call: &Call, args: &BTreeMap<String, Value>) -> Result<Option<Surveying>, String> {
+        let asked = Survey { estate: self.world.estate.clone(), args: args.clone() };
+        let Some(reading) = self.verb(call)?.survey(&asked) else { return Ok(None) };
+        Ok(Some(Box::pin(async move {
+            match tokio::time::timeout(SURVEY, reading).await {
+                Ok(found) => found.map_err(|why| format!("its target can not be read: {why}")),
+                Err(_) => Err(format!("its target can not be read: no answer within {} s", SURVEY.as_secs())),
+            }
+        })))
+    }
+
+    fn verb(&self, call: &Call) -> Result<&Arc<DynVerb>, String> {
+        let name = call.name();
+        self.verbs.get(&name).ok_or_else(|| format!("the verb {name} is not configured on this estate"))
     }
 }
 

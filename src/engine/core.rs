@@ -10,7 +10,7 @@ use super::inbox::Inbox;
 use super::judge::Judge;
 use super::keeping::Keeping;
 use super::outsiders::Outsiders;
-use super::runs::Runs;
+use super::runs::{Runs, Surveyed};
 use super::state::State;
 use crate::act::Verbs;
 use crate::attest::anchor::Anchored;
@@ -62,6 +62,15 @@ pub(super) enum Came {
         ticket: Ticket,
         /// The step.
         step: StepId,
+    },
+    /// What the verb of a step has read of its target: it can be rendered now.
+    Surveyed {
+        /// Ticket of the rendering.
+        ticket: Ticket,
+        /// The step.
+        step: StepId,
+        /// What was read, and for what.
+        surveyed: Result<Surveyed, String>,
     },
 }
 

@@ -16,6 +16,7 @@ use crate::playbook::plan::Plan;
 use crate::playbook::run::{Run, Start};
 use crate::playbook::schema::Step;
 use crate::playbook::{Rendered, Requested};
+use futures::future::join_all;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
@@ -48,11 +49,11 @@ pub struct Preview {
     pub pending: Option<String>,
 }
 
-/// Renders every step against what is known now.
+/// Renders every step against what is known now, and what its verb reads of the target.
 ///
 /// # Errors
 /// One sentence for each parameter that is wrong.
-pub fn preview(
+pub async fn preview(
     plan: &Arc<Plan>,
     given: &BTreeMap<String, String>,
     world: &World,
@@ -73,9 +74,21 @@ pub fn preview(
     let scene = Scene { mode, now, world, state: &state, verbs };
     let of = OfRun { run: &run, incident: None, user: "nobody" };
     let around = scene.surroundings(&of);
+    let mut readings = Vec::new();
+    let mut collect = |step: &Step, args: &BTreeMap<String, Value>| {
+        let call = step.run.as_ref().ok_or("the step sends nothing")?;
+        if let Some(reading) = scene.survey(call, args)? {
+            let id = step.id.clone();
+            readings.push(async move { (id, reading.await) });
+        }
+        Err(String::new())
+    };
+    crate::playbook::render(plan, &run.start().params, &around, &mut collect);
+    let read: BTreeMap<StepId, Result<Value, String>> = join_all(readings).await.into_iter().collect();
     let mut renderer = |step: &Step, args: &BTreeMap<String, Value>| {
         let call = step.run.as_ref().ok_or("the step sends nothing")?;
-        let (verb, request) = scene.request_with(call, args)?;
+        let surveyed = read.get(&step.id).map(Result::as_ref).transpose().map_err(Clone::clone)?;
+        let (verb, request) = scene.request_with(call, args, surveyed)?;
         rendering(&scene, &of, &step.id, verb.spec(), request)
     };
     let steps = crate::playbook::render(plan, &run.start().params, &around, &mut renderer);

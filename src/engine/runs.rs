@@ -2,7 +2,7 @@
 //! hands permits to verbs. What the run means is decided in `playbook::run`; what may run, in `policy`.
 
 use super::api::{CheckView, Reply, RunView, StepView};
-use super::assess::{OfRun, Scene, rendering};
+use super::assess::{OfRun, Scene, Surveying, rendering};
 use super::core::{Answer, Came, Engine};
 use super::outsiders::Wait;
 use crate::act::DynVerb;
@@ -21,9 +21,13 @@ use crate::policy::gate::{Approval, Checked, Confirmed, Durable, Gate, Witnessed
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Finished runs kept for the screens.
 const KEPT: usize = 50;
+/// How long what a verb has read of its target serves: while a confirmation is open it is rendered with each
+/// observation, and the server is not to be asked as often.
+const SURVEYED: Duration = Duration::from_secs(2);
 /// Who stands in for the second person in a drill.
 const SIMULATED: &str = "ines (simulated)";
 
@@ -35,6 +39,20 @@ struct Held {
     params: BTreeMap<String, String>,
     /// Who asked for what happens now; records name them.
     actor: Actor,
+    /// What the verb of the step in hand has read of its target last.
+    surveyed: Option<Surveyed>,
+}
+
+/// Arguments after templating.
+type Args = BTreeMap<String, Value>;
+
+/// What a verb has read of its target.
+#[derive(Debug)]
+pub(super) struct Surveyed {
+    verb: String,
+    args: Args,
+    found: Value,
+    at: Instant,
 }
 
 /// The runs of this engine, by name.
@@ -93,6 +111,12 @@ impl Runs {
 }
 
 impl Held {
+    /// What was read for exactly this, unless it is older than what a console may show as now.
+    fn surveyed(&self, verb: &str, args: &Args) -> Option<&Value> {
+        let known = self.surveyed.as_ref().filter(|s| s.verb == verb && s.args == *args)?;
+        (known.at.elapsed() < SURVEYED).then_some(&known.found)
+    }
+
     fn of(&self) -> OfRun<'_> {
         OfRun { run: &self.run, incident: self.incident.as_ref(), user: &self.actor.user }
     }
@@ -171,7 +195,8 @@ impl Engine {
             by: Person::new(actor.user.clone()),
         };
         let run = Run::new(plan, start);
-        self.runs.insert(id.clone(), Held { run, incident, params: params.clone(), actor: actor.clone() });
+        self.runs
+            .insert(id.clone(), Held { run, incident, params: params.clone(), actor: actor.clone(), surveyed: None });
         self.feed(&id, Input::Begin).await.map_err(Reply::refused)?;
         Ok(Reply::Accepted { message: format!("{id} of {playbook} started"), id: Some(id.to_string()) })
     }
@@ -267,10 +292,19 @@ impl Engine {
                 Ok(seq) => Input::Durable { mark, seq },
                 Err(why) => Input::NotDurable { mark, why },
             }),
-            Effect::Render { ticket, step } => Some(match self.rendering(run, &step) {
-                Ok(rendering) => Input::Rendered { ticket, rendering: Box::new(rendering) },
-                Err(why) => Input::RenderFailed { ticket, why },
-            }),
+            Effect::Render { ticket, step } => match self.survey(run, &step) {
+                Ok(Some((verb, args, reading))) => {
+                    self.later(run, async move {
+                        let found = reading.await;
+                        let at = Instant::now();
+                        let surveyed = found.map(|found| Surveyed { verb, args, found, at });
+                        Came::Surveyed { ticket, step, surveyed }
+                    });
+                    None
+                }
+                Ok(None) => Some(rendered(ticket, self.rendering(run, &step))),
+                Err(why) => Some(Input::RenderFailed { ticket, why }),
+            },
             Effect::Evaluate { ticket, step, what, result } => {
                 let held = self.runs.get(run)?;
                 let around = self.scene().surroundings(&held.of());
@@ -342,6 +376,13 @@ impl Engine {
                 if let Some(input) = self.execute(&run, ticket, &step, true) {
                     self.feed_logged(&run, input).await;
                 }
+            }
+            Came::Surveyed { ticket, step, surveyed } => {
+                let rendering = surveyed.and_then(|surveyed| {
+                    self.runs.get_mut(&run).ok_or("the run is gone")?.surveyed = Some(surveyed);
+                    self.rendering(&run, &step)
+                });
+                self.feed_logged(&run, rendered(ticket, rendering)).await;
             }
         }
     }
@@ -418,10 +459,24 @@ impl Engine {
         Scene { mode: self.mode, now: self.clock.now(), world, state, verbs }
     }
 
+    /// What the verb of a step has to read before it can render; nothing where it has just read it.
+    fn survey(&self, run: &RunId, step: &StepId) -> Result<Option<(String, Args, Surveying)>, String> {
+        let held = self.runs.get(run).ok_or("the run is gone")?;
+        let call = held.run.call(step, LookAt::Step).ok_or("the step has nothing to run")?;
+        let args = self.scene().args(&held.of(), call)?;
+        if held.surveyed(&call.name(), &args).is_some() {
+            return Ok(None);
+        }
+        let reading = self.scene().survey(call, &args)?;
+        Ok(reading.map(|reading| (call.name(), args, reading)))
+    }
+
     fn rendering(&self, run: &RunId, step: &StepId) -> Result<Rendering, String> {
         let held = self.runs.get(run).ok_or("the run is gone")?;
         let call = held.run.call(step, LookAt::Step).ok_or("the step has nothing to run")?;
-        let (verb, request) = self.scene().request(&held.of(), call)?;
+        let args = self.scene().args(&held.of(), call)?;
+        let surveyed = held.surveyed(&call.name(), &args);
+        let (verb, request) = self.scene().request_with(call, &args, surveyed)?;
         rendering(&self.scene(), &held.of(), step, verb.spec(), request)
     }
 
@@ -530,7 +585,7 @@ impl Engine {
                 Ok(run) => {
                     let params = run.start().params.iter().map(|(k, v)| (k.clone(), text_of(v))).collect();
                     let incident = records.iter().rev().find_map(|r| r.incident.clone());
-                    let held = Held { run, incident, params, actor: self.me.engine() };
+                    let held = Held { run, incident, params, actor: self.me.engine(), surveyed: None };
                     self.runs.insert(id, held);
                 }
                 Err(error) => {
@@ -546,6 +601,14 @@ impl Engine {
 /// Records as a run is rebuilt from them.
 fn past(records: &[Record]) -> Vec<Past<'_>> {
     records.iter().map(|r| Past { seq: r.seq, at: r.time, kind: r.kind.word(), body: &r.body }).collect()
+}
+
+/// The answer to the question for a rendering.
+fn rendered(ticket: Ticket, rendering: Result<Rendering, String>) -> Input {
+    match rendering {
+        Ok(rendering) => Input::Rendered { ticket, rendering: Box::new(rendering) },
+        Err(why) => Input::RenderFailed { ticket, why },
+    }
 }
 
 /// A parameter as it was typed.

@@ -86,7 +86,7 @@ pub(super) fn render(
     args: &[(&str, Value)],
 ) -> Result<Request, VerbError> {
     let args: BTreeMap<String, Value> = args.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect();
-    verb.render(&RenderContext { estate: &world.estate, world, now, args: &args })
+    verb.render(&RenderContext { estate: &world.estate, world, now, args: &args, surveyed: None })
 }
 
 pub(super) fn named(namespace: &str, deployment: &str) -> Vec<(&'static str, Value)> {

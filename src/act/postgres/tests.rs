@@ -38,7 +38,7 @@ pub async fn world(estate: &Arc<Estate>, observers: &mut [&mut (dyn Poll + Sync)
 
 pub fn render(verb: &DynVerb, world: &World, list: &[(&str, Value)]) -> Result<Request, VerbError> {
     let args = arguments(list);
-    verb.render(&RenderContext { estate: &world.estate, world, now: Timestamp::now(), args: &args })
+    verb.render(&RenderContext { estate: &world.estate, world, now: Timestamp::now(), args: &args, surveyed: None })
 }
 
 pub fn permit(request: &Request, timeout: Duration) -> Authorized {
@@ -267,7 +267,13 @@ async fn another_session_with_the_same_pid_can_not_be_hit() {
     }
     let args = arguments(&list);
     let later = Timestamp::now() + Duration::from_mins(5);
-    let stale = terminate.render(&RenderContext { estate: &world.estate, world: &world, now: later, args: &args });
+    let stale = terminate.render(&RenderContext {
+        estate: &world.estate,
+        world: &world,
+        now: later,
+        args: &args,
+        surveyed: None,
+    });
     let stale = stale.unwrap_err().message;
     assert!(stale.starts_with("pg-a is not known now: no sample for "), "{stale}");
 }

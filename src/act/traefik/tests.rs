@@ -41,7 +41,7 @@ pub(in crate::act) fn render(
     let args: BTreeMap<String, Value> = args.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect();
     let now = jiff::Timestamp::UNIX_EPOCH;
     let world = World::new(Arc::new(estate.clone()), [], now);
-    verb.render(&RenderContext { estate, world: &world, now, args: &args })
+    verb.render(&RenderContext { estate, world: &world, now, args: &args, surveyed: None })
 }
 
 fn permit(request: &Request) -> Authorized {
