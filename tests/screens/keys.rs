@@ -507,6 +507,20 @@ fn an_incident_is_declared_only_by_its_button() {
 }
 
 #[test]
+fn an_incident_is_about_what_hurts_before_what_is_not_known() {
+    let mut night = snapshot();
+    (night.incidents, night.runs) = (Arc::default(), Arc::default());
+    let findings = Arc::make_mut(&mut night.findings);
+    let mut silent = findings[0].clone();
+    silent.id = "source-silent/redis-q".into();
+    silent.severity = Health::Unknown;
+    findings.insert(0, silent);
+    let mut state = console(night, 80, 24);
+    press(&mut state, "F");
+    assert!(screen(&state).contains("For finding lock-chain/t017"), "{}", screen(&state));
+}
+
+#[test]
 fn breaking_the_glass_needs_a_reason() {
     let mut state = console(snapshot(), 80, 24);
     press(&mut state, "B");

@@ -9,6 +9,7 @@ use crate::console::state::{
     text_of,
 };
 use crate::console::theme::Role;
+use crate::domain::finding::Finding;
 use crate::domain::health::Health;
 use crate::domain::id::{IncidentId, PlaybookId};
 use crate::domain::incident::{IncidentState, Severity};
@@ -159,12 +160,15 @@ pub fn declare(state: &mut State) {
     if let Some(open) = snapshot.current_incident() {
         return say(state, Role::Warn, format!("{} is open already; n shows it", open.id));
     }
-    let focused = state.panes.get(PaneId::Findings);
+    let pane = state.panes.get(PaneId::Findings);
     let chosen = match &state.screen {
         Screen::Finding(id) => snapshot.findings.iter().find(|f| f.id == *id),
-        _ => focused.selected().and_then(|slot| snapshot.findings.get(slot.index)),
+        _ => pane.selected().filter(|_| pane.pinned).and_then(|slot| snapshot.findings.get(slot.index)),
     };
-    let worst = chosen.or_else(|| snapshot.findings.first());
+    // Where nobody has chosen, an incident is about what is known to hurt somebody; an unknown source ranks above it in
+    // the list, where it must not be overlooked.
+    let hurts = |f: &&Finding| f.severity != Health::Unknown && !f.whom.tenants.is_empty();
+    let worst = chosen.or_else(|| snapshot.findings.iter().find(hurts)).or_else(|| snapshot.findings.first());
     let title = worst.map(|f| f.what.clone()).unwrap_or_default();
     let severity = match worst.map(|f| f.severity) {
         Some(Health::Critical) => "SEV1",
