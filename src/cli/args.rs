@@ -65,6 +65,16 @@ pub enum Command {
         #[command(flatten)]
         play: Play,
     },
+    /// An engine without a screen, for consoles that attach; ends in good order on HUP and TERM
+    Serve,
+    /// The console on the engine that runs for the estate; with --read-only it only looks on
+    Attach {
+        /// Socket of the engine; else that of the configured estate
+        #[arg(long, value_name = "PATH")]
+        socket: Option<PathBuf>,
+    },
+    /// Who is attached to the engine that runs, proven by what, and in which role
+    Consoles,
     /// Health without a screen; exit 0 healthy, 4 degraded, 5 critical, 6 unknown
     Status {
         /// Print again whenever something changes
@@ -238,6 +248,15 @@ pub enum Incident {
         id: String,
         /// Who takes over
         person: String,
+    },
+    /// What whoever takes the command over has to know, from the engine that runs
+    Brief,
+    /// Takes the command over from a commander whose console is gone; for the deputy
+    TakeOver {
+        /// Its id
+        id: String,
+        /// Why
+        reason: String,
     },
     /// Closes it
     Close {

@@ -2,7 +2,9 @@
 //! environment, opens files that a person names, and decides between live, read-only and drill.
 
 pub mod args;
+mod attach;
 mod audit;
+mod brief;
 mod completions;
 mod config;
 mod console;
@@ -20,6 +22,7 @@ mod playbook;
 mod report;
 #[cfg(test)]
 mod schemas;
+mod serve;
 mod session;
 mod status;
 mod witnesses;
@@ -67,6 +70,9 @@ fn run(cli: Cli) -> Result<Exit, Error> {
         None => console::open(&global),
         Some(Command::Drill { what: None, play }) => console::drill(&global, &play),
         Some(Command::Drill { what: Some(what), .. }) => drill::run(&what, global.format),
+        Some(Command::Serve) => serve::run(&global),
+        Some(Command::Attach { socket }) => attach::run(&global, socket.as_deref()),
+        Some(Command::Consoles) => brief::consoles(&global),
         Some(Command::Status { watch }) => status::run(&global, watch),
         Some(Command::Playbook { what }) => playbook::run(&global, &what),
         Some(Command::Incident { what }) => incident::run(&global, what),
