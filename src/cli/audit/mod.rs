@@ -50,7 +50,7 @@ fn whole<'a>(dir: &'a Path, archive: Option<&'a Path>) -> Result<Whole<'a>, Erro
 }
 
 /// The directory that was named, else that of the configured estate.
-fn directory(global: &Global, named: Option<&Path>) -> Result<PathBuf, Error> {
+pub(super) fn directory(global: &Global, named: Option<&Path>) -> Result<PathBuf, Error> {
     match named {
         Some(dir) if dir.is_dir() => Ok(dir.to_path_buf()),
         Some(dir) => Err(Error::Usage(format!("--journal {} is not a directory", dir.display()))),
