@@ -13,7 +13,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use support::{CTRL_C, CTRL_X, END, ENTER, SOON, Start, TAB, Term, kinds, records, verifies};
+use support::{CTRL_C, CTRL_X, END, ENTER, SOON, Start, TAB, Term, kinds, records, run, verifies};
 
 const LONG: Duration = Duration::from_secs(90);
 
@@ -187,7 +187,10 @@ fn tells(home: &Path, dir: &Path) {
     let step = |name: &str| told["runs"][0]["actions"].as_array().unwrap().iter().find(|a| a["step"] == name).unwrap();
     assert_eq!(step("cancel-root")["verified"], false);
     let high = step("terminate-root");
-    assert_eq!((&high["verified"], &high["risk"], &high["confirmed_by"]), (&true.into(), &"high".into(), &"mara".into()));
+    assert_eq!(
+        (&high["verified"], &high["risk"], &high["confirmed_by"]),
+        (&true.into(), &"high".into(), &"mara".into())
+    );
     assert_eq!(high["approved_by"][0], "ines (simulated)");
     let recovered = told["intervals"].as_array().unwrap().iter().find(|i| i["what"] == "to recover").unwrap();
     assert!(recovered["seconds"].as_i64().is_some_and(|s| s > 60), "{recovered}");
