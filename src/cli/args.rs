@@ -44,6 +44,12 @@ pub enum Format {
     Table,
     /// For programs.
     Json,
+    /// Markdown; of `report` only.
+    #[value(hide = true)]
+    Md,
+    /// A page for browsers and printers; of `report` only.
+    #[value(hide = true)]
+    Html,
 }
 
 /// The commands.
@@ -93,6 +99,8 @@ pub enum Command {
         #[command(subcommand)]
         what: Run,
     },
+    /// The after-action report on an incident, from the journal alone: --format md, html or json
+    Report(Report),
     /// Breaking the glass
     Glass {
         /// What about it
@@ -286,6 +294,25 @@ pub enum Run {
         /// Its id
         id: String,
     },
+}
+
+/// A report.
+#[derive(Debug, Args)]
+pub struct Report {
+    /// The incident: INC-1
+    pub incident: String,
+    /// Directory of the journal; that of the configured estate when absent
+    #[arg(long, value_name = "DIR")]
+    pub journal: Option<PathBuf>,
+    /// Verifier key of the journal, from outside it
+    #[arg(long, value_name = "FILE")]
+    pub vkey: Option<PathBuf>,
+    /// Write it to this file instead of standard output
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Replace an existing file
+    #[arg(long, requires = "output")]
+    pub force: bool,
 }
 
 /// About the glass.

@@ -19,6 +19,7 @@ mod opening;
 mod output;
 mod pins;
 mod playbook;
+mod report;
 #[cfg(test)]
 mod schemas;
 mod serve;
@@ -26,7 +27,7 @@ mod session;
 mod status;
 mod witnesses;
 
-use args::{Cli, Command};
+use args::{Cli, Command, Format};
 use clap::Parser as _;
 use output::{Error, Exit};
 use std::process::ExitCode;
@@ -60,6 +61,11 @@ fn asks_for_json(arguments: impl Iterator<Item = std::ffi::OsString>) -> bool {
 
 fn run(cli: Cli) -> Result<Exit, Error> {
     let Cli { global, command } = cli;
+    if matches!(global.format, Format::Md | Format::Html) && !matches!(command, Some(Command::Report(_))) {
+        return Err(Error::Usage(
+            "--format md and --format html are for `report`; allowed here are table and json".into(),
+        ));
+    }
     match command {
         None => console::open(&global),
         Some(Command::Drill { what: None, play }) => console::drill(&global, &play),
@@ -71,6 +77,7 @@ fn run(cli: Cli) -> Result<Exit, Error> {
         Some(Command::Playbook { what }) => playbook::run(&global, &what),
         Some(Command::Incident { what }) => incident::run(&global, what),
         Some(Command::Run { what }) => incident::runs(&global, what),
+        Some(Command::Report(asked)) => report::run(&global, &asked),
         Some(Command::Glass { what }) => incident::glass(&global, what),
         Some(Command::Audit { what }) => audit::run(&global, &what),
         Some(Command::Doctor) => doctor::run(&global),

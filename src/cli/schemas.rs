@@ -49,6 +49,7 @@ fn all() -> Vec<(&'static str, &'static str, Schema)> {
         ("audit-prove", "audit prove --format json", of::<audit::proof::Proved>()),
         ("audit-verify-proof", "audit verify PROOF --format json", of::<audit::proof::Verified<'_>>()),
         ("audit-export", "audit export --format json", of::<crate::journal::Exported>()),
+        ("report", "report INCIDENT --format json", of::<crate::report::Report>()),
         ("error", "each line on standard error with --format json", of::<output::Failure>()),
         ("playbook", "a playbook file (quarterdeck playbook schema)", crate::playbook::schema::schema()),
         (
