@@ -2,6 +2,8 @@
 //! known, and sends exactly that request when it is given the proof that policy allowed it. Only the engine
 //! calls this; `playbook lint` reads the catalogue through it.
 
+pub mod cnpg;
+pub mod delivery;
 pub mod http;
 pub mod kubernetes;
 pub mod odoo;
@@ -19,7 +21,8 @@ use std::sync::Arc;
 pub type DynVerb = dyn Verb<Permit = Authorized>;
 
 /// What the adapters declare, one list each.
-static ADAPTERS: &[&[&VerbSpec]] = &[http::SPECS, kubernetes::SPECS, odoo::SPECS, postgres::SPECS, traefik::SPECS];
+static ADAPTERS: &[&[&VerbSpec]] =
+    &[cnpg::SPECS, delivery::SPECS, http::SPECS, kubernetes::SPECS, odoo::SPECS, postgres::SPECS, traefik::SPECS];
 
 /// What all verbs of all adapters declare, also of those that this configuration can not build.
 pub fn catalog() -> Vec<&'static VerbSpec> {

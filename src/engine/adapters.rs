@@ -146,8 +146,10 @@ fn observers(config: &Config, mode: Mode) -> Vec<Box<dyn Observer>> {
 fn verbs(config: &Config, mode: Mode) -> Verbs {
     let Some(may) = mode.may_act() else { return Verbs::default() };
     let kubernetes = act::kubernetes::verbs(may, &config.kubernetes);
+    let cnpg = act::cnpg::verbs(may, &config.kubernetes);
+    let delivery = act::delivery::verbs(may, &config.delivery, &config.ci, &config.kubernetes);
     let instances = Arc::new(Instances::new(may, &config.postgres));
     let databases = act::postgres::verbs(&instances).into_iter().chain(act::odoo::verbs(&instances));
     let ingress = act::traefik::verbs(may, &config.traefik).into_iter().chain(act::http::verbs(may, &config.traefik));
-    Verbs::new(kubernetes.into_iter().chain(databases).chain(ingress.map(Arc::from)))
+    Verbs::new(kubernetes.into_iter().chain(cnpg).chain(delivery).chain(databases).chain(ingress.map(Arc::from)))
 }
