@@ -54,13 +54,31 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
     let mut tenants: Vec<_> = root.tables("tenant").into_iter().map(|t| tenant(t, &mut ids)).collect();
     tenants.sort_by(|a, b| a.id.cmp(&b.id));
     let thresholds = root.tables("threshold").into_iter().filter_map(threshold).collect();
+    let pgbackrest = super::backup::pgbackrest(root.tables("pgbackrest"));
+    let patroni = super::backup::patroni(root.tables("patroni"));
+    let integration = super::integration::all(root.tables("integration"), &tenants);
     let comms = root.table("comms").map(super::comms::decode).unwrap_or_default();
     let webhook = super::comms::hooks(root.tables("webhook"));
     let journal = root.table("journal").map(|t| journal(t, &name)).unwrap_or_default();
     let console = root.table("console").map_or(Console { theme: None, mouse: true }, console);
     root.finish();
     let estate = Estate { name, environment: environment.unwrap_or(Environment::Production), time_zone, tenants };
-    Config { estate, kubernetes, postgres, pgbouncer, redis, traefik, comms, webhook, journal, thresholds, console }
+    Config {
+        estate,
+        kubernetes,
+        postgres,
+        pgbouncer,
+        redis,
+        traefik,
+        comms,
+        webhook,
+        pgbackrest,
+        patroni,
+        integration,
+        journal,
+        thresholds,
+        console,
+    }
 }
 
 /// Names in use, so that a second one and a reference to none are found.
