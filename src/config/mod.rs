@@ -3,8 +3,11 @@
 
 mod anchor;
 mod archive;
+pub mod backup;
+pub mod comms;
 pub mod decode;
 pub mod describe;
+pub mod integration;
 pub mod locate;
 pub mod model;
 pub mod problem;
