@@ -4,6 +4,7 @@
 pub mod adapters;
 pub mod api;
 mod assess;
+mod beside;
 pub mod client;
 mod commands;
 pub mod core;
@@ -17,3 +18,4 @@ pub mod preview;
 mod runs;
 pub mod socket;
 pub mod state;
+mod work;
