@@ -44,6 +44,12 @@ pub enum Format {
     Table,
     /// For programs.
     Json,
+    /// Markdown; of `report` only.
+    #[value(hide = true)]
+    Md,
+    /// A page for browsers and printers; of `report` only.
+    #[value(hide = true)]
+    Html,
 }
 
 /// The commands.
@@ -59,6 +65,16 @@ pub enum Command {
         #[command(flatten)]
         play: Play,
     },
+    /// An engine without a screen, for consoles that attach; ends in good order on HUP and TERM
+    Serve,
+    /// The console on the engine that runs for the estate; with --read-only it only looks on
+    Attach {
+        /// Socket of the engine; else that of the configured estate
+        #[arg(long, value_name = "PATH")]
+        socket: Option<PathBuf>,
+    },
+    /// Who is attached to the engine that runs, proven by what, and in which role
+    Consoles,
     /// Health without a screen; exit 0 healthy, 4 degraded, 5 critical, 6 unknown
     Status {
         /// Print again whenever something changes
@@ -83,6 +99,8 @@ pub enum Command {
         #[command(subcommand)]
         what: Run,
     },
+    /// The after-action report on an incident, from the journal alone: --format md, html or json
+    Report(Report),
     /// Breaking the glass
     Glass {
         /// What about it
@@ -175,8 +193,44 @@ pub enum Playbook {
         #[arg(long = "param", value_name = "K=V", value_parser = pair)]
         params: Vec<(String, String)>,
     },
+    /// Runs it without a screen, with the same gates; exit 7 where a gate stays shut, 8 unknown, 9 rolled back
+    Run(Headless),
     /// The JSON schema of a playbook file, for editors
     Schema,
+}
+
+/// A run without a screen.
+#[derive(Clone, Debug, Args)]
+pub struct Headless {
+    /// Its id
+    pub id: String,
+    /// A parameter, `name=value`
+    #[arg(long = "param", value_name = "K=V", value_parser = pair)]
+    pub params: Vec<(String, String)>,
+    /// Confirms exactly this request of a step; `playbook render` prints its digest, and so does a run that waits
+    #[arg(long, value_name = "STEP=DIGEST", value_parser = pair)]
+    pub confirm: Vec<(String, String)>,
+    /// The phrase that confirms a step of high risk
+    #[arg(long = "type", value_name = "STEP=PHRASE", value_parser = pair)]
+    pub typed: Vec<(String, String)>,
+    /// How a step is decided, when it is to be
+    #[arg(long, value_name = "STEP=KEY[:REASON]", value_parser = pair)]
+    pub decide: Vec<(String, String)>,
+    /// A value that a step asks for
+    #[arg(long, value_name = "STEP.NAME=V", value_parser = pair)]
+    pub give: Vec<(String, String)>,
+    /// Stakeholders were told what this step says
+    #[arg(long, value_name = "STEP")]
+    pub told: Vec<String>,
+    /// Incident that it belongs to: INC-1; else the open one
+    #[arg(long, value_name = "ID")]
+    pub incident: Option<String>,
+    /// Goes on with this run instead of starting one: RUN-1
+    #[arg(long = "continue", value_name = "RUN", conflicts_with_all = ["params", "incident"])]
+    pub go_on: Option<String>,
+    /// How long preconditions and approvals are waited for
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub wait: u64,
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
@@ -231,6 +285,15 @@ pub enum Incident {
         /// Who takes over
         person: String,
     },
+    /// What whoever takes the command over has to know, from the engine that runs
+    Brief,
+    /// Takes the command over from a commander whose console is gone; for the deputy
+    TakeOver {
+        /// Its id
+        id: String,
+        /// Why
+        reason: String,
+    },
     /// Closes it
     Close {
         /// Its id
@@ -267,6 +330,25 @@ pub enum Run {
         /// Its id
         id: String,
     },
+}
+
+/// A report.
+#[derive(Debug, Args)]
+pub struct Report {
+    /// The incident: INC-1
+    pub incident: String,
+    /// Directory of the journal; that of the configured estate when absent
+    #[arg(long, value_name = "DIR")]
+    pub journal: Option<PathBuf>,
+    /// Verifier key of the journal, from outside it
+    #[arg(long, value_name = "FILE")]
+    pub vkey: Option<PathBuf>,
+    /// Write it to this file instead of standard output
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Replace an existing file
+    #[arg(long, requires = "output")]
+    pub force: bool,
 }
 
 /// About the glass.

@@ -29,6 +29,10 @@ pub enum Exit {
     Unknown = 6,
     /// Denied by policy or approval.
     Denied = 7,
+    /// Whether a request had its effect is not known.
+    OutcomeUnknown = 8,
+    /// What was done was taken back.
+    RolledBack = 9,
     /// Interrupted.
     Interrupted = 130,
 }
@@ -162,7 +166,7 @@ impl Failure {
 /// Says on standard error why it did not work, one line (one JSON object) an error, and answers the exit code.
 pub fn complain(error: &Error, format: Format) -> Exit {
     let mut err = io::stderr().lock();
-    if format == Format::Table {
+    if format != Format::Json {
         let _ = match error {
             Error::Problems(problems) => writeln!(err, "{problems}"),
             other => writeln!(err, "quarterdeck: {other}"),
@@ -218,13 +222,18 @@ pub fn reply(reply: &Reply, format: Format) -> Result<Exit, Error> {
         Reply::Accepted { message, .. } => {
             match format {
                 Format::Json => json(reply)?,
-                Format::Table => line(message)?,
+                _ => line(message)?,
             }
             Ok(Exit::Done)
         }
         Reply::Refused { why, denied: true } => Err(Error::Denied(why.clone())),
         Reply::Refused { why, denied: false } => Err(Error::Failed(why.clone())),
     }
+}
+
+/// Says something beside the output, on standard error.
+pub fn complaint(words: &str) {
+    eprintln!("quarterdeck: {}", crate::domain::text::sanitize(words));
 }
 
 /// Prints rows under their heads, columns as wide as they need.

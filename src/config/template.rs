@@ -25,6 +25,7 @@ fn quote(text: &str) -> String {
 
 /// Who outside cosigns the journal.
 const WITNESSES: &str = "\n# [journal]\n\
+    # vkey = \"quarterdeck/acme-prod+1f2e3d4c+AX…\"   # the log's key, from `quarterdeck audit keys export`\n\
     # witness_quorum = 2           # so many administrators' witnesses must cover a high-risk step before it is sent\n\
     # max_uncosigned_age = \"10m\"   # a record that waits longer for them is an alarm\n\
     # [[journal.witness]]          # one table each; C2SP tlog-witness\n\

@@ -4,6 +4,7 @@
 pub mod adapters;
 pub mod api;
 mod assess;
+pub mod attach;
 mod beside;
 pub mod client;
 mod commands;
@@ -14,8 +15,8 @@ pub mod judge;
 mod keeping;
 mod measures;
 mod outsiders;
+pub mod presence;
 pub mod preview;
 mod runs;
-pub mod socket;
 pub mod state;
 mod work;

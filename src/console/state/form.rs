@@ -96,12 +96,18 @@ pub enum Purpose {
     Edit(IncidentId),
     /// Gives a role.
     Role(IncidentId),
+    /// Takes the command over.
+    TakeOver(IncidentId),
     /// Closes an incident.
     Close(IncidentId),
     /// Starts a playbook.
     Start(PlaybookId, Option<IncidentId>),
     /// Decides a step, as shown with this plan generation.
     Decide(RunId, StepId, u64),
+    /// Gives the values that a step asks for, as shown with this plan generation.
+    Give(RunId, StepId, u64),
+    /// Says that stakeholders were told what a step says.
+    Told(RunId, StepId),
     /// Stops a run.
     StopRun(RunId),
     /// Breaks the glass.
@@ -219,6 +225,9 @@ impl Form {
                 role: role(&self.value("role"))?,
                 person: Person::new(self.value("person")),
             },
+            Purpose::TakeOver(incident) => {
+                Command::TakeOver { incident: incident.clone(), reason: self.value("reason") }
+            }
             Purpose::Close(incident) => Command::Close { incident: incident.clone(), summary: self.value("summary") },
             Purpose::Start(playbook, incident) => {
                 Command::StartRun { playbook: playbook.clone(), params: self.filled(), incident: incident.clone() }
@@ -230,6 +239,10 @@ impl Form {
                 choice: self.value("choice"),
                 reason: self.value("reason"),
             },
+            Purpose::Give(run, step, generation) => {
+                Command::Give { run: run.clone(), step: step.clone(), generation: *generation, values: self.filled() }
+            }
+            Purpose::Told(run, step) => Command::Told { run: run.clone(), step: step.clone() },
             Purpose::StopRun(run) => Command::StopRun { run: run.clone(), reason: self.value("reason") },
             Purpose::BreakGlass => {
                 let reason = self.value("reason");

@@ -55,6 +55,9 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         Action::CloseIncident => dialogs::close_incident(state),
         Action::AssignMeasure => dialogs::assign_measure(state),
         Action::Measures => sheet(state, SheetKind::Measures),
+        Action::People => sheet(state, SheetKind::People),
+        Action::Brief => sheet(state, SheetKind::Brief),
+        Action::TakeOver => dialogs::take_over(state),
         Action::Situation => sheet(state, SheetKind::Situation),
         Action::Since => sheet(state, SheetKind::Since),
         Action::BreakGlass => dialogs::break_glass(state),
@@ -237,6 +240,13 @@ fn open_step(state: &mut State, effects: &mut Vec<Effect>) {
     let in_hand = run.steps.get(run.current).is_some_and(|s| s.id == step.id);
     if in_hand && can_confirm(step) {
         return dialogs::confirm(state);
+    }
+    if in_hand && !step.asks.is_empty() {
+        return dialogs::give(state);
+    }
+    let due = step.comms.as_ref().is_some_and(|c| state.snapshot.as_ref().is_some_and(|s| c.due <= s.at));
+    if due && (!in_hand || step.state == StepState::Blocked) {
+        return dialogs::told(state);
     }
     if in_hand && !step.choices.is_empty() && matches!(step.state, StepState::AwaitsDecision | StepState::Unknown) {
         return dialogs::decide(state);

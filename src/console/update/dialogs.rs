@@ -9,6 +9,7 @@ use crate::console::state::{
     text_of,
 };
 use crate::console::theme::Role;
+use crate::domain::finding::Finding;
 use crate::domain::health::Health;
 use crate::domain::id::{IncidentId, PlaybookId};
 use crate::domain::incident::{IncidentState, Severity};
@@ -23,7 +24,10 @@ fn hindrance(state: &State) -> Option<String> {
         Mode::Replay => return Some("this is a replay: nothing can be run".into()),
         Mode::Live | Mode::Drill => {}
     }
-    if state.clock.lost().is_some() {
+    if state.looks_on() {
+        return Some("this console only looks on (attached read-only): nothing can be run from it".into());
+    }
+    if state.lost().is_some() {
         return Some("the engine is lost: what is shown may no longer be so".into());
     }
     state
@@ -119,10 +123,10 @@ pub fn is_stale(state: &State, form: &Form) -> bool {
             .is_some_and(|s| s.incidents.iter().any(|i| i.id == *id && i.state != IncidentState::Closed))
     };
     match &form.purpose {
-        Purpose::Decide(run, step, generation) => !state
+        Purpose::Decide(run, step, generation) | Purpose::Give(run, step, generation) => !state
             .run(run)
             .is_some_and(|r| r.generation == *generation && r.steps.get(r.current).is_some_and(|s| s.id == *step)),
-        Purpose::Edit(id) | Purpose::Role(id) | Purpose::Close(id) => !open(id),
+        Purpose::Edit(id) | Purpose::Role(id) | Purpose::TakeOver(id) | Purpose::Close(id) => !open(id),
         _ => false,
     }
 }
@@ -156,12 +160,15 @@ pub fn declare(state: &mut State) {
     if let Some(open) = snapshot.current_incident() {
         return say(state, Role::Warn, format!("{} is open already; n shows it", open.id));
     }
-    let focused = state.panes.get(PaneId::Findings);
+    let pane = state.panes.get(PaneId::Findings);
     let chosen = match &state.screen {
         Screen::Finding(id) => snapshot.findings.iter().find(|f| f.id == *id),
-        _ => focused.selected().and_then(|slot| snapshot.findings.get(slot.index)),
+        _ => pane.selected().filter(|_| pane.pinned).and_then(|slot| snapshot.findings.get(slot.index)),
     };
-    let worst = chosen.or_else(|| snapshot.findings.first());
+    // Where nobody has chosen, an incident is about what is known to hurt somebody; an unknown source ranks above it in
+    // the list, where it must not be overlooked.
+    let hurts = |f: &&Finding| f.severity != Health::Unknown && !f.whom.tenants.is_empty();
+    let worst = chosen.or_else(|| snapshot.findings.iter().find(hurts)).or_else(|| snapshot.findings.first());
     let title = worst.map(|f| f.what.clone()).unwrap_or_default();
     let severity = match worst.map(|f| f.severity) {
         Some(Health::Critical) => "SEV1",
@@ -229,6 +236,17 @@ pub fn assign_role(state: &mut State) {
         Field::text("person", "person", "who takes it", true, ""),
     ];
     push(state, Form::new(Purpose::Role(id.clone()), format!("Give a role in {id}"), "Give", fields));
+}
+
+/// Takes the command over, as deputy.
+pub fn take_over(state: &mut State) {
+    let Some(id) = incident(state) else { return };
+    let intro = "The engine agrees only while no console of the commander is heard of; who took over from whom, and \
+                 why, is recorded.";
+    let field = Field::text("reason", "reason", "why you take over, one line", true, "");
+    let form =
+        Form::new(Purpose::TakeOver(id.clone()), format!("Take over the command of {id}"), "Take over", vec![field]);
+    push(state, form.intro([intro.to_owned()]).dangerous());
 }
 
 /// Closes the incident.
@@ -331,6 +349,41 @@ pub fn decide(state: &mut State) {
     )
     .intro(intro)
     .dangerous();
+    push(state, form);
+}
+
+/// Opens the form of a step that asks for values.
+pub fn give(state: &mut State) {
+    if let Some(why) = hindrance(state) {
+        return say(state, Role::Critical, why);
+    }
+    let Some((run, step)) = state.shown_step() else { return };
+    let fields = step
+        .asks
+        .iter()
+        .map(|p| {
+            let value = p.default.clone().unwrap_or_default();
+            if p.allowed.is_empty() {
+                Field::text(&p.name, &p.name, &p.description, p.required, &value)
+            } else {
+                let options = p.allowed.iter().map(|v| (v.clone(), v.clone())).collect();
+                Field::choice(&p.name, &p.name, options, &value)
+            }
+        })
+        .collect();
+    let purpose = Purpose::Give(run.id.clone(), step.id.clone(), run.generation);
+    let intro = [format!("Step: {}", step.name), step.why.clone()];
+    let form = Form::new(purpose, "Values", "Give", fields).intro(intro);
+    push(state, form);
+}
+
+/// Opens the dialog that says that stakeholders were told; it shows what they are to be told.
+pub fn told(state: &mut State) {
+    let Some((run, step)) = state.shown_step() else { return };
+    let Some(comms) = step.comms.clone() else { return };
+    let purpose = Purpose::Told(run.id.clone(), step.id.clone());
+    let intro = [format!("To {}:", comms.audience.join(", ")), comms.text, "y copies it.".to_owned()];
+    let form = Form::new(purpose, "Tell stakeholders", "They were told", Vec::new()).intro(intro);
     push(state, form);
 }
 
