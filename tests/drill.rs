@@ -13,7 +13,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use support::{CTRL_C, CTRL_X, END, ENTER, SOON, Start, TAB, Term, kinds, records, verifies};
+use support::{CTRL_C, CTRL_X, END, ENTER, SOON, Start, TAB, Term, kinds, records, run, verifies};
 
 const LONG: Duration = Duration::from_secs(90);
 

@@ -72,7 +72,7 @@ pub fn run(global: &Global) -> Result<Exit, Error> {
             let incident = snapshot.current_incident().map(|i| i.id.clone());
             output::json(&Brief { incident, at: snapshot.at, lines: lines(&snapshot) })?;
         }
-        Format::Table | Format::Md | Format::Html => print(&snapshot)?,
+        _ => print(&snapshot)?,
     }
     Ok(Exit::Done)
 }

@@ -10,6 +10,7 @@ use crate::domain::id::Person;
 use crate::domain::text::sanitize;
 use crate::engine::api::{Command, Proof, Reply, Snapshot};
 use crate::engine::client::{Attached, Client, Envelope, Link, Lost};
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use rand_core::{OsRng, RngCore as _};
 use serde_json::Value;
@@ -37,8 +38,8 @@ const WAITING: usize = 64;
 /// What a command is answered whose connection broke.
 const UNANSWERED: &str = "the connection to the engine broke before it answered; the journal says whether it was done";
 
-/// Signs what an engine asks for; it is called on a thread that may block, and answers nothing where there is no key.
-pub type Sign = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+/// Signs a text with one of the keys that an engine knows, given by their fingerprints; nothing where there is none.
+pub type Sign = Arc<dyn Fn(String, Vec<String>) -> BoxFuture<'static, Option<String>> + Send + Sync>;
 
 /// Who attaches, and where.
 #[derive(Clone)]
@@ -179,9 +180,8 @@ impl Connection {
 }
 
 async fn signed(caller: &Caller, greeting: &Greeting) -> Option<String> {
-    let sign = caller.sign.clone()?;
-    let text = wire::nonce_text(greeting);
-    tokio::task::spawn_blocking(move || sign(&text)).await.ok().flatten()
+    let sign = caller.sign.as_ref().filter(|_| !greeting.keys.is_empty())?;
+    sign(wire::nonce_text(greeting), greeting.keys.clone()).await
 }
 
 /// What the engine at a path says of itself.
@@ -307,7 +307,7 @@ async fn one(
         Say::Journal { id, found, why } => {
             Heard::Journal { id, found: found.ok_or_else(|| why.unwrap_or_else(|| "nothing was found".to_owned())) }
         }
-        Say::Bye => return Err(Away::Lost("the engine has ended in good order".to_owned())),
+        Say::Bye => return Err(Away::Lost("it ended in good order".to_owned())),
         Say::Refused { why } => return Err(Away::Refused(sanitize(&why))),
         Say::Greeting(_) | Say::Welcome { .. } => return Err(not_understood("a greeting in the middle")),
     }))

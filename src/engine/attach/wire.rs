@@ -112,6 +112,9 @@ pub struct Greeting {
     pub user: String,
     /// 32 random bytes in base64, made for this connection.
     pub nonce: String,
+    /// Fingerprints of the keys and authorities whose signatures count; empty where nobody can be proven by a key.
+    #[serde(default)]
+    pub keys: Vec<String>,
 }
 
 /// What an engine says.
