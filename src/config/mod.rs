@@ -2,7 +2,9 @@
 //! the model; only `cli` loads it.
 
 mod anchor;
+mod archive;
 pub mod decode;
+mod delivery;
 pub mod describe;
 pub mod locate;
 pub mod model;

@@ -8,3 +8,4 @@ pub mod authorized;
 pub mod digest;
 pub mod gate;
 pub mod quorum;
+pub mod sshsig;
