@@ -1,4 +1,4 @@
-//! Verbs on PostgreSQL clusters of CloudNativePG, through its objects on the API server, as its `kubectl` plugin acts on
+//! Verbs on `PostgreSQL` clusters of CloudNativePG, through its objects on the API server, as its `kubectl` plugin acts on
 //! them. Only the engine calls this; what is common to objects is in `act::kubernetes::object`.
 #![allow(clippy::indexing_slicing, reason = "JSON is read by its keys, which can not panic: what is missing is null")]
 
