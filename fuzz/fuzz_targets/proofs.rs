@@ -9,6 +9,6 @@ use quarterdeck::journal::tree::record_hash;
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(bundle) = Bundle::parse(bytes) {
         assert_eq!(bundle.to_string().as_bytes(), bytes);
-        assert!(bundle.verify(record_hash(b"x"), &KEY.parse().expect("key")).is_err());
+        assert!(bundle.verify(record_hash(b"x"), &KEY.parse().expect("key"), &[]).is_err());
     }
 });

@@ -15,6 +15,7 @@ pub mod odoo;
 pub mod patroni;
 pub mod postgres;
 pub mod redis;
+pub mod rights;
 pub mod traefik;
 
 use crate::domain::ports::Verb;

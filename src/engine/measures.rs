@@ -165,18 +165,29 @@ mod tests {
         let name = "postgres.set_connection_limit";
         assert_eq!(said(&request(name, limit, "CONNECTION LIMIT 7;", "the same with limit = -1", "")), Some(set));
         let back = "the same with limit = 7";
-        assert_eq!(said(&request(name, "database t017, which has 7 sessions", "CONNECTION LIMIT -1;", back, "")), Some(lifted));
+        assert_eq!(
+            said(&request(name, "database t017, which has 7 sessions", "CONNECTION LIMIT -1;", back, "")),
+            Some(lifted)
+        );
         for (on, off, object, id) in [
             ("odoo.pause_crons", "odoo.resume_crons", "3 crons in database t017", "crons/t017"),
             ("postgres.pgbouncer_pause", "postgres.pgbouncer_resume", "database t017", "pool/pg-a/t017"),
-            ("integration.breaker_open", "integration.breaker_close", "switch k of edi, which is True", "breaker/t017/edi"),
+            (
+                "integration.breaker_open",
+                "integration.breaker_close",
+                "switch k of edi, which is True",
+                "breaker/t017/edi",
+            ),
         ] {
             assert_eq!(said(&request(on, object, "", "", "")), Some((Kind::MeasureSet, id.to_owned())), "{on}");
             assert_eq!(said(&request(off, object, "", "", "")), Some((Kind::MeasureLifted, id.to_owned())), "{off}");
         }
         let rate = |hurts| said(&request("traefik.rate_limit", "rate_limit of host t017.example; x", "", "", hurts));
         assert_eq!(rate("who asks beyond gets 429"), Some((Kind::MeasureSet, "rate_limit/t017".into())));
-        assert_eq!(rate("nobody; t017.example is served as before"), Some((Kind::MeasureLifted, "rate_limit/t017".into())));
+        assert_eq!(
+            rate("nobody; t017.example is served as before"),
+            Some((Kind::MeasureLifted, "rate_limit/t017".into()))
+        );
         assert_eq!(said(&request("postgres.checkpoint", "x", "", "", "")), None);
     }
 }

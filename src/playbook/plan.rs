@@ -68,7 +68,8 @@ fn sources(playbook: &Playbook) -> impl Iterator<Item = &str> {
         let preconditions = step.preconditions.iter().map(|p: &Precondition| p.check.as_str());
         let verify = step.verify.iter().map(|v| v.check.as_str());
         let outputs = step.outputs.iter().map(|o| o.selector.as_str());
-        step.condition.as_deref().into_iter().chain(preconditions).chain(verify).chain(outputs)
+        let bound = step.bind.iter().map(String::as_str);
+        step.condition.as_deref().into_iter().chain(preconditions).chain(bound).chain(verify).chain(outputs)
     });
     steps.chain(playbook.contraindications.iter().map(|c| c.when.as_str()))
 }
@@ -93,6 +94,7 @@ fn exit_step(criteria: &[String]) -> Step {
         requires: Requires::default(),
         condition: None,
         preconditions: Vec::new(),
+        bind: Vec::new(),
         run: None,
         timeout: None,
         confirmation: None,

@@ -9,3 +9,4 @@ pub mod commands;
 pub mod digest;
 pub mod gate;
 pub mod quorum;
+pub mod sshsig;

@@ -3,10 +3,11 @@
 
 use super::rules::{Found, Rules, condition, empty, expression, is_name};
 use super::yaml::escape;
+use crate::domain::incident::Role;
 use crate::domain::request::VerbSpec;
 use crate::domain::risk::{Reversible, Risk};
 use crate::playbook::expr::{Scope, nearest};
-use crate::playbook::schema::{Call, ConfirmationKind, OnUnknown, Step, StepType, Verify};
+use crate::playbook::schema::{ApprovalSpec, Call, ConfirmationKind, OnTimeout, OnUnknown, Step, StepType, Verify};
 use crate::playbook::template;
 use std::time::Duration;
 
@@ -15,6 +16,9 @@ const MAX_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// Longest time that a verification may take or hold.
 const MAX_WAIT: Duration = Duration::from_hours(24);
+
+/// The least time that an approval is waited for: a person has to read first.
+const MIN_APPROVAL: Duration = Duration::from_mins(1);
 
 impl Rules<'_> {
     /// Which keys the step has, and what its risk asks for.
@@ -92,6 +96,12 @@ impl Rules<'_> {
             }
             if let Some(text) = &precondition.text {
                 empty(&format!("{at}/text"), text, "text", found);
+            }
+        }
+        for (i, source) in step.bind.iter().enumerate() {
+            expression(&format!("{at}/bind/{i}"), source, scope, None, found);
+            if step.bind.iter().take(i).any(|other| other == source) {
+                found.push((format!("{at}/bind/{i}"), "the value is bound already".into()));
             }
         }
         if let Some(call) = &step.run {
@@ -183,6 +193,33 @@ impl Rules<'_> {
     }
 }
 
+fn approval_rules(at: &str, approval: &ApprovalSpec, found: &mut Vec<Found>) {
+    if approval.quorum == 0 {
+        found.push((format!("{at}/quorum"), "a quorum counts from 1".into()));
+    }
+    for (i, who) in approval.distinct_from.iter().enumerate() {
+        if approval.distinct_from.iter().take(i).any(|other| other == who) {
+            found.push((format!("{at}/distinctFrom/{i}"), "this person stands in the list already".into()));
+        }
+    }
+    for (i, role) in approval.roles.iter().enumerate() {
+        if approval.roles.iter().take(i).any(|other| other == role) {
+            found.push((format!("{at}/roles/{i}"), format!("the role {role} stands in the list already")));
+        }
+        if *role == Role::Observer {
+            found.push((format!("{at}/roles/{i}"), "an observer approves nothing".into()));
+        }
+    }
+    if let Some(timeout) = approval.timeout
+        && (timeout.0 < MIN_APPROVAL || timeout.0 > MAX_WAIT)
+    {
+        found.push((format!("{at}/timeout"), "an approval is waited for between 1 min and 24 h".into()));
+    }
+    if approval.on_timeout == OnTimeout::Escalate && approval.timeout.is_none() {
+        found.push((format!("{at}/onTimeout"), "escalating needs a `timeout` after which it happens".into()));
+    }
+}
+
 fn template_words(at: &str, source: &str, scope: &Scope, found: &mut Vec<Found>) {
     found.extend(template::check(source, scope).into_iter().map(|why| (at.to_owned(), why)));
 }
@@ -197,6 +234,7 @@ fn fitting_keys(at: &str, step: &Step, found: &mut Vec<Found>) {
         ("timeout", step.timeout.is_some(), is(&[Check, Action])),
         ("outputs", !step.outputs.is_empty(), is(&[Check, Action])),
         ("preconditions", !step.preconditions.is_empty(), is(&[Check, Action])),
+        ("bind", !step.bind.is_empty(), is(&[Action])),
         ("requires", step.requires != crate::playbook::schema::Requires::default(), is(&[Check, Action])),
         ("risk", step.risk.is_some(), is(&[Action]) || step.risk == Some(Risk::Low)),
         ("blastRadius", step.blast_radius.is_some(), is(&[Action])),
@@ -246,8 +284,8 @@ fn fitting_keys(at: &str, step: &Step, found: &mut Vec<Found>) {
     for (i, output) in names.filter(|(i, o)| step.outputs.iter().take(*i).any(|other| other.name == o.name)) {
         found.push((format!("{at}/outputs/{i}/name"), format!("the output `{}` stands already", output.name)));
     }
-    if step.approval.as_ref().is_some_and(|a| a.quorum == 0) {
-        found.push((format!("{at}/approval/quorum"), "a quorum counts from 1".into()));
+    if let Some(approval) = &step.approval {
+        approval_rules(&format!("{at}/approval"), approval, found);
     }
     if let Some(confirmation) = &step.confirmation
         && confirmation.kind == ConfirmationKind::Keypress

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const ENOUGH: usize = 100;
 
 /// Keys of the full design that this version does not carry out.
-const LATER: [&str; 19] = [
+const LATER: [&str; 15] = [
     "targets",
     "changeWindow",
     "postIncident",
@@ -26,12 +26,8 @@ const LATER: [&str; 19] = [
     "maskOutputs",
     "when",
     "for",
-    "distinctFrom",
-    "roles",
-    "onTimeout",
     "mfa",
     "secret",
-    "bind",
     "hooks",
 ];
 

@@ -243,6 +243,28 @@ fn a_high_step_has_all_that_it_needs_or_is_refused() {
 }
 
 #[test]
+fn an_approval_and_what_it_is_bound_to_are_checked() {
+    let high = "  risk: high\n  reversible: false\n  approval: {quorum: 2, distinctFrom: [requester, operator], roles: [approver], \
+                timeout: 15m, onTimeout: escalate}\n  bind: [outputs.tree.pid, signals.lock.blocked]";
+    assert_eq!(changed("  risk: medium", high), Vec::<String>::new());
+    for (from, to, expected) in [
+        ("quorum: 2", "quorum: 0", "a quorum counts from 1"),
+        ("[requester, operator]", "[requester, requester]", "this person stands in the list already"),
+        ("[requester, operator]", "[commander]", "found `commander`, expected `requester` or `operator`"),
+        ("roles: [approver]", "roles: [observer]", "an observer approves nothing"),
+        ("roles: [approver]", "roles: [dba, dba]", "the role dba stands in the list already"),
+        ("timeout: 15m, ", "", "escalating needs a `timeout`"),
+        ("timeout: 15m", "timeout: 1s", "an approval is waited for between 1 min and 24 h"),
+        ("onTimeout: escalate", "onTimeout: grant", "found `grant`, expected `deny` or `escalate`"),
+        ("outputs.tree.pid,", "outputs.cancel.pid,", "no step before this one has the output `cancel`"),
+        ("outputs.tree.pid,", "signals.lock.blocked,", "the value is bound already"),
+    ] {
+        let found = changed("  risk: medium", &high.replacen(from, to, 1));
+        assert!(found.iter().any(|p| p.contains(expected)), "{to}: {expected} is not in\n{}", found.join("\n"));
+    }
+}
+
+#[test]
 fn a_step_behind_a_decision_that_passes_it_can_not_be_reached() {
     let text = format!(
         "{GOOD}- {{id: choose, name: C, why: W, type: decision, choices: [{{key: a, label: A, then: 'step:end'}}, {{key: b, \

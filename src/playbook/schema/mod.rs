@@ -8,8 +8,8 @@ mod step;
 pub use json::schema;
 pub use scalar::{Next, OnFailure, Span};
 pub use step::{
-    ApprovalSpec, Call, Choice, ConfirmationKind, ConfirmationSpec, OnUnknown, Output, Precondition, Requires, Step,
-    StepType, Verify,
+    ApprovalSpec, Call, Choice, ConfirmationKind, ConfirmationSpec, DistinctFrom, OnTimeout, OnUnknown, Output,
+    Precondition, Requires, Step, StepType, Verify,
 };
 
 use crate::domain::estate::Tenancy;

@@ -95,6 +95,10 @@ pub struct Step {
     /// What must hold immediately before it starts.
     #[serde(default)]
     pub preconditions: Vec<Precondition>,
+    /// Values that a confirmation and an approval are bound to, one CEL expression each: when one of them changes, what
+    /// was confirmed and approved is void.
+    #[serde(default)]
+    pub bind: Vec<String>,
     /// What is run.
     pub run: Option<Call>,
     /// Time allowed for the request.
@@ -229,6 +233,38 @@ pub enum ConfirmationKind {
 pub struct ApprovalSpec {
     /// Number of distinct other people.
     pub quorum: u8,
+    /// Of whom an approver must be distinct, by person; both when it is empty.
+    #[serde(default)]
+    pub distinct_from: Vec<DistinctFrom>,
+    /// Roles of which an approver must hold one; empty leaves that to policy.
+    #[serde(default)]
+    pub roles: Vec<Role>,
+    /// For how long an approval is waited for; policy's time when absent.
+    pub timeout: Option<Span>,
+    /// What follows when nobody has approved by then.
+    #[serde(default)]
+    pub on_timeout: OnTimeout,
+}
+
+/// A person that an approver may not be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DistinctFrom {
+    /// Who asked for the step.
+    Requester,
+    /// Who executes it.
+    Operator,
+}
+
+/// What follows when an approval is not given in time. It is never granted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnTimeout {
+    /// The request is denied.
+    #[default]
+    Deny,
+    /// Somebody else is called, and the request goes on waiting.
+    Escalate,
 }
 
 /// How a step is known to have worked.
