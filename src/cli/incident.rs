@@ -28,6 +28,7 @@ pub fn run(global: &Global, what: Incident) -> Result<Exit, Error> {
         Incident::Handover { id, person } => {
             Command::AssignRole { incident: IncidentId::new(id), role: Role::Commander, person: Person::new(person) }
         }
+        Incident::Accept { id, text } => Command::AcceptRecovery { incident: IncidentId::new(id), text },
         Incident::Close { id, summary } => Command::Close { incident: IncidentId::new(id), summary },
     };
     send(global, command)

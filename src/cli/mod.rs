@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand, and the exit codes. This is the only place that reads the process's
 //! environment, opens files that a person names, and decides between live, read-only and drill.
 
+mod approve;
 pub mod args;
 mod audit;
 mod completions;
@@ -15,14 +16,17 @@ mod man;
 mod moment;
 mod opening;
 mod output;
+mod people;
 mod pins;
 mod playbook;
+mod policy;
 #[cfg(test)]
 mod schemas;
 mod session;
 mod status;
 mod witnesses;
 
+use crate::engine::api::Decision;
 use args::{Cli, Command};
 use clap::Parser as _;
 use output::{Error, Exit};
@@ -65,6 +69,13 @@ fn run(cli: Cli) -> Result<Exit, Error> {
         Some(Command::Playbook { what }) => playbook::run(&global, &what),
         Some(Command::Incident { what }) => incident::run(&global, what),
         Some(Command::Run { what }) => incident::runs(&global, what),
+        Some(Command::Policy { what }) => policy::run(&global, &what),
+        Some(Command::Approve { answer }) => approve::answer(&global, &answer, Decision::Approve, ""),
+        Some(Command::Deny { answer, reason }) => approve::answer(&global, &answer, Decision::Deny, &reason),
+        Some(Command::Request { what }) => approve::requests(&global, &what),
+        Some(Command::Elevate { what }) => people::elevate(&global, &what),
+        Some(Command::Freeze { what }) => people::freeze(&global, &what),
+        Some(Command::Measures { what }) => people::measures(&global, &what),
         Some(Command::Glass { what }) => incident::glass(&global, what),
         Some(Command::Audit { what }) => audit::run(&global, &what),
         Some(Command::Doctor) => doctor::run(&global),

@@ -17,6 +17,7 @@ use crate::drill::scenario::Scenario;
 use crate::drill::{self, Drill, ScenarioError};
 use crate::engine::adapters::{self, Adapters};
 use crate::engine::core::{self, Parts, Running};
+use crate::engine::roster::PolicyFile;
 use crate::engine::socket::{self, Listener};
 use crate::engine::state::State;
 use crate::journal::key::VerifierKey;
@@ -79,7 +80,8 @@ pub fn live(loaded: &Loaded, mode: Mode, observe: bool, via: &str) -> Result<Ope
     let config = hex(&loaded.text);
     let (home, named) = (session::home(&loaded.config), json!({ "configuration": config, "file": loaded.path }));
     let witnesses = witnesses::settings(loaded, &home)?;
-    let outside = Outside { pin: Some(pin(loaded)?), witnesses, anchor: loaded.config.journal.anchor.as_ref() };
+    let (policy, anchor) = (super::policy::of(loaded)?, loaded.config.journal.anchor.as_ref());
+    let outside = Outside { pin: Some(pin(loaded)?), witnesses, anchor, policy };
     open(adapters, home, &named, outside, via)
 }
 
@@ -95,6 +97,7 @@ struct Outside<'a> {
     pin: Option<Pin>,
     witnesses: Option<witness::Settings>,
     anchor: Option<&'a config::model::Anchor>,
+    policy: PolicyFile,
 }
 
 fn pin(loaded: &Loaded) -> Result<Pin, Error> {
@@ -183,7 +186,7 @@ fn open(
     let environment = adapters.estate.environment;
     // In the name of the person: whoever comes second is told who holds the journal.
     let options = OpenOptions::new(&home.journal, origin, me.clone(), adapters.mode, environment, adapters.clock.now());
-    let Outside { pin, witnesses, anchor } = outside;
+    let Outside { pin, witnesses, anchor, policy } = outside;
     let options = OpenOptions { pin: pin.as_ref().and_then(|p| p.key.clone()), ..options };
     let (journal, recovered, state) =
         tokio::task::block_in_place(|| fold::open_kept::<State>(options)).map_err(|e| Error::journal(&e))?;
@@ -195,6 +198,12 @@ fn open(
     {
         eprintln!("quarterdeck: {done}");
     }
+    if pin.is_some()
+        && let Some(first) = state.first_policy()
+        && let Some(done) = Pins::own().follow_policy(journal.ring().current().name(), first)?
+    {
+        eprintln!("quarterdeck: {done}");
+    }
     if let Some(torn) = &recovered.quarantined {
         eprintln!("quarterdeck: the end of the journal was torn ({}); it lies in {}", torn.why, torn.file);
     }
@@ -202,6 +211,9 @@ fn open(
     let mut loaded = loaded.clone();
     if let Some(members) = loaded.as_object_mut() {
         members.insert("playbooks".into(), json!(digests));
+        if pin.is_some() {
+            members.insert("policy".into(), json!(policy.policy.digest));
+        }
         members.insert("version".into(), json!(env!("CARGO_PKG_VERSION")));
     }
     let journal_dir = home.journal.display().to_string();
@@ -210,8 +222,10 @@ fn open(
         Anchor::start(anchor.clone(), log, adapters.clock.clone())
     });
     let anchored = anchor.as_ref().map(Anchor::view);
-    let running =
-        core::start(Parts { adapters, library, journal, state, journal_dir, me, loaded, witnesses, anchored });
+    let running = core::start_governed(
+        Parts { adapters, library, journal, state, journal_dir, me, loaded, witnesses, anchored },
+        policy,
+    );
     let listener = socket::listen(&home.socket, running.client.clone())
         .map_err(|e| Error::Failed(format!("{}: {e}", home.socket.display())))?;
     Ok(Opened { running, home, listener, anchor })

@@ -12,10 +12,11 @@ use crate::domain::risk::{Confirmation, Reversible, Risk};
 use crate::domain::world::World;
 use crate::playbook::expr::{Reading, Surroundings, tenant_value};
 use crate::playbook::run::{Rendering, Run};
-use crate::playbook::schema::{Call, ConfirmationKind, Step};
+use crate::playbook::schema::{Call, ConfirmationKind, DistinctFrom, OnTimeout, Step};
 use crate::playbook::template;
 use crate::policy::assess::{Declared, GlassFacts, IncidentFacts, StepFacts, assess};
 use crate::policy::digest::{Bound, digest};
+use crate::policy::rules::Policy;
 use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -35,6 +36,7 @@ pub(super) struct Scene<'a> {
     pub(super) world: &'a World,
     pub(super) state: &'a State,
     pub(super) verbs: &'a Verbs,
+    pub(super) policy: &'a Policy,
 }
 
 impl Scene<'_> {
@@ -104,6 +106,7 @@ pub(super) struct OfRun<'a> {
     pub(super) run: &'a Run,
     pub(super) incident: Option<&'a IncidentId>,
     pub(super) user: &'a str,
+    pub(super) uid: u32,
 }
 
 /// Digests and assesses a rendered request.
@@ -124,6 +127,8 @@ pub(super) fn rendering(
     });
     let now = scene.now;
     let glass = scene.state.broken_glass(now).map(|g| GlassFacts { reason: g.reason.clone(), until: g.until });
+    let freeze = super::people::freeze(scene, of.incident);
+    let people = super::people::facts(scene, of);
     let declared = declared(written, tenant.map(|t| t.id.as_str()), of.run, around)?;
     let assessment = assess(&StepFacts {
         now,
@@ -137,14 +142,19 @@ pub(super) fn rendering(
         object: &request.target.object,
         incident: incident.as_ref(),
         glass: glass.as_ref(),
+        policy: scene.policy,
+        people: &people,
+        freeze: freeze.as_ref(),
     });
+    let bound = of.run.bound(step, around);
+    let preconditions: Vec<String> = written.bound_preconditions().into_iter().chain(bound.iter().cloned()).collect();
     let digest = digest(&Bound {
         mode: scene.mode,
         playbook: (&plan.id, plan.version),
         run: Some(of.run.id()),
         step,
         request: &request,
-        preconditions: &written.bound_preconditions(),
+        preconditions: &preconditions,
         timeout: written.timeout(),
     })
     .map_err(|e| e.to_string())?;
@@ -153,7 +163,8 @@ pub(super) fn rendering(
         (Reversible::Yes, Some(other)) => other,
         (verb, _) => verb,
     };
-    Ok(Rendering { request, digest, assessment, idempotent: spec.idempotent, reversible, read_only: spec.read_only })
+    let (idempotent, read_only) = (spec.idempotent, spec.read_only);
+    Ok(Rendering { request, digest, assessment, idempotent, reversible, read_only, bound })
 }
 
 /// What the templates of a run see.
@@ -177,12 +188,20 @@ fn declared(step: &Step, tenant: Option<&str>, run: &Run, around: &Surroundings)
             Some(Confirmation::Typed { phrase })
         }
     };
+    let approval = step.approval.as_ref();
     Ok(Declared {
         risk: step.risk,
         blast_radius: step.blast_radius,
         reversible: step.reversible,
         confirmation,
-        quorum: step.approval.as_ref().map_or(0, |a| a.quorum),
+        quorum: approval.map_or(0, |a| a.quorum),
+        approver_roles: approval.map(|a| a.roles.clone()).unwrap_or_default(),
+        distinct_from: approval.map_or((false, false), |a| {
+            let from = |who| a.distinct_from.contains(&who);
+            (from(DistinctFrom::Requester), from(DistinctFrom::Operator))
+        }),
+        approval_timeout: approval.and_then(|a| a.timeout).map(|t| t.0),
+        escalates: approval.map(|a| a.on_timeout == OnTimeout::Escalate),
         incident: step.requires.incident_declared,
         severity_at_least: step.requires.severity_at_least,
         role: step.requires.role,

@@ -5,11 +5,13 @@ use super::adapters::Adapters;
 use super::api::{
     Command, JournalView, Outside, ParameterView, PlaybookSummary, Reply, ScrubView, Snapshot, StepSummary,
 };
+use super::approvals::Governance;
 use super::client::{Client, Envelope};
 use super::inbox::Inbox;
 use super::judge::Judge;
 use super::keeping::Keeping;
 use super::outsiders::Outsiders;
+use super::roster::PolicyFile;
 use super::runs::{Runs, Surveyed};
 use super::state::State;
 use crate::act::Verbs;
@@ -107,6 +109,7 @@ pub struct Engine {
     pub(super) library: Library,
     playbooks: Arc<Vec<PlaybookSummary>>,
     pub(super) runs: Runs,
+    pub(super) governance: Governance,
     pub(super) answers: mpsc::Sender<Answer>,
     pub(super) panes: Arc<Panes>,
     judge: Judge,
@@ -143,8 +146,13 @@ impl Running {
     }
 }
 
-/// Starts the engine on the current runtime.
+/// Starts the engine on the current runtime, under the shipped policy.
 pub fn start(parts: Parts) -> Running {
+    start_governed(parts, PolicyFile::default())
+}
+
+/// Starts the engine under a policy, unless the journal has pinned another one.
+pub fn start_governed(parts: Parts, policy: PolicyFile) -> Running {
     let Parts { adapters, library, journal, state, journal_dir, me, loaded, witnesses, anchored } = parts;
     let Adapters { estate, mode, clock, observers, verbs, settings, drill } = adapters;
     let now = clock.now();
@@ -159,6 +167,7 @@ pub fn start(parts: Parts) -> Running {
         me: me.clone(),
         world,
         runs: Runs::default(),
+        governance: Governance::new(Arc::new(policy.policy.clone()), policy.origin.clone(), None),
         answers,
         panes: Arc::default(),
         judge,
@@ -187,7 +196,7 @@ pub fn start(parts: Parts) -> Running {
     let observers: Vec<_> = observers.into_iter().map(|o| tokio::spawn(o.run(inbox.sink()))).collect();
     tokio::spawn(async move {
         let mut ends = Ends { commands: inbox_commands, answers: inbox_answers, stopped };
-        engine.open(loaded).await;
+        engine.open(loaded, policy).await;
         engine.turn(&mut ends, &inbox, &snapshot, &beat).await;
         for observer in observers {
             observer.abort();
@@ -255,11 +264,12 @@ impl Engine {
         }
     }
 
-    async fn open(&mut self, loaded: Value) {
+    async fn open(&mut self, loaded: Value, policy: PolicyFile) {
         let engine = self.me.engine();
         let me = self.me.clone();
         let _ = self.record(Kind::ConfigLoaded, None, loaded, &engine).await;
         let _ = self.record(Kind::ConsoleAttached, None, json!({ "console": me.console }), &me).await;
+        self.open_policy(policy).await;
         self.finish_redactions().await;
         self.recover_runs().await;
     }
@@ -400,6 +410,8 @@ impl Engine {
             let body = json!({ "why": "its time is over", "reason": glass.reason });
             let _ = self.record(Kind::GlassRestored, None, body, &self.me.engine()).await;
         }
+        self.heed_people().await;
+        self.heed_requests().await;
         self.feed_open(&Input::Tick).await;
         self.keep().await;
     }
@@ -469,6 +481,9 @@ impl Engine {
                 tail: self.state.tail(),
             },
             drill: self.drill.as_ref().map(super::adapters::DrillHandle::view),
+            requests: Arc::new(self.state.requests().all().to_vec()),
+            elevations: self.state.elevations().to_vec(),
+            policy: self.policy_view(),
             me: Person::new(self.me.user.clone()),
         }
     }

@@ -3,6 +3,7 @@
 
 pub mod adapters;
 pub mod api;
+mod approvals;
 mod assess;
 pub mod client;
 mod commands;
@@ -13,7 +14,10 @@ pub mod judge;
 mod keeping;
 mod measures;
 mod outsiders;
+mod people;
 pub mod preview;
+mod requests;
+pub mod roster;
 mod runs;
 pub mod socket;
 pub mod state;

@@ -16,6 +16,7 @@ use crate::playbook::plan::Plan;
 use crate::playbook::run::{Run, Start};
 use crate::playbook::schema::Step;
 use crate::playbook::{Rendered, Requested};
+use crate::policy::rules::Policy;
 use futures::future::join_all;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -58,6 +59,7 @@ pub async fn preview(
     given: &BTreeMap<String, String>,
     world: &World,
     verbs: &Verbs,
+    policy: &Policy,
     mode: Mode,
     now: Timestamp,
 ) -> Result<Vec<Preview>, Vec<String>> {
@@ -71,8 +73,8 @@ pub async fn preview(
     };
     let run = Run::new(plan.clone(), start);
     let state = State::default();
-    let scene = Scene { mode, now, world, state: &state, verbs };
-    let of = OfRun { run: &run, incident: None, user: "nobody" };
+    let scene = Scene { mode, now, world, state: &state, verbs, policy };
+    let of = OfRun { run: &run, incident: None, user: "nobody", uid: u32::MAX };
     let around = scene.surroundings(&of);
     let mut readings = Vec::new();
     let mut collect = |step: &Step, args: &BTreeMap<String, Value>| {

@@ -55,6 +55,7 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         Action::CloseIncident => dialogs::close_incident(state),
         Action::AssignMeasure => dialogs::assign_measure(state),
         Action::Measures => sheet(state, SheetKind::Measures),
+        Action::Requests => dialogs::requests(state, None),
         Action::Situation => sheet(state, SheetKind::Situation),
         Action::Since => sheet(state, SheetKind::Since),
         Action::BreakGlass => dialogs::break_glass(state),
@@ -76,7 +77,7 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         Action::Quit => quit(state, effects),
         Action::Suspend => effects.push(Effect::Suspend),
         Action::Redraw => effects.push(Effect::Redraw),
-        Action::MoveFocus | Action::Press => {}
+        Action::MoveFocus | Action::Press | Action::NextRequest | Action::TurnRole => {}
     }
 }
 

@@ -99,6 +99,17 @@ pub fn tenant_value(tenant: &Tenant) -> Value {
 
 impl Known<'_> {
     /// Evaluates a condition. `text` is how people read it, `max_age` the greatest age of the signals that it uses.
+    /// The value of an expression; `None` when it uses something that is not known.
+    pub fn value(&self, expr: &Parsed) -> Option<Value> {
+        let names = expr.signals();
+        let known = |n: &String| self.around.signals.get(n).is_some_and(|r| r.value.is_finite());
+        if !names.iter().all(known) {
+            return None;
+        }
+        expr.program().execute(&self.context()).ok().as_ref().and_then(to_json)
+    }
+
+    /// Evaluates a condition.
     pub fn evaluate(&self, expr: &Parsed, text: &str, max_age: Option<Duration>) -> Evaluation {
         let names = expr.signals();
         let readings: Vec<(&String, Option<Reading>)> =

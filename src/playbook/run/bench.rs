@@ -210,12 +210,14 @@ impl Bench {
                 reasons: vec![],
                 confirmation,
                 approvals: if high { self.approvals } else { 0 },
+                terms: None,
                 needs_incident: high,
                 denials: vec![],
             },
             idempotent: !high,
             reversible: if high { Reversible::No } else { Reversible::Yes },
             read_only: looks,
+            bound: Vec::new(),
         }
     }
 

@@ -8,6 +8,7 @@ use super::outcome::abort;
 use super::prepare::{AGAIN, after};
 use super::state::{Choose, Phase, Question, Sent, StepRun, Then};
 use super::view::{RunState, StepState};
+use crate::domain::incident::Role;
 use crate::domain::ports::Reconciled;
 use crate::domain::risk::{Confirmation, Risk};
 use crate::playbook::schema::{Next, OnUnknown, StepType};
@@ -188,13 +189,26 @@ impl Run {
     fn is_approved(&self) -> bool {
         let Some(here) = self.here() else { return false };
         let needed = here.rendering.as_ref().map_or(u8::MAX, |r| r.assessment.approvals);
-        here.approvals.iter().any(|(a, _)| matches!(a, ApprovalGiven::Glass { .. }))
-            || here.approvals.len() >= usize::from(needed)
+        if here.approvals.iter().any(|(a, _)| matches!(a, ApprovalGiven::Glass { .. })) {
+            return true;
+        }
+        let roles: Vec<Role> = here
+            .approvals
+            .iter()
+            .filter_map(|(a, _)| match a {
+                ApprovalGiven::Signed(by) => Some(by.role),
+                ApprovalGiven::Simulated { .. } | ApprovalGiven::Glass { .. } => None,
+            })
+            .collect();
+        let simulated = here.approvals.iter().any(|(a, _)| matches!(a, ApprovalGiven::Simulated { .. }));
+        let terms = here.rendering.as_ref().and_then(|r| r.assessment.terms.as_ref());
+        let covered = simulated || terms.is_none_or(|t| t.also.iter().all(|role| roles.contains(role)));
+        here.approvals.len() >= usize::from(needed) && covered
     }
 
     fn ask_last_check(&mut self, out: &mut Vec<Effect>) {
         self.edit(|s| s.state = StepState::Preparing);
-        if self.spec().is_some_and(|s| s.preconditions.is_empty()) {
+        if self.spec().is_some_and(|s| s.preconditions.is_empty() && s.bind.is_empty()) {
             self.start_step(out);
         } else {
             self.ask(Question::LastCheck, out);
@@ -210,7 +224,7 @@ impl Run {
                 self.ask(Question::Look, out);
             }
             StepType::Action => {
-                let fresh = spec.preconditions.is_empty()
+                let fresh = (spec.preconditions.is_empty() && spec.bind.is_empty())
                     || self.here().and_then(|h| h.checked_at).is_some_and(|at| now.duration_since(at) <= MAX_CHECK_AGE);
                 if !fresh {
                     return self.not_sent("the journal took so long that the preconditions are stale", out);

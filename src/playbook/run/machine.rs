@@ -2,7 +2,7 @@
 //! `prepare`, `flow`, `verify`, `outcome` and `halt`; the bodies of the records in `record`.
 
 use super::effect::{Effect, LookAt, Mark, Subject, Ticket};
-use super::input::{ApprovalGiven, Input, Refusal, Start};
+use super::input::{ApprovalGiven, Input, Refusal, Rendering, Start};
 use super::record::Clean;
 use super::state::{Choose, ConfirmedBy, Phase, Question, StepRun, Then};
 use super::view::StepState;
@@ -156,6 +156,11 @@ impl Run {
         self.plan.playbook().step(step)
     }
 
+    /// A step as it was rendered last.
+    pub fn rendering(&self, step: &StepId) -> Option<&Rendering> {
+        self.of(step)?.rendering.as_ref()
+    }
+
     /// The rendered request of a step.
     pub fn request(&self, step: &StepId) -> Option<&Request> {
         self.of(step)?.rendering.as_ref().map(|r| &r.request)
@@ -214,12 +219,31 @@ impl Run {
             }
             Subject::Condition => step.condition.iter().map(|c| one(c, c, None)).collect(),
             Subject::Preconditions => {
-                step.preconditions.iter().map(|p| one(&p.check, p.label(), p.max_age.map(|a| a.0))).collect()
+                let mut all: Vec<Evaluation> =
+                    step.preconditions.iter().map(|p| one(&p.check, p.label(), p.max_age.map(|a| a.0))).collect();
+                let shown = self.of(&step.id).and_then(|s| s.rendering.as_ref()).map(|r| r.bound.as_slice());
+                all.extend(
+                    shown.unwrap_or_default().iter().zip(self.bound(&step.id, around)).map(|(was, is)| still(was, &is)),
+                );
+                all
             }
             Subject::Verify(i) => {
                 step.verify.get(i).map(|v| one(&v.check, v.label(), v.max_age.map(|a| a.0))).into_iter().collect()
             }
         }
+    }
+
+    /// The values that the approval of a step is bound to, as `EXPRESSION = VALUE` each, as they are now. One that is
+    /// not known is `unknown`, which no later value equals but itself.
+    pub fn bound(&self, step: &StepId, around: &Surroundings) -> Vec<String> {
+        let outputs = self.outputs();
+        let known = Known { around, params: &self.start.params, outputs: &outputs, result: None };
+        let value = |text: &String| {
+            let value = self.plan.parsed(text).and_then(|parsed| known.value(parsed));
+            let value = value.map_or_else(|| "unknown".to_owned(), |v| v.to_string());
+            format!("{} = {}", text.clean(), value.clean())
+        };
+        self.step(step).map(|s| s.bind.iter().map(value).collect()).unwrap_or_default()
     }
 
     /// What the gate asks for; `None` unless this step is to be executed now.
@@ -238,7 +262,7 @@ impl Run {
             digest: &rendering.digest,
             timeout: spec.timeout(),
             generation: self.generation,
-            checks: spec.bound_preconditions().into_iter().zip(said).collect(),
+            checks: spec.bound_preconditions().into_iter().chain(rendering.bound.iter().cloned()).zip(said).collect(),
             checked_at: run.checked_at,
             confirmed: run.confirmed.as_ref(),
             approvals: &run.approvals,
@@ -279,6 +303,9 @@ impl Run {
                 self.confirm(&step, ConfirmedBy { generation, digest, typed, by, seq: None }, &mut out)?;
             }
             Input::Approved { step, digest, approval } => self.approved(&step, &digest, approval, now, &mut out)?,
+            Input::NotApproved { step, digest, expired, why, said } => {
+                self.not_approved(&step, &digest, (expired, &why, said), &mut out)?;
+            }
             Input::Executed { ticket, outcome } => {
                 if self.answers(ticket, Question::Execute) {
                     self.ended(outcome, now, &mut out);
@@ -381,6 +408,17 @@ impl Run {
             })
             .collect()
     }
+}
+
+/// Whether a bound value is what was shown; one that was not known then holds neither.
+fn still(was: &str, is: &str) -> Evaluation {
+    let known = !was.ends_with(" = unknown");
+    let verdict = match (known, was == is) {
+        (true, true) => Verdict::True,
+        (true, false) => Verdict::False,
+        (false, _) => Verdict::Unknown("a value that the approval is bound to is not known".into()),
+    };
+    Evaluation { text: format!("bound: {was}"), verdict, detail: format!("now {is}"), observed_at: None }
 }
 
 /// What a choice is offered as.

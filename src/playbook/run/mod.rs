@@ -19,7 +19,7 @@ mod verify;
 mod view;
 
 pub use effect::{Effect, LookAt, Mark, Subject, Ticket};
-pub use input::{ApprovalGiven, Input, Refusal, Rendering, Start};
+pub use input::{ApprovalGiven, Input, Refusal, Rendering, SignedBy, Start};
 pub use machine::{MAX_CHECK_AGE, Run, StartProof};
 pub use replay::{Past, ReplayError};
 pub use state::ConfirmedBy;

@@ -86,7 +86,7 @@ impl Run {
             self.bump();
         }
         self.edit(|s| s.rendering = Some(rendering));
-        if spec.preconditions.is_empty() {
+        if spec.preconditions.is_empty() && spec.bind.is_empty() {
             self.edit(|s| s.checks.clear());
             self.ready(now, out);
         } else {
@@ -101,7 +101,7 @@ impl Run {
             self.edit(|s| s.state = StepState::Preparing);
             return self.rendered(rendering, now, out);
         }
-        let Some(spec) = self.spec().filter(|s| !s.preconditions.is_empty()) else {
+        let Some(spec) = self.spec().filter(|s| !s.preconditions.is_empty() || !s.bind.is_empty()) else {
             self.phase = Phase::Confirmation { refresh_at: after(now, AGAIN), refresh: None };
             return;
         };
@@ -188,8 +188,9 @@ impl Run {
 
     fn checked(&mut self, mut results: Vec<Evaluation>, now: Timestamp) {
         let Some(spec) = self.spec() else { return };
-        // An answer that lacks an expression must not read as one that holds.
-        results.truncate(spec.preconditions.len());
+        // An answer that lacks an expression must not read as one that holds. Bound values come behind.
+        let bound = self.here().and_then(|h| h.rendering.as_ref()).map_or(0, |r| r.bound.len());
+        results.truncate(spec.preconditions.len() + bound);
         for missing in spec.preconditions.iter().skip(results.len()) {
             results.push(Evaluation {
                 text: missing.label().to_owned(),
@@ -198,6 +199,13 @@ impl Run {
                 observed_at: None,
             });
         }
+        let missing = (spec.preconditions.len() + bound).saturating_sub(results.len());
+        results.extend((0..missing).map(|_| Evaluation {
+            text: "a bound value".into(),
+            verdict: Verdict::Unknown("it was not evaluated".into()),
+            detail: String::new(),
+            observed_at: None,
+        }));
         self.edit(|s| {
             s.checks = results;
             s.checked_at = Some(now);
@@ -225,7 +233,9 @@ impl Run {
         if spec.kind == StepType::Check {
             return self.start_step(out);
         }
-        match record::intended(&rendering, &spec.bound_preconditions()) {
+        let mut preconditions = spec.bound_preconditions();
+        preconditions.extend(rendering.bound.iter().cloned());
+        match record::intended(&rendering, &preconditions) {
             Ok(body) => self.record("step.intended", body, Then::Intended, out),
             Err(why) => self.block(why, now),
         }

@@ -71,7 +71,7 @@ pub(super) fn intended(rendering: &Rendering, preconditions: &[String]) -> Resul
     }
     Ok(json!({
         "digest": rendering.digest, "request": request, "preconditions": preconditions,
-        "assessment": rendering.assessment, "idempotent": rendering.idempotent, "reversible": rendering.reversible,
+        "bound": (!rendering.bound.is_empty()).then_some(&rendering.bound), "assessment": rendering.assessment, "idempotent": rendering.idempotent, "reversible": rendering.reversible,
     }))
 }
 
@@ -85,6 +85,7 @@ pub(super) fn rendering(body: &Value) -> Option<Rendering> {
         idempotent: of("idempotent")?.as_bool()?,
         reversible: serde_json::from_value(of("reversible")?).ok()?,
         read_only: false,
+        bound: of("bound").and_then(|b| serde_json::from_value(b).ok()).unwrap_or_default(),
     })
 }
 
