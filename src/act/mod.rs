@@ -6,6 +6,7 @@ pub mod http;
 pub mod kubernetes;
 pub mod odoo;
 pub mod postgres;
+pub mod rights;
 pub mod traefik;
 
 use crate::domain::ports::Verb;

@@ -3,7 +3,9 @@
 
 mod approve;
 pub mod args;
+mod attach;
 mod audit;
+mod brief;
 mod completions;
 mod config;
 mod console;
@@ -20,14 +22,16 @@ mod people;
 mod pins;
 mod playbook;
 mod policy;
+mod report;
 #[cfg(test)]
 mod schemas;
+mod serve;
 mod session;
 mod status;
 mod witnesses;
 
 use crate::engine::api::Decision;
-use args::{Cli, Command};
+use args::{Cli, Command, Format};
 use clap::Parser as _;
 use output::{Error, Exit};
 use std::process::ExitCode;
@@ -61,10 +65,18 @@ fn asks_for_json(arguments: impl Iterator<Item = std::ffi::OsString>) -> bool {
 
 fn run(cli: Cli) -> Result<Exit, Error> {
     let Cli { global, command } = cli;
+    if matches!(global.format, Format::Md | Format::Html) && !matches!(command, Some(Command::Report(_))) {
+        return Err(Error::Usage(
+            "--format md and --format html are for `report`; allowed here are table and json".into(),
+        ));
+    }
     match command {
         None => console::open(&global),
         Some(Command::Drill { what: None, play }) => console::drill(&global, &play),
         Some(Command::Drill { what: Some(what), .. }) => drill::run(&what, global.format),
+        Some(Command::Serve) => serve::run(&global),
+        Some(Command::Attach { socket }) => attach::run(&global, socket.as_deref()),
+        Some(Command::Consoles) => brief::consoles(&global),
         Some(Command::Status { watch }) => status::run(&global, watch),
         Some(Command::Playbook { what }) => playbook::run(&global, &what),
         Some(Command::Incident { what }) => incident::run(&global, what),
@@ -76,6 +88,7 @@ fn run(cli: Cli) -> Result<Exit, Error> {
         Some(Command::Elevate { what }) => people::elevate(&global, &what),
         Some(Command::Freeze { what }) => people::freeze(&global, &what),
         Some(Command::Measures { what }) => people::measures(&global, &what),
+        Some(Command::Report(asked)) => report::run(&global, &asked),
         Some(Command::Glass { what }) => incident::glass(&global, what),
         Some(Command::Audit { what }) => audit::run(&global, &what),
         Some(Command::Doctor) => doctor::run(&global),

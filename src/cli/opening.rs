@@ -2,6 +2,7 @@
 //! named; nothing is attempted before the journal can be written.
 
 use super::args::{Global, Play};
+use super::files::Files;
 use super::output::Error;
 use super::pins::{self, Pins};
 use super::session::{self, Home, Loaded};
@@ -16,9 +17,10 @@ use crate::drill::catalog::{self, Entry};
 use crate::drill::scenario::Scenario;
 use crate::drill::{self, Drill, ScenarioError};
 use crate::engine::adapters::{self, Adapters};
+use crate::engine::attach::door::{Access, Group};
+use crate::engine::attach::listen::{self, Host, Listener};
 use crate::engine::core::{self, Parts, Running};
 use crate::engine::roster::PolicyFile;
-use crate::engine::socket::{self, Listener};
 use crate::engine::state::State;
 use crate::journal::key::VerifierKey;
 use crate::journal::{OpenOptions, fold};
@@ -26,6 +28,7 @@ use crate::playbook::library::Library;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A running engine with all that ends with it.
 #[derive(Debug)]
@@ -40,9 +43,11 @@ pub struct Opened {
 
 impl Opened {
     /// Ends it in good order: the step in hand is waited for and recorded.
-    pub async fn end(self) {
-        drop(self.listener);
+    pub async fn end(mut self) {
+        // Nobody new comes in; who is in sees how it ends.
+        self.listener.close();
         self.running.end().await;
+        self.listener.ended().await;
         if let Some(anchor) = self.anchor {
             anchor.end().await;
         }
@@ -80,8 +85,9 @@ pub fn live(loaded: &Loaded, mode: Mode, observe: bool, via: &str) -> Result<Ope
     let config = hex(&loaded.text);
     let (home, named) = (session::home(&loaded.config), json!({ "configuration": config, "file": loaded.path }));
     let witnesses = witnesses::settings(loaded, &home)?;
+    let group = loaded.config.engine.socket_group.as_deref().map(Group::named).transpose().map_err(Error::Usage)?;
     let (policy, anchor) = (super::policy::of(loaded)?, loaded.config.journal.anchor.as_ref());
-    let outside = Outside { pin: Some(pin(loaded)?), witnesses, anchor, policy };
+    let outside = Outside { pin: Some(pin(loaded)?), witnesses, anchor, access: Access { group }, policy };
     open(adapters, home, &named, outside, via)
 }
 
@@ -98,6 +104,7 @@ struct Outside<'a> {
     witnesses: Option<witness::Settings>,
     anchor: Option<&'a config::model::Anchor>,
     policy: PolicyFile,
+    access: Access,
 }
 
 fn pin(loaded: &Loaded) -> Result<Pin, Error> {
@@ -186,8 +193,9 @@ fn open(
     let environment = adapters.estate.environment;
     // In the name of the person: whoever comes second is told who holds the journal.
     let options = OpenOptions::new(&home.journal, origin, me.clone(), adapters.mode, environment, adapters.clock.now());
-    let Outside { pin, witnesses, anchor, policy } = outside;
-    let options = OpenOptions { pin: pin.as_ref().and_then(|p| p.key.clone()), ..options };
+    let Outside { pin, witnesses, anchor, access, policy } = outside;
+    let known = pin.as_ref().and_then(|p| p.key.clone());
+    let options = OpenOptions { pin: known.clone(), ..options };
     let (journal, recovered, state) =
         tokio::task::block_in_place(|| fold::open_kept::<State>(options)).map_err(|e| Error::journal(&e))?;
     for why in &recovered.passed_over {
@@ -226,8 +234,17 @@ fn open(
         Parts { adapters, library, journal, state, journal_dir, me, loaded, witnesses, anchored },
         policy,
     );
-    let listener = socket::listen(&home.socket, running.client.clone())
-        .map_err(|e| Error::Failed(format!("{}: {e}", home.socket.display())))?;
+    let host = Host {
+        client: running.client.clone(),
+        door: running.door.clone(),
+        access,
+        shelf: Arc::new(Files { dir: home.journal.clone(), pin: known }),
+        people: pin.is_some().then(|| Arc::new(running.signers.clone()) as _),
+    };
+    let listener = match listen::listen(&home.socket, host) {
+        Ok(listener) => listener,
+        Err(error) => return Err(Error::Failed(format!("{}: {error}", home.socket.display()))),
+    };
     Ok(Opened { running, home, listener, anchor })
 }
 

@@ -1,10 +1,10 @@
 //! The JSON schemas of everything that `--format json` prints, made from the types that are printed. They lie in
 //! `docs/schemas`; a test fails when those files are not what the types say (`UPDATE_SCHEMAS=1` writes them).
 
-use crate::cli::{approve, audit, config, doctor, drill, man, output, playbook, policy, status};
+use crate::cli::{approve, audit, brief, config, doctor, drill, man, output, playbook, policy, status};
 use crate::domain::incident::Incident;
 use crate::drill::catalog;
-use crate::engine::api::{Measure, Reply, RequestView, RunView};
+use crate::engine::api::{ConsoleView, Measure, Reply, RequestView, RunView};
 use crate::journal::{Record, verify};
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
@@ -27,6 +27,8 @@ fn all() -> Vec<(&'static str, &'static str, Schema)> {
         ("playbook-render", "playbook render ID --format json", of::<playbook::Requests<'_>>()),
         ("incident-list", "incident list --format json", of::<Vec<Incident>>()),
         ("incident-show", "incident show ID --format json", of::<Incident>()),
+        ("incident-brief", "incident brief --format json", of::<brief::Brief>()),
+        ("consoles", "consoles --format json", of::<Vec<ConsoleView>>()),
         ("run-list", "run list --format json", of::<Vec<RunView>>()),
         ("reply", "--format json of each command that changes something", of::<Reply>()),
         ("policy-check", "policy check --format json", of::<policy::Checked>()),
@@ -47,6 +49,8 @@ fn all() -> Vec<(&'static str, &'static str, Schema)> {
         ("audit-show-seq", "audit show --seq N --format json", of::<audit::show::Whole<'_>>()),
         ("audit-keys-show", "audit keys show --format json", of::<audit::keys::Report>()),
         ("audit-keys-rotate", "audit keys rotate --format json", of::<audit::keys::Rotated>()),
+        ("audit-archive", "audit archive --format json", of::<audit::archive::Report>()),
+        ("audit-archive-fetch", "audit archive --fetch DIR|--restore --format json", of::<audit::archive::Brought>()),
         ("audit-anchors", "audit anchors --format json", of::<crate::attest::anchor::Report>()),
         ("audit-anchors-fetch", "audit anchors --fetch DIR --format json", of::<crate::attest::anchor::Fetched>()),
         ("audit-monitor", "each line of audit monitor --format json", of::<crate::attest::monitor::Alert>()),
@@ -54,6 +58,7 @@ fn all() -> Vec<(&'static str, &'static str, Schema)> {
         ("audit-prove", "audit prove --format json", of::<audit::proof::Proved>()),
         ("audit-verify-proof", "audit verify PROOF --format json", of::<audit::proof::Verified<'_>>()),
         ("audit-export", "audit export --format json", of::<crate::journal::Exported>()),
+        ("report", "report INCIDENT --format json", of::<crate::report::Report>()),
         ("error", "each line on standard error with --format json", of::<output::Failure>()),
         ("playbook", "a playbook file (quarterdeck playbook schema)", crate::playbook::schema::schema()),
         (

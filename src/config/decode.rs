@@ -2,7 +2,7 @@
 //! is the one place that lists its keys, bounds and defaults.
 
 use super::model::{
-    Config, Console, Journal, Kubernetes, Login, Pgbouncer, Postgres, Redis, SecretRef, Threshold, Tls, Traefik,
+    Config, Console, Engine, Journal, Kubernetes, Login, Pgbouncer, Postgres, Redis, SecretRef, Threshold, Tls, Traefik,
 };
 use super::problem::{Problem, Problems};
 use super::reader::{Source, Table};
@@ -45,7 +45,7 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
     if estate_table.is_none() && !root.has("estate") {
         root.reject("estate", "the file lacks the table [estate] with name, environment and time_zone");
     }
-    let (name, environment, time_zone) = estate_table.map(estate).unwrap_or_default();
+    let (name, environment, time_zone, region) = estate_table.map(estate).unwrap_or_default();
     let kubernetes: Vec<_> = root.tables("kubernetes").into_iter().map(|t| kubernetes(t, &mut ids)).collect();
     let postgres: Vec<_> = root.tables("postgres").into_iter().map(|t| postgres(t, &mut ids)).collect();
     let pgbouncer: Vec<_> = root.tables("pgbouncer").into_iter().map(|t| pgbouncer(t, &mut ids)).collect();
@@ -54,11 +54,12 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
     let mut tenants: Vec<_> = root.tables("tenant").into_iter().map(|t| tenant(t, &mut ids)).collect();
     tenants.sort_by(|a, b| a.id.cmp(&b.id));
     let thresholds = root.tables("threshold").into_iter().filter_map(threshold).collect();
-    let journal = root.table("journal").map(|t| journal(t, &name)).unwrap_or_default();
+    let journal = root.table("journal").map(|t| journal(t, &name, region)).unwrap_or_default();
     let console = root.table("console").map_or(Console { theme: None, mouse: true }, console);
+    let engine = root.table("engine").map(engine).unwrap_or_default();
     root.finish();
     let estate = Estate { name, environment: environment.unwrap_or(Environment::Production), time_zone, tenants };
-    Config { estate, kubernetes, postgres, pgbouncer, redis, traefik, journal, thresholds, console }
+    Config { estate, kubernetes, postgres, pgbouncer, redis, traefik, journal, thresholds, console, engine }
 }
 
 /// Names in use, so that a second one and a reference to none are found.
@@ -107,7 +108,7 @@ fn time_zone(table: &mut Table<'_, '_>) -> String {
     table.parsed("time_zone", "an IANA time zone such as \"Europe/Berlin\"", parse).unwrap_or_else(|| "UTC".to_owned())
 }
 
-fn estate(mut table: Table<'_, '_>) -> (String, Option<Environment>, String) {
+fn estate(mut table: Table<'_, '_>) -> (String, Option<Environment>, String, Option<String>) {
     let name = name(&mut table, "name", "acme-prod");
     if !table.has("environment") {
         table.reject("environment", "[estate] lacks `environment`; allowed is production, staging or development");
@@ -119,8 +120,9 @@ fn estate(mut table: Table<'_, '_>) -> (String, Option<Environment>, String) {
         _ => None,
     });
     let time_zone = time_zone(&mut table);
+    let region = super::archive::region(&mut table);
     table.finish();
-    (name, environment, time_zone)
+    (name, environment, time_zone, region)
 }
 
 fn interval(table: &mut Table<'_, '_>, default: Duration) -> Duration {
@@ -352,13 +354,36 @@ fn threshold(mut table: Table<'_, '_>) -> Option<Threshold> {
     Some(Threshold { signal, warn: warn?, critical: critical? })
 }
 
-fn journal(mut table: Table<'_, '_>, estate: &str) -> Journal {
+fn journal(mut table: Table<'_, '_>, estate: &str, region: Option<String>) -> Journal {
     let dir = path(&mut table, "dir");
     let vkey = table.string("vkey");
     let witnesses = super::witness::decode(&mut table);
     let anchor = table.table("anchor").map(|t| super::anchor::decode(t, estate));
+    let archiving = super::archive::decode(&mut table, estate, region);
     table.finish();
-    Journal { dir, vkey, witnesses, anchor }
+    Journal { dir, vkey, witnesses, anchor, archiving }
+}
+
+fn engine(mut table: Table<'_, '_>) -> Engine {
+    let socket = path(&mut table, "socket");
+    if let Some(path) = &socket {
+        // The longest that fits into a socket's address, with the name that it bears while it is set up.
+        const LONGEST: usize = 103;
+        let length = path.as_os_str().len();
+        if !path.is_absolute() || length > LONGEST {
+            let shown = path.display();
+            let message = format!("`socket` is `{shown}`; allowed is an absolute path of at most {LONGEST} bytes");
+            table.reject("socket", message);
+        }
+    }
+    let socket_group = table.string("socket_group");
+    if socket_group.is_some() && socket.is_none() {
+        let message = "`socket_group` needs `socket`: beside the journal, which only the engine's user may read, no \
+                       group can reach it";
+        table.reject("socket_group", message);
+    }
+    table.finish();
+    Engine { socket, socket_group }
 }
 
 fn console(mut table: Table<'_, '_>) -> Console {
@@ -387,7 +412,7 @@ mod tests {
         assert_eq!(
             found,
             [
-                "c.toml:4:1: unknown key `colour` in [estate]; allowed are environment, name, time_zone",
+                "c.toml:4:1: unknown key `colour` in [estate]; allowed are environment, name, region, time_zone",
                 "c.toml:6:6: `id` is `pg a`; allowed are 1 to 63 letters, digits, `.`, `_` and `-`",
                 "c.toml:7:8: `host` of [[postgres]] is an integer; a string is expected",
                 "c.toml:8:8: `port` of [[postgres]] is 70000; allowed is 1 to 65535",

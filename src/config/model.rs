@@ -26,6 +26,17 @@ pub struct Config {
     pub thresholds: Vec<Threshold>,
     /// Look of the console.
     pub console: Console,
+    /// Where consoles find the engine, and who may come.
+    pub engine: Engine,
+}
+
+/// `[engine]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Engine {
+    /// Its socket; `engine.sock` beside the journal when absent.
+    pub socket: Option<PathBuf>,
+    /// Name or number of the group whose members may attach; only the engine's user and root when absent.
+    pub socket_group: Option<String>,
 }
 
 /// A secret as the configuration names it; the value is read when it is needed and is never stored here.
@@ -170,6 +181,72 @@ pub struct Journal {
     pub witnesses: Witnesses,
     /// Object storage that copies go to.
     pub anchor: Option<Anchor>,
+    /// What stays on this disk, and where the rest is moved.
+    pub archiving: Archiving,
+}
+
+/// `[estate] region`, `[journal.retention]` and `[[journal.archive]]`.
+#[derive(Default, Clone, Debug, PartialEq, Eq)]
+pub struct Archiving {
+    /// The region in which the estate's records may lie.
+    pub region: Option<String>,
+    /// What has to stay; nothing goes when absent.
+    pub retention: Option<Retention>,
+    /// Places of all regions.
+    pub places: Vec<Archive>,
+}
+
+impl Archiving {
+    /// The places in the estate's region.
+    pub fn allowed(&self) -> impl Iterator<Item = &Archive> {
+        self.places.iter().filter(|place| Some(&place.region) == self.region.as_ref())
+    }
+}
+
+/// `[journal.retention]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Days for which a record stays on this disk.
+    pub days: u32,
+    /// Number of newest records that stay in any case.
+    pub records: u64,
+}
+
+/// `[[journal.archive]]`: a directory, or a bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Archive {
+    /// The region that it is in.
+    pub region: String,
+    /// Which of both.
+    pub store: Store,
+}
+
+/// Where an archive keeps its files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Store {
+    /// A directory of its own.
+    Directory(PathBuf),
+    /// S3-compatible object storage.
+    Bucket(Storage),
+}
+
+/// A bucket of S3-compatible object storage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Storage {
+    /// Base URL; buckets are named in the path.
+    pub endpoint: String,
+    /// Bucket.
+    pub bucket: String,
+    /// What all keys begin with, without a slash at its end; several logs may share a bucket.
+    pub prefix: String,
+    /// Region that requests are signed for.
+    pub signing_region: String,
+    /// Access key id.
+    pub access_key: SecretRef,
+    /// Secret access key.
+    pub secret_key: SecretRef,
+    /// Own certificate authorities, PEM.
+    pub ca: Option<PathBuf>,
 }
 
 /// `witness_quorum`, `max_uncosigned_age` and `[[journal.witness]]`.

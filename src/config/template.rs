@@ -25,6 +25,7 @@ fn quote(text: &str) -> String {
 
 /// Who outside cosigns the journal.
 const WITNESSES: &str = "\n# [journal]\n\
+    # vkey = \"quarterdeck/acme-prod+1f2e3d4c+AX…\"   # the log's key, from `quarterdeck audit keys export`\n\
     # witness_quorum = 2           # so many administrators' witnesses must cover a high-risk step before it is sent\n\
     # max_uncosigned_age = \"10m\"   # a record that waits longer for them is an alarm\n\
     # [[journal.witness]]          # one table each; C2SP tlog-witness\n\
@@ -32,6 +33,20 @@ const WITNESSES: &str = "\n# [journal]\n\
     # url = \"https://witness.example\"\n\
     # vkey = \"witness.example/w1+1f2e3d4c+BA…\"\n\
     # administrator = \"Example Ltd\"   # witnesses under one administrator count once\n";
+
+/// What of the journal stays here, and where the rest is moved.
+const ARCHIVE: &str = "\n# What `quarterdeck audit archive` moves off this disk, and where to: into an archive of the estate's region, \n\
+    # which is `region = \"eu-central\"` in [estate]. Without [journal.retention] it only copies.\n\
+    # [journal.retention]\n\
+    # days = 90                    # records stay for so long\n\
+    # records = 100000             # and so many of the newest in any case\n\
+    # [[journal.archive]]          # one table each; all of the estate's region get a copy\n\
+    # region = \"eu-central\"\n\
+    # dir = \"/srv/archive/acme-prod\"\n\
+    # [[journal.archive]]\n\
+    # region = \"eu-central\"\n\
+    # s3 = { endpoint = \"https://s3.eu-central-1.example\", bucket = \"journal-archive\", signing_region = \"eu-central-1\", \
+    access_key = \"env:QUARTERDECK_ARCHIVE_ACCESS_KEY\", secret_key = \"env:QUARTERDECK_ARCHIVE_SECRET_KEY\" }\n";
 
 /// Writes the file; every table that has no answer stands there as a comment.
 pub fn render(answers: &Answers) -> String {
@@ -116,6 +131,7 @@ pub fn render(answers: &Answers) -> String {
          # evidence = true          # what is copied can not be deleted before the retention ends\n\
          # ca = \"/etc/ssl/own-ca.pem\"\n",
     );
+    text.push_str(ARCHIVE);
     text
 }
 

@@ -15,13 +15,14 @@ use crate::journal::Kind;
 use crate::playbook::run::{Input, SignedBy};
 use crate::policy::digest::{canonical, of_document};
 use crate::policy::rules::Policy;
-use crate::policy::sshsig::SshSig;
+use crate::policy::sshsig::{Signers, SshSig};
 use crate::policy::statement::{LogPoint, NAMESPACE, Statement};
 use jiff::{SignedDuration, Timestamp};
 use rand_core::RngCore as _;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// Refused answers of one peer that are recorded within a minute; beyond it is told to wait.
 const REFUSALS: usize = 5;
@@ -41,11 +42,24 @@ pub(super) struct Governance {
     /// Why the file on the disk is not the policy in force, where it is not.
     pub(super) differs: Option<String>,
     refused: BTreeMap<u32, VecDeque<Timestamp>>,
+    signers: watch::Sender<Arc<Signers>>,
 }
 
 impl Governance {
     pub(super) fn new(policy: Arc<Policy>, origin: String, differs: Option<String>) -> Self {
-        Self { policy, origin, differs, refused: BTreeMap::new() }
+        let signers = watch::Sender::new(Arc::new(policy.signers()));
+        Self { policy, origin, differs, refused: BTreeMap::new(), signers }
+    }
+
+    /// Puts another policy in force.
+    pub(super) fn change(&mut self, policy: Arc<Policy>, origin: String, differs: Option<String>) {
+        self.signers.send_replace(Arc::new(policy.signers()));
+        (self.policy, self.origin, self.differs) = (policy, origin, differs);
+    }
+
+    /// Whose signature counts, from here on as it changes.
+    pub(super) fn signers(&self) -> watch::Receiver<Arc<Signers>> {
+        self.signers.subscribe()
     }
 
     /// Whether a peer has had too many answers refused of late.

@@ -3,6 +3,7 @@
 use super::state::State;
 use crate::act::{DynVerb, Verbs};
 use crate::correlate::tenant_signals;
+use crate::domain::actor::Actor;
 use crate::domain::id::{IncidentId, StepId};
 use crate::domain::incident::IncidentState;
 use crate::domain::mode::Mode;
@@ -106,7 +107,8 @@ pub(super) struct OfRun<'a> {
     pub(super) run: &'a Run,
     pub(super) incident: Option<&'a IncidentId>,
     pub(super) user: &'a str,
-    pub(super) uid: u32,
+    /// Who asks; nobody for a request that is only shown.
+    pub(super) actor: Option<&'a Actor>,
 }
 
 /// Digests and assesses a rendered request.

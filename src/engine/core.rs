@@ -6,11 +6,12 @@ use super::api::{
     Command, JournalView, Outside, ParameterView, PlaybookSummary, Reply, ScrubView, Snapshot, StepSummary,
 };
 use super::approvals::Governance;
-use super::client::{Client, Envelope};
+use super::client::{Client, Envelope, Link};
 use super::inbox::Inbox;
 use super::judge::Judge;
 use super::keeping::Keeping;
 use super::outsiders::Outsiders;
+use super::presence::{Arrival, Consoles, Door};
 use super::roster::PolicyFile;
 use super::runs::{Runs, Surveyed};
 use super::state::State;
@@ -29,6 +30,7 @@ use crate::journal::fold::Fold as _;
 use crate::journal::{Draft, Journal, Kind, Record, Scrub};
 use crate::playbook::library::{Entry, Library};
 use crate::playbook::run::{Input, Ticket};
+use crate::policy::sshsig::Signers;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -120,6 +122,7 @@ pub struct Engine {
     journal_dir: String,
     broken: Option<String>,
     pub(super) outsiders: Outsiders,
+    pub(super) consoles: Consoles,
     drill: Option<super::adapters::DrillHandle>,
     anchored: Option<watch::Receiver<Anchored>>,
     findings: Arc<Vec<Finding>>,
@@ -132,6 +135,10 @@ pub struct Engine {
 pub struct Running {
     /// The way in.
     pub client: Client,
+    /// Where a listener says who comes and goes.
+    pub door: Door,
+    /// Whose signature counts, as the policy in force changes.
+    pub signers: watch::Receiver<Arc<Signers>>,
     stop: Option<oneshot::Sender<()>>,
     ended: oneshot::Receiver<()>,
 }
@@ -158,6 +165,7 @@ pub fn start_governed(parts: Parts, policy: PolicyFile) -> Running {
     let now = clock.now();
     let (commands, inbox_commands) = mpsc::channel(WAITING);
     let (answers, inbox_answers) = mpsc::channel(WAITING);
+    let (arrive, arrivals) = mpsc::channel(WAITING);
     let (stop, stopped) = oneshot::channel();
     let (end, ended) = oneshot::channel();
     let world = World::new(estate.clone(), observers.iter().map(|o| o.spec()), now);
@@ -173,6 +181,7 @@ pub fn start_governed(parts: Parts, policy: PolicyFile) -> Running {
         judge,
         judged: Instant::now(),
         outsiders: Outsiders::start(witnesses, &journal),
+        consoles: Consoles::default(),
         journal,
         keeping: Keeping::default(),
         journal_dir,
@@ -190,12 +199,14 @@ pub fn start_governed(parts: Parts, policy: PolicyFile) -> Running {
     };
     engine.look(Vec::new());
     let (snapshot, snapshots) = watch::channel(Arc::new(engine.snapshot()));
+    let signers = engine.governance.signers();
     let (beat, beats) = watch::channel(now);
-    let client = Client { commands, snapshots, beat: beats, actor: me };
+    let (_, link) = watch::channel(Link::default());
+    let client = Client { commands, snapshots, beat: beats, link, actor: me };
     let inbox = Inbox::default();
     let observers: Vec<_> = observers.into_iter().map(|o| tokio::spawn(o.run(inbox.sink()))).collect();
     tokio::spawn(async move {
-        let mut ends = Ends { commands: inbox_commands, answers: inbox_answers, stopped };
+        let mut ends = Ends { commands: inbox_commands, answers: inbox_answers, arrivals, stopped };
         engine.open(loaded, policy).await;
         engine.turn(&mut ends, &inbox, &snapshot, &beat).await;
         for observer in observers {
@@ -204,12 +215,13 @@ pub fn start_governed(parts: Parts, policy: PolicyFile) -> Running {
         engine.close().await;
         let _ = end.send(());
     });
-    Running { client, stop: Some(stop), ended }
+    Running { client, door: Door(arrive), signers, stop: Some(stop), ended }
 }
 
 struct Ends {
     commands: mpsc::Receiver<Envelope>,
     answers: mpsc::Receiver<Answer>,
+    arrivals: mpsc::Receiver<Arrival>,
     stopped: oneshot::Receiver<()>,
 }
 
@@ -237,6 +249,7 @@ impl Engine {
                     continue;
                 }
                 Some(answer) = ends.answers.recv() => self.came(answer).await,
+                Some(arrival) = ends.arrivals.recv() => self.arrived(arrival).await,
                 _ = &mut ends.stopped, if !stopped => {
                     stopped = true;
                     self.stopping = true;
@@ -266,17 +279,15 @@ impl Engine {
 
     async fn open(&mut self, loaded: Value, policy: PolicyFile) {
         let engine = self.me.engine();
-        let me = self.me.clone();
         let _ = self.record(Kind::ConfigLoaded, None, loaded, &engine).await;
-        let _ = self.record(Kind::ConsoleAttached, None, json!({ "console": me.console }), &me).await;
+        self.own_console().await;
         self.open_policy(policy).await;
         self.finish_redactions().await;
         self.recover_runs().await;
     }
 
     async fn close(&mut self) {
-        let me = self.me.clone();
-        let _ = self.record(Kind::ConsoleDetached, None, json!({ "console": me.console }), &me).await;
+        self.all_leave().await;
         self.keep_at_end().await;
         if let Err(error) = self.journal.close(self.clock.now()).await {
             tracing::error!(%error, "the journal could not be closed");
@@ -485,6 +496,7 @@ impl Engine {
             elevations: self.state.elevations().to_vec(),
             policy: self.policy_view(),
             me: Person::new(self.me.user.clone()),
+            consoles: self.consoles.views(),
         }
     }
 

@@ -31,8 +31,8 @@ pub(super) fn standing(policy: &Policy, state: &State, at: Timestamp) -> Standin
 /// Who asks for a step, and who could approve it.
 pub(super) fn facts(scene: &Scene<'_>, of: &OfRun<'_>) -> PeopleFacts {
     PeopleFacts {
-        requester: scene.policy.person_of(of.user, of.uid).cloned(),
-        user: format!("user {}, uid {}", of.user, of.uid),
+        requester: of.actor.and_then(|actor| scene.policy.person(actor)).cloned(),
+        user: of.actor.map_or_else(|| of.user.to_owned(), |a| format!("user {}, uid {}", a.user, a.uid)),
         standing: standing(scene.policy, scene.state, scene.now),
     }
 }

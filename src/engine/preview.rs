@@ -74,7 +74,7 @@ pub async fn preview(
     let run = Run::new(plan.clone(), start);
     let state = State::default();
     let scene = Scene { mode, now, world, state: &state, verbs, policy };
-    let of = OfRun { run: &run, incident: None, user: "nobody", uid: u32::MAX };
+    let of = OfRun { run: &run, incident: None, user: "nobody", actor: None };
     let around = scene.surroundings(&of);
     let mut readings = Vec::new();
     let mut collect = |step: &Step, args: &BTreeMap<String, Value>| {

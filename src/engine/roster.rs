@@ -3,7 +3,7 @@
 //! people in it has signed another one.
 
 use super::api::{PolicyView, Reply, RequestView};
-use super::approvals::{Asked, Governance, of_others};
+use super::approvals::{Asked, of_others};
 use super::core::Engine;
 use crate::domain::actor::Actor;
 use crate::domain::id::Digest;
@@ -104,7 +104,7 @@ impl Engine {
     }
 
     fn govern(&mut self, policy: Policy, origin: String, differs: Option<String>) {
-        self.governance = Governance::new(Arc::new(policy), origin, differs);
+        self.governance.change(Arc::new(policy), origin, differs);
     }
 
     /// Keeps a policy as evidence and writes that it is in force.

@@ -124,7 +124,7 @@ impl Held {
     }
 
     fn of(&self) -> OfRun<'_> {
-        OfRun { run: &self.run, incident: self.incident.as_ref(), user: &self.actor.user, uid: self.actor.uid }
+        OfRun { run: &self.run, incident: self.incident.as_ref(), user: &self.actor.user, actor: Some(&self.actor) }
     }
 
     fn view(&self, id: &RunId, now: jiff::Timestamp) -> RunView {

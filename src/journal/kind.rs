@@ -47,6 +47,7 @@ kinds! {
     JournalRecovered "journal.recovered" Tells "A torn last batch went to quarantine, or a segment that failed was left for a new one.";
     JournalHeartbeat "journal.heartbeat" Tells "The writer is alive; its absence is visible.";
     JournalSnapshot "journal.snapshot" Tells "A snapshot of the state lies beside the records; its digest is here.";
+    JournalArchived "journal.archived" Tells "Sealed segments lie in an archive and leave this disk; their digests are here.";
     JournalClosed "journal.closed" Tells "The writer has let go of the log in good order.";
     KeyRotated "key.rotated" Tells "Another log key signs from here on.";
     ConfigLoaded "config.loaded" Tells "Digests of configuration, policy and playbooks in force.";
@@ -66,6 +67,8 @@ kinds! {
     RunFinished "run.finished" Tells "A run came to its end.";
     ConsoleAttached "console.attached" Tells "A console joined.";
     ConsoleDetached "console.detached" Tells "A console left.";
+    ConsoleProven "console.proven" Tells "A key has shown who sits at a console.";
+    ConsoleRefused "console.refused" Tells "Somebody was turned away at the engine's socket.";
     ElevationRequested "elevation.requested" Intent "More rights are asked for.";
     ElevationGranted "elevation.granted" Intent "More rights are given for a time.";
     ElevationEnded "elevation.ended" Tells "The rights are gone.";

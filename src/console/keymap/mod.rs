@@ -99,6 +99,12 @@ pub enum Action {
     NextRequest,
     /// Answers in the next role that is asked for.
     TurnRole,
+    /// Shows who is attached.
+    People,
+    /// Shows what whoever takes the command over has to know.
+    Brief,
+    /// Takes the command over as deputy.
+    TakeOver,
     /// Situation report in ten lines.
     Situation,
     /// What happened since the person left.

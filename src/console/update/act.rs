@@ -56,6 +56,9 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         Action::AssignMeasure => dialogs::assign_measure(state),
         Action::Measures => sheet(state, SheetKind::Measures),
         Action::Requests => dialogs::requests(state, None),
+        Action::People => sheet(state, SheetKind::People),
+        Action::Brief => sheet(state, SheetKind::Brief),
+        Action::TakeOver => dialogs::take_over(state),
         Action::Situation => sheet(state, SheetKind::Situation),
         Action::Since => sheet(state, SheetKind::Since),
         Action::BreakGlass => dialogs::break_glass(state),
@@ -302,7 +305,8 @@ fn drill(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
 
 fn quit(state: &mut State, effects: &mut Vec<Effect>) {
     let open = open_runs(state);
-    if open == 0 {
+    // An engine elsewhere goes on without this console.
+    if open == 0 || state.link.attached.is_some() {
         return effects.push(Effect::Quit);
     }
     if matches!(state.overlays.last(), Some(Overlay::Question(q)) if q.action == Action::Quit) {
@@ -313,8 +317,8 @@ fn quit(state: &mut State, effects: &mut Vec<Effect>) {
         title: "Quit while a run is open?".into(),
         lines: vec![
             format!("{} open.", crate::console::format::count(open, "run")),
-            "An engine inside this console finishes the step in hand, records its outcome and ends; an engine of its \
-             own (quarterdeck serve) goes on without this console."
+            "The engine inside this console finishes the step in hand, records its outcome and ends, for everybody who \
+             is attached; an engine of its own (quarterdeck serve) would go on."
                 .into(),
         ],
         yes: "Quit",

@@ -9,6 +9,7 @@ use crate::console::state::{
     State, single_line, text_of,
 };
 use crate::console::theme::Role;
+use crate::domain::finding::Finding;
 use crate::domain::health::Health;
 use crate::domain::id::{IncidentId, PlaybookId};
 use crate::domain::incident::{IncidentState, Severity};
@@ -23,7 +24,10 @@ fn hindrance(state: &State) -> Option<String> {
         Mode::Replay => return Some("this is a replay: nothing can be run".into()),
         Mode::Live | Mode::Drill => {}
     }
-    if state.clock.lost().is_some() {
+    if state.looks_on() {
+        return Some("this console only looks on (attached read-only): nothing can be run from it".into());
+    }
+    if state.lost().is_some() {
         return Some("the engine is lost: what is shown may no longer be so".into());
     }
     state
@@ -181,7 +185,7 @@ pub fn is_stale(state: &State, form: &Form) -> bool {
             .snapshot
             .as_ref()
             .is_some_and(|s| s.requests.iter().any(|r| r.id == request.id && r.state == RequestState::Open)),
-        Purpose::Edit(id) | Purpose::Role(id) | Purpose::Close(id) => !open(id),
+        Purpose::Edit(id) | Purpose::Role(id) | Purpose::TakeOver(id) | Purpose::Close(id) => !open(id),
         _ => false,
     }
 }
@@ -215,12 +219,15 @@ pub fn declare(state: &mut State) {
     if let Some(open) = snapshot.current_incident() {
         return say(state, Role::Warn, format!("{} is open already; n shows it", open.id));
     }
-    let focused = state.panes.get(PaneId::Findings);
+    let pane = state.panes.get(PaneId::Findings);
     let chosen = match &state.screen {
         Screen::Finding(id) => snapshot.findings.iter().find(|f| f.id == *id),
-        _ => focused.selected().and_then(|slot| snapshot.findings.get(slot.index)),
+        _ => pane.selected().filter(|_| pane.pinned).and_then(|slot| snapshot.findings.get(slot.index)),
     };
-    let worst = chosen.or_else(|| snapshot.findings.first());
+    // Where nobody has chosen, an incident is about what is known to hurt somebody; an unknown source ranks above it in
+    // the list, where it must not be overlooked.
+    let hurts = |f: &&Finding| f.severity != Health::Unknown && !f.whom.tenants.is_empty();
+    let worst = chosen.or_else(|| snapshot.findings.iter().find(hurts)).or_else(|| snapshot.findings.first());
     let title = worst.map(|f| f.what.clone()).unwrap_or_default();
     let severity = match worst.map(|f| f.severity) {
         Some(Health::Critical) => "SEV1",
@@ -288,6 +295,17 @@ pub fn assign_role(state: &mut State) {
         Field::text("person", "person", "who takes it", true, ""),
     ];
     push(state, Form::new(Purpose::Role(id.clone()), format!("Give a role in {id}"), "Give", fields));
+}
+
+/// Takes the command over, as deputy.
+pub fn take_over(state: &mut State) {
+    let Some(id) = incident(state) else { return };
+    let intro = "The engine agrees only while no console of the commander is heard of; who took over from whom, and \
+                 why, is recorded.";
+    let field = Field::text("reason", "reason", "why you take over, one line", true, "");
+    let form =
+        Form::new(Purpose::TakeOver(id.clone()), format!("Take over the command of {id}"), "Take over", vec![field]);
+    push(state, form.intro([intro.to_owned()]).dangerous());
 }
 
 /// Closes the incident.

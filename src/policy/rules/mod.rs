@@ -236,10 +236,14 @@ impl Policy {
     /// Who somebody at a console is: by user id where the roster knows it, else by login name. A login name is claimed;
     /// an entry with a user id is never met by the name alone.
     pub fn person(&self, actor: &Actor) -> Option<&Person> {
-        self.person_of(&actor.user, actor.uid)
+        match actor.key() {
+            // Proven at the socket by a key of the roster: the name is the person's.
+            Some(_) => self.people.iter().map(|m| &m.person).find(|p| p.as_str() == actor.user),
+            None => self.person_of(&actor.user, actor.uid),
+        }
     }
 
-    /// The same from the two facts.
+    /// The same where nothing is proven.
     pub fn person_of(&self, user: &str, uid: u32) -> Option<&Person> {
         let by_uid = self.people.iter().find(|m| m.uid == Some(uid) && m.user.as_deref().is_none_or(|u| u == user));
         let by_name = || self.people.iter().find(|m| m.uid.is_none() && m.user.as_deref() == Some(user));

@@ -9,6 +9,7 @@ use crate::console::state::{PaneId, State};
 use crate::console::strip::{Strip, fit, wrap};
 use crate::console::theme::{Glyphs, Role};
 use crate::domain::id::RunId;
+use crate::domain::request::Operation;
 use crate::domain::risk::Confirmation;
 use crate::engine::api::{CheckView, RunView, Snapshot, StepState, StepView};
 use ratatui::layout::Rect;
@@ -188,7 +189,11 @@ fn request(run: &RunView, step: &StepView, width: usize, glyphs: &Glyphs, terse:
         add(Role::Text, 1, &format!("Undo: {}", request.undo));
     } else {
         let identity = if target.identity.is_empty() { String::new() } else { format!(" ({})", target.identity) };
-        let place = format!("{} {} on {}{identity}: ", target.environment, request.verb, target.source);
+        let environment = match request.operation {
+            Operation::Simulated { .. } => "SIMULATED".to_owned(),
+            _ => target.environment.to_string(),
+        };
+        let place = format!("{environment} {} on {}{identity}: ", request.verb, target.source);
         add(Role::Strong, usize::MAX, &format!("{place}{}", target.object));
         for line in request.operation.lines() {
             add(Role::Text, usize::MAX, &line);
