@@ -437,6 +437,7 @@ mod tests {
             approvals: 1,
             needs_incident: true,
             denials: vec![],
+            terms: None,
         });
         let digest = Digest::from_bytes(&[1; 32]);
         let mut asked = asked(&[("act", digest.as_str())]);

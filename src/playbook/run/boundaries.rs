@@ -201,6 +201,7 @@ impl Engine {
                 approvals: spec.approval.as_ref().map_or(0, |a| a.quorum),
                 needs_incident: false,
                 denials: vec![],
+                terms: None,
             },
             idempotent: true,
             reversible: Reversible::Yes,
