@@ -54,11 +54,13 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
     let mut tenants: Vec<_> = root.tables("tenant").into_iter().map(|t| tenant(t, &mut ids)).collect();
     tenants.sort_by(|a, b| a.id.cmp(&b.id));
     let thresholds = root.tables("threshold").into_iter().filter_map(threshold).collect();
+    let comms = root.table("comms").map(super::comms::decode).unwrap_or_default();
+    let webhook = super::comms::hooks(root.tables("webhook"));
     let journal = root.table("journal").map(|t| journal(t, &name)).unwrap_or_default();
     let console = root.table("console").map_or(Console { theme: None, mouse: true }, console);
     root.finish();
     let estate = Estate { name, environment: environment.unwrap_or(Environment::Production), time_zone, tenants };
-    Config { estate, kubernetes, postgres, pgbouncer, redis, traefik, journal, thresholds, console }
+    Config { estate, kubernetes, postgres, pgbouncer, redis, traefik, comms, webhook, journal, thresholds, console }
 }
 
 /// Names in use, so that a second one and a reference to none are found.
@@ -123,11 +125,11 @@ fn estate(mut table: Table<'_, '_>) -> (String, Option<Environment>, String) {
     (name, environment, time_zone)
 }
 
-fn interval(table: &mut Table<'_, '_>, default: Duration) -> Duration {
+pub(super) fn interval(table: &mut Table<'_, '_>, default: Duration) -> Duration {
     table.duration("interval", SHORTEST, LONGEST).unwrap_or(default)
 }
 
-fn timeout(table: &mut Table<'_, '_>) -> Duration {
+pub(super) fn timeout(table: &mut Table<'_, '_>) -> Duration {
     table.duration("timeout", Duration::from_millis(50), Duration::from_mins(1)).unwrap_or(SECOND * 2)
 }
 
@@ -161,7 +163,7 @@ pub(super) fn secret_of(table: &mut Table<'_, '_>, key: &'static str) -> Option<
     parsed
 }
 
-fn login(table: &mut Table<'_, '_>, example: &str) -> Login {
+pub(super) fn login(table: &mut Table<'_, '_>, example: &str) -> Login {
     Login { user: table.required("user", example), password: password(table) }
 }
 
@@ -169,7 +171,7 @@ pub(super) fn path(table: &mut Table<'_, '_>, key: &'static str) -> Option<PathB
     table.string(key).map(PathBuf::from)
 }
 
-fn url(table: &mut Table<'_, '_>, key: &'static str, schemes: &[&str]) -> Option<String> {
+pub(super) fn url(table: &mut Table<'_, '_>, key: &'static str, schemes: &[&str]) -> Option<String> {
     let allowed = format!("a URL without a password that starts with {}", schemes.join(" or "));
     let text = table.string(key)?;
     let fine = schemes.iter().any(|s| text.starts_with(s))
@@ -188,7 +190,7 @@ pub(super) fn required_url(table: &mut Table<'_, '_>, key: &'static str, schemes
 }
 
 /// A host name or an address, which is shown on screens: no place for a password.
-fn host(table: &mut Table<'_, '_>, example: &str) -> String {
+pub(super) fn host(table: &mut Table<'_, '_>, example: &str) -> String {
     let host = table.required("host", example);
     if host.contains('@') {
         // Not repeated: it may contain a password.
@@ -197,7 +199,7 @@ fn host(table: &mut Table<'_, '_>, example: &str) -> String {
     host
 }
 
-fn port(table: &mut Table<'_, '_>, default: u16) -> u16 {
+pub(super) fn port(table: &mut Table<'_, '_>, default: u16) -> u16 {
     table.integer("port", 1, 65_535).and_then(|p| u16::try_from(p).ok()).unwrap_or(default)
 }
 

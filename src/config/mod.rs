@@ -2,6 +2,7 @@
 //! the model; only `cli` loads it.
 
 mod anchor;
+pub mod comms;
 pub mod decode;
 pub mod describe;
 pub mod locate;

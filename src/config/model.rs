@@ -1,5 +1,6 @@
 //! What a configuration says after it has been checked. One struct a table of the file.
 
+pub use super::comms::{Audience, Comms, Hook, Mailer, Pager, PagerKind, Place, Smtps};
 use crate::domain::estate::Estate;
 use crate::domain::id::SourceId;
 use std::path::PathBuf;
@@ -20,6 +21,10 @@ pub struct Config {
     pub redis: Vec<Redis>,
     /// Traefiks.
     pub traefik: Vec<Traefik>,
+    /// How people outside are told.
+    pub comms: Comms,
+    /// Web hooks that `http.webhook` may call.
+    pub webhook: Vec<Hook>,
     /// Where the journal and the other state lie.
     pub journal: Journal,
     /// Thresholds that differ from the defaults, by signal name.

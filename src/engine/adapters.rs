@@ -148,6 +148,11 @@ fn verbs(config: &Config, mode: Mode) -> Verbs {
     let kubernetes = act::kubernetes::verbs(may, &config.kubernetes);
     let instances = Arc::new(Instances::new(may, &config.postgres));
     let databases = act::postgres::verbs(&instances).into_iter().chain(act::odoo::verbs(&instances));
-    let ingress = act::traefik::verbs(may, &config.traefik).into_iter().chain(act::http::verbs(may, &config.traefik));
-    Verbs::new(kubernetes.into_iter().chain(databases).chain(ingress.map(Arc::from)))
+    let ingress = act::traefik::verbs(may, &config.traefik).into_iter().chain(act::http::verbs(
+        may,
+        &config.traefik,
+        &config.webhook,
+    ));
+    let comms = act::comms::verbs(may, &config.comms);
+    Verbs::new(kubernetes.into_iter().chain(databases).chain(ingress.map(Arc::from)).chain(comms))
 }

@@ -7,7 +7,9 @@ mod requeue;
 mod tests;
 
 use super::DynVerb;
-use super::postgres::{Instances, args};
+use super::args;
+use super::look::Looking;
+use super::postgres::Instances;
 use crate::domain::estate::{DatabaseRef, Tenant};
 use crate::domain::id::TenantId;
 use crate::domain::ports::{RenderContext, VerbError};
@@ -22,7 +24,7 @@ pub static SPECS: &[&VerbSpec] = &[&inspect::SPEC, &requeue::SPEC];
 /// The verbs on the tenants' databases on these instances.
 pub fn verbs(instances: &Arc<Instances>) -> Vec<Arc<DynVerb>> {
     vec![
-        Arc::new(inspect::QueueInspect::new(Arc::clone(instances))),
+        Looking::shared(inspect::QueueInspect::new(Arc::clone(instances))),
         Arc::new(requeue::RequeueJobs::new(Arc::clone(instances))),
     ]
 }

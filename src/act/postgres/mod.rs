@@ -1,15 +1,16 @@
-//! PostgreSQL: the blocking tree, cancelling a query, ending a session. `args`, `run` and [`Instances`] also
+//! PostgreSQL: the blocking tree, cancelling a query, ending a session. `typed`, `run` and [`Instances`] also
 //! serve `act::odoo`, whose statements run on the same servers; otherwise only the engine calls this.
 
-pub mod args;
 pub mod chain;
 pub mod run;
 mod signal;
 #[cfg(test)]
 pub(crate) mod tests;
 mod tree;
+pub mod typed;
 
 use super::DynVerb;
+use crate::act::look::Looking;
 use crate::config::model;
 use crate::domain::facts::{Facts, PostgresFacts};
 use crate::domain::id::SourceId;
@@ -29,7 +30,7 @@ pub static SPECS: &[&VerbSpec] = &[&tree::SPEC, &signal::CANCEL, &signal::TERMIN
 /// The verbs on these instances.
 pub fn verbs(instances: &Arc<Instances>) -> Vec<Arc<DynVerb>> {
     vec![
-        Arc::new(tree::BlockingTree::new(Arc::clone(instances))),
+        Looking::shared(tree::BlockingTree::new(Arc::clone(instances))),
         Arc::new(signal::Signal::cancel(Arc::clone(instances))),
         Arc::new(signal::Signal::terminate(Arc::clone(instances))),
     ]

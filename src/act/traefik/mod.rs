@@ -184,11 +184,6 @@ impl Verb for Maintenance {
         })
     }
 
-    fn look<'a>(&'a self, _: &'a Request) -> BoxFuture<'a, Outcome> {
-        let why = Failure::new(FailureKind::Local, format!("{} changes something, it is no look", self.spec.name));
-        Box::pin(async move { Outcome::Failed { why } })
-    }
-
     fn execute(&self, permit: Authorized) -> BoxFuture<'_, Outcome> {
         Box::pin(async move {
             let change = match self.change(permit.request()) {
