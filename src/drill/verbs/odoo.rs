@@ -97,8 +97,8 @@ impl QueueInspect {
 }
 
 impl Action for QueueInspect {
-    fn spec(&self) -> &'static VerbSpec {
-        &specs::QUEUE_INSPECT
+    fn name(&self) -> &'static str {
+        specs::QUEUE_INSPECT.name
     }
 
     fn render(&self, context: &RenderContext<'_>, sim: &Simulation) -> Result<Request, VerbError> {
@@ -136,8 +136,8 @@ impl Action for QueueInspect {
 pub(super) struct RequeueJobs;
 
 impl Action for RequeueJobs {
-    fn spec(&self) -> &'static VerbSpec {
-        &specs::REQUEUE_JOBS
+    fn name(&self) -> &'static str {
+        specs::REQUEUE_JOBS.name
     }
 
     fn render(&self, context: &RenderContext<'_>, sim: &Simulation) -> Result<Request, VerbError> {

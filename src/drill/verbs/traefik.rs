@@ -3,7 +3,7 @@
 use super::arguments::{gone, target_tenant, tenant};
 use super::{Action, specs};
 use crate::domain::ports::{Outcome, Reconciled, RenderContext, VerbError};
-use crate::domain::request::{Operation, Request, Target, VerbSpec};
+use crate::domain::request::{Operation, Request, Target};
 use crate::domain::sample::{Failure, FailureKind};
 use crate::drill::model::Simulation;
 use serde_json::{Value, json};
@@ -61,8 +61,8 @@ impl Maintenance {
 }
 
 impl Action for Maintenance {
-    fn spec(&self) -> &'static VerbSpec {
-        if self.on { &specs::MAINTENANCE_ON } else { &specs::MAINTENANCE_OFF }
+    fn name(&self) -> &'static str {
+        if self.on { specs::MAINTENANCE_ON.name } else { specs::MAINTENANCE_OFF.name }
     }
 
     fn render(&self, context: &RenderContext<'_>, _: &Simulation) -> Result<Request, VerbError> {
@@ -92,7 +92,7 @@ impl Action for Maintenance {
             ),
         };
         Ok(Request {
-            verb: self.spec().name.into(),
+            verb: self.name().into(),
             target: Target {
                 source: router.ingress.clone(),
                 identity: String::new(),
