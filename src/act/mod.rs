@@ -10,6 +10,7 @@ pub mod kubernetes;
 pub mod look;
 pub mod odoo;
 pub mod postgres;
+pub mod rights;
 pub mod traefik;
 
 use crate::domain::ports::Verb;

@@ -49,6 +49,11 @@ pub enum Operation {
         /// Body, as sent.
         body: String,
     },
+    /// Several HTTP requests, sent one after another in this order.
+    Calls {
+        /// The requests.
+        calls: Vec<HttpCall>,
+    },
     /// A whole file is written, or removed.
     File {
         /// Path.
@@ -90,7 +95,43 @@ pub enum Operation {
     },
 }
 
+/// One of several HTTP requests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct HttpCall {
+    /// Method.
+    pub method: String,
+    /// URL or, on Kubernetes, path and query.
+    pub path: String,
+    /// Headers that matter, such as the content type.
+    pub headers: BTreeMap<String, String>,
+    /// Body, as sent.
+    pub body: String,
+}
+
+impl HttpCall {
+    fn lines(&self) -> Vec<String> {
+        let mut lines = vec![format!("{} {}", self.method, self.path)];
+        lines.extend(self.headers.iter().map(|(k, v)| format!("{k}: {v}")));
+        lines.extend(self.body.lines().map(str::to_owned));
+        lines
+    }
+}
+
 impl Operation {
+    /// The HTTP requests that it consists of, in order; none for what is not HTTP.
+    pub fn http_calls(&self) -> Vec<HttpCall> {
+        match self {
+            Self::Http { method, path, headers, body } => vec![HttpCall {
+                method: method.clone(),
+                path: path.clone(),
+                headers: headers.clone(),
+                body: body.clone(),
+            }],
+            Self::Calls { calls } => calls.clone(),
+            Self::Sql { .. } | Self::File { .. } | Self::Simulated { .. } => Vec::new(),
+        }
+    }
+
     /// The request as lines for a screen, in the form that people know (`METHOD path`, SQL, file content).
     pub fn lines(&self) -> Vec<String> {
         match self {
@@ -102,12 +143,8 @@ impl Operation {
                 }
                 lines
             }
-            Self::Http { method, path, headers, body } => {
-                let mut lines = vec![format!("{method} {path}")];
-                lines.extend(headers.iter().map(|(k, v)| format!("{k}: {v}")));
-                lines.extend(body.lines().map(str::to_owned));
-                lines
-            }
+            Self::Http { .. } => self.http_calls().iter().flat_map(HttpCall::lines).collect(),
+            Self::Calls { calls } => calls.iter().flat_map(HttpCall::lines).collect(),
             Self::File { path, content: Some(content) } => {
                 let mut lines = vec![format!("write {path}")];
                 lines.extend(content.lines().map(str::to_owned));

@@ -1,5 +1,6 @@
 //! Sending what a request says, once, and telling what is known of its effect.
 
+use super::object;
 use crate::config::model::Kubernetes;
 use crate::domain::id::SourceId;
 use crate::domain::ports::{Outcome, Reconciled};
@@ -9,25 +10,30 @@ use crate::observe::kubernetes::link::{Fault, Link};
 use crate::policy::authorized::Authorized;
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// A look, a dry run or a reconciliation takes no longer.
-const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A request that was lost may still be in a queue of the server; no effect is believed only when a second
 /// look after this time sees none either.
 const SECOND_LOOK: Duration = Duration::from_secs(2);
 
-/// A Deployment is at most 1.5 MiB in etcd.
-const LONGEST_ANSWER: usize = 8 << 20;
+/// An object is at most 1.5 MiB in etcd; a page of a list has many.
+const LONGEST_ANSWER: usize = 16 << 20;
 
 /// The annotation that `kubectl rollout restart` writes.
 pub const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
 
 /// How each configured cluster is reached.
 #[derive(Debug)]
-pub struct Clusters(BTreeMap<SourceId, Kubernetes>);
+pub struct Clusters {
+    by_name: BTreeMap<SourceId, Kubernetes>,
+    /// How long a request that was lost may still take effect; see `object::send`.
+    pub(super) settle: Duration,
+}
 
 /// The part of a Deployment that verbs read.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -94,7 +100,14 @@ impl Deployment {
 impl Clusters {
     /// Of a configuration.
     pub fn new(clusters: &[Kubernetes]) -> Self {
-        Self(clusters.iter().map(|c| (c.id.clone(), c.clone())).collect())
+        let settle = Duration::from_secs(object::SERVER_TIMEOUT_S + 2);
+        Self { by_name: clusters.iter().map(|c| (c.id.clone(), c.clone())).collect(), settle }
+    }
+
+    /// The same, with another time in which a lost request may still take effect.
+    #[cfg(test)]
+    pub fn settling(clusters: &[Kubernetes], settle: Duration) -> Self {
+        Self { settle, ..Self::new(clusters) }
     }
 
     /// Why acting on a cluster is not possible at all, if it is not.
@@ -107,14 +120,9 @@ impl Clusters {
         let failed = |why| Outcome::Failed { why };
         let (request, allowed) = (permit.request(), permit.timeout());
         let cluster = self.configured(&request.target.source).map_err(failed)?;
-        let kubeconfig = acting(cluster).map_err(failed)?;
         let sent = http_request(verb, request, "").map_err(failed)?;
         let began = tokio::time::Instant::now();
-        let opening = Link::open(kubeconfig.clone(), context(cluster, true), allowed / 2);
-        let link = tokio::time::timeout(allowed / 2, opening).await.unwrap_or_else(|_| {
-            Err(Failure::new(FailureKind::Local, "the credentials for acting were not there in time"))
-        });
-        let link = link.map_err(failed)?;
+        let link = open_to_act(cluster, allowed / 2).await.map_err(failed)?;
         // A connection may take half of what is left, so that running out of time means that it was sent.
         let left = allowed.saturating_sub(began.elapsed());
         match tokio::time::timeout(left, exchange(&link, sent)).await {
@@ -176,13 +184,20 @@ impl Clusters {
         })
     }
 
-    fn configured(&self, cluster: &SourceId) -> Result<&Kubernetes, Failure> {
-        let known = self.0.get(cluster);
+    pub(super) fn configured(&self, cluster: &SourceId) -> Result<&Kubernetes, Failure> {
+        let known = self.by_name.get(cluster);
         known.ok_or_else(|| Failure::new(FailureKind::Local, format!("cluster {cluster} is not configured")))
     }
 }
 
-fn acting(cluster: &Kubernetes) -> Result<&std::path::PathBuf, Failure> {
+/// A link with the credentials for acting. A connection may take so long as well.
+pub(super) async fn open_to_act(cluster: &Kubernetes, within: Duration) -> Result<Link, Failure> {
+    let opening = Link::open(acting(cluster)?.clone(), context(cluster, true), within);
+    let late = || Err(Failure::new(FailureKind::Local, "the credentials for acting were not there in time"));
+    tokio::time::timeout(within, opening).await.unwrap_or_else(|_| late())
+}
+
+pub(super) fn acting(cluster: &Kubernetes) -> Result<&std::path::PathBuf, Failure> {
     cluster.act_kubeconfig.as_ref().ok_or_else(|| {
         let why = format!("cluster {} has no act_kubeconfig: it can be looked at, not acted on", cluster.id);
         Failure::new(FailureKind::Local, why)
@@ -190,7 +205,7 @@ fn acting(cluster: &Kubernetes) -> Result<&std::path::PathBuf, Failure> {
 }
 
 /// The context is named for the observer's file; another file has its own current context.
-fn context(cluster: &Kubernetes, acting: bool) -> Option<String> {
+pub(super) fn context(cluster: &Kubernetes, acting: bool) -> Option<String> {
     let same_file = cluster.act_kubeconfig.as_ref() == Some(&cluster.kubeconfig);
     if !acting || same_file { cluster.context.clone() } else { None }
 }
@@ -209,32 +224,32 @@ fn http_request(verb: &str, request: &Request, suffix: &str) -> Result<http::Req
     built.body(body.clone().into_bytes()).map_err(|e| unsendable(&e))
 }
 
-fn not_http() -> Failure {
+pub(super) fn not_http() -> Failure {
     Failure::new(FailureKind::Local, "the request is not one for an API server")
 }
 
-fn unsendable(error: &http::Error) -> Failure {
+pub(super) fn unsendable(error: &http::Error) -> Failure {
     Failure::new(FailureKind::Local, format!("the request can not be sent: {error}"))
 }
 
-async fn exchange(link: &Link, sent: http::Request<Vec<u8>>) -> Result<Deployment, Fault> {
+pub(super) async fn exchange<T: DeserializeOwned>(link: &Link, sent: http::Request<Vec<u8>>) -> Result<T, Fault> {
     let response = link.send(sent).await?;
     let body = link.body(response, LONGEST_ANSWER).await?;
     serde_json::from_slice(&body)
-        .map_err(|_| Fault::Lost(link.failure(FailureKind::Protocol, "the answer is not a Deployment")))
+        .map_err(|_| Fault::Lost(link.failure(FailureKind::Protocol, "the answer is not the object")))
 }
 
 /// What a fault says of the effect. A refusal (4xx) means that nothing was changed; a server error or a
 /// time limit of the server (408, 5xx) leaves it open.
-fn outcome(fault: Fault) -> Outcome {
+pub(super) fn outcome(fault: Fault) -> Outcome {
     match fault {
         Fault::Lost(why) | Fault::Refused { code: 408 | 500.., why } => Outcome::Unknown { why },
         Fault::Refused { code: 409 | 422, why } => Outcome::Failed {
             why: Failure::new(
                 why.kind,
                 format!(
-                    "{}; it is not the Deployment that was shown, its uid or its generation differs, and nothing was \
-                     changed; look again and render anew",
+                    "{}; it is not the object that was shown, its uid or its generation differs or a value that was \
+                     tested, and nothing was changed; look again and render anew",
                     why.message
                 ),
             ),

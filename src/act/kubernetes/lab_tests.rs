@@ -1,5 +1,6 @@
 //! The verbs on the lab's API server: rendered from what the observer saw, judged by what kubectl sees.
 
+use super::lab::{kubectl, lab};
 use super::tests::{named, permit, render, verb, world};
 use super::*;
 use crate::domain::facts::{Facts, KubernetesFacts};
@@ -12,24 +13,6 @@ use jiff::Timestamp;
 use serde_json::json;
 use std::process::Command;
 use std::time::{Duration, Instant};
-
-/// A variable of the lab; without the lab the test is skipped, or fails where the lab is required.
-fn lab(name: &str) -> Option<String> {
-    let value = std::env::var(name).ok();
-    if value.is_none() {
-        let required = std::env::var("QUARTERDECK_LAB").is_ok_and(|v| v == "require");
-        assert!(!required, "QUARTERDECK_LAB=require, but {name} is not set: tests/lab/lab up kubernetes");
-        println!("skipped: {name} is not set (tests/lab/lab up kubernetes, then tests/lab/lab env)");
-    }
-    value
-}
-
-fn kubectl(args: &[&str]) -> String {
-    let mut run = Command::new(lab("LAB_KUBECTL").unwrap());
-    let out = run.arg("--kubeconfig").arg(lab("LAB_KUBECONFIG_ADMIN").unwrap()).args(args).output().unwrap();
-    assert!(out.status.success(), "kubectl {args:?}: {}", String::from_utf8_lossy(&out.stderr));
-    String::from_utf8(out.stdout).unwrap()
-}
 
 /// A namespace of the test's own with one Deployment of two pods, deleted at the end.
 struct Own {

@@ -1,8 +1,10 @@
 //! Finding the Deployment that the arguments name, in what is known of its cluster.
 
+use super::object::Args;
+use crate::domain::estate::{Estate, Tenant};
 use crate::domain::facts::kubernetes::Workload;
 use crate::domain::facts::{Facts, KubernetesFacts};
-use crate::domain::id::SourceId;
+use crate::domain::id::{SourceId, TenantId};
 use crate::domain::ports::{RenderContext, VerbError};
 use crate::domain::request::Target;
 use crate::domain::sample::{Freshness, SourceKind};
@@ -15,6 +17,15 @@ pub const JSON_PATCH: &str = "application/json-patch+json";
 /// Where a patch tests the UID.
 pub const UID: &str = "/metadata/uid";
 
+/// The tenants that something in a namespace of a cluster touches; without one, all of the cluster. A namespace that
+/// belongs to no tenant may serve all, so all tenants of the cluster are then in the blast radius.
+pub fn tenants(estate: &Estate, cluster: &SourceId, namespace: Option<&str>) -> Vec<TenantId> {
+    let on_cluster = || estate.tenants.iter().filter(|t| t.namespace.as_ref().is_some_and(|n| n.cluster == *cluster));
+    let is = |t: &&Tenant| t.namespace.as_ref().is_some_and(|n| Some(n.name.as_str()) == namespace);
+    let owners: Vec<_> = on_cluster().filter(is).map(|t| t.id.clone()).collect();
+    if owners.is_empty() { on_cluster().map(|t| t.id.clone()).collect() } else { owners }
+}
+
 /// The names in the arguments, checked.
 pub struct Names {
     pub cluster: SourceId,
@@ -25,10 +36,11 @@ pub struct Names {
 impl Names {
     /// Reads them. A name that Kubernetes itself would refuse never gets into a path.
     pub fn from_args(context: &RenderContext<'_>) -> Result<Self, VerbError> {
+        let args = Args(context.args);
         Ok(Self {
-            cluster: SourceId::new(text(context, "cluster")?),
-            namespace: name(context, "namespace", 63)?,
-            deployment: name(context, "deployment", 253)?,
+            cluster: SourceId::new(args.text("cluster")?),
+            namespace: args.namespace("namespace")?.to_owned(),
+            deployment: args.name("deployment")?.to_owned(),
         })
     }
 
@@ -48,19 +60,9 @@ impl Names {
         })
     }
 
-    /// The target of a request on this Deployment. A namespace that belongs to no tenant may serve all, so all
-    /// tenants of the cluster are then in the blast radius.
+    /// The target of a request on this Deployment.
     pub fn target(&self, context: &RenderContext<'_>, facts: &KubernetesFacts, object: String, count: u64) -> Target {
-        let on_cluster = || {
-            context.estate.tenants.iter().filter(|t| t.namespace.as_ref().is_some_and(|n| n.cluster == self.cluster))
-        };
-        let owners = on_cluster()
-            .filter(|t| t.namespace.as_ref().is_some_and(|n| n.name == self.namespace))
-            .map(|t| t.id.clone());
-        let mut tenants: Vec<_> = owners.collect();
-        if tenants.is_empty() {
-            tenants = on_cluster().map(|t| t.id.clone()).collect();
-        }
+        let tenants = tenants(context.estate, &self.cluster, Some(&self.namespace));
         Target {
             source: self.cluster.clone(),
             identity: facts.cluster_uid.clone(),
@@ -122,31 +124,5 @@ impl<'a> Found<'a> {
     pub fn object(&self) -> String {
         let Workload { namespace, name, uid, .. } = self.workload;
         format!("Deployment {namespace}/{name}, uid {uid}")
-    }
-}
-
-fn text<'a>(context: &RenderContext<'a>, arg: &str) -> Result<&'a str, VerbError> {
-    match context.args.get(arg) {
-        Some(Value::String(text)) if !text.is_empty() => Ok(text),
-        Some(_) => Err(VerbError::new(format!("argument {arg} has to be a text that is not empty"))),
-        None => Err(VerbError::new(format!("argument {arg} is missing"))),
-    }
-}
-
-/// A DNS subdomain (RFC 1123), as names of Kubernetes objects are.
-fn name(context: &RenderContext<'_>, arg: &str, longest: usize) -> Result<String, VerbError> {
-    let name = text(context, arg)?;
-    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
-    let end = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
-    let well_formed = name.len() <= longest
-        && name.chars().all(inner)
-        && end(name.chars().next())
-        && end(name.chars().next_back())
-        && !name.contains("..");
-    if well_formed {
-        Ok(name.to_owned())
-    } else {
-        let name = crate::domain::text::sanitize(name);
-        Err(VerbError::new(format!("argument {arg}: {name:?} is not a name that Kubernetes allows")))
     }
 }

@@ -365,3 +365,62 @@ fn every_verb_is_in_the_catalogue_and_read_only_can_build_none() {
     assert_eq!(declared, built);
     assert!(Mode::ReadOnly.may_act().is_none() && Mode::Drill.may_act().is_none());
 }
+
+#[test]
+fn the_rights_are_declared_for_each_verb() {
+    let declared: Vec<&str> = RIGHTS.iter().map(|(spec, _)| spec.name).collect();
+    assert_eq!(declared, SPECS.iter().map(|s| s.name).collect::<Vec<_>>());
+    for (spec, rights) in RIGHTS {
+        assert!(rights.iter().any(|r| !r.acts), "{} reads nothing", spec.name);
+        assert_eq!(rights.iter().any(|r| r.acts), !spec.read_only, "{}", spec.name);
+    }
+}
+
+#[tokio::test]
+async fn a_dry_run_of_a_deletion_says_so_in_its_body() {
+    let fake = Fake::start(|_| Reply::Answer(200, json!({"kind": "Status", "status": "Success"}).to_string())).await;
+    let remove = verb(&[cluster(&fake.kubeconfig, Some(&fake.kubeconfig))], "kubernetes.lift_isolation");
+    let policy = json!({"metadata": {"name": "quarterdeck-isolation", "uid": "u", "resourceVersion": "7"}});
+    let surveyed = json!({"identity": "c", "found": {"policies": {"items": [policy]}}});
+    let world = world(facts(), now());
+    let args = BTreeMap::from([("cluster".to_owned(), json!("k8s-1")), ("namespace".to_owned(), json!("t017"))]);
+    let context =
+        RenderContext { estate: &world.estate, world: &world, now: now(), args: &args, surveyed: Some(&surveyed) };
+    let request = remove.render(&context).unwrap();
+    assert_eq!(request.server_checks, ["only if metadata.resourceVersion = 7", "only if metadata.uid = u"]);
+    remove.dry_run(&request).await.unwrap();
+    let asked = fake.asked.lock().unwrap();
+    assert!(asked[0].line.starts_with("delete ") && asked[0].body.contains(r#""dryRun":["All"]"#), "{asked:?}");
+}
+
+/// A server on which an object can be looked at only after some time shows that its change came late.
+#[tokio::test]
+async fn a_lost_request_is_waited_out_before_it_is_believed_to_have_had_no_effect() {
+    let looks = Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let seen = Arc::clone(&looks);
+    let fake = Fake::start(move |asked| {
+        if asked.line.starts_with("patch") {
+            return Reply::Raw(Vec::new());
+        }
+        let late = seen.fetch_add(1, std::sync::atomic::Ordering::SeqCst) > 0;
+        Reply::Answer(200, json!({"metadata": {"uid": "u"}, "spec": {"suspend": late}}).to_string())
+    })
+    .await;
+    let clusters = [cluster(&fake.kubeconfig, Some(&fake.kubeconfig))];
+    let clusters = Arc::new(Clusters::settling(&clusters, Duration::from_secs(3)));
+    let suspend = on(&clusters).into_iter().find(|v| v.spec().name == "kubernetes.suspend_cronjob").unwrap();
+    let found = json!({"object": {"metadata": {"uid": "u"}, "spec": {"suspend": false}}});
+    let surveyed = json!({"identity": "c", "found": found});
+    let world = world(facts(), now());
+    let args: BTreeMap<String, Value> =
+        serde_json::from_value(json!({"cluster": "k8s-1", "namespace": "t017", "cronjob": "nightly"})).unwrap();
+    let context =
+        RenderContext { estate: &world.estate, world: &world, now: now(), args: &args, surveyed: Some(&surveyed) };
+    let request = suspend.render(&context).unwrap();
+    assert_eq!(request.target.tenants, [TenantId::new("t017")]);
+    let outcome = suspend.execute(permit(&request, Duration::from_secs(5))).await;
+    assert!(matches!(outcome, Outcome::Unknown { .. }), "{outcome:?}");
+    let found = suspend.reconcile(&request).await;
+    assert!(matches!(found, Reconciled::TookEffect { .. }), "{found:?}");
+    assert_eq!(looks.load(std::sync::atomic::Ordering::SeqCst), 2, "the first look saw none");
+}
