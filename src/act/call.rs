@@ -63,7 +63,6 @@ pub(super) async fn send(request: &Request, secrets: &Secrets, within: Duration)
 }
 
 /// Sends a question, whose answer must be a 2xx with JSON.
-#[allow(dead_code, reason = "Patroni is asked with it")]
 pub(super) async fn ask(request: &Request, secrets: &Secrets, within: Duration) -> Result<Value, Failure> {
     match send(request, secrets, within).await {
         Outcome::Done { result, .. } => Ok(result.get("answer").cloned().unwrap_or_default()),

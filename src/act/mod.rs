@@ -10,6 +10,7 @@ pub mod kubernetes;
 pub mod look;
 pub mod odoo;
 pub mod postgres;
+pub mod redis;
 pub mod rights;
 pub mod traefik;
 
@@ -25,7 +26,7 @@ pub type DynVerb = dyn Verb<Permit = Authorized>;
 
 /// What the adapters declare, one list each.
 static ADAPTERS: &[&[&VerbSpec]] =
-    &[comms::SPECS, http::SPECS, kubernetes::SPECS, odoo::SPECS, postgres::SPECS, traefik::SPECS];
+    &[comms::SPECS, http::SPECS, kubernetes::SPECS, odoo::SPECS, postgres::SPECS, redis::SPECS, traefik::SPECS];
 
 /// What all verbs of all adapters declare, also of those that this configuration can not build.
 pub fn catalog() -> Vec<&'static VerbSpec> {

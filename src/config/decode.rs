@@ -213,17 +213,22 @@ fn kubernetes(mut table: Table<'_, '_>, ids: &mut Ids) -> Kubernetes {
     Kubernetes { id, kubeconfig, context, act_kubeconfig, interval }
 }
 
+/// The login that acts.
+fn act(table: &mut Table<'_, '_>) -> Option<Login> {
+    table.table("act").map(|mut act| {
+        let login = login(&mut act, "quarterdeck_act");
+        act.finish();
+        login
+    })
+}
+
 fn postgres(mut table: Table<'_, '_>, ids: &mut Ids) -> Postgres {
     let id = ids.source(&mut table, "postgres");
     let host = host(&mut table, "db.internal");
     let port = port(&mut table, 5432);
     let database = table.string("database").unwrap_or_else(|| "postgres".to_owned());
     let observe = login(&mut table, "quarterdeck_observe");
-    let act = table.table("act").map(|mut act| {
-        let login = login(&mut act, "quarterdeck_act");
-        act.finish();
-        login
-    });
+    let act = act(&mut table);
     let tls = table.parsed("tls", "disable or verify-full", |text| match text {
         "disable" => Some(Tls::Disable),
         "verify-full" => Some(Tls::VerifyFull),
@@ -241,10 +246,12 @@ fn pgbouncer(mut table: Table<'_, '_>, ids: &mut Ids) -> Pgbouncer {
     let host = host(&mut table, "db.internal");
     let port = port(&mut table, 6432);
     let observe = login(&mut table, "stats");
+    let act = act(&mut table);
+    let databases_file = path(&mut table, "databases_file");
     let interval = interval(&mut table, SECOND * 5);
     let timeout = timeout(&mut table);
     table.finish();
-    Pgbouncer { id, host, port, observe, interval, timeout }
+    Pgbouncer { id, host, port, observe, act, databases_file, interval, timeout }
 }
 
 fn redis(mut table: Table<'_, '_>, ids: &mut Ids) -> Redis {
@@ -256,6 +263,7 @@ fn redis(mut table: Table<'_, '_>, ids: &mut Ids) -> Redis {
         (None, None) => None,
         (user, password) => Some(Login { user: user.unwrap_or_else(|| "default".to_owned()), password }),
     };
+    let act = act(&mut table);
     let allowed = "cache, session or queue";
     let purpose =
         table.parsed("purpose", allowed, |t| ["cache", "session", "queue"].contains(&t).then(|| t.to_owned()));
@@ -268,7 +276,7 @@ fn redis(mut table: Table<'_, '_>, ids: &mut Ids) -> Redis {
     let timeout = timeout(&mut table);
     table.finish();
     let purpose = purpose.unwrap_or_else(|| "queue".to_owned());
-    Redis { id, url, observe, purpose, sentinels, sentinel_name, interval, timeout }
+    Redis { id, url, observe, act, purpose, sentinels, sentinel_name, interval, timeout }
 }
 
 fn traefik(mut table: Table<'_, '_>, ids: &mut Ids) -> Traefik {

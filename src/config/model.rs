@@ -113,6 +113,10 @@ pub struct Pgbouncer {
     pub port: u16,
     /// Login that may `SHOW POOLS`.
     pub observe: Login,
+    /// Login among its `admin_users`; verbs are refused without it.
+    pub act: Option<Login>,
+    /// File that its configuration includes after `[databases]`, with databases that may be pointed elsewhere.
+    pub databases_file: Option<PathBuf>,
     /// Time between samples.
     pub interval: Duration,
     /// Time allowed for one sample.
@@ -128,6 +132,8 @@ pub struct Redis {
     pub url: String,
     /// Login used to observe; the default user when absent.
     pub observe: Option<Login>,
+    /// Login used to act; verbs are refused without it.
+    pub act: Option<Login>,
     /// `cache`, `session` or `queue`: decides what an eviction means.
     pub purpose: String,
     /// Sentinels `host:port`, where there are any.

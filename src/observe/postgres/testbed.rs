@@ -308,7 +308,7 @@ fn spawn(dir: &Path, port: u16, more: &[&str]) -> Child {
 pub struct Pooler {
     pub port: u16,
     child: Child,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Pooler {
@@ -321,17 +321,19 @@ impl Pooler {
         let dir = directory();
         let (ini, users, port) = (dir.path().join("ini"), dir.path().join("users"), free_port());
         std::fs::write(&users, format!("\"postgres\" \"{PASSWORD}\"\n\"{observe}\" \"{PASSWORD}\"\n")).unwrap();
+        let databases = dir.path().join("databases.ini");
+        std::fs::write(&databases, format!("postgres = host=127.0.0.1 port={}\n", server.port)).unwrap();
         let text = format!(
-            "[databases]\npostgres = host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
+            "[databases]\n%include {}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
              listen_port = {port}\nunix_socket_dir =\nauth_type = scram-sha-256\nauth_file = {}\n\
-             stats_users = {observe}\npool_mode = transaction\ndefault_pool_size = 1\n",
-            server.port,
+             admin_users = {observe}\npool_mode = transaction\ndefault_pool_size = 1\n",
+            databases.display(),
             users.display()
         );
         std::fs::write(&ini, text).unwrap();
         let child =
             command(&pgbouncer).arg("-q").arg(&ini).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let pooler = Self { port, child, _dir: dir };
+        let pooler = Self { port, child, dir };
         let deadline = Instant::now() + Duration::from_mins(1);
         while pooler.connect().await.is_err() {
             assert!(Instant::now() < deadline, "PgBouncer is not ready");
@@ -352,7 +354,9 @@ impl Pooler {
     /// As configured for its observer.
     pub fn config(&self, server: &Server, user: &str) -> model::Pgbouncer {
         let model::Postgres { host, observe, interval, timeout, .. } = server.config(user);
-        model::Pgbouncer { id: SourceId::new("pool-a"), host, port: self.port, observe, interval, timeout }
+        let (port, act) = (self.port, Some(observe.clone()));
+        let databases_file = Some(self.dir.path().join("databases.ini"));
+        model::Pgbouncer { id: SourceId::new("pool-a"), host, port, observe, act, databases_file, interval, timeout }
     }
 }
 
