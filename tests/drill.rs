@@ -13,7 +13,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use support::{CTRL_C, CTRL_X, END, ENTER, SOON, Start, TAB, Term, kinds, records, verifies};
+use support::{CTRL_C, CTRL_X, END, ENTER, SOON, Start, TAB, Term, kinds, records, run, verifies};
 
 const LONG: Duration = Duration::from_secs(90);
 
@@ -170,6 +170,39 @@ fn the_main_job_from_the_finding_to_the_closed_incident() {
     let closed = all.iter().find(|r| r["kind"] == "incident.closed").unwrap();
     assert!(closed["body"].to_string().contains("lock released"), "{closed}");
     assert_eq!(kinds(&all).last(), Some(&"journal.closed"));
+    tells(home.path(), &dir);
+}
+
+/// The report tells the same story, from the journal alone.
+fn tells(home: &Path, dir: &Path) {
+    let journal = dir.display().to_string();
+    let report = |form: &str, more: &[&str]| {
+        let args = [&["report", "INC-1", "--journal", &journal, "--format", form], more].concat();
+        let (code, out, err) = run(home, &args);
+        assert_eq!(code, 0, "{out}\n{err}");
+        out
+    };
+    let told: Value = serde_json::from_str(&report("json", &[])).unwrap();
+    assert_eq!((told["state"].as_str(), told["mode"].as_str()), (Some("closed"), Some("drill")));
+    let step = |name: &str| told["runs"][0]["actions"].as_array().unwrap().iter().find(|a| a["step"] == name).unwrap();
+    assert_eq!(step("cancel-root")["verified"], false);
+    let high = step("terminate-root");
+    assert_eq!(
+        (&high["verified"], &high["risk"], &high["confirmed_by"]),
+        (&true.into(), &"high".into(), &"mara".into())
+    );
+    assert_eq!(high["approved_by"][0], "ines (simulated)");
+    let recovered = told["intervals"].as_array().unwrap().iter().find(|i| i["what"] == "to recover").unwrap();
+    assert!(recovered["seconds"].as_i64().is_some_and(|s| s > 60), "{recovered}");
+    assert_eq!(told["proof"]["verdict"], "self-consistent, key unpinned");
+    assert!(report("md", &[]).contains("This was an exercise on a simulated estate."));
+    let page = home.join("report.html").display().to_string();
+    assert_eq!(report("html", &["--output", &page]), "");
+    assert!(std::fs::read_to_string(&page).unwrap().contains("<svg"));
+    let again = run(home, &["report", "INC-1", "--journal", &journal, "--output", &page]);
+    assert!(again.0 == 2 && again.2.contains("--force replaces it"), "{again:?}");
+    let (code, _, err) = run(home, &["report", "INC-9", "--journal", &journal]);
+    assert!(code == 1 && err.contains("declares no incident INC-9"), "{code} {err}");
 }
 
 #[test]

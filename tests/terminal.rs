@@ -446,15 +446,26 @@ fn nonsense_neither_ends_it_nor_acts() {
 }
 
 #[test]
-fn a_second_console_is_refused_with_the_name_of_who_holds_the_estate() {
+fn a_second_console_is_told_who_holds_the_estate_and_may_attach() {
     let home = home();
     let mut first = live(home.path(), &[]);
     let file = home.path().join("c.toml").display().to_string();
     let mut second = open(home.path(), &["--config", &file], &[("USER", "jon")]);
-    assert_eq!(second.ends(SOON).exit_code(), 1);
+    let asked = second.shows("Enter attaches");
+    assert!(asked.contains("mara") && asked.contains(&first.pid().to_string()) && asked.contains("lonely"), "{asked}");
+    assert_eq!(second.keys("q\r").ends(SOON).exit_code(), 1);
     let said = second.text();
-    assert!(said.contains("mara") && said.contains(&first.pid().to_string()), "{said}");
+    assert!(said.contains("quarterdeck attach"), "{said}");
     assert!(!second.raw().windows(8).any(|w| w == b"\x1b[?1049h"), "no screen was opened");
+    second.is_given_back();
+    // Enter opens a console on the engine of the first.
+    let mut second = open(home.path(), &["--config", &file], &[("USER", "jon")]);
+    second.shows("Enter attaches");
+    second.keys(ENTER).shows("Tenants");
+    second
+        .keys("W")
+        .until("both to be attached", SOON, |t| t.contains("You are jon") && t.contains("2 consoles attached"));
+    assert_eq!(second.keys(CTRL_C).ends(SOON).exit_code(), 0);
     second.is_given_back();
     first.keys("j").shows("Journal");
     assert_eq!(first.keys(CTRL_C).ends(SOON).exit_code(), 0);

@@ -44,6 +44,12 @@ pub enum Format {
     Table,
     /// For programs.
     Json,
+    /// Markdown; of `report` only.
+    #[value(hide = true)]
+    Md,
+    /// A page for browsers and printers; of `report` only.
+    #[value(hide = true)]
+    Html,
 }
 
 /// The commands.
@@ -59,6 +65,16 @@ pub enum Command {
         #[command(flatten)]
         play: Play,
     },
+    /// An engine without a screen, for consoles that attach; ends in good order on HUP and TERM
+    Serve,
+    /// The console on the engine that runs for the estate; with --read-only it only looks on
+    Attach {
+        /// Socket of the engine; else that of the configured estate
+        #[arg(long, value_name = "PATH")]
+        socket: Option<PathBuf>,
+    },
+    /// Who is attached to the engine that runs, proven by what, and in which role
+    Consoles,
     /// Health without a screen; exit 0 healthy, 4 degraded, 5 critical, 6 unknown
     Status {
         /// Print again whenever something changes
@@ -83,6 +99,8 @@ pub enum Command {
         #[command(subcommand)]
         what: Run,
     },
+    /// The after-action report on an incident, from the journal alone: --format md, html or json
+    Report(Report),
     /// Breaking the glass
     Glass {
         /// What about it
@@ -231,6 +249,15 @@ pub enum Incident {
         /// Who takes over
         person: String,
     },
+    /// What whoever takes the command over has to know, from the engine that runs
+    Brief,
+    /// Takes the command over from a commander whose console is gone; for the deputy
+    TakeOver {
+        /// Its id
+        id: String,
+        /// Why
+        reason: String,
+    },
     /// Closes it
     Close {
         /// Its id
@@ -267,6 +294,25 @@ pub enum Run {
         /// Its id
         id: String,
     },
+}
+
+/// A report.
+#[derive(Debug, Args)]
+pub struct Report {
+    /// The incident: INC-1
+    pub incident: String,
+    /// Directory of the journal; that of the configured estate when absent
+    #[arg(long, value_name = "DIR")]
+    pub journal: Option<PathBuf>,
+    /// Verifier key of the journal, from outside it
+    #[arg(long, value_name = "FILE")]
+    pub vkey: Option<PathBuf>,
+    /// Write it to this file instead of standard output
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Replace an existing file
+    #[arg(long, requires = "output")]
+    pub force: bool,
 }
 
 /// About the glass.

@@ -1,6 +1,7 @@
 //! Opens the console: on the configured estate, on a drill, or the start screen where nothing is configured.
 
 use super::args::{Format, Global, Play};
+use super::attach;
 use super::files::Files;
 use super::opening::{self, Opened};
 use super::output::{Error, Exit};
@@ -9,9 +10,13 @@ use crate::config::locate::{Located, Looked};
 use crate::console::start::{Choice, Start};
 use crate::console::state::Facts;
 use crate::console::theme::Theme;
+use crate::domain::text::sanitize;
+use crate::engine::attach::remote::{self, Away};
+use crate::engine::attach::wire::Greeting;
 use crate::journal::key::VerifierKey;
 use crate::terminal::console::{self, Ended, Options};
 use crate::terminal::{capabilities, start};
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,10 +32,13 @@ pub fn open(global: &Global) -> Result<Exit, Error> {
     match session::locate(global)? {
         Located::File(path) => {
             let loaded = session::read(path)?;
-            let theme = global.theme.clone().or_else(|| loaded.config.console.theme.clone());
-            let mouse = loaded.config.console.mouse;
+            let Settings { theme, mouse } = Settings::of(global, &loaded.config.console);
             interactive()?;
             let theme = choose(theme.as_deref())?;
+            let home = session::home(&loaded.config);
+            if let Some(greeting) = session::runtime()?.block_on(running(&home.socket)) {
+                return instead(global, &home.socket, &greeting);
+            }
             session::runtime()?.block_on(async {
                 let opened = opening::live(&loaded, session::live_mode(global), true, "console")?;
                 // Known by now at the latest: the opening has pinned it at first sight.
@@ -38,6 +46,57 @@ pub fn open(global: &Global) -> Result<Exit, Error> {
             })
         }
         Located::Nowhere(looked) => offer(global, looked),
+    }
+}
+
+/// How a console looks and feels.
+pub struct Settings {
+    /// Theme that was asked for.
+    pub theme: Option<String>,
+    /// Mouse reporting.
+    pub mouse: bool,
+}
+
+impl Settings {
+    fn of(global: &Global, config: &crate::config::model::Console) -> Self {
+        Self { theme: global.theme.clone().or_else(|| config.theme.clone()), mouse: config.mouse }
+    }
+}
+
+/// The settings of a console that needs no configuration, but heeds one that is there.
+pub fn settings(global: &Global) -> Result<Settings, Error> {
+    Ok(match session::locate(global)? {
+        Located::File(path) if global.drill.is_none() => Settings::of(global, &session::read(path)?.config.console),
+        _ => Settings { theme: global.theme.clone(), mouse: true },
+    })
+}
+
+/// What the engine says that listens already, if one does.
+async fn running(socket: &Path) -> Option<Greeting> {
+    match remote::greeting(&session::caller(socket, "console", true)).await {
+        Ok(greeting) => Some(greeting),
+        Err(Away::Nobody(_)) => None,
+        Err(away) => {
+            eprintln!("quarterdeck: {away}");
+            None
+        }
+    }
+}
+
+/// An engine runs for the estate already: a second can not, but this console can attach to it. Asked before the screen
+/// opens, because nobody must take an engine of somebody else for one of their own.
+fn instead(global: &Global, socket: &Path, greeting: &Greeting) -> Result<Exit, Error> {
+    let Greeting { estate, user, pid, .. } = greeting;
+    let (estate, user) = (sanitize(estate), sanitize(user));
+    println!("The engine of {user} (pid {pid}) runs for {estate} already.");
+    print!("Enter attaches this console to it, q leaves: ");
+    let mut answer = String::new();
+    let read = std::io::stdout().flush().and_then(|()| std::io::stdin().read_line(&mut answer));
+    match (read, answer.trim()) {
+        (Ok(1..), "") => attach::at(global, socket),
+        _ => Err(Error::Failed(format!(
+            "the engine of {user} (pid {pid}) runs for {estate} already; `quarterdeck attach` opens a console on it"
+        ))),
     }
 }
 
@@ -58,7 +117,8 @@ fn interactive() -> Result<(), Error> {
     Err(Error::Usage("the console needs a terminal on standard input and output; `status` works without one".into()))
 }
 
-fn choose(name: Option<&str>) -> Result<Theme, Error> {
+/// The theme of that name, or what the terminal can show.
+pub fn choose(name: Option<&str>) -> Result<Theme, Error> {
     let own = session::own_files_of("themes", "toml")?;
     let own: Vec<(String, String)> = own
         .into_iter()

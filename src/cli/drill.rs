@@ -43,7 +43,7 @@ pub struct Linted {
 fn good(scenarios: usize, format: Format) -> Result<Exit, Error> {
     match format {
         Format::Json => output::json(&Linted { scenarios, problems: Vec::new() })?,
-        Format::Table => output::line(&format!("{scenarios} scenarios, no error"))?,
+        _ => output::line(&format!("{scenarios} scenarios, no error"))?,
     }
     Ok(Exit::Done)
 }

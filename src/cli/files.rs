@@ -3,6 +3,7 @@
 use crate::console::effect::RequestId;
 use crate::console::state::{MOST_HITS, ProofView, RecordView, Scanned, Wanted};
 use crate::domain::incident::TimelineEntry;
+use crate::engine::attach::wire::Shelf;
 use crate::journal::checkpoint::Checkpoint;
 use crate::journal::key::VerifierKey;
 use crate::journal::proof;
@@ -10,6 +11,7 @@ use crate::journal::read::{Filter, Reader, find, segment_starts};
 use crate::journal::verify::own_key;
 use crate::journal::{JournalError, Record, describe};
 use crate::terminal::console::Journal;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fs::File;
 use std::io::Write as _;
@@ -77,6 +79,81 @@ impl Files {
         }
         Ok(Some(hits))
     }
+
+    /// The wanted records of the newest segment that begins before a record; nothing when it is told to stop.
+    pub fn older(&self, wanted: &Wanted, before: u64, goes_on: &dyn Fn() -> bool) -> Result<Option<Found>, String> {
+        let starts = segment_starts(&self.dir).map_err(|e| e.to_string())?;
+        let (Some(first), Some(last)) = (starts.into_iter().filter(|s| *s < before).max(), before.checked_sub(1))
+        else {
+            return Ok(Some(Found { hits: Vec::new(), down_to: 0 }));
+        };
+        let hits = self.segment(first, last, wanted, goes_on).map_err(|e| e.to_string())?;
+        Ok(hits.map(|hits| Found { hits, down_to: first }))
+    }
+}
+
+/// What one segment held of what was wanted.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Found {
+    /// Records, oldest first.
+    pub hits: Vec<TimelineEntry>,
+    /// Everything from this record on has been looked at.
+    pub down_to: u64,
+}
+
+/// What an attached console asks about the journal's files; the names of the protocol.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "read", rename_all = "kebab-case")]
+pub enum Question {
+    /// Up to so many records before one; answered with their lines.
+    Records {
+        /// Before which.
+        before: u64,
+        /// How many.
+        limit: u16,
+    },
+    /// What is wanted of the newest segment before a record; answered with a [`Found`].
+    Older {
+        /// What is wanted.
+        wanted: Wanted,
+        /// Before which.
+        before: u64,
+    },
+    /// One record with all that can be said of it; answered with a [`RecordView`].
+    Open {
+        /// Its number.
+        seq: u64,
+    },
+}
+
+impl Shelf for Files {
+    fn read(&self, what: &Value) -> Result<Value, String> {
+        let written = |found: Result<Value, serde_json::Error>| found.map_err(|e| e.to_string());
+        let question = Question::deserialize(what).map_err(|e| format!("the question is not understood: {e}"))?;
+        match question {
+            Question::Records { before, limit } => written(serde_json::to_value(self.records(before, limit)?)),
+            Question::Older { wanted, before } => match self.older(&wanted, before, &|| true)? {
+                Some(found) => written(serde_json::to_value(found)),
+                None => Err("the search was stopped".to_owned()),
+            },
+            Question::Open { seq } => written(serde_json::to_value(self.open(seq)?)),
+        }
+    }
+}
+
+/// Writes a new file into the working directory.
+pub fn save(name: &str, text: &str) -> Result<String, String> {
+    let path = std::env::current_dir().map_err(|e| e.to_string())?.join(name);
+    let shown = path.display().to_string();
+    let written = File::create_new(&path).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    });
+    match written {
+        Ok(()) => Ok(shown),
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Err(format!("{shown} is there already")),
+        Err(e) => Err(format!("{shown}: {e}")),
+    }
 }
 
 impl Journal for Files {
@@ -96,44 +173,27 @@ impl Journal for Files {
     ) {
         let mut down_to = before;
         let mut count = 0;
-        let starts = segment_starts(&self.dir).map(|all| all.into_iter().rev().filter(|s| *s < before).collect());
-        let starts: Vec<u64> = match starts {
-            Ok(starts) => starts,
-            Err(why) => return tell(Scanned { id, hits: vec![], down_to, done: true, trouble: Some(why.to_string()) }),
-        };
-        for first in starts {
-            let Some(last) = down_to.checked_sub(1) else { break };
-            match self.segment(first, last, wanted, goes_on) {
+        loop {
+            match self.older(wanted, down_to, goes_on) {
                 Ok(None) => return,
-                Ok(Some(hits)) => {
-                    down_to = first;
-                    count += hits.len();
-                    let done = count > MOST_HITS;
-                    tell(Scanned { id, hits, down_to, done, trouble: None });
+                Ok(Some(found)) => {
+                    down_to = found.down_to;
+                    count += found.hits.len();
+                    let done = down_to == 0 || count > MOST_HITS;
+                    tell(Scanned { id, hits: found.hits, down_to, done, trouble: None });
                     if done {
                         return;
                     }
                 }
                 Err(why) => {
-                    return tell(Scanned { id, hits: vec![], down_to, done: true, trouble: Some(why.to_string()) });
+                    return tell(Scanned { id, hits: vec![], down_to, done: true, trouble: Some(why) });
                 }
             }
         }
-        tell(Scanned { id, hits: vec![], down_to, done: true, trouble: None });
     }
 
     fn save(&self, name: &str, text: &str) -> Result<String, String> {
-        let path = std::env::current_dir().map_err(|e| e.to_string())?.join(name);
-        let shown = path.display().to_string();
-        let written = File::create_new(&path).and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.sync_all()
-        });
-        match written {
-            Ok(()) => Ok(shown),
-            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Err(format!("{shown} is there already")),
-            Err(e) => Err(format!("{shown}: {e}")),
-        }
+        save(name, text)
     }
 
     fn open(&self, seq: u64) -> Result<Box<RecordView>, String> {

@@ -17,6 +17,7 @@ use crate::journal::read::Filter;
 pub fn run(global: &Global, what: Incident) -> Result<Exit, Error> {
     let command = match what {
         Incident::List => return list(global),
+        Incident::Brief => return super::brief::run(global),
         Incident::Show { id } => return show(global, &IncidentId::new(id)),
         Incident::Declare { title, severity, findings } => {
             Command::Declare { title, severity, findings: findings.into_iter().map(FindingId::new).collect() }
@@ -26,7 +27,11 @@ pub fn run(global: &Global, what: Incident) -> Result<Exit, Error> {
             Command::AssignRole { incident: IncidentId::new(id), role, person: Person::new(person) }
         }
         Incident::Handover { id, person } => {
-            Command::AssignRole { incident: IncidentId::new(id), role: Role::Commander, person: Person::new(person) }
+            let (incident, person) = (IncidentId::new(id), Person::new(person));
+            return send_with_brief(global, Command::AssignRole { incident, role: Role::Commander, person });
+        }
+        Incident::TakeOver { id, reason } => {
+            return send_with_brief(global, Command::TakeOver { incident: IncidentId::new(id), reason });
         }
         Incident::Close { id, summary } => Command::Close { incident: IncidentId::new(id), summary },
     };
@@ -74,6 +79,26 @@ pub(super) fn send(global: &Global, command: Command) -> Result<Exit, Error> {
         opened.end().await;
         output::reply(&reply, global.format)
     })
+}
+
+/// Sends a command by which the command of an incident changes hands, and prints the brief for whoever has it now.
+fn send_with_brief(global: &Global, command: Command) -> Result<Exit, Error> {
+    let home = live_home(global)?;
+    let (reply, snapshot) = session::runtime()?.block_on(async {
+        if let Some(reply) = session::send_to_running(&home, command.clone()).await? {
+            return Ok::<_, Error>((reply, session::running_snapshot(&home).await?));
+        }
+        let opened = opening::named(global, false, "cli")?;
+        let reply = opened.running.client.send(command).await;
+        let snapshot = opened.running.client.snapshot();
+        opened.end().await;
+        Ok((reply, Some(snapshot)))
+    })?;
+    let exit = output::reply(&reply, global.format)?;
+    if let (Exit::Done, Format::Table, Some(snapshot)) = (exit, global.format, snapshot) {
+        super::brief::print(&snapshot)?;
+    }
+    Ok(exit)
 }
 
 /// Incidents as the journal has them, read without a lock.

@@ -31,7 +31,7 @@ pub fn run(format: Format, dir: Option<&Path>) -> Result<Exit, Error> {
     write(command, dir, &mut files).map_err(|e| failed(dir, e))?;
     match format {
         Format::Json => output::json(&Written { files })?,
-        Format::Table => output::line(&format!("wrote {} pages to {}", files.len(), dir.display()))?,
+        _ => output::line(&format!("wrote {} pages to {}", files.len(), dir.display()))?,
     }
     Ok(Exit::Done)
 }

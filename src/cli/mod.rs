@@ -2,7 +2,9 @@
 //! environment, opens files that a person names, and decides between live, read-only and drill.
 
 pub mod args;
+mod attach;
 mod audit;
+mod brief;
 mod completions;
 mod config;
 mod console;
@@ -17,13 +19,15 @@ mod opening;
 mod output;
 mod pins;
 mod playbook;
+mod report;
 #[cfg(test)]
 mod schemas;
+mod serve;
 mod session;
 mod status;
 mod witnesses;
 
-use args::{Cli, Command};
+use args::{Cli, Command, Format};
 use clap::Parser as _;
 use output::{Error, Exit};
 use std::process::ExitCode;
@@ -57,14 +61,23 @@ fn asks_for_json(arguments: impl Iterator<Item = std::ffi::OsString>) -> bool {
 
 fn run(cli: Cli) -> Result<Exit, Error> {
     let Cli { global, command } = cli;
+    if matches!(global.format, Format::Md | Format::Html) && !matches!(command, Some(Command::Report(_))) {
+        return Err(Error::Usage(
+            "--format md and --format html are for `report`; allowed here are table and json".into(),
+        ));
+    }
     match command {
         None => console::open(&global),
         Some(Command::Drill { what: None, play }) => console::drill(&global, &play),
         Some(Command::Drill { what: Some(what), .. }) => drill::run(&what, global.format),
+        Some(Command::Serve) => serve::run(&global),
+        Some(Command::Attach { socket }) => attach::run(&global, socket.as_deref()),
+        Some(Command::Consoles) => brief::consoles(&global),
         Some(Command::Status { watch }) => status::run(&global, watch),
         Some(Command::Playbook { what }) => playbook::run(&global, &what),
         Some(Command::Incident { what }) => incident::run(&global, what),
         Some(Command::Run { what }) => incident::runs(&global, what),
+        Some(Command::Report(asked)) => report::run(&global, &asked),
         Some(Command::Glass { what }) => incident::glass(&global, what),
         Some(Command::Audit { what }) => audit::run(&global, &what),
         Some(Command::Doctor) => doctor::run(&global),

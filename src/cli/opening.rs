@@ -2,6 +2,7 @@
 //! named; nothing is attempted before the journal can be written.
 
 use super::args::{Global, Play};
+use super::files::Files;
 use super::output::Error;
 use super::pins::{self, Pins};
 use super::session::{self, Home, Loaded};
@@ -16,8 +17,9 @@ use crate::drill::catalog::{self, Entry};
 use crate::drill::scenario::Scenario;
 use crate::drill::{self, Drill, ScenarioError};
 use crate::engine::adapters::{self, Adapters};
+use crate::engine::attach::door::{Access, Group};
+use crate::engine::attach::listen::{self, Host, Listener};
 use crate::engine::core::{self, Parts, Running};
-use crate::engine::socket::{self, Listener};
 use crate::engine::state::State;
 use crate::journal::key::VerifierKey;
 use crate::journal::{OpenOptions, fold};
@@ -25,6 +27,7 @@ use crate::playbook::library::Library;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A running engine with all that ends with it.
 #[derive(Debug)]
@@ -40,8 +43,10 @@ pub struct Opened {
 impl Opened {
     /// Ends it in good order: the step in hand is waited for and recorded.
     pub async fn end(self) {
-        drop(self.listener);
+        // Nobody new comes in; who is in sees how it ends.
+        self.listener.close();
         self.running.end().await;
+        self.listener.ended().await;
         if let Some(anchor) = self.anchor {
             anchor.end().await;
         }
@@ -79,7 +84,9 @@ pub fn live(loaded: &Loaded, mode: Mode, observe: bool, via: &str) -> Result<Ope
     let config = hex(&loaded.text);
     let (home, named) = (session::home(&loaded.config), json!({ "configuration": config, "file": loaded.path }));
     let witnesses = witnesses::settings(loaded, &home)?;
-    let outside = Outside { pin: Some(pin(loaded)?), witnesses, anchor: loaded.config.journal.anchor.as_ref() };
+    let group = loaded.config.engine.socket_group.as_deref().map(Group::named).transpose().map_err(Error::Usage)?;
+    let anchor = loaded.config.journal.anchor.as_ref();
+    let outside = Outside { pin: Some(pin(loaded)?), witnesses, anchor, access: Access { group } };
     open(adapters, home, &named, outside, via)
 }
 
@@ -95,6 +102,7 @@ struct Outside<'a> {
     pin: Option<Pin>,
     witnesses: Option<witness::Settings>,
     anchor: Option<&'a config::model::Anchor>,
+    access: Access,
 }
 
 fn pin(loaded: &Loaded) -> Result<Pin, Error> {
@@ -183,8 +191,9 @@ fn open(
     let environment = adapters.estate.environment;
     // In the name of the person: whoever comes second is told who holds the journal.
     let options = OpenOptions::new(&home.journal, origin, me.clone(), adapters.mode, environment, adapters.clock.now());
-    let Outside { pin, witnesses, anchor } = outside;
-    let options = OpenOptions { pin: pin.as_ref().and_then(|p| p.key.clone()), ..options };
+    let Outside { pin, witnesses, anchor, access } = outside;
+    let known = pin.as_ref().and_then(|p| p.key.clone());
+    let options = OpenOptions { pin: known.clone(), ..options };
     let (journal, recovered, state) =
         tokio::task::block_in_place(|| fold::open_kept::<State>(options)).map_err(|e| Error::journal(&e))?;
     for why in &recovered.passed_over {
@@ -212,8 +221,17 @@ fn open(
     let anchored = anchor.as_ref().map(Anchor::view);
     let running =
         core::start(Parts { adapters, library, journal, state, journal_dir, me, loaded, witnesses, anchored });
-    let listener = socket::listen(&home.socket, running.client.clone())
-        .map_err(|e| Error::Failed(format!("{}: {e}", home.socket.display())))?;
+    let host = Host {
+        client: running.client.clone(),
+        door: running.door.clone(),
+        access,
+        shelf: Arc::new(Files { dir: home.journal.clone(), pin: known }),
+        people: None,
+    };
+    let listener = match listen::listen(&home.socket, host) {
+        Ok(listener) => listener,
+        Err(error) => return Err(Error::Failed(format!("{}: {error}", home.socket.display()))),
+    };
     Ok(Opened { running, home, listener, anchor })
 }
 

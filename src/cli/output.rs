@@ -162,7 +162,7 @@ impl Failure {
 /// Says on standard error why it did not work, one line (one JSON object) an error, and answers the exit code.
 pub fn complain(error: &Error, format: Format) -> Exit {
     let mut err = io::stderr().lock();
-    if format == Format::Table {
+    if format != Format::Json {
         let _ = match error {
             Error::Problems(problems) => writeln!(err, "{problems}"),
             other => writeln!(err, "quarterdeck: {other}"),
@@ -218,7 +218,7 @@ pub fn reply(reply: &Reply, format: Format) -> Result<Exit, Error> {
         Reply::Accepted { message, .. } => {
             match format {
                 Format::Json => json(reply)?,
-                Format::Table => line(message)?,
+                _ => line(message)?,
             }
             Ok(Exit::Done)
         }

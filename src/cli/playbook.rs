@@ -255,7 +255,7 @@ fn lint(format: Format, files: &[PathBuf]) -> Result<Exit, Error> {
     }
     match format {
         Format::Json => output::json(&Linted { playbooks: count, problems: Vec::new() })?,
-        Format::Table => output::line(&format!("{count} playbooks, no error"))?,
+        _ => output::line(&format!("{count} playbooks, no error"))?,
     }
     Ok(Exit::Done)
 }

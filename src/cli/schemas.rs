@@ -1,10 +1,10 @@
 //! The JSON schemas of everything that `--format json` prints, made from the types that are printed. They lie in
 //! `docs/schemas`; a test fails when those files are not what the types say (`UPDATE_SCHEMAS=1` writes them).
 
-use crate::cli::{audit, config, doctor, drill, man, output, playbook, status};
+use crate::cli::{audit, brief, config, doctor, drill, man, output, playbook, status};
 use crate::domain::incident::Incident;
 use crate::drill::catalog;
-use crate::engine::api::{Reply, RunView};
+use crate::engine::api::{ConsoleView, Reply, RunView};
 use crate::journal::{Record, verify};
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
@@ -27,6 +27,8 @@ fn all() -> Vec<(&'static str, &'static str, Schema)> {
         ("playbook-render", "playbook render ID --format json", of::<playbook::Requests<'_>>()),
         ("incident-list", "incident list --format json", of::<Vec<Incident>>()),
         ("incident-show", "incident show ID --format json", of::<Incident>()),
+        ("incident-brief", "incident brief --format json", of::<brief::Brief>()),
+        ("consoles", "consoles --format json", of::<Vec<ConsoleView>>()),
         ("run-list", "run list --format json", of::<Vec<RunView>>()),
         ("reply", "--format json of each command that changes something", of::<Reply>()),
         ("drill-list", "drill list --format json", of::<Vec<catalog::Summary>>()),
@@ -47,6 +49,7 @@ fn all() -> Vec<(&'static str, &'static str, Schema)> {
         ("audit-prove", "audit prove --format json", of::<audit::proof::Proved>()),
         ("audit-verify-proof", "audit verify PROOF --format json", of::<audit::proof::Verified<'_>>()),
         ("audit-export", "audit export --format json", of::<crate::journal::Exported>()),
+        ("report", "report INCIDENT --format json", of::<crate::report::Report>()),
         ("error", "each line on standard error with --format json", of::<output::Failure>()),
         ("playbook", "a playbook file (quarterdeck playbook schema)", crate::playbook::schema::schema()),
         (

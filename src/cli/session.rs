@@ -9,7 +9,7 @@ use crate::config::problem::{Problem, Problems};
 use crate::domain::actor::Actor;
 use crate::domain::mode::Mode;
 use crate::engine::api::{Command, Reply, Snapshot};
-use crate::engine::socket::{self, Answer, Ask};
+use crate::engine::attach::remote::{self, Away, Caller};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -70,7 +70,19 @@ pub struct Home {
 pub fn home(config: &Config) -> Home {
     let state = Places::from_env().state_dir();
     let journal = config.journal.dir.clone().unwrap_or_else(|| state.join("journals").join(&config.estate.name));
-    Home { socket: journal.join("engine.sock"), journal }
+    Home { socket: config.engine.socket.clone().unwrap_or_else(|| journal.join(SOCKET)), journal }
+}
+
+/// Name of an engine's socket beside its journal.
+const SOCKET: &str = "engine.sock";
+
+/// The newest drill of this user whose engine listens.
+pub fn running_drill() -> Option<PathBuf> {
+    let drills = std::fs::read_dir(Places::from_env().state_dir().join("drills")).ok()?;
+    let mut sockets: Vec<PathBuf> = drills.filter_map(|d| Some(d.ok()?.path().join(SOCKET))).collect();
+    // Their names begin with the time at which they began.
+    sockets.sort();
+    sockets.into_iter().rev().find(|socket| crate::engine::attach::door::connect(socket).is_ok())
 }
 
 /// Where the state of a new drill lies: an own directory each, so that drills never mix with each other.
@@ -78,7 +90,7 @@ pub fn drill_home(scenario: &str) -> Home {
     let state = Places::from_env().state_dir();
     let stamp = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%3fZ");
     let journal = state.join("drills").join(format!("{stamp}-{scenario}-{}", std::process::id()));
-    Home { socket: journal.join("engine.sock"), journal }
+    Home { socket: journal.join(SOCKET), journal }
 }
 
 /// The user's own directory of playbooks or drills, read whole: name and text of each `*.yaml`.
@@ -131,28 +143,28 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Error> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(Error::failed)
 }
 
-/// Asks the engine that runs for an estate; `None` when none does.
-pub async fn ask_engine(home: &Home, ask: &Ask) -> Result<Option<Answer>, Error> {
-    socket::ask(&home.socket, ask).await.map_err(|e| Error::Failed(format!("{}: {e}", home.socket.display())))
+/// Who calls on the engine at a socket.
+pub fn caller(socket: &Path, via: &str, read_only: bool) -> Caller {
+    // The first word of what sshd says is the address; whoever runs this process could have set it.
+    let from = std::env::var("SSH_CONNECTION").ok().and_then(|c| c.split_whitespace().next().map(str::to_owned));
+    Caller { socket: socket.to_path_buf(), me: me(via), from, read_only, sign: None }
+}
+
+/// What came of asking an engine; nothing when none runs.
+fn asked<T>(answer: Result<T, Away>) -> Result<Option<T>, Error> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(Away::Nobody(_)) => Ok(None),
+        Err(away) => Err(Error::failed(away)),
+    }
 }
 
 /// The snapshot of the engine that runs, if one does.
 pub async fn running_snapshot(home: &Home) -> Result<Option<Arc<Snapshot>>, Error> {
-    match ask_engine(home, &Ask::Snapshot).await? {
-        Some(Answer::Snapshot { snapshot }) => Ok(Some(Arc::from(snapshot))),
-        Some(Answer::Error { message }) => Err(Error::Failed(message)),
-        Some(Answer::Reply { .. }) => Err(Error::Failed("the engine answered something else".into())),
-        None => Ok(None),
-    }
+    asked(remote::snapshot(&caller(&home.socket, "cli", true)).await.map(Arc::new))
 }
 
 /// Sends a command to the engine that runs, if one does.
 pub async fn send_to_running(home: &Home, command: Command) -> Result<Option<Reply>, Error> {
-    let me = me("cli");
-    match ask_engine(home, &Ask::Command { command, user: me.user, console: me.console }).await? {
-        Some(Answer::Reply { reply }) => Ok(Some(reply)),
-        Some(Answer::Error { message }) => Err(Error::Failed(message)),
-        Some(Answer::Snapshot { .. }) => Err(Error::Failed("the engine answered something else".into())),
-        None => Ok(None),
-    }
+    asked(remote::command(&caller(&home.socket, "cli", false), command).await)
 }

@@ -2,7 +2,7 @@
 //! is the one place that lists its keys, bounds and defaults.
 
 use super::model::{
-    Config, Console, Journal, Kubernetes, Login, Pgbouncer, Postgres, Redis, SecretRef, Threshold, Tls, Traefik,
+    Config, Console, Engine, Journal, Kubernetes, Login, Pgbouncer, Postgres, Redis, SecretRef, Threshold, Tls, Traefik,
 };
 use super::problem::{Problem, Problems};
 use super::reader::{Source, Table};
@@ -58,9 +58,23 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
     let webhook = super::comms::hooks(root.tables("webhook"));
     let journal = root.table("journal").map(|t| journal(t, &name)).unwrap_or_default();
     let console = root.table("console").map_or(Console { theme: None, mouse: true }, console);
+    let engine = root.table("engine").map(engine).unwrap_or_default();
     root.finish();
     let estate = Estate { name, environment: environment.unwrap_or(Environment::Production), time_zone, tenants };
-    Config { estate, kubernetes, postgres, pgbouncer, redis, traefik, comms, webhook, journal, thresholds, console }
+    Config {
+        estate,
+        kubernetes,
+        postgres,
+        pgbouncer,
+        redis,
+        traefik,
+        comms,
+        webhook,
+        journal,
+        thresholds,
+        console,
+        engine,
+    }
 }
 
 /// Names in use, so that a second one and a reference to none are found.
@@ -369,6 +383,28 @@ fn journal(mut table: Table<'_, '_>, estate: &str) -> Journal {
     let anchor = table.table("anchor").map(|t| super::anchor::decode(t, estate));
     table.finish();
     Journal { dir, vkey, witnesses, anchor }
+}
+
+fn engine(mut table: Table<'_, '_>) -> Engine {
+    let socket = path(&mut table, "socket");
+    if let Some(path) = &socket {
+        // The longest that fits into a socket's address, with the name that it bears while it is set up.
+        const LONGEST: usize = 103;
+        let length = path.as_os_str().len();
+        if !path.is_absolute() || length > LONGEST {
+            let shown = path.display();
+            let message = format!("`socket` is `{shown}`; allowed is an absolute path of at most {LONGEST} bytes");
+            table.reject("socket", message);
+        }
+    }
+    let socket_group = table.string("socket_group");
+    if socket_group.is_some() && socket.is_none() {
+        let message = "`socket_group` needs `socket`: beside the journal, which only the engine's user may read, no \
+                       group can reach it";
+        table.reject("socket_group", message);
+    }
+    table.finish();
+    Engine { socket, socket_group }
 }
 
 fn console(mut table: Table<'_, '_>) -> Console {

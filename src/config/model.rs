@@ -31,6 +31,17 @@ pub struct Config {
     pub thresholds: Vec<Threshold>,
     /// Look of the console.
     pub console: Console,
+    /// Where consoles find the engine, and who may come.
+    pub engine: Engine,
+}
+
+/// `[engine]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Engine {
+    /// Its socket; `engine.sock` beside the journal when absent.
+    pub socket: Option<PathBuf>,
+    /// Name or number of the group whose members may attach; only the engine's user and root when absent.
+    pub socket_group: Option<String>,
 }
 
 /// A secret as the configuration names it; the value is read when it is needed and is never stored here.

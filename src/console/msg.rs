@@ -4,6 +4,7 @@ use super::effect::RequestId;
 use super::state::{RecordView, Scanned};
 use crate::domain::incident::TimelineEntry;
 use crate::engine::api::{Reply, Snapshot};
+use crate::engine::client::Link;
 use crossterm::event::{KeyEvent, MouseEvent};
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -29,6 +30,8 @@ pub enum Msg {
     Snapshot(Arc<Snapshot>),
     /// A sign of life of the engine, received at this time of the wall clock.
     Beat(Timestamp),
+    /// The connection to the engine is another than before.
+    Link(Link),
     /// A second has passed; the wall clock says this.
     Tick(Timestamp),
     /// The engine answered a command.

@@ -53,7 +53,7 @@ pub fn next(state: &State) -> Next {
     let Some(snapshot) = state.snapshot.as_deref() else {
         return Next::wait(Role::Unknown, "wait for the engine; nothing is known yet");
     };
-    if state.clock.lost().is_some() {
+    if state.lost().is_some() {
         return Next::wait(Role::Alarm, "find out why the engine is silent before you act");
     }
     if snapshot.journal.broken.is_some() {

@@ -128,7 +128,12 @@ impl Operation {
                 body: body.clone(),
             }],
             Self::Calls { calls } => calls.clone(),
-            Self::Sql { .. } | Self::File { .. } | Self::Simulated { .. } => Vec::new(),
+            Self::Sql { .. }
+            | Self::Redis { .. }
+            | Self::Command { .. }
+            | Self::Mail { .. }
+            | Self::File { .. }
+            | Self::Simulated { .. } => Vec::new(),
         }
     }
 

@@ -56,6 +56,13 @@ pub enum Command {
         /// Who.
         person: Person,
     },
+    /// Takes the command over from a commander whose console is gone. Only the deputy can.
+    TakeOver {
+        /// Incident.
+        incident: IncidentId,
+        /// Why.
+        reason: String,
+    },
     /// Closes an incident; refused while a run is open, a measure is in force without an owner, or the glass
     /// is broken and not reviewed.
     Close {
@@ -232,9 +239,17 @@ pub struct Snapshot {
     pub drill: Option<DrillView>,
     /// Who sits at this engine.
     pub me: Person,
+    /// Who is attached.
+    #[serde(default)]
+    pub consoles: Vec<ConsoleView>,
 }
 
 impl Snapshot {
+    /// The consoles at which a person sits and that have been heard of lately.
+    pub fn present<'a>(&'a self, person: &'a Person) -> impl Iterator<Item = &'a ConsoleView> {
+        self.consoles.iter().filter(move |c| c.user == *person && c.silent_since.is_none())
+    }
+
     /// Class of the estate.
     pub fn environment(&self) -> Environment {
         self.estate.environment
@@ -483,6 +498,55 @@ pub struct Outside {
     pub shipped: Option<u64>,
     /// Why it does not go on, when that is so.
     pub trouble: Option<String>,
+}
+
+/// What proves that a console is the person's whose name it bears.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Proof {
+    /// Nothing: the name is what the console says.
+    #[default]
+    Claimed,
+    /// The kernel: the process runs under the person's own login.
+    Login,
+    /// A signature by a key of the roster, by its fingerprint.
+    Key(String),
+}
+
+impl Proof {
+    /// In words for people.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Claimed => "claimed".to_owned(),
+            Self::Login => "by login".to_owned(),
+            Self::Key(fingerprint) => format!("by key {fingerprint}"),
+        }
+    }
+}
+
+/// One attached console.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ConsoleView {
+    /// Its number; an engine gives none twice.
+    pub id: u64,
+    /// Who sits there.
+    pub user: Person,
+    /// What proves it.
+    pub proof: Proof,
+    /// User id of its process, as the kernel says.
+    pub uid: u32,
+    /// How it came: `console` for the one that the engine runs in, `socket`.
+    pub via: String,
+    /// Terminal.
+    pub console: Option<String>,
+    /// Address from which its SSH session came, as sshd says.
+    pub from: Option<String>,
+    /// Whether it only looks on.
+    pub read_only: bool,
+    /// Since when.
+    pub since: Timestamp,
+    /// When it was last heard of, once it has been silent for longer than it should.
+    pub silent_since: Option<Timestamp>,
 }
 
 /// State of a drill.

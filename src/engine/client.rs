@@ -1,6 +1,6 @@
 //! The handle that consoles and the command line hold.
 
-use super::api::{Command, Reply, Snapshot};
+use super::api::{Command, Proof, Reply, Snapshot};
 use crate::domain::actor::Actor;
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -26,8 +26,41 @@ pub struct Client {
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
     /// The engine's clock, once a second while it lives.
     pub beat: watch::Receiver<Timestamp>,
+    /// How this handle hangs on the engine.
+    pub link: watch::Receiver<Link>,
     /// Who holds this handle.
     pub(super) actor: Actor,
+}
+
+/// How a console hangs on its engine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Link {
+    /// As whom it is attached; nothing when the engine runs in the same process.
+    pub attached: Option<Attached>,
+    /// Why the engine can not be reached, when that is so.
+    pub lost: Option<Lost>,
+}
+
+/// As whom a console is attached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attached {
+    /// Name.
+    pub user: String,
+    /// What proves it.
+    pub proof: Proof,
+    /// Why a signature did not count.
+    pub doubt: Option<String>,
+    /// Whether it only looks on.
+    pub read_only: bool,
+}
+
+/// A connection that is gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// Since when, by the wall clock of the console.
+    pub since: Timestamp,
+    /// What happened.
+    pub why: String,
 }
 
 impl Client {

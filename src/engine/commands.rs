@@ -48,6 +48,7 @@ impl Engine {
                 self.write(Kind::NoteAdded, incident, json!({ "text": text }), actor, "noted").await
             }
             Command::AssignRole { incident, role, person } => self.assign_role(incident, role, person, actor).await,
+            Command::TakeOver { incident, reason } => self.take_over(incident, &reason, actor).await,
             Command::Close { incident, summary } => self.close_incident(incident, &summary, actor).await,
             Command::Acknowledge { finding } => self.acknowledge(finding, actor).await,
             Command::StartRun { playbook, params, incident } => {
@@ -89,7 +90,7 @@ impl Engine {
         }
     }
 
-    async fn write(
+    pub(super) async fn write(
         &mut self,
         kind: Kind,
         incident: Option<IncidentId>,
@@ -158,7 +159,13 @@ impl Engine {
         let person = words(person.as_str(), "the person")?;
         self.known(Some(incident.clone()))?;
         let done = format!("{person} is {role} of {incident}");
-        self.write(Kind::RoleAssigned, Some(incident), json!({ "role": role, "person": person }), actor, &done).await
+        // A hand-over names both.
+        let before = self.state.incident(&incident).and_then(|i| i.roles.get(&role));
+        let body = match before.filter(|b| role == Role::Commander && b.as_str() != person) {
+            Some(before) => json!({ "role": role, "person": person, "from": before }),
+            None => json!({ "role": role, "person": person }),
+        };
+        self.write(Kind::RoleAssigned, Some(incident), body, actor, &done).await
     }
 
     async fn close_incident(&mut self, incident: IncidentId, summary: &str, actor: &Actor) -> Result<Reply, Reply> {

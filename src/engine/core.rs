@@ -5,11 +5,12 @@ use super::adapters::Adapters;
 use super::api::{
     Command, JournalView, Outside, ParameterView, PlaybookSummary, Reply, ScrubView, Snapshot, StepSummary,
 };
-use super::client::{Client, Envelope};
+use super::client::{Client, Envelope, Link};
 use super::inbox::Inbox;
 use super::judge::Judge;
 use super::keeping::Keeping;
 use super::outsiders::Outsiders;
+use super::presence::{Arrival, Consoles, Door};
 use super::runs::{Runs, Surveyed};
 use super::state::State;
 use crate::act::Verbs;
@@ -117,6 +118,7 @@ pub struct Engine {
     journal_dir: String,
     broken: Option<String>,
     pub(super) outsiders: Outsiders,
+    pub(super) consoles: Consoles,
     drill: Option<super::adapters::DrillHandle>,
     anchored: Option<watch::Receiver<Anchored>>,
     findings: Arc<Vec<Finding>>,
@@ -129,6 +131,8 @@ pub struct Engine {
 pub struct Running {
     /// The way in.
     pub client: Client,
+    /// Where a listener says who comes and goes.
+    pub door: Door,
     stop: Option<oneshot::Sender<()>>,
     ended: oneshot::Receiver<()>,
 }
@@ -150,6 +154,7 @@ pub fn start(parts: Parts) -> Running {
     let now = clock.now();
     let (commands, inbox_commands) = mpsc::channel(WAITING);
     let (answers, inbox_answers) = mpsc::channel(WAITING);
+    let (arrive, arrivals) = mpsc::channel(WAITING);
     let (stop, stopped) = oneshot::channel();
     let (end, ended) = oneshot::channel();
     let world = World::new(estate.clone(), observers.iter().map(|o| o.spec()), now);
@@ -164,6 +169,7 @@ pub fn start(parts: Parts) -> Running {
         judge,
         judged: Instant::now(),
         outsiders: Outsiders::start(witnesses, &journal),
+        consoles: Consoles::default(),
         journal,
         keeping: Keeping::default(),
         journal_dir,
@@ -182,11 +188,12 @@ pub fn start(parts: Parts) -> Running {
     engine.look(Vec::new());
     let (snapshot, snapshots) = watch::channel(Arc::new(engine.snapshot()));
     let (beat, beats) = watch::channel(now);
-    let client = Client { commands, snapshots, beat: beats, actor: me };
+    let (_, link) = watch::channel(Link::default());
+    let client = Client { commands, snapshots, beat: beats, link, actor: me };
     let inbox = Inbox::default();
     let observers: Vec<_> = observers.into_iter().map(|o| tokio::spawn(o.run(inbox.sink()))).collect();
     tokio::spawn(async move {
-        let mut ends = Ends { commands: inbox_commands, answers: inbox_answers, stopped };
+        let mut ends = Ends { commands: inbox_commands, answers: inbox_answers, arrivals, stopped };
         engine.open(loaded).await;
         engine.turn(&mut ends, &inbox, &snapshot, &beat).await;
         for observer in observers {
@@ -195,12 +202,13 @@ pub fn start(parts: Parts) -> Running {
         engine.close().await;
         let _ = end.send(());
     });
-    Running { client, stop: Some(stop), ended }
+    Running { client, door: Door(arrive), stop: Some(stop), ended }
 }
 
 struct Ends {
     commands: mpsc::Receiver<Envelope>,
     answers: mpsc::Receiver<Answer>,
+    arrivals: mpsc::Receiver<Arrival>,
     stopped: oneshot::Receiver<()>,
 }
 
@@ -228,6 +236,7 @@ impl Engine {
                     continue;
                 }
                 Some(answer) = ends.answers.recv() => self.came(answer).await,
+                Some(arrival) = ends.arrivals.recv() => self.arrived(arrival).await,
                 _ = &mut ends.stopped, if !stopped => {
                     stopped = true;
                     self.stopping = true;
@@ -257,16 +266,14 @@ impl Engine {
 
     async fn open(&mut self, loaded: Value) {
         let engine = self.me.engine();
-        let me = self.me.clone();
         let _ = self.record(Kind::ConfigLoaded, None, loaded, &engine).await;
-        let _ = self.record(Kind::ConsoleAttached, None, json!({ "console": me.console }), &me).await;
+        self.own_console().await;
         self.finish_redactions().await;
         self.recover_runs().await;
     }
 
     async fn close(&mut self) {
-        let me = self.me.clone();
-        let _ = self.record(Kind::ConsoleDetached, None, json!({ "console": me.console }), &me).await;
+        self.all_leave().await;
         self.keep_at_end().await;
         if let Err(error) = self.journal.close(self.clock.now()).await {
             tracing::error!(%error, "the journal could not be closed");
@@ -470,6 +477,7 @@ impl Engine {
             },
             drill: self.drill.as_ref().map(super::adapters::DrillHandle::view),
             me: Person::new(self.me.user.clone()),
+            consoles: self.consoles.views(),
         }
     }
 

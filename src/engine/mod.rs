@@ -4,6 +4,7 @@
 pub mod adapters;
 pub mod api;
 mod assess;
+pub mod attach;
 pub mod client;
 mod commands;
 pub mod core;
@@ -13,7 +14,7 @@ pub mod judge;
 mod keeping;
 mod measures;
 mod outsiders;
+pub mod presence;
 pub mod preview;
 mod runs;
-pub mod socket;
 pub mod state;

@@ -65,6 +65,8 @@ kinds! {
     RunFinished "run.finished" Tells "A run came to its end.";
     ConsoleAttached "console.attached" Tells "A console joined.";
     ConsoleDetached "console.detached" Tells "A console left.";
+    ConsoleProven "console.proven" Tells "A key has shown who sits at a console.";
+    ConsoleRefused "console.refused" Tells "Somebody was turned away at the engine's socket.";
     ElevationRequested "elevation.requested" Intent "More rights are asked for.";
     ElevationGranted "elevation.granted" Intent "More rights are given for a time.";
     ElevationEnded "elevation.ended" Tells "The rights are gone.";

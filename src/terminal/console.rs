@@ -103,11 +103,14 @@ async fn play(client: &Client, options: Options) -> io::Result<Ended> {
         client: client.clone(),
         replies,
     };
+    let mut link = client.link.clone();
+    let linked = link.borrow_and_update().clone();
+    console.take(Msg::Link(linked))?;
     console.take(Msg::Snapshot(client.snapshot()))?;
     console.draw()?;
     let mut input = EventStream::new();
     let (mut snapshots, mut beat) = (client.snapshots.clone(), client.beat.clone());
-    let (mut engine_lives, mut beat_lives) = (true, true);
+    let (mut engine_lives, mut beat_lives, mut link_lives) = (true, true, true);
     let mut second = tokio::time::interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut drawn = Instant::now();
@@ -139,6 +142,11 @@ async fn play(client: &Client, options: Options) -> io::Result<Ended> {
             changed = beat.changed(), if beat_lives => match changed {
                 Ok(()) => Some(Msg::Beat(Timestamp::now())),
                 Err(_) => { beat_lives = false; None }
+            },
+            changed = link.changed(), if link_lives => match changed {
+                Ok(()) => Some(Msg::Link(link.borrow_and_update().clone())),
+                // The engine runs in this process.
+                Err(_) => { link_lives = false; None }
             },
             () = tokio::time::sleep_until(drawn + FRAME), if waiting => None,
         };

@@ -740,6 +740,28 @@ fn playbooks() -> Vec<PlaybookSummary> {
 }
 
 /// The night in full.
+fn consoles() -> Vec<ConsoleView> {
+    let view = |id, user: &str, proof, uid, tty: &str| ConsoleView {
+        id,
+        user: user.into(),
+        proof,
+        uid,
+        via: "socket".into(),
+        console: Some(tty.into()),
+        from: Some("203.0.113.7".into()),
+        read_only: false,
+        since: at("01:58:00"),
+        silent_since: None,
+    };
+    let key = |k: &str| Proof::Key(format!("SHA256:{k}"));
+    vec![
+        view(1, "mara", key("uNiVztksCsDhcc0u9e8BrqpHNZIqWDL3pC2Vdm1iXlU"), 1001, "/dev/pts/3"),
+        view(2, "jon", Proof::Login, 1002, "/dev/pts/4"),
+        ConsoleView { silent_since: Some(at("02:13:31")), ..view(4, "ines", Proof::Claimed, 990, "/dev/pts/9") },
+        ConsoleView { read_only: true, ..view(7, "tess", Proof::Claimed, 990, "/dev/pts/11") },
+    ]
+}
+
 pub fn snapshot() -> Snapshot {
     let estate = Arc::new(estate());
     let mut tail: Vec<TimelineEntry> = (1100..1201)
@@ -807,6 +829,7 @@ pub fn snapshot() -> Snapshot {
         },
         drill: None,
         me: "mara".into(),
+        consoles: consoles(),
     }
 }
 

@@ -39,7 +39,7 @@ pub fn run(global: &Global, what: &Audit) -> Result<Exit, Error> {
 }
 
 /// The directory that was named, else that of the configured estate.
-fn directory(global: &Global, named: Option<&Path>) -> Result<PathBuf, Error> {
+pub(super) fn directory(global: &Global, named: Option<&Path>) -> Result<PathBuf, Error> {
     match named {
         Some(dir) if dir.is_dir() => Ok(dir.to_path_buf()),
         Some(dir) => Err(Error::Usage(format!("--journal {} is not a directory", dir.display()))),

@@ -102,14 +102,14 @@ pub fn prove(global: &Global, what: &Prove) -> Result<Exit, Error> {
             output: output.clone(),
             proof: text,
         })?,
-        (Format::Table, Some(path)) => output::line(&format!(
+        (_, Some(path)) => output::line(&format!(
             "record {} of {} under the checkpoint over {} records: {}",
             bundle.seq,
             checkpoint.origin,
             checkpoint.size,
             path.display()
         ))?,
-        (Format::Table, None) => output::line(text.trim_end_matches('\n'))?,
+        (_, None) => output::line(text.trim_end_matches('\n'))?,
     }
     Ok(Exit::Done)
 }

@@ -144,7 +144,7 @@ impl Out {
         let fitted = stdout.is_terminal();
         let width = if fitted { crossterm::terminal::size().map_or(80, |(w, _)| w) } else { 160 };
         let mut out = Self { to: BufWriter::new(stdout.lock()), format, widths: layout(&COLUMNS, width, 2), fitted };
-        if format == Format::Table {
+        if format != Format::Json {
             let heads = COLUMNS.map(|c| c.title.to_owned());
             out.line(&row(&out.widths, out.fitted, &heads))?;
         }

@@ -93,6 +93,12 @@ pub enum Action {
     Measures,
     /// Hands a measure to an owner.
     AssignMeasure,
+    /// Shows who is attached.
+    People,
+    /// Shows what whoever takes the command over has to know.
+    Brief,
+    /// Takes the command over as deputy.
+    TakeOver,
     /// Situation report in ten lines.
     Situation,
     /// What happened since the person left.

@@ -114,6 +114,14 @@ pub const BINDINGS: &[Binding] = &[
     bind(Action::Note, &[ch('N')], "note", "Write a note, also on something done outside", ScreensBut(P::Found), 20),
     bind(Action::EditIncident, &[ch('e')], "edit", "Change severity or state of the incident", In(&[P::Incident]), 11),
     bind(Action::AssignRole, &[ch('a')], "role", "Give a role in the incident to a person", In(&[P::Incident]), 12),
+    danger(bind(
+        Action::TakeOver,
+        &[ch('O')],
+        "take over",
+        "Deputy: take the command over when no console of the commander is heard of",
+        Screens,
+        0,
+    )),
     danger(bind(Action::CloseIncident, &[ch('C')], "close", "Close the incident", Screens, 0)),
     bind(
         Action::AssignMeasure,
@@ -150,6 +158,8 @@ pub const BINDINGS: &[Binding] = &[
     bind(Action::Situation, &[ch('w')], "report", "Situation report in ten lines", Screens, 0),
     bind(Action::Since, &[ch('u')], "since", "What happened since you left", Screens, 0),
     bind(Action::Measures, &[ch('m')], "measures", "Measures in force, with owner and end", Screens, 0),
+    bind(Action::People, &[ch('W')], "who", "Who is attached, and in which role", Screens, 0),
+    bind(Action::Brief, &[ch('b')], "brief", "Brief for whoever takes the command over", Screens, 0),
     bind(Action::DrillPause, &[ch('T')], "pause", "Drill: pause or resume the scenario", Screens, 0),
     bind(Action::DrillFaster, &[ch('+')], "faster", "Drill: double the speed of the scenario", Screens, 0),
     bind(Action::DrillSlower, &[ch('-')], "slower", "Drill: halve the speed of the scenario", Screens, 0),

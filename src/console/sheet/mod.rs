@@ -2,6 +2,7 @@
 //! from, and what can be done about it.
 
 mod detail;
+mod people;
 mod record;
 
 use super::format::{age, clock, count, moment, seconds_between};
@@ -80,6 +81,8 @@ pub fn title(kind: &SheetKind) -> String {
         SheetKind::Situation => "Situation".into(),
         SheetKind::Since => "Since you left".into(),
         SheetKind::Measures => "Measures in force".into(),
+        SheetKind::People => "Who is attached".into(),
+        SheetKind::Brief => "Brief for the commander".into(),
     }
 }
 
@@ -102,6 +105,8 @@ pub fn lines(state: &State, kind: &SheetKind, width: u16) -> Vec<Strip> {
         SheetKind::Situation => situation(&mut out, state, snapshot),
         SheetKind::Since => since(&mut out, state, snapshot),
         SheetKind::Measures => measures(&mut out, state, snapshot),
+        SheetKind::People => people::attached(&mut out, state, snapshot),
+        SheetKind::Brief => people::brief(&mut out, state, snapshot),
     }
     out.lines
 }

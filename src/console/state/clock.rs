@@ -4,8 +4,9 @@ use crate::domain::mode::Mode;
 use crate::engine::api::Snapshot;
 use jiff::{SignedDuration, Timestamp};
 
-/// Silence after which the engine counts as lost.
-const PATIENCE: SignedDuration = SignedDuration::from_secs(3);
+/// Silence after which the engine counts as lost. It beats each second, and the wall clock is looked at each second, so
+/// that more than two of them are on the screen within three.
+const PATIENCE: SignedDuration = SignedDuration::from_secs(2);
 
 /// What a console knows of time; it never looks at a clock itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

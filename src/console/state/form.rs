@@ -96,6 +96,8 @@ pub enum Purpose {
     Edit(IncidentId),
     /// Gives a role.
     Role(IncidentId),
+    /// Takes the command over.
+    TakeOver(IncidentId),
     /// Closes an incident.
     Close(IncidentId),
     /// Starts a playbook.
@@ -219,6 +221,9 @@ impl Form {
                 role: role(&self.value("role"))?,
                 person: Person::new(self.value("person")),
             },
+            Purpose::TakeOver(incident) => {
+                Command::TakeOver { incident: incident.clone(), reason: self.value("reason") }
+            }
             Purpose::Close(incident) => Command::Close { incident: incident.clone(), summary: self.value("summary") },
             Purpose::Start(playbook, incident) => {
                 Command::StartRun { playbook: playbook.clone(), params: self.filled(), incident: incident.clone() }

@@ -4,6 +4,7 @@
 use crate::console::effect::RequestId;
 use crate::domain::id::IncidentId;
 use crate::domain::incident::TimelineEntry;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Older records that are kept while new ones come; what lies before them is read again when it is looked at.
@@ -12,7 +13,7 @@ const KEPT: usize = 5_000;
 pub const MOST_HITS: usize = 5_000;
 
 /// Which records a person wants to see. What is left open admits everything.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wanted {
     /// Words that the line must contain, all of them, in any case.
     pub text: String,
@@ -119,7 +120,7 @@ pub struct Scanned {
 }
 
 /// One record with everything that can be said of it, as it was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordView {
     /// Its number.
     pub seq: u64,
@@ -140,7 +141,7 @@ pub struct RecordView {
 }
 
 /// A proof that a record stands in the log. It has been checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProofView {
     /// Number of records that its checkpoint covers.
     pub size: u64,

@@ -17,6 +17,7 @@ use crate::domain::id::{FindingId, RunId, StepId};
 use crate::domain::incident::TimelineEntry;
 use crate::domain::mode::Mode;
 use crate::engine::api::{RunView, Snapshot, StepState, StepView};
+use crate::engine::client::Link;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -160,6 +161,8 @@ pub enum Awaited {
 pub struct State {
     /// What the engine last said.
     pub snapshot: Option<Arc<Snapshot>>,
+    /// How this console hangs on the engine.
+    pub link: Link,
     /// Time.
     pub clock: Clock,
     /// Size of the terminal in columns and rows.
@@ -195,6 +198,7 @@ impl State {
     pub fn new(facts: Facts, size: (u16, u16), now: Timestamp) -> Self {
         Self {
             snapshot: None,
+            link: Link::default(),
             clock: Clock::new(now),
             size,
             facts,
@@ -211,6 +215,16 @@ impl State {
             next_request: 0,
             dirty: true,
         }
+    }
+
+    /// Since when nothing on the screen is current any more, if that is so: the connection is gone, or the engine silent.
+    pub fn lost(&self) -> Option<Timestamp> {
+        self.link.lost.as_ref().map(|l| l.since).or_else(|| self.clock.lost())
+    }
+
+    /// Whether this console only looks on.
+    pub fn looks_on(&self) -> bool {
+        self.link.attached.as_ref().is_some_and(|a| a.read_only)
     }
 
     /// The clock of the estate: the wall's, or the scenario's in a drill.

@@ -58,6 +58,10 @@ pub enum SheetKind {
     Since,
     /// Measures in force.
     Measures,
+    /// Who is attached.
+    People,
+    /// What whoever takes the command over has to know.
+    Brief,
 }
 
 /// Text to read.

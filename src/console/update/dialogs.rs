@@ -24,7 +24,10 @@ fn hindrance(state: &State) -> Option<String> {
         Mode::Replay => return Some("this is a replay: nothing can be run".into()),
         Mode::Live | Mode::Drill => {}
     }
-    if state.clock.lost().is_some() {
+    if state.looks_on() {
+        return Some("this console only looks on (attached read-only): nothing can be run from it".into());
+    }
+    if state.lost().is_some() {
         return Some("the engine is lost: what is shown may no longer be so".into());
     }
     state
@@ -123,7 +126,7 @@ pub fn is_stale(state: &State, form: &Form) -> bool {
         Purpose::Decide(run, step, generation) => !state
             .run(run)
             .is_some_and(|r| r.generation == *generation && r.steps.get(r.current).is_some_and(|s| s.id == *step)),
-        Purpose::Edit(id) | Purpose::Role(id) | Purpose::Close(id) => !open(id),
+        Purpose::Edit(id) | Purpose::Role(id) | Purpose::TakeOver(id) | Purpose::Close(id) => !open(id),
         _ => false,
     }
 }
@@ -233,6 +236,17 @@ pub fn assign_role(state: &mut State) {
         Field::text("person", "person", "who takes it", true, ""),
     ];
     push(state, Form::new(Purpose::Role(id.clone()), format!("Give a role in {id}"), "Give", fields));
+}
+
+/// Takes the command over, as deputy.
+pub fn take_over(state: &mut State) {
+    let Some(id) = incident(state) else { return };
+    let intro = "The engine agrees only while no console of the commander is heard of; who took over from whom, and \
+                 why, is recorded.";
+    let field = Field::text("reason", "reason", "why you take over, one line", true, "");
+    let form =
+        Form::new(Purpose::TakeOver(id.clone()), format!("Take over the command of {id}"), "Take over", vec![field]);
+    push(state, form.intro([intro.to_owned()]).dangerous());
 }
 
 /// Closes the incident.

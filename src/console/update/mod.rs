@@ -11,10 +11,12 @@ use super::effect::Effect;
 use super::layout;
 use super::msg::Msg;
 use super::rows::is_open;
-use super::state::{Awaited, Notice, Overlay, PaneId, Screen, State, Stay};
+use super::state::{Awaited, Notice, Overlay, PaneId, Screen, Sheet, SheetKind, State, Stay};
 use super::theme::Role;
 use crate::domain::id::RunId;
+use crate::domain::incident::Role as Duty;
 use crate::engine::api::{Command, Reply, Snapshot};
+use crate::engine::client::Link;
 use jiff::SignedDuration;
 use std::sync::Arc;
 
@@ -34,11 +36,12 @@ pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
         }
         Msg::Snapshot(snapshot) => take(state, snapshot, &mut effects),
         Msg::Beat(at) => {
-            if state.clock.lost().is_some() {
+            if state.lost().is_some() {
                 state.touch();
             }
             state.clock.heard = state.clock.heard.max(at);
         }
+        Msg::Link(link) => linked(state, link),
         Msg::Tick(at) => {
             state.clock.wall = at;
             // A wall clock that was set back must not hide that the engine is silent.
@@ -61,6 +64,22 @@ pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
     }
     settle(state);
     effects
+}
+
+/// Takes in how the console hangs on the engine. Screen, cursor and what lies on top stay as they are.
+fn linked(state: &mut State, link: Link) {
+    let before = std::mem::replace(&mut state.link, link);
+    state.touch();
+    if before.lost.is_some() && state.link.lost.is_none() {
+        // It is there; a silence from now on counts from now on.
+        state.clock.heard = state.clock.wall;
+        say(state, Role::Ok, "the engine is there again; what is shown is current");
+    }
+    let doubt = state.link.attached.as_ref().and_then(|a| a.doubt.clone());
+    if doubt.is_some() && before.attached.and_then(|a| a.doubt) != doubt {
+        let why = doubt.unwrap_or_default();
+        say(state, Role::Warn, format!("your key does not prove you, the name stays claimed: {why}"));
+    }
 }
 
 /// Says something in the line of the hints, for a while.
@@ -130,12 +149,26 @@ fn take(state: &mut State, snapshot: Arc<Snapshot>, effects: &mut Vec<Effect>) {
         state.panes.change(PaneId::Steps, super::state::Pane::release);
     }
     let newest = Arc::clone(&snapshot.journal.tail);
+    let handed = before.as_deref().and_then(|b| handed_over(b, &snapshot));
     state.snapshot = Some(snapshot);
+    if let Some(news) = handed {
+        // Below what lies on top: a dialog that is being filled is not taken from under anybody's fingers.
+        state.overlays.insert(0, Overlay::Sheet(Sheet { kind: SheetKind::Brief, scroll: 0 }));
+        say(state, Role::Accent, news);
+    }
     if let Some(before) = before {
         log::follow(state, &before.journal.tail, &newest, effects);
     }
     state.refresh_panes();
     drop_stale(state);
+}
+
+/// That the command of an incident has come to this person from another.
+fn handed_over(before: &Snapshot, now: &Snapshot) -> Option<String> {
+    let incident = now.current_incident()?;
+    let commander = incident.roles.get(&Duty::Commander).filter(|c| **c == now.me)?;
+    let was = before.incidents.iter().find(|i| i.id == incident.id)?.roles.get(&Duty::Commander)?;
+    (was != commander).then(|| format!("you command {} now, after {was}", incident.id))
 }
 
 fn step_in_hand(snapshot: &Snapshot, run: &RunId) -> Option<usize> {

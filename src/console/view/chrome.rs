@@ -65,6 +65,9 @@ fn left(canvas: &Canvas<'_>, state: &State, detail: u8) -> Strip {
             }
         }
     }
+    if state.looks_on() {
+        strip.push(Role::ReadOnly, if detail >= 2 { " OBSERVER " } else { " OBS " });
+    }
     let Some(snapshot) = snapshot else { return strip };
     if let Some(incident) = snapshot.current_incident() {
         let since = hours_minutes(seconds_between(incident.declared_at, state.now()));
@@ -112,7 +115,7 @@ fn right(canvas: &Canvas<'_>, state: &State, detail: u8) -> Strip {
             None => strip.push(Role::Unknown, " ?"),
         }
     }
-    let lost = state.clock.lost().is_some();
+    let lost = state.lost().is_some();
     let [_, _, _, bad] = canvas.theme.glyphs.health;
     let (role, glyph) = match (lost, state.clock.beat) {
         (true, _) => (Role::Alarm, bad),
@@ -138,6 +141,17 @@ fn alarm(health: Health, role: Role, long: impl Into<String>, short: impl Into<S
 
 /// The alarms that may not scroll away.
 pub fn alarms(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
+    if let Some(lost) = &state.link.lost {
+        let gone = seconds_between(lost.since, state.clock.wall);
+        let text = format!(
+            " ENGINE GONE since {}Z ({gone} s), looking for it; nothing below is current: {}",
+            clock(lost.since),
+            lost.why
+        );
+        canvas.line(area, 0, &Strip::of(Role::Alarm, &text));
+        canvas.tint(area, Role::Alarm);
+        return;
+    }
     if let Some(since) = state.clock.lost() {
         let silent = seconds_between(since, state.clock.wall);
         let text = format!(" ENGINE LOST since {}Z ({silent} s): nothing below is current", clock(since));
@@ -325,13 +339,13 @@ pub fn tiny(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
     let glyphs = canvas.theme.glyphs;
     let health = state.snapshot.as_ref().map_or(Health::Unknown, |s| s.health);
     if area.width < 8 {
-        let lost = state.clock.lost().is_some();
+        let lost = state.lost().is_some();
         let (role, health) = if lost { (Role::Alarm, Health::Critical) } else { (health.into(), health) };
         canvas.line(area, 0, &Strip::of(role, glyphs.of(health)));
         return;
     }
     let mut strip = Strip::new();
-    if state.clock.lost().is_some() {
+    if state.lost().is_some() {
         strip.push(Role::Alarm, "LOST ");
     }
     strip.push(health.into(), glyphs.of(health));

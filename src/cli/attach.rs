@@ -1,0 +1,167 @@
+//! `attach`: the full console on an engine that runs elsewhere. It works without arguments, as the forced command of an
+//! SSH key; what the other end of the SSH session asked for is then held against a short list.
+
+use super::args::{Cli, Format, Global};
+use super::console;
+use super::files::{self, Found, Question};
+use super::output::{Error, Exit};
+use super::session;
+use crate::console::effect::RequestId;
+use crate::console::state::{Facts, MOST_HITS, RecordView, Scanned, Wanted};
+use crate::domain::incident::TimelineEntry;
+use crate::engine::attach::remote::{self, Asker, Away};
+use crate::terminal::capabilities;
+use crate::terminal::console::{Ended, Journal, Options};
+use clap::Parser as _;
+use serde::de::DeserializeOwned;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What an SSH key whose forced command is `quarterdeck attach` may run beside the console. All of it only looks.
+const ALLOWED: &[&[&str]] = &[
+    &["attach"],
+    &["attach", "--read-only"],
+    &["status"],
+    &["status", "--format", "json"],
+    &["incident", "list"],
+    &["incident", "list", "--format", "json"],
+    &["run", "list"],
+    &["run", "list", "--format", "json"],
+];
+
+/// Runs it.
+pub fn run(global: &Global, socket: Option<&Path>) -> Result<Exit, Error> {
+    match std::env::var("SSH_ORIGINAL_COMMAND").ok().filter(|c| !c.trim().is_empty()) {
+        None => open(global, socket),
+        Some(asked) => forced(global, socket, &asked),
+    }
+}
+
+/// What the SSH session asked for, when it is on the list. The words are compared whole: no shell sees them.
+fn forced(global: &Global, socket: Option<&Path>, asked: &str) -> Result<Exit, Error> {
+    let words: Vec<&str> = asked.split_whitespace().collect();
+    let words = words.strip_prefix(&["quarterdeck"]).unwrap_or(&words);
+    if !ALLOWED.contains(&words) {
+        let allowed: Vec<String> = ALLOWED.iter().map(|words| words.join(" ")).collect();
+        let asked = crate::domain::text::sanitize(asked);
+        let message = format!("this SSH key may not run `{asked}`; allowed is nothing, or {}", allowed.join(", "));
+        return Err(Error::Denied(message));
+    }
+    let read_only = global.read_only || words.contains(&"--read-only");
+    let parsed = Cli::try_parse_from(std::iter::once("quarterdeck").chain(words.iter().copied()));
+    let parsed = parsed.map_err(|e| Error::Usage(e.to_string()))?;
+    // What the key's own command line says of configuration and theme stays in force.
+    let global = Global { read_only, format: parsed.global.format, ..global.clone() };
+    match words.first() {
+        Some(&"attach") => open(&global, socket),
+        _ => super::run(Cli { global, command: parsed.command }),
+    }
+}
+
+/// The socket of the engine that is meant.
+fn find(global: &Global, socket: Option<&Path>) -> Result<PathBuf, Error> {
+    if let Some(socket) = socket {
+        return Ok(socket.to_path_buf());
+    }
+    if global.drill.is_some() {
+        let message = "no drill of this user is served: `quarterdeck --drill serve` starts one";
+        return session::running_drill().ok_or_else(|| Error::Failed(message.into()));
+    }
+    Ok(session::home(&session::load(global)?.config).socket)
+}
+
+fn open(global: &Global, socket: Option<&Path>) -> Result<Exit, Error> {
+    if !capabilities::is_interactive() {
+        let message = "attach opens a full screen and needs a terminal (`ssh -t`); `quarterdeck status` works without";
+        return Err(Error::Usage(message.into()));
+    }
+    if global.format == Format::Json {
+        return Err(Error::Usage("attach opens a full screen, which has no JSON form; `status` has".into()));
+    }
+    at(global, &find(global, socket)?)
+}
+
+/// Opens the console on the engine at a socket.
+pub fn at(global: &Global, socket: &Path) -> Result<Exit, Error> {
+    let console = console::settings(global)?;
+    let theme = console::choose(console.theme.as_deref())?;
+    session::runtime()?.block_on(async {
+        let caller = session::caller(socket, "socket", global.read_only);
+        let attached = remote::attach(caller).await.map_err(|away| match away {
+            Away::Nobody(path) => Error::Failed(format!("no engine listens at {path}: `quarterdeck serve` starts one")),
+            away => Error::failed(away),
+        })?;
+        let snapshot = attached.client.snapshot();
+        let facts = Facts {
+            estate: snapshot.estate.name.clone(),
+            mode: snapshot.mode,
+            theme: theme.name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let journal = Arc::new(Far(attached.asker.clone()));
+        let options = Options { facts, theme, mouse: console.mouse, journal };
+        match crate::terminal::console::run(&attached.client, options).await.map_err(Error::failed)? {
+            Ended::Quit => Ok(Exit::Done),
+            Ended::Signal(_) => Ok(Exit::Interrupted),
+            Ended::Panicked => Err(Error::Failed(
+                "a part of the program failed, as said above; the engine goes on without this console".into(),
+            )),
+        }
+    })
+}
+
+/// The journal's files, read by the engine.
+struct Far(Asker);
+
+impl Far {
+    fn ask<T: DeserializeOwned>(&self, question: &Question) -> Result<T, String> {
+        let question = serde_json::to_value(question).map_err(|e| e.to_string())?;
+        serde_json::from_value(self.0.ask(question)?).map_err(|e| format!("the engine's answer is not understood: {e}"))
+    }
+}
+
+impl Journal for Far {
+    fn records(&self, before: u64, limit: u16) -> Result<Vec<TimelineEntry>, String> {
+        self.ask(&Question::Records { before, limit })
+    }
+
+    fn scan(
+        &self,
+        id: RequestId,
+        wanted: &Wanted,
+        before: u64,
+        goes_on: &dyn Fn() -> bool,
+        tell: &mut dyn FnMut(Scanned),
+    ) {
+        let (mut down_to, mut count) = (before, 0);
+        while goes_on() {
+            match self.ask::<Found>(&Question::Older { wanted: wanted.clone(), before: down_to }) {
+                // Each answer leads further back, or the search would never end.
+                Ok(found) if found.down_to < down_to || found.down_to == 0 => {
+                    down_to = found.down_to;
+                    count += found.hits.len();
+                    let done = down_to == 0 || count > MOST_HITS;
+                    tell(Scanned { id, hits: found.hits, down_to, done, trouble: None });
+                    if done {
+                        return;
+                    }
+                }
+                Ok(_) => {
+                    let trouble = Some("the engine's answer leads nowhere".to_owned());
+                    return tell(Scanned { id, hits: vec![], down_to, done: true, trouble });
+                }
+                Err(why) => {
+                    return tell(Scanned { id, hits: vec![], down_to, done: true, trouble: Some(why) });
+                }
+            }
+        }
+    }
+
+    fn save(&self, name: &str, text: &str) -> Result<String, String> {
+        files::save(name, text)
+    }
+
+    fn open(&self, seq: u64) -> Result<Box<RecordView>, String> {
+        self.ask(&Question::Open { seq })
+    }
+}

@@ -1,0 +1,68 @@
+//! `report`: the after-action report on an incident, from the journal alone.
+
+use super::args::{Format, Global, Report as Asked};
+use super::audit::directory;
+use super::output::{self, Error, Exit};
+use super::pins;
+use crate::domain::id::IncidentId;
+use crate::journal::fold;
+use crate::journal::read::Filter;
+use crate::journal::verify::{self, Options};
+use crate::report::{self, Collector, Proof, Report};
+use std::io::{ErrorKind, Write as _};
+use std::path::Path;
+
+/// Runs it.
+pub fn run(global: &Global, asked: &Asked) -> Result<Exit, Error> {
+    let dir = directory(global, asked.journal.as_deref())?;
+    let id = IncidentId::new(asked.incident.clone());
+    let mut collector = Collector::new(id.clone());
+    fold::replay(&dir, Filter::default(), &mut collector).map_err(|e| Error::journal(&e))?;
+    let mut report =
+        collector.report().ok_or_else(|| Error::Failed(format!("{} declares no incident {id}", dir.display())))?;
+    report.proof = Some(proof(global, asked, &dir, &report)?);
+    let verdict = report.proof.as_ref().map(|p| p.verdict.clone()).unwrap_or_default();
+    let text = match global.format {
+        Format::Json => format!("{}\n", serde_json::to_string(&report).map_err(Error::failed)?),
+        Format::Html => report::html(&report).map_err(Error::Failed)?,
+        Format::Table | Format::Md => report::markdown(&report).map_err(Error::Failed)?,
+    };
+    match &asked.output {
+        Some(path) => write(path, &text, asked.force)?,
+        None => output::raw(text.as_bytes())?,
+    }
+    if verdict == "damaged" {
+        eprintln!("quarterdeck: the journal does not verify; `quarterdeck audit verify` says where");
+        return Ok(Exit::Verification);
+    }
+    Ok(Exit::Done)
+}
+
+fn write(path: &Path, text: &str, replace: bool) -> Result<(), Error> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(replace).create_new(!replace);
+    let written =
+        options.open(path).and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
+    written.map_err(|e| match e.kind() {
+        ErrorKind::AlreadyExists => Error::Usage(format!("{} is there already; --force replaces it", path.display())),
+        _ => Error::Failed(format!("{} can not be written: {e}", path.display())),
+    })
+}
+
+/// Verifies the log that the report was made from.
+fn proof(global: &Global, asked: &Asked, dir: &Path, report: &Report) -> Result<Proof, Error> {
+    let key = pins::outside(global, asked.vkey.as_deref(), asked.journal.as_deref(), dir)?;
+    let said = verify::verify(dir, &Options { key, ..Options::default() }).map_err(|e| Error::journal(&e))?;
+    let seqs = || report.timeline.iter().map(|s| s.seq).chain(report.findings.iter().map(|f| f.seq));
+    let verdict = serde_json::to_value(said.verdict).map_err(Error::failed)?;
+    Ok(Proof {
+        origin: said.origin,
+        first: seqs().min().unwrap_or_default(),
+        last: seqs().max().unwrap_or_default(),
+        size: said.records,
+        root: said.root,
+        checkpoint: said.checkpoint,
+        verdict: verdict.as_str().unwrap_or_default().to_owned(),
+        key: said.key,
+    })
+}

@@ -1,0 +1,550 @@
+//! The engine's end of the socket: admits peers, tells consoles what changes, and passes on what they ask. Each peer has
+//! its own task and its own bounds, so that a slow, a silent or a hostile one costs nobody else anything.
+
+use super::door::{self, Access};
+use super::parts::{self, Board};
+use super::wire::{self, Ask, Greeting, Hello, LONGEST_ASK, PROGRAM, PROTOCOL, Purpose, Say, Shelf, Unread};
+use crate::domain::actor::Actor;
+use crate::domain::text::sanitize;
+use crate::engine::api::{Proof, Reply};
+use crate::engine::client::Client;
+use crate::engine::presence::{Door, Visitor};
+use base64::Engine as _;
+use jiff::Timestamp;
+use rand_core::{OsRng, RngCore as _};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::io::{AsyncWriteExt as _, BufReader};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Peers served at once.
+const PEERS: usize = 128;
+/// Longest that a peer may take to say who it is, and a peer that only asks to ask.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Longest that a peer may take to read what it is sent before it is dropped.
+const SLOWEST: Duration = Duration::from_secs(10);
+/// Silence of a console after which it is said to be silent; a console speaks every two seconds.
+const SILENT: Duration = Duration::from_secs(8);
+/// Commands and questions of one peer that may be under way.
+const UNDER_WAY: usize = 16;
+/// Reads of the journal's files at once, for all peers.
+const READERS: usize = 2;
+/// Longest name, terminal or address that a peer may claim, in characters.
+const LONGEST_NAME: usize = 64;
+/// Time in which one refusal of each kind is recorded.
+const QUIET: Duration = Duration::from_mins(1);
+/// How long consoles may take to be told that the engine ends.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Says by a signature who sits at a console.
+pub trait People: Send + Sync + 'static {
+    /// The person whose key made the signature over the text, and the key's fingerprint; or why it does not count.
+    fn recognise(&self, text: &str, signature: &str) -> Result<(String, String), String>;
+}
+
+/// What a listener stands for.
+#[derive(Clone)]
+pub struct Host {
+    /// The way to the engine.
+    pub client: Client,
+    /// Where it says who comes and goes.
+    pub door: Door,
+    /// Who may come.
+    pub access: Access,
+    /// The journal's files.
+    pub shelf: Arc<dyn Shelf>,
+    /// Who can be recognised by a key; nobody where there is no roster.
+    pub people: Option<Arc<dyn People>>,
+}
+
+/// The listening end; its file goes away with it.
+#[derive(Debug)]
+pub struct Listener {
+    path: PathBuf,
+    task: tokio::task::JoinHandle<()>,
+    peers: TaskTracker,
+    end: CancellationToken,
+}
+
+impl Listener {
+    /// Lets nobody in from here on; who is in stays until the engine has ended.
+    pub fn close(&self) {
+        self.task.abort();
+        let _ = std::fs::remove_file(&self.path);
+    }
+
+    /// Waits, for a moment at most, until everybody has been told that the engine has ended.
+    pub async fn ended(self) {
+        self.close();
+        self.peers.close();
+        if timeout(FAREWELL, self.peers.wait()).await.is_err() {
+            self.end.cancel();
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.close();
+        self.end.cancel();
+    }
+}
+
+struct Served {
+    host: Host,
+    board: Board,
+    refusals: Refusals,
+    readers: Semaphore,
+    end: CancellationToken,
+}
+
+/// Listens at a path. The caller holds the journal's lock, so that a file which is there is a dead engine's.
+pub fn listen(path: &Path, host: Host) -> io::Result<Listener> {
+    let listener = UnixListener::from_std(door::bind(path, &host.access)?)?;
+    let peers = TaskTracker::new();
+    let end = CancellationToken::new();
+    let served = Arc::new(Served {
+        board: parts::publish(host.client.snapshots.clone()),
+        host,
+        refusals: Refusals::default(),
+        readers: Semaphore::new(READERS),
+        end: end.clone(),
+    });
+    let tasks = peers.clone();
+    let task = tokio::spawn(async move {
+        let places = Arc::new(Semaphore::new(PEERS));
+        loop {
+            let Ok((stream, _)) = listener.accept().await else {
+                // Out of file descriptors, most likely: others must have left before it is of use to try again.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            };
+            let Ok(place) = places.clone().try_acquire_owned() else {
+                turn_away(&stream, &format!("{PEERS} peers are served already"));
+                continue;
+            };
+            let served = served.clone();
+            tasks.spawn(async move {
+                tokio::select! {
+                    () = served.end.cancelled() => {}
+                    () = served.admit(stream) => {}
+                }
+                drop(place);
+            });
+        }
+    });
+    Ok(Listener { path: path.to_path_buf(), task, peers, end })
+}
+
+/// Says why, if the peer can take it at once.
+fn turn_away(stream: &UnixStream, why: &str) {
+    if let Ok(line) = wire::written(&Say::Refused { why: why.to_owned() }) {
+        let _ = stream.try_write(&line);
+    }
+}
+
+/// Refusals that were not recorded because one of their kind was, a short while ago.
+#[derive(Default)]
+struct Refusals {
+    recorded: Mutex<BTreeMap<&'static str, (Instant, u64)>>,
+}
+
+impl Refusals {
+    /// Whether one of this kind is to be recorded now, with how many were not since the last.
+    fn count(&self, kind: &'static str) -> Option<u64> {
+        let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+        match recorded.get_mut(kind) {
+            Some((at, more)) if at.elapsed() < QUIET => {
+                *more = more.saturating_add(1);
+                None
+            }
+            Some((at, more)) => {
+                *at = Instant::now();
+                Some(std::mem::take(more))
+            }
+            None => {
+                recorded.insert(kind, (Instant::now(), 0));
+                Some(0)
+            }
+        }
+    }
+}
+
+/// A name as a peer claims it, made safe and short.
+fn claimed(text: &str) -> String {
+    sanitize(text).trim().chars().take(LONGEST_NAME).collect()
+}
+
+/// What ends the service of a peer.
+enum Over {
+    /// It is gone, or can not be reached.
+    Gone(String),
+    /// It said something that it should not have; a kind, and a sentence.
+    Refused(&'static str, String),
+}
+
+impl From<io::Error> for Over {
+    fn from(error: io::Error) -> Self {
+        Self::Gone(error.to_string())
+    }
+}
+
+impl From<Unread> for Over {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Long(_) | Unread::Garbled(_) | Unread::Half(_) => Self::Refused("frame", unread.to_string()),
+            Unread::Closed | Unread::Failed(_) => Self::Gone(unread.to_string()),
+        }
+    }
+}
+
+/// The way to a peer.
+struct Peer {
+    to: OwnedWriteHalf,
+    actor: Actor,
+    proof: Proof,
+    greeting: Greeting,
+    read_only: bool,
+}
+
+impl Peer {
+    async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match timeout(SLOWEST, self.to.write_all(bytes)).await {
+            Ok(sent) => sent,
+            Err(_) => Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!("it did not read what it was sent for {} s", SLOWEST.as_secs()),
+            )),
+        }
+    }
+
+    async fn say(&mut self, say: &Say) -> io::Result<()> {
+        let line = wire::written(say)?;
+        self.send(&line).await
+    }
+
+    /// Whom a peer is taken for. A person's own login names the person; under the engine's own user or root, which
+    /// several people may share, the name is what the peer claims.
+    fn name(&mut self, hello: &Hello) {
+        let own = rustix::process::geteuid().as_raw();
+        let said = claimed(&hello.user);
+        if (self.actor.uid == own || self.actor.uid == 0) && !said.is_empty() {
+            self.proof = if said == self.actor.user { Proof::Login } else { Proof::Claimed };
+            self.actor.user = said;
+        } else {
+            self.proof = Proof::Login;
+        }
+        self.actor.console = hello.console.as_deref().map(claimed).filter(|c| !c.is_empty());
+        self.read_only = hello.read_only;
+    }
+}
+
+impl Served {
+    async fn admit(self: &Arc<Self>, stream: UnixStream) {
+        let Ok(peer) = stream.peer_cred() else { return };
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let named = || door::login(peer.uid()).unwrap_or_else(|| format!("uid-{}", peer.uid()));
+        let actor = Actor { user: named(), uid: peer.uid(), via: "socket".into(), host, console: None };
+        if let Some(why) = self.host.access.denies(peer.uid(), peer.gid()) {
+            turn_away(&stream, &why);
+            return self.refused("uid", &actor, why).await;
+        }
+        let (from, to) = stream.into_split();
+        let mut nonce = [0; 32];
+        OsRng.fill_bytes(&mut nonce);
+        let snapshot = self.host.client.snapshot();
+        let greeting = Greeting {
+            protocol: PROTOCOL,
+            program: PROGRAM.to_owned(),
+            estate: snapshot.estate.name.clone(),
+            mode: snapshot.mode,
+            pid: std::process::id(),
+            user: snapshot.me.to_string(),
+            nonce: base64::engine::general_purpose::STANDARD.encode(nonce),
+        };
+        let mut peer = Peer { to, actor, proof: Proof::Claimed, greeting, read_only: false };
+        match self.serve(&mut peer, BufReader::new(from)).await {
+            Ok(()) | Err(Over::Gone(_)) => {}
+            Err(Over::Refused(kind, why)) => {
+                let _ = peer.say(&Say::Refused { why: why.clone() }).await;
+                self.refused(kind, &peer.actor, why).await;
+            }
+        }
+    }
+
+    async fn refused(&self, kind: &'static str, actor: &Actor, why: String) {
+        tracing::warn!(uid = actor.uid, %why, "a peer was turned away");
+        if let Some(more) = self.refusals.count(kind) {
+            self.host.door.refused(actor.clone(), why, more).await;
+        }
+    }
+
+    async fn serve(self: &Arc<Self>, peer: &mut Peer, mut from: BufReader<OwnedReadHalf>) -> Result<(), Over> {
+        let greeting = Say::Greeting(peer.greeting.clone());
+        peer.say(&greeting).await?;
+        let hello = self.hello(&mut from).await?;
+        peer.name(&hello);
+        match hello.purpose {
+            Purpose::Command => self.answer(peer, from).await,
+            Purpose::Console => self.attach(peer, from, &hello).await,
+        }
+    }
+
+    /// Who a peer says it is. One that speaks another protocol is told so in a sentence, whatever else it says.
+    async fn hello(&self, from: &mut BufReader<OwnedReadHalf>) -> Result<Hello, Over> {
+        let mut buffer = Vec::new();
+        let Ok(read) = timeout(PATIENCE, wire::line(from, LONGEST_ASK, &mut buffer)).await else {
+            return Err(Over::Refused("slow", format!("nothing was said for {} s", PATIENCE.as_secs())));
+        };
+        read?;
+        let said: serde_json::Value = serde_json::from_slice(&buffer).map_err(Unread::Garbled)?;
+        let protocol = said.get("protocol").and_then(serde_json::Value::as_u64);
+        if protocol != Some(u64::from(PROTOCOL)) {
+            let program = said.get("program").and_then(serde_json::Value::as_str).map_or("an older one", |p| p);
+            let protocol = protocol.map_or_else(|| "an older protocol".to_owned(), |p| format!("protocol {p}"));
+            return Err(Over::Refused(
+                "version",
+                format!(
+                    "this engine is quarterdeck {PROGRAM} and speaks protocol {PROTOCOL}; the peer is {} and speaks \
+                     {protocol}: use the program that the engine runs",
+                    claimed(program)
+                ),
+            ));
+        }
+        match serde_json::from_slice(&buffer).map_err(Unread::Garbled)? {
+            Ask::Hello(hello) => Ok(hello),
+            _ => Err(Over::Refused("frame", "a peer says first who it is".to_owned())),
+        }
+    }
+
+    fn prove(&self, peer: &mut Peer, signature: &str) -> Result<String, String> {
+        let people = self.host.people.as_ref().ok_or("this engine has no roster of people and their keys")?;
+        let (person, key) = people.recognise(&wire::nonce_text(&peer.greeting), signature)?;
+        peer.actor.user = person;
+        peer.actor.via = format!("socket, key {key}");
+        peer.proof = Proof::Key(key.clone());
+        Ok(key)
+    }
+
+    /// Says what came of a proof.
+    async fn proven(&self, peer: &mut Peer, signature: &str, console: Option<u64>) -> Result<(), Over> {
+        let doubt = match self.prove(peer, signature) {
+            Ok(key) => {
+                if let Some(id) = console {
+                    self.host.door.proven(id, peer.actor.clone(), key).await;
+                }
+                None
+            }
+            Err(why) => {
+                self.refused("proof", &peer.actor, format!("the signature does not count: {why}")).await;
+                Some(why)
+            }
+        };
+        let say = Say::Proven { user: peer.actor.user.clone(), proof: peer.proof.clone(), doubt };
+        Ok(peer.say(&say).await?)
+    }
+
+    async fn welcome(&self, peer: &mut Peer, console: u64) -> Result<(), Over> {
+        let say = Say::Welcome { console, user: peer.actor.user.clone(), proof: peer.proof.clone() };
+        Ok(peer.say(&say).await?)
+    }
+
+    /// A peer that only asks.
+    async fn answer(&self, peer: &mut Peer, mut from: BufReader<OwnedReadHalf>) -> Result<(), Over> {
+        self.welcome(peer, 0).await?;
+        let mut buffer = Vec::new();
+        loop {
+            let asked = match timeout(PATIENCE, wire::read(&mut from, LONGEST_ASK, &mut buffer)).await {
+                Err(_) => return Err(Over::Refused("slow", format!("nothing was asked for {} s", PATIENCE.as_secs()))),
+                Ok(Err(Unread::Closed)) => return Ok(()),
+                Ok(asked) => asked?,
+            };
+            match asked {
+                Ask::Hello(_) => return Err(Over::Refused("frame", "a peer says once who it is".to_owned())),
+                Ask::Alive => {}
+                Ask::Prove { signature } => self.proven(peer, &signature, None).await?,
+                Ask::Snapshot => {
+                    let all = parts::all(&self.host.client.snapshot())?;
+                    peer.send(&all).await?;
+                }
+                Ask::Command { id, command } => {
+                    let reply = if peer.read_only {
+                        looks_on()
+                    } else {
+                        self.host.client.acting_as(peer.actor.clone()).send(command).await
+                    };
+                    peer.say(&Say::Reply { id, reply }).await?;
+                }
+                Ask::Journal { id, what } => {
+                    let answer = self.look_up(id, what).await;
+                    peer.say(&answer).await?;
+                }
+            }
+        }
+    }
+
+    async fn look_up(&self, id: u64, what: serde_json::Value) -> Say {
+        let Ok(_turn) = self.readers.acquire().await else {
+            return Say::Journal { id, found: None, why: Some("the engine ends".to_owned()) };
+        };
+        let files = self.host.shelf.clone();
+        match tokio::task::spawn_blocking(move || files.read(&what)).await {
+            Ok(Ok(found)) => Say::Journal { id, found: Some(found), why: None },
+            Ok(Err(why)) => Say::Journal { id, found: None, why: Some(why) },
+            Err(_) => Say::Journal { id, found: None, why: Some("reading the journal failed".to_owned()) },
+        }
+    }
+
+    /// A console, until it leaves or the engine ends.
+    async fn attach(
+        self: &Arc<Self>,
+        peer: &mut Peer,
+        from: BufReader<OwnedReadHalf>,
+        hello: &Hello,
+    ) -> Result<(), Over> {
+        let visitor = Visitor {
+            actor: peer.actor.clone(),
+            proof: peer.proof.clone(),
+            from: hello.from.as_deref().map(claimed).filter(|f| !f.is_empty()),
+            read_only: peer.read_only,
+        };
+        let Some(id) = self.host.door.attached(visitor).await else {
+            return Err(Over::Gone("the engine has ended".to_owned()));
+        };
+        let (asks, asked) = mpsc::channel(UNDER_WAY);
+        let reader = tokio::spawn(hear(from, asks));
+        let over = match self.welcome(peer, id).await {
+            Ok(()) => self.follow(peer, id, asked).await,
+            Err(over) => Err(over),
+        };
+        reader.abort();
+        let why = match &over {
+            Ok(()) => "it left".to_owned(),
+            Err(Over::Gone(why) | Over::Refused(_, why)) => why.clone(),
+        };
+        self.host.door.left(id, peer.actor.clone(), why).await;
+        over
+    }
+
+    async fn follow(
+        self: &Arc<Self>,
+        peer: &mut Peer,
+        id: u64,
+        mut asked: mpsc::Receiver<Result<Ask, Unread>>,
+    ) -> Result<(), Over> {
+        let (mut published, mut beat) = (self.board.published.clone(), self.host.client.beat.clone());
+        published.mark_unchanged();
+        self.board.want();
+        let (answers, mut answered) = mpsc::channel::<Say>(UNDER_WAY);
+        let turns = Arc::new(Semaphore::new(UNDER_WAY));
+        let mut taken = None;
+        let (mut heard, mut silent, mut beats) = (Instant::now(), false, true);
+        loop {
+            tokio::select! {
+                biased;
+                ask = asked.recv() => {
+                    heard = Instant::now();
+                    if std::mem::take(&mut silent) {
+                        self.host.door.silent(id, None).await;
+                    }
+                    match ask {
+                        None | Some(Err(Unread::Closed)) => return Ok(()),
+                        Some(Err(unread)) => return Err(unread.into()),
+                        Some(Ok(Ask::Prove { signature })) => self.proven(peer, &signature, Some(id)).await?,
+                        Some(Ok(ask)) => self.ask(peer, ask, &turns, &answers)?,
+                    }
+                }
+                Some(say) = answered.recv() => peer.say(&say).await?,
+                changed = published.changed() => {
+                    if changed.is_err() {
+                        let _ = peer.say(&Say::Bye).await;
+                        return Err(Over::Gone("the engine has ended".to_owned()));
+                    }
+                    let newest = published.borrow_and_update().clone();
+                    for bytes in newest.since(taken) {
+                        peer.send(&bytes).await?;
+                    }
+                    taken = Some(newest.number);
+                }
+                changed = beat.changed(), if beats => {
+                    beats = changed.is_ok();
+                    if beats {
+                        peer.say(&Say::Beat).await?;
+                    }
+                    if heard.elapsed() > SILENT && !silent {
+                        silent = true;
+                        let ago = jiff::SignedDuration::try_from(heard.elapsed()).unwrap_or_default();
+                        let since = Timestamp::now().checked_sub(ago).unwrap_or_default();
+                        self.host.door.silent(id, Some(since)).await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sets to work on what a console asks; the answer comes when it is there.
+    fn ask(
+        self: &Arc<Self>,
+        peer: &Peer,
+        ask: Ask,
+        turns: &Arc<Semaphore>,
+        answers: &mpsc::Sender<Say>,
+    ) -> Result<(), Over> {
+        let turn = turns.clone().try_acquire_owned().ok();
+        let many = || format!("{UNDER_WAY} questions of this console wait for their answers already");
+        let (served, answers) = (self.clone(), answers.clone());
+        match ask {
+            Ask::Alive => {}
+            Ask::Command { id, command } => {
+                let client = self.host.client.acting_as(peer.actor.clone());
+                let read_only = peer.read_only;
+                tokio::spawn(async move {
+                    let reply = match (&turn, read_only) {
+                        (_, true) => looks_on(),
+                        (None, _) => Reply::refused(many()),
+                        (Some(_), false) => client.send(command).await,
+                    };
+                    // A console that has gone does not need it; the journal has it.
+                    let _ = answers.send(Say::Reply { id, reply }).await;
+                });
+            }
+            Ask::Journal { id, what } => {
+                tokio::spawn(async move {
+                    let say = match &turn {
+                        Some(_) => served.look_up(id, what).await,
+                        None => Say::Journal { id, found: None, why: Some(many()) },
+                    };
+                    let _ = answers.send(say).await;
+                });
+            }
+            Ask::Hello(_) | Ask::Snapshot | Ask::Prove { .. } => {
+                return Err(Over::Refused("frame", "a console is told everything without asking".to_owned()));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn looks_on() -> Reply {
+    Reply::denied("this console is attached read-only: it only looks on")
+}
+
+/// Reads what a peer says until it is gone or says something that is no message.
+async fn hear(mut from: BufReader<OwnedReadHalf>, asks: mpsc::Sender<Result<Ask, Unread>>) {
+    let mut buffer = Vec::new();
+    loop {
+        let ask = wire::read(&mut from, LONGEST_ASK, &mut buffer).await;
+        let last = ask.is_err();
+        if asks.send(ask).await.is_err() || last {
+            return;
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! One engine, many consoles: the Unix socket of an engine and the console's end of it. `wire` is the protocol, `door`
+//! says who may come in, `parts` what of a snapshot has changed, `listen` serves, `remote` keeps a console fed and
+//! comes back after a loss. Only `cli` opens either end.
+
+pub mod door;
+pub mod listen;
+pub mod parts;
+pub mod remote;
+pub mod rows;
+pub mod wire;

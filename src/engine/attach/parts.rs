@@ -1,0 +1,428 @@
+//! A snapshot in parts: what has changed since the one before is written down once for all consoles, and put together
+//! again at each of them. Work is done only while somebody is attached, and not more often than there is something to
+//! see.
+
+use super::rows::{Delta, Row, apply, diff};
+use super::wire::{Say, written};
+use crate::domain::estate::{Environment, Estate};
+use crate::domain::finding::{Change, Finding};
+use crate::domain::id::IncidentId;
+use crate::domain::incident::{Incident, TimelineEntry};
+use crate::domain::pane::{DatabaseRow, IngressRow, Panes, QueueRow, SourceRow, TenantRow};
+use crate::engine::api::{PlaybookSummary, RunView, Snapshot};
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+/// Least time between two updates, whatever has happened.
+const FRAME: Duration = Duration::from_millis(33);
+/// Least time between two updates of what is observed.
+const DATA: Duration = Duration::from_millis(200);
+/// Least time between two updates in which values only grow older.
+const AGES: Duration = Duration::from_secs(1);
+/// Bytes a second that observations may cost one console; a large update is followed by a longer pause.
+const BYTES_A_SECOND: usize = 1024 * 1024;
+/// Updates that are kept for consoles that are late.
+const KEPT: usize = 16;
+/// Bytes that those may hold.
+const KEPT_BYTES: usize = 4 * 1024 * 1024;
+
+/// A part of a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    /// Nothing of what was sent before counts any more.
+    Fresh,
+    /// All that no other part holds.
+    Rest,
+    /// The declared estate.
+    Estate,
+    /// Playbooks.
+    Playbooks,
+    /// Rows of the pane.
+    Sources,
+    /// Rows of the pane.
+    Tenants,
+    /// Rows of the pane.
+    Databases,
+    /// Rows of the pane.
+    Queues,
+    /// Rows of the pane.
+    Ingress,
+    /// Findings.
+    Findings,
+    /// What changed.
+    Changes,
+    /// Incidents without their timelines.
+    Incidents,
+    /// The timeline of one incident.
+    Timeline,
+    /// Runs.
+    Runs,
+    /// The newest records.
+    Tail,
+}
+
+/// The timeline of one incident.
+#[derive(Serialize, Deserialize)]
+struct Timeline {
+    incident: IncidentId,
+    delta: Delta<TimelineEntry>,
+}
+
+/// The snapshot without what travels in parts of its own.
+fn rest(snapshot: &Snapshot) -> Snapshot {
+    let mut rest = Snapshot {
+        generation: 0,
+        at: Timestamp::UNIX_EPOCH,
+        estate: Arc::new(nowhere()),
+        panes: Arc::default(),
+        findings: Arc::default(),
+        changes: Arc::default(),
+        incidents: Arc::default(),
+        runs: Arc::default(),
+        playbooks: Arc::default(),
+        ..snapshot.clone()
+    };
+    rest.journal.tail = Arc::default();
+    rest
+}
+
+fn nowhere() -> Estate {
+    Estate { name: String::new(), environment: Environment::Production, time_zone: String::new(), tenants: Vec::new() }
+}
+
+fn bare(incidents: &[Incident]) -> Vec<Incident> {
+    let bare = |i: &Incident| Incident {
+        id: i.id.clone(),
+        title: i.title.clone(),
+        severity: i.severity,
+        state: i.state,
+        declared_at: i.declared_at,
+        closed_at: i.closed_at,
+        roles: i.roles.clone(),
+        findings: i.findings.clone(),
+        timeline: Vec::new(),
+    };
+    incidents.iter().map(bare).collect()
+}
+
+/// An update being written down.
+#[derive(Default)]
+struct Page {
+    bytes: Vec<u8>,
+    /// Whether it says more than that values have grown older.
+    news: bool,
+}
+
+impl Page {
+    fn part<T: Serialize>(&mut self, part: Part, value: &T, news: bool) -> io::Result<()> {
+        self.bytes.extend(written(&Say::Part { part })?);
+        serde_json::to_writer(&mut self.bytes, value)?;
+        self.bytes.push(b'\n');
+        self.news |= news;
+        Ok(())
+    }
+
+    fn rows<T: Row + Serialize>(&mut self, part: Part, old: Option<&[T]>, new: &[T]) -> io::Result<()> {
+        match diff(old.unwrap_or_default(), new) {
+            Some(delta) => self.part(part, &delta, !delta.only_ages()),
+            None => Ok(()),
+        }
+    }
+
+    fn seen(&mut self, snapshot: &Snapshot) -> io::Result<()> {
+        self.bytes.extend(written(&Say::Seen { generation: snapshot.generation, at: snapshot.at })?);
+        Ok(())
+    }
+}
+
+/// Writes down what differs between two snapshots; all of it when there is none before.
+fn write(before: Option<&Snapshot>, now: &Snapshot) -> io::Result<Page> {
+    let mut page = Page::default();
+    if before.is_none() {
+        page.part(Part::Fresh, &(), true)?;
+    }
+    let light = rest(now);
+    if before.is_none_or(|b| rest(b) != light) {
+        page.part(Part::Rest, &light, true)?;
+    }
+    if before.is_none_or(|b| !Arc::ptr_eq(&b.estate, &now.estate) && b.estate != now.estate) {
+        page.part(Part::Estate, &now.estate, true)?;
+    }
+    if before.is_none_or(|b| !Arc::ptr_eq(&b.playbooks, &now.playbooks) && b.playbooks != now.playbooks) {
+        page.part(Part::Playbooks, &now.playbooks, true)?;
+    }
+    if before.is_none_or(|b| !Arc::ptr_eq(&b.panes, &now.panes)) {
+        let old = before.map(|b| &*b.panes);
+        page.rows(Part::Sources, old.map(|p| &*p.sources), &now.panes.sources)?;
+        page.rows(Part::Tenants, old.map(|p| &*p.tenants), &now.panes.tenants)?;
+        page.rows(Part::Databases, old.map(|p| &*p.databases), &now.panes.databases)?;
+        page.rows(Part::Queues, old.map(|p| &*p.queues), &now.panes.queues)?;
+        page.rows(Part::Ingress, old.map(|p| &*p.ingress), &now.panes.ingress)?;
+    }
+    if before.is_none_or(|b| !Arc::ptr_eq(&b.findings, &now.findings)) {
+        page.rows(Part::Findings, before.map(|b| b.findings.as_slice()), &now.findings)?;
+    }
+    page.rows(Part::Changes, before.map(|b| b.changes.as_slice()), &now.changes)?;
+    page.rows(Part::Runs, before.map(|b| b.runs.as_slice()), &now.runs)?;
+    // Incidents and the newest records change with the journal only.
+    if before.is_none_or(|b| b.journal.size != now.journal.size) {
+        page.rows(Part::Incidents, before.map(|b| bare(&b.incidents)).as_deref(), &bare(&now.incidents))?;
+        for incident in now.incidents.iter() {
+            let old = before.and_then(|b| b.incidents.iter().find(|i| i.id == incident.id));
+            if let Some(delta) = diff(old.map(|i| &*i.timeline).unwrap_or_default(), &incident.timeline) {
+                page.part(Part::Timeline, &Timeline { incident: incident.id.clone(), delta }, true)?;
+            }
+        }
+        page.rows(Part::Tail, before.map(|b| b.journal.tail.as_slice()), &now.journal.tail)?;
+    }
+    page.seen(now)?;
+    Ok(page)
+}
+
+/// A whole snapshot, for a peer that asks once.
+pub fn all(snapshot: &Snapshot) -> io::Result<Vec<u8>> {
+    Ok(write(None, snapshot)?.bytes)
+}
+
+/// What consoles are sent.
+#[derive(Debug, Default)]
+pub struct Published {
+    /// Counts the updates.
+    pub number: u64,
+    /// The last updates, oldest first, each with its number.
+    recent: VecDeque<(u64, bytes::Bytes)>,
+    snapshot: Option<Arc<Snapshot>>,
+    whole: OnceLock<bytes::Bytes>,
+}
+
+impl Published {
+    /// What a console needs that has taken everything up to an update, or nothing yet.
+    pub fn since(&self, taken: Option<u64>) -> Vec<bytes::Bytes> {
+        let first = self.recent.front().map(|(number, _)| *number);
+        match (taken, first) {
+            (Some(taken), Some(first)) if taken.saturating_add(1) >= first => {
+                self.recent.iter().filter(|(number, _)| *number > taken).map(|(_, bytes)| bytes.clone()).collect()
+            }
+            (Some(taken), None) if taken == self.number => Vec::new(),
+            _ => vec![self.whole()],
+        }
+    }
+
+    /// Everything at once; written down for the first console that asks.
+    pub fn whole(&self) -> bytes::Bytes {
+        let write = || {
+            let all = self.snapshot.as_ref().and_then(|s| all(s).ok());
+            all.unwrap_or_default().into()
+        };
+        self.whole.get_or_init(write).clone()
+    }
+}
+
+/// Where consoles read.
+#[derive(Clone, Debug)]
+pub struct Board {
+    /// The newest update.
+    pub published: watch::Receiver<Arc<Published>>,
+    wanted: Arc<Notify>,
+}
+
+impl Board {
+    /// Asks for an update although nothing has changed, for a console that has just come.
+    pub fn want(&self) {
+        self.wanted.notify_one();
+    }
+}
+
+/// Starts to follow an engine's snapshots. The task ends with the engine.
+pub fn publish(snapshots: watch::Receiver<Arc<Snapshot>>) -> Board {
+    let (sender, published) = watch::channel(Arc::new(Published::default()));
+    let wanted = Arc::new(Notify::new());
+    tokio::spawn(follow(snapshots, sender, wanted.clone()));
+    // This one reads nothing; it must not count as somebody who is attached.
+    Board { published, wanted }
+}
+
+async fn follow(
+    mut snapshots: watch::Receiver<Arc<Snapshot>>,
+    published: watch::Sender<Arc<Published>>,
+    wanted: Arc<Notify>,
+) {
+    // The receiver that the board itself holds.
+    const NOBODY: usize = 1;
+    let mut sent = Instant::now();
+    let mut looked = sent;
+    let mut pause = DATA;
+    let mut pending = false;
+    let mut asked = false;
+    loop {
+        let due = if asked { Instant::now() } else { looked + pause };
+        tokio::select! {
+            changed = snapshots.changed() => if changed.is_err() {
+                // The last word of the engine is not held back.
+                let (before, now) = (published.borrow().clone(), snapshots.borrow().clone());
+                if pending && let Ok(page) = write(before.snapshot.as_deref(), &now) {
+                    published.send_replace(Arc::new(next(&before, now, page)));
+                }
+                return;
+            } else {
+                pending = true;
+            },
+            () = wanted.notified() => asked = true,
+            () = tokio::time::sleep_until(due), if pending => {}
+        }
+        if published.receiver_count() <= NOBODY {
+            (pending, asked) = (false, false);
+            continue;
+        }
+        let now = snapshots.borrow_and_update().clone();
+        let before = published.borrow().clone();
+        let happened = before.snapshot.as_ref().is_none_or(|b| presses(b, &now));
+        let due = if happened { sent + FRAME } else { looked + pause };
+        if !asked && Instant::now() < due {
+            pause = if happened { FRAME } else { pause };
+            continue;
+        }
+        looked = Instant::now();
+        let Ok(page) = write(before.snapshot.as_deref(), &now) else { continue };
+        if !page.news && !asked && sent.elapsed() < AGES {
+            (pending, pause) = (true, DATA);
+            continue;
+        }
+        let bytes = page.bytes.len();
+        published.send_replace(Arc::new(next(&before, now, page)));
+        sent = looked;
+        (pending, asked) = (false, false);
+        let cost = Duration::from_secs_f64(f64::from(u32::try_from(bytes).unwrap_or(u32::MAX)) / RATE);
+        pause = DATA.max(cost);
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a million is exact")]
+const RATE: f64 = BYTES_A_SECOND as f64;
+
+/// Whether something happened that people wait for, and not only another observation.
+fn presses(before: &Snapshot, now: &Snapshot) -> bool {
+    before.journal.size != now.journal.size
+        || before.health != now.health
+        || before.journal.broken != now.journal.broken
+}
+
+fn next(before: &Published, snapshot: Arc<Snapshot>, page: Page) -> Published {
+    let number = before.number.saturating_add(1);
+    let mut recent = before.recent.clone();
+    // What was written down as a difference from nothing is of no use to those who have something.
+    if before.snapshot.is_some() {
+        recent.push_back((number, page.bytes.into()));
+    }
+    let held = |recent: &VecDeque<(u64, bytes::Bytes)>| recent.iter().map(|(_, b)| b.len()).sum::<usize>();
+    while recent.len() > KEPT || held(&recent) > KEPT_BYTES {
+        recent.pop_front();
+    }
+    Published { number, recent, snapshot: Some(snapshot), whole: OnceLock::new() }
+}
+
+/// Puts snapshots together from their parts.
+#[derive(Debug, Default)]
+pub struct Assembler {
+    light: Option<Snapshot>,
+    panes: Panes,
+    panes_changed: bool,
+    incidents: Vec<Incident>,
+    timelines: BTreeMap<IncidentId, Vec<TimelineEntry>>,
+    incidents_changed: bool,
+}
+
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(bytes).map_err(|e| e.to_string())
+}
+
+fn patch<T: Row + DeserializeOwned>(rows: &mut Vec<T>, bytes: &[u8]) -> Result<(), String> {
+    *rows = apply(rows, read::<Delta<T>>(bytes)?)?;
+    Ok(())
+}
+
+fn patch_shared<T: Row + DeserializeOwned>(rows: &mut Arc<Vec<T>>, bytes: &[u8]) -> Result<(), String> {
+    *rows = Arc::new(apply(rows, read::<Delta<T>>(bytes)?)?);
+    Ok(())
+}
+
+impl Assembler {
+    /// Takes in a part. An error means that engine and console are out of step: the console starts afresh.
+    pub fn take(&mut self, part: Part, bytes: &[u8]) -> Result<(), String> {
+        if part == Part::Fresh {
+            *self = Self::default();
+            return Ok(());
+        }
+        if part == Part::Rest {
+            let light: Snapshot = read(bytes)?;
+            self.light = Some(match self.light.take() {
+                None => light,
+                Some(old) => Snapshot {
+                    estate: old.estate,
+                    panes: old.panes,
+                    findings: old.findings,
+                    changes: old.changes,
+                    incidents: old.incidents,
+                    runs: old.runs,
+                    playbooks: old.playbooks,
+                    journal: crate::engine::api::JournalView { tail: old.journal.tail, ..light.journal },
+                    ..light
+                },
+            });
+            return Ok(());
+        }
+        let light = self.light.as_mut().ok_or("a part came before the snapshot that it belongs to")?;
+        match part {
+            Part::Fresh | Part::Rest => {}
+            Part::Estate => light.estate = Arc::new(read(bytes)?),
+            Part::Playbooks => light.playbooks = Arc::new(read::<Vec<PlaybookSummary>>(bytes)?),
+            Part::Sources => patch::<SourceRow>(&mut self.panes.sources, bytes)?,
+            Part::Tenants => patch::<TenantRow>(&mut self.panes.tenants, bytes)?,
+            Part::Databases => patch::<DatabaseRow>(&mut self.panes.databases, bytes)?,
+            Part::Queues => patch::<QueueRow>(&mut self.panes.queues, bytes)?,
+            Part::Ingress => patch::<IngressRow>(&mut self.panes.ingress, bytes)?,
+            Part::Findings => patch_shared::<Finding>(&mut light.findings, bytes)?,
+            Part::Changes => patch_shared::<Change>(&mut light.changes, bytes)?,
+            Part::Runs => patch_shared::<RunView>(&mut light.runs, bytes)?,
+            Part::Tail => patch_shared::<TimelineEntry>(&mut light.journal.tail, bytes)?,
+            Part::Incidents => patch::<Incident>(&mut self.incidents, bytes)?,
+            Part::Timeline => {
+                let Timeline { incident, delta } = read(bytes)?;
+                let rows = self.timelines.entry(incident).or_default();
+                *rows = apply(rows, delta)?;
+            }
+        }
+        let is_pane = matches!(part, Part::Sources | Part::Tenants | Part::Databases | Part::Queues | Part::Ingress);
+        self.panes_changed |= is_pane;
+        self.incidents_changed |= matches!(part, Part::Incidents | Part::Timeline);
+        Ok(())
+    }
+
+    /// The snapshot that the parts so far make; nothing before the first is whole.
+    pub fn seen(&mut self, generation: u64, at: Timestamp) -> Option<Snapshot> {
+        let light = self.light.as_mut()?;
+        if std::mem::take(&mut self.panes_changed) {
+            light.panes = Arc::new(self.panes.clone());
+        }
+        if std::mem::take(&mut self.incidents_changed) {
+            let known = |id: &IncidentId| self.incidents.iter().any(|i| i.id == *id);
+            self.timelines.retain(|id, _| known(id));
+            let whole = |i: &Incident| Incident {
+                timeline: self.timelines.get(&i.id).cloned().unwrap_or_default(),
+                ..i.clone()
+            };
+            light.incidents = Arc::new(self.incidents.iter().map(whole).collect());
+        }
+        light.generation = generation;
+        light.at = at;
+        Some(light.clone())
+    }
+}

@@ -1,0 +1,195 @@
+use super::*;
+use crate::domain::actor::Actor;
+use crate::domain::estate::Environment;
+use crate::domain::id::IncidentId;
+use crate::domain::mode::Mode;
+use crate::journal::fold::Fold as _;
+use crate::journal::{Kind, Record};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_763_600_400 + second).unwrap()
+}
+
+/// A log of records, numbered as they come.
+#[derive(Default)]
+struct Log(Vec<Record>);
+
+impl Log {
+    fn add(&mut self, second: i64, kind: Kind, incident: Option<&str>, who: &str, body: Value) {
+        self.0.push(Record {
+            v: 1,
+            seq: u64::try_from(self.0.len()).unwrap(),
+            time: at(second),
+            kind,
+            incident: incident.map(IncidentId::from),
+            actor: Actor { user: who.into(), uid: 1, via: "console".into(), host: "b1".into(), console: None },
+            mode: Mode::Live,
+            environment: Environment::Production,
+            body,
+        });
+    }
+
+    fn finding(&mut self, second: i64, id: &str, incident: Option<&str>, tenants: &[&str]) {
+        let body = json!({
+            "finding": id, "what": format!("{id} is wrong"), "severity": "critical", "since": at(second - 10),
+            "tenants": tenants, "plants": ["Ulm"],
+        });
+        self.add(second, Kind::FindingRaised, incident, "quarterdeck", body);
+    }
+
+    fn step(&mut self, second: i64, kind: Kind, step: &str, more: Value) {
+        let mut body = json!({ "run": "RUN-1", "step": step });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        self.add(second, kind, Some("INC-1"), "mara", body);
+    }
+
+    fn report(&self) -> Report {
+        let mut collector = Collector::new(IncidentId::from("INC-1"));
+        for record in &self.0 {
+            collector.apply(record);
+        }
+        collector.report().unwrap()
+    }
+}
+
+/// A night in which everything was done as it should be.
+fn night() -> Log {
+    let mut log = Log::default();
+    log.finding(0, "certificate/t9", None, &["t9"]);
+    log.finding(20, "lock/t1", None, &["t1", "t2"]);
+    log.add(30, Kind::FindingAcknowledged, None, "mara", json!({ "finding": "lock/t1" }));
+    let declared = json!({ "title": "orders <stand> | still", "severity": "SEV2", "findings": ["lock/t1"] });
+    log.add(60, Kind::IncidentDeclared, Some("INC-1"), "mara", declared);
+    log.add(61, Kind::IncidentUpdated, Some("INC-1"), "mara", json!({ "severity": "SEV1" }));
+    log.add(62, Kind::RoleAssigned, Some("INC-1"), "mara", json!({ "role": "operator", "person": "jon" }));
+    log.add(90, Kind::CommsSent, Some("INC-1"), "ines", json!({ "to": "plants", "text": "we are at it" }));
+    let run = json!({ "run": "RUN-1", "playbook": "schema-lock", "playbook_version": 3, "playbook_digest": "ab", "by": "mara", "params": { "tenant": "t1" } });
+    log.add(100, Kind::RunStarted, Some("INC-1"), "mara", run);
+    let intended = json!({
+        "digest": "d1", "request": { "verb": "postgres.terminate_backend", "target": { "object": "backend 7" } },
+        "assessment": { "risk": "high", "reasons": ["at least high"] },
+    });
+    log.step(101, Kind::StepIntended, "terminate", intended);
+    log.step(110, Kind::StepConfirmed, "terminate", json!({ "by": "mara" }));
+    log.step(120, Kind::ApprovalGranted, "terminate", json!({ "person": "ines" }));
+    log.step(121, Kind::StepStarted, "terminate", json!({}));
+    log.step(122, Kind::StepFinished, "terminate", json!({ "ended": "done", "summary": "told to end" }));
+    log.step(130, Kind::StepVerified, "terminate", json!({}));
+    log.add(131, Kind::RunFinished, Some("INC-1"), "mara", json!({ "run": "RUN-1", "state": "finished" }));
+    log.add(140, Kind::FindingCleared, Some("INC-1"), "quarterdeck", json!({ "finding": "lock/t1" }));
+    log.add(150, Kind::RecoveryAccepted, Some("INC-1"), "olga", json!({ "person": "olga" }));
+    log.add(160, Kind::IncidentClosed, Some("INC-1"), "mara", json!({ "summary": "the deploy was taken back" }));
+    log
+}
+
+#[test]
+fn a_night_that_went_well_has_its_times_and_no_gaps() {
+    let report = night().report();
+    let taken: Vec<_> = report.intervals.iter().map(|i| (i.what.as_str(), i.seconds)).collect();
+    assert_eq!(
+        taken,
+        [
+            ("to detect", Some(10)),
+            ("to acknowledge", Some(10)),
+            ("to declare", Some(40)),
+            ("to tell", Some(30)),
+            ("to mitigate", Some(120)),
+            ("to recover", Some(130)),
+            ("to accept", Some(10)),
+            ("to close", Some(100)),
+        ]
+    );
+    assert_eq!(report.gaps, []);
+    assert_eq!(report.deviations, []);
+    assert_eq!(report.went_well.len(), 4, "{:?}", report.went_well);
+    // What was up beside it is no part of it.
+    assert_eq!(report.findings.iter().map(|f| f.id.as_str()).collect::<Vec<_>>(), ["lock/t1"]);
+    assert_eq!(
+        report.tenants.iter().map(|t| (t.name.as_str(), t.seconds)).collect::<Vec<_>>(),
+        [("t1", 130), ("t2", 130)]
+    );
+    assert_eq!((report.severity.to_string(), report.worst_severity.to_string()), ("SEV1".into(), "SEV1".into()));
+    let action = &report.runs[0].actions[0];
+    assert_eq!((action.confirmed_by.as_deref(), &action.approved_by[..]), (Some("mara"), &["ines".to_owned()][..]));
+    assert_eq!((action.outcome.as_deref(), action.verified, action.records), (Some("done"), Some(true), Some((8, 13))));
+}
+
+#[test]
+fn what_is_missing_is_a_gap_and_what_went_otherwise_is_said() {
+    let mut log = Log::default();
+    log.finding(0, "lock/t1", None, &["t1"]);
+    let declared = json!({ "title": "t", "severity": "SEV2", "findings": ["lock/t1"] });
+    log.add(10, Kind::IncidentDeclared, Some("INC-1"), "mara", declared);
+    log.add(11, Kind::GlassBroken, Some("INC-1"), "mara", json!({ "reason": "nobody answers" }));
+    log.add(12, Kind::MeasureSet, Some("INC-1"), "mara", json!({ "measure": "maintenance/t1", "what": "page" }));
+    log.add(13, Kind::RunStarted, Some("INC-1"), "mara", json!({ "run": "RUN-1", "playbook": "p" }));
+    let intended = json!({ "digest": "d", "request": { "verb": "a.b", "target": { "object": "x" } } });
+    log.step(14, Kind::StepIntended, "one", intended);
+    log.step(15, Kind::StepStarted, "one", json!({}));
+    log.step(16, Kind::StepUnknown, "one", json!({ "why": "no answer" }));
+    log.step(17, Kind::StepSkipped, "two", json!({ "why": "not needed: it is false" }));
+    log.step(18, Kind::StepSkipped, "three", json!({ "why": "passed over" }));
+    log.add(900, Kind::NoteAdded, Some("INC-1"), "mara", json!({ "text": "still here" }));
+    let report = log.report();
+    let gaps: Vec<&str> = report.gaps.iter().map(|g| g.what.as_str()).collect();
+    for part in [
+        "told nothing",
+        "seen lock/t1",
+        "still up",
+        "RUN-1 one had its effect",
+        "not ended",
+        "not reviewed",
+        "nothing at all",
+        "maintenance/t1",
+    ] {
+        assert!(gaps.iter().any(|g| g.contains(part)), "{part}: {gaps:?}");
+    }
+    assert_eq!(gaps.len(), 8, "{gaps:?}");
+    let kinds: Vec<&str> = report.deviations.iter().map(|d| d.kind.as_str()).collect();
+    assert_eq!(kinds, ["glass.broken", "step.unknown", "step.skipped"]);
+    assert_eq!(report.went_well, ["a person had seen it 10 s after it was detected"]);
+    assert_eq!(report.moments.recovered, None);
+    let why = report.intervals.iter().find(|i| i.what == "to recover").unwrap().why.clone().unwrap();
+    assert!(why.contains("still up: lock/t1"), "{why}");
+}
+
+#[test]
+fn times_that_overlap_count_once() {
+    let mut log = Log::default();
+    log.add(0, Kind::IncidentDeclared, Some("INC-1"), "mara", json!({ "title": "t", "findings": [] }));
+    log.finding(10, "a/t1", Some("INC-1"), &["t1"]);
+    log.finding(20, "b/t1", Some("INC-1"), &["t1"]);
+    log.add(30, Kind::FindingCleared, Some("INC-1"), "quarterdeck", json!({ "finding": "a/t1" }));
+    log.add(50, Kind::FindingCleared, Some("INC-1"), "quarterdeck", json!({ "finding": "b/t1" }));
+    log.finding(110, "a/t1", Some("INC-1"), &["t1"]);
+    log.add(120, Kind::FindingCleared, Some("INC-1"), "quarterdeck", json!({ "finding": "a/t1" }));
+    let report = log.report();
+    // 0 to 50 and 100 to 120: a finding holds ten seconds before it is raised.
+    assert_eq!(report.tenants[0].seconds, 70);
+    assert_eq!(report.tenants[0].findings, ["a/t1", "b/t1"]);
+    assert_eq!(report.moments.recovered, Some(at(120)));
+}
+
+#[test]
+fn text_stays_text_in_both_forms() {
+    let report = night().report();
+    let markdown = markdown(&report).unwrap();
+    assert!(markdown.starts_with("# INC-1: orders \\<stand\\> \\| still\n"), "{markdown}");
+    assert!(markdown.contains("| to recover | 2 min 10 s |"), "{markdown}");
+    assert!(!markdown.contains("exercise"), "{markdown}");
+    let html = html(&report).unwrap();
+    assert!(html.contains("<h1>INC-1: orders &lt;stand&gt; | still</h1>"), "{html}");
+    assert!(html.contains("<svg") && html.trim_end().ends_with("</html>") && !html.contains("<script"), "{html}");
+    assert!(!html.contains("http:") && !html.contains("https:"), "it needs nothing from elsewhere");
+}
+
+#[test]
+fn equal_records_give_equal_reports_and_another_incident_none() {
+    let log = night();
+    assert_eq!(html(&log.report()), html(&log.report()));
+    let mut other = Collector::new(IncidentId::from("INC-2"));
+    log.0.iter().for_each(|r| other.apply(r));
+    assert_eq!(other.report(), None);
+}
