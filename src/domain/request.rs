@@ -88,6 +88,11 @@ pub enum Operation {
         /// Text, as sent.
         body: String,
     },
+    /// Several requests of one step, one for each of its targets, under one digest.
+    Several {
+        /// The requests, in the order in which they are sent.
+        requests: Vec<Request>,
+    },
     /// An action on the simulated estate.
     Simulated {
         /// What would have been sent, for people to read.
@@ -133,6 +138,7 @@ impl Operation {
             | Self::Command { .. }
             | Self::Mail { .. }
             | Self::File { .. }
+            | Self::Several { .. }
             | Self::Simulated { .. } => Vec::new(),
         }
     }
@@ -178,6 +184,14 @@ impl Operation {
                 lines.extend(body.lines().map(str::to_owned));
                 lines
             }
+            Self::Several { requests } => {
+                let one = |(i, request): (usize, &Request)| {
+                    let mut lines = vec![format!("-- {} of {}: {}", i + 1, requests.len(), request.target.object)];
+                    lines.extend(request.operation.lines());
+                    lines
+                };
+                requests.iter().enumerate().flat_map(one).collect()
+            }
             Self::Simulated { statement } => statement.lines().map(str::to_owned).collect(),
         }
     }
@@ -207,6 +221,60 @@ pub struct Request {
     /// The same as a command a person could type (`kubectl …`, `psql …`).
     pub by_hand: String,
 }
+
+impl Request {
+    /// One of several requests.
+    pub fn part(&self, part: usize) -> Option<&Self> {
+        match &self.operation {
+            Operation::Several { requests } => requests.get(part),
+            _ => None,
+        }
+    }
+
+    /// Several requests as one: what a step over several targets shows, and what its digest binds.
+    pub fn several(verb: &str, requests: Vec<Self>) -> Option<Self> {
+        let first = requests.first()?.clone();
+        let count = requests.len();
+        let unique = |of: fn(&Self) -> String| {
+            let mut all: Vec<String> = Vec::new();
+            for text in requests.iter().map(of) {
+                if !all.contains(&text) {
+                    all.push(text);
+                }
+            }
+            all
+        };
+        let short = |all: &[String]| match all {
+            [] => String::new(),
+            all if all.len() <= NAMED => all.join("; "),
+            all => format!("{}; and {} more", all.get(..NAMED).unwrap_or_default().join("; "), all.len() - NAMED),
+        };
+        let objects: Vec<String> = requests.iter().map(|r| r.target.object.clone()).collect();
+        let mut tenants: Vec<TenantId> = requests.iter().flat_map(|r| r.target.tenants.iter().cloned()).collect();
+        tenants.sort();
+        tenants.dedup();
+        let checks = |r: &Self| r.server_checks.iter().map(|c| format!("{}: {c}", r.target.object)).collect::<Vec<_>>();
+        Some(Self {
+            verb: verb.to_owned(),
+            target: Target {
+                source: SourceId::new(short(&unique(|r| r.target.source.to_string()))),
+                identity: short(&unique(|r| r.target.identity.clone())),
+                environment: first.target.environment,
+                object: format!("{count} targets: {}", short(&objects)),
+                tenants,
+                count: requests.iter().map(|r| r.target.count).sum(),
+            },
+            server_checks: requests.iter().flat_map(checks).collect(),
+            hurts: short(&unique(|r| r.hurts.clone())),
+            undo: short(&unique(|r| r.undo.clone())),
+            by_hand: requests.iter().map(|r| r.by_hand.as_str()).collect::<Vec<_>>().join("\n"),
+            operation: Operation::Several { requests },
+        })
+    }
+}
+
+/// Objects that are named one by one where there are several; all of them stand in the operation.
+const NAMED: usize = 8;
 
 /// What a verb declares of itself; the one place for each.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -144,6 +144,11 @@ pub enum Fault {
         #[serde(default)]
         cause: Option<Access>,
     },
+    /// The region that it runs in is gone.
+    RegionDown {
+        /// Whose.
+        tenant: TenantId,
+    },
     /// The router points to a service that is not the tenant's.
     Misroute {
         /// Whose.
@@ -266,6 +271,7 @@ impl Fault {
             | Self::Planning { tenant, .. }
             | Self::SpoiledData { tenant }
             | Self::Access { tenant, .. }
+            | Self::RegionDown { tenant }
             | Self::Misroute { tenant }
             | Self::StolenKey { tenant }
             | Self::Drift { tenant, .. }
@@ -383,6 +389,7 @@ impl Simulation {
             Fault::Planning { on, .. } => tenant.trouble.planning = *on,
             Fault::SpoiledData { .. } => tenant.trouble.spoiled = Some(tick),
             Fault::Access { cause, .. } => tenant.trouble.access = *cause,
+            Fault::RegionDown { .. } => tenant.trouble.region_down = true,
             Fault::Misroute { .. } => tenant.trouble.misrouted = true,
             Fault::StolenKey { .. } => tenant.trouble.stolen_key = true,
             Fault::Drift { tag, .. } => {

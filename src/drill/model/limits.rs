@@ -9,6 +9,10 @@ pub struct Limits {
     pub in_flight: Option<u32>,
     /// Whether the ingress cuts requests to a failing service short.
     pub circuit_breaker: bool,
+    /// Priority of the route to its own service, where one was set.
+    pub route_priority: Option<u32>,
+    /// Weights of the services that its requests are shared out between.
+    pub weights: Option<String>,
     /// CPU cores that its namespace may use.
     pub quota_cores: Option<u32>,
     /// Whether its namespace is cut off by a network policy.
@@ -35,12 +39,20 @@ impl Limits {
         (admitted, refused.clamp(0.0, 1.0))
     }
 
+    /// Whether its requests are sent to a service of another region, which is named `dr` something.
+    pub fn elsewhere(&self) -> bool {
+        let named = |part: &str| part.trim().starts_with("dr") && !part.trim().ends_with("=0");
+        self.weights.as_ref().is_some_and(|weights| weights.split(',').any(named))
+    }
+
     /// Names of the measures of the ingress, as its dynamic configuration calls them.
     pub fn at_the_ingress(&self, tenant: &str) -> impl Iterator<Item = String> {
         let all = [
             (self.rate.is_some(), "rate-limit"),
             (self.in_flight.is_some(), "in-flight"),
             (self.circuit_breaker, "circuit-breaker"),
+            (self.route_priority.is_some(), "route"),
+            (self.weights.is_some(), "weights"),
         ];
         let tenant = tenant.to_owned();
         all.into_iter().filter(|(on, _)| *on).map(move |(_, what)| format!("quarterdeck-{what}-{tenant}@file"))

@@ -201,7 +201,9 @@ impl Tenant {
         self.step_lock(tick, load, instance);
         self.step_jobs(tick, load);
         self.step_crons(tick);
-        let served = instance.pair.serves(self.id.as_str());
+        // The other region serves from what was restored there.
+        let elsewhere = self.limits.elsewhere() && instance.backups.asides.iter().any(|a| a.ready <= tick);
+        let served = elsewhere || (instance.pair.serves(self.id.as_str()) && !self.trouble.region_down);
         self.step_traffic(tick, load, refused, instance.crowding_s() + edge_s, served);
         self.trouble.spoils(&mut self.jobs, tick, instance.cut_over(self.id.as_str()));
     }
@@ -271,7 +273,8 @@ impl Tenant {
         let unreachable = !served || self.limits.isolated || self.web.desired == 0;
         let failing = (felt - 0.4).max(0.0) / 0.6 * 0.24 + broken * cut + self.trouble.failing();
         let failing = if unreachable { 1.0 } else { failing.min(1.0) };
-        let turned_away = (refused + self.trouble.refused()).min(1.0);
+        let locked_out = self.trouble.refused(self.limits.elsewhere());
+        let turned_away = (refused + locked_out).min(1.0);
         let t = &mut self.traffic;
         let near = |value: &mut f64, aim: f64, pace: f64| *value = (*value + (aim - *value) * pace).max(0.0);
         near(&mut t.requests, self.usual.requests * load / (1.0 - refused).max(0.02), 0.2);

@@ -40,6 +40,8 @@ pub struct Trouble {
     pub spoiled: Option<i64>,
     /// Why people can not log in.
     pub access: Option<Access>,
+    /// Whether the region that it runs in is gone.
+    pub region_down: bool,
     /// Whether its router points to a service that is not its own.
     pub misrouted: bool,
     /// Whether somebody takes data out with a stolen key.
@@ -59,6 +61,7 @@ impl Default for Trouble {
             planning: false,
             spoiled: None,
             access: None,
+            region_down: false,
             misrouted: false,
             stolen_key: false,
             keys: 4,
@@ -78,12 +81,12 @@ impl Trouble {
         by.iter().filter(|(is, _)| *is).map(|(_, share)| share).sum()
     }
 
-    /// Share of requests that are turned away by it.
-    pub fn refused(&self) -> f64 {
+    /// Share of requests that are turned away by it; a broken way is no trouble for who comes another way.
+    pub const fn refused(&self, elsewhere: bool) -> f64 {
         match self.access {
             Some(Access::Identity) => 0.5,
-            Some(Access::Network) => 0.7,
-            Some(Access::Storage) | None => 0.0,
+            Some(Access::Network) if !elsewhere => 0.7,
+            Some(Access::Network | Access::Storage) | None => 0.0,
         }
     }
 

@@ -2,7 +2,9 @@
 //! answer in the same form. One file an adapter.
 
 mod arguments;
+mod cnpg;
 mod comms;
+mod delivery;
 mod effect;
 mod given;
 mod http;
@@ -51,10 +53,20 @@ static ACTIONS: &[&dyn Action] = &[
 ];
 
 /// Verbs that change the model, told by functions; one list a file of each adapter.
-static EFFECTS: &[&[&[Effect]]] = &[&kubernetes::EFFECTS, &postgres::EFFECTS, &[redis::EFFECTS, comms::EFFECTS]];
+static EFFECTS: &[&[&[Effect]]] = &[
+    &kubernetes::EFFECTS,
+    &postgres::EFFECTS,
+    &odoo::EFFECTS,
+    &[redis::EFFECTS, traefik::EFFECTS, delivery::EFFECTS, cnpg::EFFECTS, comms::EFFECTS],
+];
 
 /// The same for verbs that look.
-static LOOKS: &[&[&[Look]]] = &[&kubernetes::LOOKS, &postgres::LOOKS, &[redis::LOOKS]];
+static LOOKS: &[&[&[Look]]] = &[
+    &kubernetes::LOOKS,
+    &postgres::LOOKS,
+    &odoo::LOOKS,
+    &[redis::LOOKS, delivery::LOOKS, cnpg::LOOKS],
+];
 
 /// All of them, each with what the live verb of its name declares.
 fn actions() -> impl Iterator<Item = (&'static dyn Action, &'static VerbSpec)> {

@@ -1,7 +1,7 @@
 //! `traefik.maintenance_on` and `traefik.maintenance_off` on the simulated ingresses.
 
-use super::arguments::{gone, target_tenant, tenant};
-use super::{Action, specs};
+use super::super::arguments::{gone, target_tenant, tenant};
+use super::super::{Action, specs};
 use crate::domain::ports::{Outcome, Reconciled, RenderContext, VerbError};
 use crate::domain::request::{Operation, Request, Target};
 use crate::domain::sample::{Failure, FailureKind};
@@ -13,7 +13,7 @@ use std::net::IpAddr;
 const DIRECTORY: &str = "/etc/traefik/dynamic";
 
 /// Sets the page or removes it.
-pub(super) struct Maintenance {
+pub(in crate::drill::verbs) struct Maintenance {
     pub on: bool,
 }
 
