@@ -62,14 +62,6 @@ pub(super) async fn send(request: &Request, secrets: &Secrets, within: Duration)
     }
 }
 
-/// Sends a question, whose answer must be a 2xx with JSON.
-pub(super) async fn ask(request: &Request, secrets: &Secrets, within: Duration) -> Result<Value, Failure> {
-    match send(request, secrets, within).await {
-        Outcome::Done { result, .. } => Ok(result.get("answer").cloned().unwrap_or_default()),
-        Outcome::Failed { why } | Outcome::Unknown { why } => Err(why),
-    }
-}
-
 /// Says what would be sent, after making sure that its secrets can be read and that somebody listens there.
 pub(super) async fn foresee(request: &Request, secrets: &Secrets) -> Result<String, Failure> {
     let Operation::Http { method, body, .. } = &request.operation else { return Err(no_http(request)) };

@@ -3,12 +3,16 @@
 //! calls this; `playbook lint` reads the catalogue through it.
 
 pub mod args;
+pub mod backup;
 mod call;
+pub mod command;
 pub mod comms;
 pub mod http;
+pub mod integration;
 pub mod kubernetes;
 pub mod look;
 pub mod odoo;
+pub mod patroni;
 pub mod postgres;
 pub mod redis;
 pub mod rights;
@@ -25,8 +29,19 @@ use std::sync::Arc;
 pub type DynVerb = dyn Verb<Permit = Authorized>;
 
 /// What the adapters declare, one list each.
-static ADAPTERS: &[&[&VerbSpec]] =
-    &[comms::SPECS, http::SPECS, kubernetes::SPECS, odoo::SPECS, postgres::SPECS, redis::SPECS, traefik::SPECS];
+static ADAPTERS: &[&[&VerbSpec]] = &[
+    backup::SPECS,
+    command::SPECS,
+    comms::SPECS,
+    http::SPECS,
+    integration::SPECS,
+    kubernetes::SPECS,
+    odoo::SPECS,
+    patroni::SPECS,
+    postgres::SPECS,
+    redis::SPECS,
+    traefik::SPECS,
+];
 
 /// What all verbs of all adapters declare, also of those that this configuration can not build.
 pub fn catalog() -> Vec<&'static VerbSpec> {

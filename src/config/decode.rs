@@ -54,6 +54,9 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
     let mut tenants: Vec<_> = root.tables("tenant").into_iter().map(|t| tenant(t, &mut ids)).collect();
     tenants.sort_by(|a, b| a.id.cmp(&b.id));
     let thresholds = root.tables("threshold").into_iter().filter_map(threshold).collect();
+    let pgbackrest = super::backup::pgbackrest(root.tables("pgbackrest"));
+    let patroni = super::backup::patroni(root.tables("patroni"));
+    let integration = super::integration::all(root.tables("integration"), &tenants);
     let comms = root.table("comms").map(super::comms::decode).unwrap_or_default();
     let webhook = super::comms::hooks(root.tables("webhook"));
     let journal = root.table("journal").map(|t| journal(t, &name)).unwrap_or_default();
@@ -70,6 +73,9 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
         traefik,
         comms,
         webhook,
+        pgbackrest,
+        patroni,
+        integration,
         journal,
         thresholds,
         console,

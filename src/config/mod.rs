@@ -2,9 +2,11 @@
 //! the model; only `cli` loads it.
 
 mod anchor;
+pub mod backup;
 pub mod comms;
 pub mod decode;
 pub mod describe;
+pub mod integration;
 pub mod locate;
 pub mod model;
 pub mod problem;

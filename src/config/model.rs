@@ -1,6 +1,8 @@
 //! What a configuration says after it has been checked. One struct a table of the file.
 
+pub use super::backup::{Patroni, Pgbackrest};
 pub use super::comms::{Audience, Comms, Hook, Mailer, Pager, PagerKind, Place, Smtps};
+pub use super::integration::Integration;
 use crate::domain::estate::Estate;
 use crate::domain::id::SourceId;
 use std::path::PathBuf;
@@ -25,6 +27,12 @@ pub struct Config {
     pub comms: Comms,
     /// Web hooks that `http.webhook` may call.
     pub webhook: Vec<Hook>,
+    /// Stanzas of pgBackRest.
+    pub pgbackrest: Vec<Pgbackrest>,
+    /// Clusters of Patroni.
+    pub patroni: Vec<Patroni>,
+    /// Integrations that can be cut off.
+    pub integration: Vec<Integration>,
     /// Where the journal and the other state lie.
     pub journal: Journal,
     /// Thresholds that differ from the defaults, by signal name.

@@ -139,14 +139,29 @@ fn verbs(config: &Config, mode: Mode) -> Verbs {
     let Some(may) = mode.may_act() else { return Verbs::default() };
     let kubernetes = act::kubernetes::verbs(may, &config.kubernetes);
     let instances = Arc::new(Instances::new(may, &config.postgres));
-    let databases =
-        act::postgres::verbs(may, &instances, &config.pgbouncer).into_iter().chain(act::odoo::verbs(&instances));
+    let databases = act::postgres::verbs(may, &instances, &config.pgbouncer).into_iter().chain(act::odoo::verbs(
+        may,
+        &instances,
+        &config.kubernetes,
+    ));
     let ingress = act::traefik::verbs(may, &config.traefik).into_iter().chain(act::http::verbs(
         may,
         &config.traefik,
         &config.webhook,
     ));
+    let integration = act::integration::verbs(&instances, &config.integration);
+    let keepers =
+        act::backup::verbs(may, &config.pgbackrest).into_iter().chain(act::patroni::verbs(may, &config.patroni));
     let redis = act::redis::verbs(may, &config.redis);
     let comms = act::comms::verbs(may, &config.comms);
-    Verbs::new(kubernetes.into_iter().chain(databases).chain(ingress.map(Arc::from)).chain(redis).chain(comms))
+    Verbs::new(
+        kubernetes
+            .into_iter()
+            .chain(databases)
+            .chain(ingress.map(Arc::from))
+            .chain(integration)
+            .chain(keepers)
+            .chain(redis)
+            .chain(comms),
+    )
 }

@@ -71,13 +71,24 @@ impl Backups {
         if self.running.is_some_and(|end| tick >= end) {
             self.running = None;
             if self.failing.is_none() {
-                self.count += 1;
-                (self.label, self.ended) = (format!("drill-{:03}F", self.count), tick);
+                self.taken(tick);
             }
         }
         if self.asides.iter().any(|a| a.ready == tick) {
             self.restore_tested = Some(tick);
         }
+    }
+
+    /// A backup is complete.
+    pub fn taken(&mut self, tick: i64) {
+        self.count += 1;
+        (self.label, self.ended) = (format!("drill-{:03}F", self.count), tick);
+    }
+
+    /// A copy as of a tick is there.
+    pub fn restored(&mut self, name: &str, to: i64, tick: i64) {
+        self.restore(name, to, tick - RESTORE_S);
+        self.restore_tested = Some(tick);
     }
 
     /// A copy as of a tick begins to be restored.

@@ -2,6 +2,7 @@
 //! answer in the same form. One file an adapter.
 
 mod arguments;
+mod backup;
 mod cnpg;
 mod comms;
 mod delivery;
@@ -10,6 +11,7 @@ mod given;
 mod http;
 mod kubernetes;
 mod odoo;
+mod patroni;
 mod postgres;
 mod redis;
 mod specs;
@@ -57,7 +59,7 @@ static EFFECTS: &[&[&[Effect]]] = &[
     &kubernetes::EFFECTS,
     &postgres::EFFECTS,
     &odoo::EFFECTS,
-    &[redis::EFFECTS, traefik::EFFECTS, delivery::EFFECTS, cnpg::EFFECTS, comms::EFFECTS],
+    &[redis::EFFECTS, traefik::EFFECTS, delivery::EFFECTS, cnpg::EFFECTS, patroni::EFFECTS, backup::EFFECTS, comms::EFFECTS],
 ];
 
 /// The same for verbs that look.
@@ -65,7 +67,7 @@ static LOOKS: &[&[&[Look]]] = &[
     &kubernetes::LOOKS,
     &postgres::LOOKS,
     &odoo::LOOKS,
-    &[redis::LOOKS, delivery::LOOKS, cnpg::LOOKS],
+    &[redis::LOOKS, delivery::LOOKS, cnpg::LOOKS, backup::LOOKS],
 ];
 
 /// All of them, each with what the live verb of its name declares.

@@ -67,7 +67,7 @@ fn binary(name: &str) -> Option<PathBuf> {
 }
 
 /// User and group that servers run as, when the tests run as root.
-fn unprivileged() -> Option<(u32, u32)> {
+pub fn unprivileged() -> Option<(u32, u32)> {
     if !rustix::process::geteuid().is_root() {
         return None;
     }
@@ -110,6 +110,11 @@ fn succeed(command: &mut Command) {
 impl Server {
     /// A new cluster with superuser `postgres`; `None` where PostgreSQL is not installed.
     pub async fn start() -> Option<Self> {
+        Self::start_with(&[]).await
+    }
+
+    /// The same with more settings.
+    pub async fn start_with(more: &'static [&'static str]) -> Option<Self> {
         let Some(initdb) = binary("initdb") else {
             skip("no PostgreSQL server binaries on this machine");
             return None;
@@ -121,7 +126,7 @@ impl Server {
         let data = dir.path().join("data");
         let words = ["-U", "postgres", "-A", "scram-sha-256", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"];
         succeed(command(&initdb).args(words).arg("--pwfile").arg(&password).arg("-D").arg(&data));
-        Some(Self::run(dir, &[]).await)
+        Some(Self::run(dir, more).await)
     }
 
     /// A streaming replica of this server.
