@@ -11,7 +11,6 @@ use crate::domain::incident::Role;
 use crate::engine::api::Command;
 use crate::engine::state::State;
 use crate::journal::fold;
-use crate::journal::read::Filter;
 
 /// Runs `incident`.
 pub fn run(global: &Global, what: Incident) -> Result<Exit, Error> {
@@ -104,10 +103,8 @@ fn send_with_brief(global: &Global, command: Command) -> Result<Exit, Error> {
 /// Incidents as the journal has them, read without a lock.
 fn incidents(global: &Global) -> Result<Vec<Known>, Error> {
     let home = live_home(global)?;
-    let mut state = State::default();
-    if home.journal.exists() {
-        fold::replay(&home.journal, Filter::default(), &mut state).map_err(Error::failed)?;
-    }
+    let state: State =
+        if home.journal.exists() { fold::replay_kept(&home.journal).map_err(Error::failed)? } else { State::default() };
     Ok(state.incidents())
 }
 

@@ -42,7 +42,7 @@ pub struct Opened {
 
 impl Opened {
     /// Ends it in good order: the step in hand is waited for and recorded.
-    pub async fn end(self) {
+    pub async fn end(mut self) {
         // Nobody new comes in; who is in sees how it ends.
         self.listener.close();
         self.running.end().await;

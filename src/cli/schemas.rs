@@ -42,6 +42,8 @@ fn all() -> Vec<(&'static str, &'static str, Schema)> {
         ("audit-show-seq", "audit show --seq N --format json", of::<audit::show::Whole<'_>>()),
         ("audit-keys-show", "audit keys show --format json", of::<audit::keys::Report>()),
         ("audit-keys-rotate", "audit keys rotate --format json", of::<audit::keys::Rotated>()),
+        ("audit-archive", "audit archive --format json", of::<audit::archive::Report>()),
+        ("audit-archive-fetch", "audit archive --fetch DIR|--restore --format json", of::<audit::archive::Brought>()),
         ("audit-anchors", "audit anchors --format json", of::<crate::attest::anchor::Report>()),
         ("audit-anchors-fetch", "audit anchors --fetch DIR --format json", of::<crate::attest::anchor::Fetched>()),
         ("audit-monitor", "each line of audit monitor --format json", of::<crate::attest::monitor::Alert>()),

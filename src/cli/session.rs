@@ -2,6 +2,7 @@
 
 use super::args::Global;
 use super::output::Error;
+use crate::attest::agent::{Agent, Held};
 use crate::config::decode;
 use crate::config::locate::{Located, Places};
 use crate::config::model::Config;
@@ -9,7 +10,8 @@ use crate::config::problem::{Problem, Problems};
 use crate::domain::actor::Actor;
 use crate::domain::mode::Mode;
 use crate::engine::api::{Command, Reply, Snapshot};
-use crate::engine::attach::remote::{self, Away, Caller};
+use crate::engine::attach::remote::{self, Away, Caller, Sign};
+use crate::engine::attach::wire::NAMESPACE;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -147,7 +149,24 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Error> {
 pub fn caller(socket: &Path, via: &str, read_only: bool) -> Caller {
     // The first word of what sshd says is the address; whoever runs this process could have set it.
     let from = std::env::var("SSH_CONNECTION").ok().and_then(|c| c.split_whitespace().next().map(str::to_owned));
-    Caller { socket: socket.to_path_buf(), me: me(via), from, read_only, sign: None }
+    Caller { socket: socket.to_path_buf(), me: me(via), from, read_only, sign: sign() }
+}
+
+/// Signs by the ssh-agent of this session, where it names one and that holds a key which the engine knows.
+fn sign() -> Option<Sign> {
+    let agent = Agent::of_session().ok()?;
+    Some(Arc::new(move |text, known| {
+        let agent = agent.clone();
+        Box::pin(async move {
+            let counts = |key: &Held| {
+                let authority = key.certificate.as_ref().map(|c| c.authority().fingerprint());
+                known.contains(&key.key.fingerprint()) || authority.is_some_and(|a| known.contains(&a))
+            };
+            let held = agent.keys().await.ok()?;
+            let key = held.iter().find(|k| counts(k))?;
+            agent.sign(key, NAMESPACE, text.as_bytes()).await.ok()
+        })
+    }))
 }
 
 /// What came of asking an engine; nothing when none runs.

@@ -12,16 +12,8 @@ const INTERVAL: Duration = Duration::from_secs(30);
 pub(super) fn decode(mut table: Table<'_, '_>, estate: &str) -> Anchor {
     let endpoint = required_url(&mut table, "endpoint", &["https://", "http://"], "https://s3.eu-central-1.example");
     let bucket = name(&mut table, "bucket", "journal-anchors");
-    let key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    let allowed = "1 to 200 letters, digits, `.`, `_` and `-`, in parts with `/` between them that are not `.` or `..`";
-    let prefix = table.parsed("prefix", allowed, |text| {
-        let part = |p: &str| !p.is_empty() && p != "." && p != ".." && p.chars().all(key);
-        (text.len() <= 200 && text.split('/').all(part)).then(|| text.to_owned())
-    });
-    let region = table.parsed("region", "1 to 63 letters, digits and `-`", |text| {
-        let fits = text.len() <= 63 && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
-        fits.then(|| text.to_owned())
-    });
+    let prefix = prefix(&mut table, estate);
+    let region = signing_region(&mut table, "region");
     let access_key = required_secret(&mut table, "access_key", "env:QUARTERDECK_ANCHOR_ACCESS_KEY");
     let secret_key = required_secret(&mut table, "secret_key", "env:QUARTERDECK_ANCHOR_SECRET_KEY");
     let interval = table.duration("interval", Duration::from_secs(1), Duration::from_hours(1)).unwrap_or(INTERVAL);
@@ -29,22 +21,31 @@ pub(super) fn decode(mut table: Table<'_, '_>, estate: &str) -> Anchor {
     let evidence = table.boolean("evidence").unwrap_or(true);
     let ca = path(&mut table, "ca");
     table.finish();
-    Anchor {
-        endpoint,
-        bucket,
-        prefix: prefix.unwrap_or_else(|| format!("quarterdeck/{estate}")),
-        region: region.unwrap_or_else(|| "us-east-1".to_owned()),
-        access_key,
-        secret_key,
-        interval,
-        retention_days,
-        evidence,
-        ca,
-    }
+    Anchor { endpoint, bucket, prefix, region, access_key, secret_key, interval, retention_days, evidence, ca }
+}
+
+/// What all keys begin with: the estate's own prefix when nothing is said.
+pub(super) fn prefix(table: &mut Table<'_, '_>, estate: &str) -> String {
+    let key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let allowed = "1 to 200 letters, digits, `.`, `_` and `-`, in parts with `/` between them that are not `.` or `..`";
+    let prefix = table.parsed("prefix", allowed, |text| {
+        let part = |p: &str| !p.is_empty() && p != "." && p != ".." && p.chars().all(key);
+        (text.len() <= 200 && text.split('/').all(part)).then(|| text.to_owned())
+    });
+    prefix.unwrap_or_else(|| format!("quarterdeck/{estate}"))
+}
+
+/// The region that requests are signed for.
+pub(super) fn signing_region(table: &mut Table<'_, '_>, key: &'static str) -> String {
+    let region = table.parsed(key, "1 to 63 letters, digits and `-`", |text| {
+        let fits = text.len() <= 63 && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+        fits.then(|| text.to_owned())
+    });
+    region.unwrap_or_else(|| "us-east-1".to_owned())
 }
 
 /// A secret that must be there; when it is not, that is noted and the result names nothing.
-fn required_secret(table: &mut Table<'_, '_>, key: &'static str, example: &str) -> SecretRef {
+pub(super) fn required_secret(table: &mut Table<'_, '_>, key: &'static str, example: &str) -> SecretRef {
     let found = if table.has(key) {
         secret_of(table, key)
     } else {

@@ -2,6 +2,7 @@
 //! the model; only `cli` loads it.
 
 mod anchor;
+mod archive;
 pub mod backup;
 pub mod comms;
 pub mod decode;

@@ -23,6 +23,10 @@ pub struct Config {
     pub redis: Vec<Redis>,
     /// Traefiks.
     pub traefik: Vec<Traefik>,
+    /// What delivers changes.
+    pub delivery: Vec<Delivery>,
+    /// Projects whose pipelines deliver.
+    pub ci: Vec<Ci>,
     /// How people outside are told.
     pub comms: Comms,
     /// Web hooks that `http.webhook` may call.
@@ -189,6 +193,47 @@ pub struct Traefik {
     pub timeout: Duration,
 }
 
+/// `[[delivery]]`: what delivers changes to a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// Its name.
+    pub id: SourceId,
+    /// The `[[kubernetes]]` whose API server has the objects of Argo CD and Flux.
+    pub cluster: SourceId,
+    /// Namespace of Argo CD; none without it.
+    pub argocd_namespace: Option<String>,
+    /// Whether Flux delivers there.
+    pub flux: bool,
+}
+
+/// Whose API a `[[ci]]` speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CiKind {
+    /// GitLab.
+    Gitlab,
+    /// GitHub Actions.
+    Github,
+}
+
+/// `[[ci]]`: a project whose pipelines deliver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ci {
+    /// Its name.
+    pub id: SourceId,
+    /// Whose API it is.
+    pub kind: CiKind,
+    /// Base URL of the API: `https://gitlab.example/api/v4`, `https://api.github.com`.
+    pub url: String,
+    /// Path of the project: `group/name`.
+    pub project: String,
+    /// Token.
+    pub token: Option<SecretRef>,
+    /// File names of the workflows that deliver; GitHub only.
+    pub workflows: Vec<String>,
+    /// Own certificate authorities, PEM.
+    pub ca: Option<PathBuf>,
+}
+
 /// `[journal]`.
 #[derive(Default, Clone, Debug, PartialEq, Eq)]
 pub struct Journal {
@@ -200,6 +245,72 @@ pub struct Journal {
     pub witnesses: Witnesses,
     /// Object storage that copies go to.
     pub anchor: Option<Anchor>,
+    /// What stays on this disk, and where the rest is moved.
+    pub archiving: Archiving,
+}
+
+/// `[estate] region`, `[journal.retention]` and `[[journal.archive]]`.
+#[derive(Default, Clone, Debug, PartialEq, Eq)]
+pub struct Archiving {
+    /// The region in which the estate's records may lie.
+    pub region: Option<String>,
+    /// What has to stay; nothing goes when absent.
+    pub retention: Option<Retention>,
+    /// Places of all regions.
+    pub places: Vec<Archive>,
+}
+
+impl Archiving {
+    /// The places in the estate's region.
+    pub fn allowed(&self) -> impl Iterator<Item = &Archive> {
+        self.places.iter().filter(|place| Some(&place.region) == self.region.as_ref())
+    }
+}
+
+/// `[journal.retention]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Days for which a record stays on this disk.
+    pub days: u32,
+    /// Number of newest records that stay in any case.
+    pub records: u64,
+}
+
+/// `[[journal.archive]]`: a directory, or a bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Archive {
+    /// The region that it is in.
+    pub region: String,
+    /// Which of both.
+    pub store: Store,
+}
+
+/// Where an archive keeps its files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Store {
+    /// A directory of its own.
+    Directory(PathBuf),
+    /// S3-compatible object storage.
+    Bucket(Storage),
+}
+
+/// A bucket of S3-compatible object storage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Storage {
+    /// Base URL; buckets are named in the path.
+    pub endpoint: String,
+    /// Bucket.
+    pub bucket: String,
+    /// What all keys begin with, without a slash at its end; several logs may share a bucket.
+    pub prefix: String,
+    /// Region that requests are signed for.
+    pub signing_region: String,
+    /// Access key id.
+    pub access_key: SecretRef,
+    /// Secret access key.
+    pub secret_key: SecretRef,
+    /// Own certificate authorities, PEM.
+    pub ca: Option<PathBuf>,
 }
 
 /// `witness_quorum`, `max_uncosigned_age` and `[[journal.witness]]`.

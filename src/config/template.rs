@@ -34,6 +34,20 @@ const WITNESSES: &str = "\n# [journal]\n\
     # vkey = \"witness.example/w1+1f2e3d4c+BA…\"\n\
     # administrator = \"Example Ltd\"   # witnesses under one administrator count once\n";
 
+/// What of the journal stays here, and where the rest is moved.
+const ARCHIVE: &str = "\n# What `quarterdeck audit archive` moves off this disk, and where to: into an archive of the estate's region, \n\
+    # which is `region = \"eu-central\"` in [estate]. Without [journal.retention] it only copies.\n\
+    # [journal.retention]\n\
+    # days = 90                    # records stay for so long\n\
+    # records = 100000             # and so many of the newest in any case\n\
+    # [[journal.archive]]          # one table each; all of the estate's region get a copy\n\
+    # region = \"eu-central\"\n\
+    # dir = \"/srv/archive/acme-prod\"\n\
+    # [[journal.archive]]\n\
+    # region = \"eu-central\"\n\
+    # s3 = { endpoint = \"https://s3.eu-central-1.example\", bucket = \"journal-archive\", signing_region = \"eu-central-1\", \
+    access_key = \"env:QUARTERDECK_ARCHIVE_ACCESS_KEY\", secret_key = \"env:QUARTERDECK_ARCHIVE_SECRET_KEY\" }\n";
+
 /// Writes the file; every table that has no answer stands there as a comment.
 pub fn render(answers: &Answers) -> String {
     let table = |name: &str, answer: Option<&String>, lines: &[(&str, String)], comments: &[&str]| {
@@ -98,6 +112,14 @@ pub fn render(answers: &Answers) -> String {
         ],
     ));
     text.push_str(
+        "\n# What delivers changes to a cluster: Argo CD, Flux, or both.\n# [[delivery]]\n# id = \"gitops\"\n\
+         # cluster = \"k8s\"\n# argocd_namespace = \"argocd\"\n# flux = true\n\
+         \n# Pipelines that deliver: what holds them while an incident lasts.\n# [[ci]]\n# id = \"pipelines\"\n\
+         # kind = \"gitlab\"            # or github\n# url = \"https://gitlab.example/api/v4\"\n\
+         # project = \"erp/odoo\"\n# token = \"env:QUARTERDECK_CI_TOKEN\"\n\
+         # workflows = [\"deploy.yml\"]   # github only: the files that deliver\n",
+    );
+    text.push_str(
         "\n# One table a tenant.\n# [[tenant]]\n# id = \"t001\"\n# name = \"Aldous Ltd\"\n# tenancy = \"multi-tenant\"   # or dedicated\n\
          # criticality = 3             # 1 is the most critical\n# plants = [\"Leeds\"]\n\
          # cutoffs = [{ what = \"receiving starts\", at = \"06:00\", time_zone = \"Europe/London\" }]\n\
@@ -117,6 +139,7 @@ pub fn render(answers: &Answers) -> String {
          # evidence = true          # what is copied can not be deleted before the retention ends\n\
          # ca = \"/etc/ssl/own-ca.pem\"\n",
     );
+    text.push_str(ARCHIVE);
     text
 }
 

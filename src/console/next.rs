@@ -53,6 +53,9 @@ pub fn next(state: &State) -> Next {
     let Some(snapshot) = state.snapshot.as_deref() else {
         return Next::wait(Role::Unknown, "wait for the engine; nothing is known yet");
     };
+    if state.link.lost.is_some() {
+        return Next::wait(Role::Alarm, "wait: this console looks for the engine and goes on where it was");
+    }
     if state.lost().is_some() {
         return Next::wait(Role::Alarm, "find out why the engine is silent before you act");
     }

@@ -9,7 +9,7 @@ pub struct Actor {
     pub user: String,
     /// Numeric user id of the process that asked.
     pub uid: u32,
-    /// How the request came: `console`, `cli`, `engine`, `socket`.
+    /// How the request came: `console`, `cli`, `engine`, `socket`, `socket, key SHA256:…`.
     pub via: String,
     /// Host on which it was asked.
     pub host: String,
@@ -18,7 +18,21 @@ pub struct Actor {
     pub console: Option<String>,
 }
 
+/// How `via` names the key that proves a person at the engine's socket.
+const BY_KEY: &str = "socket, key ";
+
 impl Actor {
+    /// Proven at the engine's socket by a key with this fingerprint to be this person.
+    #[must_use]
+    pub fn proven(self, person: String, fingerprint: &str) -> Self {
+        Self { user: person, via: format!("{BY_KEY}{fingerprint}"), ..self }
+    }
+
+    /// Fingerprint of the key that proves that `user` is the person's name; nothing where a name is only claimed.
+    pub fn key(&self) -> Option<&str> {
+        self.via.strip_prefix(BY_KEY)
+    }
+
     /// The same process acting by itself, not for a person.
     #[must_use]
     pub fn engine(&self) -> Self {

@@ -138,6 +138,8 @@ fn observers(config: &Config, mode: Mode) -> Vec<Box<dyn Observer>> {
 fn verbs(config: &Config, mode: Mode) -> Verbs {
     let Some(may) = mode.may_act() else { return Verbs::default() };
     let kubernetes = act::kubernetes::verbs(may, &config.kubernetes);
+    let cnpg = act::cnpg::verbs(may, &config.kubernetes);
+    let delivery = act::delivery::verbs(may, &config.delivery, &config.ci, &config.kubernetes);
     let instances = Arc::new(Instances::new(may, &config.postgres));
     let databases = act::postgres::verbs(may, &instances, &config.pgbouncer).into_iter().chain(act::odoo::verbs(
         may,
@@ -157,6 +159,8 @@ fn verbs(config: &Config, mode: Mode) -> Verbs {
     Verbs::new(
         kubernetes
             .into_iter()
+            .chain(cnpg)
+            .chain(delivery)
             .chain(databases)
             .chain(ingress.map(Arc::from))
             .chain(integration)

@@ -186,6 +186,11 @@ pub enum Command {
         /// Why.
         reason: String,
     },
+    /// Lets sealed segments go that were copied to an archive: writes the record that names them, then removes them.
+    Prune {
+        /// Digest of the `pruned.json` that was prepared beside the records, 64 hexadecimal digits.
+        sha256: String,
+    },
     /// Drill only: pause, resume or set the speed of the scenario clock.
     DrillClock {
         /// Speed; 0 pauses.

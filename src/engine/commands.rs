@@ -97,6 +97,7 @@ impl Engine {
                 self.assign_measure(&measure, &owner, until, actor).await
             }
             Command::Redact { sha256, reason } => self.redact(&sha256, &reason, actor).await,
+            Command::Prune { sha256 } => self.prune(&sha256, actor).await,
             Command::DrillClock { speed } => Ok(self.set_speed(speed)),
         }
     }

@@ -3,6 +3,7 @@
 
 pub mod adapters;
 pub mod api;
+mod archive;
 mod assess;
 pub mod attach;
 mod beside;

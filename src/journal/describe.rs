@@ -28,6 +28,7 @@ const fn template(kind: Kind) -> &'static str {
         }
         Kind::JournalHeartbeat => "journal alive",
         Kind::JournalSnapshot => "snapshot of the state[ over {size} records][ in {file}]",
+        Kind::JournalArchived => "records up to {size} archived[ in {places}]",
         Kind::JournalClosed => "journal closed[: {reason}]",
         Kind::KeyRotated => "log key changed[ to {to}]",
         Kind::ConfigLoaded => "configuration loaded[ from {path}][, digest {digest}]",

@@ -307,6 +307,34 @@ pub enum JournalError {
         /// What does not hold.
         why: super::proof::BadProof,
     },
+    /// The records asked about were moved to an archive.
+    #[error(
+        "records {first} to {last} were moved to the archive {place}; name a directory with them with --archive DIR (`audit archive --fetch DIR` brings them from object storage)"
+    )]
+    Archived {
+        /// The first of them.
+        first: u64,
+        /// The last of them.
+        last: u64,
+        /// Where they lie.
+        place: String,
+    },
+    /// The state can not be rebuilt, since the records that it begins with were moved and no snapshot stands for them.
+    #[error(
+        "the state can not be rebuilt: records 0 to {last} were moved to the archive {place}, and no snapshot of the state that this version of quarterdeck can read stands for them; bring them back with `quarterdeck audit archive --restore`"
+    )]
+    StateArchived {
+        /// The last of them.
+        last: u64,
+        /// Where they lie.
+        place: String,
+    },
+    /// Segments can not be pruned.
+    #[error("nothing was pruned: {why}")]
+    NotPruned {
+        /// Why.
+        why: String,
+    },
     /// An export would go where something else is.
     #[error("{} can not take the export: {why}; name a new or an empty directory, or that of an earlier export of this journal", .dir.display())]
     ExportTarget {

@@ -3,7 +3,9 @@
 
 use super::error::JournalError;
 use super::kind::Kind;
-use super::read::{Filter, Reader};
+use super::pruned::Pruned;
+use super::read::{Filter, Reader, moved};
+use super::record::Record;
 use super::store::file::evidence as files;
 use crate::domain::id::Digest;
 use serde::Serialize;
@@ -69,6 +71,26 @@ pub struct Evidence {
     pub redaction: Option<u64>,
 }
 
+/// Where the kind stands in a record, counted from its end.
+const TAIL: usize = 160;
+
+/// The kinds that are about a file, as they stand in a canonical record.
+const MARKS: [&[u8]; 2] = [b"\"kind\":\"evidence.captured\",\"mode\":", b"\"kind\":\"redaction\",\"mode\":"];
+
+/// What a stored record says of a file: its own number, the file's digest and length, and whether it tells of its
+/// deletion. Cheap for every record that is about none.
+pub(super) fn told(record: &[u8]) -> Option<(u64, Digest, Option<u64>, bool)> {
+    let tail = record.get(record.len().saturating_sub(TAIL)..)?;
+    if !MARKS.iter().any(|mark| memchr::memmem::find(tail, mark).is_some()) {
+        return None;
+    }
+    let Record { seq, kind, body, .. } = Record::parse(record).ok()?;
+    if !matches!(kind, Kind::EvidenceCaptured | Kind::Redaction) {
+        return None;
+    }
+    Some((seq, named(&body)?, body.get("bytes").and_then(Value::as_u64), kind == Kind::Redaction))
+}
+
 /// The body of `evidence.captured`.
 pub fn captured(sha256: &Digest, bytes: usize, what: &str, media_type: &str) -> Value {
     json!({ "sha256": sha256, "bytes": bytes, "what": what, "media_type": media_type })
@@ -84,6 +106,19 @@ pub fn named(body: &Value) -> Option<Digest> {
 pub fn list(dir: &Path, read: bool) -> Result<Vec<Evidence>, JournalError> {
     let mut order = Vec::new();
     let mut known: BTreeMap<Digest, Evidence> = BTreeMap::new();
+    for moved in moved(dir)?.iter().flat_map(Pruned::evidence) {
+        order.push(moved.sha256.clone());
+        let evidence = Evidence {
+            sha256: moved.sha256.clone(),
+            standing: Standing::Missing,
+            bytes: moved.bytes,
+            what: "named by a record in the archive".to_owned(),
+            media_type: String::new(),
+            record: Some(moved.record),
+            redaction: moved.redacted,
+        };
+        known.insert(moved.sha256.clone(), evidence);
+    }
     let kinds = vec![Kind::EvidenceCaptured, Kind::Redaction];
     for stored in Reader::checked(dir, Filter { kinds, ..Filter::default() })? {
         let record = stored?.record;

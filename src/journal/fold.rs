@@ -6,7 +6,7 @@ use super::handle::{Journal, OpenOptions, Recovered};
 use super::read::{Filter, Reader};
 use super::record::Record;
 use super::snapshot::Place;
-use super::store::file::open;
+use super::store::file::{open, snapshots};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -30,6 +30,21 @@ pub fn replay(dir: &Path, filter: Filter, state: &mut impl Fold) -> Result<(), J
         state.apply(&stored?.record);
     }
     Ok(())
+}
+
+/// As [`replay`] for all records, and where the first of them were moved to an archive from the newest snapshot that a
+/// record names.
+pub fn replay_kept<S: Keep>(dir: &Path) -> Result<S, JournalError> {
+    let mut state = S::default();
+    let mut filter = Filter::default();
+    if let Some(moved) = super::read::moved(dir)? {
+        let found = snapshots::named(dir, S::FORMAT)?;
+        let taken = found.and_then(|s| Some((s.place.tree.size(), serde_json::from_value(s.state).ok()?)));
+        let Some((size, kept)) = taken else { return Err(super::archive::lost(&moved)) };
+        (state, filter.first) = (kept, Some(size));
+    }
+    replay(dir, filter, &mut state)?;
+    Ok(state)
 }
 
 /// Opens a journal for writing and rebuilds state from it in the same pass, the records that the opening writes

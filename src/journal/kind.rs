@@ -47,6 +47,7 @@ kinds! {
     JournalRecovered "journal.recovered" Tells "A torn last batch went to quarantine, or a segment that failed was left for a new one.";
     JournalHeartbeat "journal.heartbeat" Tells "The writer is alive; its absence is visible.";
     JournalSnapshot "journal.snapshot" Tells "A snapshot of the state lies beside the records; its digest is here.";
+    JournalArchived "journal.archived" Tells "Sealed segments lie in an archive and leave this disk; their digests are here.";
     JournalClosed "journal.closed" Tells "The writer has let go of the log in good order.";
     KeyRotated "key.rotated" Tells "Another log key signs from here on.";
     ConfigLoaded "config.loaded" Tells "Digests of configuration, policy and playbooks in force.";

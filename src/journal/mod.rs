@@ -2,6 +2,7 @@
 //! checkpoints anybody can check. The engine appends, the command line reads and verifies, reports are derived
 //! from it. `store` is its only I/O; the formats are those of RFC 8785, RFC 6962 and the C2SP specifications.
 
+pub mod archive;
 pub mod canonical;
 pub mod checkpoint;
 pub mod cosignature;
@@ -15,6 +16,7 @@ pub mod kind;
 pub mod newest;
 pub mod pieces;
 pub mod proof;
+pub mod pruned;
 pub mod read;
 pub mod record;
 pub mod rotation;

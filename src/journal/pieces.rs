@@ -7,7 +7,8 @@ use super::key::{KeyRing, VerifierKey};
 use super::read::first_key;
 use super::rotation::Rotation;
 use super::store::file::batch::Batch;
-use super::store::file::walk::{Step, Walk, segments};
+use super::store::file::pruned::beginning;
+use super::store::file::walk::{Step, Walk, Whole};
 use super::tree::{Frontier, Hash};
 use std::path::Path;
 
@@ -24,7 +25,7 @@ pub struct SegmentFile {
 
 /// The segments that are there, in order.
 pub fn files(dir: &Path) -> Result<Vec<SegmentFile>, JournalError> {
-    let all = segments(dir)?;
+    let all = Whole::from(dir).segments()?;
     let last = all.len().saturating_sub(1);
     all.iter()
         .enumerate()
@@ -123,6 +124,19 @@ impl Pieces {
     }
 }
 
+/// The root over the first `size` records, if a batch ends there whose note `signed` holds good for, or if they were
+/// moved to an archive and the tiles know it.
+pub fn root_at(
+    dir: &Path,
+    size: u64,
+    signed: impl Fn(&str) -> Option<Checkpoint>,
+) -> Result<Option<Hash>, JournalError> {
+    if Walk::open(dir, 0)?.seq() >= size {
+        return super::proof::root(dir, size).map(Some);
+    }
+    Ok(note_at(dir, size)?.and_then(|note| signed(&note)).map(|c| c.root))
+}
+
 /// The signed note of the batch that ends at `size` records; none when no batch ends there.
 pub fn note_at(dir: &Path, size: u64) -> Result<Option<String>, JournalError> {
     let mut walk = Walk::open(dir, size.saturating_sub(1))?;
@@ -154,12 +168,14 @@ pub fn roots(
     sizes: &[u64],
     mut found: impl FnMut(u64, Hash),
 ) -> Result<Reached, JournalError> {
-    let mut walk = Walk::open(dir, 0)?;
-    if walk.seq() > 0 {
-        return Err(walk.missing_before());
-    }
-    let (mut tree, mut ring) = (Frontier::default(), KeyRing::of(first_key(dir, known)?));
+    let (mut walk, base) = beginning(dir)?;
+    let mut tree = base.tree();
+    let mut ring = base.ring().map_or_else(|| first_key(dir, known).map(KeyRing::of), Ok)?;
     let mut wanted = sizes.iter().copied().filter(|s| *s > 0).peekable();
+    // Of what was moved the tiles know the roots.
+    while let Some(size) = wanted.next_if(|size| *size <= tree.size()) {
+        found(size, super::proof::root(dir, size)?);
+    }
     loop {
         let batch = match walk.next() {
             Ok(Step::Batch(batch)) => batch,

@@ -3,13 +3,16 @@
 
 use super::checkpoint::{BadNote, Checkpoint};
 use super::error::{Damage, JournalError};
-use super::key::VerifierKey;
+use super::key::{KeyRing, VerifierKey};
 use super::kind::Kind;
+use super::pruned::Pruned;
 use super::record::{NotARecord, Record};
 use super::rotation::Rotation;
 use super::store::file::batch::Batch;
 use super::store::file::chain::Chain;
-use super::store::file::walk::{Step, Walk, segments};
+use super::store::file::pruned::{beginning, elsewhere};
+pub use super::store::file::walk::Whole;
+use super::store::file::walk::{Step, Walk};
 use super::tree::{Hash, record_hash};
 use crate::domain::id::IncidentId;
 use jiff::Timestamp;
@@ -52,12 +55,18 @@ impl Filter {
 /// `key.rotated` records. Nothing is proven by that: who verifies from the first key on has to come upon `known`.
 /// Where the records do not lead back from it, it is taken for the first.
 pub fn first_key(dir: &Path, known: &VerifierKey) -> Result<VerifierKey, JournalError> {
-    let mut walk = Walk::open(dir, 0)?;
+    let (mut walk, base) = beginning(dir)?;
+    let mut first = None;
+    if let Some(ring) = base.ring() {
+        if ring.contains(known) {
+            return Ok(ring.first().clone());
+        }
+        first = Some(ring.first().clone());
+    }
     let Step::Batch(batch) = walk.next()? else { return Ok(known.clone()) };
     if !matches!(Checkpoint::open(&batch.note, known), Err(BadNote::OtherKey { .. })) {
         return Ok(known.clone());
     }
-    let mut first = None;
     // Damage is for the verification to name.
     while let Ok(Step::Batch(batch)) = walk.next() {
         if let Ok(Some(rotation)) = Rotation::of_batch(batch.records())
@@ -75,8 +84,16 @@ pub fn first_key(dir: &Path, known: &VerifierKey) -> Result<VerifierKey, Journal
 /// The changes of keys that a log tells of, in its order: after how many records, from which key, to which. Whether
 /// both keys signed for them is for [`super::verify`] to say.
 pub fn rotations(dir: &Path) -> Result<Vec<(u64, VerifierKey, VerifierKey)>, JournalError> {
-    let mut walk = Walk::open(dir, 0)?;
-    let mut found = vec![];
+    let (mut walk, base) = beginning(dir)?;
+    let moved = base.ring();
+    let keys: Vec<_> = moved.iter().flat_map(KeyRing::keys).collect();
+    let mut found: Vec<_> = keys
+        .windows(2)
+        .filter_map(|pair| match pair {
+            [(_, from), (after, to)] => Some((*after, VerifierKey::clone(from), VerifierKey::clone(to))),
+            _ => None,
+        })
+        .collect();
     while let Step::Batch(batch) = walk.next()? {
         if let Ok(Some(rotation)) = Rotation::of_batch(batch.records())
             && let (Ok(from), Ok(to)) = (rotation.from(), rotation.to())
@@ -110,19 +127,17 @@ pub struct Reader {
 
 impl Reader {
     /// Begins to read; the segments before the first wanted record are passed over.
-    pub fn open(dir: &Path, filter: Filter) -> Result<Self, JournalError> {
-        let walk = Walk::open(dir, filter.first.unwrap_or(0))?;
+    pub fn open<'a>(at: impl Into<Whole<'a>>, filter: Filter) -> Result<Self, JournalError> {
+        let walk = Walk::open(at, filter.first.unwrap_or(0))?;
         Ok(Self { walk, filter, waiting: VecDeque::new(), done: false, chain: None })
     }
 
-    /// Begins to read at the first record of all, and gives out a batch only when its form, its numbers and the root
+    /// Begins to read at the first record that is here, and gives out a batch only when its form, its numbers and the root
     /// of its checkpoint are right: the first damage ends it. Signatures are not checked.
-    pub fn checked(dir: &Path, filter: Filter) -> Result<Self, JournalError> {
-        let walk = Walk::open(dir, 0)?;
-        if walk.seq() > 0 {
-            return Err(walk.missing_before());
-        }
-        Ok(Self { walk, filter, waiting: VecDeque::new(), done: false, chain: Some(Chain::default()) })
+    pub fn checked<'a>(at: impl Into<Whole<'a>>, filter: Filter) -> Result<Self, JournalError> {
+        let (walk, base) = beginning(at)?;
+        let chain = base.pruned().map_or_else(Chain::default, |p| Chain::from(p.origin(), p.tree().clone()));
+        Ok(Self { walk, filter, waiting: VecDeque::new(), done: false, chain: Some(chain) })
     }
 
     /// Whether nothing that comes later can be wanted.
@@ -224,10 +239,11 @@ pub struct Located {
 }
 
 /// Finds one record; `None` when the log does not reach that far.
-pub fn find(dir: &Path, seq: u64) -> Result<Option<Located>, JournalError> {
-    let mut walk = Walk::open(dir, seq)?;
+pub fn find<'a>(at: impl Into<Whole<'a>>, seq: u64) -> Result<Option<Located>, JournalError> {
+    let at = at.into();
+    let mut walk = Walk::open(at, seq)?;
     if walk.seq() > seq {
-        return Err(walk.missing_before());
+        return Err(elsewhere(&walk, at.dir, seq));
     }
     loop {
         let first = walk.seq();
@@ -256,9 +272,14 @@ pub fn find(dir: &Path, seq: u64) -> Result<Option<Located>, JournalError> {
     }
 }
 
+/// What was moved to an archive before the first record that is here; nothing when the log begins with its first.
+pub fn moved(dir: &Path) -> Result<Option<Pruned>, JournalError> {
+    beginning(dir).map(|(_, base)| base.pruned().cloned())
+}
+
 /// Numbers of the first records of the segments, in order.
 pub fn segment_starts(dir: &Path) -> Result<Vec<u64>, JournalError> {
-    Ok(segments(dir)?.into_iter().map(|s| s.first).collect())
+    Ok(Whole::from(dir).segments()?.into_iter().map(|s| s.first).collect())
 }
 
 /// Why bytes under a true root are no record to this program: a later program wrote them.

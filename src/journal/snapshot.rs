@@ -68,6 +68,15 @@ pub struct Snapshot {
     pub digest: Digest,
 }
 
+/// Which program must have made a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Maker {
+    /// This one, to the version: the state can be rebuilt, and then it is surely as this program would have it.
+    This,
+    /// Any whose state has the same form: the records that it stands for were moved to an archive.
+    Any,
+}
+
 /// Why a file is not taken up.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
@@ -136,9 +145,16 @@ pub fn is_named_by(bytes: &[u8], size: u64, digest: &Digest) -> bool {
 impl Snapshot {
     /// Reads a file and checks that its parts agree: program and form, and the signed root over its tree.
     pub fn decode(bytes: &[u8], state_format: u64) -> Result<Self, Unfit> {
+        Self::decode_of(bytes, state_format, Maker::This)
+    }
+
+    /// As [`Snapshot::decode`], where it may be that of another program too. Only the form of the state has to be the
+    /// same: what it stands for may be all that there is.
+    pub fn decode_of(bytes: &[u8], state_format: u64, maker: Maker) -> Result<Self, Unfit> {
         let damaged = |why: &str| Unfit::Damaged(why.to_owned());
         let file: File = serde_json::from_slice(bytes).map_err(|e| Unfit::Damaged(e.to_string()))?;
-        if (file.format, file.program.as_str(), file.state_format) != (FORMAT, PROGRAM, state_format) {
+        let is_ours = maker == Maker::Any || file.program == PROGRAM;
+        if (file.format, file.state_format) != (FORMAT, state_format) || !is_ours {
             let File { program, format, state_format, .. } = file;
             let program = crate::domain::text::sanitize(&program);
             return Err(Unfit::OtherProgram(format!("{program} (form {format}.{state_format})")));

@@ -8,8 +8,10 @@ use quarterdeck::console::start::Start;
 use quarterdeck::console::state::{Scanned, State};
 use quarterdeck::console::theme::{ColorDepth, Role};
 use quarterdeck::console::update;
+use quarterdeck::domain::incident::Role as Duty;
 use quarterdeck::domain::mode::Mode;
-use quarterdeck::engine::api::{Glass, ScrubView, Snapshot};
+use quarterdeck::engine::api::{Glass, Proof, ScrubView, Snapshot};
+use quarterdeck::engine::client::{Attached, Link, Lost};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::style::{Color, Modifier};
@@ -147,6 +149,8 @@ fn sheets() {
     shots("sheet_tenant", snapshot, "t Enter");
     shots("sheet_record", snapshot, "j Enter");
     shots("sheet_situation", snapshot, "w");
+    shots("sheet_people", snapshot, "W");
+    shots("sheet_brief", snapshot, "b");
     shots("sheet_measures", snapshot, "m");
     shots("sheet_explain", snapshot, "Space e");
     shots("sheet_by_hand", snapshot, "Space k");
@@ -200,6 +204,44 @@ fn alarms_that_may_not_scroll_away() {
     let at = later(&state, 5);
     update(&mut state, Msg::Tick(at));
     insta::assert_snapshot!("engine_lost_80x24", screen(&state));
+}
+
+#[test]
+fn attached_elsewhere() {
+    let attached = Attached { user: "tess".into(), proof: Proof::Claimed, doubt: None, read_only: true };
+    for (width, height) in [(80, 24), (120, 40)] {
+        let mut state = console(snapshot(), width, height);
+        update(&mut state, Msg::Link(Link { attached: Some(attached.clone()), lost: None }));
+        press(&mut state, "W");
+        insta::assert_snapshot!(format!("attached_{width}x{height}"), screen(&state));
+        let lost = Lost { since: now(), why: "the connection was closed".into() };
+        update(&mut state, Msg::Link(Link { attached: Some(attached.clone()), lost: Some(lost) }));
+        let at = later(&state, 2);
+        update(&mut state, Msg::Tick(at));
+        insta::assert_snapshot!(format!("attached_gone_{width}x{height}"), screen(&state));
+        update(&mut state, Msg::Link(Link { attached: Some(attached.clone()), lost: None }));
+        assert!(screen(&state).contains("the engine is there again"), "{}", screen(&state));
+    }
+}
+
+#[test]
+fn who_takes_the_command_over_is_shown_the_brief() {
+    let mut night = snapshot();
+    night.me = "jon".into();
+    let mut state = console(night.clone(), 80, 24);
+    press(&mut state, "N");
+    let mut incident = night.incidents[0].clone();
+    incident.roles.insert(Duty::Commander, "jon".into());
+    night.incidents = vec![incident].into();
+    update(&mut state, Msg::Snapshot(night.clone().into()));
+    assert!(screen(&state).contains("you command INC-42 now, after mara"), "{}", screen(&state));
+    assert!(screen(&state).contains("Record"), "the note that is being written stays on top: {}", screen(&state));
+    press(&mut state, "Esc");
+    insta::assert_snapshot!("handed_over_80x24", screen(&state));
+    // Once.
+    press(&mut state, "Esc");
+    update(&mut state, Msg::Snapshot(night.into()));
+    assert!(!screen(&state).contains("Brief for the commander"));
 }
 
 #[test]

@@ -18,7 +18,7 @@ use std::time::Instant;
 pub struct Served {
     pub socket: PathBuf,
     child: Child,
-    said: BufReader<ChildStderr>,
+    said: Option<BufReader<ChildStderr>>,
 }
 
 /// The socket of the engine whose journal lies in a home directory.
@@ -33,7 +33,7 @@ impl Served {
     }
 
     pub fn start_with(home: &Path, args: &[&str], env: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(program())
+        let child = Command::new(program())
             .args(args)
             .arg("serve")
             .env_clear()
@@ -48,7 +48,8 @@ impl Served {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut said = BufReader::new(child.stderr.take().unwrap());
+        let mut served = Self { socket: PathBuf::new(), child, said: None };
+        let mut said = BufReader::new(served.child.stderr.take().unwrap());
         let mut all = String::new();
         loop {
             let mut line = String::new();
@@ -56,8 +57,9 @@ impl Served {
             all += &line;
             assert!(n > 0, "the engine ended before it was ready: {all}");
             if let Some((_, rest)) = line.split_once(") at ").filter(|_| line.contains("serving")) {
-                let socket = rest.rsplit_once(", pid ").unwrap().0.into();
-                return Self { socket, child, said };
+                served.socket = rest.rsplit_once(", pid ").unwrap().0.into();
+                served.said = Some(said);
+                return served;
             }
         }
     }
@@ -82,7 +84,7 @@ impl Served {
         self.signal(signal);
         let deadline = Instant::now() + SOON;
         let mut said = String::new();
-        self.said.read_to_string(&mut said).unwrap();
+        self.said.take().unwrap().read_to_string(&mut said).unwrap();
         let status = self.child.wait().unwrap();
         assert!(Instant::now() < deadline, "{said}");
         (status.code(), said)

@@ -42,9 +42,9 @@ struct RestartWorkers(Arc<DynVerb>);
 /// The Deployment of the tenant's workers, as arguments of the other verb.
 fn deployment(estate: &Estate, tenant: &str) -> Result<BTreeMap<String, Value>, VerbError> {
     let id = TenantId::new(tenant);
-    let tenant = estate.tenant(&id).ok_or_else(|| {
-        VerbError::new(format!("there is no tenant {}", crate::domain::text::sanitize(id.as_str())))
-    })?;
+    let tenant = estate
+        .tenant(&id)
+        .ok_or_else(|| VerbError::new(format!("there is no tenant {}", crate::domain::text::sanitize(id.as_str()))))?;
     let place = tenant.namespace.as_ref();
     let place = place.ok_or_else(|| VerbError::new(format!("tenant {id} has no `kubernetes` in the configuration")))?;
     Ok(BTreeMap::from([

@@ -3,7 +3,7 @@
 
 use super::error::AnchorError;
 use super::xml::{self, Page};
-use crate::config::model::Anchor as Config;
+use crate::config::model::{Anchor as Config, SecretRef, Storage};
 use crate::config::secret::{self, Secret};
 use crate::domain::ports::Clock;
 use crate::domain::text::sanitize;
@@ -13,6 +13,7 @@ use base64::prelude::BASE64_STANDARD;
 use reqwest::Url;
 use rusty_s3::{Method, UrlStyle, signing};
 use sha2::{Digest as _, Sha256};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
@@ -99,27 +100,63 @@ impl Body {
     }
 }
 
+/// What it takes to reach a bucket.
+#[derive(Clone, Copy, Debug)]
+pub struct Access<'a> {
+    /// The table of the configuration that says so.
+    table: &'static str,
+    endpoint: &'a str,
+    bucket: &'a str,
+    region: &'a str,
+    /// Access key id and secret access key.
+    keys: (&'a SecretRef, &'a SecretRef),
+    ca: Option<&'a Path>,
+}
+
+impl<'a> From<&'a Config> for Access<'a> {
+    fn from(config: &'a Config) -> Self {
+        let Config { endpoint, bucket, region, access_key, secret_key, ca, .. } = config;
+        Self { table: "[journal.anchor]", endpoint, bucket, region, keys: (access_key, secret_key), ca: ca.as_deref() }
+    }
+}
+
+impl<'a> From<&'a Storage> for Access<'a> {
+    fn from(storage: &'a Storage) -> Self {
+        let Storage { endpoint, bucket, signing_region: region, access_key, secret_key, ca, .. } = storage;
+        Self {
+            table: "[[journal.archive]]",
+            endpoint,
+            bucket,
+            region,
+            keys: (access_key, secret_key),
+            ca: ca.as_deref(),
+        }
+    }
+}
+
 impl Bucket {
     /// Reads the keys and the authorities; asks the server nothing yet.
-    pub async fn connect(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, AnchorError> {
+    pub async fn connect<'a>(config: impl Into<Access<'a>>, clock: Arc<dyn Clock>) -> Result<Self, AnchorError> {
+        let Access { table, endpoint: base, bucket, region, keys: (access_key, secret_key), ca } = config.into();
         let read = async |key, reference| {
-            secret::read(reference).await.map_err(|e| AnchorError::Secret { key, why: e.to_string() })
+            secret::read(reference).await.map_err(|e| AnchorError::Secret { table, key, why: e.to_string() })
         };
-        let access_key = read("access_key", &config.access_key).await?;
-        let secret_key = read("secret_key", &config.secret_key).await?;
-        let bad = |why: String| AnchorError::Config(why);
-        let endpoint = Url::parse(&config.endpoint).map_err(|e| bad(e.to_string()))?;
-        let (name, region) = (config.bucket.clone(), config.region.clone());
-        let place = rusty_s3::Bucket::new(endpoint, UrlStyle::Path, name, region).map_err(|e| bad(e.to_string()))?;
-        let trust = Trust::for_urls(config.ca.as_deref(), [config.endpoint.as_str()]);
+        let access_key = read("access_key", access_key).await?;
+        let secret_key = read("secret_key", secret_key).await?;
+        let bad = |why: String| AnchorError::Config { table, why };
+        let endpoint = Url::parse(base).map_err(|e| bad(e.to_string()))?;
+        let (name, signed_for) = (bucket.to_owned(), region.to_owned());
+        let place =
+            rusty_s3::Bucket::new(endpoint, UrlStyle::Path, name, signed_for).map_err(|e| bad(e.to_string()))?;
+        let trust = Trust::for_urls(ca, [base]);
         let http = tokio::task::spawn_blocking(move || Http::new(&trust)).await;
         let http = http.map_err(|_| bad("making an HTTP client was broken off".into()))?;
         let http = http.map_err(|e| bad(e.message))?;
         Ok(Self {
             http,
             place,
-            endpoint: public(&config.endpoint),
-            region: config.region.clone(),
+            endpoint: public(base),
+            region: region.to_owned(),
             access_key,
             secret_key,
             clock,
@@ -184,7 +221,13 @@ impl Bucket {
         let file = tokio::fs::File::open(path).await.map_err(failed)?;
         let len = file.metadata().await.map_err(failed)?.len();
         let only_new = !self.looks_first();
-        let put = self.put(key, Body::File(file, len), digest, only_new, doing).await?;
+        if let Some(put) = self.put(key, Body::File(file, len), digest, only_new, doing).await? {
+            return Ok(put);
+        }
+        // It knows no create-only puts, and it was looked first.
+        self.looks_first.store(true, Ordering::Relaxed);
+        let file = tokio::fs::File::open(path).await.map_err(failed)?;
+        let put = self.put(key, Body::File(file, len), digest, false, doing).await?;
         put.ok_or_else(|| self.said(doing, 501, b""))
     }
 
@@ -242,6 +285,17 @@ impl Bucket {
         let mode = header(&answer, "x-amz-object-lock-mode");
         let until = header(&answer, "x-amz-object-lock-retain-until-date").and_then(|t| t.parse().ok());
         Ok(Object { bytes: answer.body, mode, until })
+    }
+
+    /// An object as it is now, of at most `limit` bytes; none when there is none.
+    pub async fn newest(&self, key: &str, limit: usize, doing: &'static str) -> Result<Option<Vec<u8>>, AnchorError> {
+        let ask = Ask { method: Method::Get, key: Some(key), query: &[], headers: &[], body: Body::None, limit, doing };
+        let answer = self.send(ask).await?;
+        match answer.status {
+            200 => Ok(Some(answer.body)),
+            404 if !is_no_bucket(&answer.body) => Ok(None),
+            status => Err(self.said(doing, status, &answer.body)),
+        }
     }
 
     /// Tries to delete a version for good; whether the server did.

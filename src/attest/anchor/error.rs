@@ -6,16 +6,23 @@ use crate::journal::JournalError;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AnchorError {
     /// A key of the configuration can not be read.
-    #[error("`{key}` of [journal.anchor] can not be read: {why}")]
+    #[error("`{key}` of {table} can not be read: {why}")]
     Secret {
+        /// The table.
+        table: &'static str,
         /// Which one.
         key: &'static str,
         /// Why.
         why: String,
     },
     /// The configuration makes no request.
-    #[error("[journal.anchor] can not be used: {0}")]
-    Config(String),
+    #[error("{table} can not be used: {why}")]
+    Config {
+        /// The table.
+        table: &'static str,
+        /// Why.
+        why: String,
+    },
     /// No answer: no connection, TLS, time.
     #[error("{0}")]
     Unreachable(String),

@@ -75,6 +75,11 @@ pub fn bytes_of(text: &str) -> Option<[u8; 32]> {
     is_hex(text).then_some(bytes)
 }
 
+/// The bytes of a digest.
+pub fn hash(digest: &Digest) -> [u8; 32] {
+    bytes_of(digest.as_str()).unwrap_or_default()
+}
+
 /// A digest without the name of its algorithm.
 pub fn hex(digest: &Digest) -> String {
     let text = digest.to_string();

@@ -12,10 +12,11 @@ mod protection;
 mod ship;
 mod xml;
 
-pub use bucket::Bucket;
+pub use bucket::{Bucket, Put};
 pub use compare::{Checkpoints, Compared, Report, Rewritten, compare, fetch_checkpoints};
 pub use copies::Copy;
 pub use error::AnchorError;
 pub use fetch::{Fetched, fetch};
+pub use keys::hash;
 pub use protection::{Protection, probe};
 pub use ship::{Anchor, Anchored, Log};

@@ -228,8 +228,9 @@ impl Work {
             for object in found.iter().rev() {
                 let Judged::Copy(copy) = copies::judge(bucket, &prefix, &ring, object).await? else { continue };
                 let (dir, copied) = (self.log.dir.clone(), copy.size);
-                let ours = blocking(move || pieces::note_at(&dir, copied)).await?;
-                if ours.and_then(|note| copies::signed(&note, &ring)).is_none_or(|c| c.root != copy.root) {
+                let keys = ring.clone();
+                let root = move || pieces::root_at(&dir, copied, |note| copies::signed(note, &keys));
+                if blocking(root).await? != Some(copy.root) {
                     return Err(AnchorError::Rewritten { bucket: bucket_name(), size: copy.size });
                 }
                 self.reached(copy.size, copy.at);

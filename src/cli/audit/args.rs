@@ -22,6 +22,8 @@ pub enum Audit {
     Begin(Begin),
     /// Compares the log with its copies in object storage, or brings it back from there
     Anchors(Anchors),
+    /// Copies sealed segments to the archive of the estate's region, and lets go of those that need not stay here
+    Archive(Archive),
     /// Follows a log from elsewhere and alerts on stall, fork, shrinking, damage, missing cosignatures and a broken glass
     Monitor(Monitor),
     /// Files that records name: list, show, check
@@ -103,6 +105,9 @@ pub struct Show {
     /// One record in full: its fields, its exact bytes, its place and the checkpoint that covers it
     #[arg(long, value_name = "SEQ", conflicts_with_all = ["incident", "actor", "kind", "since", "until", "from", "to", "follow"])]
     pub seq: Option<u64>,
+    /// A directory with what was moved from the log to an archive: it is shown too
+    #[arg(long, value_name = "DIR")]
+    pub archive: Option<PathBuf>,
     /// Go on as records come, until interrupted
     #[arg(long)]
     pub follow: bool,
@@ -139,11 +144,14 @@ pub struct Verify {
     /// A copy of the log's tiles: where a signed root vouches for it, it tells which record was changed (repeatable)
     #[arg(long, value_name = "DIR")]
     pub tiles: Vec<PathBuf>,
+    /// A directory with what was moved from the log to an archive: it is verified too
+    #[arg(long, value_name = "DIR")]
+    pub archive: Option<PathBuf>,
     /// Check each signature by itself, as other tools would, and not many together
     #[arg(long)]
     pub every_signature: bool,
     /// A proof from `audit prove` instead of a journal; needs --vkey
-    #[arg(long, value_name = "FILE", requires = "vkey", conflicts_with_all = ["journal", "checkpoint", "from", "to", "tiles", "every_signature"])]
+    #[arg(long, value_name = "FILE", requires = "vkey", conflicts_with_all = ["journal", "checkpoint", "from", "to", "tiles", "archive", "every_signature"])]
     pub proof: Option<PathBuf>,
     /// The exact bytes of the record that --proof is about, when the proof does not carry them
     #[arg(long, value_name = "FILE", requires = "proof")]
@@ -159,6 +167,9 @@ pub struct Prove {
     /// Journal directory; that of the configured estate when absent
     #[arg(long, value_name = "DIR")]
     pub journal: Option<PathBuf>,
+    /// A directory with what was moved from the log to an archive
+    #[arg(long, value_name = "DIR")]
+    pub archive: Option<PathBuf>,
     /// A new file for the proof; standard output when absent
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -196,6 +207,20 @@ pub struct Anchors {
     /// Writes the copied records and evidence into a new directory instead
     #[arg(long, value_name = "DIR")]
     pub fetch: Option<PathBuf>,
+}
+
+/// What to do with the archive of the configured estate.
+#[derive(Debug, Args)]
+pub struct Archive {
+    /// Says what would be copied and what would go, and changes nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Writes what was moved into a new directory, for the --archive of the other commands
+    #[arg(long, value_name = "DIR", conflicts_with = "dry_run")]
+    pub fetch: Option<PathBuf>,
+    /// Brings what was moved back into the journal; no engine may be running
+    #[arg(long, conflicts_with_all = ["dry_run", "fetch"])]
+    pub restore: bool,
 }
 
 /// What to follow, and what is still calm.

@@ -2,6 +2,7 @@
 //! lock, no configuration, no private key, and nothing is written there.
 
 mod anchors;
+pub mod archive;
 pub mod args;
 mod begin;
 mod evidence;
@@ -16,6 +17,7 @@ mod verify;
 use super::args::Global;
 use super::output::{Error, Exit};
 use super::session;
+use crate::journal::read::Whole;
 use args::Audit;
 use std::path::{Path, PathBuf};
 
@@ -33,8 +35,17 @@ pub fn run(global: &Global, what: &Audit) -> Result<Exit, Error> {
         Audit::Begin(what) => begin::run(global, what),
         Audit::Monitor(what) => monitor::run(global, what),
         Audit::Anchors(what) => anchors::run(global, what),
+        Audit::Archive(what) => archive::run(global, what),
         Audit::Evidence { what } => evidence::run(global, what),
         Audit::Redact(what) => redact::run(global, what),
+    }
+}
+
+/// A log with a directory of what was moved from it, where one is named.
+fn whole<'a>(dir: &'a Path, archive: Option<&'a Path>) -> Result<Whole<'a>, Error> {
+    match archive.filter(|archive| !archive.join("records").is_dir()) {
+        Some(archive) => Err(Error::Usage(format!("--archive {} has no folder `records`", archive.display()))),
+        None => Ok(Whole { dir, archive }),
     }
 }
 

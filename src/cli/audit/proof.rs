@@ -77,7 +77,8 @@ struct Cosigned {
 pub fn prove(global: &Global, what: &Prove) -> Result<Exit, Error> {
     let dir = directory(global, what.journal.as_deref())?;
     let key = own_key(&dir).map_err(|e| Error::journal(&e))?;
-    let (mut bundle, stored) = proof::prove(&dir, what.seq, &key).map_err(|e| match e {
+    let at = super::whole(&dir, what.archive.as_deref())?;
+    let (mut bundle, stored) = proof::prove(at, what.seq, &key).map_err(|e| match e {
         JournalError::NotInTree { .. } => Error::Usage(e.to_string()),
         JournalError::Unproved { .. } | JournalError::KeptCheckpoint { .. } => Error::Damaged(e.to_string()),
         e => Error::journal(&e),

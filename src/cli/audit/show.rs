@@ -9,10 +9,9 @@ use super::directory;
 use crate::console::rows::{Column, layout, place};
 use crate::domain::id::IncidentId;
 use crate::domain::text::sanitize;
-use crate::journal::read::{Filter, Located, Reader, Stored, find};
+use crate::journal::read::{Filter, Located, Reader, Stored, Whole as At, find, moved};
 use crate::journal::{JournalError, Kind, Record, describe};
 use std::io::{self, BufWriter, IsTerminal as _, Write as _};
-use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
 use std::time::Duration;
 use unicode_width::UnicodeWidthStr as _;
@@ -72,9 +71,22 @@ pub fn run(global: &Global, show: &Show) -> Result<Exit, Error> {
     let filter = filter(show)?;
     let dir = directory(global, show.journal.as_deref())?;
     if let Some(seq) = show.seq {
-        return one(&dir, seq, global.format);
+        return one(super::whole(&dir, show.archive.as_deref())?, seq, global.format);
     }
-    let mut reader = Reader::checked(&dir, filter).map_err(|e| Error::journal(&e))?;
+    let at = super::whole(&dir, show.archive.as_deref())?;
+    let first = filter.first.unwrap_or(0);
+    let mut reader = Reader::checked(at, filter).map_err(|e| Error::journal(&e))?;
+    if at.archive.is_none()
+        && let Some(moved) = moved(&dir).map_err(|e| Error::journal(&e))?.filter(|moved| first < moved.size())
+    {
+        let places: Vec<String> = moved.places().iter().map(ToString::to_string).collect();
+        eprintln!(
+            "quarterdeck: records 0 to {} were moved to the archive {} and are not shown; name a directory with them \
+             with --archive DIR",
+            moved.size() - 1,
+            places.join(" and ")
+        );
+    }
     let mut out = Out::new(global.format)?;
     if show.follow {
         let runtime = session::runtime()?;
@@ -216,10 +228,10 @@ fn row(widths: &[(usize, u16)], fitted: bool, cells: &[String; 6]) -> String {
     shown.join("  ")
 }
 
-fn one(dir: &Path, seq: u64, format: Format) -> Result<Exit, Error> {
-    let found = find(dir, seq).map_err(|e| Error::journal(&e))?;
+fn one(at: At<'_>, seq: u64, format: Format) -> Result<Exit, Error> {
+    let found = find(at, seq).map_err(|e| Error::journal(&e))?;
     let Some(located) = found else {
-        return Err(Error::Failed(format!("there is no record {seq} in {}", dir.display())));
+        return Err(Error::Failed(format!("there is no record {seq} in {}", at.dir.display())));
     };
     if format == Format::Json {
         output::json(&whole(&located))?;

@@ -47,6 +47,7 @@ fn options(global: &Global, what: &Verify, dir: &Path, progress: Arc<Progress>) 
     if let Some(dir) = what.tiles.iter().find(|dir| !dir.join("tile").is_dir()) {
         return Err(Error::Usage(format!("--tiles {} has no folder `tile`", dir.display())));
     }
+    super::whole(dir, what.archive.as_deref())?;
     Ok(Options {
         key,
         kept,
@@ -55,6 +56,7 @@ fn options(global: &Global, what: &Verify, dir: &Path, progress: Arc<Progress>) 
         every_signature: what.every_signature,
         range,
         tiles: what.tiles.clone(),
+        archive: what.archive.clone(),
         progress: Some(progress),
     })
 }
@@ -84,6 +86,7 @@ fn refusal(error: &JournalError) -> Error {
         | JournalError::KeyMalformed { .. }
         | JournalError::KeptCheckpoint { .. }
         | JournalError::Cosignature { .. }
+        | JournalError::Archived { .. }
         | JournalError::BeyondTheEnd { .. } => Error::Usage(error.to_string()),
         JournalError::KeyWithoutLog { .. } | JournalError::NoVerifierKey { .. } => Error::Damaged(error.to_string()),
         other => Error::journal(other),
@@ -127,6 +130,19 @@ fn print(report: &Report) -> Result<(), Error> {
     }
     if let Some(range) = report.range {
         output::line(&format!("only records {} to {} were looked at", range.from, range.to))?;
+    }
+    if let Some(moved) = &report.archived {
+        let places: Vec<String> = moved.places.iter().map(ToString::to_string).collect();
+        let how = if moved.verified {
+            "verified too"
+        } else {
+            "not looked at; the rest was verified from the checkpoint over them"
+        };
+        let (to, segments, places) = (moved.to, moved.segments, places.join(" and "));
+        output::line(&format!("records 0 to {to} ({segments} segments) were moved to the archive {places}: {how}"))?;
+        if let Some(seq) = moved.named_by {
+            output::line(&format!("record {seq} names them with their digests"))?;
+        }
     }
     let how = if report.every_signature { "each by itself" } else { "many together" };
     output::line(&format!("{} signatures checked, {how}, in {} ms", report.signatures, report.took_ms))?;

@@ -304,7 +304,8 @@ fn drill(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
 
 fn quit(state: &mut State, effects: &mut Vec<Effect>) {
     let open = open_runs(state);
-    if open == 0 {
+    // An engine elsewhere goes on without this console.
+    if open == 0 || state.link.attached.is_some() {
         return effects.push(Effect::Quit);
     }
     if matches!(state.overlays.last(), Some(Overlay::Question(q)) if q.action == Action::Quit) {
@@ -315,8 +316,8 @@ fn quit(state: &mut State, effects: &mut Vec<Effect>) {
         title: "Quit while a run is open?".into(),
         lines: vec![
             format!("{} open.", crate::console::format::count(open, "run")),
-            "An engine inside this console finishes the step in hand, records its outcome and ends; an engine of its \
-             own (quarterdeck serve) goes on without this console."
+            "The engine inside this console finishes the step in hand, records its outcome and ends, for everybody who \
+             is attached; an engine of its own (quarterdeck serve) would go on."
                 .into(),
         ],
         yes: "Quit",

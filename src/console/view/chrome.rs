@@ -143,11 +143,9 @@ fn alarm(health: Health, role: Role, long: impl Into<String>, short: impl Into<S
 pub fn alarms(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
     if let Some(lost) = &state.link.lost {
         let gone = seconds_between(lost.since, state.clock.wall);
-        let text = format!(
-            " ENGINE GONE since {}Z ({gone} s), looking for it; nothing below is current: {}",
-            clock(lost.since),
-            lost.why
-        );
+        let head = format!(" ENGINE GONE since {}Z ({gone} s), nothing is current: {}", clock(lost.since), lost.why);
+        let whole = format!("{head}; it is being looked for");
+        let text = if Strip::text(&whole).width() <= usize::from(area.width) { whole } else { head };
         canvas.line(area, 0, &Strip::of(Role::Alarm, &text));
         canvas.tint(area, Role::Alarm);
         return;
@@ -221,6 +219,12 @@ fn list(state: &State, snapshot: &Snapshot) -> Vec<Alarm> {
     if approvals > 0 {
         let long = format!("{} waiting", count(approvals, "approval"));
         alarms.push(alarm(Health::Warn, Role::Warn, long, format!("{approvals} to approve")));
+    }
+    let commander = snapshot.current_incident().and_then(|i| i.roles.get(&Duty::Commander));
+    if let Some(commander) = commander.filter(|c| !snapshot.consoles.is_empty() && snapshot.present(c).next().is_none())
+    {
+        let long = format!("commander {commander} is not attached");
+        alarms.push(alarm(Health::Warn, Role::Warn, long, "commander away"));
     }
     if let (Mode::Drill, Some(drill)) = (state.mode(), &snapshot.drill) {
         let pace = if drill.speed > 0.0 { format!("x{}", drill.speed) } else { "PAUSED".into() };

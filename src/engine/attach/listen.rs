@@ -9,6 +9,7 @@ use crate::domain::text::sanitize;
 use crate::engine::api::{Proof, Reply};
 use crate::engine::client::Client;
 use crate::engine::presence::{Door, Visitor};
+use crate::policy::sshsig::{Signers, SshSig};
 use base64::Engine as _;
 use jiff::Timestamp;
 use rand_core::{OsRng, RngCore as _};
@@ -27,8 +28,10 @@ use tokio_util::task::TaskTracker;
 
 /// Peers served at once.
 const PEERS: usize = 128;
-/// Longest that a peer may take to say who it is, and a peer that only asks to ask.
+/// Longest that a peer may take to say who it is.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Longest that a peer may take to ask: its person may have to touch a security key first.
+const ASKING: Duration = Duration::from_secs(150);
 /// Longest that a peer may take to read what it is sent before it is dropped.
 const SLOWEST: Duration = Duration::from_secs(10);
 /// Silence of a console after which it is said to be silent; a console speaks every two seconds.
@@ -46,8 +49,25 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Says by a signature who sits at a console.
 pub trait People: Send + Sync + 'static {
+    /// Fingerprints of the keys and authorities that count.
+    fn keys(&self) -> Vec<String>;
+
     /// The person whose key made the signature over the text, and the key's fingerprint; or why it does not count.
     fn recognise(&self, text: &str, signature: &str) -> Result<(String, String), String>;
+}
+
+impl People for Signers {
+    fn keys(&self) -> Vec<String> {
+        let own = self.keys.iter().map(|e| e.key.fingerprint());
+        own.chain(self.authorities.iter().map(|a| a.key.fingerprint())).collect()
+    }
+
+    fn recognise(&self, text: &str, signature: &str) -> Result<(String, String), String> {
+        let parsed = SshSig::parse(signature).map_err(|e| e.to_string())?;
+        let signer = parsed.signer(text.as_bytes(), wire::NAMESPACE, self, Timestamp::now());
+        let signer = signer.map_err(|e| e.to_string())?;
+        Ok((signer.person.to_string(), signer.fingerprint))
+    }
 }
 
 /// What a listener stands for.
@@ -68,7 +88,8 @@ pub struct Host {
 /// The listening end; its file goes away with it.
 #[derive(Debug)]
 pub struct Listener {
-    path: PathBuf,
+    /// Its file, until it was removed: the next engine may stand in the same place right after that.
+    path: Option<PathBuf>,
     task: tokio::task::JoinHandle<()>,
     peers: TaskTracker,
     end: CancellationToken,
@@ -76,13 +97,15 @@ pub struct Listener {
 
 impl Listener {
     /// Lets nobody in from here on; who is in stays until the engine has ended.
-    pub fn close(&self) {
+    pub fn close(&mut self) {
         self.task.abort();
-        let _ = std::fs::remove_file(&self.path);
+        if let Some(path) = self.path.take() {
+            let _ = std::fs::remove_file(path);
+        }
     }
 
     /// Waits, for a moment at most, until everybody has been told that the engine has ended.
-    pub async fn ended(self) {
+    pub async fn ended(mut self) {
         self.close();
         self.peers.close();
         if timeout(FAREWELL, self.peers.wait()).await.is_err() {
@@ -141,7 +164,7 @@ pub fn listen(path: &Path, host: Host) -> io::Result<Listener> {
             });
         }
     });
-    Ok(Listener { path: path.to_path_buf(), task, peers, end })
+    Ok(Listener { path: Some(path.to_path_buf()), task, peers, end })
 }
 
 /// Says why, if the peer can take it at once.
@@ -234,7 +257,7 @@ impl Peer {
     /// Whom a peer is taken for. A person's own login names the person; under the engine's own user or root, which
     /// several people may share, the name is what the peer claims.
     fn name(&mut self, hello: &Hello) {
-        let own = rustix::process::geteuid().as_raw();
+        let own = door::own();
         let said = claimed(&hello.user);
         if (self.actor.uid == own || self.actor.uid == 0) && !said.is_empty() {
             self.proof = if said == self.actor.user { Proof::Login } else { Proof::Claimed };
@@ -269,6 +292,7 @@ impl Served {
             pid: std::process::id(),
             user: snapshot.me.to_string(),
             nonce: base64::engine::general_purpose::STANDARD.encode(nonce),
+            keys: self.host.people.as_ref().map(|p| p.keys()).unwrap_or_default(),
         };
         let mut peer = Peer { to, actor, proof: Proof::Claimed, greeting, read_only: false };
         match self.serve(&mut peer, BufReader::new(from)).await {
@@ -327,9 +351,8 @@ impl Served {
 
     fn prove(&self, peer: &mut Peer, signature: &str) -> Result<String, String> {
         let people = self.host.people.as_ref().ok_or("this engine has no roster of people and their keys")?;
-        let (person, key) = people.recognise(&wire::nonce_text(&peer.greeting), signature)?;
-        peer.actor.user = person;
-        peer.actor.via = format!("socket, key {key}");
+        let (person, key) = people.recognise(&wire::nonce_text(&peer.greeting, door::own()), signature)?;
+        peer.actor = peer.actor.clone().proven(person, &key);
         peer.proof = Proof::Key(key.clone());
         Ok(key)
     }
@@ -362,8 +385,8 @@ impl Served {
         self.welcome(peer, 0).await?;
         let mut buffer = Vec::new();
         loop {
-            let asked = match timeout(PATIENCE, wire::read(&mut from, LONGEST_ASK, &mut buffer)).await {
-                Err(_) => return Err(Over::Refused("slow", format!("nothing was asked for {} s", PATIENCE.as_secs()))),
+            let asked = match timeout(ASKING, wire::read(&mut from, LONGEST_ASK, &mut buffer)).await {
+                Err(_) => return Err(Over::Refused("slow", format!("nothing was asked for {} s", ASKING.as_secs()))),
                 Ok(Err(Unread::Closed)) => return Ok(()),
                 Ok(asked) => asked?,
             };

@@ -90,9 +90,11 @@ pub enum Ask {
 /// Namespace of the signatures by which a person is proven.
 pub const NAMESPACE: &str = "attach@quarterdeck";
 
-/// The bytes that a person signs: they hold for one connection to one engine and for nothing else.
-pub fn nonce_text(greeting: &Greeting) -> String {
-    format!("quarterdeck attach v1\nestate {}\nnonce {}\n", greeting.estate, greeting.nonce)
+/// The bytes that a person signs: they hold for one connection to one engine and for nothing else. The engine's user is
+/// named as the kernel names it to each end, so that an engine of another user can not pass a nonce on to be signed.
+pub fn nonce_text(greeting: &Greeting, engine_uid: u32) -> String {
+    let Greeting { estate, nonce, .. } = greeting;
+    format!("quarterdeck attach v1\nestate {estate}\nengine uid {engine_uid}\nnonce {nonce}\n")
 }
 
 /// What an engine says of itself before anything else.
@@ -112,6 +114,9 @@ pub struct Greeting {
     pub user: String,
     /// 32 random bytes in base64, made for this connection.
     pub nonce: String,
+    /// Fingerprints of the keys and authorities whose signatures count; empty where nobody can be proven by a key.
+    #[serde(default)]
+    pub keys: Vec<String>,
 }
 
 /// What an engine says.

@@ -9,8 +9,8 @@ pub use bundle::{BadProof, Bundle};
 
 use super::error::JournalError;
 use super::key::VerifierKey;
-use super::read::{Filter, Reader, Stored};
-use super::store::file::hashes::{Hashes, note_over};
+use super::read::{Located, Stored, Whole, find};
+use super::store::file::hashes::{Hashes, end, note_over};
 use super::tree::{Hash, record_hash};
 use std::path::Path;
 
@@ -20,11 +20,11 @@ pub fn root(dir: &Path, size: u64) -> Result<Hash, JournalError> {
 }
 
 /// The hashes that show record `seq` in the tree over the first `size` records, from its sibling up.
-pub fn inclusion(dir: &Path, seq: u64, size: u64) -> Result<Vec<Hash>, JournalError> {
+pub fn inclusion<'a>(at: impl Into<Whole<'a>>, seq: u64, size: u64) -> Result<Vec<Hash>, JournalError> {
     if seq >= size {
         return Err(JournalError::NotInTree { seq, size });
     }
-    Hashes::new(dir, size).ask(|hashes| tlog_tiles::prove_record(size, seq, hashes))
+    Hashes::new(at, size).ask(|hashes| tlog_tiles::prove_record(size, seq, hashes))
 }
 
 /// The hashes that show that the tree over the first `new` records continues the one over the first `old`. None are
@@ -42,15 +42,15 @@ pub fn consistency(dir: &Path, old: u64, new: u64) -> Result<Vec<Hash>, JournalE
 
 /// A record with the proof that it stands in the log whose key this is: under the cosigned checkpoint where that
 /// covers it, else under one that the log alone has signed. The proof has been checked.
-pub fn prove(dir: &Path, seq: u64, key: &VerifierKey) -> Result<(Bundle, Stored), JournalError> {
-    let filter = Filter { first: Some(seq), last: Some(seq), ..Filter::default() };
-    let mut reader = Reader::open(dir, filter)?;
-    let Some(stored) = reader.next().transpose()? else {
-        return Err(JournalError::NotInTree { seq, size: reader.seq() });
+pub fn prove<'a>(at: impl Into<Whole<'a>>, seq: u64, key: &VerifierKey) -> Result<(Bundle, Stored), JournalError> {
+    let at = at.into();
+    let dir = at.dir;
+    let Some(Located { stored, .. }) = find(at, seq)? else {
+        return Err(JournalError::NotInTree { seq, size: end(dir)? });
     };
     let note = note_over(dir, seq, key)?;
     let size = super::checkpoint::Checkpoint::read_cosigned(&note).map_or(0, |c| c.size);
-    let bundle = Bundle { extra: None, seq, hashes: inclusion(dir, seq, size)?, note };
+    let bundle = Bundle { extra: None, seq, hashes: inclusion(at, seq, size)?, note };
     match bundle.verify(record_hash(&stored.bytes), key, &[]) {
         Ok(_) => Ok((bundle, stored)),
         Err(why) => Err(JournalError::Unproved { seq, why }),

@@ -102,6 +102,25 @@ pub fn subtree(hashes: &[Hash]) -> Hash {
     tree.root()
 }
 
+/// The tree of that size whose tiles end with these edges, one a level: the hashes of its last tile, which is not full.
+pub fn frontier(size: u64, edges: &[Vec<Hash>]) -> Option<Frontier> {
+    let levels = (0..u8::MAX).take_while(|level| nodes(size, *level) > 0).count();
+    let fits = |(level, edge): (u8, &Vec<Hash>)| edge.len() as u64 == nodes(size, level) % WIDTH;
+    if size > MAX_TREE || edges.len() != levels || !(0..u8::MAX).zip(edges).all(fits) {
+        return None;
+    }
+    // The greatest subtrees first: those of the highest level.
+    let mut peaks = vec![];
+    for edge in edges.iter().rev() {
+        let mut at = Frontier::default();
+        for hash in edge {
+            at.append_hash(*hash);
+        }
+        peaks.extend_from_slice(at.peaks());
+    }
+    Frontier::of(size, peaks)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

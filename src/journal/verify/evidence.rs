@@ -3,12 +3,12 @@
 
 use crate::domain::id::Digest;
 use crate::journal::error::{Damage, JournalError, READING};
-use crate::journal::kind::Kind;
-use crate::journal::record::Record;
+use crate::journal::evidence::told;
+use crate::journal::pruned::{FILE, Pruned};
 use crate::journal::store::file::place;
+use crate::journal::store::file::walk::Whole;
 use rustix::fs::{Mode, OFlags};
 use serde::Serialize;
-use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -16,12 +16,6 @@ use std::path::Path;
 
 /// Name of the folder below a journal's directory.
 const FOLDER: &str = "evidence";
-
-/// Where the kind stands in a record, counted from its end.
-const TAIL: usize = 160;
-
-/// The kinds that are about a file, as they stand in a canonical record.
-const MARKS: [&[u8]; 2] = [b"\"kind\":\"evidence.captured\",\"mode\":", b"\"kind\":\"redaction\",\"mode\":"];
 
 /// A record that is about a file.
 #[derive(Debug)]
@@ -48,21 +42,23 @@ pub struct Evidence {
 
 /// What a record names, if it is about a file. Cheap for every other record.
 pub fn named(record: &[u8], place: impl FnOnce() -> Damage) -> Option<Named> {
-    let tail = record.get(record.len().saturating_sub(TAIL)..)?;
-    if !MARKS.iter().any(|mark| memchr::memmem::find(tail, mark).is_some()) {
-        return None;
-    }
-    let Record { kind, body, .. } = Record::parse(record).ok()?;
-    if !matches!(kind, Kind::EvidenceCaptured | Kind::Redaction) {
-        return None;
-    }
-    let sha256 = Digest::parse(body.get("sha256")?.as_str()?)?;
-    let bytes = body.get("bytes").and_then(Value::as_u64);
-    Some(Named { place: place(), sha256, bytes, deleted: kind == Kind::Redaction })
+    let (_, sha256, bytes, deleted) = told(record)?;
+    Some(Named { place: place(), sha256, bytes, deleted })
+}
+
+/// The files that moved records name, as what was moved says.
+pub fn of_moved(moved: &Pruned) -> Vec<Named> {
+    let named = moved.evidence().iter().map(|e| Named {
+        place: Damage { seq: e.record, through: e.record, file: FILE.to_owned(), line: 0, why: String::new() },
+        sha256: e.sha256.clone(),
+        bytes: e.bytes,
+        deleted: e.redacted.is_some(),
+    });
+    named.collect()
 }
 
 /// Looks at every file: what is there, and the first record whose file is not as it says.
-pub fn check(dir: &Path, named: &[Named]) -> Result<(Evidence, Option<Damage>), JournalError> {
+pub fn check(at: Whole<'_>, named: &[Named]) -> Result<(Evidence, Option<Damage>), JournalError> {
     let mut last = BTreeMap::new();
     for (n, name) in named.iter().enumerate() {
         let known: &mut (usize, bool) = last.entry(&name.sha256).or_insert((n, false));
@@ -72,7 +68,7 @@ pub fn check(dir: &Path, named: &[Named]) -> Result<(Evidence, Option<Damage>), 
     // Each file once, at the first record that names it.
     for (n, name) in named.iter().enumerate() {
         let Some((_, deleted)) = last.get(&name.sha256).filter(|(first, _)| *first == n) else { continue };
-        let why = match look(dir, &name.sha256)? {
+        let why = match look(at, &name.sha256)? {
             None if *deleted => {
                 evidence.redacted += 1;
                 continue;
@@ -101,8 +97,16 @@ struct Found {
     is_true: bool,
 }
 
+/// Reads a file, if it is in the log or in the archive.
+fn look(at: Whole<'_>, sha256: &Digest) -> Result<Option<Found>, JournalError> {
+    match (look_in(at.dir, sha256)?, at.archive) {
+        (None, Some(archive)) => look_in(archive, sha256),
+        (found, _) => Ok(found),
+    }
+}
+
 /// Reads a file, if it is there. It follows no link and waits for no pipe.
-fn look(dir: &Path, sha256: &Digest) -> Result<Option<Found>, JournalError> {
+fn look_in(dir: &Path, sha256: &Digest) -> Result<Option<Found>, JournalError> {
     let path = dir.join(FOLDER).join(sha256.as_str());
     let other = Found { is_file: false, bytes: 0, is_true: false };
     let mut file = match place::open_file(&path, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty()) {

@@ -17,8 +17,10 @@ pub use progress::Progress;
 use super::cosignature::WitnessKey;
 use super::error::{Damage, JournalError, READING};
 use super::key::{KeyRing, VerifierKey};
+use super::pruned::{self, Place, Pruned};
 use super::read::first_key;
-use super::store::file::walk::{Walk, segments};
+use super::store::file::pruned::{archived, beginning, size as moved_size, unlike};
+use super::store::file::walk::{Walk, Whole, segments};
 use super::store::file::{KEY, RECORDS, VERIFIER_KEY};
 use super::tree::EMPTY_HASH;
 use outside::Outside;
@@ -47,6 +49,8 @@ pub struct Options {
     /// Directories with tiles of the log, such as an exported copy: what they say counts where a signed root vouches
     /// for it, and then tells which record was changed.
     pub tiles: Vec<PathBuf>,
+    /// A directory with what was moved from the log, which is then verified too.
+    pub archive: Option<PathBuf>,
     /// Who is told how far it is.
     pub progress: Option<Arc<Progress>>,
 }
@@ -84,6 +88,23 @@ pub struct Range {
     pub to: u64,
 }
 
+/// What was moved from the log to an archive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+pub struct Moved {
+    /// The first record that was moved.
+    pub from: u64,
+    /// The last.
+    pub to: u64,
+    /// Number of segments.
+    pub segments: u64,
+    /// Where they lie.
+    pub places: Vec<Place>,
+    /// The record that names them with their digests; none was looked for in a range.
+    pub named_by: Option<u64>,
+    /// Whether they were verified too.
+    pub verified: bool,
+}
+
 /// The result. Its serialized form is the output of `audit verify --format json`.
 #[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Report {
@@ -109,6 +130,9 @@ pub struct Report {
     pub key_in_force: String,
     /// The records that were looked at, when not all were.
     pub range: Option<Range>,
+    /// The records that were moved to an archive, when some were. Unless they were verified too, what is left was
+    /// verified from the signed checkpoint over them.
+    pub archived: Option<Moved>,
     /// Sizes of the kept checkpoints that the log was held against.
     pub kept: Vec<u64>,
     /// In whose hands it was found.
@@ -137,7 +161,15 @@ pub fn verify(dir: &Path, options: &Options) -> Result<Report, JournalError> {
     // What is not there has no first key either, which the walk says.
     let first = first_key(dir, &key).unwrap_or_else(|_| key.clone());
     let mut found = loop {
-        let found = go_through(dir, options, &key, &first, &outside)?;
+        let before = moved_size(dir);
+        let found = match go_through(dir, options, &key, &first, &mut outside) {
+            // Records were moved while they were looked at.
+            Ok(Found { bad: Some(_), .. }) | Err(JournalError::Archived { .. }) if moved_size(dir) != before => {
+                outside = Outside::read(&options.kept, dir)?;
+                continue;
+            }
+            found => found?,
+        };
         // What lies beside the records may be forged, which is known when the keys of the log are.
         if !outside.forget_forged(&found.ring) {
             break found;
@@ -146,7 +178,7 @@ pub fn verify(dir: &Path, options: &Options) -> Result<Report, JournalError> {
     outside.judge(&found.ring)?;
     let whole = options.range.is_none();
     found.bad = found.bad.or_else(|| not_led_to(&key, &found.ring).filter(|_| whole));
-    let Found { bad: first_bad, ring, signatures, last, evidence } = found;
+    let Found { bad: first_bad, ring, signatures, last, evidence, moved } = found;
     let (records, root) = last.as_ref().map_or((0, EMPTY_HASH), |(checkpoint, _)| (checkpoint.size, checkpoint.root));
     let quorum = options.quorum.unwrap_or(options.witnesses.len());
     let witnessed = outside.witnessed(&ring, &options.witnesses, quorum, records)?;
@@ -169,6 +201,7 @@ pub fn verify(dir: &Path, options: &Options) -> Result<Report, JournalError> {
         key: key.id(),
         key_in_force: ring.current().id(),
         range: options.range.map(|(from, to)| Range { from, to }),
+        archived: moved,
         kept: outside.given(),
         custody,
         evidence,
@@ -184,6 +217,15 @@ struct Found {
     signatures: u64,
     last: Option<(super::checkpoint::Checkpoint, String)>,
     evidence: Evidence,
+    moved: Option<Moved>,
+}
+
+impl Found {
+    /// That something does not hold before a record was read.
+    fn nothing(damage: Damage, ring: KeyRing) -> Self {
+        let evidence = Evidence::default();
+        Self { bad: Some(damage), ring, signatures: 0, last: None, evidence, moved: None }
+    }
 }
 
 fn go_through(
@@ -191,45 +233,66 @@ fn go_through(
     options: &Options,
     key: &VerifierKey,
     first: &VerifierKey,
-    outside: &Outside,
+    outside: &mut Outside,
 ) -> Result<Found, JournalError> {
+    let at = Whole { dir, archive: options.archive.as_deref() };
     let ring = KeyRing::of(first.clone());
-    let walk = match Walk::open(dir, 0) {
-        Ok(walk) if walk.seq() > 0 => Err(walk.missing_before()),
-        other => other,
-    };
-    let walk = match walk {
-        Ok(walk) => walk,
-        Err(JournalError::Damaged(damage)) => {
-            let evidence = Evidence::default();
-            return Ok(Found { bad: Some(damage), ring, signatures: 0, last: None, evidence });
-        }
+    // What was moved counts also where it is at hand: the log has to name it.
+    let begun = beginning(dir).and_then(|(_, here)| Ok((beginning(at)?, here)));
+    let ((walk, base), here) = match begun {
+        Ok(begun) => begun,
+        Err(JournalError::Damaged(damage)) => return Ok(Found::nothing(damage, ring)),
         Err(JournalError::NoLog { .. }) if dir.join(KEY).exists() || dir.join(VERIFIER_KEY).exists() => {
             let key = if dir.join(KEY).exists() { KEY } else { VERIFIER_KEY };
             return Err(JournalError::KeyWithoutLog { dir: dir.to_owned(), key: dir.join(key) });
         }
         Err(other) => return Err(other),
     };
+    let moved = here.pruned();
+    if let Some(moved) = moved {
+        if let Some(damage) =
+            of_another(moved, key, base.pruned().is_some()).map_or_else(|| unlike(dir, moved), |d| Ok(Some(d)))?
+        {
+            return Ok(Found::nothing(damage, ring));
+        }
+        if let Some((from, _)) = options.range.filter(|(from, _)| base.pruned().is_some() && *from < moved.size()) {
+            return Err(archived(moved, from));
+        }
+    }
+    let ring = base.ring().unwrap_or(ring);
+    let contained = match base.pruned().map(|moved| outside.compare_moved(at, moved)).transpose()? {
+        Some(Err(n)) => {
+            let bad = outside.departure(n, at, &[]);
+            return Ok(Found { bad, ring, signatures: 0, last: None, evidence: Evidence::default(), moved: None });
+        }
+        Some(Ok(n)) => n,
+        None => 0,
+    };
+    let outside = &*outside;
     let (from, to) = options.range.unwrap_or((0, u64::MAX));
     if let Some(progress) = &options.progress {
         let length = |s: super::store::file::walk::Segment| std::fs::metadata(s.path).map_or(0, |m| m.len());
-        progress.begin(segments(dir)?.into_iter().map(length).sum());
+        progress.begin(at.segments()?.into_iter().map(length).sum());
     }
     let (every_signature, progress) = (options.every_signature, options.progress.as_deref());
-    let task = Task { dir, kept: &outside.kept, every_signature, from, to, progress };
-    let mut standing = Standing::new(&walk, key.name(), ring);
+    let task = Task { at, moved, kept: &outside.kept, every_signature, from, to, progress };
+    let mut standing = Standing::new(&walk, key.name(), ring, base.tree());
+    standing.contained = contained;
+    if let Some(moved) = base.pruned() {
+        standing.evidence = evidence::of_moved(moved);
+    }
     let mut tiles = vec![dir.to_owned()];
     tiles.extend(options.tiles.iter().cloned());
     let mut tries = AGAIN;
     let bad = loop {
         let bad = standing.advance(&task)?;
-        let clues = narrow::Clues { dir, ring: &standing.ring, tiles: &tiles };
+        let clues = narrow::Clues { at, ring: &standing.ring, tiles: &tiles };
         break match bad {
             None => at_end(&standing, outside, options, dir, &clues)?,
             Some(Bad::Batch(found)) => {
                 let (located, before, damage) = *found;
                 let place = located.place();
-                if tries > 0 && !Walk::resume(dir, place.clone())?.stands(located.batch.bytes())? {
+                if tries > 0 && !Walk::resume(at, place.clone())?.stands(located.batch.bytes())? {
                     // A writer's work in hand.
                     (standing.place, tries) = (place, tries - 1);
                     continue;
@@ -238,12 +301,12 @@ fn go_through(
             }
             Some(Bad::Walk(place, damage)) if damage.line > 0 => Some(clues.lines(&place, damage)),
             Some(Bad::Walk(_, damage) | Bad::Signature(damage)) => Some(damage),
-            Some(Bad::Kept(n)) => outside.departure(n, dir, &tiles),
+            Some(Bad::Kept(n)) => outside.departure(n, at, &tiles),
         };
     };
     let (mut evidence, mut unlike) = (Evidence::default(), None);
     while bad.is_none() {
-        (evidence, unlike) = evidence::check(dir, &standing.evidence)?;
+        (evidence, unlike) = evidence::check(at, &standing.evidence)?;
         let size = standing.chain.frontier().size();
         // A live log may tell of a deletion in a record that has come only now.
         let may_tell = unlike.is_some() && options.range.is_none() && standing.advance(&task)?.is_none();
@@ -251,8 +314,35 @@ fn go_through(
             break;
         }
     }
-    let Standing { ring, signatures, last, .. } = standing;
-    Ok(Found { bad: bad.or(unlike), ring, signatures, last, evidence })
+    let Standing { ring, signatures, last, named, .. } = standing;
+    let mut bad = bad.or(unlike);
+    if let (Some(moved), None, None, None) = (moved, named, options.range, &bad) {
+        let why = "no record names it with these bytes: what it says of the records that were moved was changed";
+        let file = pruned::FILE.to_owned();
+        bad = Some(Damage { seq: 0, through: moved.size() - 1, file, line: 0, why: why.to_owned() });
+    }
+    if let (Some(damage), Some(archive), Some(moved)) = (&mut bad, &options.archive, moved)
+        && damage.seq < moved.size()
+    {
+        damage.why = format!("{} (in the archive {})", damage.why, archive.display());
+    }
+    let moved = moved.map(|moved| Moved {
+        from: 0,
+        to: moved.size() - 1,
+        segments: moved.segments().len() as u64,
+        places: moved.places(),
+        named_by: named,
+        verified: base.pruned().is_none() && bad.is_none(),
+    });
+    Ok(Found { bad, ring, signatures, last, evidence, moved })
+}
+
+/// That what was moved is of another log than the key, as far as that is known before a record is read.
+fn of_another(moved: &Pruned, key: &VerifierKey, counts: bool) -> Option<Damage> {
+    let found = crate::domain::text::sanitize(moved.origin());
+    let why = format!("it is of the log `{found}`, not of `{}`", key.name());
+    let file = pruned::FILE.to_owned();
+    (counts && moved.origin() != key.name()).then_some(Damage { seq: 0, through: moved.size() - 1, file, line: 0, why })
 }
 
 /// Nothing may lie after the last commit, and what was kept elsewhere must have been reached.

@@ -10,7 +10,7 @@ use crate::journal::key::KeyRing;
 use crate::journal::record::{Head, NotARecord};
 use crate::journal::store::file::batch::{COMMIT_PREFIX, LONGEST_BATCH, looks_like_commit};
 use crate::journal::store::file::leaves::leaf_hashes;
-use crate::journal::store::file::walk::{Spot, Step, Walk};
+use crate::journal::store::file::walk::{Spot, Step, Walk, Whole};
 use crate::journal::tree::{Frontier, Hash, record_hash};
 use std::path::{Path, PathBuf};
 
@@ -19,8 +19,8 @@ const TRIES: usize = 64;
 
 /// What there is to tell by.
 pub struct Clues<'a> {
-    /// Directory of the log.
-    pub dir: &'a Path,
+    /// The log.
+    pub at: Whole<'a>,
     /// The keys that sign.
     pub ring: &'a KeyRing,
     /// Directories with a `tile` folder, the log's own or a copy's.
@@ -97,7 +97,7 @@ impl Clues<'_> {
     /// Narrows what was found in lines that are no batch, or that have no commit line after them: at `place`, which
     /// is after the last batch.
     pub fn lines(&self, place: &Spot, found: Damage) -> Damage {
-        let walk = Walk::resume(self.dir, place.clone());
+        let walk = Walk::resume(self.at, place.clone());
         let Some(bytes) = walk.ok().and_then(|walk| walk.bytes(LONGEST_BATCH).ok()) else { return found };
         // Newlines at the end are room that was set aside.
         let end = bytes.iter().rposition(|b| *b != b'\n').map_or(0, |at| at + 2);
@@ -134,7 +134,7 @@ impl Clues<'_> {
         place.offset += located.batch.byte_len();
         place.line += located.batch.lines();
         place.seq += located.batch.records().len() as u64;
-        let Ok(Step::Batch(next)) = Walk::resume(self.dir, place).ok()?.next() else { return None };
+        let Ok(Step::Batch(next)) = Walk::resume(self.at, place).ok()?.next() else { return None };
         next.records().next().and_then(number)
     }
 }

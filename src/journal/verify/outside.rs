@@ -7,10 +7,12 @@ use crate::journal::checkpoint::Checkpoint;
 use crate::journal::cosignature::{self, BadCosigned, WitnessKey};
 use crate::journal::error::{Damage, JournalError};
 use crate::journal::key::KeyRing;
+use crate::journal::proof;
+use crate::journal::pruned::Pruned;
 use crate::journal::store::file::hashes::MAX_NOTE;
 use crate::journal::store::file::leaves::leaf_hashes;
 use crate::journal::store::file::tiles::read_file;
-use crate::journal::store::file::walk::{Step, Walk};
+use crate::journal::store::file::walk::{Step, Walk, Whole};
 use crate::journal::store::file::{CHECKPOINT, COSIGNED, RECORDS};
 use crate::journal::tree::{Frontier, record_hash};
 use std::path::{Path, PathBuf};
@@ -70,6 +72,26 @@ impl Outside {
         self.notes.len() < before
     }
 
+    /// Holds the checkpoints over records that were moved against the tiles that stay, and says how many of them the log
+    /// contains, or which it does not. One that can not be compared is an error when somebody brought it.
+    pub fn compare_moved(&mut self, at: Whole<'_>, moved: &Pruned) -> Result<Result<usize, usize>, JournalError> {
+        let mut n = 0;
+        while let Some(note) = self.notes.get(n).filter(|note| note.claimed.size <= moved.size()) {
+            let size = note.claimed.size;
+            let root = if size == moved.size() { Ok(moved.tree().root()) } else { proof::root(at.dir, size) };
+            match root {
+                Ok(root) if root == note.claimed.root => n += 1,
+                Ok(_) => return Ok(Err(n)),
+                Err(JournalError::Archived { .. }) if !note.given => {
+                    self.notes.remove(n);
+                    self.kept.remove(n);
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(Ok(n))
+    }
+
     /// That every note that was given is signed by a key of the log.
     pub fn judge(&self, ring: &KeyRing) -> Result<(), JournalError> {
         for note in self.notes.iter().filter(|note| note.given) {
@@ -119,12 +141,12 @@ impl Outside {
 
     /// Where the log departs from the checkpoint number `n`: after the last one that it still contains, or at the very
     /// record, if leaf hashes are at hand that hash to the kept root.
-    pub fn departure(&self, n: usize, dir: &Path, tiles: &[PathBuf]) -> Option<Damage> {
+    pub fn departure(&self, n: usize, at: Whole<'_>, tiles: &[PathBuf]) -> Option<Damage> {
         let kept = self.kept.get(n)?;
         let agreed = self.kept.iter().take(n).map(|k| k.size).filter(|size| *size < kept.size).max().unwrap_or(0);
         let (seq, through) = tiles
             .iter()
-            .find_map(|tiles| difference(dir, tiles, kept))
+            .find_map(|tiles| difference(at, tiles, kept))
             .unwrap_or_else(|| (agreed, kept.size.saturating_sub(1)));
         let why = format!("the kept checkpoint over {} records has another root", kept.size);
         Some(Damage { seq, through, file: RECORDS.to_owned(), line: 0, why })
@@ -144,13 +166,16 @@ fn signed_by(note: &Note, ring: &KeyRing) -> bool {
 }
 
 /// The first and the last record that differ from the leaf hashes of tiles, if those hash to the kept root.
-fn difference(dir: &Path, tiles: &Path, kept: &Checkpoint) -> Option<(u64, u64)> {
+fn difference(at: Whole<'_>, tiles: &Path, kept: &Checkpoint) -> Option<(u64, u64)> {
     const STRIDE: u64 = 1 << 12;
     let mut committed = Frontier::default();
     let mut found: Option<(u64, u64)> = None;
     let (mut expected, mut from) = (vec![], 0);
-    let mut walk = Walk::open(dir, 0).ok()?;
-    let mut seq = 0;
+    let mut walk = Walk::open(at, 0).ok()?;
+    let mut seq = walk.seq();
+    if seq > 0 {
+        return None;
+    }
     while seq < kept.size {
         let Ok(Step::Batch(batch)) = walk.next() else { return None };
         for record in batch.records() {

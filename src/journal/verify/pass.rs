@@ -8,13 +8,13 @@ use super::signatures::{Checked, Group, Signed};
 use crate::journal::checkpoint::Checkpoint;
 use crate::journal::error::{Damage, JournalError};
 use crate::journal::key::KeyRing;
+use crate::journal::pruned::Pruned;
 use crate::journal::rotation::{BadRotation, Rotation};
 use crate::journal::store::file::batch::Batch;
 use crate::journal::store::file::chain::{Chain, Leaves};
-use crate::journal::store::file::walk::{Segment, Spot, Step, Walk};
+use crate::journal::store::file::walk::{Segment, Spot, Step, Walk, Whole};
 use crate::journal::tree::Frontier;
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,8 +27,10 @@ const WORKERS: usize = 4;
 
 /// What to do on the way.
 pub struct Task<'a> {
-    /// Directory of the log.
-    pub dir: &'a Path,
+    /// The log.
+    pub at: Whole<'a>,
+    /// What was moved from it, which a record has to name.
+    pub moved: Option<&'a Pruned>,
     /// Checkpoints that were kept elsewhere, in the order of their sizes.
     pub kept: &'a [Checkpoint],
     /// Whether each signature is checked by itself.
@@ -90,6 +92,8 @@ pub struct Standing {
     pub contained: usize,
     /// The files that records name.
     pub evidence: Vec<Named>,
+    /// Number of the record that names what was moved.
+    pub named: Option<u64>,
     /// Bytes after the last commit that are not padding.
     pub torn: u64,
 }
@@ -123,11 +127,13 @@ struct Looked {
     rotation: Result<Option<Rotation>, BadRotation>,
     /// The files that its records name.
     evidence: Vec<Named>,
+    /// The record that names what was moved.
+    named: Option<u64>,
 }
 
 impl Looked {
     /// At a batch of which only the records in a range are wanted.
-    fn at(located: &Located, from: u64, to: u64) -> Self {
+    fn at(located: &Located, from: u64, to: u64, moved: Option<&Pruned>) -> Self {
         let Located { batch, first, segment } = located;
         let is_wanted = first + batch.lines() > from + 1;
         let look = if is_wanted { Leaves::of } else { Leaves::hashed };
@@ -137,20 +143,23 @@ impl Looked {
             named(bytes, || Damage { seq, through: seq, file: segment.name(), line, why: String::new() })
         });
         let evidence = evidence.collect();
-        Self { leaves: look(batch, *first), rotation: Rotation::of_batch(batch.records()), evidence }
+        let mut numbered = (*first..).zip(batch.records());
+        let named = moved.and_then(|moved| numbered.find(|(_, r)| moved.is_named_by(r))).map(|(seq, _)| seq);
+        Self { leaves: look(batch, *first), rotation: Rotation::of_batch(batch.records()), evidence, named }
     }
 }
 
 impl Standing {
-    /// The beginning of a log.
-    pub fn new(walk: &Walk, origin: &str, ring: KeyRing) -> Self {
-        let chain = Chain::of(origin);
-        Self { chain, ring, place: walk.here(), signatures: 0, last: None, contained: 0, evidence: vec![], torn: 0 }
+    /// The beginning of what can be read of a log, with the tree before it.
+    pub fn new(walk: &Walk, origin: &str, ring: KeyRing, tree: Frontier) -> Self {
+        let (chain, place) = (Chain::from(origin, tree), walk.here());
+        let evidence = vec![];
+        Self { chain, ring, place, signatures: 0, last: None, contained: 0, evidence, named: None, torn: 0 }
     }
 
     /// Goes on to the end of the log, or to what does not hold.
     pub fn advance(&mut self, task: &Task<'_>) -> Result<Option<Bad>, JournalError> {
-        let walk = Walk::resume(task.dir, self.place.clone())?;
+        let walk = Walk::resume(task.at, self.place.clone())?;
         let workers = std::thread::available_parallelism().map_or(1, usize::from).min(WORKERS);
         let stop = AtomicBool::new(false);
         let (jobs, inbox) = mpsc::channel();
@@ -164,7 +173,7 @@ impl Standing {
             let (stop, inbox, every) = (&stop, &inbox, task.every_signature);
             for _ in 0..workers {
                 let done = done.clone();
-                scope.spawn(move || work(inbox, &done, (task.from, task.to), every));
+                scope.spawn(move || work(inbox, &done, (task.from, task.to), task.moved, every));
             }
             let to_workers = jobs.clone();
             scope.spawn(move || {
@@ -253,7 +262,7 @@ impl Standing {
         looked: Looked,
         groups: &mut Groups,
     ) -> Result<Option<Bad>, JournalError> {
-        let Looked { leaves, rotation, mut evidence } = looked;
+        let Looked { leaves, rotation, mut evidence, named } = looked;
         let Located { batch, first, segment } = &located;
         let file = segment.name();
         let root_before = matches!(rotation, Ok(Some(_))).then(|| self.chain.frontier().root());
@@ -282,6 +291,7 @@ impl Standing {
             return Ok(Some(Bad::Kept(kept)));
         }
         self.evidence.append(&mut evidence);
+        self.named = self.named.or(named);
         if let Some(progress) = task.progress {
             progress.advance(checkpoint.size - first, batch.byte_len());
         }
@@ -398,13 +408,19 @@ fn read(mut walk: Walk, to: u64, empties: &Receiver<Chunk>, jobs: &Sender<Job>, 
 }
 
 /// Does what comes in until nothing more can come.
-fn work(inbox: &Mutex<Receiver<Job>>, done: &Sender<Done>, (from, to): (u64, u64), every_signature: bool) {
+fn work(
+    inbox: &Mutex<Receiver<Job>>,
+    done: &Sender<Done>,
+    (from, to): (u64, u64),
+    moved: Option<&Pruned>,
+    every_signature: bool,
+) {
     loop {
         let job = inbox.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let result = match job {
             Ok(Job::Look(mut chunk)) => {
                 let Chunk { batches, looked, .. } = &mut chunk;
-                looked.extend(batches.iter().map(|located| Looked::at(located, from, to)));
+                looked.extend(batches.iter().map(|located| Looked::at(located, from, to, moved)));
                 Done::Looked(chunk)
             }
             Ok(Job::Check(index, group)) => Done::Checked(index, group.check(every_signature)),

@@ -67,6 +67,18 @@ fn facts(state: &State, incident: &Incident, snapshot: &Snapshot, width: usize) 
         }
     }
     lines.push(roles);
+    if !snapshot.consoles.is_empty() {
+        let mut attached = Strip::of(Role::Dim, " attached ");
+        for view in &snapshot.consoles {
+            let (role, word) = match (view.silent_since.is_some(), view.read_only) {
+                (true, _) => (Role::Unknown, " SILENT"),
+                (false, true) => (Role::Text, " looks on"),
+                (false, false) => (Role::Text, ""),
+            };
+            attached.push(role, format!("{}{word}  ", view.user));
+        }
+        lines.push(attached);
+    }
     let standing: Vec<_> = incident
         .findings
         .iter()

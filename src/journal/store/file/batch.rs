@@ -66,7 +66,7 @@ pub struct Batch {
 
 impl Batch {
     /// The exact bytes of its records, without newlines.
-    pub fn records(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+    pub fn records(&self) -> impl ExactSizeIterator<Item = &[u8]> + Clone {
         self.records.iter().map(|range| self.data.get(range.clone()).unwrap_or_default())
     }
 

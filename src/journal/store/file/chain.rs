@@ -62,12 +62,7 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// A chain that takes checkpoints of this origin only.
-    pub fn of(origin: &str) -> Self {
-        Self { frontier: Frontier::default(), origin: Some(origin.to_owned()) }
-    }
-
-    /// A chain that goes on from a tree.
+    /// A chain that goes on from a tree and takes checkpoints of this origin only.
     pub fn from(origin: &str, frontier: Frontier) -> Self {
         Self { frontier, origin: Some(origin.to_owned()) }
     }
@@ -222,7 +217,8 @@ mod tests {
         assert!(
             why(&batch(&[good[0].clone(), good[2].clone()], &good, 0)).contains("record with number 2 stands here")
         );
-        let elsewhere = Chain::of("elsewhere").take(&batch(&good, &good, 0), "f").unwrap_err().to_string();
+        let elsewhere =
+            Chain::from("elsewhere", Frontier::default()).take(&batch(&good, &good, 0), "f").unwrap_err().to_string();
         assert!(elsewhere.contains("of the log `log`, not of `elsewhere`"), "{elsewhere}");
     }
 }

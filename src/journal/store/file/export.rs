@@ -2,8 +2,9 @@
 //! key, and nothing of what only the writer needs. Exported again it grows, and what is damaged there is made anew.
 
 use super::hashes::{MAX_NOTE, cosigned, end};
+use super::pruned::{archived, beginning};
 use super::publish::{Prefix, Publisher, is_part};
-use super::tiles::read_file;
+use super::tiles::{Tiles, read_file};
 use super::{CHECKPOINT, VERIFIER_KEY};
 use crate::domain::text::sanitize;
 use crate::journal::checkpoint::Checkpoint;
@@ -11,7 +12,7 @@ use crate::journal::error::{JournalError, READING};
 use crate::journal::key::VerifierKey;
 use crate::journal::proof;
 use crate::journal::read::first_key;
-use crate::journal::tile::FOLDER;
+use crate::journal::tile::{Content, FOLDER, Tile, WIDTH, nodes};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -55,6 +56,7 @@ pub fn export(log: &Path, dir: &Path, key: &VerifierKey) -> Result<Exported, Jou
     to.remove_parts();
     let mut publisher = Publisher::anew(log, to)?;
     publisher.prefix().settle(VERIFIER_KEY, format!("{}\n", key.as_str()).as_bytes())?;
+    moved_tiles(log, publisher.prefix())?;
     while publisher.take(u64::MAX)? {}
     let (records, root) = (publisher.size(), publisher.root());
     let witnessed = cosigned(log, key)?.filter(|(c, _)| c.size == records && c.root == root).map(|(_, note)| note);
@@ -71,6 +73,25 @@ pub fn export(log: &Path, dir: &Path, key: &VerifierKey) -> Result<Exported, Jou
         unchanged: *unchanged,
         rebuilt: std::mem::take(rebuilt),
     })
+}
+
+/// The tiles of hashes over what was moved to an archive, which can not be computed any more: from the log's own, each
+/// shown to lead to the checkpoint over what was moved. Its entries lie in the archive.
+fn moved_tiles(log: &Path, to: &mut Prefix) -> Result<(), JournalError> {
+    let (_, base) = beginning(log)?;
+    let Some(moved) = base.pruned() else { return Ok(()) };
+    let lacking = || archived(moved, 0);
+    let signed = Checkpoint::read(moved.note()).map_err(|why| JournalError::KeptCheckpoint { why })?;
+    let mut tiles = Tiles::at(log, &signed, moved.edges().to_vec()).ok_or_else(lacking)?;
+    for level in (0..u8::MAX).take_while(|level| nodes(moved.size(), *level) >= WIDTH) {
+        for n in 0..nodes(moved.size(), level) / WIDTH {
+            let hashes = tiles.tile(level, n).ok_or_else(lacking)?;
+            let bytes: Vec<u8> = hashes.iter().flat_map(|h| h.0).collect();
+            to.put(&Tile { content: Content::Hashes(level), n, width: WIDTH }.path(), &bytes)?;
+        }
+        tiles.forget();
+    }
+    Ok(())
 }
 
 /// Why nothing can be exported there.

@@ -2,34 +2,36 @@
 //! derived, so nothing that they say counts before it is shown to hash to a root that the log's key signed.
 
 use super::batch::Batch;
+use super::pruned::{archived, beginning};
 use super::tiles::{Tiles, read_file};
-use super::walk::{Step, Walk};
+use super::walk::{Step, Walk, Whole};
 use super::{CHECKPOINT, COSIGNED};
 use crate::journal::checkpoint::{BadNote, Checkpoint};
 use crate::journal::error::{Damage, JournalError};
 use crate::journal::key::VerifierKey;
+use crate::journal::pruned::Pruned;
 use crate::journal::tile::MAX_TREE;
 use crate::journal::tree::{Frontier, Hash, record_hash};
 use crate::journal::verify::own_key;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
-use tlog_tiles::{Error, HashReader};
+use tlog_tiles::{Error, HashReader, stored_hash_count, stored_hash_index};
 
 /// Greatest length of a note that is read.
 pub const MAX_NOTE: u64 = 1 << 16;
 
 /// Reads the hashes of the tree over the first `size` records of a log.
 pub struct Hashes<'a> {
-    dir: &'a Path,
+    at: Whole<'a>,
     size: u64,
     failed: RefCell<Option<JournalError>>,
 }
 
 impl<'a> Hashes<'a> {
-    /// Those of the log in `dir`.
-    pub const fn new(dir: &'a Path, size: u64) -> Self {
-        Self { dir, size, failed: RefCell::new(None) }
+    /// Those of a log.
+    pub fn new(at: impl Into<Whole<'a>>, size: u64) -> Self {
+        Self { at: at.into(), size, failed: RefCell::new(None) }
     }
 
     /// Asks `question`, whose answer is an error only when reading was.
@@ -46,10 +48,10 @@ impl<'a> Hashes<'a> {
 
 impl HashReader for Hashes<'_> {
     fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<Hash>, Error> {
-        if let Some(hashes) = from_tiles(self.dir, self.size, indexes) {
+        if let Some(hashes) = from_tiles(self.at.dir, self.size, indexes) {
             return Ok(hashes);
         }
-        from_records(self.dir, self.size, indexes).map_err(|e| {
+        from_records(self.at, self.size, indexes).map_err(|e| {
             self.failed.replace(Some(e));
             Error::IndexesNotInTree
         })
@@ -124,14 +126,35 @@ fn from_tiles(dir: &Path, size: u64, indexes: &[u64]) -> Option<Vec<Hash>> {
     indexes.iter().map(|index| tree.hash(*index)).collect()
 }
 
-/// Hashes computed from the records, in one pass and in memory that does not grow with the log.
-fn from_records(dir: &Path, size: u64, indexes: &[u64]) -> Result<Vec<Hash>, JournalError> {
-    let mut found: BTreeMap<u64, Option<Hash>> = indexes.iter().map(|index| (*index, None)).collect();
-    let (mut wanted, mut next, mut tree) = (found.len(), 0, Frontier::default());
-    let mut walk = Walk::open(dir, 0)?;
-    if walk.seq() > 0 {
-        return Err(walk.missing_before());
+/// A hash over what was moved to an archive, from the tiles that stay, if it leads to the checkpoint over that.
+fn from_moved(dir: &Path, tiles: &mut Option<Tiles>, pruned: &Pruned, index: u64) -> Option<Hash> {
+    if tiles.is_none() {
+        let signed = Checkpoint::read(pruned.note()).ok()?;
+        *tiles = Tiles::at(dir, &signed, pruned.edges().to_vec());
     }
+    tiles.as_mut()?.hash(index)
+}
+
+/// Hashes computed from the records, in one pass and in memory that does not grow with the log.
+fn from_records(at: Whole<'_>, size: u64, indexes: &[u64]) -> Result<Vec<Hash>, JournalError> {
+    let dir = at.dir;
+    let mut found: BTreeMap<u64, Option<Hash>> = indexes.iter().map(|index| (*index, None)).collect();
+    let (mut walk, base) = beginning(at)?;
+    let mut tree = base.tree();
+    let mut next = stored_hash_count(tree.size());
+    // Of what was moved the complete subtrees are known: proofs of what is left need no more.
+    for (index, peak) in peaks(&tree) {
+        if let Some(place) = found.get_mut(&index) {
+            *place = Some(peak);
+        }
+    }
+    if let Some(pruned) = base.pruned() {
+        let mut tiles = None;
+        for (index, hash) in found.iter_mut().filter(|(index, hash)| **index < next && hash.is_none()) {
+            *hash = Some(from_moved(dir, &mut tiles, pruned, *index).ok_or_else(|| archived(pruned, 0))?);
+        }
+    }
+    let mut wanted = found.values().filter(|hash| hash.is_none()).count();
     while wanted > 0 {
         let Step::Batch(batch) = walk.next()? else {
             return Err(JournalError::BeyondTheEnd { dir: dir.to_owned(), asked: size, size: tree.size() });
@@ -152,6 +175,17 @@ fn from_records(dir: &Path, size: u64, indexes: &[u64]) -> Result<Vec<Hash>, Jou
         })?;
     }
     Ok(indexes.iter().filter_map(|index| found.get(index).copied().flatten()).collect())
+}
+
+/// The complete subtrees of a tree, each with its index.
+fn peaks(tree: &Frontier) -> impl Iterator<Item = (u64, Hash)> + '_ {
+    let mut begin = 0;
+    let heights = (0..u64::BITS).rev().filter(|height| tree.size() >> height & 1 == 1);
+    heights.zip(tree.peaks()).map(move |(height, peak)| {
+        let index = stored_hash_index(u8::try_from(height).unwrap_or(u8::MAX), begin >> height);
+        begin += 1 << height;
+        (index, *peak)
+    })
 }
 
 /// Whether a batch's checkpoint is over the records up to its end.

@@ -17,6 +17,7 @@ pub mod lock;
 pub mod medium;
 pub mod open;
 pub mod place;
+pub mod pruned;
 pub mod publish;
 pub mod recover;
 pub mod rotate;

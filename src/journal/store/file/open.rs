@@ -9,7 +9,7 @@ use super::scan::{Known, Scanned, scan};
 use super::scrub::Scrubber;
 use super::walk::segments;
 use super::writer::Writer;
-use super::{place, snapshots};
+use super::{place, pruned, snapshots};
 use crate::journal::checkpoint::Checkpoint;
 use crate::journal::error::{Holder, JournalError};
 use crate::journal::fold::Replay;
@@ -17,7 +17,7 @@ use crate::journal::handle::{Journal, OpenOptions, Quarantined, Recovered};
 use crate::journal::key::{KeyRing, LogKey, check_origin};
 use crate::journal::kind::Kind;
 use crate::journal::record::{Committed, Draft, Ready, Record};
-use crate::journal::snapshot::{Place, Snapshot, Unfit};
+use crate::journal::snapshot::{Maker, Place, Snapshot, Unfit};
 use serde_json::{Value, json};
 
 /// Opens or makes a log and starts its writer.
@@ -211,7 +211,8 @@ fn take_up(
     replay: &mut dyn Replay,
 ) -> Result<(Scanned, Place), String> {
     let bytes = snapshots::read(path).map_err(|e| e.to_string())?;
-    let mut snapshot = Snapshot::decode(&bytes, format).map_err(|e| e.to_string())?;
+    let maker = if pruned::size(known.dir).is_some() { Maker::Any } else { Maker::This };
+    let mut snapshot = Snapshot::decode_of(&bytes, format, maker).map_err(|e| e.to_string())?;
     if snapshot.origin != known.origin {
         return Err(format!("it is of the log `{}`", crate::domain::text::sanitize(&snapshot.origin)));
     }

@@ -7,6 +7,7 @@
 //! and written anew.
 
 use super::hashes::{check_root, published_commit};
+use super::pruned::{self, beginning};
 use super::tiles::{Tiles, read_file};
 use super::walk::{Step, Walk};
 use super::{CHECKPOINT, place};
@@ -258,6 +259,8 @@ pub struct Publisher {
     edges: Vec<Vec<Hash>>,
     /// Entries of the last bundle, which is not full.
     bundle: Vec<u8>,
+    /// The bundle that can not be published, because its first records were moved to an archive.
+    lacks: Option<u64>,
     /// The commit over the records so far.
     note: String,
     /// Whether that is the last of its key.
@@ -267,14 +270,15 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// Begins with the first record.
+    /// Begins with the first record that is here.
     pub fn anew(log: &Path, to: Prefix) -> Result<Self, JournalError> {
-        let walk = Walk::open(log, 0)?;
-        if walk.seq() > 0 {
-            return Err(walk.missing_before());
-        }
-        let (tree, note) = (Frontier::default(), String::new());
-        Ok(Self { to, walk, tree, edges: vec![], bundle: vec![], note, rotates: false, compared: false })
+        let (walk, base) = beginning(log)?;
+        let (tree, edges, note) = (base.tree(), base.edges(), base.note());
+        let (bundle, lacks) = match pruned::bundle(log, &base) {
+            Some(bundle) => (bundle, None),
+            None => (vec![], Some(base.size() / WIDTH)),
+        };
+        Ok(Self { to, walk, tree, edges, bundle, lacks, note, rotates: false, compared: false })
     }
 
     /// Goes on where the published checkpoint ends, if its tiles are true there and the log continues it. The tiles
@@ -284,14 +288,21 @@ impl Publisher {
         let size = checkpoint.size;
         let (tree, edges) = Tiles::open(&to.dir, &checkpoint)?.into_edges();
         let width = size % WIDTH;
-        let mut bundle = vec![];
-        if width > 0 {
-            let tile = Tile { content: Content::Entries, n: size / WIDTH, width };
+        let (mut bundle, mut lacks) = (vec![], None);
+        let tile = Tile { content: Content::Entries, n: size / WIDTH, width };
+        if width > 0 && pruned::size(log).is_some_and(|moved| moved > tile.n * WIDTH) {
+            match read_file(&log.join(tile.path()), MAX_BUNDLE as u64).ok()? {
+                Some(found) => bundle = found,
+                None => lacks = Some(tile.n),
+            }
+        } else if width > 0 {
             bundle = read_file(&log.join(tile.path()), MAX_BUNDLE as u64).ok()??;
+        }
+        if width > 0 && lacks.is_none() {
             let leaves: Vec<Hash> = tile::entries(&bundle)?.into_iter().map(record_hash).collect();
             edges.first().filter(|edge| **edge == leaves)?;
         }
-        Some(Self { to, walk, tree, edges, bundle, note, rotates: false, compared: false })
+        Some(Self { to, walk, tree, edges, bundle, lacks, note, rotates: false, compared: false })
     }
 
     /// Number of records that were taken in.
@@ -336,9 +347,12 @@ impl Publisher {
         }
         self.rotates = matches!(Rotation::of_batch(batch.records()), Ok(Some(_)));
         for ((seq, record), leaf) in (first..).zip(batch.records()).zip(leaves) {
-            tile::push_entry(&mut self.bundle, record);
+            let is_here = self.lacks != Some(seq / WIDTH);
+            if is_here {
+                tile::push_entry(&mut self.bundle, record);
+            }
             self.push(0, leaf, seq)?;
-            if (seq + 1).is_multiple_of(WIDTH) {
+            if is_here && (seq + 1).is_multiple_of(WIDTH) {
                 let tile = Tile { content: Content::Entries, n: seq / WIDTH, width: WIDTH };
                 self.to.put(&tile.path(), &self.bundle)?;
                 self.to.remove_partials(tile)?;

@@ -4,8 +4,10 @@
 
 use super::batch::Batch;
 use super::chain::Chain;
+use super::pruned::{Base, beginning};
 use super::walk::{Step, Walk};
 use crate::domain::text::sanitize;
+use crate::journal::archive::lost;
 use crate::journal::checkpoint::{BadNote, Checkpoint};
 use crate::journal::error::{Damage, JournalError};
 use crate::journal::fold::Replay;
@@ -57,16 +59,23 @@ pub fn scan(
     from: Option<&Snapshot>,
     replay: Option<&mut dyn Replay>,
 ) -> Result<Scanned, JournalError> {
-    let (walk, chain) = match from {
-        Some(snapshot) => {
-            let chain = Chain::from(&snapshot.origin, snapshot.place.tree.clone());
-            (Walk::at(known.dir, &snapshot.place)?.exclusive(), chain)
-        }
-        None => (Walk::open(known.dir, 0)?.exclusive(), Chain::default()),
+    let (walk, base) = match from {
+        Some(snapshot) => (Walk::at(known.dir, &snapshot.place)?, Base::default()),
+        None => beginning(known.dir)?,
     };
-    if from.is_none() && walk.seq() > 0 {
-        return Err(walk.missing_before());
-    }
+    let walk = walk.exclusive();
+    let chain = match (from, base.pruned()) {
+        (Some(snapshot), _) => Chain::from(&snapshot.origin, snapshot.place.tree.clone()),
+        (None, Some(pruned)) if replay.is_some() => {
+            return Err(lost(pruned));
+        }
+        (None, Some(pruned)) if pruned.origin() != known.origin => {
+            let (found, expected) = (sanitize(pruned.origin()), known.origin.to_owned());
+            return Err(JournalError::ForeignLog { dir: known.dir.to_owned(), found, expected });
+        }
+        (None, Some(pruned)) => Chain::from(pruned.origin(), pruned.tree().clone()),
+        (None, None) => Chain::default(),
+    };
     std::thread::scope(|scope| {
         let (folded, inbox) = mpsc::sync_channel(AHEAD);
         let folding = replay.map(|replay| scope.spawn(move || fold(inbox, replay)));
@@ -75,10 +84,10 @@ pub fn scan(
             from,
             folded: folding.is_some().then_some(folded),
             chain,
-            ring: from.map(|s| s.ring.clone()),
+            ring: from.map(|s| s.ring.clone()).or_else(|| base.ring()),
             first: None,
             held: None,
-            note: from.map(|s| s.place.note.clone()).unwrap_or_default(),
+            note: from.map_or_else(|| base.note(), |s| s.place.note.clone()),
             clean: false,
             named: None,
         };

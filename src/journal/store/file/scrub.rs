@@ -3,7 +3,8 @@
 //! nothing else has to be signed. It runs beside the writer, on what is left of the machine.
 
 use super::chain::Chain;
-use super::walk::{Step, Walk};
+use super::pruned::{self, beginning};
+use super::walk::Step;
 use crate::journal::error::{Damage, JournalError};
 use crate::journal::handle::{Scrub, Status};
 use crate::journal::snapshot::Place;
@@ -67,10 +68,20 @@ impl Scrubber {
         }
     }
 
-    /// What `on` is called with is the number of records that are true; it answers whether to go on.
+    /// Goes over the records that are here; from their new beginning, when the first of them are moved meanwhile.
     fn check(&self, mut on: impl FnMut(u64) -> bool) -> Result<(), Damage> {
+        loop {
+            let before = pruned::size(&self.dir);
+            match self.check_once(&mut on) {
+                Err(_) if pruned::size(&self.dir) != before => {}
+                ended => return ended,
+            }
+        }
+    }
+
+    /// What `on` is called with is the number of records that are true; it answers whether to go on.
+    fn check_once(&self, on: &mut impl FnMut(u64) -> bool) -> Result<(), Damage> {
         let of = self.until.tree.size();
-        let mut chain = Chain::of(&self.origin);
         let failed = |size: u64, error: JournalError| match error {
             JournalError::Damaged(damage) => damage,
             // What can not be read is not known to be true.
@@ -82,10 +93,9 @@ impl Scrubber {
                 why: other.to_string(),
             },
         };
-        let mut walk = Walk::open(&self.dir, 0).map_err(|e| failed(0, e))?.exclusive();
-        if walk.seq() > 0 {
-            return Err(failed(0, walk.missing_before()));
-        }
+        let (walk, base) = beginning(&self.dir).map_err(|e| failed(0, e))?;
+        let mut walk = walk.exclusive();
+        let mut chain = Chain::from(&self.origin, base.tree());
         loop {
             let size = chain.frontier().size();
             if size == of {

@@ -1,14 +1,17 @@
 //! The files of snapshots, `snapshot/<size>`: written whole and durably before the record that names them, the newest
 //! two kept. They are derived: whatever is wrong with one, the state is rebuilt without it.
 
+use super::walk::{Step, Walk};
 use super::{SNAPSHOTS, place};
 use crate::journal::error::{JournalError, READING};
+use crate::journal::snapshot::{Maker, Snapshot, is_named_by};
 use rustix::fs::{Mode, OFlags};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-/// Snapshots that are kept: the newest, and one more in case that no record came to name it.
-const KEPT: usize = 2;
+/// Snapshots that are kept: the newest, and two more in case that crashes kept records from naming them. Where the first
+/// records were moved to an archive, one of them is all that the state can be taken up from.
+const KEPT: usize = 3;
 
 /// Greatest length of a file that is read, in bytes: a hundred times what a long incident takes.
 const MAX_BYTES: u64 = 256 << 20;
@@ -51,6 +54,21 @@ pub fn list(dir: &Path) -> Vec<(u64, PathBuf)> {
     found
 }
 
+/// The newest snapshot that a record names, whose state has this form.
+pub fn named(dir: &Path, format: u64) -> Result<Option<Snapshot>, JournalError> {
+    for (_, path) in list(dir) {
+        let Ok(snapshot) = Snapshot::decode_of(&read(&path)?, format, Maker::Any) else { continue };
+        let Ok(mut walk) = Walk::at(dir, &snapshot.place) else { continue };
+        while let Step::Batch(batch) = walk.next()? {
+            let size = snapshot.place.tree.size();
+            if batch.records().any(|record| is_named_by(record, size, &snapshot.digest)) {
+                return Ok(Some(snapshot));
+            }
+        }
+    }
+    Ok(None)
+}
+
 /// Reads a snapshot.
 pub fn read(path: &Path) -> Result<Vec<u8>, JournalError> {
     let file = place::open_file(path, OFlags::RDONLY, Mode::empty())?;
@@ -64,15 +82,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_two_are_kept_and_nothing_else_is_listed() {
+    fn the_newest_three_are_kept_and_nothing_else_is_listed() {
         let dir = tempfile::tempdir().unwrap();
         assert!(list(dir.path()).is_empty());
-        for size in [7, 40, 9] {
+        for size in [7, 40, 3, 9] {
             write(dir.path(), size, &size.to_le_bytes()).unwrap();
         }
         std::fs::write(dir.path().join(SNAPSHOTS).join("notes.txt"), "x").unwrap();
         let sizes: Vec<_> = list(dir.path()).into_iter().map(|(size, _)| size).collect();
-        assert_eq!(sizes, [40, 9]);
+        assert_eq!(sizes, [40, 9, 7]);
         assert_eq!(read(&dir.path().join(name(40))).unwrap(), 40_u64.to_le_bytes());
     }
 

@@ -8,7 +8,7 @@
 use super::place;
 use crate::journal::checkpoint::Checkpoint;
 use crate::journal::error::{JournalError, READING};
-use crate::journal::tile::{Content, HEIGHT, MAX_TREE, Tile, WIDTH, nodes, subtree};
+use crate::journal::tile::{Content, HEIGHT, MAX_TREE, Tile, WIDTH, frontier, nodes, subtree};
 use crate::journal::tree::{Frontier, Hash};
 use rustix::fs::{Mode, OFlags};
 use std::collections::BTreeMap;
@@ -43,16 +43,12 @@ impl Tiles {
             let tile = Tile { content: Content::Hashes(level), n: nodes / WIDTH, width: nodes % WIDTH };
             edges.push(if tile.width == 0 { vec![] } else { read(dir, tile)? });
         }
-        // The greatest subtrees first: those of the highest level.
-        let mut peaks = vec![];
-        for edge in edges.iter().rev() {
-            let mut at = Frontier::default();
-            for hash in edge {
-                at.append_hash(*hash);
-            }
-            peaks.extend_from_slice(at.peaks());
-        }
-        let tree = Frontier::of(size, peaks)?;
+        Self::at(dir, checkpoint, edges)
+    }
+
+    /// The tiles of the tree under a checkpoint whose right edge is known, if that hashes to the root.
+    pub fn at(dir: &Path, checkpoint: &Checkpoint, edges: Vec<Vec<Hash>>) -> Option<Self> {
+        let tree = frontier(checkpoint.size, &edges)?;
         (tree.root() == checkpoint.root).then(|| Self { dir: dir.to_owned(), tree, edges, full: BTreeMap::new() })
     }
 
@@ -73,8 +69,13 @@ impl Tiles {
         Some(subtree(hashes))
     }
 
+    /// Lets go of the tiles that were read of the lowest level; those above are few.
+    pub fn forget(&mut self) {
+        self.full.retain(|(level, _), _| *level > 0);
+    }
+
     /// The hashes of a tile, as far as it belongs to the tree.
-    fn tile(&mut self, level: u8, n: u64) -> Option<&[Hash]> {
+    pub fn tile(&mut self, level: u8, n: u64) -> Option<&[Hash]> {
         let full = nodes(self.tree.size(), level) / WIDTH;
         if n >= full {
             return if n == full { self.edges.get(usize::from(level)).map(Vec::as_slice) } else { None };

@@ -4,7 +4,7 @@
 
 use super::batch::{self, Batch, Found};
 use super::succession::Accepted;
-use super::{RECORDS, place};
+use super::{RECORDS, place, pruned};
 use crate::journal::error::{Damage, JournalError, READING};
 use crate::journal::snapshot::Place;
 use std::collections::VecDeque;
@@ -38,6 +38,43 @@ impl Segment {
     /// Its name below the journal's directory.
     pub fn name(&self) -> String {
         format!("{RECORDS}/{:020}.jsonl", self.first)
+    }
+}
+
+/// A log's directory, and a directory with what was moved from it, where one is at hand.
+#[derive(Clone, Copy, Debug)]
+pub struct Whole<'a> {
+    /// The journal's directory.
+    pub dir: &'a Path,
+    /// The archive's.
+    pub archive: Option<&'a Path>,
+}
+
+impl<'a> From<&'a Path> for Whole<'a> {
+    fn from(dir: &'a Path) -> Self {
+        Self { dir, archive: None }
+    }
+}
+
+impl<'a> From<&'a PathBuf> for Whole<'a> {
+    fn from(dir: &'a PathBuf) -> Self {
+        Self { dir, archive: None }
+    }
+}
+
+impl Whole<'_> {
+    /// The segments that count, in order: those of the log, and before them those of the archive. Where the log says
+    /// that its first ones were moved, those that are left of them do not count.
+    pub fn segments(self) -> Result<Vec<Segment>, JournalError> {
+        let mut here = segments(self.dir)?;
+        let Some(first) = here.first().map(|s| s.first).filter(|first| *first > 0) else { return Ok(here) };
+        let moved = pruned::size(self.dir).filter(|size| here.iter().any(|s| s.first == *size)).unwrap_or(first);
+        here.retain(|s| s.first >= moved);
+        let Some(archive) = self.archive else { return Ok(here) };
+        let mut all = segments(archive)?;
+        all.retain(|s| s.first < moved);
+        all.append(&mut here);
+        Ok(all)
     }
 }
 
@@ -120,6 +157,7 @@ impl From<JournalError> for Trouble {
 #[derive(Debug)]
 pub struct Walk {
     dir: PathBuf,
+    archive: Option<PathBuf>,
     segment: Segment,
     /// Offset and line in the segment, after the last batch.
     offset: u64,
@@ -135,20 +173,25 @@ pub struct Walk {
 
 impl Walk {
     /// Begins at the start of the segment that holds record `seq`, or of the last one before it.
-    pub fn open(dir: &Path, seq: u64) -> Result<Self, JournalError> {
-        let mut later = VecDeque::from(segments(dir)?);
+    pub fn open<'a>(at: impl Into<Whole<'a>>, seq: u64) -> Result<Self, JournalError> {
+        let at = at.into();
+        let Whole { dir, archive } = at;
+        let mut later = VecDeque::from(at.segments()?);
         let before = later.iter().filter(|s| s.first <= seq).count().saturating_sub(1);
         later.drain(..before);
         let segment = later.pop_front().ok_or_else(|| JournalError::NoLog { dir: dir.to_owned() })?;
         let seq = segment.first;
-        Ok(Self { dir: dir.to_owned(), segment, offset: 0, line: 1, seq, later, input: None, live: true })
+        let (dir, archive) = (dir.to_owned(), archive.map(Path::to_owned));
+        Ok(Self { dir, archive, segment, offset: 0, line: 1, seq, later, input: None, live: true })
     }
 
     /// Begins at a place that another walk has come to.
-    pub fn resume(dir: &Path, spot: Spot) -> Result<Self, JournalError> {
+    pub fn resume<'a>(at: impl Into<Whole<'a>>, spot: Spot) -> Result<Self, JournalError> {
+        let Whole { dir, archive } = at.into();
         let Spot { segment, offset, line, seq } = spot;
-        let later = VecDeque::new();
-        let mut walk = Self { dir: dir.to_owned(), segment, offset, line, seq, later, input: None, live: true };
+        let (later, archive) = (VecDeque::new(), archive.map(Path::to_owned));
+        let mut walk =
+            Self { dir: dir.to_owned(), archive, segment, offset, line, seq, later, input: None, live: true };
         walk.look_again()?;
         Ok(walk)
     }
@@ -295,6 +338,13 @@ impl Walk {
                         return Err(Trouble::MayPass(self.damage(0, false, why)));
                     }
                     if later.first != self.seq {
+                        if let Ok(Some(pruned)) = pruned::read(&self.dir)
+                            && self.seq < pruned.size()
+                            && self.archive.is_none()
+                        {
+                            // They were moved under the eyes of the reader.
+                            return Err(Trouble::Sure(pruned::archived(&pruned, self.seq)));
+                        }
                         return Err(Trouble::MayPass(self.missing(&later)));
                     }
                     self.pass_on();
@@ -310,7 +360,8 @@ impl Walk {
 
     /// Takes in the segments that were begun meanwhile.
     fn look_again(&mut self) -> Result<(), JournalError> {
-        self.later = segments(&self.dir)?.into_iter().filter(|s| s.first > self.segment.first).collect();
+        let all = Whole { dir: &self.dir, archive: self.archive.as_deref() }.segments()?;
+        self.later = all.into_iter().filter(|s| s.first > self.segment.first).collect();
         Ok(())
     }
 
@@ -334,7 +385,13 @@ impl Walk {
     fn read(&mut self) -> Result<Found, JournalError> {
         let failed = |e: &std::io::Error| JournalError::io(READING, &self.segment.path, e);
         if self.input.is_none() {
-            let mut file = File::open(&self.segment.path).map_err(|e| failed(&e))?;
+            let mut file = File::open(&self.segment.path).map_err(|e| match pruned::read(&self.dir) {
+                // It was there a moment ago.
+                Ok(Some(pruned)) if !place::exists(&self.segment.path) && self.seq < pruned.size() => {
+                    pruned::archived(&pruned, self.seq)
+                }
+                _ => failed(&e),
+            })?;
             file.seek(SeekFrom::Start(self.offset)).map_err(|e| failed(&e))?;
             self.input = Some(BufReader::with_capacity(1 << 18, file));
         }
