@@ -133,12 +133,12 @@ impl Operation {
                 body: body.clone(),
             }],
             Self::Calls { calls } => calls.clone(),
+            Self::Several { requests } => requests.iter().flat_map(|r| r.operation.http_calls()).collect(),
             Self::Sql { .. }
             | Self::Redis { .. }
             | Self::Command { .. }
             | Self::Mail { .. }
             | Self::File { .. }
-            | Self::Several { .. }
             | Self::Simulated { .. } => Vec::new(),
         }
     }

@@ -425,6 +425,9 @@ pub struct StepView {
     /// Type: check, action and so on.
     #[serde(rename = "type", default)]
     pub kind: String,
+    /// Digest of the request without the run: what `playbook render` prints for the same request.
+    #[serde(default)]
+    pub shown_digest: Option<Digest>,
     /// Its targets, where it is over several: name, state, what came out.
     #[serde(default)]
     pub targets: Vec<TargetView>,

@@ -268,23 +268,25 @@ pub(super) fn rendering(
         assessment.denials.push(why.into());
     }
     let bound = of.run.bound_values(step, around)?;
-    let digest = digest(&Bound {
+    let preconditions = of.run.bound_lines(step, &bound);
+    let all = Bound {
         mode: scene.mode,
         playbook: (&plan.id, plan.version),
-        run: Some(of.run.id()),
+        run: None,
         step,
         request: &request,
-        preconditions: &of.run.bound_lines(step, &bound),
+        preconditions: &preconditions,
         timeout: written.timeout(),
-    })
-    .map_err(|e| e.to_string())?;
+    };
+    let shown = digest(&all).map_err(|e| e.to_string())?;
+    let digest = digest(&Bound { run: Some(of.run.id()), ..all }).map_err(|e| e.to_string())?;
     let reversible = match (spec.reversible, written.reversible) {
         (Reversible::No, _) | (_, Some(Reversible::No)) => Reversible::No,
         (Reversible::Yes, Some(other)) => other,
         (verb, _) => verb,
     };
     let (idempotent, read_only) = (spec.idempotent, spec.read_only);
-    Ok(Rendering { request, digest, assessment, idempotent, reversible, read_only, bound })
+    Ok(Rendering { request, digest, assessment, idempotent, reversible, read_only, bound, shown: Some(shown) })
 }
 
 /// What the templates of a run see.

@@ -41,7 +41,8 @@ pub struct Preview {
     pub request: Option<Request>,
     /// At what; the same as in the request.
     pub target: Option<Target>,
-    /// Digest of the request as shown here. It belongs to no run, so that it can confirm none.
+    /// Digest of the request as shown here, for `playbook run --confirm`. It belongs to no run: a run that makes of it
+    /// the same request takes it, and no other.
     pub digest: Option<Digest>,
     /// Preconditions, as they are now.
     pub preconditions: Vec<CheckView>,
@@ -133,7 +134,7 @@ fn shown(rendered: &Rendered<'_>) -> Preview {
         assessment: rendering.map(|r| r.assessment.clone()),
         request: rendering.map(|r| r.request.clone()),
         target: rendering.map(|r| r.request.target.clone()),
-        digest: rendering.map(|r| r.digest.clone()),
+        digest: rendering.and_then(|r| r.shown.clone()),
         preconditions: rendered.preconditions.iter().map(check).collect(),
         pending,
     }

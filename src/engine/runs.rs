@@ -166,6 +166,7 @@ impl Held {
         let comms = spec.and_then(|s| s.comms.as_ref()).zip(step.tell_at);
         StepView {
             kind: spec.map(|s| s.kind.word().to_owned()).unwrap_or_default(),
+            shown_digest: step.rendering.and_then(|r| r.shown.clone()),
             targets: step.targets.into_iter().map(target).collect(),
             dry_run: step.dry_run,
             by_itself_at: step.by_itself_at,

@@ -219,6 +219,7 @@ impl Bench {
             reversible: if high { Reversible::No } else { Reversible::Yes },
             read_only: looks,
             bound: Vec::new(),
+            shown: None,
         }
     }
 

@@ -58,6 +58,8 @@ pub struct Rendering {
     pub read_only: bool,
     /// The values that it is bound to: expression and value.
     pub bound: Vec<(String, String)>,
+    /// The digest of the same request for no run: what a preview shows.
+    pub shown: Option<Digest>,
 }
 
 impl Rendering {

@@ -123,6 +123,7 @@ pub(super) fn rendering(body: &Value) -> Option<Rendering> {
         reversible: serde_json::from_value(of("reversible")?).ok()?,
         read_only: false,
         bound: of("bound").and_then(|bound| serde_json::from_value(bound).ok()).unwrap_or_default(),
+        shown: None,
     })
 }
 
