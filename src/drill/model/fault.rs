@@ -124,12 +124,19 @@ pub enum Fault {
         /// Seconds a second by which it falls behind; 0 mends it.
         pace: f64,
     },
-    /// A planning run takes all the workers that crons leave.
+    /// A planning run takes all the workers that crons leave it.
     Planning {
         /// Whose.
         tenant: TenantId,
-        /// Whether it goes on.
-        on: bool,
+        /// How much work it is, in seconds of one worker.
+        work_s: f64,
+    },
+    /// An autoscaler that makes pods without need.
+    Runaway {
+        /// Whose.
+        tenant: TenantId,
+        /// Web pods that it has made.
+        pods: u32,
     },
     /// A mass change spoils the data.
     SpoiledData {
@@ -269,6 +276,7 @@ impl Fault {
             | Self::ConnectionStorm { tenant, .. }
             | Self::WriteStorm { tenant, .. }
             | Self::Planning { tenant, .. }
+            | Self::Runaway { tenant, .. }
             | Self::SpoiledData { tenant }
             | Self::Access { tenant, .. }
             | Self::RegionDown { tenant }
@@ -302,6 +310,12 @@ impl Fault {
             }
             Self::Leak { mb_per_s, .. } if !(0.0..=500.0).contains(mb_per_s) => {
                 Some(format!("mb_per_s is {mb_per_s}, allowed is 0 to 500"))
+            }
+            Self::Planning { work_s, .. } if !(0.0..=1e6).contains(work_s) => {
+                Some(format!("work_s is {work_s}, allowed is 0 to 1000000"))
+            }
+            Self::Runaway { pods, .. } if !(1..=1000).contains(pods) => {
+                Some(format!("pods is {pods}, allowed is 1 to 1000"))
             }
             Self::WriteStorm { pace, .. } => share("pace", *pace),
             Self::TelemetryGap { seconds, .. } if *seconds < 1 => {
@@ -386,7 +400,11 @@ impl Simulation {
             }
             Fault::ConnectionStorm { connections, .. } => tenant.trouble.connections = *connections,
             Fault::WriteStorm { pace, .. } => tenant.trouble.writes = *pace,
-            Fault::Planning { on, .. } => tenant.trouble.planning = *on,
+            Fault::Planning { work_s, .. } => tenant.trouble.planning_s = *work_s,
+            Fault::Runaway { pods, .. } => {
+                tenant.web.autoscaler.most = *pods;
+                tenant.web.scale(*pods);
+            }
             Fault::SpoiledData { .. } => tenant.trouble.spoiled = Some(tick),
             Fault::Access { cause, .. } => tenant.trouble.access = *cause,
             Fault::RegionDown { .. } => tenant.trouble.region_down = true,

@@ -234,7 +234,7 @@ impl Tenant {
     fn step_jobs(&mut self, tick: i64, load: f64) {
         let waiting = self.lock.as_ref().map_or(0, |l| l.waiting(Kind::Job));
         let free = f64::from(self.slots(tick).saturating_sub(waiting)) * self.worker_speed;
-        let free = free * self.trouble.worker_speed(self.limits.crons_paused.is_empty());
+        let free = free * self.trouble.leaves(free, self.limits.crons_paused.is_empty());
         // While hanging workers are replaced, the new ones already work.
         let free = if self.hung {
             free * if self.workers.rolling(tick) { self.workers.fresh_share(tick) } else { 0.0 }

@@ -34,8 +34,8 @@ pub struct Trouble {
     pub connections: u32,
     /// Seconds a second by which its writes hold replicas back.
     pub writes: f64,
-    /// Whether a planning run takes the workers.
-    pub planning: bool,
+    /// Seconds of one worker that a planning run still needs.
+    pub planning_s: f64,
     /// Tick since which its data is spoiled.
     pub spoiled: Option<i64>,
     /// Why people can not log in.
@@ -58,7 +58,7 @@ impl Default for Trouble {
             leaking_image: String::new(),
             connections: 0,
             writes: 0.0,
-            planning: false,
+            planning_s: 0.0,
             spoiled: None,
             access: None,
             region_down: false,
@@ -90,14 +90,15 @@ impl Trouble {
         }
     }
 
-    /// Part of the workers' speed that is left; crons that nobody waits for take a part of it while a planning run
-    /// needs it.
-    pub const fn worker_speed(&self, crons_run: bool) -> f64 {
-        match (self.planning, crons_run) {
-            (true, true) => 0.04,
-            (true, false) => 0.6,
-            (false, _) => 1.0,
+    /// Part of the workers' speed that a planning run leaves to jobs; it gets on by what the workers do for it, which is
+    /// little while crons that nobody waits for take a part of them.
+    pub fn leaves(&mut self, workers: f64, crons_run: bool) -> f64 {
+        if self.planning_s <= 0.0 {
+            return 1.0;
         }
+        let (planning, jobs) = if crons_run { (0.2, 0.04) } else { (0.7, 0.2) };
+        self.planning_s -= workers * planning;
+        jobs
     }
 
     /// Workers were replaced: each begins with little memory again.

@@ -191,3 +191,20 @@ impl Verb for Simulated {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn each_simulated_verb_has_a_live_one_and_stands_once() {
+        let effects = EFFECTS.iter().copied().flatten().copied().flatten().map(|e| e.name);
+        let looks = LOOKS.iter().copied().flatten().copied().flatten().map(|l| l.name);
+        let all: Vec<&str> = ACTIONS.iter().map(|a| a.name()).chain(effects).chain(looks).collect();
+        let known: BTreeSet<&str> = specs().map(|spec| spec.name).collect();
+        let unknown: Vec<&&str> = all.iter().filter(|name| !known.contains(**name)).collect();
+        assert!(unknown.is_empty(), "no live verb is named {unknown:?}");
+        assert_eq!(all.len(), known.len(), "one of them stands twice");
+    }
+}
