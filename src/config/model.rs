@@ -1,5 +1,8 @@
 //! What a configuration says after it has been checked. One struct a table of the file.
 
+pub use super::backup::{Patroni, Pgbackrest};
+pub use super::comms::{Audience, Comms, Hook, Mailer, Pager, PagerKind, Place, Smtps};
+pub use super::integration::Integration;
 use crate::domain::estate::Estate;
 use crate::domain::id::SourceId;
 use std::path::PathBuf;
@@ -24,6 +27,16 @@ pub struct Config {
     pub delivery: Vec<Delivery>,
     /// Projects whose pipelines deliver.
     pub ci: Vec<Ci>,
+    /// How people outside are told.
+    pub comms: Comms,
+    /// Web hooks that `http.webhook` may call.
+    pub webhook: Vec<Hook>,
+    /// Stanzas of pgBackRest.
+    pub pgbackrest: Vec<Pgbackrest>,
+    /// Clusters of Patroni.
+    pub patroni: Vec<Patroni>,
+    /// Integrations that can be cut off.
+    pub integration: Vec<Integration>,
     /// Where the journal and the other state lie.
     pub journal: Journal,
     /// Thresholds that differ from the defaults, by signal name.
@@ -123,6 +136,10 @@ pub struct Pgbouncer {
     pub port: u16,
     /// Login that may `SHOW POOLS`.
     pub observe: Login,
+    /// Login among its `admin_users`; verbs are refused without it.
+    pub act: Option<Login>,
+    /// File that its configuration includes after `[databases]`, with databases that may be pointed elsewhere.
+    pub databases_file: Option<PathBuf>,
     /// Time between samples.
     pub interval: Duration,
     /// Time allowed for one sample.
@@ -138,6 +155,8 @@ pub struct Redis {
     pub url: String,
     /// Login used to observe; the default user when absent.
     pub observe: Option<Login>,
+    /// Login used to act; verbs are refused without it.
+    pub act: Option<Login>,
     /// `cache`, `session` or `queue`: decides what an eviction means.
     pub purpose: String,
     /// Sentinels `host:port`, where there are any.

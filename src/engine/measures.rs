@@ -20,7 +20,7 @@ pub fn of(request: &Request) -> Option<(Kind, Value)> {
         "traefik.maintenance_off" => {
             Some((Kind::MeasureLifted, json!({ "measure": format!("maintenance/{tenants}") })))
         }
-        verb => of_object(verb, request),
+        verb => of_object(verb, request).or_else(|| of_data(request, &tenants)),
     }
 }
 
@@ -55,30 +55,137 @@ fn of_object(verb: &str, request: &Request) -> Option<(Kind, Value)> {
     Some((Kind::MeasureSet, json!({ "measure": id, "what": what, "lift": request.undo, "source": source })))
 }
 
+/// Those of databases, queues, ingress and integrations: set by one verb, lifted by another or by its own reverse.
+fn of_data(request: &Request, tenants: &str) -> Option<(Kind, Value)> {
+    let object = request.target.object.as_str();
+    let source = &request.target.source;
+    let first = object.split(',').next().unwrap_or_default();
+    let name = first.rsplit(' ').next().unwrap_or_default();
+    let Measure { id, what, lift, lifted } = match request.verb.as_str() {
+        "odoo.pause_crons" => Measure::set(format!("crons/{tenants}"), format!("{first} paused"), "odoo.resume_crons"),
+        "odoo.resume_crons" => Measure::lifted(format!("crons/{tenants}")),
+        "odoo.lock_exports" if object.contains("given back") => Measure::lifted(format!("exports/{tenants}")),
+        "odoo.lock_exports" => {
+            Measure::set(format!("exports/{tenants}"), "exports locked".into(), "odoo.lock_exports with locked = false")
+        }
+        "odoo.set_channel_capacity" => Measure::set(
+            format!("channels/{tenants}"),
+            "channel capacity changed".into(),
+            "odoo.set_channel_capacity with the value of before, or the same in Git",
+        ),
+        "odoo.set_worker_profile" => Measure::set(
+            format!("workers/{tenants}"),
+            "worker profile changed".into(),
+            "odoo.set_worker_profile with the values of before, or the same in Git",
+        ),
+        "postgres.set_connection_limit" => {
+            let id = format!("connections/{source}/{name}");
+            if request.undo.ends_with("limit = -1") {
+                Measure::set(
+                    id,
+                    format!("connection limit of {first}"),
+                    "postgres.set_connection_limit with limit = -1",
+                )
+            } else if sets_no_limit(request) {
+                Measure::lifted(id)
+            } else {
+                Measure::set(id, format!("connection limit of {first}"), &request.undo)
+            }
+        }
+        "postgres.pgbouncer_pause" | "postgres.pgbouncer_kill" => Measure::set(
+            format!("pool/{source}/{name}"),
+            format!("pool of {first} paused"),
+            "postgres.pgbouncer_resume",
+        ),
+        "postgres.pgbouncer_resume" => Measure::lifted(format!("pool/{source}/{name}")),
+        "redis.set_maxmemory" => Measure::set(
+            format!("maxmemory/{source}"),
+            format!("maxmemory of {source} set until it is restarted"),
+            "the value in its configuration file, or redis.set_maxmemory back",
+        ),
+        "patroni.pause" if request.undo.ends_with("true") => Measure::lifted(format!("failover/{source}")),
+        "patroni.pause" => Measure::set(
+            format!("failover/{source}"),
+            format!("automatic failover of {source} paused"),
+            "patroni.pause with paused = false",
+        ),
+        "integration.breaker_open" => {
+            let what = format!("integration {name} cut off");
+            Measure::set(format!("breaker/{tenants}/{name}"), what, "integration.breaker_close")
+        }
+        "integration.breaker_close" => Measure::lifted(format!("breaker/{tenants}/{name}")),
+        "traefik.rate_limit"
+        | "traefik.in_flight_limit"
+        | "traefik.circuit_breaker"
+        | "traefik.route_priority"
+        | "traefik.weight_region" => {
+            let kind = request.verb.strip_prefix("traefik.").unwrap_or_default();
+            let id = format!("{kind}/{tenants}");
+            // What lifts it says that all is served as before.
+            if request.hurts.ends_with("is served as before") {
+                Measure::lifted(id)
+            } else {
+                Measure::set(id, format!("{kind} for {tenants}"), &format!("{} with lift = true", request.verb))
+            }
+        }
+        _ => return None,
+    };
+    Some(if lifted {
+        (Kind::MeasureLifted, json!({ "measure": id }))
+    } else {
+        (Kind::MeasureSet, json!({ "measure": id, "what": what, "lift": lift, "source": source }))
+    })
+}
+
+/// What a verb sets or lifts.
+struct Measure {
+    id: String,
+    what: String,
+    lift: String,
+    lifted: bool,
+}
+
+impl Measure {
+    fn set(id: String, what: String, lift: &str) -> Self {
+        Self { id, what, lift: lift.to_owned(), lifted: false }
+    }
+
+    const fn lifted(id: String) -> Self {
+        Self { id, what: String::new(), lift: String::new(), lifted: true }
+    }
+}
+
+fn sets_no_limit(request: &Request) -> bool {
+    matches!(&request.operation, crate::domain::request::Operation::Sql { statement, .. }
+        if statement.contains("CONNECTION LIMIT -1;"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::estate::Environment;
-    use crate::domain::id::SourceId;
     use crate::domain::request::{Operation, Target};
 
-    fn request(verb: &str, object: &str) -> Request {
+    fn request(verb: &str, object: &str, statement: &str, undo: &str, hurts: &str) -> Request {
         Request {
             verb: verb.into(),
             target: Target {
-                source: SourceId::new("k8s-1"),
+                source: "pg-a".into(),
                 identity: String::new(),
-                environment: Environment::Production,
+                environment: crate::domain::estate::Environment::Development,
                 object: object.into(),
-                tenants: Vec::new(),
+                tenants: vec!["t017".into()],
                 count: 1,
             },
-            operation: Operation::Simulated { statement: String::new() },
+            operation: Operation::Sql { database: "t017".into(), statement: statement.into(), parameters: Vec::new() },
             server_checks: Vec::new(),
-            hurts: String::new(),
-            undo: "the other takes it back".into(),
+            hurts: hurts.into(),
+            undo: undo.into(),
             by_hand: String::new(),
         }
+    }
+
+    fn on_object(verb: &str, object: &str) -> Request {
+        request(verb, object, "", "the other takes it back", "")
     }
 
     #[test]
@@ -89,17 +196,55 @@ mod tests {
                 assert!(catalog.iter().any(|s| s.name == *verb && !s.read_only), "{verb} is no acting verb");
             }
             let object = "Thing t017/nightly, uid 1-2";
-            let (set, body) = of(&request(sets, object)).unwrap();
-            let (lifted, other) = of(&request(lifts, object)).unwrap();
+            let (set, body) = of(&on_object(sets, object)).unwrap();
+            let (lifted, other) = of(&on_object(lifts, object)).unwrap();
             assert_eq!((set, lifted), (Kind::MeasureSet, Kind::MeasureLifted));
             assert_eq!(body["measure"], other["measure"]);
-            assert!(body["measure"].as_str().unwrap().ends_with("/k8s-1/t017/nightly"), "{body}");
+            assert!(body["measure"].as_str().unwrap().ends_with("/pg-a/t017/nightly"), "{body}");
         }
-        let (_, fence) = of(&request("cnpg.fence", "Cluster t017/pg, uid 1, instance pg-2")).unwrap();
-        assert_eq!(fence["measure"], "fence/k8s-1/t017/pg/pg-2");
-        let (_, drained) = of(&request("kubernetes.drain", "node n-1, uid 1")).unwrap();
-        let (_, opened) = of(&request("kubernetes.uncordon", "Node n-1, uid 1")).unwrap();
+        let (_, fence) = of(&on_object("cnpg.fence", "Cluster t017/pg, uid 1, instance pg-2")).unwrap();
+        assert_eq!(fence["measure"], "fence/pg-a/t017/pg/pg-2");
+        let (_, drained) = of(&on_object("kubernetes.drain", "node n-1, uid 1")).unwrap();
+        let (_, opened) = of(&on_object("kubernetes.uncordon", "Node n-1, uid 1")).unwrap();
         assert_eq!(drained["measure"], opened["measure"]);
-        assert!(of(&request("kubernetes.scale", "Deployment t017/web, uid 1")).is_none());
+        assert!(of(&on_object("kubernetes.scale", "Deployment t017/web, uid 1")).is_none());
+    }
+
+    fn said(request: &Request) -> Option<(Kind, String)> {
+        of(request).map(|(kind, body)| (kind, body["measure"].as_str().unwrap_or_default().to_owned()))
+    }
+
+    #[test]
+    fn what_one_verb_sets_another_or_its_reverse_lifts_under_the_same_name() {
+        let limit = "database t017, which has no limit";
+        let set = (Kind::MeasureSet, "connections/pg-a/t017".to_owned());
+        let lifted = (Kind::MeasureLifted, "connections/pg-a/t017".to_owned());
+        let name = "postgres.set_connection_limit";
+        assert_eq!(said(&request(name, limit, "CONNECTION LIMIT 7;", "the same with limit = -1", "")), Some(set));
+        let back = "the same with limit = 7";
+        assert_eq!(
+            said(&request(name, "database t017, which has 7 sessions", "CONNECTION LIMIT -1;", back, "")),
+            Some(lifted)
+        );
+        for (on, off, object, id) in [
+            ("odoo.pause_crons", "odoo.resume_crons", "3 crons in database t017", "crons/t017"),
+            ("postgres.pgbouncer_pause", "postgres.pgbouncer_resume", "database t017", "pool/pg-a/t017"),
+            (
+                "integration.breaker_open",
+                "integration.breaker_close",
+                "switch k of edi, which is True",
+                "breaker/t017/edi",
+            ),
+        ] {
+            assert_eq!(said(&request(on, object, "", "", "")), Some((Kind::MeasureSet, id.to_owned())), "{on}");
+            assert_eq!(said(&request(off, object, "", "", "")), Some((Kind::MeasureLifted, id.to_owned())), "{off}");
+        }
+        let rate = |hurts| said(&request("traefik.rate_limit", "rate_limit of host t017.example; x", "", "", hurts));
+        assert_eq!(rate("who asks beyond gets 429"), Some((Kind::MeasureSet, "rate_limit/t017".into())));
+        assert_eq!(
+            rate("nobody; t017.example is served as before"),
+            Some((Kind::MeasureLifted, "rate_limit/t017".into()))
+        );
+        assert_eq!(said(&request("postgres.checkpoint", "x", "", "", "")), None);
     }
 }

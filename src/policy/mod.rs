@@ -5,6 +5,7 @@
 
 pub mod assess;
 pub mod authorized;
+pub mod commands;
 pub mod digest;
 pub mod gate;
 pub mod quorum;

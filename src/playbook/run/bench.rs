@@ -129,6 +129,8 @@ impl Bench {
             tenant: Some("t017".into()),
             incident: Some("INC-1".into()),
             by: Person::from("mara"),
+            targets: Vec::new(),
+            parent: None,
         };
         Self {
             run: Run::new(plan, start),
@@ -216,6 +218,8 @@ impl Bench {
             idempotent: !high,
             reversible: if high { Reversible::No } else { Reversible::Yes },
             read_only: looks,
+            bound: Vec::new(),
+            shown: None,
         }
     }
 
@@ -251,7 +255,7 @@ impl Bench {
                 self.kinds.push(kind.to_owned());
                 self.apply(Input::Durable { mark, seq })
             }
-            Effect::Execute { ticket, step } => {
+            Effect::Execute { ticket, step, .. } => {
                 let proof = self.run.start_proof(&step);
                 if let Some(proof) = proof {
                     assert_eq!(
@@ -274,7 +278,7 @@ impl Bench {
                 let outcome = Self::outcome(variant);
                 self.apply(Input::Looked { ticket, outcome })
             }
-            Effect::Reconcile { ticket, step } => {
+            Effect::Reconcile { ticket, step, .. } => {
                 let seen = "seen".to_owned();
                 let found = match variant {
                     0..=3 => Reconciled::TookEffect { seen },
@@ -287,6 +291,7 @@ impl Bench {
                 }
                 self.apply(Input::Reconciled { ticket, found })
             }
+            Effect::DryRun { .. } | Effect::Child { .. } | Effect::Escalate { .. } => Ok(()),
             Effect::Finish { state } => {
                 self.finished = Some(state);
                 Ok(())
@@ -314,6 +319,7 @@ impl Bench {
         let spec = self.run.step(step).unwrap();
         let wanted = match what {
             Subject::Condition | Subject::Verify(_) => 1,
+            Subject::Ways => spec.branches.len(),
             Subject::Contraindications => self.run.plan().playbook().contraindications.len(),
             Subject::Preconditions => spec.preconditions.len(),
         };
@@ -421,10 +427,14 @@ impl Bench {
                 watched.verifying.clear();
                 *self.executions.entry(step.to_string()).or_default() += 1;
             }
-            Effect::Render { .. } | Effect::Look { .. } | Effect::Reconcile { .. } => {
+            Effect::Render { .. }
+            | Effect::Look { .. }
+            | Effect::Reconcile { .. }
+            | Effect::DryRun { .. }
+            | Effect::Child { .. } => {
                 assert!(!self.stopped, "nothing is asked while the run is stopped");
             }
-            Effect::Finish { .. } => {}
+            Effect::Finish { .. } | Effect::Escalate { .. } => {}
         }
     }
 
