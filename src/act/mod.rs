@@ -52,6 +52,12 @@ pub fn catalog() -> Vec<&'static VerbSpec> {
     ADAPTERS.iter().flat_map(|specs| specs.iter().copied()).collect()
 }
 
+/// What the verbs on Kubernetes objects must be allowed to do; the others act with a login of their own.
+pub fn rights() -> impl Iterator<Item = (&'static VerbSpec, &'static [rights::Right])> {
+    let all = kubernetes::RIGHTS.iter().chain(cnpg::RIGHTS).chain(delivery::RIGHTS);
+    all.map(|(spec, rights)| (*spec, *rights))
+}
+
 /// The verbs that were built for this configuration, by name.
 #[derive(Clone, Default)]
 pub struct Verbs {

@@ -76,15 +76,15 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
         traefik,
         delivery,
         ci,
-        journal,
-        thresholds,
-        console,
-        engine,
         comms,
         webhook,
         pgbackrest,
         patroni,
         integration,
+        journal,
+        thresholds,
+        console,
+        engine,
     }
 }
 
