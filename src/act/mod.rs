@@ -5,8 +5,10 @@
 pub mod args;
 pub mod backup;
 mod call;
+pub mod cnpg;
 pub mod command;
 pub mod comms;
+pub mod delivery;
 pub mod http;
 pub mod integration;
 pub mod kubernetes;
@@ -31,8 +33,10 @@ pub type DynVerb = dyn Verb<Permit = Authorized>;
 /// What the adapters declare, one list each.
 static ADAPTERS: &[&[&VerbSpec]] = &[
     backup::SPECS,
+    cnpg::SPECS,
     command::SPECS,
     comms::SPECS,
+    delivery::SPECS,
     http::SPECS,
     integration::SPECS,
     kubernetes::SPECS,

@@ -23,6 +23,10 @@ pub struct Config {
     pub redis: Vec<Redis>,
     /// Traefiks.
     pub traefik: Vec<Traefik>,
+    /// What delivers changes.
+    pub delivery: Vec<Delivery>,
+    /// Projects whose pipelines deliver.
+    pub ci: Vec<Ci>,
     /// How people outside are told.
     pub comms: Comms,
     /// Web hooks that `http.webhook` may call.
@@ -187,6 +191,47 @@ pub struct Traefik {
     pub interval: Duration,
     /// Time allowed for one sample.
     pub timeout: Duration,
+}
+
+/// `[[delivery]]`: what delivers changes to a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// Its name.
+    pub id: SourceId,
+    /// The `[[kubernetes]]` whose API server has the objects of Argo CD and Flux.
+    pub cluster: SourceId,
+    /// Namespace of Argo CD; none without it.
+    pub argocd_namespace: Option<String>,
+    /// Whether Flux delivers there.
+    pub flux: bool,
+}
+
+/// Whose API a `[[ci]]` speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CiKind {
+    /// GitLab.
+    Gitlab,
+    /// GitHub Actions.
+    Github,
+}
+
+/// `[[ci]]`: a project whose pipelines deliver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ci {
+    /// Its name.
+    pub id: SourceId,
+    /// Whose API it is.
+    pub kind: CiKind,
+    /// Base URL of the API: `https://gitlab.example/api/v4`, `https://api.github.com`.
+    pub url: String,
+    /// Path of the project: `group/name`.
+    pub project: String,
+    /// Token.
+    pub token: Option<SecretRef>,
+    /// File names of the workflows that deliver; GitHub only.
+    pub workflows: Vec<String>,
+    /// Own certificate authorities, PEM.
+    pub ca: Option<PathBuf>,
 }
 
 /// `[journal]`.

@@ -133,6 +133,14 @@ pub fn render(answers: &Answers) -> String {
         ],
     ));
     text.push_str(
+        "\n# What delivers changes to a cluster: Argo CD, Flux, or both.\n# [[delivery]]\n# id = \"gitops\"\n\
+         # cluster = \"k8s\"\n# argocd_namespace = \"argocd\"\n# flux = true\n\
+         \n# Pipelines that deliver: what holds them while an incident lasts.\n# [[ci]]\n# id = \"pipelines\"\n\
+         # kind = \"gitlab\"            # or github\n# url = \"https://gitlab.example/api/v4\"\n\
+         # project = \"erp/odoo\"\n# token = \"env:QUARTERDECK_CI_TOKEN\"\n\
+         # workflows = [\"deploy.yml\"]   # github only: the files that deliver\n",
+    );
+    text.push_str(
         "\n# One table a tenant.\n# [[tenant]]\n# id = \"t001\"\n# name = \"Aldous Ltd\"\n# tenancy = \"multi-tenant\"   # or dedicated\n\
          # criticality = 3             # 1 is the most critical\n# plants = [\"Leeds\"]\n\
          # cutoffs = [{ what = \"receiving starts\", at = \"06:00\", time_zone = \"Europe/London\" }]\n\

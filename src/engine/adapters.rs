@@ -138,6 +138,8 @@ fn observers(config: &Config, mode: Mode) -> Vec<Box<dyn Observer>> {
 fn verbs(config: &Config, mode: Mode) -> Verbs {
     let Some(may) = mode.may_act() else { return Verbs::default() };
     let kubernetes = act::kubernetes::verbs(may, &config.kubernetes);
+    let cnpg = act::cnpg::verbs(may, &config.kubernetes);
+    let delivery = act::delivery::verbs(may, &config.delivery, &config.ci, &config.kubernetes);
     let instances = Arc::new(Instances::new(may, &config.postgres));
     let databases = act::postgres::verbs(may, &instances, &config.pgbouncer).into_iter().chain(act::odoo::verbs(
         may,
@@ -154,14 +156,19 @@ fn verbs(config: &Config, mode: Mode) -> Verbs {
         act::backup::verbs(may, &config.pgbackrest).into_iter().chain(act::patroni::verbs(may, &config.patroni));
     let redis = act::redis::verbs(may, &config.redis);
     let comms = act::comms::verbs(may, &config.comms);
+    // The allow-list is policy's: where it names no program, none is started.
+    let commands = act::command::verbs(may, Vec::new());
     Verbs::new(
         kubernetes
             .into_iter()
+            .chain(cnpg)
+            .chain(delivery)
             .chain(databases)
             .chain(ingress.map(Arc::from))
             .chain(integration)
             .chain(keepers)
             .chain(redis)
-            .chain(comms),
+            .chain(comms)
+            .chain(commands),
     )
 }
