@@ -58,11 +58,11 @@ impl Rig {
         };
         let dir = tempfile::Builder::new().prefix("qp").tempdir_in("/tmp").unwrap();
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-        let [client, peer, rest1, rest2, data1, data2] = ports();
+        let [store, peer, rest1, rest2, data1, data2] = ports();
         let http = |port: u16| format!("http://127.0.0.1:{port}");
         let mut command = Command::new(etcd);
         command.arg("--data-dir").arg(dir.path().join("etcd")).arg("--unsafe-no-fsync");
-        command.args(["--listen-client-urls", &http(client), "--advertise-client-urls", &http(client)]);
+        command.args(["--listen-client-urls", &http(store), "--advertise-client-urls", &http(store)]);
         command.args(["--listen-peer-urls", &http(peer), "--initial-advertise-peer-urls", &http(peer)]);
         command.args(["--initial-cluster", &format!("default={}", http(peer))]);
         let etcd = Server::start(&mut command, &dir.path().join("etcd.log"));
@@ -70,9 +70,9 @@ impl Rig {
         for (name, rest, data) in [("m1", rest1, data1), ("m2", rest2, data2)] {
             let home = dir.path().join(name);
             std::fs::create_dir(&home).unwrap();
-            let text = format!(
+            let yaml = format!(
                 "scope: lab\nname: {name}\nrestapi: {{listen: '127.0.0.1:{rest}', connect_address: '127.0.0.1:{rest}', \
-                 authentication: {{username: q, password: pw}}}}\netcd3: {{hosts: ['127.0.0.1:{client}']}}\n\
+                 authentication: {{username: q, password: pw}}}}\netcd3: {{hosts: ['127.0.0.1:{store}']}}\n\
                  bootstrap:\n  dcs: {{ttl: 20, loop_wait: 1, retry_timeout: 3}}\n  initdb: [{{encoding: UTF8}}, no-sync]\n  \
                  pg_hba: [host all all 127.0.0.1/32 md5, host replication all 127.0.0.1/32 md5]\npostgresql:\n  \
                  listen: 127.0.0.1:{data}\n  connect_address: 127.0.0.1:{data}\n  data_dir: {home}/data\n  bin_dir: {bin}\n  \
@@ -83,7 +83,7 @@ impl Rig {
                 bin = bin.display(),
             );
             let file = dir.path().join(format!("{name}.yml"));
-            std::fs::write(&file, text).unwrap();
+            std::fs::write(&file, yaml).unwrap();
             let mut command = Command::new(&patroni);
             if let Some((user, group)) = unprivileged() {
                 std::os::unix::fs::chown(&home, Some(user), Some(group)).unwrap();
