@@ -61,6 +61,33 @@ pub enum Operation {
         /// New content; `None` removes the file.
         content: Option<String>,
     },
+    /// Redis commands, on one connection, in order.
+    Redis {
+        /// Number of the database.
+        database: i64,
+        /// Each command with its arguments; in `<…>` what is only known while they run, such as keys that were found.
+        commands: Vec<Vec<String>>,
+    },
+    /// One program on this machine, started without a shell.
+    Command {
+        /// Path of the program, then its arguments.
+        argv: Vec<String>,
+        /// SHA-256 of the program's file in hexadecimal digits; empty where policy binds none.
+        sha256: String,
+    },
+    /// One mail.
+    Mail {
+        /// `host:port` of the server that takes it.
+        server: String,
+        /// Sender.
+        from: String,
+        /// Recipients.
+        to: Vec<String>,
+        /// Subject.
+        subject: String,
+        /// Text, as sent.
+        body: String,
+    },
     /// Several requests of one step, one for each of its targets, under one digest.
     Several {
         /// The requests, in the order in which they are sent.
@@ -107,7 +134,12 @@ impl Operation {
             }],
             Self::Calls { calls } => calls.clone(),
             Self::Several { requests } => requests.iter().flat_map(|r| r.operation.http_calls()).collect(),
-            Self::Sql { .. } | Self::File { .. } | Self::Simulated { .. } => Vec::new(),
+            Self::Sql { .. }
+            | Self::File { .. }
+            | Self::Redis { .. }
+            | Self::Command { .. }
+            | Self::Mail { .. }
+            | Self::Simulated { .. } => Vec::new(),
         }
     }
 
@@ -130,6 +162,28 @@ impl Operation {
                 lines
             }
             Self::File { path, content: None } => vec![format!("remove {path}")],
+            Self::Redis { database, commands } => {
+                let said = commands.iter().map(|c| c.iter().map(|w| quoted(w)).collect::<Vec<_>>().join(" "));
+                std::iter::once(format!("# database {database}")).chain(said).collect()
+            }
+            Self::Command { argv, sha256 } => {
+                let mut lines = vec![argv.iter().map(|w| quoted(w)).collect::<Vec<_>>().join(" ")];
+                if !sha256.is_empty() {
+                    lines.push(format!("# sha256 of the program: {sha256}"));
+                }
+                lines
+            }
+            Self::Mail { server, from, to, subject, body } => {
+                let mut lines = vec![
+                    format!("mail through {server}"),
+                    format!("From: {from}"),
+                    format!("To: {}", to.join(", ")),
+                    format!("Subject: {subject}"),
+                    String::new(),
+                ];
+                lines.extend(body.lines().map(str::to_owned));
+                lines
+            }
             Self::Several { requests } => {
                 let one = |(i, request): (usize, &Request)| {
                     let mut lines = vec![format!("-- {} of {}: {}", i + 1, requests.len(), request.target.object)];
@@ -141,6 +195,12 @@ impl Operation {
             Self::Simulated { statement } => statement.lines().map(str::to_owned).collect(),
         }
     }
+}
+
+/// A word of a command, in quotes where it would not be seen where it ends.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '"' | '\'');
+    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("{word:?}") }
 }
 
 /// One rendered request.

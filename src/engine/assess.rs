@@ -3,6 +3,7 @@
 use super::state::State;
 use crate::act::{DynVerb, Verbs};
 use crate::correlate::tenant_signals;
+use crate::domain::actor::Actor;
 use crate::domain::finding::Finding;
 use crate::domain::id::{IncidentId, StepId, TenantId};
 use crate::domain::incident::IncidentState;
@@ -14,10 +15,11 @@ use crate::domain::world::World;
 use crate::playbook::expr::{Reading, Surroundings, tenant_value};
 use crate::playbook::plan::Plan;
 use crate::playbook::run::{Rendering, Run, Seat};
-use crate::playbook::schema::{Call, ConfirmationKind, Playbook, Step};
+use crate::playbook::schema::{Call, ConfirmationKind, DistinctFrom, OnTimeout, Playbook, Step};
 use crate::playbook::{Piece, template};
 use crate::policy::assess::{Declared, GlassFacts, IncidentFacts, StepFacts, assess};
 use crate::policy::digest::{Bound, digest};
+use crate::policy::rules::Policy;
 use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -38,6 +40,7 @@ pub(super) struct Scene<'a> {
     pub(super) state: &'a State,
     pub(super) verbs: &'a Verbs,
     pub(super) findings: &'a [Finding],
+    pub(super) policy: &'a Policy,
 }
 
 /// What a step that sends nothing amounts to for policy: people say yes.
@@ -224,6 +227,8 @@ pub(super) struct OfRun<'a> {
     pub(super) run: &'a Run,
     pub(super) incident: Option<&'a IncidentId>,
     pub(super) user: &'a str,
+    /// Who asks; nobody for a request that is only shown.
+    pub(super) actor: Option<&'a Actor>,
 }
 
 /// Digests and assesses a rendered request.
@@ -248,6 +253,8 @@ pub(super) fn rendering(
     });
     let now = scene.now;
     let glass = scene.state.broken_glass(now).map(|g| GlassFacts { reason: g.reason.clone(), until: g.until });
+    let freeze = super::people::freeze(scene, of.incident);
+    let people = super::people::facts(scene, of);
     let mut declared = declared(written, tenant.map(|t| t.id.as_str()), of.run, around)?;
     declared.auto_run_low = declared.auto_run_low && scene.persists(plan, tenant.map(|t| &t.id));
     let mut assessment = assess(&StepFacts {
@@ -262,6 +269,9 @@ pub(super) fn rendering(
         object: &request.target.object,
         incident: incident.as_ref(),
         glass: glass.as_ref(),
+        policy: scene.policy,
+        people: &people,
+        freeze: freeze.as_ref(),
     });
     if written.requires.mfa {
         let why = "it needs a second factor, and there is no source here that says that you have proven one";
@@ -310,12 +320,20 @@ fn declared(step: &Step, tenant: Option<&str>, run: &Run, around: &Surroundings)
             Some(Confirmation::Typed { phrase })
         }
     };
+    let approval = step.approval.as_ref();
     Ok(Declared {
         risk: step.risk,
         blast_radius: step.blast_radius,
         reversible: step.reversible,
         confirmation,
-        quorum: step.approval.as_ref().map_or(0, |a| a.quorum),
+        quorum: approval.map_or(0, |a| a.quorum),
+        approver_roles: approval.map(|a| a.roles.clone()).unwrap_or_default(),
+        distinct_from: approval.map_or((false, false), |a| {
+            let from = |who| a.distinct_from.contains(&who);
+            (from(DistinctFrom::Requester), from(DistinctFrom::Operator))
+        }),
+        approval_timeout: approval.and_then(|a| a.timeout).map(|t| t.0),
+        escalates: approval.map(|a| a.on_timeout == OnTimeout::Escalate),
         incident: step.requires.incident_declared,
         severity_at_least: step.requires.severity_at_least,
         role: step.requires.role,

@@ -16,6 +16,7 @@ use crate::playbook::plan::Plan;
 use crate::playbook::run::{Run, Start};
 use crate::playbook::schema::Step;
 use crate::playbook::{Piece, Rendered, Requested};
+use crate::policy::rules::Policy;
 use futures::future::join_all;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -59,12 +60,13 @@ pub async fn preview(
     given: &BTreeMap<String, String>,
     world: &World,
     verbs: &Verbs,
+    policy: &Policy,
     mode: Mode,
     now: Timestamp,
 ) -> Result<Vec<Preview>, Vec<String>> {
     let bound = params::bind(plan.playbook(), given, &world.estate)?;
     let state = State::default();
-    let scene = Scene { mode, now, world, state: &state, verbs, findings: &[] };
+    let scene = Scene { mode, now, world, state: &state, verbs, findings: &[], policy };
     let targets = scene.select(plan, &bound.values, None).map_err(|why| vec![why])?;
     let start = Start {
         run: RunId::new("RUN-0"),
@@ -76,7 +78,7 @@ pub async fn preview(
         parent: None,
     };
     let run = Run::new(plan.clone(), start);
-    let of = OfRun { run: &run, incident: None, user: "nobody" };
+    let of = OfRun { run: &run, incident: None, user: "nobody", actor: None };
     let mut around = Nearby::new(&scene, &of);
     let mut readings = Vec::new();
     let mut collect = |step: &Step, pieces: Vec<Piece<'_>>| {

@@ -21,7 +21,7 @@ use std::time::Duration;
 use tokio::io::{AsyncWriteExt as _, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -67,6 +67,17 @@ impl People for Signers {
         let signer = parsed.signer(text.as_bytes(), wire::NAMESPACE, self, Timestamp::now());
         let signer = signer.map_err(|e| e.to_string())?;
         Ok((signer.person.to_string(), signer.fingerprint))
+    }
+}
+
+/// The roster that is in force at the moment.
+impl People for watch::Receiver<Arc<Signers>> {
+    fn keys(&self) -> Vec<String> {
+        self.borrow().keys()
+    }
+
+    fn recognise(&self, text: &str, signature: &str) -> Result<(String, String), String> {
+        self.borrow().recognise(text, signature)
     }
 }
 
@@ -257,7 +268,7 @@ impl Peer {
     /// Whom a peer is taken for. A person's own login names the person; under the engine's own user or root, which
     /// several people may share, the name is what the peer claims.
     fn name(&mut self, hello: &Hello) {
-        let own = rustix::process::geteuid().as_raw();
+        let own = door::own();
         let said = claimed(&hello.user);
         if (self.actor.uid == own || self.actor.uid == 0) && !said.is_empty() {
             self.proof = if said == self.actor.user { Proof::Login } else { Proof::Claimed };
@@ -351,7 +362,7 @@ impl Served {
 
     fn prove(&self, peer: &mut Peer, signature: &str) -> Result<String, String> {
         let people = self.host.people.as_ref().ok_or("this engine has no roster of people and their keys")?;
-        let (person, key) = people.recognise(&wire::nonce_text(&peer.greeting), signature)?;
+        let (person, key) = people.recognise(&wire::nonce_text(&peer.greeting, door::own()), signature)?;
         peer.actor = peer.actor.clone().proven(person, &key);
         peer.proof = Proof::Key(key.clone());
         Ok(key)

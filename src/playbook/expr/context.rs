@@ -158,8 +158,8 @@ impl Known<'_> {
 
     /// The value of an expression as JSON; `None` when it is not known.
     pub fn value(&self, expr: &Parsed) -> Option<Value> {
-        let unknown = expr.signals().iter().any(|name| !self.around.signals.contains_key(name));
-        if unknown || self.too_long(expr).is_some() {
+        let known = |name: &String| self.around.signals.get(name).is_some_and(|r| r.value.is_finite());
+        if !expr.signals().iter().all(known) || self.too_long(expr).is_some() {
             return None;
         }
         expr.program().execute(&self.context()).ok().as_ref().and_then(to_json)
