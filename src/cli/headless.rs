@@ -433,6 +433,7 @@ mod tests {
             reasons: vec![],
             confirmation: Some(Confirmation::Typed { phrase: "t017".into() }),
             approvals: 1,
+            terms: None,
             needs_incident: true,
             denials: vec![],
         });

@@ -199,6 +199,7 @@ impl Engine {
                 reasons: vec![],
                 confirmation: (!looks).then_some(Confirmation::Keypress),
                 approvals: spec.approval.as_ref().map_or(0, |a| a.quorum),
+                terms: None,
                 needs_incident: false,
                 denials: vec![],
             },
