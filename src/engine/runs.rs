@@ -222,8 +222,7 @@ impl Engine {
         };
         let bound = crate::playbook::params::bind(plan.playbook(), params, &self.world.estate)
             .map_err(|problems| Reply::refused(problems.join("; ")))?;
-        let targets =
-            self.scene().select(&plan, &bound.values, incident.as_ref()).map_err(|why| Reply::refused(why))?;
+        let targets = self.scene().select(&plan, &bound.values, incident.as_ref()).map_err(Reply::refused)?;
         let id = self.state.next_run();
         let start = Start {
             run: id.clone(),

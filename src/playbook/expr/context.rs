@@ -367,6 +367,20 @@ mod tests {
     }
 
     #[test]
+    fn an_expression_that_would_run_for_ever_is_not_known() {
+        let around = around(&[]);
+        let rows: Vec<Value> = (0..5000).map(|i| json!({"pid": i})).collect();
+        let result = json!({ "rows": rows });
+        let nested = "result.rows.all(a, result.rows.exists(b, a.pid == b.pid))";
+        let began = std::time::Instant::now();
+        let said = evaluate(nested, &around, Some(&result), None).verdict;
+        assert!(matches!(&said, Verdict::Unknown(why) if why.contains("takes too long")), "{said:?}");
+        assert!(began.elapsed() < Duration::from_secs(5));
+        let few = json!({ "rows": [{"pid": 1}, {"pid": 2}] });
+        assert_eq!(evaluate(nested, &around, Some(&few), None).verdict, Verdict::True);
+    }
+
+    #[test]
     fn a_value_is_selected_as_json() {
         let params = BTreeMap::new();
         let result = json!({"root": {"pid": 4711, "since": "02:01"}, "share": 0.5});
