@@ -436,7 +436,7 @@ fn what_is_too_much_is_one_sentence_and_quickly_said() {
     assert_eq!(endless.len(), 1, "{endless:?}");
     let nested = changed(
         "signals.lock.blocked == 0",
-        "outputs.tree.a.all(x, outputs.tree.a.all(y, outputs.tree.a.all(z, x == z)))",
+        "'outputs.tree.a.all(x, outputs.tree.a.all(y, outputs.tree.a.all(z, x == z)))'",
     );
     assert!(nested.iter().any(|p| p.contains("nested twice at most")), "{nested:?}");
     assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
