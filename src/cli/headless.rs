@@ -436,7 +436,6 @@ mod tests {
             terms: None,
             needs_incident: true,
             denials: vec![],
-            terms: None,
         });
         let digest = Digest::from_bytes(&[1; 32]);
         let mut asked = asked(&[("act", digest.as_str())]);

@@ -202,7 +202,6 @@ impl Engine {
                 terms: None,
                 needs_incident: false,
                 denials: vec![],
-                terms: None,
             },
             idempotent: true,
             reversible: Reversible::Yes,
