@@ -4,12 +4,12 @@ use super::state::State;
 use crate::act::{DynVerb, Verbs};
 use crate::correlate::tenant_signals;
 use crate::domain::actor::Actor;
-use crate::domain::id::{IncidentId, StepId};
+use crate::domain::id::{IncidentId, StepId, TenantId};
 use crate::domain::incident::IncidentState;
 use crate::domain::mode::Mode;
 use crate::domain::ports::{BoxFuture, RenderContext, Survey};
 use crate::domain::request::{Request, VerbSpec};
-use crate::domain::risk::{Confirmation, Reversible, Risk};
+use crate::domain::risk::{Assessment, Confirmation, Reversible, Risk};
 use crate::domain::world::World;
 use crate::playbook::expr::{Reading, Surroundings, tenant_value};
 use crate::playbook::run::{Rendering, Run};
@@ -111,6 +111,60 @@ pub(super) struct OfRun<'a> {
     pub(super) actor: Option<&'a Actor>,
 }
 
+/// What a step is aimed at, as far as policy asks.
+struct Aim<'a> {
+    tenants: &'a [TenantId],
+    count: u64,
+    object: &'a str,
+}
+
+/// What policy says of a step whose request is not there yet: one object, and the tenant of the run.
+pub(super) fn expected(
+    scene: &Scene<'_>,
+    of: &OfRun<'_>,
+    written: &Step,
+    spec: &VerbSpec,
+) -> Result<Assessment, String> {
+    let tenants: Vec<TenantId> = of.run.start().tenant.iter().cloned().collect();
+    judged(scene, of, written, spec, &Aim { tenants: &tenants, count: 1, object: written.id.as_str() })
+}
+
+fn judged(
+    scene: &Scene<'_>,
+    of: &OfRun<'_>,
+    written: &Step,
+    spec: &VerbSpec,
+    aim: &Aim<'_>,
+) -> Result<Assessment, String> {
+    let around = &scene.surroundings(of);
+    let tenant = of.run.start().tenant.as_ref().and_then(|t| scene.world.estate.tenant(t));
+    let incident = of.incident.and_then(|i| scene.state.incident(i)).map(|i| IncidentFacts {
+        severity: i.severity,
+        roles: i.roles.iter().filter(|(_, p)| p.as_str() == of.user).map(|(r, _)| *r).collect(),
+    });
+    let now = scene.now;
+    let glass = scene.state.broken_glass(now).map(|g| GlassFacts { reason: g.reason.clone(), until: g.until });
+    let freeze = super::people::freeze(scene, of.incident);
+    let people = super::people::facts(scene, of);
+    let declared = declared(written, tenant.map(|t| t.id.as_str()), of.run, around)?;
+    Ok(assess(&StepFacts {
+        now,
+        verb: spec,
+        declared: &declared,
+        mode: scene.mode,
+        environment: scene.world.estate.environment,
+        tenancy: tenant.map(|t| t.tenancy),
+        tenants: aim.tenants,
+        count: aim.count,
+        object: aim.object,
+        incident: incident.as_ref(),
+        glass: glass.as_ref(),
+        policy: scene.policy,
+        people: &people,
+        freeze: freeze.as_ref(),
+    }))
+}
+
 /// Digests and assesses a rendered request.
 pub(super) fn rendering(
     scene: &Scene<'_>,
@@ -122,32 +176,9 @@ pub(super) fn rendering(
     let around = &scene.surroundings(of);
     let plan = of.run.plan().playbook();
     let written = plan.step(step).ok_or("the playbook has no such step")?;
-    let tenant = of.run.start().tenant.as_ref().and_then(|t| scene.world.estate.tenant(t));
-    let incident = of.incident.and_then(|i| scene.state.incident(i)).map(|i| IncidentFacts {
-        severity: i.severity,
-        roles: i.roles.iter().filter(|(_, p)| p.as_str() == of.user).map(|(r, _)| *r).collect(),
-    });
-    let now = scene.now;
-    let glass = scene.state.broken_glass(now).map(|g| GlassFacts { reason: g.reason.clone(), until: g.until });
-    let freeze = super::people::freeze(scene, of.incident);
-    let people = super::people::facts(scene, of);
-    let declared = declared(written, tenant.map(|t| t.id.as_str()), of.run, around)?;
-    let assessment = assess(&StepFacts {
-        now,
-        verb: spec,
-        declared: &declared,
-        mode: scene.mode,
-        environment: scene.world.estate.environment,
-        tenancy: tenant.map(|t| t.tenancy),
-        tenants: &request.target.tenants,
-        count: request.target.count,
-        object: &request.target.object,
-        incident: incident.as_ref(),
-        glass: glass.as_ref(),
-        policy: scene.policy,
-        people: &people,
-        freeze: freeze.as_ref(),
-    });
+    let target = &request.target;
+    let aim = Aim { tenants: &target.tenants, count: target.count, object: &target.object };
+    let assessment = judged(scene, of, written, spec, &aim)?;
     let bound = of.run.bound(step, around);
     let preconditions: Vec<String> = written.bound_preconditions().into_iter().chain(bound.iter().cloned()).collect();
     let digest = digest(&Bound {

@@ -116,12 +116,12 @@ pub struct Right {
 /// A command that may be run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AllowedCommand {
-    /// Name.
-    pub name: String,
     /// Absolute path of the program.
     pub path: String,
     /// sha256 of its bytes.
     pub sha256: Digest,
+    /// A pattern for each argument, in order.
+    pub args: Vec<String>,
 }
 
 /// A whole policy.
@@ -162,8 +162,6 @@ pub struct Policy {
     pub commands: Vec<AllowedCommand>,
     /// Whether low risk may run without a key where the playbook says so.
     pub automation: bool,
-    /// How many steps may run so within an hour.
-    pub automation_per_hour: u32,
     /// From which risk on a second factor is asked for.
     pub mfa_from: Option<Risk>,
     /// Whether security keys are its source; without one the answer is no.
@@ -197,7 +195,6 @@ impl Default for Policy {
             elevation_longest: Duration::from_hours(1),
             commands: Vec::new(),
             automation: false,
-            automation_per_hour: 0,
             mfa_from: None,
             mfa_by_security_key: false,
             roster_quorum: 1,
