@@ -8,6 +8,8 @@
     reason = "a tool for developers; it fails by panicking"
 )]
 
+#[path = "../tests/support/engine.rs"]
+mod engine;
 #[path = "../tests/support/picture.rs"]
 mod picture;
 #[path = "../tests/support/mod.rs"]
@@ -64,7 +66,41 @@ fn play(size: (u16, u16), env: &[(&str, &str)], suffix: &str, whole: bool) {
     picture(&term, &format!("confirm-{suffix}"));
 }
 
+/// Two consoles on one engine, and what the commander sees of them; then the engine is gone.
+fn attached(size: (u16, u16), suffix: &str) {
+    let home = tempfile::tempdir().unwrap();
+    let served = engine::Served::start(home.path(), &["--drill"]);
+    let socket = served.socket.display().to_string();
+    let open = |user: &str, more: &[&str]| {
+        let args = [&["attach", "--socket", &socket], more].concat();
+        let env = [("USER", user), ("SSH_CONNECTION", "203.0.113.7 50022 203.0.113.1 22")];
+        let term = Term::start(&Start { args: &args, env: &env, home: home.path(), size });
+        term.shows("DRILL");
+        term
+    };
+    let (mut mara, mut jon) = (open("mara", &[]), open("jon", &["--read-only"]));
+    let long = Duration::from_secs(90);
+    mara.until("a lock chain that hurts", long, |t| t.contains("lock chain on t017") && t.contains("→ schema-lock"));
+    mara.keys("F").shows("Declare an incident");
+    mara.keys(TAB).keys(TAB).keys(TAB).shows("> Declare <");
+    mara.keys(ENTER).shows("INC-1");
+    mara.keys("W").shows("2 consoles attached");
+    picture(&mara, &format!("who-{suffix}"));
+    mara.keys(ESC).until("the sheet to close", SOON, |t| !t.contains("2 consoles attached"));
+    mara.keys("b").shows("runs open");
+    picture(&mara, &format!("brief-{suffix}"));
+    jon.keys("o").shows("OBSERVER");
+    served.kill();
+    jon.until("the loss and its seconds", SOON, |t| t.contains("ENGINE GONE") && t.contains("(2 s)"));
+    picture(&jon, &format!("gone-{suffix}"));
+}
+
 fn main() {
+    attached((80, 24), "80x24");
+    attached((120, 40), "120x40");
+    if std::env::args().nth(1).is_some_and(|a| a == "attached") {
+        return;
+    }
     play((80, 24), &[], "80x24", true);
     play((120, 40), &[], "120x40", true);
     play((200, 60), &[], "200x60", false);

@@ -197,6 +197,23 @@ fn an_engine_that_is_killed_is_missed_within_three_seconds_and_found_again_with_
 }
 
 #[test]
+fn an_engine_that_stands_still_is_missed_within_three_seconds() {
+    let home = home();
+    let file = lonely(home.path());
+    let served = Served::start(home.path(), &["--config", &file]);
+    let mara = attach(home.path(), &file, "mara", &[]);
+    let stopped = Instant::now();
+    served.signal(Signal::STOP);
+    mara.until("the silence to be said", Duration::from_secs(5), |t| t.contains("ENGINE LOST"));
+    // A beat may have been under way, and the machine has other work.
+    assert!(stopped.elapsed() < Duration::from_secs(4), "{:?}", stopped.elapsed());
+    served.signal(Signal::CONT);
+    mara.until("the beat to be heard again", SOON, |t| !t.contains("ENGINE LOST"));
+    leave(mara);
+    served.ends();
+}
+
+#[test]
 fn a_console_that_stands_still_does_not_slow_another_and_comes_back() {
     let home = home();
     let file = lonely(home.path());

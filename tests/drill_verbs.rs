@@ -20,5 +20,5 @@ fn each_simulated_verb_declares_what_the_live_one_declares() {
         assert_eq!(Some(&simulated), twin, "{}", simulated.name);
         compared += 1;
     }
-    assert_eq!(compared, 10);
+    assert!(compared >= 70, "{compared}");
 }

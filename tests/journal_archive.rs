@@ -10,6 +10,8 @@
 )]
 
 mod anchor_support;
+#[path = "journal_archive/bucket.rs"]
+mod bucket;
 #[path = "journal_archive/faults.rs"]
 mod faults;
 #[path = "journal_archive/house.rs"]
@@ -240,7 +242,7 @@ fn kept_checkpoints_over_what_was_moved_are_held_against_the_tiles() {
     assert!(notes.len() > 10 && against(&notes).unwrap().ok);
     let key = LogKey::parse(&std::fs::read_to_string(house.dir().join("log.key")).unwrap()).unwrap();
     let fork = Checkpoint { origin: ORIGIN.into(), size: size / 2, root: record_hash(b"fork") }.sign(&key).unwrap();
-    let report = against(&[fork.clone()]).unwrap();
+    let report = against(std::slice::from_ref(&fork)).unwrap();
     let bad = report.first_bad.unwrap();
     assert!(bad.why.contains("has another root") && bad.through < size, "{bad}");
     assert_eq!(pieces::root_at(house.dir(), 9, |_| None).unwrap(), Some(proof::root(&house.before(), 9).unwrap()));

@@ -1,7 +1,9 @@
-//! `http.probe`: one real request, as a person's browser would send it. It only looks.
+//! `http.probe`: one real request, as a person's browser would send it, which only looks; and `http.webhook`.
+
+mod webhook;
 
 use super::traefik::tenant_router;
-use crate::config::model::Traefik as Config;
+use crate::config::model::{Hook, Traefik as Config};
 use crate::domain::id::SourceId;
 use crate::domain::mode::MayAct;
 use crate::domain::ports::{BoxFuture, Outcome, RenderContext, Verb, VerbError};
@@ -40,11 +42,11 @@ pub static PROBE: VerbSpec = VerbSpec {
 };
 
 /// The verbs of this module.
-pub static SPECS: &[&VerbSpec] = &[&PROBE];
+pub static SPECS: &[&VerbSpec] = &[&PROBE, &webhook::SPEC];
 
-/// The verbs, for the configured Traefiks.
-pub fn verbs(may: MayAct, config: &[Config]) -> Vec<Box<dyn Verb<Permit = Authorized>>> {
-    vec![Box::new(Probe::new(may, config))]
+/// The verbs, for the configured Traefiks and web hooks.
+pub fn verbs(may: MayAct, config: &[Config], hooks: &[Hook]) -> Vec<Box<dyn Verb<Permit = Authorized>>> {
+    vec![Box::new(Probe::new(may, config)), Box::new(webhook::Webhook::new(may, hooks))]
 }
 
 /// `http.probe`.

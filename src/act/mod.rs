@@ -2,15 +2,27 @@
 //! known, and sends exactly that request when it is given the proof that policy allowed it. Only the engine
 //! calls this; `playbook lint` reads the catalogue through it.
 
+pub mod args;
+pub mod backup;
+mod call;
+pub mod cnpg;
+pub mod command;
+pub mod comms;
+pub mod delivery;
 pub mod http;
+pub mod integration;
 pub mod kubernetes;
+pub mod look;
 pub mod odoo;
+pub mod patroni;
 pub mod postgres;
+pub mod redis;
 pub mod rights;
 pub mod traefik;
 
 use crate::domain::ports::Verb;
-use crate::domain::request::VerbSpec;
+use crate::domain::request::{Request, VerbSpec};
+use crate::domain::sample::{Failure, FailureKind};
 use crate::policy::authorized::Authorized;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,11 +31,31 @@ use std::sync::Arc;
 pub type DynVerb = dyn Verb<Permit = Authorized>;
 
 /// What the adapters declare, one list each.
-static ADAPTERS: &[&[&VerbSpec]] = &[http::SPECS, kubernetes::SPECS, odoo::SPECS, postgres::SPECS, traefik::SPECS];
+static ADAPTERS: &[&[&VerbSpec]] = &[
+    backup::SPECS,
+    cnpg::SPECS,
+    command::SPECS,
+    comms::SPECS,
+    delivery::SPECS,
+    http::SPECS,
+    integration::SPECS,
+    kubernetes::SPECS,
+    odoo::SPECS,
+    patroni::SPECS,
+    postgres::SPECS,
+    redis::SPECS,
+    traefik::SPECS,
+];
 
 /// What all verbs of all adapters declare, also of those that this configuration can not build.
 pub fn catalog() -> Vec<&'static VerbSpec> {
     ADAPTERS.iter().flat_map(|specs| specs.iter().copied()).collect()
+}
+
+/// What the verbs on Kubernetes objects must be allowed to do; the others act with a login of their own.
+pub fn rights() -> impl Iterator<Item = (&'static VerbSpec, &'static [rights::Right])> {
+    let all = kubernetes::RIGHTS.iter().chain(cnpg::RIGHTS).chain(delivery::RIGHTS);
+    all.map(|(spec, rights)| (*spec, *rights))
 }
 
 /// The verbs that were built for this configuration, by name.
@@ -53,4 +85,10 @@ impl std::fmt::Debug for Verbs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_set().entries(self.by_name.keys()).finish()
     }
+}
+
+/// The refusal of a request that this verb did not render for what is configured now.
+fn foreign(request: &Request) -> Failure {
+    let why = format!("the request is refused: it is none of {} as it is configured now", request.verb);
+    Failure::new(FailureKind::Local, why)
 }

@@ -241,8 +241,44 @@ pub enum Playbook {
         #[arg(long = "param", value_name = "K=V", value_parser = pair)]
         params: Vec<(String, String)>,
     },
+    /// Runs it without a screen, with the same gates; exit 7 where a gate stays shut, 8 unknown, 9 rolled back
+    Run(Headless),
     /// The JSON schema of a playbook file, for editors
     Schema,
+}
+
+/// A run without a screen.
+#[derive(Clone, Debug, Args)]
+pub struct Headless {
+    /// Its id
+    pub id: String,
+    /// A parameter, `name=value`
+    #[arg(long = "param", value_name = "K=V", value_parser = pair)]
+    pub params: Vec<(String, String)>,
+    /// Confirms exactly this request of a step; `playbook render` prints its digest, and so does a run that waits
+    #[arg(long, value_name = "STEP=DIGEST", value_parser = pair)]
+    pub confirm: Vec<(String, String)>,
+    /// The phrase that confirms a step of high risk
+    #[arg(long = "type", value_name = "STEP=PHRASE", value_parser = pair)]
+    pub typed: Vec<(String, String)>,
+    /// How a step is decided, when it is to be
+    #[arg(long, value_name = "STEP=KEY[:REASON]", value_parser = pair)]
+    pub decide: Vec<(String, String)>,
+    /// A value that a step asks for
+    #[arg(long, value_name = "STEP.NAME=V", value_parser = pair)]
+    pub give: Vec<(String, String)>,
+    /// Stakeholders were told what this step says
+    #[arg(long, value_name = "STEP")]
+    pub told: Vec<String>,
+    /// Incident that it belongs to: INC-1; else the open one
+    #[arg(long, value_name = "ID")]
+    pub incident: Option<String>,
+    /// Goes on with this run instead of starting one: RUN-1
+    #[arg(long = "continue", value_name = "RUN", conflicts_with_all = ["params", "incident"])]
+    pub go_on: Option<String>,
+    /// How long preconditions and approvals are waited for
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub wait: u64,
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

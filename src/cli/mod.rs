@@ -12,6 +12,7 @@ mod console;
 mod doctor;
 mod drill;
 mod files;
+mod headless;
 mod incident;
 mod init;
 mod man;

@@ -29,6 +29,10 @@ pub enum Exit {
     Unknown = 6,
     /// Denied by policy or approval.
     Denied = 7,
+    /// Whether a request had its effect is not known.
+    OutcomeUnknown = 8,
+    /// What was done was taken back.
+    RolledBack = 9,
     /// Interrupted.
     Interrupted = 130,
 }
@@ -225,6 +229,11 @@ pub fn reply(reply: &Reply, format: Format) -> Result<Exit, Error> {
         Reply::Refused { why, denied: true } => Err(Error::Denied(why.clone())),
         Reply::Refused { why, denied: false } => Err(Error::Failed(why.clone())),
     }
+}
+
+/// Says something beside the output, on standard error.
+pub fn complaint(words: &str) {
+    eprintln!("quarterdeck: {}", crate::domain::text::sanitize(words));
 }
 
 /// Prints rows under their heads, columns as wide as they need.

@@ -1,9 +1,10 @@
-//! `playbook list|show|lint|render|schema`: what playbooks there are and what they would do; nothing is sent.
+//! `playbook list|show|lint|render|schema`: what playbooks there are and what they would do; nothing is sent. `run` is in
+//! `headless`.
 
 use super::args::{Format, Global, Playbook as What};
 use super::opening;
 use super::output::{self, Error, Exit};
-use super::{session, status};
+use super::{headless, session, status};
 use crate::config::problem::{Problem, Problems};
 use crate::domain::estate::Tenancy;
 use crate::domain::id::{PlaybookId, StepId};
@@ -30,6 +31,7 @@ pub fn run(global: &Global, what: &What) -> Result<Exit, Error> {
             output::line(&format!("{:#}", schema::schema().as_value()))?;
             Ok(Exit::Done)
         }
+        What::Run(asked) => headless::run(global, asked),
         What::Render { id, params } => render(global, id, &params.iter().cloned().collect()),
     }
 }

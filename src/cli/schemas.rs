@@ -1,7 +1,7 @@
 //! The JSON schemas of everything that `--format json` prints, made from the types that are printed. They lie in
 //! `docs/schemas`; a test fails when those files are not what the types say (`UPDATE_SCHEMAS=1` writes them).
 
-use crate::cli::{approve, audit, brief, config, doctor, drill, man, output, playbook, policy, status};
+use crate::cli::{approve, audit, brief, config, doctor, drill, headless, man, output, playbook, policy, status};
 use crate::domain::incident::Incident;
 use crate::drill::catalog;
 use crate::engine::api::{ConsoleView, Measure, Reply, RequestView, RunView};
@@ -25,6 +25,7 @@ fn all() -> Vec<(&'static str, &'static str, Schema)> {
         ("playbook-show", "playbook show ID --format json", of::<playbook::Shown>()),
         ("playbook-lint", "playbook lint --format json", of::<playbook::Linted>()),
         ("playbook-render", "playbook render ID --format json", of::<playbook::Requests<'_>>()),
+        ("playbook-run", "playbook run ID --format json", of::<headless::Summary>()),
         ("incident-list", "incident list --format json", of::<Vec<Incident>>()),
         ("incident-show", "incident show ID --format json", of::<Incident>()),
         ("incident-brief", "incident brief --format json", of::<brief::Brief>()),

@@ -51,26 +51,52 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
     let pgbouncer: Vec<_> = root.tables("pgbouncer").into_iter().map(|t| pgbouncer(t, &mut ids)).collect();
     let redis: Vec<_> = root.tables("redis").into_iter().map(|t| redis(t, &mut ids)).collect();
     let traefik: Vec<_> = root.tables("traefik").into_iter().map(|t| traefik(t, &mut ids)).collect();
+    let delivery: Vec<_> =
+        root.tables("delivery").into_iter().map(|t| super::delivery::delivery(t, &mut ids)).collect();
+    let ci: Vec<_> = root.tables("ci").into_iter().map(|t| super::delivery::ci(t, &mut ids)).collect();
     let mut tenants: Vec<_> = root.tables("tenant").into_iter().map(|t| tenant(t, &mut ids)).collect();
     tenants.sort_by(|a, b| a.id.cmp(&b.id));
     let thresholds = root.tables("threshold").into_iter().filter_map(threshold).collect();
     let journal = root.table("journal").map(|t| journal(t, &name, region)).unwrap_or_default();
+    let pgbackrest = super::backup::pgbackrest(root.tables("pgbackrest"));
+    let patroni = super::backup::patroni(root.tables("patroni"));
+    let integration = super::integration::all(root.tables("integration"), &tenants);
+    let comms = root.table("comms").map(super::comms::decode).unwrap_or_default();
+    let webhook = super::comms::hooks(root.tables("webhook"));
     let console = root.table("console").map_or(Console { theme: None, mouse: true }, console);
     let engine = root.table("engine").map(engine).unwrap_or_default();
     root.finish();
     let estate = Estate { name, environment: environment.unwrap_or(Environment::Production), time_zone, tenants };
-    Config { estate, kubernetes, postgres, pgbouncer, redis, traefik, journal, thresholds, console, engine }
+    Config {
+        estate,
+        kubernetes,
+        postgres,
+        pgbouncer,
+        redis,
+        traefik,
+        delivery,
+        ci,
+        comms,
+        webhook,
+        pgbackrest,
+        patroni,
+        integration,
+        journal,
+        thresholds,
+        console,
+        engine,
+    }
 }
 
 /// Names in use, so that a second one and a reference to none are found.
 #[derive(Default)]
-struct Ids {
+pub(super) struct Ids {
     sources: BTreeMap<String, &'static str>,
     tenants: BTreeSet<String>,
 }
 
 impl Ids {
-    fn source(&mut self, table: &mut Table<'_, '_>, kind: &'static str) -> SourceId {
+    pub(super) fn source(&mut self, table: &mut Table<'_, '_>, kind: &'static str) -> SourceId {
         let id = name(table, "id", &format!("{kind}-1"));
         if let Some(other) = self.sources.get(&id) {
             table
@@ -82,7 +108,7 @@ impl Ids {
         SourceId::new(id)
     }
 
-    fn refer(&self, table: &mut Table<'_, '_>, key: &'static str, kind: &'static str) -> SourceId {
+    pub(super) fn refer(&self, table: &mut Table<'_, '_>, key: &'static str, kind: &'static str) -> SourceId {
         let id = table.required(key, &format!("{kind}-1"));
         if !id.is_empty() && self.sources.get(&id) != Some(&kind) {
             let known: Vec<&str> = self.sources.iter().filter(|(_, k)| **k == kind).map(|(n, _)| n.as_str()).collect();
@@ -125,11 +151,11 @@ fn estate(mut table: Table<'_, '_>) -> (String, Option<Environment>, String, Opt
     (name, environment, time_zone, region)
 }
 
-fn interval(table: &mut Table<'_, '_>, default: Duration) -> Duration {
+pub(super) fn interval(table: &mut Table<'_, '_>, default: Duration) -> Duration {
     table.duration("interval", SHORTEST, LONGEST).unwrap_or(default)
 }
 
-fn timeout(table: &mut Table<'_, '_>) -> Duration {
+pub(super) fn timeout(table: &mut Table<'_, '_>) -> Duration {
     table.duration("timeout", Duration::from_millis(50), Duration::from_mins(1)).unwrap_or(SECOND * 2)
 }
 
@@ -163,7 +189,7 @@ pub(super) fn secret_of(table: &mut Table<'_, '_>, key: &'static str) -> Option<
     parsed
 }
 
-fn login(table: &mut Table<'_, '_>, example: &str) -> Login {
+pub(super) fn login(table: &mut Table<'_, '_>, example: &str) -> Login {
     Login { user: table.required("user", example), password: password(table) }
 }
 
@@ -171,7 +197,7 @@ pub(super) fn path(table: &mut Table<'_, '_>, key: &'static str) -> Option<PathB
     table.string(key).map(PathBuf::from)
 }
 
-fn url(table: &mut Table<'_, '_>, key: &'static str, schemes: &[&str]) -> Option<String> {
+pub(super) fn url(table: &mut Table<'_, '_>, key: &'static str, schemes: &[&str]) -> Option<String> {
     let allowed = format!("a URL without a password that starts with {}", schemes.join(" or "));
     let text = table.string(key)?;
     let fine = schemes.iter().any(|s| text.starts_with(s))
@@ -190,7 +216,7 @@ pub(super) fn required_url(table: &mut Table<'_, '_>, key: &'static str, schemes
 }
 
 /// A host name or an address, which is shown on screens: no place for a password.
-fn host(table: &mut Table<'_, '_>, example: &str) -> String {
+pub(super) fn host(table: &mut Table<'_, '_>, example: &str) -> String {
     let host = table.required("host", example);
     if host.contains('@') {
         // Not repeated: it may contain a password.
@@ -199,7 +225,7 @@ fn host(table: &mut Table<'_, '_>, example: &str) -> String {
     host
 }
 
-fn port(table: &mut Table<'_, '_>, default: u16) -> u16 {
+pub(super) fn port(table: &mut Table<'_, '_>, default: u16) -> u16 {
     table.integer("port", 1, 65_535).and_then(|p| u16::try_from(p).ok()).unwrap_or(default)
 }
 
@@ -213,17 +239,22 @@ fn kubernetes(mut table: Table<'_, '_>, ids: &mut Ids) -> Kubernetes {
     Kubernetes { id, kubeconfig, context, act_kubeconfig, interval }
 }
 
+/// The login that acts.
+fn act(table: &mut Table<'_, '_>) -> Option<Login> {
+    table.table("act").map(|mut act| {
+        let login = login(&mut act, "quarterdeck_act");
+        act.finish();
+        login
+    })
+}
+
 fn postgres(mut table: Table<'_, '_>, ids: &mut Ids) -> Postgres {
     let id = ids.source(&mut table, "postgres");
     let host = host(&mut table, "db.internal");
     let port = port(&mut table, 5432);
     let database = table.string("database").unwrap_or_else(|| "postgres".to_owned());
     let observe = login(&mut table, "quarterdeck_observe");
-    let act = table.table("act").map(|mut act| {
-        let login = login(&mut act, "quarterdeck_act");
-        act.finish();
-        login
-    });
+    let act = act(&mut table);
     let tls = table.parsed("tls", "disable or verify-full", |text| match text {
         "disable" => Some(Tls::Disable),
         "verify-full" => Some(Tls::VerifyFull),
@@ -241,10 +272,12 @@ fn pgbouncer(mut table: Table<'_, '_>, ids: &mut Ids) -> Pgbouncer {
     let host = host(&mut table, "db.internal");
     let port = port(&mut table, 6432);
     let observe = login(&mut table, "stats");
+    let act = act(&mut table);
+    let databases_file = path(&mut table, "databases_file");
     let interval = interval(&mut table, SECOND * 5);
     let timeout = timeout(&mut table);
     table.finish();
-    Pgbouncer { id, host, port, observe, interval, timeout }
+    Pgbouncer { id, host, port, observe, act, databases_file, interval, timeout }
 }
 
 fn redis(mut table: Table<'_, '_>, ids: &mut Ids) -> Redis {
@@ -256,6 +289,7 @@ fn redis(mut table: Table<'_, '_>, ids: &mut Ids) -> Redis {
         (None, None) => None,
         (user, password) => Some(Login { user: user.unwrap_or_else(|| "default".to_owned()), password }),
     };
+    let act = act(&mut table);
     let allowed = "cache, session or queue";
     let purpose =
         table.parsed("purpose", allowed, |t| ["cache", "session", "queue"].contains(&t).then(|| t.to_owned()));
@@ -268,7 +302,7 @@ fn redis(mut table: Table<'_, '_>, ids: &mut Ids) -> Redis {
     let timeout = timeout(&mut table);
     table.finish();
     let purpose = purpose.unwrap_or_else(|| "queue".to_owned());
-    Redis { id, url, observe, purpose, sentinels, sentinel_name, interval, timeout }
+    Redis { id, url, observe, act, purpose, sentinels, sentinel_name, interval, timeout }
 }
 
 fn traefik(mut table: Table<'_, '_>, ids: &mut Ids) -> Traefik {

@@ -1,5 +1,8 @@
 //! What a configuration says after it has been checked. One struct a table of the file.
 
+pub use super::backup::{Patroni, Pgbackrest};
+pub use super::comms::{Audience, Comms, Hook, Mailer, Pager, PagerKind, Place, Smtps};
+pub use super::integration::Integration;
 use crate::domain::estate::Estate;
 use crate::domain::id::SourceId;
 use std::path::PathBuf;
@@ -20,6 +23,20 @@ pub struct Config {
     pub redis: Vec<Redis>,
     /// Traefiks.
     pub traefik: Vec<Traefik>,
+    /// What delivers changes.
+    pub delivery: Vec<Delivery>,
+    /// Projects whose pipelines deliver.
+    pub ci: Vec<Ci>,
+    /// How people outside are told.
+    pub comms: Comms,
+    /// Web hooks that `http.webhook` may call.
+    pub webhook: Vec<Hook>,
+    /// Stanzas of pgBackRest.
+    pub pgbackrest: Vec<Pgbackrest>,
+    /// Clusters of Patroni.
+    pub patroni: Vec<Patroni>,
+    /// Integrations that can be cut off.
+    pub integration: Vec<Integration>,
     /// Where the journal and the other state lie.
     pub journal: Journal,
     /// Thresholds that differ from the defaults, by signal name.
@@ -119,6 +136,10 @@ pub struct Pgbouncer {
     pub port: u16,
     /// Login that may `SHOW POOLS`.
     pub observe: Login,
+    /// Login among its `admin_users`; verbs are refused without it.
+    pub act: Option<Login>,
+    /// File that its configuration includes after `[databases]`, with databases that may be pointed elsewhere.
+    pub databases_file: Option<PathBuf>,
     /// Time between samples.
     pub interval: Duration,
     /// Time allowed for one sample.
@@ -134,6 +155,8 @@ pub struct Redis {
     pub url: String,
     /// Login used to observe; the default user when absent.
     pub observe: Option<Login>,
+    /// Login used to act; verbs are refused without it.
+    pub act: Option<Login>,
     /// `cache`, `session` or `queue`: decides what an eviction means.
     pub purpose: String,
     /// Sentinels `host:port`, where there are any.
@@ -168,6 +191,47 @@ pub struct Traefik {
     pub interval: Duration,
     /// Time allowed for one sample.
     pub timeout: Duration,
+}
+
+/// `[[delivery]]`: what delivers changes to a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// Its name.
+    pub id: SourceId,
+    /// The `[[kubernetes]]` whose API server has the objects of Argo CD and Flux.
+    pub cluster: SourceId,
+    /// Namespace of Argo CD; none without it.
+    pub argocd_namespace: Option<String>,
+    /// Whether Flux delivers there.
+    pub flux: bool,
+}
+
+/// Whose API a `[[ci]]` speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CiKind {
+    /// GitLab.
+    Gitlab,
+    /// GitHub Actions.
+    Github,
+}
+
+/// `[[ci]]`: a project whose pipelines deliver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ci {
+    /// Its name.
+    pub id: SourceId,
+    /// Whose API it is.
+    pub kind: CiKind,
+    /// Base URL of the API: `https://gitlab.example/api/v4`, `https://api.github.com`.
+    pub url: String,
+    /// Path of the project: `group/name`.
+    pub project: String,
+    /// Token.
+    pub token: Option<SecretRef>,
+    /// File names of the workflows that deliver; GitHub only.
+    pub workflows: Vec<String>,
+    /// Own certificate authorities, PEM.
+    pub ca: Option<PathBuf>,
 }
 
 /// `[journal]`.

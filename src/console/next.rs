@@ -88,7 +88,7 @@ fn of_runs(state: &State) -> Option<Next> {
     };
     let name = step_name(run);
     match (run.state, current_step(run).map(|s| s.state)) {
-        (RunState::Finished | RunState::Failed, _) => None,
+        (RunState::Finished | RunState::Failed | RunState::RolledBack, _) => None,
         (_, Some(StepState::AwaitsConfirmation)) => open(format!("confirm {name}"), Role::Accent),
         (_, Some(StepState::AwaitsDecision)) => open(format!("decide {name}"), Role::Accent),
         (_, Some(StepState::Unknown)) => {

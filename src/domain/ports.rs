@@ -146,8 +146,11 @@ pub trait Verb: Send + Sync {
     /// Asks the server what the request would do, without doing it (server-side dry run, EXPLAIN, a count).
     fn dry_run<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>>;
 
-    /// Runs a look (`spec().read_only`); an acting verb answers with a failure.
-    fn look<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Outcome>;
+    /// Runs a look (`spec().read_only`); an acting verb answers with a failure, which is what this says.
+    fn look<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Outcome> {
+        let why = format!("{} changes something, it can not be used to look", request.verb);
+        Box::pin(async move { Outcome::Failed { why: Failure::new(FailureKind::Local, why) } })
+    }
 
     /// Sends the request of the permit, once. A verb that only looks has nothing to send, which is what this says.
     fn execute(&self, _permit: Self::Permit) -> BoxFuture<'_, Outcome> {

@@ -61,6 +61,38 @@ pub enum Operation {
         /// New content; `None` removes the file.
         content: Option<String>,
     },
+    /// Redis commands, on one connection, in order.
+    Redis {
+        /// Number of the database.
+        database: i64,
+        /// Each command with its arguments; in `<…>` what is only known while they run, such as keys that were found.
+        commands: Vec<Vec<String>>,
+    },
+    /// One program on this machine, started without a shell.
+    Command {
+        /// Path of the program, then its arguments.
+        argv: Vec<String>,
+        /// SHA-256 of the program's file in hexadecimal digits; empty where policy binds none.
+        sha256: String,
+    },
+    /// One mail.
+    Mail {
+        /// `host:port` of the server that takes it.
+        server: String,
+        /// Sender.
+        from: String,
+        /// Recipients.
+        to: Vec<String>,
+        /// Subject.
+        subject: String,
+        /// Text, as sent.
+        body: String,
+    },
+    /// Several requests of one step, one for each of its targets, under one digest.
+    Several {
+        /// The requests, in the order in which they are sent.
+        requests: Vec<Request>,
+    },
     /// An action on the simulated estate.
     Simulated {
         /// What would have been sent, for people to read.
@@ -101,7 +133,13 @@ impl Operation {
                 body: body.clone(),
             }],
             Self::Calls { calls } => calls.clone(),
-            Self::Sql { .. } | Self::File { .. } | Self::Simulated { .. } => Vec::new(),
+            Self::Several { requests } => requests.iter().flat_map(|r| r.operation.http_calls()).collect(),
+            Self::Sql { .. }
+            | Self::File { .. }
+            | Self::Redis { .. }
+            | Self::Command { .. }
+            | Self::Mail { .. }
+            | Self::Simulated { .. } => Vec::new(),
         }
     }
 
@@ -124,9 +162,45 @@ impl Operation {
                 lines
             }
             Self::File { path, content: None } => vec![format!("remove {path}")],
+            Self::Redis { database, commands } => {
+                let said = commands.iter().map(|c| c.iter().map(|w| quoted(w)).collect::<Vec<_>>().join(" "));
+                std::iter::once(format!("# database {database}")).chain(said).collect()
+            }
+            Self::Command { argv, sha256 } => {
+                let mut lines = vec![argv.iter().map(|w| quoted(w)).collect::<Vec<_>>().join(" ")];
+                if !sha256.is_empty() {
+                    lines.push(format!("# sha256 of the program: {sha256}"));
+                }
+                lines
+            }
+            Self::Mail { server, from, to, subject, body } => {
+                let mut lines = vec![
+                    format!("mail through {server}"),
+                    format!("From: {from}"),
+                    format!("To: {}", to.join(", ")),
+                    format!("Subject: {subject}"),
+                    String::new(),
+                ];
+                lines.extend(body.lines().map(str::to_owned));
+                lines
+            }
+            Self::Several { requests } => {
+                let one = |(i, request): (usize, &Request)| {
+                    let mut lines = vec![format!("-- {} of {}: {}", i + 1, requests.len(), request.target.object)];
+                    lines.extend(request.operation.lines());
+                    lines
+                };
+                requests.iter().enumerate().flat_map(one).collect()
+            }
             Self::Simulated { statement } => statement.lines().map(str::to_owned).collect(),
         }
     }
+}
+
+/// A word of a command, in quotes where it would not be seen where it ends.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '"' | '\'');
+    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("{word:?}") }
 }
 
 /// One rendered request.
@@ -147,6 +221,60 @@ pub struct Request {
     /// The same as a command a person could type (`kubectl …`, `psql …`).
     pub by_hand: String,
 }
+
+impl Request {
+    /// One of several requests.
+    pub fn part(&self, part: usize) -> Option<&Self> {
+        match &self.operation {
+            Operation::Several { requests } => requests.get(part),
+            _ => None,
+        }
+    }
+
+    /// Several requests as one: what a step over several targets shows, and what its digest binds.
+    pub fn several(verb: &str, requests: Vec<Self>) -> Option<Self> {
+        let first = requests.first()?.clone();
+        let count = requests.len();
+        let unique = |of: fn(&Self) -> String| {
+            let mut all: Vec<String> = Vec::new();
+            for text in requests.iter().map(of) {
+                if !all.contains(&text) {
+                    all.push(text);
+                }
+            }
+            all
+        };
+        let short = |all: &[String]| match all {
+            [] => String::new(),
+            all if all.len() <= NAMED => all.join("; "),
+            all => format!("{}; and {} more", all.get(..NAMED).unwrap_or_default().join("; "), all.len() - NAMED),
+        };
+        let objects: Vec<String> = requests.iter().map(|r| r.target.object.clone()).collect();
+        let mut tenants: Vec<TenantId> = requests.iter().flat_map(|r| r.target.tenants.iter().cloned()).collect();
+        tenants.sort();
+        tenants.dedup();
+        let checks = |r: &Self| r.server_checks.iter().map(|c| format!("{}: {c}", r.target.object)).collect::<Vec<_>>();
+        Some(Self {
+            verb: verb.to_owned(),
+            target: Target {
+                source: SourceId::new(short(&unique(|r| r.target.source.to_string()))),
+                identity: short(&unique(|r| r.target.identity.clone())),
+                environment: first.target.environment,
+                object: format!("{count} targets: {}", short(&objects)),
+                tenants,
+                count: requests.iter().map(|r| r.target.count).sum(),
+            },
+            server_checks: requests.iter().flat_map(checks).collect(),
+            hurts: short(&unique(|r| r.hurts.clone())),
+            undo: short(&unique(|r| r.undo.clone())),
+            by_hand: requests.iter().map(|r| r.by_hand.as_str()).collect::<Vec<_>>().join("\n"),
+            operation: Operation::Several { requests },
+        })
+    }
+}
+
+/// Objects that are named one by one where there are several; all of them stand in the operation.
+const NAMED: usize = 8;
 
 /// What a verb declares of itself; the one place for each.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -18,12 +18,14 @@ pub enum RunState {
     Failed,
     /// The outcome of a step is not known; it is being looked at, or a person must decide.
     Unknown,
+    /// Ended, and what was done was taken back.
+    RolledBack,
 }
 
 impl RunState {
     /// Whether nothing can follow.
     pub const fn is_over(self) -> bool {
-        matches!(self, Self::Finished | Self::Failed)
+        matches!(self, Self::Finished | Self::Failed | Self::RolledBack)
     }
 
     /// The word used in records.
@@ -35,6 +37,7 @@ impl RunState {
             Self::Finished => "finished",
             Self::Failed => "failed",
             Self::Unknown => "unknown",
+            Self::RolledBack => "rolled-back",
         }
     }
 }
@@ -106,6 +109,7 @@ mod tests {
             RunState::Finished,
             RunState::Failed,
             RunState::Unknown,
+            RunState::RolledBack,
         ];
         assert!(runs.iter().all(|s| serde_json::to_value(s).unwrap() == s.word()));
         let steps = [

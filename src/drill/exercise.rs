@@ -56,6 +56,9 @@ impl Exercise {
 
     /// Goes on to a moment, tick by tick, so that injects come at their second however rarely this is called.
     pub fn advance_to(&mut self, now: Timestamp) {
+        for told in std::mem::take(&mut self.sim.told) {
+            self.say(&told);
+        }
         let target = self.sim.tick_of(now);
         while self.sim.elapsed_s() < target {
             self.sim.step(1);

@@ -5,19 +5,17 @@ use super::api::{DrillView, Reply};
 use crate::act::postgres::Instances;
 use crate::act::{self, Verbs};
 use crate::config::model::Config;
-use crate::config::secret;
 use crate::correlate::Settings;
 use crate::domain::estate::Estate;
 use crate::domain::mode::Mode;
 use crate::domain::ports::{Clock, Observer};
-use crate::domain::sample::{Failure, FailureKind};
 use crate::drill::{Drill, View};
 use crate::observe::kubernetes::KubernetesObserver;
 use crate::observe::odoo::Odoo;
 use crate::observe::pgbouncer::Pgbouncer;
 use crate::observe::poll::Polling;
 use crate::observe::postgres::Postgres;
-use crate::observe::redis::{Password, RedisObserver};
+use crate::observe::redis::{RedisObserver, password_of};
 use crate::observe::traefik::TraefikObserver;
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -128,13 +126,7 @@ fn observers(config: &Config, mode: Mode) -> Vec<Box<dyn Observer>> {
         all.push(Box::new(Polling(Pgbouncer::new(may, pool))));
     }
     for redis in &config.redis {
-        let reference = redis.observe.as_ref().and_then(|l| l.password.clone());
-        let password: Password = Arc::new(move || match &reference {
-            None => Ok(None),
-            Some(reference) => futures::executor::block_on(secret::read(reference))
-                .map(|s| Some(s.expose().to_owned()))
-                .map_err(|e| Failure::new(FailureKind::Local, e.to_string())),
-        });
+        let password = password_of(redis.observe.as_ref());
         all.push(Box::new(Polling(RedisObserver::new(may, redis.clone(), password))));
     }
     for traefik in &config.traefik {
@@ -146,8 +138,34 @@ fn observers(config: &Config, mode: Mode) -> Vec<Box<dyn Observer>> {
 fn verbs(config: &Config, mode: Mode) -> Verbs {
     let Some(may) = mode.may_act() else { return Verbs::default() };
     let kubernetes = act::kubernetes::verbs(may, &config.kubernetes);
+    let cnpg = act::cnpg::verbs(may, &config.kubernetes);
+    let delivery = act::delivery::verbs(may, &config.delivery, &config.ci, &config.kubernetes);
     let instances = Arc::new(Instances::new(may, &config.postgres));
-    let databases = act::postgres::verbs(&instances).into_iter().chain(act::odoo::verbs(&instances));
-    let ingress = act::traefik::verbs(may, &config.traefik).into_iter().chain(act::http::verbs(may, &config.traefik));
-    Verbs::new(kubernetes.into_iter().chain(databases).chain(ingress.map(Arc::from)))
+    let databases = act::postgres::verbs(may, &instances, &config.pgbouncer).into_iter().chain(act::odoo::verbs(
+        may,
+        &instances,
+        &config.kubernetes,
+    ));
+    let ingress = act::traefik::verbs(may, &config.traefik).into_iter().chain(act::http::verbs(
+        may,
+        &config.traefik,
+        &config.webhook,
+    ));
+    let integration = act::integration::verbs(&instances, &config.integration);
+    let keepers =
+        act::backup::verbs(may, &config.pgbackrest).into_iter().chain(act::patroni::verbs(may, &config.patroni));
+    let redis = act::redis::verbs(may, &config.redis);
+    let comms = act::comms::verbs(may, &config.comms);
+    Verbs::new(
+        kubernetes
+            .into_iter()
+            .chain(cnpg)
+            .chain(delivery)
+            .chain(databases)
+            .chain(ingress.map(Arc::from))
+            .chain(integration)
+            .chain(keepers)
+            .chain(redis)
+            .chain(comms),
+    )
 }

@@ -14,6 +14,7 @@ use crate::domain::risk::{Assessment, Risk};
 pub use crate::domain::run::{RunState, StepState};
 use crate::playbook::schema::{Parameter, Playbook};
 pub use crate::policy::statement::{Decision, LogPoint};
+use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -112,6 +113,31 @@ pub enum Command {
         choice: String,
         /// Why, where the choice asks for it.
         reason: String,
+    },
+    /// Gives the values that a step asks for.
+    Give {
+        /// Run.
+        run: RunId,
+        /// Step.
+        step: StepId,
+        /// Plan generation that was on the screen.
+        generation: u64,
+        /// Values as text, by name.
+        values: BTreeMap<String, String>,
+    },
+    /// Keeps a step from running by itself; it waits for a confirmation then.
+    Hold {
+        /// Run.
+        run: RunId,
+        /// Step.
+        step: StepId,
+    },
+    /// Says that stakeholders were told what a step says.
+    Told {
+        /// Run.
+        run: RunId,
+        /// Step.
+        step: StepId,
     },
     /// Evaluates a waiting step again (after a failed precondition, a stale signal).
     Recheck {
@@ -381,6 +407,11 @@ pub struct ParameterView {
 impl ParameterView {
     /// The parameters of a playbook: those that must be given first, each kind in the order of the file.
     pub fn all(playbook: &Playbook) -> Vec<Self> {
+        Self::of(&playbook.parameters)
+    }
+
+    /// The same of any list of parameters.
+    pub fn of(parameters: &IndexMap<String, Parameter>) -> Vec<Self> {
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let view = |(name, p): (&String, &Parameter)| Self {
             name: name.clone(),
@@ -389,7 +420,7 @@ impl ParameterView {
             default: p.default.as_ref().map(text),
             allowed: p.allowed_values.iter().map(text).collect(),
         };
-        let mut all: Vec<Self> = playbook.parameters.iter().map(view).collect();
+        let mut all: Vec<Self> = parameters.iter().map(view).collect();
         all.sort_by_key(|p| !p.required);
         all
     }
@@ -455,10 +486,53 @@ pub struct StepView {
     pub output: Vec<String>,
     /// Choices, when it awaits a decision: key and label.
     pub choices: Vec<(String, String)>,
+    /// Type: check, action and so on.
+    #[serde(rename = "type", default)]
+    pub kind: String,
+    /// Digest of the request without the run: what `playbook render` prints for the same request.
+    #[serde(default)]
+    pub shown_digest: Option<Digest>,
+    /// Its targets, where it is over several: name, state, what came out.
+    #[serde(default)]
+    pub targets: Vec<TargetView>,
+    /// What the server said that the request would do.
+    #[serde(default)]
+    pub dry_run: Option<String>,
+    /// When it goes on by itself: a low-risk step that may run without a key, or one that lets time pass.
+    #[serde(default)]
+    pub by_itself_at: Option<Timestamp>,
+    /// Values that it asks a person for.
+    #[serde(default)]
+    pub asks: Vec<ParameterView>,
+    /// What stakeholders are to be told, and whom, where that is due.
+    #[serde(default)]
+    pub comms: Option<CommsView>,
     /// Started.
     pub started_at: Option<Timestamp>,
     /// Ended.
     pub ended_at: Option<Timestamp>,
+}
+
+/// One of several targets of a step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct TargetView {
+    /// Its name.
+    pub name: String,
+    /// How far it is.
+    pub state: StepState,
+    /// What came out.
+    pub outcome: String,
+}
+
+/// What stakeholders are to be told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct CommsView {
+    /// Who.
+    pub audience: Vec<String>,
+    /// What.
+    pub text: String,
+    /// When it is due; in the past it is overdue.
+    pub due: Timestamp,
 }
 
 /// One check as it is shown.

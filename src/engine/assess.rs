@@ -4,17 +4,19 @@ use super::state::State;
 use crate::act::{DynVerb, Verbs};
 use crate::correlate::tenant_signals;
 use crate::domain::actor::Actor;
+use crate::domain::finding::Finding;
 use crate::domain::id::{IncidentId, StepId, TenantId};
 use crate::domain::incident::IncidentState;
 use crate::domain::mode::Mode;
 use crate::domain::ports::{BoxFuture, RenderContext, Survey};
-use crate::domain::request::{Request, VerbSpec};
-use crate::domain::risk::{Assessment, Confirmation, Reversible, Risk};
+use crate::domain::request::{Operation, Request, Target, VerbSpec};
+use crate::domain::risk::{Assessment, BlastRadius, Confirmation, Reversible, Risk};
 use crate::domain::world::World;
 use crate::playbook::expr::{Reading, Surroundings, tenant_value};
-use crate::playbook::run::{Rendering, Run};
-use crate::playbook::schema::{Call, ConfirmationKind, DistinctFrom, OnTimeout, Step};
-use crate::playbook::template;
+use crate::playbook::plan::Plan;
+use crate::playbook::run::{Rendering, Run, Seat};
+use crate::playbook::schema::{Call, ConfirmationKind, DistinctFrom, OnTimeout, Playbook, Step};
+use crate::playbook::{Piece, template};
 use crate::policy::assess::{Declared, GlassFacts, IncidentFacts, StepFacts, assess};
 use crate::policy::digest::{Bound, digest};
 use crate::policy::rules::Policy;
@@ -37,17 +39,40 @@ pub(super) struct Scene<'a> {
     pub(super) world: &'a World,
     pub(super) state: &'a State,
     pub(super) verbs: &'a Verbs,
+    pub(super) findings: &'a [Finding],
     pub(super) policy: &'a Policy,
 }
+
+/// What a step that sends nothing amounts to for policy: people say yes.
+static GATE: VerbSpec = VerbSpec {
+    name: "approval",
+    what: "other people approve that the run goes on",
+    risk_floor: Risk::Low,
+    blast_radius: BlastRadius::Pod,
+    reversible: Reversible::Yes,
+    idempotent: true,
+    read_only: false,
+    args: &[],
+};
 
 impl Scene<'_> {
     /// What expressions and templates of a run can see.
     pub(super) fn surroundings(&self, of: &OfRun<'_>) -> Surroundings {
+        self.around(of.incident, of.run.start().tenant.as_ref())
+    }
+
+    /// The same around one of several tenants; around the run without one.
+    pub(super) fn around_each(&self, of: &OfRun<'_>, tenant: Option<&TenantId>) -> Surroundings {
+        self.around(of.incident, tenant.or(of.run.start().tenant.as_ref()))
+    }
+
+    /// What is known around a tenant.
+    pub(super) fn around(&self, incident: Option<&IncidentId>, tenant: Option<&TenantId>) -> Surroundings {
         let now = self.now;
         let estate = &self.world.estate;
-        let tenant = of.run.start().tenant.as_ref().and_then(|t| estate.tenant(t));
+        let tenant = tenant.and_then(|t| estate.tenant(t));
         let signals = tenant.map(|t| tenant_signals(self.world, estate, &t.id, now)).unwrap_or_default();
-        let incident = of.incident.and_then(|i| self.state.incident(i));
+        let incident = incident.and_then(|i| self.state.incident(i));
         Surroundings {
             now,
             mode: self.mode,
@@ -60,15 +85,101 @@ impl Scene<'_> {
         }
     }
 
-    /// The request that a call stands for now, with the verb that would send it.
-    pub(super) fn request(&self, of: &OfRun<'_>, call: &Call) -> Result<(Arc<DynVerb>, Request), String> {
-        self.request_with(call, &self.args(of, call)?, None)
+    /// The request of a look that verifies, for one of several targets or for the run.
+    pub(super) fn request(
+        &self,
+        of: &OfRun<'_>,
+        call: &Call,
+        seat: Option<&Seat>,
+    ) -> Result<(Arc<DynVerb>, Request), String> {
+        let around = self.around_each(of, seat.and_then(|s| s.tenant.as_ref()));
+        let outputs = of.run.outputs();
+        let values = template::Values { item: seat.and_then(|s| s.item.as_ref()), ..values(of.run, &around, &outputs) };
+        self.request_with(call, &template::args(call, &values)?, None)
     }
 
-    /// The arguments of a call as its templates make them now.
-    pub(super) fn args(&self, of: &OfRun<'_>, call: &Call) -> Result<BTreeMap<String, Value>, String> {
-        let (around, outputs) = (self.surroundings(of), of.run.outputs());
-        template::args(call, &values(of.run, &around, &outputs))
+    /// The tenants that a run of a playbook is for, where it selects several.
+    ///
+    /// # Errors
+    /// One sentence: none is selected, or whether one is can not be known now.
+    pub(super) fn select(
+        &self,
+        plan: &Plan,
+        params: &BTreeMap<String, Value>,
+        incident: Option<&IncidentId>,
+    ) -> Result<Vec<TenantId>, String> {
+        if plan.playbook().targets.is_none() {
+            return Ok(Vec::new());
+        }
+        let mut selected = Vec::new();
+        for tenant in &self.world.estate.tenants {
+            let fits = plan.playbook().tenancy.is_empty() || plan.playbook().tenancy.contains(&tenant.tenancy);
+            if fits && plan.selects(&self.around(incident, Some(&tenant.id)), params)? {
+                selected.push(tenant.id.clone());
+            }
+        }
+        if selected.is_empty() { Err("the selector of the playbook fits no tenant now".into()) } else { Ok(selected) }
+    }
+
+    /// What a step would send, before its verb renders it.
+    pub(super) fn pieces<'r>(&self, of: &OfRun<'r>, step: &'r Step) -> Result<Vec<Piece<'r>>, String> {
+        crate::playbook::pieces(of.run, step, &mut |tenant| self.around_each(of, tenant))
+    }
+
+    /// The rendering of a step from its pieces: of one request, of several, or of none where only people say yes.
+    pub(super) fn compose(
+        &self,
+        of: &OfRun<'_>,
+        step: &Step,
+        pieces: &[Piece<'_>],
+        read: &dyn Fn(&Piece<'_>) -> Result<Option<Value>, String>,
+    ) -> Result<Rendering, String> {
+        let mut requests = Vec::with_capacity(pieces.len());
+        let mut spec: Option<&'static VerbSpec> = None;
+        for piece in pieces {
+            let named = |why: String| match &piece.seat {
+                Some(seat) => format!("{}: {why}", seat.label),
+                None => why,
+            };
+            let surveyed = read(piece).map_err(named)?;
+            let (verb, request) = self.request_with(piece.call, &piece.args, surveyed.as_ref()).map_err(named)?;
+            spec = spec.filter(|known| known.risk_floor >= verb.spec().risk_floor).or_else(|| Some(verb.spec()));
+            requests.push(request);
+        }
+        let spec = spec.ok_or("there is nothing to send")?;
+        let whole = pieces.iter().any(|p| p.seat.is_some());
+        let request = if whole {
+            let verb = if step.looks.is_empty() { spec.name } else { "parallel" };
+            Request::several(verb, requests)
+        } else {
+            requests.pop()
+        };
+        rendering(self, of, &step.id, spec, request.ok_or("there is nothing to send")?)
+    }
+
+    /// A step that sends nothing: what other people are asked to approve.
+    pub(super) fn gate(&self, of: &OfRun<'_>, step: &Step) -> Result<Rendering, String> {
+        let tenants = match &of.run.start().tenant {
+            Some(tenant) => vec![tenant.clone()],
+            None => of.run.start().targets.clone(),
+        };
+        let request = Request {
+            verb: GATE.name.into(),
+            target: Target {
+                source: self.world.estate.name.as_str().into(),
+                identity: String::new(),
+                environment: self.world.estate.environment,
+                object: step.name.clone(),
+                count: u64::try_from(tenants.len()).unwrap_or(u64::MAX),
+                tenants,
+            },
+            operation: Operation::Simulated { statement: format!("{}: {}", step.name, step.why) },
+            server_checks: Vec::new(),
+            hurts: "nobody by itself; the run goes on when it is approved".into(),
+            undo: "the run can be stopped".into(),
+            by_hand: String::new(),
+        };
+        rendering(self, of, &step.id, &GATE, request)
     }
 
     /// The request of a call whose arguments are rendered already, with what its verb has read for them.
@@ -94,6 +205,15 @@ impl Scene<'_> {
                 Err(_) => Err(format!("its target can not be read: no answer within {} s", SURVEY.as_secs())),
             }
         })))
+    }
+
+    /// Whether a finding that the playbook is for has stood for as long as it asks, so that low-risk steps may run by
+    /// themselves.
+    fn persists(&self, playbook: &Playbook, tenant: Option<&TenantId>) -> bool {
+        let (Some(tenant), Some(lasting)) = (tenant, playbook.triggers.lasting) else { return false };
+        let long = |f: &&Finding| self.now.duration_since(f.since).unsigned_abs() >= lasting.0 && f.since <= self.now;
+        let ours = |f: &&Finding| playbook.triggers.findings.contains(&f.rule) && f.whom.tenants.contains(tenant);
+        self.findings.iter().filter(ours).any(|f| long(&f))
     }
 
     fn verb(&self, call: &Call) -> Result<&Arc<DynVerb>, String> {
@@ -137,7 +257,12 @@ fn judged(
     aim: &Aim<'_>,
 ) -> Result<Assessment, String> {
     let around = &scene.surroundings(of);
-    let tenant = of.run.start().tenant.as_ref().and_then(|t| scene.world.estate.tenant(t));
+    let plan = of.run.plan().playbook();
+    let only = match aim.tenants {
+        [one] => Some(one),
+        _ => None,
+    };
+    let tenant = of.run.start().tenant.as_ref().or(only).and_then(|t| scene.world.estate.tenant(t));
     let incident = of.incident.and_then(|i| scene.state.incident(i)).map(|i| IncidentFacts {
         severity: i.severity,
         roles: i.roles.iter().filter(|(_, p)| p.as_str() == of.user).map(|(r, _)| *r).collect(),
@@ -146,8 +271,9 @@ fn judged(
     let glass = scene.state.broken_glass(now).map(|g| GlassFacts { reason: g.reason.clone(), until: g.until });
     let freeze = super::people::freeze(scene, of.incident);
     let people = super::people::facts(scene, of);
-    let declared = declared(written, tenant.map(|t| t.id.as_str()), of.run, around)?;
-    Ok(assess(&StepFacts {
+    let mut declared = declared(written, tenant.map(|t| t.id.as_str()), of.run, around)?;
+    declared.auto_run_low = declared.auto_run_low && scene.persists(plan, tenant.map(|t| &t.id));
+    let mut assessment = assess(&StepFacts {
         now,
         verb: spec,
         declared: &declared,
@@ -162,7 +288,18 @@ fn judged(
         policy: scene.policy,
         people: &people,
         freeze: freeze.as_ref(),
-    }))
+    });
+    if written.requires.mfa {
+        // Where security keys are its source, each approval has to be signed by one; nothing else says so.
+        match &mut assessment.terms {
+            Some(terms) if scene.policy.mfa_by_security_key => terms.security_key = true,
+            _ => {
+                let why = "it needs a second factor, and there is no source here that says that you have proven one";
+                assessment.denials.push(why.into());
+            }
+        }
+    }
+    Ok(assessment)
 }
 
 /// Digests and assesses a rendered request.
@@ -179,25 +316,26 @@ pub(super) fn rendering(
     let target = &request.target;
     let aim = Aim { tenants: &target.tenants, count: target.count, object: &target.object };
     let assessment = judged(scene, of, written, spec, &aim)?;
-    let bound = of.run.bound(step, around);
-    let preconditions: Vec<String> = written.bound_preconditions().into_iter().chain(bound.iter().cloned()).collect();
-    let digest = digest(&Bound {
+    let bound = of.run.bound_values(step, around)?;
+    let preconditions = of.run.bound_lines(step, &bound);
+    let all = Bound {
         mode: scene.mode,
         playbook: (&plan.id, plan.version),
-        run: Some(of.run.id()),
+        run: None,
         step,
         request: &request,
         preconditions: &preconditions,
         timeout: written.timeout(),
-    })
-    .map_err(|e| e.to_string())?;
+    };
+    let shown = digest(&all).map_err(|e| e.to_string())?;
+    let digest = digest(&Bound { run: Some(of.run.id()), ..all }).map_err(|e| e.to_string())?;
     let reversible = match (spec.reversible, written.reversible) {
         (Reversible::No, _) | (_, Some(Reversible::No)) => Reversible::No,
         (Reversible::Yes, Some(other)) => other,
         (verb, _) => verb,
     };
     let (idempotent, read_only) = (spec.idempotent, spec.read_only);
-    Ok(Rendering { request, digest, assessment, idempotent, reversible, read_only, bound })
+    Ok(Rendering { request, digest, assessment, idempotent, reversible, read_only, bound, shown: Some(shown) })
 }
 
 /// What the templates of a run see.
@@ -206,7 +344,7 @@ pub(super) fn values<'a>(
     around: &'a Surroundings,
     outputs: &'a BTreeMap<String, Value>,
 ) -> template::Values<'a> {
-    template::Values { params: &run.start().params, tenant: around.tenant.as_ref(), outputs }
+    template::Values { params: &run.start().params, tenant: around.tenant.as_ref(), outputs, item: None }
 }
 
 fn declared(step: &Step, tenant: Option<&str>, run: &Run, around: &Surroundings) -> Result<Declared, String> {

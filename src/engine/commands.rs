@@ -50,7 +50,7 @@ impl Engine {
             Command::Acknowledge { finding } => self.acknowledge(finding, actor).await,
             Command::StartRun { playbook, params, incident } => {
                 let incident = self.known(incident.or_else(|| self.current_incident()))?;
-                self.start_run(&playbook, &params, incident, actor).await
+                self.start_run(&playbook, &params, incident, None, actor).await
             }
             Command::Confirm { run, step, digest, generation, typed } => {
                 let by = Person::new(actor.user.clone());
@@ -62,14 +62,25 @@ impl Engine {
                 let input = Input::Decide { step, generation, choice, reason, by };
                 self.by_person(&run, input, actor, "decided").await
             }
+            Command::Give { run, step, generation, values } => {
+                let by = Person::new(actor.user.clone());
+                let input = Input::Given { step, generation, values, by };
+                self.by_person(&run, input, actor, "given").await
+            }
+            Command::Hold { run, step } => {
+                self.by_person(&run, Input::Hold { step }, actor, "it waits for a key").await
+            }
+            Command::Told { run, step } => self.told(&run, &step, actor).await,
             Command::Recheck { run, step } => {
                 self.by_person(&run, Input::Recheck { step }, actor, "it is checked again").await
             }
             Command::StopRun { run, reason } => {
                 let reason = words(&reason, "the reason")?;
                 let by = Person::new(actor.user.clone());
-                let input = Input::Stop { reason, by, emergency: false };
-                self.by_person(&run, input, actor, "it stops after the step in hand").await
+                let input = Input::Stop { reason: reason.clone(), by: by.clone(), emergency: false };
+                let reply = self.by_person(&run, input, actor, "it stops after the step in hand").await?;
+                self.stop_children(&run, &reason, &by).await;
+                Ok(reply)
             }
             Command::ResumeRun { run } => {
                 let by = Person::new(actor.user.clone());

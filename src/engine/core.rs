@@ -66,6 +66,8 @@ pub(super) enum Came {
         ticket: Ticket,
         /// The step.
         step: StepId,
+        /// Which of several requests.
+        part: Option<usize>,
     },
     /// What the verb of a step has read of its target: it can be rendered now.
     Surveyed {
@@ -74,7 +76,7 @@ pub(super) enum Came {
         /// The step.
         step: StepId,
         /// What was read, and for what.
-        surveyed: Result<Surveyed, String>,
+        surveyed: Result<Vec<Surveyed>, String>,
     },
 }
 
@@ -367,8 +369,22 @@ impl Engine {
             finding.acknowledged = self.state.acknowledged(&finding.id).cloned();
             offer_triggered(&self.library, finding);
         }
+        self.withdraw_offers(&mut findings);
         self.findings = Arc::new(findings);
         self.panes = Arc::new(panes);
+    }
+
+    /// Takes away the offers of playbooks whose `triggers.when` does not say that they fit.
+    fn withdraw_offers(&self, findings: &mut [Finding]) {
+        let incident = self.current_incident();
+        for finding in findings {
+            let tenant = finding.whom.tenants.first().cloned();
+            finding.playbooks.retain(|offer| {
+                let Some(entry) = self.library.get(&offer.id) else { return true };
+                entry.playbook().triggers.when.is_none()
+                    || entry.plan.is_offered(&self.scene().around(incident.as_ref(), tenant.as_ref()))
+            });
+        }
     }
 
     /// Writes what came up and what cleared since the records last said so.
@@ -434,6 +450,24 @@ impl Engine {
         }
     }
 
+    /// All runs as they are shown, with what they tell stakeholders filled in.
+    fn run_views(&self) -> Vec<super::api::RunView> {
+        let mut views = self.runs.views(self.clock.now());
+        for view in &mut views {
+            for step in &mut view.steps {
+                if let Some(comms) = &mut step.comms {
+                    comms.text = self.comms_text(&view.id, &step.id).unwrap_or_default();
+                }
+            }
+        }
+        views
+    }
+
+    /// What is found wrong now.
+    pub(super) fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
     /// Whether the engine is ending and starts nothing new.
     pub(super) const fn is_stopping(&self) -> bool {
         self.stopping
@@ -477,7 +511,7 @@ impl Engine {
             findings: self.findings.clone(),
             changes: Arc::new(self.judge.changes()),
             incidents: Arc::new(self.state.incidents()),
-            runs: Arc::new(self.runs.views(self.clock.now())),
+            runs: Arc::new(self.run_views()),
             playbooks: self.playbooks.clone(),
             measures,
             glass: self.state.glass().cloned(),

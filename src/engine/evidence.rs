@@ -47,10 +47,21 @@ impl Shelf {
     }
 }
 
-/// A result that was too large for its record, which then names the file that holds it.
-fn large(kind: Kind, body: &Value) -> Option<&str> {
-    let text = body.get("result").filter(|_| kind == Kind::StepFinished)?.as_str()?;
-    (text.len() > MAX_RESULT).then_some(text)
+/// The member of a record that is kept in a file, which the record then names: a result or a request that is too large
+/// for it, and a result that is evidence.
+fn apart(kind: Kind, body: &Value) -> Option<(&'static str, String)> {
+    match kind {
+        Kind::StepFinished => {
+            let text = body.get("result")?.as_str()?;
+            let keep = body.get("keep").is_some_and(|keep| keep == true);
+            (keep || text.len() > MAX_RESULT).then(|| ("result", text.to_owned()))
+        }
+        Kind::StepIntended => {
+            let text = body.get("request")?.to_string();
+            (text.len() > MAX_RESULT).then_some(("request", text))
+        }
+        _ => None,
+    }
 }
 
 /// Does file work on a thread that may block.
@@ -63,19 +74,19 @@ impl Engine {
         self.journal().dir().to_owned()
     }
 
-    /// The records to write for one of a run: where its result is too large for it, the result is put into a file
-    /// first, and a record that names the file goes before it. An outcome is written in any case.
+    /// The records to write for one of a run: where its result or request does not belong into it, that is put into a
+    /// file first, and a record that names the file goes before it. An outcome is written in any case.
     pub(super) async fn with_evidence(&self, kind: Kind, mut body: Value) -> Vec<(Kind, Value)> {
-        let Some(text) = large(kind, &body).map(str::to_owned) else { return vec![(kind, body)] };
+        let Some((member, text)) = apart(kind, &body) else { return vec![(kind, body)] };
         let bytes = text.len();
         let dir = self.dir();
         let kept = blocking(move || evidence::put(&dir, text.as_bytes())).await;
         let Some(members) = body.as_object_mut() else { return vec![(kind, body)] };
-        members.remove("result");
+        let whole = members.remove(member);
         let word = |members: &Map<String, Value>, name: &str| {
             members.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
         };
-        let what = format!("result of {} of {}", word(members, "step"), word(members, "run"));
+        let what = format!("{member} of {} of {}", word(members, "step"), word(members, "run"));
         match kept.and_then(|kept| kept.map_err(|e| e.to_string())) {
             Ok(sha256) => {
                 let mut captured = evidence::captured(&sha256, bytes, &what, "application/json");
@@ -89,8 +100,13 @@ impl Engine {
             }
             Err(why) => {
                 tracing::error!(%what, %why, "evidence was not kept");
-                members.insert("result_omitted_bytes".into(), json!(bytes));
-                members.insert("result_omitted_because".into(), json!(why));
+                if let Some(request) = whole.filter(|_| kind == Kind::StepIntended) {
+                    // Without its request an intent proves nothing: the record is too large then, and is refused.
+                    members.insert(member.into(), request);
+                } else {
+                    members.insert("result_omitted_bytes".into(), json!(bytes));
+                    members.insert("result_omitted_because".into(), json!(why));
+                }
                 vec![(kind, body)]
             }
         }
@@ -160,7 +176,7 @@ impl Engine {
 /// Puts the results that lie in files back into the records of a run, so that it is rebuilt with them. What can not
 /// be read stays away: steps that need it run again.
 pub(super) fn restore_results(dir: &Path, records: &mut [Record]) {
-    for record in records.iter_mut().filter(|r| r.kind == Kind::StepFinished) {
+    for record in records.iter_mut().filter(|r| matches!(r.kind, Kind::StepFinished | Kind::StepIntended)) {
         let Some(sha256) = record.body.get("evidence").and_then(evidence::named) else { continue };
         let text = match evidence::open(dir, &sha256) {
             Ok(Some(bytes)) => String::from_utf8(bytes).ok(),
@@ -171,7 +187,11 @@ pub(super) fn restore_results(dir: &Path, records: &mut [Record]) {
             }
         };
         if let (Some(text), Some(members)) = (text, record.body.as_object_mut()) {
-            members.insert("result".into(), Value::String(text));
+            if record.kind == Kind::StepFinished {
+                members.insert("result".into(), Value::String(text));
+            } else if let Ok(request) = serde_json::from_str(&text) {
+                members.insert("request".into(), request);
+            }
         }
     }
 }

@@ -2,20 +2,20 @@
 //! intent or anything sent. A step that needs something which is not there yet says what it waits for.
 
 use super::api::CheckView;
-use super::assess::{OfRun, Scene, expected, rendering};
+use super::assess::{OfRun, Scene, expected};
 use super::state::State;
 use crate::act::Verbs;
-use crate::domain::id::{Digest, Person, RunId, StepId};
+use crate::domain::id::{Digest, Person, RunId, StepId, TenantId};
 use crate::domain::mode::Mode;
 use crate::domain::request::{Request, Target};
 use crate::domain::risk::{Assessment, Risk};
 use crate::domain::world::World;
-use crate::playbook::expr::Evaluation;
+use crate::playbook::expr::{Evaluation, Surroundings};
 use crate::playbook::params;
 use crate::playbook::plan::Plan;
 use crate::playbook::run::{Run, Start};
 use crate::playbook::schema::Step;
-use crate::playbook::{Rendered, Requested};
+use crate::playbook::{Piece, Rendered, Requested};
 use crate::policy::rules::Policy;
 use futures::future::join_all;
 use jiff::Timestamp;
@@ -42,7 +42,8 @@ pub struct Preview {
     pub request: Option<Request>,
     /// At what; the same as in the request.
     pub target: Option<Target>,
-    /// Digest of the request as shown here. It belongs to no run, so that it can confirm none.
+    /// Digest of the request as shown here, for `playbook run --confirm`. It belongs to no run: a run that makes of it
+    /// the same request takes it, and no other.
     pub digest: Option<Digest>,
     /// Preconditions, as they are now.
     pub preconditions: Vec<CheckView>,
@@ -64,36 +65,39 @@ pub async fn preview(
     now: Timestamp,
 ) -> Result<Vec<Preview>, Vec<String>> {
     let bound = params::bind(plan.playbook(), given, &world.estate)?;
+    let state = State::default();
+    let scene = Scene { mode, now, world, state: &state, verbs, findings: &[], policy };
+    let targets = scene.select(plan, &bound.values, None).map_err(|why| vec![why])?;
     let start = Start {
         run: RunId::new("RUN-0"),
         params: bound.values,
         tenant: bound.tenant,
         incident: None,
         by: Person::new("nobody"),
+        targets,
+        parent: None,
     };
     let run = Run::new(plan.clone(), start);
-    let state = State::default();
-    let scene = Scene { mode, now, world, state: &state, verbs, policy };
     let of = OfRun { run: &run, incident: None, user: "nobody", actor: None };
-    let around = scene.surroundings(&of);
+    let mut around = Nearby::new(&scene, &of);
     let mut readings = Vec::new();
-    let mut collect = |step: &Step, args: &BTreeMap<String, Value>| {
-        let call = step.run.as_ref().ok_or("the step sends nothing")?;
-        if let Some(reading) = scene.survey(call, args)? {
-            let id = step.id.clone();
-            readings.push(async move { (id, reading.await) });
+    let mut collect = |step: &Step, pieces: Vec<Piece<'_>>| {
+        for (i, piece) in pieces.iter().enumerate() {
+            if let Some(reading) = scene.survey(piece.call, &piece.args)? {
+                let id = (step.id.clone(), i);
+                readings.push(async move { (id, reading.await) });
+            }
         }
         Err(String::new())
     };
-    crate::playbook::render(plan, &run.start().params, &around, &mut collect);
-    let read: BTreeMap<StepId, Result<Value, String>> = join_all(readings).await.into_iter().collect();
-    let mut renderer = |step: &Step, args: &BTreeMap<String, Value>| {
-        let call = step.run.as_ref().ok_or("the step sends nothing")?;
-        let surveyed = read.get(&step.id).map(Result::as_ref).transpose().map_err(Clone::clone)?;
-        let (verb, request) = scene.request_with(call, args, surveyed)?;
-        rendering(&scene, &of, &step.id, verb.spec(), request)
+    crate::playbook::render(&run, &mut |tenant| around.of(tenant), &mut collect);
+    let read: BTreeMap<(StepId, usize), Result<Value, String>> = join_all(readings).await.into_iter().collect();
+    let mut renderer = |step: &Step, pieces: Vec<Piece<'_>>| {
+        let place = |piece: &Piece<'_>| pieces.iter().position(|other| std::ptr::eq(other, piece)).unwrap_or(0);
+        let found = |piece: &Piece<'_>| read.get(&(step.id.clone(), place(piece))).cloned().transpose();
+        scene.compose(&of, step, &pieces, &found)
     };
-    let steps = crate::playbook::render(plan, &run.start().params, &around, &mut renderer);
+    let steps = crate::playbook::render(&run, &mut |tenant| around.of(tenant), &mut renderer);
     let shown = |rendered: Rendered<'_>| {
         let mut preview = shown(&rendered);
         // Where the request is not there yet, policy still says what it will take at least.
@@ -108,6 +112,24 @@ pub async fn preview(
         preview
     };
     Ok(steps.into_iter().map(shown).collect())
+}
+
+/// What is known around each tenant, gathered once.
+struct Nearby<'a> {
+    scene: &'a Scene<'a>,
+    of: &'a OfRun<'a>,
+    known: BTreeMap<Option<TenantId>, Surroundings>,
+}
+
+impl<'a> Nearby<'a> {
+    const fn new(scene: &'a Scene<'a>, of: &'a OfRun<'a>) -> Self {
+        Self { scene, of, known: BTreeMap::new() }
+    }
+
+    fn of(&mut self, tenant: Option<&TenantId>) -> Surroundings {
+        let known = self.known.entry(tenant.cloned());
+        known.or_insert_with(|| self.scene.around_each(self.of, tenant)).clone()
+    }
 }
 
 fn shown(rendered: &Rendered<'_>) -> Preview {
@@ -127,7 +149,7 @@ fn shown(rendered: &Rendered<'_>) -> Preview {
         assessment: rendering.map(|r| r.assessment.clone()),
         request: rendering.map(|r| r.request.clone()),
         target: rendering.map(|r| r.request.target.clone()),
-        digest: rendering.map(|r| r.digest.clone()),
+        digest: rendering.and_then(|r| r.shown.clone()),
         preconditions: rendered.preconditions.iter().map(check).collect(),
         pending,
     }

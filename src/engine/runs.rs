@@ -1,22 +1,22 @@
 //! Carries out what runs ask for: writes their records, renders and assesses their steps, passes the gate and
 //! hands permits to verbs. What the run means is decided in `playbook::run`; what may run, in `policy`.
 
-use super::api::{CheckView, Decision, Reply, RequestState, RunView, StepView};
+use super::api::{CheckView, CommsView, Decision, ParameterView, Reply, RequestState, RunView, StepView, TargetView};
 use super::approvals::Asked;
-use super::assess::{OfRun, Scene, Surveying, rendering};
+use super::assess::{OfRun, Scene, rendering};
 use super::core::{Answer, Came, Engine};
 use super::outsiders::Wait;
 use crate::act::DynVerb;
 use crate::domain::actor::Actor;
-use crate::domain::id::{IncidentId, Person, PlaybookId, RunId, StepId};
+use crate::domain::id::{IncidentId, Person, PlaybookId, RunId, StepId, TenantId};
 use crate::domain::mode::Mode;
-use crate::domain::ports::{Outcome, Reconciled};
-use crate::domain::request::Request;
+use crate::domain::ports::Outcome;
 use crate::domain::risk::Risk;
+use crate::domain::run::RunState;
 use crate::domain::sample::{Failure, FailureKind};
 use crate::journal::{Kind, Record};
 use crate::playbook::run::{
-    ApprovalGiven, Effect, Input, LookAt, Past, Rendering, Run, Start, StepLine, StepState, Subject, Ticket,
+    ApprovalGiven, Effect, Input, Parent, Past, Rendering, Run, Start, StepLine, StepState, Subject, TargetLine, Ticket,
 };
 use crate::policy::digest::{Bound, document};
 use crate::policy::gate::{Approval, Checked, Confirmed, Durable, Gate, Witnessed};
@@ -35,30 +35,30 @@ const SIMULATED: &str = "ines (simulated)";
 
 /// A run with what the engine knows about it.
 #[derive(Debug)]
-struct Held {
-    run: Run,
-    incident: Option<IncidentId>,
+pub(super) struct Held {
+    pub(super) run: Run,
+    pub(super) incident: Option<IncidentId>,
     params: BTreeMap<String, String>,
     /// Who asked for what happens now; records name them.
-    actor: Actor,
+    pub(super) actor: Actor,
     /// Who else is just being heard: an approver.
     other: Option<Actor>,
     /// Who started it, with the user id that tells who that is.
     began: Actor,
-    /// What the verb of the step in hand has read of its target last.
-    surveyed: Option<Surveyed>,
+    /// What the verbs of the step in hand have read of their targets last.
+    surveyed: Vec<Surveyed>,
 }
 
 /// Arguments after templating.
-type Args = BTreeMap<String, Value>;
+pub(super) type Args = BTreeMap<String, Value>;
 
 /// What a verb has read of its target.
 #[derive(Debug)]
 pub(super) struct Surveyed {
-    verb: String,
-    args: Args,
-    found: Value,
-    at: Instant,
+    pub(super) verb: String,
+    pub(super) args: Args,
+    pub(super) found: Value,
+    pub(super) at: Instant,
 }
 
 /// The runs of this engine, by name.
@@ -72,7 +72,7 @@ fn number(run: &RunId) -> u64 {
 }
 
 impl Runs {
-    fn get(&self, run: &RunId) -> Option<&Held> {
+    pub(super) fn get(&self, run: &RunId) -> Option<&Held> {
         self.held.get(&number(run)).filter(|(id, _)| id == run).map(|(_, held)| held)
     }
 
@@ -93,6 +93,18 @@ impl Runs {
         for (_, held) in self.held.values_mut().filter(|(_, h)| h.run.is_open() && h.incident.is_none()) {
             held.incident = Some(incident.clone());
         }
+    }
+
+    /// The run that a step of another one is, with its state.
+    pub(super) fn child_of(&self, parent: &Parent) -> Option<(RunId, RunState)> {
+        let (id, held) = self.held.values().find(|(_, h)| h.run.start().parent.as_ref() == Some(parent))?;
+        Some((id.clone(), held.run.state()))
+    }
+
+    /// The open runs that steps of a run are.
+    pub(super) fn children_of(&self, run: &RunId) -> Vec<RunId> {
+        let ours = |h: &Held| h.run.is_open() && h.run.start().parent.as_ref().is_some_and(|p| p.run == *run);
+        self.held.values().filter(|(_, h)| ours(h)).map(|(id, _)| id.clone()).collect()
     }
 
     /// Runs that are not over.
@@ -118,12 +130,12 @@ impl Runs {
 
 impl Held {
     /// What was read for exactly this, unless it is older than what a console may show as now.
-    fn surveyed(&self, verb: &str, args: &Args) -> Option<&Value> {
-        let known = self.surveyed.as_ref().filter(|s| s.verb == verb && s.args == *args)?;
+    pub(super) fn surveyed(&self, verb: &str, args: &Args) -> Option<&Value> {
+        let known = self.surveyed.iter().find(|s| s.verb == verb && s.args == *args)?;
         (known.at.elapsed() < SURVEYED).then_some(&known.found)
     }
 
-    fn of(&self) -> OfRun<'_> {
+    pub(super) fn of(&self) -> OfRun<'_> {
         OfRun { run: &self.run, incident: self.incident.as_ref(), user: &self.actor.user, actor: Some(&self.actor) }
     }
 
@@ -142,7 +154,7 @@ impl Held {
             ended_at: view.ended_at,
             generation: view.generation,
             current: view.current,
-            steps: view.steps.into_iter().map(step_view).collect(),
+            steps: view.steps.into_iter().map(|step| self.step_view(step)).collect(),
             now: view.now,
         }
     }
@@ -152,23 +164,40 @@ fn check_view(check: crate::playbook::run::CheckLine) -> CheckView {
     CheckView { text: check.text, holds: check.holds, detail: check.detail }
 }
 
-fn step_view(step: StepLine<'_>) -> StepView {
-    StepView {
-        id: step.id.clone(),
-        name: step.name.to_owned(),
-        why: step.why.to_owned(),
-        state: step.state,
-        risk: step.risk,
-        assessment: step.rendering.map(|r| r.assessment.clone()),
-        request: step.rendering.map(|r| r.request.clone()),
-        digest: step.rendering.map(|r| r.digest.clone()),
-        checks: step.checks.into_iter().map(check_view).collect(),
-        verify: step.verify.into_iter().map(check_view).collect(),
-        outcome: step.outcome,
-        output: step.output,
-        choices: step.choices.into_iter().map(|c| (c.key, c.label)).collect(),
-        started_at: step.started_at,
-        ended_at: step.ended_at,
+impl Held {
+    fn step_view(&self, step: StepLine<'_>) -> StepView {
+        let spec = self.run.step(step.id);
+        let target = |t: TargetLine| TargetView { name: t.label, state: t.state, outcome: t.line };
+        let asks = spec.filter(|_| step.asks).map(|s| ParameterView::of(&s.inputs)).unwrap_or_default();
+        let comms = spec.and_then(|s| s.comms.as_ref()).zip(step.tell_at);
+        StepView {
+            kind: spec.map(|s| s.kind.word().to_owned()).unwrap_or_default(),
+            shown_digest: step.rendering.and_then(|r| r.shown.clone()),
+            targets: step.targets.into_iter().map(target).collect(),
+            dry_run: step.dry_run,
+            by_itself_at: step.by_itself_at,
+            asks,
+            comms: comms.map(|(comms, due)| CommsView {
+                audience: comms.audience.clone(),
+                text: comms.template.clone(),
+                due,
+            }),
+            id: step.id.clone(),
+            name: step.name.to_owned(),
+            why: step.why.to_owned(),
+            state: step.state,
+            risk: step.risk,
+            assessment: step.rendering.map(|r| r.assessment.clone()),
+            request: step.rendering.map(|r| r.request.clone()),
+            digest: step.rendering.map(|r| r.digest.clone()),
+            checks: step.checks.into_iter().map(check_view).collect(),
+            verify: step.verify.into_iter().map(check_view).collect(),
+            outcome: step.outcome,
+            output: step.output,
+            choices: step.choices.into_iter().map(|c| (c.key, c.label)).collect(),
+            started_at: step.started_at,
+            ended_at: step.ended_at,
+        }
     }
 }
 
@@ -179,6 +208,7 @@ impl Engine {
         playbook: &PlaybookId,
         params: &BTreeMap<String, String>,
         incident: Option<IncidentId>,
+        parent: Option<Parent>,
         actor: &Actor,
     ) -> Result<Reply, Reply> {
         if let Some(why) = self.broken() {
@@ -192,6 +222,8 @@ impl Engine {
         };
         let bound = crate::playbook::params::bind(plan.playbook(), params, &self.world.estate)
             .map_err(|problems| Reply::refused(problems.join("; ")))?;
+        let targets =
+            self.scene().select(&plan, &bound.values, incident.as_ref()).map_err(|why| Reply::refused(why))?;
         let id = self.state.next_run();
         let start = Start {
             run: id.clone(),
@@ -199,6 +231,8 @@ impl Engine {
             params: bound.values,
             incident: incident.clone(),
             by: Person::new(actor.user.clone()),
+            targets,
+            parent,
         };
         let run = Run::new(plan, start);
         let held = Held {
@@ -208,7 +242,7 @@ impl Engine {
             actor: actor.clone(),
             other: None,
             began: actor.clone(),
-            surveyed: None,
+            surveyed: Vec::new(),
         };
         self.runs.insert(id.clone(), held);
         self.feed(&id, Input::Begin).await.map_err(Reply::refused)?;
@@ -283,7 +317,7 @@ impl Engine {
     }
 
     /// Feeds one input and everything that follows from it at once.
-    async fn feed(&mut self, run: &RunId, input: Input) -> Result<(), String> {
+    pub(super) async fn feed(&mut self, run: &RunId, input: Input) -> Result<(), String> {
         let mut waiting = VecDeque::from([input]);
         let mut first = true;
         while let Some(input) = waiting.pop_front() {
@@ -317,61 +351,37 @@ impl Engine {
                 Ok(seq) => Input::Durable { mark, seq },
                 Err(why) => Input::NotDurable { mark, why },
             }),
-            Effect::Render { ticket, step } => match self.survey(run, &step) {
-                Ok(Some((verb, args, reading))) => {
-                    self.later(run, async move {
-                        let found = reading.await;
-                        let at = Instant::now();
-                        let surveyed = found.map(|found| Surveyed { verb, args, found, at });
-                        Came::Surveyed { ticket, step, surveyed }
-                    });
-                    None
-                }
-                Ok(None) => Some(rendered(ticket, self.rendering(run, &step))),
-                Err(why) => Some(Input::RenderFailed { ticket, why }),
-            },
+            Effect::Render { ticket, step } => self.render(run, ticket, step),
             Effect::Evaluate { ticket, step, what, result } => {
                 let held = self.runs.get(run)?;
-                let around = self.scene().surroundings(&held.of());
-                let results = held.run.evaluate(&step, what, &around, result.as_ref());
+                let (scene, of) = (self.scene(), held.of());
+                let mut around = |tenant: Option<&TenantId>| scene.around_each(&of, tenant);
+                let results = held.run.evaluate(&step, what, &mut around, result.as_ref());
                 Some(Input::Evaluated { ticket, results })
             }
-            Effect::Execute { ticket, step } => match self.witness_wait(run, &step) {
+            Effect::Execute { ticket, step, part } => match self.witness_wait(run, &step) {
                 Some(wait) => {
                     self.later(run, async move {
                         wait.over().await;
-                        Came::Witnessed { ticket, step }
+                        Came::Witnessed { ticket, step, part }
                     });
                     None
                 }
-                None => self.execute(run, ticket, &step, false),
+                None => self.execute(run, ticket, &step, part, false),
             },
-            Effect::Look { ticket, step, what } => match self.look_request(run, &step, what) {
-                Ok((verb, request)) => {
-                    self.later(run, async move {
-                        Came::Input(Input::Looked { ticket, outcome: verb.look(&request).await })
-                    });
-                    None
-                }
-                Err(why) => {
-                    let why = Failure::new(FailureKind::Local, why);
-                    Some(Input::Looked { ticket, outcome: Outcome::Failed { why } })
-                }
-            },
-            Effect::Reconcile { ticket, step } => {
-                let found = self.runs.get(run).and_then(|h| h.run.request(&step)).cloned();
-                match found.and_then(|request| self.verbs.get(&request.verb).cloned().map(|verb| (verb, request))) {
-                    Some((verb, request)) => {
-                        self.later(run, async move {
-                            Came::Input(Input::Reconciled { ticket, found: verb.reconcile(&request).await })
-                        });
-                        None
-                    }
-                    None => {
-                        let why = "its verb is not configured here, so nobody can look".to_owned();
-                        Some(Input::Reconciled { ticket, found: Reconciled::Undecided { why } })
-                    }
-                }
+            Effect::Look { ticket, step, what } => self.look_for(run, ticket, &step, what),
+            Effect::Reconcile { ticket, step, part } => self.reconcile(run, ticket, &step, part),
+            Effect::DryRun { ticket, step } => self.dry_run(run, ticket, &step),
+            Effect::Child { ticket, step } => {
+                let found = Box::pin(self.child(run, &step)).await;
+                Some(Input::Child { ticket, found })
+            }
+            Effect::Escalate { step, to, why } => {
+                let held = self.runs.get(run)?;
+                let (incident, actor) = (held.incident.clone(), self.me.engine());
+                let body = json!({ "run": run, "step": step, "person": to, "reason": why });
+                let _ = self.record(Kind::EscalationSent, incident, body, &actor).await;
+                None
             }
             Effect::Finish { state } => {
                 tracing::info!(%run, state = state.word(), "a run has ended");
@@ -380,7 +390,7 @@ impl Engine {
         }
     }
 
-    fn later(&self, run: &RunId, work: impl Future<Output = Came> + Send + 'static) {
+    pub(super) fn later(&self, run: &RunId, work: impl Future<Output = Came> + Send + 'static) {
         let (answers, run) = (self.answers.clone(), run.clone());
         tokio::spawn(async move {
             let what = work.await;
@@ -396,15 +406,15 @@ impl Engine {
         let Answer { run, what } = answer;
         match what {
             Came::Input(input) => self.feed_logged(&run, input).await,
-            Came::Witnessed { ticket, step } => {
+            Came::Witnessed { ticket, step, part } => {
                 self.note_waiver(&run, &step).await;
-                if let Some(input) = self.execute(&run, ticket, &step, true) {
+                if let Some(input) = self.execute(&run, ticket, &step, part, true) {
                     self.feed_logged(&run, input).await;
                 }
             }
             Came::Surveyed { ticket, step, surveyed } => {
                 let rendering = surveyed.and_then(|surveyed| {
-                    self.runs.get_mut(&run).ok_or("the run is gone")?.surveyed = Some(surveyed);
+                    self.runs.get_mut(&run).ok_or("the run is gone")?.surveyed = surveyed;
                     self.rendering(&run, &step)
                 });
                 self.feed_logged(&run, rendered(ticket, rendering)).await;
@@ -444,8 +454,8 @@ impl Engine {
     }
 
     /// Passes the gate and sends the request; an answer that is there at once is returned.
-    fn execute(&self, run: &RunId, ticket: Ticket, step: &StepId, waited: bool) -> Option<Input> {
-        match self.permit(run, step, waited) {
+    fn execute(&self, run: &RunId, ticket: Ticket, step: &StepId, part: Option<usize>, waited: bool) -> Option<Input> {
+        match self.permit(run, step, part, waited) {
             Ok((verb, permit)) => {
                 self.later(
                     run,
@@ -475,10 +485,9 @@ impl Engine {
             Kind::StepReconciled => said("found", "took-effect"),
             _ => false,
         };
-        let step = held.run.current_step().filter(|_| had_effect).map(|s| &s.id);
-        let measure = step.and_then(|step| held.run.request(step)).and_then(super::measures::of);
+        let beside = super::beside::records(&held.run, kind, &body, had_effect);
         let mut records = self.with_evidence(kind, body).await;
-        records.extend(measure);
+        records.extend(beside);
         let written = self.record_all(records, incident, &actor).await?;
         let own = written.iter().find(|record| record.kind == kind);
         own.map(|record| record.seq).ok_or_else(|| "the journal acknowledged nothing".to_owned())
@@ -500,8 +509,7 @@ impl Engine {
         let rendering = held.run.rendering(step)?;
         let spec = held.run.step(step)?;
         let playbook = held.run.plan().playbook();
-        let preconditions: Vec<String> =
-            spec.bound_preconditions().into_iter().chain(rendering.bound.iter().cloned()).collect();
+        let preconditions = held.run.bound_lines(step, &rendering.bound);
         let document = document(&Bound {
             mode: self.mode,
             playbook: (&playbook.id, playbook.version),
@@ -523,30 +531,10 @@ impl Engine {
         })
     }
 
-    fn scene(&self) -> Scene<'_> {
-        let (world, state, verbs) = (&self.world, &self.state, &self.verbs);
-        Scene { mode: self.mode, now: self.clock.now(), world, state, verbs, policy: &self.governance.policy }
-    }
-
-    /// What the verb of a step has to read before it can render; nothing where it has just read it.
-    fn survey(&self, run: &RunId, step: &StepId) -> Result<Option<(String, Args, Surveying)>, String> {
-        let held = self.runs.get(run).ok_or("the run is gone")?;
-        let call = held.run.call(step, LookAt::Step).ok_or("the step has nothing to run")?;
-        let args = self.scene().args(&held.of(), call)?;
-        if held.surveyed(&call.name(), &args).is_some() {
-            return Ok(None);
-        }
-        let reading = self.scene().survey(call, &args)?;
-        Ok(reading.map(|reading| (call.name(), args, reading)))
-    }
-
-    fn rendering(&self, run: &RunId, step: &StepId) -> Result<Rendering, String> {
-        let held = self.runs.get(run).ok_or("the run is gone")?;
-        let call = held.run.call(step, LookAt::Step).ok_or("the step has nothing to run")?;
-        let args = self.scene().args(&held.of(), call)?;
-        let surveyed = held.surveyed(&call.name(), &args);
-        let (verb, request) = self.scene().request_with(call, &args, surveyed)?;
-        rendering(&self.scene(), &held.of(), step, verb.spec(), request)
+    pub(super) fn scene(&self) -> Scene<'_> {
+        let (world, state, verbs, findings) = (&self.world, &self.state, &self.verbs, self.findings());
+        let policy = &self.governance.policy;
+        Scene { mode: self.mode, now: self.clock.now(), world, state, verbs, findings, policy }
     }
 
     /// Passes the gate with everything looked up again; after a wait the preconditions too, which may be false by then.
@@ -554,6 +542,7 @@ impl Engine {
         &self,
         run: &RunId,
         step: &StepId,
+        part: Option<usize>,
         waited: bool,
     ) -> Result<(Arc<DynVerb>, crate::policy::authorized::Authorized), String> {
         let held = self.runs.get(run).ok_or("the run is gone")?;
@@ -572,9 +561,10 @@ impl Engine {
         let mut evaluated_at = proof.checked_at.unwrap_or_default();
         let mut said = proof.checks;
         if waited {
-            let around = self.scene().surroundings(&held.of());
-            let again = held.run.evaluate(step, Subject::Preconditions, &around, None);
-            evaluated_at = around.now;
+            let (scene, of) = (self.scene(), held.of());
+            let mut around = |tenant: Option<&TenantId>| scene.around_each(&of, tenant);
+            let again = held.run.evaluate(step, Subject::Preconditions, &mut around, None);
+            evaluated_at = scene.now;
             let again = again.iter().map(|e| e.verdict.holds()).chain(std::iter::repeat(None));
             said = said.into_iter().zip(again).map(|((text, _), holds)| (text, holds)).collect();
         }
@@ -609,18 +599,11 @@ impl Engine {
             witnessed: self.outsiders.witnessed(proof.started, self.glass_for_witnesses()),
         };
         let permit = crate::policy::gate::authorize(&gate).map_err(|denial| denial.to_string())?;
+        let permit = match part {
+            Some(part) => permit.part(part).ok_or("there is no such part of the request")?,
+            None => permit,
+        };
         Ok((verb.clone(), permit))
-    }
-
-    fn look_request(&self, run: &RunId, step: &StepId, what: LookAt) -> Result<(Arc<DynVerb>, Request), String> {
-        let held = self.runs.get(run).ok_or("the run is gone")?;
-        if what == LookAt::Step {
-            let request = held.run.request(step).cloned().ok_or("the step is not rendered")?;
-            let verb = self.verbs.get(&request.verb).ok_or("its verb is not configured on this estate")?;
-            return Ok((verb.clone(), request));
-        }
-        let call = held.run.call(step, what).ok_or("there is nothing to look at")?;
-        self.scene().request(&held.of(), call)
     }
 
     /// Where a step waits for a second person: a drill simulates one, a broken glass stands for one.
@@ -662,7 +645,7 @@ impl Engine {
                     let incident = records.iter().rev().find_map(|r| r.incident.clone());
                     let began = first.actor.clone();
                     let actor = self.me.engine();
-                    let held = Held { run, incident, params, actor, other: None, began, surveyed: None };
+                    let held = Held { run, incident, params, actor, other: None, began, surveyed: Vec::new() };
                     self.runs.insert(id, held);
                 }
                 Err(error) => {
@@ -681,7 +664,7 @@ fn past(records: &[Record]) -> Vec<Past<'_>> {
 }
 
 /// The answer to the question for a rendering.
-fn rendered(ticket: Ticket, rendering: Result<Rendering, String>) -> Input {
+pub(super) fn rendered(ticket: Ticket, rendering: Result<Rendering, String>) -> Input {
     match rendering {
         Ok(rendering) => Input::Rendered { ticket, rendering: Box::new(rendering) },
         Err(why) => Input::RenderFailed { ticket, why },

@@ -65,6 +65,15 @@ impl Answer {
     }
 }
 
+/// Why a request that changes something has no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Undelivered {
+    /// It never left: no connection, or no request that could be sent.
+    NotSent(Failure),
+    /// It may have been taken: the answer is missing or broken off.
+    Lost(Failure),
+}
+
 /// What to ask for.
 #[derive(Clone, Debug)]
 pub struct Ask<'a> {
@@ -150,6 +159,22 @@ impl Http {
         Self::answer(request.timeout(timeout), url, limit, timeout).await
     }
 
+    /// The same for a request that changes something: an error says whether the server may have taken it.
+    pub async fn deliver(
+        request: reqwest::RequestBuilder,
+        url: &str,
+        limit: usize,
+        timeout: Duration,
+    ) -> Result<Answer, Undelivered> {
+        let sent = Instant::now();
+        match request.timeout(timeout).send().await {
+            // Before there is a connection nothing can have been taken.
+            Err(e) if e.is_connect() || e.is_builder() => Err(Undelivered::NotSent(classify(e, url, timeout))),
+            Err(e) => Err(Undelivered::Lost(classify(e, url, timeout))),
+            Ok(response) => Self::taken(response, sent, url, limit, timeout).await.map_err(Undelivered::Lost),
+        }
+    }
+
     async fn answer(
         request: reqwest::RequestBuilder,
         url: &str,
@@ -157,7 +182,17 @@ impl Http {
         timeout: Duration,
     ) -> Result<Answer, Failure> {
         let sent = Instant::now();
-        let mut response = request.send().await.map_err(|e| classify(e, url, timeout))?;
+        let response = request.send().await.map_err(|e| classify(e, url, timeout))?;
+        Self::taken(response, sent, url, limit, timeout).await
+    }
+
+    async fn taken(
+        mut response: reqwest::Response,
+        sent: Instant,
+        url: &str,
+        limit: usize,
+        timeout: Duration,
+    ) -> Result<Answer, Failure> {
         let head_after = sent.elapsed();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let (mut body, mut truncated) = (Vec::new(), false);

@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
 
 /// The database that is the console.
-const CONSOLE: &str = "pgbouncer";
+pub const CONSOLE: &str = "pgbouncer";
 
 /// Looks at one `PgBouncer`.
 #[derive(Debug)]
@@ -75,7 +75,8 @@ impl Poll for Pgbouncer {
     }
 }
 
-async fn show(address: &str, session: &Session, command: &str) -> Result<Vec<SimpleQueryRow>, Failure> {
+/// Asks the console, in the only protocol that it speaks.
+pub async fn show(address: &str, session: &Session, command: &str) -> Result<Vec<SimpleQueryRow>, Failure> {
     let answer = session.client().simple_query(command).await.map_err(|e| failure::classify(address, &e))?;
     Ok(answer
         .into_iter()

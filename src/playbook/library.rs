@@ -10,10 +10,34 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The playbooks that ship: name of the file and text.
-pub const BUILT_IN: [(&str, &str); 3] = [
+pub const BUILT_IN: [(&str, &str); 27] = [
+    ("access-outage.yaml", include_str!("../../playbooks/access-outage.yaml")),
+    ("autoscale-guard.yaml", include_str!("../../playbooks/autoscale-guard.yaml")),
+    ("backup-failure.yaml", include_str!("../../playbooks/backup-failure.yaml")),
+    ("business-continuity.yaml", include_str!("../../playbooks/business-continuity.yaml")),
+    ("certificate-renewal.yaml", include_str!("../../playbooks/certificate-renewal.yaml")),
+    ("db-saturation.yaml", include_str!("../../playbooks/db-saturation.yaml")),
+    ("drift-reconcile.yaml", include_str!("../../playbooks/drift-reconcile.yaml")),
+    ("environment-rebuild.yaml", include_str!("../../playbooks/environment-rebuild.yaml")),
+    ("ingress-misroute.yaml", include_str!("../../playbooks/ingress-misroute.yaml")),
+    ("ingress-saturation.yaml", include_str!("../../playbooks/ingress-saturation.yaml")),
+    ("integration-isolation.yaml", include_str!("../../playbooks/integration-isolation.yaml")),
     ("maintenance-mode.yaml", include_str!("../../playbooks/maintenance-mode.yaml")),
+    ("mrp-degradation.yaml", include_str!("../../playbooks/mrp-degradation.yaml")),
+    ("node-disruption.yaml", include_str!("../../playbooks/node-disruption.yaml")),
+    ("noisy-tenant.yaml", include_str!("../../playbooks/noisy-tenant.yaml")),
+    ("peak-prescale.yaml", include_str!("../../playbooks/peak-prescale.yaml")),
+    ("pg-failover.yaml", include_str!("../../playbooks/pg-failover.yaml")),
+    ("pitr.yaml", include_str!("../../playbooks/pitr.yaml")),
     ("queue-backlog.yaml", include_str!("../../playbooks/queue-backlog.yaml")),
+    ("redis-pressure.yaml", include_str!("../../playbooks/redis-pressure.yaml")),
+    ("regional-dr.yaml", include_str!("../../playbooks/regional-dr.yaml")),
+    ("release-readiness.yaml", include_str!("../../playbooks/release-readiness.yaml")),
+    ("release-rollback.yaml", include_str!("../../playbooks/release-rollback.yaml")),
+    ("replication-lag.yaml", include_str!("../../playbooks/replication-lag.yaml")),
     ("schema-lock.yaml", include_str!("../../playbooks/schema-lock.yaml")),
+    ("security-anomaly.yaml", include_str!("../../playbooks/security-anomaly.yaml")),
+    ("worker-regression.yaml", include_str!("../../playbooks/worker-regression.yaml")),
 ];
 
 /// Word for the origin of what is built in.

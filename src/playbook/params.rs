@@ -5,6 +5,7 @@ use super::schema::{Parameter, ParameterType, Playbook};
 use crate::domain::estate::Estate;
 use crate::domain::id::TenantId;
 use crate::domain::text::sanitize;
+use indexmap::IndexMap;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -52,6 +53,38 @@ pub fn bind(playbook: &Playbook, given: &BTreeMap<String, String>, estate: &Esta
         problems.push(format!("the playbook {} is not for the tenancy of {}", playbook.id, tenant.id));
     }
     if problems.is_empty() { Ok(Bound { values, tenant }) } else { Err(problems) }
+}
+
+/// Checks values that a person gives to a step, which names no estate: no tenant and no database.
+///
+/// # Errors
+/// One sentence for each thing that is wrong.
+pub fn typed_all(
+    inputs: &IndexMap<String, Parameter>,
+    given: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, Value>, Vec<String>> {
+    let mut problems = Vec::new();
+    let mut values = BTreeMap::new();
+    for name in given.keys().filter(|name| !inputs.contains_key(*name)) {
+        let all: Vec<&str> = inputs.keys().map(String::as_str).collect();
+        problems.push(format!("unknown value `{}`{}", sanitize(name), super::expr::nearest(name, &all)));
+    }
+    for (name, parameter) in inputs {
+        let text = given.get(name).filter(|text| !text.is_empty());
+        let value = match (text, &parameter.default) {
+            (Some(text), _) => {
+                typed(parameter.kind, text).and_then(|value| allowed(parameter, &value, text).map(|()| value))
+            }
+            (None, Some(default)) => Ok(default.clone()),
+            (None, None) if parameter.required => Err("it must be given".into()),
+            (None, None) => continue,
+        };
+        match value {
+            Ok(value) => drop(values.insert(name.clone(), value)),
+            Err(why) => problems.push(format!("`{name}`: {why}")),
+        }
+    }
+    if problems.is_empty() { Ok(values) } else { Err(problems) }
 }
 
 /// Reads a value of a type from text.

@@ -1,12 +1,12 @@
 //! What a playbook amounts to, before anything runs: every step with its exact request, its target, its preconditions
 //! as they are now, and its risk with the reasons; or `pending on STEP` where a request needs an earlier output.
 
-use super::expr::{Evaluation, Known, Surroundings};
+use super::expr::{Evaluation, Surroundings};
 use super::plan::Plan;
-use super::run::Rendering;
-use super::schema::{Step, StepType};
+use super::run::{Rendering, Run, Seat, Subject};
+use super::schema::{Call, Class, Step};
 use super::template;
-use crate::domain::id::StepId;
+use crate::domain::id::{StepId, TenantId};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -36,41 +36,68 @@ pub struct Rendered<'a> {
     pub preconditions: Vec<Evaluation>,
 }
 
-/// The verb, policy and digest of the caller: it gets a step with its arguments.
-pub type Renderer<'r> = dyn FnMut(&Step, &BTreeMap<String, Value>) -> Result<Rendering, String> + 'r;
+/// One request of a step before its verb makes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Piece<'a> {
+    /// For what it is, where a step has several.
+    pub seat: Option<Seat>,
+    /// What is called.
+    pub call: &'a Call,
+    /// Its arguments after templating.
+    pub args: BTreeMap<String, Value>,
+}
 
-/// Renders every step.
-pub fn render<'a>(
-    plan: &'a Plan,
-    params: &BTreeMap<String, Value>,
-    around: &Surroundings,
-    renderer: &mut Renderer<'_>,
-) -> Vec<Rendered<'a>> {
-    let outputs = BTreeMap::new();
-    let values = template::Values { params, tenant: around.tenant.as_ref(), outputs: &outputs };
-    let known = Known { around, params, outputs: &outputs, result: None };
-    let one = |source: &str, text: &str, max_age| plan.parsed(source).map(|p| known.evaluate(p, text, max_age));
+/// The verb, policy and digest of the caller: it gets a step with all that it would send.
+pub type Renderer<'r> = dyn FnMut(&Step, Vec<Piece<'_>>) -> Result<Rendering, String> + 'r;
+
+/// What is known around a tenant; around the run itself without one.
+pub type Around<'r> = dyn FnMut(Option<&TenantId>) -> Surroundings + 'r;
+
+/// What a step would send, one piece for each request.
+///
+/// # Errors
+/// One sentence that names the argument.
+pub fn pieces<'a>(run: &'a Run, step: &'a Step, around: &mut Around<'_>) -> Result<Vec<Piece<'a>>, String> {
+    let outputs = run.outputs();
+    let params = &run.start().params;
+    let Some(parts) = run.parts(&step.id) else {
+        let call = step.run.as_ref().ok_or("the step has nothing to run")?;
+        let around = around(None);
+        let values = template::Values { params, tenant: around.tenant.as_ref(), outputs: &outputs, item: None };
+        return Ok(vec![Piece { seat: None, call, args: template::args(call, &values)? }]);
+    };
+    let mut pieces = Vec::with_capacity(parts.len());
+    for (seat, call) in parts {
+        let around = around(seat.tenant.as_ref());
+        let tenant = around.tenant.as_ref();
+        let values = template::Values { params, tenant, outputs: &outputs, item: seat.item.as_ref() };
+        let args = template::args(call, &values).map_err(|why| format!("{}: {why}", seat.label))?;
+        pieces.push(Piece { seat: Some(seat), call, args });
+    }
+    Ok(pieces)
+}
+
+/// Renders every step of a run that has not begun.
+pub fn render<'a>(run: &'a Run, around: &mut Around<'_>, renderer: &mut Renderer<'_>) -> Vec<Rendered<'a>> {
+    let plan = run.plan();
     let mut steps = Vec::new();
     for step in plan.steps() {
-        let requested = match (&step.run, step.kind) {
-            (Some(call), StepType::Check | StepType::Action) => match pending(plan, step) {
+        let requested = match step.class() {
+            Class::Looks | Class::Acts => match pending(plan, step) {
                 Some(earlier) => Requested::PendingOn(earlier),
-                None => match template::args(call, &values).and_then(|args| renderer(step, &args)) {
+                None => match pieces(run, step, around).and_then(|pieces| renderer(step, pieces)) {
                     Ok(rendering) => Requested::Rendered(Box::new(rendering)),
                     Err(why) => Requested::Failed(why),
                 },
             },
             _ => Requested::Nothing,
         };
+        let mut said = |what| run.evaluate(&step.id, what, around, None);
         steps.push(Rendered {
             step,
             requested,
-            condition: step.condition.as_deref().and_then(|c| one(c, c, None)),
-            preconditions: step
-                .preconditions
-                .iter()
-                .filter_map(|p| one(&p.check, p.label(), p.max_age.map(|a| a.0)))
-                .collect(),
+            condition: said(Subject::Condition).into_iter().next(),
+            preconditions: said(Subject::Preconditions),
         });
     }
     steps
@@ -79,8 +106,16 @@ pub fn render<'a>(
 /// The earlier step whose output the arguments need.
 fn pending(plan: &Plan, step: &Step) -> Option<StepId> {
     let mut needed = Vec::new();
-    for value in step.run.iter().flat_map(|call| call.args.values()) {
+    for value in step.calls().flat_map(|call| call.args.values()) {
         template::texts(value, &mut |text| needed.extend(template::outputs_of(text)));
+    }
+    if let Some(parsed) = step.foreach.as_ref().and_then(|f| plan.parsed(&f.items)) {
+        needed.extend(
+            parsed
+                .paths()
+                .filter(|p| p.first().is_some_and(|root| root == "outputs"))
+                .filter_map(|p| p.get(1).cloned()),
+        );
     }
     let earlier = plan.steps().iter().take_while(|s| s.id != step.id);
     earlier.filter(|s| needed.contains(&s.output_name())).last().map(|s| s.id.clone())
@@ -91,6 +126,7 @@ mod tests {
     use super::*;
     use crate::domain::mode::Mode;
     use crate::playbook::expr::{Reading, Verdict};
+    use crate::playbook::run::Start;
     use crate::playbook::run::bench::{at, plan};
     use serde_json::json;
 
@@ -125,11 +161,21 @@ steps:
             incident: None,
         };
         let mut asked = Vec::new();
-        let mut renderer = |step: &Step, args: &BTreeMap<String, Value>| {
-            asked.push((step.id.to_string(), json!(args)));
+        let mut renderer = |step: &Step, pieces: Vec<Piece<'_>>| {
+            asked.push((step.id.to_string(), json!(pieces[0].args)));
             Err("not in this test".to_owned())
         };
-        let steps = render(&plan, &BTreeMap::new(), &around, &mut renderer);
+        let start = Start {
+            run: "RUN-0".into(),
+            params: BTreeMap::new(),
+            tenant: Some("t017".into()),
+            incident: None,
+            by: "nobody".into(),
+            targets: Vec::new(),
+            parent: None,
+        };
+        let run = Run::new(plan, start);
+        let steps = render(&run, &mut |_| around.clone(), &mut renderer);
         assert_eq!(asked, [("show-tree".to_owned(), json!({"db": "t017"}))]);
         let requested: Vec<&Requested> = steps.iter().map(|s| &s.requested).collect();
         assert_eq!(requested[0], &Requested::Failed("not in this test".into()));

@@ -26,6 +26,35 @@ pub struct Values<'a> {
     pub tenant: Option<&'a Value>,
     /// Outputs of steps, by output name.
     pub outputs: &'a BTreeMap<String, Value>,
+    /// The item that a foreach is at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub item: Option<&'a Value>,
+}
+
+impl Values<'_> {
+    /// The value that a plain path names; most templates are nothing more, and this is many times faster.
+    fn at(&self, path: &str) -> Option<&Value> {
+        let mut parts = path.split('.');
+        let mut found = match parts.next()? {
+            "params" => self.params.get(parts.next()?)?,
+            "outputs" => self.outputs.get(parts.next()?)?,
+            "tenant" => self.tenant?,
+            "item" => self.item?,
+            _ => return None,
+        };
+        for part in parts {
+            found = found.as_object()?.get(part)?;
+        }
+        Some(found)
+    }
+}
+
+/// Whether a text is names with dots between them and nothing else.
+fn is_path(text: &str) -> bool {
+    text.split('.').all(|part| {
+        part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    })
 }
 
 fn environment<'a>() -> Environment<'a> {
@@ -64,6 +93,14 @@ fn render(value: &Value, values: &Values<'_>) -> Result<Value, String> {
     match value {
         Value::String(source) => match whole(source) {
             Some(expression) => {
+                if is_path(expression)
+                    && let Some(found) = values.at(expression)
+                {
+                    return match found {
+                        Value::String(text) => checked(text.clone()).map(Value::String),
+                        other => Ok(other.clone()),
+                    };
+                }
                 let environment = environment();
                 let compiled = environment.compile_expression(expression).map_err(|e| sentence(source, &e))?;
                 let result = compiled.eval(Serde(values)).map_err(|e| sentence(source, &e))?;
@@ -75,6 +112,7 @@ fn render(value: &Value, values: &Values<'_>) -> Result<Value, String> {
                     other => Ok(other),
                 }
             }
+            None if !source.contains('{') => checked(source.clone()).map(Value::String),
             None => text(source, values).map(Value::String),
         },
         Value::Array(items) => {
@@ -126,6 +164,17 @@ pub(super) fn texts(value: &Value, each: &mut impl FnMut(&str)) {
     }
 }
 
+/// Whether a template of a call refers to a variable.
+pub(super) fn mentions(call: &Call, variable: &str) -> bool {
+    let mut found = false;
+    for value in call.args.values() {
+        texts(value, &mut |text| {
+            found = found || names(text).iter().any(|name| name.split('.').next() == Some(variable));
+        });
+    }
+    found
+}
+
 /// The outputs that a template refers to, by output name.
 pub(super) fn outputs_of(source: &str) -> Vec<String> {
     names(source)
@@ -154,7 +203,8 @@ pub(super) fn check(source: &str, scope: &Scope) -> Vec<String> {
     // A filter or function that does not exist shows only when it is called.
     let params: BTreeMap<String, Value> = scope.params.keys().map(|name| (name.clone(), Value::from("1"))).collect();
     let tenant: Value = TENANT_FIELDS.iter().map(|(name, _)| ((*name).to_owned(), Value::from("1"))).collect();
-    let values = Values { params: &params, tenant: Some(&tenant), outputs: &BTreeMap::new() };
+    let item = Value::from("1");
+    let values = Values { params: &params, tenant: Some(&tenant), outputs: &BTreeMap::new(), item: Some(&item) };
     if let Err(error) = environment.render_str(source, Serde(&values))
         && matches!(
             error.kind(),
@@ -185,10 +235,12 @@ fn unknown(name: &str, scope: &Scope) -> Option<String> {
             let all: Vec<&str> = scope.outputs.iter().map(String::as_str).collect();
             Some(format!("no step before this one has the output `{step}`{}", nearest(step, &all)))
         }
+        ("item", _) if scope.item => None,
+        ("item", _) => Some("`item` is there only in a foreach".into()),
         // Global functions of the engine stand in this list too; whether they exist shows when they are called.
         ("params" | "tenant" | "outputs", Some(_)) | ("range" | "dict" | "namespace" | "debug", None) => None,
         ("params" | "tenant" | "outputs", None) => Some(format!("`{name}` needs the name of a part: {name}.…")),
-        (root, _) => Some(format!("unknown variable `{root}`, there are `params`, `tenant`, `outputs`")),
+        (root, _) => Some(format!("unknown variable `{root}`, there are `params`, `tenant`, `outputs`, `item`")),
     }
 }
 
@@ -201,7 +253,7 @@ mod tests {
         let params = BTreeMap::from([("age".to_owned(), json!(900)), ("name".to_owned(), json!("x' OR 1=1 --"))]);
         let outputs = BTreeMap::from([("tree".to_owned(), json!({"root": {"pid": 4711}, "evil": "a\u{1b}[31m"}))]);
         let tenant = json!({"id": "t017", "database": "t017"});
-        let values = Values { params: &params, tenant: Some(&tenant), outputs: &outputs };
+        let values = Values { params: &params, tenant: Some(&tenant), outputs: &outputs, item: None };
         let call: Call = serde_json::from_value(json!({"adapter": "a", "verb": "v", "args": args})).unwrap();
         super::args(&call, &values).map(|args| json!(args))
     }

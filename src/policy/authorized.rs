@@ -21,6 +21,12 @@ impl Authorized {
         Self { request, digest, timeout, run, step }
     }
 
+    /// The permit for one of several requests that passed the gate together. Each time, the whole passes it again.
+    pub fn part(self, part: usize) -> Option<Self> {
+        let request = self.request.part(part)?.clone();
+        Some(Self { request, ..self })
+    }
+
     /// What to send.
     pub const fn request(&self) -> &Request {
         &self.request

@@ -290,7 +290,9 @@ pub fn move_away(dir: &Path, to: &Path, records: u64, stop: Stop) -> u64 {
         std::fs::rename(dir.join("pruned.json.next"), dir.join("pruned.json")).unwrap();
         if let Stop::Removed(count) = stop {
             let due = &plan.sealed[..plan.due.min(count)];
-            due.iter().for_each(|segment| std::fs::remove_file(&segment.path).unwrap());
+            for segment in due {
+                std::fs::remove_file(&segment.path).unwrap();
+            }
         }
         return 0;
     }

@@ -610,6 +610,13 @@ fn step(id: &str, name: &str, state: StepState, risk: Risk) -> StepView {
         outcome: None,
         output: Vec::new(),
         choices: Vec::new(),
+        kind: "action".into(),
+        shown_digest: None,
+        targets: Vec::new(),
+        dry_run: None,
+        by_itself_at: None,
+        asks: Vec::new(),
+        comms: None,
         started_at: None,
         ended_at: None,
     }

@@ -32,7 +32,7 @@ pub static SPEC: VerbSpec = VerbSpec {
 /// What it needs.
 pub static RIGHTS: &[Right] = &[
     Right::look("", "nodes", &["get"]),
-    Right::look("", "pods", &["list"]),
+    Right::look("", "pods", &["get", "list"]),
     Right::act("", "nodes", &["patch"]),
     Right::act("", "pods/eviction", &["create"]),
 ];

@@ -50,13 +50,13 @@ const GROUP: &str = "networking.k8s.io";
 
 /// What it needs.
 pub static ISOLATE_RIGHTS: &[Right] = &[
-    Right::look(GROUP, "networkpolicies", &["list"]),
+    Right::look(GROUP, "networkpolicies", &["get", "list"]),
     Right::look("", "namespaces", &["get"]),
     Right::act(GROUP, "networkpolicies", &["create"]),
 ];
 /// What it needs.
 pub static LIFT_RIGHTS: &[Right] =
-    &[Right::look(GROUP, "networkpolicies", &["list"]), Right::act(GROUP, "networkpolicies", &["delete"])];
+    &[Right::look(GROUP, "networkpolicies", &["get", "list"]), Right::act(GROUP, "networkpolicies", &["delete"])];
 
 /// Isolates.
 pub(super) struct Isolate;

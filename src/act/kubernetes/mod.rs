@@ -31,7 +31,7 @@ mod lab_verbs;
 #[cfg(test)]
 pub(in crate::act) mod tests;
 
-pub(in crate::act) use self::call::Clusters;
+pub(in crate::act) use self::call::{Clusters, acts_only};
 use self::object::{Acting, Looking};
 use self::rollout_restart::RolloutRestart;
 use self::rollout_status::RolloutStatus;

@@ -1,17 +1,16 @@
 //! `odoo.queue_inspect`: the job channels of a tenant now, asked of its database.
 
 use super::tenant;
-use crate::act::postgres::args::{self, span};
-use crate::act::postgres::{Instances, run};
+use crate::act::args::span;
+use crate::act::look::{Answer, Look};
+use crate::act::postgres::{Instances, run, typed};
 use crate::domain::facts::Facts;
 use crate::domain::facts::odoo::Channel;
-use crate::domain::ports::{BoxFuture, Outcome, RenderContext, Verb, VerbError};
+use crate::domain::ports::{BoxFuture, RenderContext, VerbError};
 use crate::domain::request::{ArgSpec, Operation, Request, Target, VerbSpec};
 use crate::domain::risk::{BlastRadius, Reversible, Risk};
-use crate::domain::sample::Failure;
 use crate::observe::odoo::{ZOMBIE_AFTER, queue, source_id};
 use crate::observe::postgres::failure;
-use crate::policy::authorized::Authorized;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,18 +40,9 @@ impl QueueInspect {
     pub(super) const fn new(instances: Arc<Instances>) -> Self {
         Self { instances }
     }
-
-    async fn ask(&self, request: &Request) -> Result<(Value, String), Failure> {
-        let link = &self.instances.reach(&request.target.source)?.observe;
-        let rows = run::look(link, request, ALLOWED).await?;
-        let read = rows.iter().map(queue::read).collect::<Result<Vec<_>, _>>();
-        read.map(|channels| answer(&channels)).map_err(|e| failure::classify(link.address(), &e))
-    }
 }
 
-impl Verb for QueueInspect {
-    type Permit = Authorized;
-
+impl Look for QueueInspect {
     fn spec(&self) -> &'static VerbSpec {
         &SPEC
     }
@@ -83,7 +73,7 @@ impl Verb for QueueInspect {
                 tenants: vec![tenant.id.clone()],
                 count: 0,
             },
-            by_hand: args::by_hand(&instance.config, instance.observe.user(), &operation),
+            by_hand: typed::by_hand(&instance.config, instance.observe.user(), &operation),
             operation,
             server_checks: vec!["read-only transaction, ended by the server after 4 s".to_owned()],
             hurts: "Nobody: it only looks.".to_owned(),
@@ -91,16 +81,12 @@ impl Verb for QueueInspect {
         })
     }
 
-    fn dry_run<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
-        Box::pin(async move { self.ask(request).await.map(|(_, summary)| summary) })
-    }
-
-    fn look<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Outcome> {
+    fn ask<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Answer> {
         Box::pin(async move {
-            match self.ask(request).await {
-                Ok((result, summary)) => Outcome::Done { result, summary },
-                Err(why) => Outcome::Failed { why },
-            }
+            let link = &self.instances.reach(&request.target.source)?.observe;
+            let rows = run::look(link, request, ALLOWED).await?;
+            let read = rows.iter().map(queue::read).collect::<Result<Vec<_>, _>>();
+            read.map(|channels| answer(&channels)).map_err(|e| failure::classify(link.address(), &e))
         })
     }
 }

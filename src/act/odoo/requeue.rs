@@ -10,8 +10,8 @@
 //! does; the trigger `queue_job_notify` tells the job runner.
 
 use super::tenant;
-use crate::act::postgres::args::{self, span};
-use crate::act::postgres::{Instance, Instances, fresh, primary, run};
+use crate::act::args::{self, span};
+use crate::act::postgres::{Instance, Instances, fresh, primary, run, typed};
 use crate::domain::facts::Facts;
 use crate::domain::facts::odoo::OdooFacts;
 use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Verb, VerbError};
@@ -162,7 +162,7 @@ impl Verb for RequeueJobs {
                 tenants: vec![tenant.id.clone()],
                 count: u64::from(count),
             },
-            by_hand: args::by_hand(&instance.config, user, &operation),
+            by_hand: typed::by_hand(&instance.config, user, &operation),
             operation,
             server_checks,
             hurts: format!("{} ({}): each job starts again from its beginning; {twice}", tenant.id, tenant.name),
@@ -177,11 +177,6 @@ impl Verb for RequeueJobs {
             let rows = self.zombies(request).await?;
             would(&rows, request.target.count).map_err(|e| run::unreadable(request, &e))
         })
-    }
-
-    fn look<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Outcome> {
-        let message = format!("{} changes something, it can not be used to look", request.verb);
-        Box::pin(async move { Outcome::Failed { why: Failure::new(FailureKind::Local, message) } })
     }
 
     fn execute(&self, permit: Authorized) -> BoxFuture<'_, Outcome> {

@@ -15,8 +15,22 @@ use crate::observe::postgres::Postgres;
 use crate::observe::postgres::testbed::{Server, estate};
 use serde_json::json;
 
-struct Tenant017 {
-    server: Server,
+fn built(instances: &Arc<Instances>) -> Vec<Arc<DynVerb>> {
+    let may = Mode::Live.may_act().unwrap();
+    let hook = model::Integration {
+        id: "edi".into(),
+        tenant: "t017".into(),
+        channel: "root.edi".into(),
+        switch: Some("edi.enabled".into()),
+        open: "False".into(),
+        closed: "True".into(),
+    };
+    let integration = crate::act::integration::verbs(instances, &[hook]);
+    verbs(may, instances, &[]).into_iter().chain(integration).collect()
+}
+
+pub(super) struct Tenant017 {
+    pub(super) server: Server,
     estate: Arc<Estate>,
     verbs: Verbs,
     instance: Postgres,
@@ -34,7 +48,7 @@ INSERT INTO queue_job (uuid, channel, state, retry, worker_pid, date_created, da
 INSERT INTO queue_job_lock (queue_job_id) SELECT id FROM queue_job WHERE state = 'started';";
 
 impl Tenant017 {
-    async fn make() -> Option<Self> {
+    pub(super) async fn make() -> Option<Self> {
         let server = Server::start().await?;
         server.role("act", "GRANT pg_monitor TO act").await;
         server.sql("postgres", "CREATE DATABASE t017").await;
@@ -47,20 +61,20 @@ impl Tenant017 {
         let may = || Mode::Live.may_observe().unwrap();
         let odoo = Odoo::on(may(), &config, &estate, ZOMBIE_AFTER).pop().unwrap();
         let instance = Postgres::new(may(), &config);
-        let verbs = Verbs::new(verbs(&Arc::new(Instances::new(Mode::Live.may_act().unwrap(), &[config]))));
+        let verbs = Verbs::new(built(&Arc::new(Instances::new(Mode::Live.may_act().unwrap(), &[config]))));
         Some(Self { server, estate, verbs, instance, odoo })
     }
 
-    async fn world(&mut self) -> World {
+    pub(super) async fn world(&mut self) -> World {
         world(&self.estate, &mut [&mut self.instance, &mut self.odoo]).await
     }
 
-    fn verb(&self, name: &str) -> Arc<DynVerb> {
+    pub(super) fn verb(&self, name: &str) -> Arc<DynVerb> {
         Arc::clone(self.verbs.get(name).unwrap())
     }
 
     /// Names of the jobs in a state.
-    async fn jobs(&self, state: &str) -> String {
+    pub(super) async fn jobs(&self, state: &str) -> String {
         let question =
             format!("SELECT coalesce(string_agg(uuid, ' ' ORDER BY uuid), '') FROM queue_job WHERE state = '{state}'");
         self.server.connect("t017").await.query_one_scalar(&question, &[]).await.unwrap()

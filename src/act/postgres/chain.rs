@@ -1,6 +1,6 @@
 //! Lock chains: who stands at the root of each, and who waits behind it.
 
-use super::args::span;
+use crate::act::args::span;
 use crate::domain::facts::postgres::Session;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,15 +1,26 @@
-//! PostgreSQL: the blocking tree, cancelling a query, ending a session. `args`, `run` and [`Instances`] also
+//! PostgreSQL and the `PgBouncer` before it: sessions, limits, WAL, promotion, pools. `change`, `typed`, `run` and [`Instances`] also
 //! serve `act::odoo`, whose statements run on the same servers; otherwise only the engine calls this.
 
-pub mod args;
 pub mod chain;
+pub mod change;
+mod checkpoint;
+#[cfg(test)]
+mod lab_tests;
+mod limit;
+mod pooler;
+mod promote;
+mod replication;
+mod repoint;
 pub mod run;
 mod signal;
 #[cfg(test)]
 pub(crate) mod tests;
 mod tree;
+pub mod typed;
+mod wal;
 
 use super::DynVerb;
+use crate::act::look::Looking;
 use crate::config::model;
 use crate::domain::facts::{Facts, PostgresFacts};
 use crate::domain::id::SourceId;
@@ -18,20 +29,48 @@ use crate::domain::ports::{RenderContext, VerbError};
 use crate::domain::request::VerbSpec;
 use crate::domain::sample::{Failure, FailureKind, Freshness};
 use crate::observe::postgres::link::Link;
+pub use change::Changing;
 pub use signal::{CANCEL, TERMINATE};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 pub use tree::SPEC as BLOCKING_TREE;
 
 /// What the verbs declare.
-pub static SPECS: &[&VerbSpec] = &[&tree::SPEC, &signal::CANCEL, &signal::TERMINATE];
+pub static SPECS: &[&VerbSpec] = &[
+    &tree::SPEC,
+    &signal::CANCEL,
+    &signal::TERMINATE,
+    &replication::SPEC,
+    &limit::SPEC,
+    &wal::RESTORE_POINT,
+    &wal::SWITCH,
+    &checkpoint::SPEC,
+    &promote::SPEC,
+    &pooler::STATUS,
+    &pooler::PAUSE,
+    &pooler::RESUME,
+    &pooler::KILL,
+    &repoint::SPEC,
+];
 
-/// The verbs on these instances.
-pub fn verbs(instances: &Arc<Instances>) -> Vec<Arc<DynVerb>> {
+/// The verbs on these instances, and on the `PgBouncer`s before them.
+pub fn verbs(may: MayAct, instances: &Arc<Instances>, poolers: &[model::Pgbouncer]) -> Vec<Arc<DynVerb>> {
+    let poolers = Arc::new(pooler::Poolers::new(may, poolers));
     vec![
-        Arc::new(tree::BlockingTree::new(Arc::clone(instances))),
+        Looking::shared(tree::BlockingTree::new(Arc::clone(instances))),
         Arc::new(signal::Signal::cancel(Arc::clone(instances))),
         Arc::new(signal::Signal::terminate(Arc::clone(instances))),
+        Looking::shared(replication::Replication(Arc::clone(instances))),
+        Changing::shared(limit::ConnectionLimit(Arc::clone(instances))),
+        Changing::shared(wal::RestorePoint(Arc::clone(instances))),
+        Changing::shared(wal::Switch(Arc::clone(instances))),
+        Changing::shared(checkpoint::Checkpoint(Arc::clone(instances))),
+        Changing::shared(promote::Promote(Arc::clone(instances))),
+        Looking::shared(pooler::Status(Arc::clone(&poolers))),
+        Arc::new(pooler::Admin::new(&pooler::PAUSE, Arc::clone(&poolers))),
+        Arc::new(pooler::Admin::new(&pooler::RESUME, Arc::clone(&poolers))),
+        Arc::new(pooler::Admin::new(&pooler::KILL, Arc::clone(&poolers))),
+        Arc::new(repoint::Repoint(poolers)),
     ]
 }
 

@@ -51,10 +51,21 @@ pub async fn change(
     allowed: Duration,
     done: impl FnOnce(&[Row]) -> Outcome,
 ) -> Outcome {
+    change_on(Server::Primary, link, request, allowed, done).await
+}
+
+/// The same on a server of the given kind.
+pub async fn change_on(
+    server: Server,
+    link: &Link,
+    request: &Request,
+    allowed: Duration,
+    done: impl FnOnce(&[Row]) -> Outcome,
+) -> Outcome {
     let started = Instant::now();
     let address = link.address();
     let (to_reach, to_run) = (allowed.mul_f64(0.4), allowed.mul_f64(0.5));
-    let ready = prepare(link, request, Settings::Change { statement_timeout: to_run }, Server::Primary);
+    let ready = prepare(link, request, Settings::Change { statement_timeout: to_run }, server);
     let (session, statement, parameters) = match timeout_at(started + to_reach, ready).await {
         Ok(Ok(ready)) => ready,
         Ok(Err(why)) => return Outcome::Failed { why },
@@ -93,9 +104,47 @@ pub async fn ask(link: &Link, request: &Request, statement: &str, allowed: Durat
     look(link, &Request { operation: asked, ..request.clone() }, allowed).await
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Server {
+/// The same with parameters of its own.
+pub async fn ask_with(
+    link: &Link,
+    request: &Request,
+    (statement, parameters): (String, Vec<String>),
+    allowed: Duration,
+) -> Result<Vec<Row>, Failure> {
+    let Operation::Sql { database, .. } = &request.operation else { return Err(not_sql(request)) };
+    let asked = Operation::Sql { database: database.clone(), statement, parameters };
+    look(link, &Request { operation: asked, ..request.clone() }, allowed).await
+}
+
+/// Reads from a server whichever it is, in a read-only transaction: before there is a request.
+pub async fn read(
+    link: &Link,
+    database: &str,
+    statement: &str,
+    parameters: &[String],
+    allowed: Duration,
+) -> Result<Vec<Row>, Failure> {
+    let said = |e: &tokio_postgres::Error| failure::classify(link.address(), e);
+    let asking = async {
+        let session = link.open(database, Settings::Look { statement_timeout: allowed.mul_f64(0.8) }).await?;
+        let statement = session.client().prepare(statement).await.map_err(|e| said(&e))?;
+        let parameters: Vec<AsText<'_>> = parameters.iter().map(|p| AsText(p)).collect();
+        let rows = rows(&session, &statement, &parameters).await;
+        session.close().await;
+        rows.map_err(|e| said(&e))
+    };
+    let answer = tokio::time::timeout(allowed, asking).await;
+    answer.unwrap_or_else(|_| Err(late(link.address(), allowed, "nothing was changed")))
+}
+
+/// Which server a statement may run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Server {
+    /// One that takes writes.
     Primary,
+    /// One in recovery.
+    Replica,
+    /// Any of this identity.
     Any,
 }
 
@@ -109,7 +158,7 @@ async fn prepare<'a>(
     let Operation::Sql { database, statement, parameters } = &request.operation else { return Err(not_sql(request)) };
     let address = link.address();
     let session = link.open(database, settings).await?;
-    if server == Server::Primary || !request.target.identity.is_empty() {
+    if server != Server::Any || !request.target.identity.is_empty() {
         is_target(link, &session, request, server).await?;
     }
     let statement = session.client().prepare(statement).await.map_err(|e| failure::classify(address, &e))?;
@@ -146,6 +195,10 @@ async fn is_target(link: &Link, session: &Session, request: &Request, server: Se
     }
     if server == Server::Primary && in_recovery {
         let message = format!("{address} is in recovery, no longer the primary: nothing was done");
+        return Err(Failure::new(FailureKind::Local, message));
+    }
+    if server == Server::Replica && !in_recovery {
+        let message = format!("{address} is not in recovery: it is a primary already, nothing was done");
         return Err(Failure::new(FailureKind::Local, message));
     }
     if !reads_stats && request.verb.starts_with("postgres.") {

@@ -1,8 +1,8 @@
 //! `postgres.cancel_backend` and `postgres.terminate_backend`. A backend is named by pid *and* `backend_start`,
 //! and the server itself checks both: a session that later got the same pid can not be hit.
 
-use super::args::span;
-use super::{Instances, args, chain, primary, run};
+use super::{Instances, chain, primary, run, typed};
+use crate::act::args::{self, span};
 use crate::domain::facts::PostgresFacts;
 use crate::domain::facts::postgres::Session;
 use crate::domain::id::SourceId;
@@ -187,7 +187,7 @@ impl Verb for Signal {
                 tenants: context.estate.tenant_of_database(&id, database).map(|t| t.id.clone()).into_iter().collect(),
                 count: 1,
             },
-            by_hand: args::by_hand(&instance.config, user, &operation),
+            by_hand: typed::by_hand(&instance.config, user, &operation),
             operation,
             server_checks: vec![
                 format!("only if pid {pid} is still the backend that started at {start}, in database {database}"),
@@ -215,11 +215,6 @@ impl Verb for Signal {
             }
             Ok(format!("would signal {object}: {}", found.describe()))
         })
-    }
-
-    fn look<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Outcome> {
-        let message = format!("{} changes something, it can not be used to look", request.verb);
-        Box::pin(async move { Outcome::Failed { why: Failure::new(FailureKind::Local, message) } })
     }
 
     fn execute(&self, permit: Authorized) -> BoxFuture<'_, Outcome> {

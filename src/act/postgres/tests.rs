@@ -41,6 +41,21 @@ pub fn render(verb: &DynVerb, world: &World, list: &[(&str, Value)]) -> Result<R
     verb.render(&RenderContext { estate: &world.estate, world, now: Timestamp::now(), args: &args, surveyed: None })
 }
 
+/// The same after the survey that the verb asks for.
+pub async fn prepare(verb: &DynVerb, world: &World, list: &[(&str, Value)]) -> Result<Request, VerbError> {
+    let args = arguments(list);
+    let asked = crate::domain::ports::Survey { estate: Arc::clone(&world.estate), args: args.clone() };
+    let surveyed = match verb.survey(&asked) {
+        Some(reading) => Some(reading.await.map_err(|why| VerbError::new(why.message))?),
+        None => None,
+    };
+    let (estate, surveyed) = (&world.estate, surveyed.as_ref());
+    // The moment of the newest look: how long the test took since is of no interest.
+    let looked = world.sources.values().filter_map(|s| s.good.as_ref().map(|g| g.taken_at)).max();
+    let now = looked.unwrap_or_else(Timestamp::now);
+    verb.render(&RenderContext { estate, world, now, args: &args, surveyed })
+}
+
 pub fn permit(request: &Request, timeout: Duration) -> Authorized {
     Authorized::for_test(request.clone(), Digest::from_bytes(&[0; 32]), timeout)
 }
@@ -91,10 +106,11 @@ impl Chain {
         root.batch_execute("CREATE TABLE stock AS SELECT 1 AS id, 0 AS qty").await.unwrap();
         let root_pid = pid(&root).await;
         let config = server.config(user);
-        let verbs = crate::act::Verbs::new(verbs(&Arc::new(Instances::new(
+        let verbs = crate::act::Verbs::new(verbs(
             Mode::Live.may_act().unwrap(),
-            std::slice::from_ref(&config),
-        ))));
+            &Arc::new(Instances::new(Mode::Live.may_act().unwrap(), std::slice::from_ref(&config))),
+            &[],
+        ));
         let observer = Postgres::new(Mode::Live.may_observe().unwrap(), &config);
         let mut chain = Self {
             root,
@@ -351,7 +367,7 @@ async fn a_replica_is_never_acted_on() {
     let replica = chain.server.replica().await;
     // The same system identifier stands behind the address now, but it is the replica: as after a failover.
     let instances = Instances::new(Mode::Live.may_act().unwrap(), &[replica.config("postgres")]);
-    let there = crate::act::Verbs::new(verbs(&Arc::new(instances)));
+    let there = crate::act::Verbs::new(verbs(Mode::Live.may_act().unwrap(), &Arc::new(instances), &[]));
     let there = there.get("postgres.terminate_backend").unwrap();
     let refused = failed(execute(&**there, &request).await).message;
     assert!(refused.contains("is in recovery, no longer the primary: nothing was done"), "{refused}");
@@ -426,7 +442,7 @@ fn without_a_login_that_acts_nothing_is_rendered() {
     let error = instances.get(&"pg-a".into()).unwrap().actor().unwrap_err().message;
     assert_eq!(error, "pg-a has no `act` login in the configuration: no verb may change it");
     let observed = World::new(Arc::new(estate(&["t017"])), [], Timestamp::now());
-    let built = crate::act::Verbs::new(verbs(&Arc::new(instances)));
+    let built = crate::act::Verbs::new(verbs(Mode::Live.may_act().unwrap(), &Arc::new(instances), &[]));
     let list = [("instance", json!("pg-a")), ("root_of", json!("t017"))];
     assert!(render(&**built.get("postgres.terminate_backend").unwrap(), &observed, &list).is_err());
     render(&**built.get("postgres.blocking_tree").unwrap(), &observed, &list[..1]).unwrap();
@@ -465,7 +481,7 @@ async fn the_labs_roles_may_end_a_session_of_odoo() {
         assert!(Instant::now() < deadline, "the chain is not seen");
     };
     let instances = Instances::new(Mode::Live.may_act().unwrap(), &[config]);
-    let verbs = crate::act::Verbs::new(verbs(&Arc::new(instances)));
+    let verbs = crate::act::Verbs::new(verbs(Mode::Live.may_act().unwrap(), &Arc::new(instances), &[]));
     let terminate = verbs.get("postgres.terminate_backend").unwrap();
     let list = [("instance", json!("pg-a")), ("pid", json!(root_pid)), ("backend_start", json!(start))];
     let request = render(&**terminate, &world, &list).unwrap();

@@ -1,15 +1,15 @@
 //! `postgres.blocking_tree`: who blocks whom now, asked of the server itself.
 
-use super::{Instances, args, chain, run};
+use super::{Instances, chain, run, typed};
+use crate::act::args;
+use crate::act::look::{Answer, Look};
 use crate::domain::facts::Facts;
 use crate::domain::facts::postgres::Session;
 use crate::domain::id::SourceId;
-use crate::domain::ports::{BoxFuture, Outcome, RenderContext, Verb, VerbError};
+use crate::domain::ports::{BoxFuture, RenderContext, VerbError};
 use crate::domain::request::{ArgSpec, Operation, Request, Target, VerbSpec};
 use crate::domain::risk::{BlastRadius, Reversible, Risk};
-use crate::domain::sample::Failure;
 use crate::observe::postgres::{failure, sessions};
-use crate::policy::authorized::Authorized;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -43,18 +43,9 @@ impl BlockingTree {
     pub(super) const fn new(instances: Arc<Instances>) -> Self {
         Self { instances }
     }
-
-    async fn ask(&self, request: &Request) -> Result<(Value, String), Failure> {
-        let link = &self.instances.reach(&request.target.source)?.observe;
-        let rows = run::look(link, request, ALLOWED).await?;
-        let read = rows.iter().map(sessions::read).collect::<Result<Vec<_>, _>>();
-        read.map(|sessions| answer(&sessions)).map_err(|e| failure::classify(link.address(), &e))
-    }
 }
 
-impl Verb for BlockingTree {
-    type Permit = Authorized;
-
+impl Look for BlockingTree {
     fn spec(&self) -> &'static VerbSpec {
         &SPEC
     }
@@ -86,7 +77,7 @@ impl Verb for BlockingTree {
                 tenants: tenants.map(|t| t.id.clone()).collect(),
                 count: 0,
             },
-            by_hand: args::by_hand(&instance.config, instance.observe.user(), &operation),
+            by_hand: typed::by_hand(&instance.config, instance.observe.user(), &operation),
             operation,
             server_checks: vec!["read-only transaction, ended by the server after 4 s".to_owned()],
             hurts: "Nobody: it only looks.".to_owned(),
@@ -94,16 +85,12 @@ impl Verb for BlockingTree {
         })
     }
 
-    fn dry_run<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
-        Box::pin(async move { self.ask(request).await.map(|(_, summary)| summary) })
-    }
-
-    fn look<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Outcome> {
+    fn ask<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Answer> {
         Box::pin(async move {
-            match self.ask(request).await {
-                Ok((result, summary)) => Outcome::Done { result, summary },
-                Err(why) => Outcome::Failed { why },
-            }
+            let link = &self.instances.reach(&request.target.source)?.observe;
+            let rows = run::look(link, request, ALLOWED).await?;
+            let read = rows.iter().map(sessions::read).collect::<Result<Vec<_>, _>>();
+            read.map(|sessions| answer(&sessions)).map_err(|e| failure::classify(link.address(), &e))
         })
     }
 }

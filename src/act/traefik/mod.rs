@@ -1,7 +1,11 @@
-//! Verbs on Traefik through the directory of its file provider: the maintenance page of one tenant, on and off.
+//! Verbs on Traefik through the directory of its file provider: the maintenance page of one tenant, its limits, where
+//! its requests go.
 //! Built by the engine with a [`MayAct`]; executed only with a permit of `policy`.
 
 mod file;
+mod limits;
+#[cfg(test)]
+mod limits_tests;
 mod page;
 
 use crate::config::model::Traefik as Config;
@@ -52,11 +56,23 @@ pub static MAINTENANCE_OFF: VerbSpec = VerbSpec {
 };
 
 /// The verbs of this module.
-pub static SPECS: &[&VerbSpec] = &[&MAINTENANCE_ON, &MAINTENANCE_OFF];
+pub static SPECS: &[&VerbSpec] = &[
+    &MAINTENANCE_ON,
+    &MAINTENANCE_OFF,
+    &limits::RATE,
+    &limits::IN_FLIGHT,
+    &limits::PRIORITY,
+    &limits::WEIGHT,
+    &limits::BREAKER,
+];
 
 /// The verbs, for the configured Traefiks.
 pub fn verbs(may: MayAct, config: &[Config]) -> Vec<Box<dyn Verb<Permit = Authorized>>> {
-    vec![Box::new(Maintenance::on(may, config)), Box::new(Maintenance::off(may, config))]
+    let limits = [&limits::RATE, &limits::IN_FLIGHT, &limits::PRIORITY, &limits::WEIGHT, &limits::BREAKER];
+    let maintenance = [Maintenance::on(may, config), Maintenance::off(may, config)];
+    let limits =
+        limits.map(|spec| Box::new(limits::Limit::new(may, spec, config)) as Box<dyn Verb<Permit = Authorized>>);
+    maintenance.map(|v| Box::new(v) as Box<dyn Verb<Permit = Authorized>>).into_iter().chain(limits).collect()
 }
 
 /// `traefik.maintenance_on` or `traefik.maintenance_off`.
@@ -182,11 +198,6 @@ impl Verb for Maintenance {
             let change = self.change(request)?;
             blocking(move || change.foresee()).await?
         })
-    }
-
-    fn look<'a>(&'a self, _: &'a Request) -> BoxFuture<'a, Outcome> {
-        let why = Failure::new(FailureKind::Local, format!("{} changes something, it is no look", self.spec.name));
-        Box::pin(async move { Outcome::Failed { why } })
     }
 
     fn execute(&self, permit: Authorized) -> BoxFuture<'_, Outcome> {

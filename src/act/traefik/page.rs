@@ -90,12 +90,12 @@ pub(super) fn is_file_name(name: &str) -> bool {
     name.strip_prefix(PREFIX).and_then(|n| n.strip_suffix(SUFFIX)).is_some_and(is_tenant)
 }
 
-fn is_tenant(id: &str) -> bool {
+pub(super) fn is_tenant(id: &str) -> bool {
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     id.starts_with(|c: char| c.is_ascii_alphanumeric()) && id.len() <= 63 && id.chars().all(good)
 }
 
-fn is_host(host: &str) -> bool {
+pub(super) fn is_host(host: &str) -> bool {
     let label = |l: &str| {
         let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         !l.is_empty() && l.len() <= 63 && l.chars().all(good) && !l.starts_with('-') && !l.ends_with('-')

@@ -64,6 +64,7 @@ pub const fn run_words(state: RunState) -> &'static str {
         RunState::Finished => "finished",
         RunState::Failed => "failed",
         RunState::Unknown => "outcome unknown",
+        RunState::RolledBack => "rolled back",
     }
 }
 
@@ -76,7 +77,7 @@ impl From<RunState> for Role {
     fn from(state: RunState) -> Self {
         match state {
             RunState::Running => Self::Accent,
-            RunState::Waiting | RunState::Stopped => Self::Warn,
+            RunState::Waiting | RunState::Stopped | RunState::RolledBack => Self::Warn,
             RunState::Finished => Self::Ok,
             RunState::Failed => Self::Critical,
             RunState::Unknown => Self::Unknown,

@@ -46,6 +46,9 @@ pub const fn step_words(state: StepState) -> &'static str {
 
 /// What came out of a step, or what it takes, or what is going on.
 pub fn step_summary(step: &StepView) -> String {
+    if let Some(at) = step.by_itself_at.filter(|_| step.state == StepState::AwaitsConfirmation) {
+        return format!("runs by itself at {}; any key keeps it from that", clock(at));
+    }
     if let Some(outcome) = &step.outcome {
         return outcome.clone();
     }

@@ -104,6 +104,10 @@ pub enum Purpose {
     Start(PlaybookId, Option<IncidentId>),
     /// Decides a step, as shown with this plan generation.
     Decide(RunId, StepId, u64),
+    /// Gives the values that a step asks for, as shown with this plan generation.
+    Give(RunId, StepId, u64),
+    /// Says that stakeholders were told what a step says.
+    Told(RunId, StepId),
     /// Stops a run.
     StopRun(RunId),
     /// Breaks the glass.
@@ -237,6 +241,10 @@ impl Form {
                 choice: self.value("choice"),
                 reason: self.value("reason"),
             },
+            Purpose::Give(run, step, generation) => {
+                Command::Give { run: run.clone(), step: step.clone(), generation: *generation, values: self.filled() }
+            }
+            Purpose::Told(run, step) => Command::Told { run: run.clone(), step: step.clone() },
             Purpose::StopRun(run) => Command::StopRun { run: run.clone(), reason: self.value("reason") },
             Purpose::BreakGlass => {
                 let reason = self.value("reason");

@@ -242,6 +242,13 @@ fn open_step(state: &mut State, effects: &mut Vec<Effect>) {
     if in_hand && can_confirm(step) {
         return dialogs::confirm(state);
     }
+    if in_hand && !step.asks.is_empty() {
+        return dialogs::give(state);
+    }
+    let due = step.comms.as_ref().is_some_and(|c| state.snapshot.as_ref().is_some_and(|s| c.due <= s.at));
+    if due && (!in_hand || step.state == StepState::Blocked) {
+        return dialogs::told(state);
+    }
     if in_hand && !step.choices.is_empty() && matches!(step.state, StepState::AwaitsDecision | StepState::Unknown) {
         return dialogs::decide(state);
     }

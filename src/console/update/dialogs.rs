@@ -178,7 +178,7 @@ pub fn is_stale(state: &State, form: &Form) -> bool {
             .is_some_and(|s| s.incidents.iter().any(|i| i.id == *id && i.state != IncidentState::Closed))
     };
     match &form.purpose {
-        Purpose::Decide(run, step, generation) => !state
+        Purpose::Decide(run, step, generation) | Purpose::Give(run, step, generation) => !state
             .run(run)
             .is_some_and(|r| r.generation == *generation && r.steps.get(r.current).is_some_and(|s| s.id == *step)),
         Purpose::Deny(request, _) => !state
@@ -408,6 +408,41 @@ pub fn decide(state: &mut State) {
     )
     .intro(intro)
     .dangerous();
+    push(state, form);
+}
+
+/// Opens the form of a step that asks for values.
+pub fn give(state: &mut State) {
+    if let Some(why) = hindrance(state) {
+        return say(state, Role::Critical, why);
+    }
+    let Some((run, step)) = state.shown_step() else { return };
+    let fields = step
+        .asks
+        .iter()
+        .map(|p| {
+            let value = p.default.clone().unwrap_or_default();
+            if p.allowed.is_empty() {
+                Field::text(&p.name, &p.name, &p.description, p.required, &value)
+            } else {
+                let options = p.allowed.iter().map(|v| (v.clone(), v.clone())).collect();
+                Field::choice(&p.name, &p.name, options, &value)
+            }
+        })
+        .collect();
+    let purpose = Purpose::Give(run.id.clone(), step.id.clone(), run.generation);
+    let intro = [format!("Step: {}", step.name), step.why.clone()];
+    let form = Form::new(purpose, "Values", "Give", fields).intro(intro);
+    push(state, form);
+}
+
+/// Opens the dialog that says that stakeholders were told; it shows what they are to be told.
+pub fn told(state: &mut State) {
+    let Some((run, step)) = state.shown_step() else { return };
+    let Some(comms) = step.comms.clone() else { return };
+    let purpose = Purpose::Told(run.id.clone(), step.id.clone());
+    let intro = [format!("To {}:", comms.audience.join(", ")), comms.text, "y copies it.".to_owned()];
+    let form = Form::new(purpose, "Tell stakeholders", "They were told", Vec::new()).intro(intro);
     push(state, form);
 }
 

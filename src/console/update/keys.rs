@@ -1,12 +1,13 @@
 //! From keys, pasted text and the mouse to actions: the topmost layer first.
 
 use super::act::act;
-use super::{dialogs, log, palette, say};
+use super::{dialogs, log, palette, say, send};
 use crate::console::effect::Effect;
 use crate::console::keymap::{self, Action, Scope};
-use crate::console::state::{Button, FieldKind, Focus, Overlay, PaneId, State};
+use crate::console::state::{Awaited, Button, FieldKind, Focus, Overlay, PaneId, State};
 use crate::console::theme::Role;
 use crate::domain::text::sanitize;
+use crate::engine::api::{Command, StepState};
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseEvent, MouseEventKind};
 use jiff::SignedDuration;
 use tui_textarea::TextArea;
@@ -31,11 +32,26 @@ pub fn press(state: &mut State, key: &KeyEvent, effects: &mut Vec<Effect>) {
         return;
     }
     state.notice = None;
+    hold(state, effects);
     match binding {
         Some(binding) if binding.scope == Scope::Always => act(state, binding.action, effects),
         Some(binding) if state.overlays.is_empty() => act(state, binding.action, effects),
         Some(binding) => in_overlay(state, binding.action, effects),
         None => type_key(state, key),
+    }
+}
+
+/// Any key keeps a step from running by itself.
+fn hold(state: &mut State, effects: &mut Vec<Effect>) {
+    let Some(snapshot) = state.snapshot.clone() else { return };
+    let counting = snapshot.runs.iter().filter_map(|run| {
+        let step = run.steps.get(run.current)?;
+        let counts = step.state == StepState::AwaitsConfirmation && step.by_itself_at.is_some();
+        counts.then(|| (run.id.clone(), step.id.clone()))
+    });
+    for (run, step) in counting {
+        say(state, Role::Warn, format!("{step} is kept from running by itself; it waits for you"));
+        send(state, Command::Hold { run, step }, Awaited::Other("keeping a step back"), effects);
     }
 }
 

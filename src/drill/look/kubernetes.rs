@@ -1,21 +1,22 @@
 //! Facts of the simulated cluster.
 
 use crate::domain::facts::kubernetes::{KubernetesFacts, Node, PodTotals, Workload};
-use crate::drill::model::Simulation;
+use crate::drill::model::build::INGRESS_NAMESPACE;
 use crate::drill::model::pods::Deployment;
+use crate::drill::model::{Simulation, nodes};
 
 pub(super) fn facts(sim: &Simulation) -> KubernetesFacts {
     let parts = || sim.tenants.iter().flat_map(|t| [(t, &t.web), (t, &t.workers)]);
-    let workloads: Vec<Workload> = parts().map(|(t, d)| workload(sim, t.id.as_str(), d)).collect();
+    let mut workloads: Vec<Workload> = parts().map(|(t, d)| workload(sim, t.id.as_str(), d)).collect();
+    workloads.extend(sim.edges.values().map(|e| workload(sim, INGRESS_NAMESPACE, &e.controller)));
     let total: u32 = workloads.iter().map(|w| w.desired).sum();
     let ready: u32 = workloads.iter().map(|w| w.ready).sum();
     let crash_looping: u32 = parts().map(|(_, d)| d.crash_looping).sum();
+    let ready = ready.saturating_sub(sim.nodes.lost());
     KubernetesFacts {
         cluster_uid: "5d1b6a52-0c1e-4d5f-9a37-6f2f0f5f17c1".into(),
         version: "v1.36.1".into(),
-        nodes: (1..=sim.nodes)
-            .map(|n| Node { name: format!("node-{n}"), ready: Some(true), ..Node::default() })
-            .collect(),
+        nodes: sim.nodes.all.iter().map(node).collect(),
         pods: Some(PodTotals {
             total,
             running: ready,
@@ -26,6 +27,10 @@ pub(super) fn facts(sim: &Simulation) -> KubernetesFacts {
         workloads,
         ..KubernetesFacts::default()
     }
+}
+
+fn node(node: &nodes::Node) -> Node {
+    Node { name: node.name.clone(), ready: Some(node.ready), cordoned: node.cordoned, pressure: Vec::new() }
 }
 
 pub(in crate::drill) fn workload(sim: &Simulation, namespace: &str, deployment: &Deployment) -> Workload {
@@ -50,7 +55,7 @@ pub(in crate::drill) fn workload(sim: &Simulation, namespace: &str, deployment: 
         restarts: Some(restarts),
         restarts_5m: Some(restarts),
         crash_looping: Some(d.crash_looping),
-        oom_killed: Some(0),
+        oom_killed: Some(d.oom_killed),
         pending: Some(u32::from(d.rolling(tick))),
     }
 }

@@ -76,13 +76,21 @@ impl Simulation {
             return Ok(Facts::Redis(redis::facts(redis)));
         }
         if let Some(instance) = self.instances.get(source) {
-            return Ok(Facts::Postgres(postgres::primary(self, source, instance)));
+            let refuses = |why: &str| Err(Failure::new(FailureKind::Unreachable, format!("{source} {why}")));
+            return match (instance.pair.down, instance.pair.fenced) {
+                (true, _) => refuses("refuses the connection"),
+                (false, true) => refuses("is fenced: it refuses the connection"),
+                (false, false) => Ok(Facts::Postgres(postgres::primary(self, source, instance, true))),
+            };
         }
         let with = |suffix: &str| {
             let primary = SourceId::new(source.as_str().strip_suffix(suffix)?);
             self.instances.get(&primary).map(|instance| (primary, instance))
         };
-        if let Some((_, instance)) = with("-r") {
+        if let Some((primary, instance)) = with("-r") {
+            if instance.pair.promoted {
+                return Ok(Facts::Postgres(postgres::primary(self, &primary, instance, false)));
+            }
             return Ok(Facts::Postgres(postgres::replica(instance)));
         }
         let (primary, _) = with("-pool").ok_or_else(unknown)?;

@@ -5,12 +5,12 @@ use crate::domain::id::SourceId;
 use crate::drill::model::Simulation;
 use crate::drill::model::jobs::whole_number;
 use crate::drill::model::locks::{Kind, Lock, Waiter};
+use crate::drill::model::pair::TIMELINE;
 use crate::drill::model::shared::Instance;
 use crate::drill::model::tenant::Tenant;
 use jiff::SignedDuration;
 
 const VERSION: &str = "17.6";
-const TIMELINE: u32 = 9;
 
 const WEB: [&str; 3] = [
     "SELECT \"sale_order\".\"id\", \"sale_order\".\"state\" FROM \"sale_order\" WHERE \"sale_order\".\"id\" IN ($1)",
@@ -71,7 +71,8 @@ fn waiter(sim: &Simulation, tenant: &Tenant, lock: &Lock, waiter: &Waiter) -> Se
     }
 }
 
-pub(super) fn primary(sim: &Simulation, id: &SourceId, instance: &Instance) -> PostgresFacts {
+/// The server that takes writes, as `first` when it is the one that did so from the beginning.
+pub(super) fn primary(sim: &Simulation, id: &SourceId, instance: &Instance, first: bool) -> PostgresFacts {
     let tenants = || sim.tenants.iter().filter(|t| t.instance == *id);
     let mut sessions = Vec::new();
     for tenant in tenants() {
@@ -92,19 +93,22 @@ pub(super) fn primary(sim: &Simulation, id: &SourceId, instance: &Instance) -> P
         deadlocks_per_min: Some(0.0),
         cache_hit: Some(t.usual.cache_hit),
     });
+    let timeline = if first { TIMELINE } else { instance.pair.timeline };
+    let standby = Standby {
+        name: super::replica_of(id).to_string(),
+        state: "streaming".into(),
+        sync_state: "async".into(),
+        replay_lag_s: Some(instance.lag_s),
+        lag_bytes: Some(u64::from(whole_number(instance.lag_s * 180_000.0))),
+    };
+    let standbys = if instance.pair.receiving && first { vec![standby] } else { Vec::new() };
     PostgresFacts {
         system_identifier: instance.system_identifier.clone(),
         version: VERSION.into(),
-        timeline: Some(TIMELINE),
+        timeline: Some(timeline),
         connections: instance.connections,
         max_connections: instance.max_connections,
-        standbys: vec![Standby {
-            name: super::replica_of(id).to_string(),
-            state: "streaming".into(),
-            sync_state: "async".into(),
-            replay_lag_s: Some(instance.lag_s),
-            lag_bytes: Some(u64::from(whole_number(instance.lag_s * 180_000.0))),
-        }],
+        standbys,
         sessions,
         databases: databases.collect(),
         ..PostgresFacts::default()
@@ -117,10 +121,10 @@ pub(super) fn replica(instance: &Instance) -> PostgresFacts {
         version: VERSION.into(),
         in_recovery: true,
         timeline: Some(TIMELINE),
+        wal_receiver: Some(if instance.pair.receiving { "streaming" } else { "stopped" }.into()),
         connections: 9,
         max_connections: instance.max_connections,
         replay_lag_s: Some(instance.lag_s),
-        wal_receiver: Some("streaming".into()),
         ..PostgresFacts::default()
     }
 }
@@ -128,16 +132,23 @@ pub(super) fn replica(instance: &Instance) -> PostgresFacts {
 pub(super) fn pools(sim: &Simulation, primary: &SourceId) -> PgbouncerFacts {
     let pools = sim.tenants.iter().filter(|t| t.instance == *primary).map(|t| {
         // Above 85% of its threads waiting, further clients queue before the pool.
+        let refused = t.refused_connections();
         let beyond = (t.saturation() - 0.85).max(0.0);
         let waited = t.lock.as_ref().and_then(|l| l.waiters.last()).map_or(0, |w| sim.tick - w.since);
         Pool {
             database: t.id.to_string(),
             user: "odoo".into(),
             clients_active: t.connections(),
-            clients_waiting: whole_number((beyond * 120.0).round()),
+            clients_waiting: whole_number((beyond * 120.0).round()).saturating_add(refused),
             servers_active: t.connections() / 2,
             servers_idle: t.connections() / 4,
-            max_wait_s: if beyond > 0.0 { f64::from(u32::try_from(waited.max(0)).unwrap_or(u32::MAX)) } else { 0.0 },
+            max_wait_s: if refused > 0 {
+                1.5
+            } else if beyond > 0.0 {
+                f64::from(u32::try_from(waited.max(0)).unwrap_or(u32::MAX))
+            } else {
+                0.0
+            },
         }
     });
     PgbouncerFacts { version: "1.24.1".into(), pools: pools.collect() }

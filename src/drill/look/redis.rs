@@ -11,7 +11,7 @@ pub(super) fn facts(redis: &Redis) -> RedisFacts {
         used_memory_bytes: redis.used_bytes,
         maxmemory_bytes: Some(redis.max_bytes),
         maxmemory_policy: "noeviction".into(),
-        evicted_per_s: Some(0.0),
+        evicted_per_s: Some(redis.evicted_per_s),
         rejected_connections: 0,
         clients: 96,
         max_clients: Some(10_000),
@@ -22,6 +22,7 @@ pub(super) fn facts(redis: &Redis) -> RedisFacts {
         last_bgsave_ok: Some(true),
         last_aof_ok: Some(true),
         latest_fork_ms: Some(3.1),
+        loading: redis.starting_s > 0,
         ..RedisFacts::default()
     }
 }

@@ -8,7 +8,8 @@ use crate::drill::model::tenant::Tenant;
 
 fn route(tenant: &Tenant) -> Route {
     let name = format!("{}@file", tenant.id);
-    let service = Some(format!("{}@file", tenant.id));
+    let whose = if tenant.trouble.misrouted { "retired" } else { tenant.id.as_str() };
+    let service = Some(format!("{whose}@file"));
     if tenant.maintenance {
         return Route { name, service, requests_per_s: Some(0.0), ..Route::default() };
     }
@@ -49,7 +50,8 @@ fn page(tenant: &Tenant) -> Route {
 pub(super) fn facts(sim: &Simulation, id: &SourceId, edge: &Edge) -> TraefikFacts {
     let tenants = || sim.tenants.iter().filter(|t| t.edge == *id);
     let mut routers: Vec<Route> = tenants().map(route).collect();
-    let measures: Vec<String> = tenants().filter(|t| t.maintenance).map(page_router).collect();
+    let mut measures: Vec<String> = tenants().filter(|t| t.maintenance).map(page_router).collect();
+    measures.extend(tenants().flat_map(|t| t.limits.at_the_ingress(t.id.as_str())));
     routers.extend(tenants().filter(|t| t.maintenance).map(page));
     let (mut requests, mut errors, mut refused, mut slow) = (0.0, 0.0, 0.0, 0.0);
     for route in &routers {

@@ -1,8 +1,11 @@
 //! The estate at rest, of any size.
 
 use super::Simulation;
+use super::backups::Backups;
 use super::certificates::Certificate;
 use super::names::{self, CAST};
+use super::nodes::Nodes;
+use super::pair::Pair;
 use super::pods::Deployment;
 use super::shared::{Edge, Instance, Pids, Redis};
 use super::tenant::{Tenant, Usual};
@@ -40,6 +43,10 @@ impl Default for Size {
 pub const PRIMARIES: [&str; 2] = ["pg-a", "pg-b"];
 /// The two ingresses.
 pub const EDGES: [&str; 2] = ["edge-1", "edge-2"];
+/// Pods of each ingress controller.
+const CONTROLLERS: u32 = 3;
+/// Namespace of the ingress controllers.
+pub const INGRESS_NAMESPACE: &str = "traefik";
 /// The cluster.
 pub const CLUSTER: &str = "k8s-1";
 
@@ -151,6 +158,10 @@ impl Simulation {
                 max_connections: ((usual * 8 / 5 + 50) / 50 * 50).max(100),
                 connections: usual,
                 lag_s: 0.3,
+                pair: Pair::default(),
+                backups: Backups::new(-3 * 3_600 - 900 * i64::try_from(number).unwrap_or(0)),
+                checkpoints: 0,
+                load: 1.0,
                 rng,
             };
             instances.insert(id, instance);
@@ -167,12 +178,34 @@ impl Simulation {
                 base_bytes,
                 job_bytes,
                 ops: 1000.0,
+                left_bytes: 0,
+                leak_bytes: 0,
+                evicted_per_s: 0.0,
+                failed_over: false,
+                saved: None,
+                starting_s: 0,
                 rng,
             };
             (SourceId::from(id), redis)
         });
-        let edges = EDGES.iter().map(|id| (SourceId::from(*id), Edge { reloaded: -3_600, reloads: 41 }));
+        let edges = EDGES.iter().enumerate().map(|(number, name)| {
+            let id = SourceId::from(*name);
+            let usual: f64 = tenants.iter().filter(|t| t.edge == id).map(|t| t.usual.requests).sum();
+            let uid = format!("5d1b6a52-0c1e-4d5f-8a37-00000000000{number}");
+            let edge = Edge {
+                reloaded: -3_600,
+                reloads: 41,
+                controller: Deployment::new(name, uid, CONTROLLERS, "docker.io/traefik:v3.5.3", -30 * 86_400),
+                // At rest a third of what its pods take.
+                each_takes: (usual * 3.0 / f64::from(CONTROLLERS)).max(1.0),
+                weight: 50,
+                requests: usual,
+            };
+            (id, edge)
+        });
+        let edges: BTreeMap<SourceId, Edge> = edges.collect();
         let pods: u32 = tenants.iter().map(|t| t.web.desired + t.workers.desired).sum();
+        let pods = pods + CONTROLLERS * u32::try_from(EDGES.len()).unwrap_or(0);
         let estate = Estate {
             name: "acme".into(),
             environment: Environment::Production,
@@ -186,8 +219,10 @@ impl Simulation {
             tenants,
             instances,
             redis: redis.collect(),
-            edges: edges.collect(),
-            nodes: (pods / 90).max(6),
+            edges,
+            nodes: Nodes::new((pods / 90).max(6), pods),
+            told: Vec::new(),
+            renewals: Vec::new(),
             silences: BTreeMap::new(),
             refusals: Vec::new(),
         };

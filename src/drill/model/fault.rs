@@ -4,6 +4,7 @@ use super::Simulation;
 use super::certificates::Certificate;
 use super::locks::Lock;
 use super::shared::Silence;
+use super::trouble::Access;
 use crate::domain::id::{SourceId, TenantId};
 use serde::{Deserialize, Serialize};
 
@@ -102,6 +103,116 @@ pub enum Fault {
         /// How many; 0 mends it.
         pods: u32,
     },
+    /// A release whose workers lose memory until they are killed.
+    Leak {
+        /// Whose.
+        tenant: TenantId,
+        /// MiB a second of each worker.
+        mb_per_s: f64,
+    },
+    /// Something opens connections and does not give them back.
+    ConnectionStorm {
+        /// Whose.
+        tenant: TenantId,
+        /// How many; 0 mends it.
+        connections: u32,
+    },
+    /// Writes that the replica can not follow.
+    WriteStorm {
+        /// Whose.
+        tenant: TenantId,
+        /// Seconds a second by which it falls behind; 0 mends it.
+        pace: f64,
+    },
+    /// A planning run takes all the workers that crons leave it.
+    Planning {
+        /// Whose.
+        tenant: TenantId,
+        /// How much work it is, in seconds of one worker.
+        work_s: f64,
+    },
+    /// An autoscaler that makes pods without need.
+    Runaway {
+        /// Whose.
+        tenant: TenantId,
+        /// Web pods that it has made.
+        pods: u32,
+    },
+    /// A mass change spoils the data.
+    SpoiledData {
+        /// Whose.
+        tenant: TenantId,
+    },
+    /// People can not log in.
+    Access {
+        /// Whose.
+        tenant: TenantId,
+        /// What is broken; absent mends it.
+        #[serde(default)]
+        cause: Option<Access>,
+    },
+    /// The region that it runs in is gone.
+    RegionDown {
+        /// Whose.
+        tenant: TenantId,
+    },
+    /// The router points to a service that is not the tenant's.
+    Misroute {
+        /// Whose.
+        tenant: TenantId,
+    },
+    /// Somebody takes data out with a stolen key.
+    StolenKey {
+        /// Whose.
+        tenant: TenantId,
+    },
+    /// What runs is not what Git declares.
+    Drift {
+        /// Whose.
+        tenant: TenantId,
+        /// Image tag that Git declares.
+        tag: String,
+    },
+    /// A system that jobs call does not answer.
+    EndpointDown {
+        /// Whose jobs.
+        tenant: TenantId,
+        /// Channel of these jobs: `root.wms`.
+        channel: String,
+        /// Whether it is down.
+        down: bool,
+    },
+    /// The primary does not answer any more.
+    PrimaryDown {
+        /// Which instance.
+        instance: SourceId,
+    },
+    /// The replica receives no WAL.
+    ReplicaBroken {
+        /// Of which instance.
+        instance: SourceId,
+    },
+    /// Backups fail.
+    BackupsFail {
+        /// Of which instance.
+        instance: SourceId,
+        /// With which message; an empty one mends it.
+        why: String,
+    },
+    /// Keys that nobody deletes fill a Redis.
+    RedisFills {
+        /// Which.
+        redis: SourceId,
+        /// Bytes a second; 0 stops it.
+        bytes_per_s: u64,
+    },
+    /// A node does not answer.
+    NodeDown {
+        /// Which.
+        node: String,
+        /// Whether it is down.
+        down: bool,
+    },
     /// A source does not answer.
     TelemetryGap {
         /// Which source.
@@ -119,6 +230,10 @@ pub enum Fault {
         #[serde(default = "once")]
         times: u32,
     },
+}
+
+fn image(tag: &str) -> String {
+    format!("registry.example/odoo:{tag}")
 }
 
 fn sale_order() -> String {
@@ -156,8 +271,26 @@ impl Fault {
             | Self::Demand { tenant, .. }
             | Self::Certificate { tenant, .. }
             | Self::StuckCron { tenant, .. }
-            | Self::CrashLoop { tenant, .. } => Some(tenant),
-            Self::TelemetryGap { .. } | Self::Refuse { .. } => None,
+            | Self::CrashLoop { tenant, .. }
+            | Self::Leak { tenant, .. }
+            | Self::ConnectionStorm { tenant, .. }
+            | Self::WriteStorm { tenant, .. }
+            | Self::Planning { tenant, .. }
+            | Self::Runaway { tenant, .. }
+            | Self::SpoiledData { tenant }
+            | Self::Access { tenant, .. }
+            | Self::RegionDown { tenant }
+            | Self::Misroute { tenant }
+            | Self::StolenKey { tenant }
+            | Self::Drift { tenant, .. }
+            | Self::EndpointDown { tenant, .. } => Some(tenant),
+            Self::TelemetryGap { .. }
+            | Self::Refuse { .. }
+            | Self::PrimaryDown { .. }
+            | Self::ReplicaBroken { .. }
+            | Self::BackupsFail { .. }
+            | Self::RedisFills { .. }
+            | Self::NodeDown { .. } => None,
         }
     }
 
@@ -175,6 +308,16 @@ impl Fault {
             Self::StuckCron { late_s, .. } if !(1.0..=1e7).contains(late_s) => {
                 Some(format!("late_s is {late_s}, allowed is 1 to 10000000"))
             }
+            Self::Leak { mb_per_s, .. } if !(0.0..=500.0).contains(mb_per_s) => {
+                Some(format!("mb_per_s is {mb_per_s}, allowed is 0 to 500"))
+            }
+            Self::Planning { work_s, .. } if !(0.0..=1e6).contains(work_s) => {
+                Some(format!("work_s is {work_s}, allowed is 0 to 1000000"))
+            }
+            Self::Runaway { pods, .. } if !(1..=1000).contains(pods) => {
+                Some(format!("pods is {pods}, allowed is 1 to 1000"))
+            }
+            Self::WriteStorm { pace, .. } => share("pace", *pace),
             Self::TelemetryGap { seconds, .. } if *seconds < 1 => {
                 Some(format!("seconds is {seconds}, it must be 1 or more"))
             }
@@ -184,22 +327,45 @@ impl Fault {
 }
 
 impl Simulation {
-    /// Puts a fault in; false when it names a tenant that is not there.
+    /// Puts a fault in; false when it names something that is not there.
     pub fn apply(&mut self, fault: &Fault) -> bool {
-        let tick = self.tick;
+        match fault.tenant() {
+            Some(id) => self.apply_to_tenant(&id.clone(), fault),
+            None => self.apply_to_shared(fault),
+        }
+    }
+
+    /// A fault of what tenants share.
+    fn apply_to_shared(&mut self, fault: &Fault) -> bool {
         match fault {
             Fault::TelemetryGap { source, seconds } => {
-                self.silences.insert(source.clone(), Silence { until: tick + seconds });
-                return true;
+                self.silences.insert(source.clone(), Silence { until: self.tick + seconds });
+                true
             }
             Fault::Refuse { verb, ending, times } => {
                 self.refusals.push(Refusal { verb: verb.clone(), ending: *ending, times: *times });
-                return true;
+                true
             }
-            _ => {}
+            Fault::PrimaryDown { instance } => self.instances.get_mut(instance).map(|i| i.pair.down = true).is_some(),
+            Fault::ReplicaBroken { instance } => {
+                self.instances.get_mut(instance).map(|i| i.pair.receiving = false).is_some()
+            }
+            Fault::BackupsFail { instance, why } => {
+                let why = Some(why.clone()).filter(|w| !w.is_empty());
+                self.instances.get_mut(instance).map(|i| i.backups.failing = why).is_some()
+            }
+            Fault::RedisFills { redis, bytes_per_s } => {
+                self.redis.get_mut(redis).map(|r| r.leak_bytes = *bytes_per_s).is_some()
+            }
+            Fault::NodeDown { node, down } => self.nodes.get_mut(node).map(|n| n.ready = !down).is_some(),
+            _ => false,
         }
-        let Some(id) = fault.tenant().cloned() else { return false };
-        let Some(instance) = self.tenant(&id).map(|t| t.instance.clone()) else { return false };
+    }
+
+    /// A fault of one tenant.
+    fn apply_to_tenant(&mut self, id: &TenantId, fault: &Fault) -> bool {
+        let tick = self.tick;
+        let Some(instance) = self.tenant(id).map(|t| t.instance.clone()) else { return false };
         let pids = self.instances.get_mut(&instance).map(|i| &mut i.pids);
         let lock = match (fault, pids) {
             (Fault::LockChain { table, application, root, .. }, Some(pids)) => {
@@ -208,24 +374,50 @@ impl Simulation {
             }
             _ => None,
         };
-        let Some(tenant) = self.tenant_mut(&id) else { return false };
+        let Some(tenant) = self.tenant_mut(id) else { return false };
         match fault {
-            Fault::Deploy { tag, .. } => {
-                let image = format!("registry.example/odoo:{tag}");
-                tenant.web.deploy(&image, tick);
-                tenant.workers.deploy(&image, tick);
+            Fault::Deploy { tag, .. } => drop(tenant.deliver(&image(tag), tick)),
+            Fault::LockChain { .. } => {
+                tenant.lock = lock;
+                let migrated = tenant.web.image.clone();
+                tenant.delivery.migrated.push(migrated);
             }
-            Fault::LockChain { .. } => tenant.lock = lock,
             Fault::HungWorkers { .. } => tenant.hang(tick),
             Fault::SlowWorkers { speed, .. } => tenant.worker_speed = *speed,
-            Fault::BrokenRelease { share, .. } => tenant.broken_release = *share,
+            Fault::BrokenRelease { share, .. } => {
+                tenant.broken_release = *share;
+                tenant.broken_image.clone_from(&tenant.web.image);
+            }
             Fault::Demand { factor, .. } => tenant.demand = *factor,
             Fault::Certificate { days, .. } => tenant.certificate = Certificate::lasting(*days, tick),
             Fault::StuckCron { late_s, .. } => tenant.cron_stuck_s = *late_s,
             Fault::CrashLoop { pods, .. } => {
                 tenant.workers.crash_looping = (*pods).min(tenant.workers.desired);
             }
-            Fault::TelemetryGap { .. } | Fault::Refuse { .. } => {}
+            Fault::Leak { mb_per_s, .. } => {
+                tenant.trouble.leak_mb = *mb_per_s;
+                tenant.trouble.leaking_image.clone_from(&tenant.workers.image);
+            }
+            Fault::ConnectionStorm { connections, .. } => tenant.trouble.connections = *connections,
+            Fault::WriteStorm { pace, .. } => tenant.trouble.writes = *pace,
+            Fault::Planning { work_s, .. } => tenant.trouble.planning_s = *work_s,
+            Fault::Runaway { pods, .. } => {
+                tenant.web.autoscaler.most = *pods;
+                tenant.web.scale(*pods);
+            }
+            Fault::SpoiledData { .. } => tenant.trouble.spoiled = Some(tick),
+            Fault::Access { cause, .. } => tenant.trouble.access = *cause,
+            Fault::RegionDown { .. } => tenant.trouble.region_down = true,
+            Fault::Misroute { .. } => tenant.trouble.misrouted = true,
+            Fault::StolenKey { .. } => tenant.trouble.stolen_key = true,
+            Fault::Drift { tag, .. } => {
+                tenant.delivery.declared = image(tag);
+                tenant.delivery.auto_sync = false;
+            }
+            Fault::EndpointDown { channel, down, .. } => {
+                return tenant.jobs.channel_mut(channel).map(|c| c.endpoint_down = *down).is_some();
+            }
+            _ => return false,
         }
         true
     }

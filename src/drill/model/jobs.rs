@@ -33,12 +33,72 @@ pub struct Channel {
     pub failed: u32,
     arriving: f64,
     running: u32,
+    /// Jobs of it that may run at the same time; none set is no bound.
+    pub capacity: Option<u32>,
+    /// Priority of its jobs; the lower, the earlier.
+    pub priority: u32,
+    /// Whether the system that its jobs call does not answer: each attempt fails.
+    pub endpoint_down: bool,
+    /// Whether the breaker is open: nothing of it is tried.
+    pub open: bool,
+    /// Jobs set aside until they are replayed, with the ticks at which they were due.
+    aside: Vec<i64>,
 }
+
+/// Priority of a job where nobody says otherwise, as in `queue_job`.
+pub const PRIORITY: u32 = 10;
 
 impl Channel {
     fn new(name: &str, share: f64) -> Self {
         let (waiting, lost, done) = (VecDeque::new(), Vec::new(), VecDeque::from([0]));
-        Self { name: name.into(), share, waiting, lost, done, failed: 0, arriving: 0.0, running: 0 }
+        Self {
+            name: name.into(),
+            share,
+            waiting,
+            lost,
+            done,
+            failed: 0,
+            arriving: 0.0,
+            running: 0,
+            capacity: None,
+            priority: PRIORITY,
+            endpoint_down: false,
+            open: false,
+            aside: Vec::new(),
+        }
+    }
+
+    /// Jobs set aside.
+    pub fn buffered(&self) -> u32 {
+        u32::try_from(self.aside.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Sets everything aside that waits, so that it is not tried; answers how many jobs that were.
+    pub fn buffer(&mut self) -> u32 {
+        let before = self.aside.len();
+        while let Some(due) = self.pop() {
+            self.aside.push(due);
+        }
+        u32::try_from(self.aside.len() - before).unwrap_or(u32::MAX)
+    }
+
+    /// Puts everything back that was set aside, and what failed meanwhile; answers how many jobs that were.
+    pub fn replay(&mut self, tick: i64) -> u32 {
+        let aside = std::mem::take(&mut self.aside);
+        let failed = std::mem::take(&mut self.failed);
+        let count = u32::try_from(aside.len()).unwrap_or(u32::MAX).saturating_add(failed);
+        for due in aside {
+            self.push(Due { tick: due, count: 1 });
+        }
+        if failed > 0 {
+            self.push(Due { tick, count: failed });
+        }
+        count
+    }
+
+    /// Whether its jobs may be taken now.
+    fn takes(&self) -> bool {
+        !self.open && self.capacity != Some(0) && !self.waiting.is_empty()
     }
 
     /// Jobs that wait for a worker.
@@ -140,14 +200,24 @@ impl Jobs {
             channel.arrive(tick, arriving);
         }
         self.work += free_workers.max(0.0) / JOB_S;
+        let mut taken = vec![0_u32; self.channels.len()];
         while self.work >= 1.0 {
             self.work -= 1.0;
-            let Some(channel) = self.oldest_channel() else {
+            let Some(at) = self.next_channel(&taken) else {
                 // Nothing to do: time that nobody worked is not saved up.
                 self.work = 0.0;
                 break;
             };
-            if channel.pop().is_some() {
+            let (Some(channel), Some(count)) = (self.channels.get_mut(at), taken.get_mut(at)) else { break };
+            *count += 1;
+            if channel.pop().is_none() {
+                continue;
+            }
+            if channel.endpoint_down {
+                channel.failed = channel.failed.saturating_add(1);
+                // Waiting for an answer that does not come holds the worker for longer than the work does.
+                self.work -= 2.0;
+            } else {
                 channel.finish(1);
             }
         }
@@ -155,6 +225,27 @@ impl Jobs {
         for channel in &mut self.channels {
             channel.running = whole_number((busy * channel.share).round());
         }
+    }
+
+    /// The channel whose job is next: the most urgent, of these the oldest, that its capacity still lets run.
+    fn next_channel(&self, taken: &[u32]) -> Option<usize> {
+        // A slot of a channel is free again after one job.
+        let bound = |c: &Channel| c.capacity.map(|n| (f64::from(n) / JOB_S).ceil());
+        let free = |(at, c): &(usize, &Channel)| {
+            c.takes() && bound(c).is_none_or(|n| f64::from(taken.get(*at).copied().unwrap_or(0)) < n)
+        };
+        let open = self.channels.iter().enumerate().filter(free);
+        open.min_by_key(|(_, c)| (c.priority, c.oldest())).map(|(at, _)| at)
+    }
+
+    /// The channel of that name.
+    pub fn channel(&self, name: &str) -> Option<&Channel> {
+        self.channels.iter().find(|c| c.name == name)
+    }
+
+    /// The same, to change it.
+    pub fn channel_mut(&mut self, name: &str) -> Option<&mut Channel> {
+        self.channels.iter_mut().find(|c| c.name == name)
     }
 
     fn oldest_channel(&mut self) -> Option<&mut Channel> {

@@ -2,15 +2,21 @@
 //! It goes on in ticks of one second, knows no clock of its own, and from equal seeds and equal actions at
 //! equal ticks it always becomes the same. The rest of `drill` drives it, looks at it and acts on it.
 
+pub mod backups;
 pub mod build;
 pub mod certificates;
+pub mod delivery;
 pub mod fault;
 pub mod jobs;
+pub mod limits;
 pub mod locks;
 pub mod names;
+pub mod nodes;
+pub mod pair;
 pub mod pods;
 pub mod shared;
 pub mod tenant;
+pub mod trouble;
 
 #[cfg(test)]
 mod tests;
@@ -19,6 +25,7 @@ use crate::domain::estate::Estate;
 use crate::domain::id::{SourceId, TenantId};
 use fault::Refusal;
 use jiff::{SignedDuration, Timestamp};
+use nodes::Nodes;
 use shared::{Edge, Instance, Redis, Silence};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -36,7 +43,11 @@ pub struct Simulation {
     pub(super) instances: BTreeMap<SourceId, Instance>,
     pub(super) redis: BTreeMap<SourceId, Redis>,
     pub(super) edges: BTreeMap<SourceId, Edge>,
-    pub(super) nodes: u32,
+    pub(super) nodes: Nodes,
+    /// What was told to people outside, oldest first, until the exercise takes note of it.
+    pub(super) told: Vec<String>,
+    /// Certificates that are being renewed: whose, and when they are there.
+    pub(super) renewals: Vec<(TenantId, i64)>,
     /// Sources that say nothing until a tick.
     pub(super) silences: BTreeMap<SourceId, Silence>,
     /// Verbs that will fail, with how often.
@@ -79,18 +90,45 @@ impl Simulation {
 
     fn one_tick(&mut self) {
         let tick = self.tick;
+        for (id, edge) in &mut self.edges {
+            let requests = self.tenants.iter().filter(|t| t.edge == *id).map(tenant::Tenant::work).sum();
+            edge.step(tick, requests);
+        }
         for tenant in &mut self.tenants {
             let Some(instance) = self.instances.get_mut(&tenant.instance) else { continue };
-            tenant.step(tick, instance);
+            let edge_s = self.edges.get(&tenant.edge).map_or(0.0, |edge| edge.crowding_s(tick));
+            tenant.step(tick, instance, edge_s);
         }
         for (id, instance) in &mut self.instances {
-            instance.step(self.tenants.iter().filter(|t| t.instance == *id));
+            instance.step(tick, self.tenants.iter().filter(|t| t.instance == *id));
         }
+        self.nodes.step(self.pods());
+        self.renew(tick);
         let waiting: u64 = self.tenants.iter().map(|t| u64::from(t.jobs.depth())).sum();
         for redis in self.redis.values_mut() {
             redis.step(waiting);
         }
         self.silences.retain(|_, silence| silence.until > tick);
+    }
+
+    /// Pods of all Deployments.
+    fn pods(&self) -> u32 {
+        let controllers: u32 = self.edges.values().map(|e| e.controller.desired).sum();
+        controllers + self.tenants.iter().map(|t| t.web.desired + t.workers.desired).sum::<u32>()
+    }
+
+    /// Certificates that are due are there.
+    fn renew(&mut self, tick: i64) {
+        if self.renewals.is_empty() {
+            return;
+        }
+        let (due, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.renewals).into_iter().partition(|r| r.1 <= tick);
+        self.renewals = later;
+        for (id, _) in due {
+            if let Some(tenant) = self.tenant_mut(&id) {
+                tenant.certificate = certificates::Certificate::lasting(90, tick);
+            }
+        }
     }
 
     /// The same estate with these tenants only, for looking at them cheaply.
@@ -110,7 +148,9 @@ impl Simulation {
             instances: self.instances.clone(),
             redis: self.redis.clone(),
             edges: self.edges.clone(),
-            nodes: self.nodes,
+            nodes: self.nodes.clone(),
+            told: Vec::new(),
+            renewals: Vec::new(),
             silences: self.silences.clone(),
             refusals: Vec::new(),
         }

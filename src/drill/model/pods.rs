@@ -24,6 +24,23 @@ pub struct Deployment {
     rollout: Option<i64>,
     /// Pods that can not start.
     pub crash_looping: u32,
+    /// Pods at rest.
+    pub usual: u32,
+    /// Bounds between which the autoscaler keeps the pods.
+    pub autoscaler: Autoscaler,
+    /// Whether rollouts wait.
+    pub paused: bool,
+    /// Containers killed for want of memory.
+    pub oom_killed: u32,
+}
+
+/// A HorizontalPodAutoscaler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Autoscaler {
+    /// `minReplicas`.
+    pub least: u32,
+    /// `maxReplicas`.
+    pub most: u32,
 }
 
 impl Deployment {
@@ -39,11 +56,18 @@ impl Deployment {
             restarted_at: None,
             rollout: None,
             crash_looping: 0,
+            usual: desired,
+            autoscaler: Autoscaler { least: desired, most: desired },
+            paused: false,
+            oom_killed: 0,
         }
     }
 
     /// Pods of the newest template.
     pub fn updated(&self, tick: i64) -> u32 {
+        if self.paused && self.rollout.is_some() {
+            return 0;
+        }
         let done = self.rollout.map_or(i64::MAX, |since| (tick - since).max(0) / POD_S);
         u32::try_from(done).unwrap_or(u32::MAX).min(self.desired)
     }
@@ -62,6 +86,43 @@ impl Deployment {
     /// Whether pods are being replaced.
     pub fn rolling(&self, tick: i64) -> bool {
         self.updated(tick) < self.desired
+    }
+
+    /// Another number of pods; a spec that changes counts a generation.
+    pub fn scale(&mut self, pods: u32) {
+        if self.desired != pods {
+            self.desired = pods;
+            self.revision += 1;
+        }
+    }
+
+    /// The autoscaler follows a demand, as a multiple of the usual, within its bounds. Bounds that leave no room are
+    /// none: then people scale.
+    pub fn autoscale(&mut self, demand: f64, tick: i64) {
+        let Autoscaler { least, most } = self.autoscaler;
+        if tick % 15 != 0 || least >= most {
+            return;
+        }
+        let wanted = super::jobs::whole_number((f64::from(self.usual) * demand).ceil());
+        let aim = wanted.clamp(least, most);
+        let next = if aim > self.desired { self.desired + 1 } else { self.desired - u32::from(aim < self.desired) };
+        self.scale(next);
+    }
+
+    /// Rollouts wait, or go on from now.
+    pub fn pause(&mut self, paused: bool, tick: i64) {
+        self.paused = paused;
+        if self.rollout.is_some() && !paused {
+            self.rollout = Some(tick);
+        }
+    }
+
+    /// One pod is replaced; the template stays.
+    pub fn replace_one(&mut self, tick: i64) {
+        if self.rollout.is_none() {
+            self.rollout = Some(tick - POD_S * (i64::from(self.desired) - 1).max(0));
+        }
+        self.crash_looping = self.crash_looping.saturating_sub(1);
     }
 
     /// A new image.

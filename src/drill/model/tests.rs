@@ -161,7 +161,11 @@ fn an_estate_of_a_thousand_tenants_is_whole() {
         assert!(sim.estate().tenant(&name.into()).is_some());
     }
     let Ok(Facts::Kubernetes(facts)) = sim.look(&"k8s-1".into()) else { panic!() };
-    assert_eq!((facts.pods.as_ref().unwrap().total, facts.workloads.len()), (10_000, 2000));
+    assert_eq!(
+        (facts.pods.as_ref().unwrap().total, facts.workloads.len()),
+        (10_006, 2002),
+        "and the pods of two ingresses"
+    );
     assert!(sim.sources().iter().all(|s| sim.look(&s.id).is_ok()));
 }
 

@@ -3,7 +3,7 @@
 use super::arguments::{gone, optional, target_tenant, tenant};
 use super::{Action, specs};
 use crate::domain::ports::{Outcome, Reconciled, RenderContext, VerbError};
-use crate::domain::request::{Operation, Request, Target, VerbSpec};
+use crate::domain::request::{Operation, Request, Target};
 use crate::domain::sample::Failure;
 use crate::drill::model::Simulation;
 use crate::drill::model::jobs::whole_number;
@@ -14,8 +14,8 @@ use std::collections::BTreeMap;
 pub(super) struct Probe;
 
 impl Action for Probe {
-    fn spec(&self) -> &'static VerbSpec {
-        &specs::PROBE
+    fn name(&self) -> &'static str {
+        specs::PROBE.name
     }
 
     fn render(&self, context: &RenderContext<'_>, _: &Simulation) -> Result<Request, VerbError> {

@@ -2,10 +2,18 @@
 //! answer in the same form. One file an adapter.
 
 mod arguments;
+mod backup;
+mod cnpg;
+mod comms;
+mod delivery;
+mod effect;
+mod given;
 mod http;
 mod kubernetes;
 mod odoo;
+mod patroni;
 mod postgres;
+mod redis;
 mod specs;
 mod traefik;
 
@@ -16,12 +24,13 @@ use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Verb, 
 use crate::domain::request::{Operation, Request, VerbSpec};
 use crate::domain::sample::{Failure, FailureKind};
 use crate::policy::authorized::Authorized;
+use effect::{Effect, Look};
 use std::sync::Arc;
 
 /// What one simulated verb does.
 trait Action: Send + Sync {
-    /// What it declares.
-    fn spec(&self) -> &'static VerbSpec;
+    /// `adapter.verb`; the live verb of that name says what it declares.
+    fn name(&self) -> &'static str;
     /// The request, its operation as the live verb would send it.
     fn render(&self, context: &RenderContext<'_>, sim: &Simulation) -> Result<Request, VerbError>;
     /// What a dry run says.
@@ -45,29 +54,58 @@ static ACTIONS: &[&dyn Action] = &[
     &http::Probe,
 ];
 
+/// Verbs that change the model, told by functions; one list a file of each adapter.
+static EFFECTS: &[&[&[Effect]]] = &[
+    &kubernetes::EFFECTS,
+    &postgres::EFFECTS,
+    &odoo::EFFECTS,
+    &[
+        redis::EFFECTS,
+        traefik::EFFECTS,
+        delivery::EFFECTS,
+        cnpg::EFFECTS,
+        patroni::EFFECTS,
+        backup::EFFECTS,
+        comms::EFFECTS,
+    ],
+];
+
+/// The same for verbs that look.
+static LOOKS: &[&[&[Look]]] =
+    &[&kubernetes::LOOKS, &postgres::LOOKS, &odoo::LOOKS, &[redis::LOOKS, delivery::LOOKS, cnpg::LOOKS, backup::LOOKS]];
+
+/// All of them, each with what the live verb of its name declares.
+fn actions() -> impl Iterator<Item = (&'static dyn Action, &'static VerbSpec)> {
+    let live = crate::act::catalog();
+    let all = ACTIONS.iter().copied();
+    let all = all.chain(EFFECTS.iter().copied().flatten().copied().flatten().map(|e| e as &dyn Action));
+    let all = all.chain(LOOKS.iter().copied().flatten().copied().flatten().map(|l| l as &dyn Action));
+    all.filter_map(move |action| Some((action, *live.iter().find(|spec| spec.name == action.name())?)))
+}
+
 /// What the simulated verbs declare.
 pub(super) fn specs() -> impl Iterator<Item = &'static VerbSpec> {
-    ACTIONS.iter().map(|action| action.spec())
+    actions().map(|(_, spec)| spec)
 }
 
 /// The verbs of one drill.
 pub(super) fn all(shared: &Arc<Shared>) -> Vec<Arc<dyn Verb<Permit = Authorized>>> {
-    let verb = |action: &&'static dyn Action| Simulated { action: *action, shared: Arc::clone(shared) };
-    ACTIONS.iter().map(|action| Arc::new(verb(action)) as Arc<dyn Verb<Permit = Authorized>>).collect()
+    let verb = |(action, spec)| Arc::new(Simulated { action, spec, shared: Arc::clone(shared) });
+    actions().map(|one| verb(one) as Arc<dyn Verb<Permit = Authorized>>).collect()
 }
 
 /// An action as a verb.
 struct Simulated {
     action: &'static dyn Action,
+    spec: &'static VerbSpec,
     shared: Arc<Shared>,
 }
 
 impl Simulated {
     fn checked<'a>(&self, request: &'a Request) -> Result<&'a Request, Failure> {
-        let ours = request.verb == self.action.spec().name && matches!(request.operation, Operation::Simulated { .. });
-        let why = || {
-            Failure::new(FailureKind::Local, format!("that is no request of the simulated {}", self.action.spec().name))
-        };
+        let ours = request.verb == self.spec.name && matches!(request.operation, Operation::Simulated { .. });
+        let why =
+            || Failure::new(FailureKind::Local, format!("that is no request of the simulated {}", self.spec.name));
         ours.then_some(request).ok_or_else(why)
     }
 
@@ -110,7 +148,7 @@ impl Verb for Simulated {
     type Permit = Authorized;
 
     fn spec(&self) -> &'static VerbSpec {
-        self.action.spec()
+        self.spec
     }
 
     fn render(&self, context: &RenderContext<'_>) -> Result<Request, VerbError> {
@@ -132,7 +170,7 @@ impl Verb for Simulated {
 
     fn look<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
-            if self.action.spec().read_only {
+            if self.spec.read_only {
                 return self.run(request);
             }
             let why = format!("{} changes something, it can not be used to look", request.verb);
@@ -146,7 +184,7 @@ impl Verb for Simulated {
 
     fn reconcile<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Reconciled> {
         Box::pin(async move {
-            if self.action.spec().read_only {
+            if self.spec.read_only {
                 return Reconciled::NoEffect { seen: "a look changes nothing".into() };
             }
             let exercise = self.shared.now();
@@ -155,5 +193,22 @@ impl Verb for Simulated {
                 Err(why) => Reconciled::Undecided { why: why.message },
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn each_simulated_verb_has_a_live_one_and_stands_once() {
+        let effects = EFFECTS.iter().copied().flatten().copied().flatten().map(|e| e.name);
+        let looks = LOOKS.iter().copied().flatten().copied().flatten().map(|l| l.name);
+        let all: Vec<&str> = ACTIONS.iter().map(|a| a.name()).chain(effects).chain(looks).collect();
+        let known: BTreeSet<&str> = specs().map(|spec| spec.name).collect();
+        let unknown: Vec<&&str> = all.iter().filter(|name| !known.contains(**name)).collect();
+        assert!(unknown.is_empty(), "no live verb is named {unknown:?}");
+        assert_eq!(all.len(), known.len(), "one of them stands twice");
     }
 }

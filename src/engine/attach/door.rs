@@ -52,7 +52,8 @@ pub fn login(uid: u32) -> Option<String> {
     nix::unistd::User::from_uid(uid.into()).ok().flatten().map(|user| user.name)
 }
 
-fn own() -> u32 {
+/// User id of this process.
+pub fn own() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 

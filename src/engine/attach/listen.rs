@@ -268,7 +268,7 @@ impl Peer {
     /// Whom a peer is taken for. A person's own login names the person; under the engine's own user or root, which
     /// several people may share, the name is what the peer claims.
     fn name(&mut self, hello: &Hello) {
-        let own = rustix::process::geteuid().as_raw();
+        let own = door::own();
         let said = claimed(&hello.user);
         if (self.actor.uid == own || self.actor.uid == 0) && !said.is_empty() {
             self.proof = if said == self.actor.user { Proof::Login } else { Proof::Claimed };
@@ -362,7 +362,7 @@ impl Served {
 
     fn prove(&self, peer: &mut Peer, signature: &str) -> Result<String, String> {
         let people = self.host.people.as_ref().ok_or("this engine has no roster of people and their keys")?;
-        let (person, key) = people.recognise(&wire::nonce_text(&peer.greeting), signature)?;
+        let (person, key) = people.recognise(&wire::nonce_text(&peer.greeting, door::own()), signature)?;
         peer.actor = peer.actor.clone().proven(person, &key);
         peer.proof = Proof::Key(key.clone());
         Ok(key)

@@ -427,3 +427,98 @@ impl Assembler {
         Some(light.clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// The `n`th moment of an incident whose timeline grows, seen from an estate with one pane.
+    fn moment(n: u64) -> Arc<Snapshot> {
+        let at = Timestamp::from_second(i64::try_from(n).unwrap()).unwrap();
+        let entry = |seq: u64| {
+            let text = format!("note {seq}");
+            json!({ "seq": seq, "at": Timestamp::UNIX_EPOCH, "kind": "note.added", "who": "mara", "text": text })
+        };
+        let source = json!({
+            "id": "pg", "kind": "postgres", "health": if n.is_multiple_of(3) { "ok" } else { "warn" }, "address": "h:1",
+            "observed_at": null, "age_s": n, "took_ms": null, "unknown_since": null, "why": null, "missing": [],
+        });
+        let snapshot = json!({
+            "generation": n, "at": at, "mode": "live", "health": "ok", "me": "mara",
+            "estate": { "name": "e", "environment": "staging", "time_zone": "UTC", "tenants": [] },
+            "panes": { "sources": [source], "tenants": [], "databases": [], "queues": [], "ingress": [] },
+            "findings": [], "changes": [], "runs": [], "playbooks": [], "measures": [], "glass": null, "drill": null,
+            "incidents": [{
+                "id": "INC-1", "title": "t", "severity": "SEV1", "state": "identified", "declared_at": at,
+                "closed_at": null, "roles": { "commander": "mara" }, "findings": [],
+                "timeline": (n.saturating_sub(5)..n).map(entry).collect::<Vec<_>>(),
+            }],
+            "journal": { "dir": "d", "size": n, "root": "r", "broken": null,
+                         "tail": (n.saturating_sub(3)..n).map(entry).collect::<Vec<_>>() },
+        });
+        Arc::new(serde_json::from_value(snapshot).unwrap())
+    }
+
+    /// A console that has taken something.
+    #[derive(Default)]
+    struct Console {
+        assembler: Assembler,
+        taken: Option<u64>,
+        shown: Option<Snapshot>,
+        bytes: usize,
+    }
+
+    impl Console {
+        fn follow(&mut self, published: &Published) {
+            for bytes in published.since(self.taken) {
+                self.bytes += bytes.len();
+                let mut lines = bytes.split(|b| *b == b'\n').filter(|l| !l.is_empty());
+                while let Some(line) = lines.next() {
+                    match serde_json::from_slice(line).unwrap() {
+                        Say::Part { part } => self.assembler.take(part, lines.next().unwrap()).unwrap(),
+                        Say::Seen { generation, at } => self.shown = self.assembler.seen(generation, at),
+                        other => panic!("{other:?}"),
+                    }
+                }
+            }
+            self.taken = Some(published.number);
+        }
+    }
+
+    #[test]
+    fn a_console_has_the_newest_whether_it_keeps_up_or_is_late() {
+        let mut published = Published::default();
+        let mut consoles: Vec<(u64, Console)> = [1, 2, 7, 40].map(|every| (every, Console::default())).into();
+        for n in 1..=200 {
+            let now = moment(n);
+            let page = write(published.snapshot.as_deref(), &now).unwrap();
+            published = super::next(&published, now.clone(), page);
+            for (every, console) in &mut consoles {
+                if n.is_multiple_of(*every) {
+                    console.follow(&published);
+                    assert_eq!(console.shown.as_ref(), Some(&*now), "every {every}th, at {n}");
+                }
+            }
+        }
+        // What changed is less than everything.
+        let whole = published.whole().len();
+        let kept_up = consoles[0].1.bytes / 200;
+        assert!(kept_up * 2 < whole, "{kept_up} bytes an update, {whole} for all");
+    }
+
+    #[test]
+    fn parts_out_of_step_are_an_error_and_not_another_snapshot() {
+        let mut assembler = Assembler::default();
+        assert!(assembler.take(Part::Tenants, b"{\"set\":[]}").is_err(), "nothing was sent before");
+        assert!(assembler.seen(1, Timestamp::UNIX_EPOCH).is_none());
+        let mut console = Console::default();
+        let page = write(None, &moment(9)).unwrap();
+        console.follow(&super::next(&Published::default(), moment(9), page));
+        assert!(console.assembler.take(Part::Sources, b"{\"keep\":[[5,1]]}").is_err());
+        assert!(console.assembler.take(Part::Sources, b"{\"set\":[[9,{}]]}").is_err());
+        assert!(console.assembler.take(Part::Sources, b"{\"keep\":[[null,4000000000]]}").is_err());
+        assert!(console.assembler.take(Part::Sources, b"{\"seconds\":[]}").is_err());
+        assert!(console.assembler.take(Part::Estate, b"nonsense").is_err());
+    }
+}

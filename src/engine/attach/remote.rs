@@ -102,6 +102,8 @@ struct Connection {
     from: BufReader<OwnedReadHalf>,
     to: OwnedWriteHalf,
     greeting: Greeting,
+    /// User of the process that listens, as the kernel says.
+    engine_uid: u32,
     user: String,
     proof: Proof,
 }
@@ -138,6 +140,7 @@ impl Connection {
             stream.set_nonblocking(true)?;
             stream
         })?;
+        let engine_uid = stream.peer_cred()?.uid();
         let (from, mut to) = stream.into_split();
         let mut from = BufReader::with_capacity(64 * 1024, from);
         let mut buffer = Vec::new();
@@ -158,7 +161,7 @@ impl Connection {
         };
         to.write_all(&wire::written(&Ask::Hello(hello))?).await?;
         match say(&mut from, &mut buffer).await? {
-            Say::Welcome { user, proof, .. } => Ok(Self { from, to, greeting, user, proof }),
+            Say::Welcome { user, proof, .. } => Ok(Self { from, to, greeting, engine_uid, user, proof }),
             _ => Err(Away::Refused("what listens there does not let in as an engine does".to_owned())),
         }
     }
@@ -169,7 +172,7 @@ impl Connection {
 
     /// Proves who asks, where there is a key; what speaks against it is said on standard error by the caller.
     async fn prove(&mut self, caller: &Caller) -> Result<Option<String>, Away> {
-        let Some(signature) = signed(caller, &self.greeting).await else { return Ok(None) };
+        let Some(signature) = signed(caller, &self.greeting, self.engine_uid).await else { return Ok(None) };
         self.send(&Ask::Prove { signature }).await?;
         let mut buffer = Vec::new();
         match say(&mut self.from, &mut buffer).await? {
@@ -179,9 +182,9 @@ impl Connection {
     }
 }
 
-async fn signed(caller: &Caller, greeting: &Greeting) -> Option<String> {
+async fn signed(caller: &Caller, greeting: &Greeting, engine_uid: u32) -> Option<String> {
     let sign = caller.sign.as_ref().filter(|_| !greeting.keys.is_empty())?;
-    sign(wire::nonce_text(greeting), greeting.keys.clone()).await
+    sign(wire::nonce_text(greeting, engine_uid), greeting.keys.clone()).await
 }
 
 /// What the engine at a path says of itself.
@@ -330,7 +333,7 @@ pub async fn attach(caller: Caller) -> Result<Remote, Away> {
     let connection = Connection::open(&caller, Purpose::Console).await?;
     let attached = attached(&caller, &connection);
     let (heard, mut hearing) = mpsc::channel(WAITING);
-    let Connection { from, to, greeting, user, .. } = connection;
+    let Connection { from, to, greeting, engine_uid, user, .. } = connection;
     tokio::spawn(hear(from, heard));
     let first = async {
         loop {
@@ -362,7 +365,7 @@ pub async fn attach(caller: Caller) -> Result<Remote, Away> {
         link,
         numbers: 0,
     };
-    let task = tokio::spawn(keeper.keep(to, hearing, greeting));
+    let task = tokio::spawn(keeper.keep(to, hearing, (greeting, engine_uid)));
     Ok(Remote { client, asker: Asker(questions), task })
 }
 
@@ -376,7 +379,7 @@ fn attached(caller: &Caller, connection: &Connection) -> Attached {
 }
 
 impl Keeper {
-    async fn keep(mut self, to: OwnedWriteHalf, hearing: mpsc::Receiver<Heard>, greeting: Greeting) {
+    async fn keep(mut self, to: OwnedWriteHalf, hearing: mpsc::Receiver<Heard>, greeting: (Greeting, u32)) {
         let (mut to, mut hearing, mut greeting) = (to, hearing, greeting);
         loop {
             let Some(away) = self.follow(to, hearing, greeting).await else { return };
@@ -386,7 +389,7 @@ impl Keeper {
             self.link.send_replace(Link { attached: Some(attached), lost: None });
             let (heard, again) = mpsc::channel(WAITING);
             tokio::spawn(hear(connection.from, heard));
-            (to, hearing, greeting) = (connection.to, again, connection.greeting);
+            (to, hearing, greeting) = (connection.to, again, (connection.greeting, connection.engine_uid));
         }
     }
 
@@ -395,14 +398,14 @@ impl Keeper {
         &mut self,
         mut to: OwnedWriteHalf,
         mut hearing: mpsc::Receiver<Heard>,
-        greeting: Greeting,
+        (greeting, engine_uid): (Greeting, u32),
     ) -> Option<Away> {
         let mut commands: HashMap<u64, oneshot::Sender<Reply>> = HashMap::new();
         let mut questions: HashMap<u64, oneshot::Sender<Result<Value, String>>> = HashMap::new();
         let (proof, mut proofs) = mpsc::channel(1);
         let caller = self.caller.clone();
         tokio::spawn(async move {
-            if let Some(signature) = signed(&caller, &greeting).await {
+            if let Some(signature) = signed(&caller, &greeting, engine_uid).await {
                 let _ = proof.send(signature).await;
             }
         });

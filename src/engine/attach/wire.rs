@@ -90,9 +90,11 @@ pub enum Ask {
 /// Namespace of the signatures by which a person is proven.
 pub const NAMESPACE: &str = "attach@quarterdeck";
 
-/// The bytes that a person signs: they hold for one connection to one engine and for nothing else.
-pub fn nonce_text(greeting: &Greeting) -> String {
-    format!("quarterdeck attach v1\nestate {}\nnonce {}\n", greeting.estate, greeting.nonce)
+/// The bytes that a person signs: they hold for one connection to one engine and for nothing else. The engine's user is
+/// named as the kernel names it to each end, so that an engine of another user can not pass a nonce on to be signed.
+pub fn nonce_text(greeting: &Greeting, engine_uid: u32) -> String {
+    let Greeting { estate, nonce, .. } = greeting;
+    format!("quarterdeck attach v1\nestate {estate}\nengine uid {engine_uid}\nnonce {nonce}\n")
 }
 
 /// What an engine says of itself before anything else.

@@ -97,6 +97,12 @@ impl Link {
         Self::new(&config.host, config.port, config.observe.clone(), Tls::Disable, None)
     }
 
+    /// The same with the login that acts, where there is one.
+    pub fn pgbouncer_admin(config: &model::Pgbouncer) -> Option<Self> {
+        let login = config.act.clone()?;
+        Some(Self::new(&config.host, config.port, login, Tls::Disable, None))
+    }
+
     fn new(host: &str, port: u16, login: Login, tls: Tls, ca: Option<PathBuf>) -> Self {
         Self {
             host: host.to_owned(),

@@ -67,7 +67,7 @@ fn binary(name: &str) -> Option<PathBuf> {
 }
 
 /// User and group that servers run as, when the tests run as root.
-fn unprivileged() -> Option<(u32, u32)> {
+pub fn unprivileged() -> Option<(u32, u32)> {
     if !rustix::process::geteuid().is_root() {
         return None;
     }
@@ -110,6 +110,11 @@ fn succeed(command: &mut Command) {
 impl Server {
     /// A new cluster with superuser `postgres`; `None` where PostgreSQL is not installed.
     pub async fn start() -> Option<Self> {
+        Self::start_with(&[]).await
+    }
+
+    /// The same with more settings.
+    pub async fn start_with(more: &'static [&'static str]) -> Option<Self> {
         let Some(initdb) = binary("initdb") else {
             skip("no PostgreSQL server binaries on this machine");
             return None;
@@ -121,7 +126,7 @@ impl Server {
         let data = dir.path().join("data");
         let words = ["-U", "postgres", "-A", "scram-sha-256", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"];
         succeed(command(&initdb).args(words).arg("--pwfile").arg(&password).arg("-D").arg(&data));
-        Some(Self::run(dir, &[]).await)
+        Some(Self::run(dir, more).await)
     }
 
     /// A streaming replica of this server.
@@ -308,7 +313,7 @@ fn spawn(dir: &Path, port: u16, more: &[&str]) -> Child {
 pub struct Pooler {
     pub port: u16,
     child: Child,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Pooler {
@@ -321,17 +326,19 @@ impl Pooler {
         let dir = directory();
         let (ini, users, port) = (dir.path().join("ini"), dir.path().join("users"), free_port());
         std::fs::write(&users, format!("\"postgres\" \"{PASSWORD}\"\n\"{observe}\" \"{PASSWORD}\"\n")).unwrap();
+        let databases = dir.path().join("databases.ini");
+        std::fs::write(&databases, format!("postgres = host=127.0.0.1 port={}\n", server.port)).unwrap();
         let text = format!(
-            "[databases]\npostgres = host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
+            "[databases]\n%include {}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
              listen_port = {port}\nunix_socket_dir =\nauth_type = scram-sha-256\nauth_file = {}\n\
-             stats_users = {observe}\npool_mode = transaction\ndefault_pool_size = 1\n",
-            server.port,
+             admin_users = {observe}\npool_mode = transaction\ndefault_pool_size = 1\n",
+            databases.display(),
             users.display()
         );
         std::fs::write(&ini, text).unwrap();
         let child =
             command(&pgbouncer).arg("-q").arg(&ini).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let pooler = Self { port, child, _dir: dir };
+        let pooler = Self { port, child, dir };
         let deadline = Instant::now() + Duration::from_mins(1);
         while pooler.connect().await.is_err() {
             assert!(Instant::now() < deadline, "PgBouncer is not ready");
@@ -352,7 +359,9 @@ impl Pooler {
     /// As configured for its observer.
     pub fn config(&self, server: &Server, user: &str) -> model::Pgbouncer {
         let model::Postgres { host, observe, interval, timeout, .. } = server.config(user);
-        model::Pgbouncer { id: SourceId::new("pool-a"), host, port: self.port, observe, interval, timeout }
+        let (port, act) = (self.port, Some(observe.clone()));
+        let databases_file = Some(self.dir.path().join("databases.ini"));
+        model::Pgbouncer { id: SourceId::new("pool-a"), host, port, observe, act, databases_file, interval, timeout }
     }
 }
 

@@ -9,7 +9,7 @@ use redis::{
 use std::time::Duration;
 
 /// A server and who logs in there.
-pub(super) struct Endpoint {
+pub struct Endpoint {
     info: ConnectionInfo,
     user: Option<String>,
     tls: bool,
@@ -17,7 +17,7 @@ pub(super) struct Endpoint {
 
 impl Endpoint {
     /// Takes `redis://host:port/db` or `rediss://…`.
-    pub(super) fn new(url: &str, user: Option<&str>) -> Result<Self, Failure> {
+    pub fn new(url: &str, user: Option<&str>) -> Result<Self, Failure> {
         let info = url.into_connection_info().map_err(|e| {
             // The URL is not repeated: it might hold a password.
             Failure::new(FailureKind::Local, format!("the Redis URL can not be used: {}", words(&e)))
@@ -35,12 +35,12 @@ impl Endpoint {
     }
 
     /// `host:port`.
-    pub(super) fn address(&self) -> String {
+    pub fn address(&self) -> String {
         self.info.addr().to_string()
     }
 
     /// Connects and logs in.
-    pub(super) async fn connect(
+    pub async fn connect(
         &self,
         password: Option<&Password>,
         timeout: Duration,
@@ -69,12 +69,12 @@ impl Endpoint {
     }
 
     /// The answer is not what Redis says.
-    pub(super) fn protocol(&self, why: &str) -> Failure {
+    pub fn protocol(&self, why: &str) -> Failure {
         Failure::new(FailureKind::Protocol, format!("{} does not answer as Redis does: {why}", self.address()))
     }
 
     /// Sorts an error into its class, with what would help.
-    pub(super) fn classify(&self, error: &RedisError, doing: &str, timeout: Duration) -> Failure {
+    pub fn classify(&self, error: &RedisError, doing: &str, timeout: Duration) -> Failure {
         let (address, words) = (self.address(), words(error));
         let user = self.user.as_deref().unwrap_or("default");
         if error.is_timeout() {

@@ -7,15 +7,15 @@ use std::str::FromStr;
 
 /// What one `INFO` said; rates are for the caller to make.
 #[derive(Debug)]
-pub(super) struct Info {
+pub struct Info {
     /// Everything but `evicted_per_s`, `sentinel_primary` and `missing`.
-    pub(super) facts: RedisFacts,
+    pub facts: RedisFacts,
     /// `evicted_keys` since start.
-    pub(super) evicted_keys: Option<u64>,
+    pub evicted_keys: Option<u64>,
 }
 
 /// Reads the text; a field that every Redis has and this one does not is an error in words.
-pub(super) fn parse(text: &str) -> Result<Info, String> {
+pub fn parse(text: &str) -> Result<Info, String> {
     let fields: HashMap<&str, &str> =
         text.lines().filter(|l| !l.starts_with('#')).filter_map(|l| l.trim_end().split_once(':')).collect();
     let fields = Fields(fields);

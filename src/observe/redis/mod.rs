@@ -1,8 +1,8 @@
 //! Observes one Redis by one `INFO` a poll, and asks its sentinels, where there are any, which primary they
-//! agree on. Built by the engine; nothing else calls in here.
+//! agree on. Built by the engine; `act::redis` shares the way to a server.
 
-mod connection;
-mod info;
+pub mod connection;
+pub mod info;
 mod sentinel;
 
 use crate::config::model::Redis as Config;
@@ -19,6 +19,17 @@ use std::time::{Duration, Instant};
 
 /// Where the password comes from, read anew for each connection; it may block.
 pub type Password = Arc<dyn Fn() -> Result<Option<String>, Failure> + Send + Sync>;
+
+/// The password of a login, read anew each time that it is asked for.
+pub fn password_of(login: Option<&crate::config::model::Login>) -> Password {
+    let reference = login.and_then(|l| l.password.clone());
+    Arc::new(move || match &reference {
+        None => Ok(None),
+        Some(reference) => futures::executor::block_on(crate::config::secret::read(reference))
+            .map(|s| Some(s.expose().to_owned()))
+            .map_err(|e| Failure::new(crate::domain::sample::FailureKind::Local, e.to_string())),
+    })
+}
 
 /// Observer of one Redis.
 pub struct RedisObserver {

@@ -17,6 +17,7 @@ fn config(url: &str, user: Option<&str>) -> Config {
         id: SourceId::from("redis-q"),
         url: url.to_owned(),
         observe: user.map(|user| Login { user: user.to_owned(), password: None }),
+        act: None,
         purpose: "queue".into(),
         sentinels: Vec::new(),
         sentinel_name: None,

@@ -57,12 +57,14 @@ pub struct Scope {
     pub outputs: BTreeSet<String>,
     /// Whether the answer of a look is bound to `result`.
     pub result: bool,
+    /// Whether the item of a foreach is bound to `item`.
+    pub item: bool,
     /// Whether there may be parameters and outputs that are not listed here, because the playbook could be read only
     /// in part.
     pub partial: bool,
 }
 
-const VARIABLES: &str = "`params`, `tenant`, `signals`, `ages`, `incident`, `outputs`, `result`, `mode`";
+const VARIABLES: &str = "`params`, `tenant`, `signals`, `ages`, `incident`, `outputs`, `result`, `item`, `mode`";
 
 /// Checks an expression that has to be true or false (`Some(Bool)`), or anything (`None`).
 ///
@@ -202,6 +204,12 @@ impl Checker<'_> {
                 if !self.scope.outputs.contains(step) {
                     let all: Vec<&str> = self.scope.outputs.iter().map(String::as_str).collect();
                     self.problem(format!("no step before this one has the output `{step}`{}", nearest(step, &all)));
+                }
+                Type::Any
+            }
+            ("item", _) => {
+                if !self.scope.item {
+                    self.problem("`item` is there only in a foreach".into());
                 }
                 Type::Any
             }
@@ -380,6 +388,7 @@ mod tests {
             tenant: true,
             outputs: ["show_tree".to_owned()].into(),
             result: true,
+            item: false,
             partial: false,
         }
     }

@@ -37,6 +37,13 @@ pub struct Surroundings {
     pub incident: Option<Severity>,
 }
 
+impl Surroundings {
+    /// Of an expression that sees only what the run itself knows.
+    pub fn nothing() -> Self {
+        Self { now: Timestamp::UNIX_EPOCH, mode: Mode::Replay, tenant: None, signals: BTreeMap::new(), incident: None }
+    }
+}
+
 /// Everything that an expression can see.
 #[derive(Clone, Copy, Debug)]
 pub struct Known<'a> {
@@ -48,6 +55,8 @@ pub struct Known<'a> {
     pub outputs: &'a BTreeMap<String, Value>,
     /// What a look answered.
     pub result: Option<&'a Value>,
+    /// The item that a foreach is at.
+    pub item: Option<&'a Value>,
 }
 
 /// The fields of `tenant`, in expressions and templates; those of parts that are not observed are missing.
@@ -99,17 +108,6 @@ pub fn tenant_value(tenant: &Tenant) -> Value {
 
 impl Known<'_> {
     /// Evaluates a condition. `text` is how people read it, `max_age` the greatest age of the signals that it uses.
-    /// The value of an expression; `None` when it uses something that is not known.
-    pub fn value(&self, expr: &Parsed) -> Option<Value> {
-        let names = expr.signals();
-        let known = |n: &String| self.around.signals.get(n).is_some_and(|r| r.value.is_finite());
-        if !names.iter().all(known) {
-            return None;
-        }
-        expr.program().execute(&self.context()).ok().as_ref().and_then(to_json)
-    }
-
-    /// Evaluates a condition.
     pub fn evaluate(&self, expr: &Parsed, text: &str, max_age: Option<Duration>) -> Evaluation {
         let names = expr.signals();
         let readings: Vec<(&String, Option<Reading>)> =
@@ -134,6 +132,9 @@ impl Known<'_> {
     }
 
     fn verdict(&self, expr: &Parsed) -> Verdict {
+        if let Some(why) = self.too_long(expr) {
+            return Verdict::Unknown(why);
+        }
         match expr.program().execute(&self.context()) {
             Ok(Cel::Bool(true)) => Verdict::True,
             Ok(Cel::Bool(false)) => Verdict::False,
@@ -141,6 +142,27 @@ impl Known<'_> {
             Err(cel::ExecutionError::NoSuchKey(key)) => Verdict::Unknown(format!("`{key}` is not known")),
             Err(error) => Verdict::Unknown(format!("it can not be evaluated: {error}")),
         }
+    }
+
+    /// A macro within a macro goes through one list for each element of another; what that comes to is bounded.
+    fn too_long(&self, expr: &Parsed) -> Option<String> {
+        if expr.loops() < 2 {
+            return None;
+        }
+        let outside = self.params.values().chain(self.outputs.values()).chain(self.result).chain(self.item);
+        let longest = outside.map(longest).max().unwrap_or(0);
+        let work = u32::try_from(expr.loops()).ok().and_then(|loops| longest.checked_pow(loops));
+        work.is_none_or(|work| work > MAX_WORK)
+            .then(|| format!("it would go through {longest} elements for each of {longest}, which takes too long"))
+    }
+
+    /// The value of an expression as JSON; `None` when it is not known.
+    pub fn value(&self, expr: &Parsed) -> Option<Value> {
+        let known = |name: &String| self.around.signals.get(name).is_some_and(|r| r.value.is_finite());
+        if !expr.signals().iter().all(known) || self.too_long(expr).is_some() {
+            return None;
+        }
+        expr.program().execute(&self.context()).ok().as_ref().and_then(to_json)
     }
 
     fn context(&self) -> cel::Context<'static, 'static> {
@@ -155,6 +177,9 @@ impl Known<'_> {
         }
         if let Some(result) = self.result {
             context.add_variable_from_value("result", from_json(result));
+        }
+        if let Some(item) = self.item {
+            context.add_variable_from_value("item", from_json(item));
         }
         let incident = [
             ("declared".to_owned(), Cel::Bool(self.around.incident.is_some())),
@@ -180,11 +205,12 @@ impl Known<'_> {
             let Some((root, rest)) = path.split_first() else { continue };
             let start = match (root.as_str(), rest) {
                 ("result", _) => self.result,
+                ("item", _) => self.item,
                 ("params", [name, ..]) => self.params.get(name),
                 ("outputs", [name, ..]) => self.outputs.get(name),
                 _ => continue,
             };
-            let skip = usize::from(root != "result");
+            let skip = usize::from(!matches!(root.as_str(), "result" | "item"));
             let value = rest.iter().skip(skip).try_fold(start, |at, key| at.map(|v| v.get(key)));
             match value.flatten() {
                 Some(Value::Object(_) | Value::Array(_)) => {}
@@ -203,6 +229,19 @@ pub fn select(expr: &Parsed, params: &BTreeMap<String, Value>, result: &Value) -
     context.add_variable_from_value("result", from_json(result));
     expr.program().execute(&context).ok().as_ref().and_then(to_json)
 }
+
+/// Number of elements of the longest list or map in a value.
+fn longest(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => items.len().max(items.iter().map(longest).max().unwrap_or(0)),
+        Value::Object(fields) => fields.len().max(fields.values().map(longest).max().unwrap_or(0)),
+        Value::String(text) => text.len() / 64,
+        _ => 0,
+    }
+}
+
+/// Steps that an expression with nested macros may take.
+const MAX_WORK: usize = 1_000_000;
 
 fn age_s(now: Timestamp, then: Timestamp) -> f64 {
     now.duration_since(then).as_secs_f64().max(0.0)
@@ -256,7 +295,7 @@ mod tests {
     fn evaluate(source: &str, around: &Surroundings, result: Option<&Value>, max_age: Option<u64>) -> Evaluation {
         let outputs = BTreeMap::from([("show_tree".to_owned(), json!({"blocked": 41}))]);
         let params = BTreeMap::from([("limit".to_owned(), json!(3))]);
-        Known { around, params: &params, outputs: &outputs, result }.evaluate(
+        Known { around, params: &params, outputs: &outputs, result, item: None }.evaluate(
             &Parsed::new(source).unwrap(),
             source,
             max_age.map(Duration::from_secs),

@@ -14,6 +14,7 @@ pub struct Parsed {
     source: String,
     program: Arc<cel::Program>,
     paths: BTreeSet<Vec<String>>,
+    loops: usize,
 }
 
 impl fmt::Debug for Parsed {
@@ -42,7 +43,13 @@ impl Parsed {
         })?;
         let mut paths = BTreeSet::new();
         collect(program.expression(), &mut Vec::new(), &mut paths);
-        Ok(Self { source: source.to_owned(), program: Arc::new(program), paths })
+        let loops = loops(program.expression());
+        Ok(Self { source: source.to_owned(), program: Arc::new(program), paths, loops })
+    }
+
+    /// How deeply macros are nested in it.
+    pub(super) const fn loops(&self) -> usize {
+        self.loops
     }
 
     /// The text.
@@ -138,6 +145,11 @@ fn entry(entry: &EntryExpr) -> Vec<&IdedExpr> {
         EntryExpr::StructField(field) => vec![&field.value],
         EntryExpr::MapEntry(entry) => vec![&entry.key, &entry.value],
     }
+}
+
+fn loops(expr: &IdedExpr) -> usize {
+    let below = children(expr).into_iter().map(loops).max().unwrap_or(0);
+    below + usize::from(matches!(&expr.expr, Expr::Comprehension(_)))
 }
 
 fn collect(expr: &IdedExpr, bound: &mut Vec<String>, paths: &mut BTreeSet<Vec<String>>) {

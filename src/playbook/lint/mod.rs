@@ -2,6 +2,7 @@
 //! repeated keys and wrong types (`yaml`), then what the words mean: verbs and arguments, expressions, templates, risk
 //! floors, jumps, steps that can not be reached (`rules` and `step`).
 
+mod keys;
 mod rules;
 mod step;
 mod structure;

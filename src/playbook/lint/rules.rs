@@ -35,9 +35,10 @@ impl<'a> Rules<'a> {
         let scope = Scope {
             signals: signals.iter().map(|s| (*s).to_owned()).collect(),
             params: playbook.parameters.iter().map(|(name, p)| (name.clone(), type_of(p.kind))).collect(),
-            tenant: playbook.tenant_parameter().is_some(),
+            tenant: playbook.tenant_parameter().is_some() || playbook.targets.is_some(),
             outputs: BTreeSet::new(),
             result: false,
+            item: false,
             partial,
         };
         Self { playbook, places, verbs: verbs.iter().map(|v| (v.name, *v)).collect(), scope }
@@ -75,9 +76,14 @@ impl<'a> Rules<'a> {
         found
     }
 
+    /// What something may refer to that comes when all steps may have run.
+    pub(super) fn scope_of_all(&self) -> Scope {
+        self.scope_at(self.playbook.steps.len())
+    }
+
     /// What the step at a place may refer to.
     fn scope_at(&self, index: usize) -> Scope {
-        let before = self.playbook.steps.iter().take(index).filter(|s| s.run.is_some());
+        let before = self.playbook.steps.iter().take(index).filter(|s| s.has_output());
         Scope { outputs: before.map(crate::playbook::schema::Step::output_name).collect(), ..self.scope.clone() }
     }
 
@@ -103,6 +109,24 @@ impl<'a> Rules<'a> {
             let message = "only `low` may run without a key; medium and high never".to_owned();
             found.push(("/triggers/autoRunMaxRisk".into(), message));
         }
+        if playbook.triggers.auto_run_max_risk.is_some()
+            && (playbook.triggers.lasting.is_none() || playbook.triggers.findings.is_empty())
+        {
+            let message = "it needs `findings`, and `for`: how long one must have stood before a step runs by itself";
+            found.push(("/triggers/autoRunMaxRisk".into(), message.into()));
+        }
+        if playbook.triggers.lasting.is_some() && playbook.triggers.auto_run_max_risk.is_none() {
+            let message = "`for` says when steps may run by themselves, which needs `autoRunMaxRisk: low`".to_owned();
+            found.push(("/triggers/for".into(), message));
+        }
+        if let Some(when) = &playbook.triggers.when {
+            let scope = Scope { params: BTreeMap::new(), tenant: true, ..self.scope.clone() };
+            condition("/triggers/when", when, &scope, found);
+        }
+        for (word, what) in playbook.post_incident.duties() {
+            empty("/postIncident", what, word, found);
+        }
+        self.targets(found);
         for (i, rule) in playbook.triggers.findings.iter().enumerate().filter(|(_, rule)| !is_id(rule)) {
             found.push((format!("/triggers/findings/{i}"), id_rule(rule)));
         }
@@ -112,6 +136,23 @@ impl<'a> Rules<'a> {
         if playbook.steps.len() > MAX_STEPS {
             let message = format!("the playbook has {} steps, at most {MAX_STEPS} are allowed", playbook.steps.len());
             found.push(("/steps".into(), message));
+        }
+    }
+
+    fn targets(&self, found: &mut Vec<Found>) {
+        let Some(targets) = &self.playbook.targets else { return };
+        condition("/targets/selector", &targets.selector, &self.scope, found);
+        super::keys::at_once("/targets", targets.max_concurrency, found);
+        if self.playbook.tenant_parameter().is_some() {
+            let message = "a playbook has either `targets` or a parameter of type tenant".to_owned();
+            found.push(("/targets".into(), message));
+        }
+        let looks = |step: &crate::playbook::schema::Step| {
+            step.kind == StepType::Parallel && step.calls().any(|c| crate::playbook::template::mentions(c, "tenant"))
+        };
+        for (step, at) in self.playbook.steps.iter().zip(self.places).filter(|(step, _)| looks(step)) {
+            let message = format!("in a playbook with `targets`, `{}` can not look at a tenant", step.id);
+            found.push((format!("{at}/looks"), message));
         }
     }
 
@@ -151,17 +192,21 @@ impl<'a> Rules<'a> {
             *first = true;
         }
         for (i, step) in steps.iter().enumerate() {
+            let goes_on = Next::Continue;
             let mut jumps: Vec<(String, &Next)> = Vec::new();
             let after_failure = match &step.on_failure {
                 OnFailure::Continue => Some(Next::Continue),
                 OnFailure::Step(id) => Some(Next::Step(id.clone())),
-                OnFailure::Abort | OnFailure::Ask => None,
+                OnFailure::Abort | OnFailure::Ask | OnFailure::Rollback => None,
             };
             if let Some(next) = &after_failure {
                 jumps.push((format!("/steps/{i}/onFailure"), next));
             }
-            let goes_on = Next::Continue;
-            if step.kind == StepType::Decision {
+            if step.kind == StepType::Branch {
+                let ways = step.branches.iter().enumerate();
+                jumps.extend(ways.map(|(w, way)| (format!("/steps/{i}/branches/{w}/then"), &way.then)));
+                jumps.push((format!("/steps/{i}/otherwise"), step.otherwise.as_ref().unwrap_or(&goes_on)));
+            } else if step.kind == StepType::Decision {
                 let choices = step.choices.iter().enumerate();
                 jumps.extend(choices.map(|(c, choice)| (format!("/steps/{i}/choices/{c}/then"), &choice.then)));
             } else {
@@ -197,7 +242,10 @@ impl<'a> Rules<'a> {
     }
 }
 
-fn parameter_rules(at: &str, parameter: &Parameter, found: &mut Vec<Found>) {
+pub(super) fn parameter_rules(at: &str, parameter: &Parameter, found: &mut Vec<Found>) {
+    if parameter.secret {
+        found.push((format!("{at}/secret"), "`secret` is not supported in this version".into()));
+    }
     let fits = |value: &serde_json::Value| match parameter.kind {
         ParameterType::String | ParameterType::Tenant | ParameterType::Database => value.is_string(),
         ParameterType::Integer => value.is_i64(),
@@ -270,7 +318,7 @@ pub(super) fn empty(at: &str, text: &str, key: &str, found: &mut Vec<Found>) {
     }
 }
 
-fn is_id(id: &str) -> bool {
+pub(super) fn is_id(id: &str) -> bool {
     id.starts_with(|c: char| c.is_ascii_lowercase())
         && id.len() <= 64
         && id.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
@@ -282,7 +330,7 @@ pub(super) fn is_name(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }
 
-fn id_rule(id: &str) -> String {
+pub(super) fn id_rule(id: &str) -> String {
     format!(
         "`{}` is no id: lower-case letters, digits and dashes, a letter first, at most 64",
         crate::domain::text::sanitize(id)

@@ -3,42 +3,28 @@
 
 use super::rules::{Found, Rules, condition, empty, expression, is_name};
 use super::yaml::escape;
-use crate::domain::incident::Role;
 use crate::domain::request::VerbSpec;
 use crate::domain::risk::{Reversible, Risk};
-use crate::playbook::expr::{Scope, nearest};
-use crate::playbook::schema::{ApprovalSpec, Call, ConfirmationKind, OnTimeout, OnUnknown, Step, StepType, Verify};
+use crate::playbook::expr::{Parsed, Scope, nearest};
+use crate::playbook::schema::{Call, Class, ConfirmationKind, OnFailure, Step, StepType, Verify};
 use crate::playbook::template;
-use std::time::Duration;
-
-/// Longest time that a request may be given.
-const MAX_TIMEOUT: Duration = Duration::from_mins(10);
-
-/// Longest time that a verification may take or hold.
-const MAX_WAIT: Duration = Duration::from_hours(24);
-
-/// The least time that an approval is waited for: a person has to read first.
-const MIN_APPROVAL: Duration = Duration::from_mins(1);
 
 impl Rules<'_> {
     /// Which keys the step has, and what its risk asks for.
     pub(super) fn step_rules(&self, at: &str, step: &Step, found: &mut Vec<Found>) {
         empty(&format!("{at}/name"), &step.name, "name", found);
         empty(&format!("{at}/why"), &step.why, "why", found);
-        fitting_keys(at, step, found);
-        if let Some(timeout) = step.timeout
-            && (timeout.0.is_zero() || timeout.0 > MAX_TIMEOUT)
-        {
-            found.push((format!("{at}/timeout"), "a timeout lies between 1 ms and 10 min".into()));
-        }
-        for (i, verify) in step.verify.iter().enumerate() {
-            let longest = verify.within().max(verify.hold());
-            if longest > MAX_WAIT {
-                found.push((format!("{at}/verify/{i}"), "a verification takes at most 24 h".into()));
-            }
-        }
-        if step.kind == StepType::Action {
+        super::keys::fitting(at, step, found);
+        if step.class() == Class::Acts {
             self.action_rules(at, step, found);
+        }
+        self.rollback_rules(at, step, found);
+        if step.retry.is_some()
+            && let Some(verb) = step.run.as_ref().and_then(|call| self.verbs.get(call.name().as_str()))
+            && !verb.idempotent
+        {
+            let message = format!("{} run twice is not the same as run once, so that it is not run again", verb.name);
+            found.push((format!("{at}/retry"), message));
         }
     }
 
@@ -67,8 +53,8 @@ impl Rules<'_> {
             (step.verify.is_empty(), "`verify`"),
             (step.approval.is_none(), "`approval`"),
             (
-                step.reversible != Some(Reversible::No),
-                "the words `reversible: false` (a rollback is not supported in this version)",
+                step.reversible != Some(Reversible::No) && step.rollback.is_none(),
+                "`rollback`, or the words `reversible: false`",
             ),
         ] {
             if missing {
@@ -83,11 +69,48 @@ impl Rules<'_> {
         }
     }
 
+    fn rollback_rules(&self, at: &str, step: &Step, found: &mut Vec<Found>) {
+        if step.on_failure == OnFailure::Rollback
+            && !self.playbook.steps.iter().take_while(|s| s.id != step.id).chain([step]).any(|s| s.rollback.is_some())
+        {
+            let message = "neither this step nor one before it has a `rollback`".to_owned();
+            found.push((format!("{at}/onFailure"), message));
+        }
+        let Some(rollback) = &step.rollback else { return };
+        let at = format!("{at}/rollback");
+        if step.reversible == Some(Reversible::No) {
+            found.push((at.clone(), "the step says `reversible: false`, so that there is nothing to take back".into()));
+        }
+        let Some(verb) = self.verbs.get(rollback.run.name().as_str()) else { return };
+        if let Some(declared) = rollback.risk
+            && declared < verb.risk_floor
+        {
+            let message = format!("{} is at least {}, the rollback says {declared}", verb.name, verb.risk_floor);
+            found.push((format!("{at}/risk"), message));
+        }
+        if rollback.risk.unwrap_or(Risk::Low).max(verb.risk_floor) == Risk::High && rollback.verify.is_empty() {
+            found.push((at, format!("the high-risk rollback of `{}` needs `verify`", step.id)));
+        }
+    }
+
+    /// What looks at one tenant can not be asked of a run that is for several.
+    fn for_one(&self, at: &str, parsed: Option<&Parsed>, found: &mut Vec<Found>) {
+        let looks = |p: &Parsed| ["tenant", "signals", "ages"].iter().any(|root| p.refers_to(root));
+        if self.playbook.targets.is_some() && parsed.is_some_and(looks) {
+            let message = "in a playbook with `targets` this is asked once, so that it can not look at one tenant";
+            found.push((at.to_owned(), message.into()));
+        }
+    }
+
     /// Whether what the step refers to exists.
     pub(super) fn step_words(&self, at: &str, step: &Step, scope: &Scope, found: &mut Vec<Found>) {
+        let once = scope;
+        let scope = &Scope { item: step.foreach.is_some(), ..scope.clone() };
         if let Some(source) = &step.condition {
-            condition(&format!("{at}/if"), source, scope, found);
+            let parsed = condition(&format!("{at}/if"), source, once, found);
+            self.for_one(&format!("{at}/if"), parsed.as_ref(), found);
         }
+        self.part_words(at, step, once, found);
         for (i, precondition) in step.preconditions.iter().enumerate() {
             let at = format!("{at}/preconditions/{i}");
             let parsed = condition(&format!("{at}/check"), &precondition.check, scope, found);
@@ -99,14 +122,21 @@ impl Rules<'_> {
             }
         }
         for (i, source) in step.bind.iter().enumerate() {
-            expression(&format!("{at}/bind/{i}"), source, scope, None, found);
+            let parsed = expression(&format!("{at}/bind/{i}"), source, once, None, found);
+            self.for_one(&format!("{at}/bind/{i}"), parsed.as_ref(), found);
             if step.bind.iter().take(i).any(|other| other == source) {
                 found.push((format!("{at}/bind/{i}"), "the value is bound already".into()));
             }
         }
         if let Some(call) = &step.run {
             let spec = self.call(&format!("{at}/run"), call, scope, found);
-            let looks = step.kind == StepType::Check;
+            let looks = step.class() == Class::Looks;
+            self.call_flags(&format!("{at}/run"), call, !looks, found);
+            if matches!(step.kind, StepType::Notify | StepType::Escalate) && !matches!(&*call.adapter, "comms" | "http")
+            {
+                let message = format!("a step of type {} calls a verb of `comms` or `http`", step.kind.word());
+                found.push((format!("{at}/run/adapter"), message));
+            }
             if let Some(spec) = spec.filter(|s| s.read_only != looks) {
                 let message = if looks {
                     format!("{} changes something; that is a step of type action", spec.name)
@@ -158,6 +188,7 @@ impl Rules<'_> {
             empty(&format!("{at}/text"), text, "text", found);
         }
         if let Some(call) = &verify.run
+            && self.flagless(&format!("{at}/run"), call, found)
             && let Some(spec) = self.call(&format!("{at}/run"), call, &scope, found)
             && !spec.read_only
         {
@@ -166,6 +197,75 @@ impl Rules<'_> {
                 format!("{} changes something; a verification only looks", spec.name),
             ));
         }
+    }
+
+    /// The parts of a step that other calls and expressions stand in.
+    fn part_words(&self, at: &str, step: &Step, scope: &Scope, found: &mut Vec<Found>) {
+        for (i, way) in step.branches.iter().enumerate() {
+            let at = format!("{at}/branches/{i}/if");
+            let parsed = condition(&at, &way.condition, scope, found);
+            self.for_one(&at, parsed.as_ref(), found);
+        }
+        let looks = step.looks.iter().enumerate().map(|(i, look)| (format!("{at}/looks/{i}/run"), &look.run));
+        let kept = step.evidence.iter().enumerate().map(|(i, c)| (format!("{at}/evidence/{i}/source"), &c.source));
+        for (at, call) in looks.chain(kept) {
+            self.flagless(&at, call, found);
+            if let Some(spec) = self.call(&at, call, scope, found)
+                && !spec.read_only
+            {
+                found.push((format!("{at}/verb"), format!("{} changes something; only looks stand here", spec.name)));
+            }
+        }
+        if let Some(rollback) = &step.rollback {
+            let scope = Scope { item: step.foreach.is_some(), ..self.scope_of_all() };
+            let at = format!("{at}/rollback");
+            self.flagless(&format!("{at}/run"), &rollback.run, found);
+            if let Some(spec) = self.call(&format!("{at}/run"), &rollback.run, &scope, found)
+                && spec.read_only
+            {
+                found.push((format!("{at}/run/verb"), format!("{} only looks; it takes nothing back", spec.name)));
+            }
+            for (i, verify) in rollback.verify.iter().enumerate() {
+                self.verify_words(&format!("{at}/verify/{i}"), verify, &scope, found);
+            }
+        }
+        if let Some(foreach) = &step.foreach {
+            let place = format!("{at}/foreach/items");
+            let inner = Scope { signals: std::collections::BTreeSet::new(), tenant: false, ..scope.clone() };
+            let parsed = expression(&place, &foreach.items, &inner, None, found);
+            if parsed.is_some_and(|p| !p.refers_to("outputs") && !p.refers_to("params")) {
+                found.push((place, "the items come from `outputs` or `params`".into()));
+            }
+            if self.playbook.targets.is_some() {
+                found.push((format!("{at}/foreach"), "a playbook with `targets` has no foreach".into()));
+            }
+        }
+        if let Some(comms) = &step.comms {
+            template_words(&format!("{at}/comms/template"), &comms.template, scope, found);
+        }
+        for (name, text) in &step.params {
+            template_words(&format!("{at}/params/{}", escape(name)), text, scope, found);
+        }
+    }
+
+    fn call_flags(&self, at: &str, call: &Call, acts: bool, found: &mut Vec<Found>) {
+        if call.dry_run && !acts {
+            found.push((format!("{at}/dryRun"), "a look changes nothing, so that it needs no dry run".into()));
+        }
+        for (i, path) in call.mask_outputs.iter().enumerate().filter(|(_, path)| path.split('.').any(str::is_empty)) {
+            found.push((format!("{at}/maskOutputs/{i}"), format!("`{path}` names no member of an answer")));
+        }
+    }
+
+    /// A call beside a step has arguments and nothing else.
+    fn flagless(&self, at: &str, call: &Call, found: &mut Vec<Found>) -> bool {
+        if call.dry_run {
+            found.push((format!("{at}/dryRun"), "a dry run is for what a step runs".into()));
+        }
+        if !call.mask_outputs.is_empty() {
+            found.push((format!("{at}/maskOutputs"), "an answer is masked where a step keeps it".into()));
+        }
+        true
     }
 
     fn call(&self, at: &str, call: &Call, scope: &Scope, found: &mut Vec<Found>) -> Option<&VerbSpec> {
@@ -193,104 +293,6 @@ impl Rules<'_> {
     }
 }
 
-fn approval_rules(at: &str, approval: &ApprovalSpec, found: &mut Vec<Found>) {
-    if approval.quorum == 0 {
-        found.push((format!("{at}/quorum"), "a quorum counts from 1".into()));
-    }
-    for (i, who) in approval.distinct_from.iter().enumerate() {
-        if approval.distinct_from.iter().take(i).any(|other| other == who) {
-            found.push((format!("{at}/distinctFrom/{i}"), "this person stands in the list already".into()));
-        }
-    }
-    for (i, role) in approval.roles.iter().enumerate() {
-        if approval.roles.iter().take(i).any(|other| other == role) {
-            found.push((format!("{at}/roles/{i}"), format!("the role {role} stands in the list already")));
-        }
-        if *role == Role::Observer {
-            found.push((format!("{at}/roles/{i}"), "an observer approves nothing".into()));
-        }
-    }
-    if let Some(timeout) = approval.timeout
-        && (timeout.0 < MIN_APPROVAL || timeout.0 > MAX_WAIT)
-    {
-        found.push((format!("{at}/timeout"), "an approval is waited for between 1 min and 24 h".into()));
-    }
-    if approval.on_timeout == OnTimeout::Escalate && approval.timeout.is_none() {
-        found.push((format!("{at}/onTimeout"), "escalating needs a `timeout` after which it happens".into()));
-    }
-}
-
 fn template_words(at: &str, source: &str, scope: &Scope, found: &mut Vec<Found>) {
     found.extend(template::check(source, scope).into_iter().map(|why| (at.to_owned(), why)));
-}
-
-/// Keys that mean nothing in a step of this type are refused, and those that it can not do without are asked for.
-fn fitting_keys(at: &str, step: &Step, found: &mut Vec<Found>) {
-    use StepType::{Action, Assert, Check, Decision, Manual, WaitFor};
-    let kind = step.kind;
-    let is = |kinds: &[StepType]| kinds.contains(&kind);
-    let present = [
-        ("run", step.run.is_some(), is(&[Check, Action])),
-        ("timeout", step.timeout.is_some(), is(&[Check, Action])),
-        ("outputs", !step.outputs.is_empty(), is(&[Check, Action])),
-        ("preconditions", !step.preconditions.is_empty(), is(&[Check, Action])),
-        ("bind", !step.bind.is_empty(), is(&[Action])),
-        ("requires", step.requires != crate::playbook::schema::Requires::default(), is(&[Check, Action])),
-        ("risk", step.risk.is_some(), is(&[Action]) || step.risk == Some(Risk::Low)),
-        ("blastRadius", step.blast_radius.is_some(), is(&[Action])),
-        ("reversible", step.reversible.is_some(), is(&[Action])),
-        ("confirmation", step.confirmation.is_some(), is(&[Action])),
-        ("approval", step.approval.is_some(), is(&[Action])),
-        ("onUnknown", step.on_unknown != OnUnknown::default(), is(&[Action])),
-        ("verify", !step.verify.is_empty(), is(&[Action, Assert, WaitFor, Manual])),
-        ("choices", !step.choices.is_empty(), is(&[Decision])),
-        ("onFailure", step.on_failure != crate::playbook::schema::OnFailure::default(), !is(&[Decision])),
-    ];
-    for (key, there, fits) in present {
-        if there && !fits {
-            found.push((format!("{at}/{key}"), format!("a step of type {} has no `{key}`", kind.word())));
-        }
-    }
-    let needed = [
-        ("run", step.run.is_none() && is(&[Check, Action])),
-        ("verify", step.verify.is_empty() && is(&[Assert, WaitFor])),
-    ];
-    for (key, missing) in needed {
-        if missing {
-            found.push((format!("{at}/id"), format!("the step `{}` of type {} needs `{key}`", step.id, kind.word())));
-        }
-    }
-    if kind == Assert {
-        for (i, verify) in step.verify.iter().enumerate() {
-            if verify.within.is_some() || verify.hold.is_some() {
-                let message = "an assertion looks once; a step of type wait_for has `within` and `hold`".to_owned();
-                found.push((format!("{at}/verify/{i}"), message));
-            }
-        }
-    }
-    if kind == Decision {
-        if step.choices.len() < 2 {
-            found.push((format!("{at}/id"), format!("the decision `{}` needs at least two `choices`", step.id)));
-        }
-        for (i, choice) in step.choices.iter().enumerate() {
-            empty(&format!("{at}/choices/{i}/key"), &choice.key, "key", found);
-            empty(&format!("{at}/choices/{i}/label"), &choice.label, "label", found);
-            if step.choices.iter().take(i).any(|other| other.key == choice.key) {
-                found.push((format!("{at}/choices/{i}/key"), format!("the key `{}` is taken already", choice.key)));
-            }
-        }
-    }
-    let names = step.outputs.iter().enumerate();
-    for (i, output) in names.filter(|(i, o)| step.outputs.iter().take(*i).any(|other| other.name == o.name)) {
-        found.push((format!("{at}/outputs/{i}/name"), format!("the output `{}` stands already", output.name)));
-    }
-    if let Some(approval) = &step.approval {
-        approval_rules(&format!("{at}/approval"), approval, found);
-    }
-    if let Some(confirmation) = &step.confirmation
-        && confirmation.kind == ConfirmationKind::Keypress
-        && confirmation.phrase.is_some()
-    {
-        found.push((format!("{at}/confirmation/phrase"), "a phrase is for `kind: typed`".into()));
-    }
 }

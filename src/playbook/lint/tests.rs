@@ -112,7 +112,7 @@ fn several_errors_are_all_named_at_once_each_with_its_place() {
         .replacen("version: 1\nowner", "version: one\nowner", 1)
         .replacen("type: integer", "type: int", 1)
         .replacen("why: To see", "why: [To see]", 1)
-        .replacen("  risk: medium\n", "  risk: medium\n  risk: low\n  retry: {maxAttempts: 3}\n", 1)
+        .replacen("  risk: medium\n", "  risk: medium\n  risk: low\n  retrry: {maxAttempts: 3}\n", 1)
         .replacen("within: 30s", "within: soon", 1);
     let found = problems(&text);
     for part in [
@@ -122,7 +122,7 @@ fn several_errors_are_all_named_at_once_each_with_its_place() {
         "p.yaml:9:17: `parameters.limit.type`: found `int`, expected one of `string`",
         "p.yaml:13:8: `steps.0.why`: found sequence, expected a string",
         "p.yaml:21:3: the key `risk` stands already in line 20",
-        "p.yaml:22:3: `retry` is not supported in this version",
+        "p.yaml:22:3: unknown key `retrry`, expected one of",
         "expected a length of time such as `30s`",
     ] {
         assert!(found.iter().any(|p| p.contains(part)), "{part} is not in\n{}", found.join("\n"));
@@ -185,19 +185,23 @@ fn what_the_words_mean_is_checked() {
         ("{{ outputs.tree.pid }}", "{{ params.limit | frobnicate }}", "unknown filter"),
         ("id: cancel", "id: tree", "the id `tree` is taken by step 1 already"),
         ("id: cancel", "id: exit-criteria", "is the name of the step for the exit criteria"),
-        ("type: check", "type: parallel", "step type `parallel` is not supported in this version"),
+        ("type: check", "type: parallel", "a step of type parallel has no `run`"),
         ("type: check", "type: chekc", "unknown step type `chekc`"),
         ("type: check", "type: action", "postgres.blocking_tree only looks"),
         ("type: action\n  risk: medium", "type: check", "changes something; that is a step of type action"),
         ("  risk: medium", "  risk: medium\n  onFailure: step:tree", "going back makes a cycle"),
         ("  risk: medium", "  risk: medium\n  onFailure: step:gone", "there is no step `gone`"),
-        ("  risk: medium", "  risk: medium\n  onFailure: rollback", "`rollback` is not supported in this version"),
+        (
+            "  risk: medium",
+            "  risk: medium\n  onFailure: rollback",
+            "neither this step nor one before it has a `rollback`",
+        ),
         ("  risk: medium", "  risk: medium\n  choices: [{key: a, label: A, then: continue}]", "has no `choices`"),
         ("  risk: medium", "  risk: medium\n  timeout: 0s", "a timeout lies between"),
         ("  risk: medium", "  risk: medium\n  timeout: -5s", "expected a length of time"),
         ("  risk: medium", "  risk: medium\n  reversible: maybe", "expected `true`, `false` or `compensatable`"),
         ("  risk: medium", "  risk: high", "the high-risk step `cancel` needs `approval`"),
-        ("  risk: medium", "  risk: high", "needs the words `reversible: false`"),
+        ("  risk: medium", "  risk: high", "needs `rollback`, or the words `reversible: false`"),
         ("default: 3", "default: three", "the value is not of the parameter's type: a whole number"),
         ("default: 3", "default: 3, required: true", "has no use for a default"),
         ("default: 3", "default: 3, pattern: '[0-9'", "a pattern is only for texts"),
@@ -213,8 +217,8 @@ fn what_the_words_mean_is_checked() {
         ),
         (
             "description: For tests",
-            "description: x\ntriggers: {when: 'true'}",
-            "`when` is not supported in this version",
+            "description: x\nchangeWindow: {calendar: plant}",
+            "`changeWindow` is not supported in this version",
         ),
         ("description: For tests", "description: x\nexitCriteria: ['params.limit > 1']", "has to look at a signal"),
         (

@@ -129,6 +129,8 @@ impl Bench {
             tenant: Some("t017".into()),
             incident: Some("INC-1".into()),
             by: Person::from("mara"),
+            targets: Vec::new(),
+            parent: None,
         };
         Self {
             run: Run::new(plan, start),
@@ -218,6 +220,7 @@ impl Bench {
             reversible: if high { Reversible::No } else { Reversible::Yes },
             read_only: looks,
             bound: Vec::new(),
+            shown: None,
         }
     }
 
@@ -253,7 +256,7 @@ impl Bench {
                 self.kinds.push(kind.to_owned());
                 self.apply(Input::Durable { mark, seq })
             }
-            Effect::Execute { ticket, step } => {
+            Effect::Execute { ticket, step, .. } => {
                 let proof = self.run.start_proof(&step);
                 if let Some(proof) = proof {
                     assert_eq!(
@@ -276,7 +279,7 @@ impl Bench {
                 let outcome = Self::outcome(variant);
                 self.apply(Input::Looked { ticket, outcome })
             }
-            Effect::Reconcile { ticket, step } => {
+            Effect::Reconcile { ticket, step, .. } => {
                 let seen = "seen".to_owned();
                 let found = match variant {
                     0..=3 => Reconciled::TookEffect { seen },
@@ -289,6 +292,7 @@ impl Bench {
                 }
                 self.apply(Input::Reconciled { ticket, found })
             }
+            Effect::DryRun { .. } | Effect::Child { .. } | Effect::Escalate { .. } => Ok(()),
             Effect::Finish { state } => {
                 self.finished = Some(state);
                 Ok(())
@@ -316,6 +320,7 @@ impl Bench {
         let spec = self.run.step(step).unwrap();
         let wanted = match what {
             Subject::Condition | Subject::Verify(_) => 1,
+            Subject::Ways => spec.branches.len(),
             Subject::Contraindications => self.run.plan().playbook().contraindications.len(),
             Subject::Preconditions => spec.preconditions.len(),
         };
@@ -423,10 +428,14 @@ impl Bench {
                 watched.verifying.clear();
                 *self.executions.entry(step.to_string()).or_default() += 1;
             }
-            Effect::Render { .. } | Effect::Look { .. } | Effect::Reconcile { .. } => {
+            Effect::Render { .. }
+            | Effect::Look { .. }
+            | Effect::Reconcile { .. }
+            | Effect::DryRun { .. }
+            | Effect::Child { .. } => {
                 assert!(!self.stopped, "nothing is asked while the run is stopped");
             }
-            Effect::Finish { .. } => {}
+            Effect::Finish { .. } | Effect::Escalate { .. } => {}
         }
     }
 

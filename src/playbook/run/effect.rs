@@ -23,6 +23,8 @@ pub enum Subject {
     Preconditions,
     /// One entry of its `verify`.
     Verify(usize),
+    /// The conditions of its ways.
+    Ways,
 }
 
 /// Which look of a step is to be run.
@@ -72,6 +74,8 @@ pub enum Effect {
         ticket: Ticket,
         /// Which step.
         step: StepId,
+        /// Which of several requests of the step, where they are several.
+        part: Option<usize>,
     },
     /// Run a verb that only looks; answer [`super::Input::Looked`].
     Look {
@@ -88,6 +92,31 @@ pub enum Effect {
         ticket: Ticket,
         /// Which step.
         step: StepId,
+        /// Which of several requests of the step, where they are several.
+        part: Option<usize>,
+    },
+    /// Ask the server what the rendered request would do; answer [`super::Input::DryRan`].
+    DryRun {
+        /// Ticket of the answer.
+        ticket: Ticket,
+        /// Which step.
+        step: StepId,
+    },
+    /// See to it that the step's own run exists, and how it stands; answer [`super::Input::Child`].
+    Child {
+        /// Ticket of the answer.
+        ticket: Ticket,
+        /// Which step.
+        step: StepId,
+    },
+    /// Call somebody, and record it: a step waits for too long.
+    Escalate {
+        /// Which step.
+        step: StepId,
+        /// Who is called.
+        to: String,
+        /// Why, one sentence.
+        why: String,
     },
     /// The run has ended and its last record is durable; nothing follows.
     Finish {

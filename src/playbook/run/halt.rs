@@ -7,7 +7,7 @@ use super::record::Clean;
 use super::state::{Phase, Question, Sent, Then};
 use super::view::{RunState, StepState};
 use crate::domain::id::Person;
-use crate::playbook::schema::{Next, StepType};
+use crate::playbook::schema::{Class, Next, RetryOn};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -22,13 +22,17 @@ impl Run {
                 return Err(Refusal("the run is stopped already".into()));
             }
             Phase::Record { .. }
+            | Phase::Batch
             | Phase::Ask { question: Question::Execute | Question::Look | Question::Reconcile, .. } => {
                 self.stop = Some(asked);
             }
             Phase::Ask { .. }
             | Phase::Blocked { .. }
             | Phase::Confirmation { .. }
-            | Phase::Approval
+            | Phase::Approval { .. }
+            | Phase::Form
+            | Phase::Sleeping { .. }
+            | Phase::Child { .. }
             | Phase::Decision
             | Phase::Verifying => {
                 self.stop = Some(asked);
@@ -103,11 +107,18 @@ impl Run {
     /// Goes on where a stopped or replayed run stands.
     pub(super) fn re_enter(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
         let Some(here) = self.here() else { return self.finish(RunState::Finished, out) };
-        let kind = self.spec().map(|s| s.kind);
+        let class = self.spec().map(|s| s.class());
+        let over = matches!(here.state, StepState::Done | StepState::Skipped | StepState::Failed);
+        if here.fan.is_some() && !over && !matches!(here.sent, Sent::InHand | Sent::Unknown) {
+            return self.resume_fan(now, out);
+        }
         match (&here.sent, here.state) {
             (Sent::InHand, _) => {
                 let why = "the engine ended before the outcome was recorded";
                 self.edit(|s| {
+                    if let Some(fan) = &mut s.fan {
+                        fan.interrupted();
+                    }
                     s.sent = Sent::Unknown;
                     s.state = StepState::Unknown;
                     s.line = Some(format!("whether it had its effect is not known: {why}"));
@@ -123,11 +134,17 @@ impl Run {
             (sent, StepState::Failed) => {
                 let again = *sent != Sent::Done || here.rendering.as_ref().is_none_or(|r| r.idempotent);
                 let why = here.line.clone().unwrap_or_default();
-                self.failed(why, again, out);
+                let after = if *sent == Sent::Done { RetryOn::Verification } else { RetryOn::Failure };
+                self.failed(why, again, after, now, out);
             }
             (Sent::Done, _) => self.verify_from(now, out),
             _ if here.outcome_at.is_some() => self.verify_from(now, out),
-            _ if here.started.is_some() && matches!(kind, Some(StepType::Manual | StepType::Decision)) => {
+            _ if here.started.is_some()
+                && matches!(
+                    class,
+                    Some(Class::Person | Class::Decides | Class::Asks | Class::Sleeps | Class::Child)
+                ) =>
+            {
                 self.started(now, out);
             }
             _ => self.enter(self.current, out),
@@ -144,19 +161,30 @@ impl Run {
         }
     }
 
-    /// Renders what waits for a confirmation again, unless that is under way.
+    /// Renders what waits for a confirmation or an approval again, unless that is under way.
     pub(super) fn renew(&mut self, out: &mut Vec<Effect>) {
-        let Phase::Confirmation { refresh_at, refresh: None } = self.phase else { return };
-        let Some(step) = self.spec().map(|s| s.id) else { return };
+        let Some(step) = self.current_step().map(|s| s.id.clone()) else { return };
         let ticket = self.ticket();
-        self.phase = Phase::Confirmation { refresh_at, refresh: Some(ticket) };
-        out.push(Effect::Render { ticket, step });
+        if let Phase::Confirmation { refresh: refresh @ None, .. } | Phase::Approval { refresh: refresh @ None, .. } =
+            &mut self.phase
+        {
+            *refresh = Some(ticket);
+            out.push(Effect::Render { ticket, step });
+        }
     }
 
     pub(super) fn tick(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
+        self.heed_waiting(now, out);
         match &self.phase {
             Phase::Blocked { retry_at } if now >= *retry_at => self.prepare(out),
-            Phase::Confirmation { refresh_at, .. } if now >= *refresh_at => self.renew(out),
+            Phase::Confirmation { auto_at: Some(at), .. } if now >= *at && self.broken().is_none() => {
+                self.run_by_itself(out);
+            }
+            Phase::Confirmation { refresh_at, .. } | Phase::Approval { refresh_at, .. } if now >= *refresh_at => {
+                self.renew(out);
+            }
+            Phase::Sleeping { until } if now >= *until => self.woken(out),
+            Phase::Child { ask_at, ticket: None } if now >= *ask_at => self.ask_child(now, out),
             Phase::Verifying => self.watch(now, out),
             _ => {}
         }

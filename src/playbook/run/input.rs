@@ -6,6 +6,7 @@ use crate::domain::incident::Role;
 use crate::domain::ports::{Outcome, Reconciled};
 use crate::domain::request::Request;
 use crate::domain::risk::{Assessment, Confirmation, Reversible};
+use crate::domain::run::RunState;
 use crate::playbook::expr::Evaluation;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -24,6 +25,21 @@ pub struct Start {
     pub incident: Option<IncidentId>,
     /// Who started it.
     pub by: Person,
+    /// The tenants that it is run for, where its playbook selects several.
+    pub targets: Vec<TenantId>,
+    /// The step of another run that it was started by.
+    pub parent: Option<Parent>,
+}
+
+/// The step that another run was started by.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Parent {
+    /// Its run.
+    pub run: RunId,
+    /// The step.
+    pub step: StepId,
+    /// Sequence number of the record that the step was started with; a step that is begun again has another run.
+    pub started: u64,
 }
 
 /// A step as it was rendered at one moment.
@@ -41,8 +57,10 @@ pub struct Rendering {
     pub reversible: Reversible,
     /// Whether the verb only looks.
     pub read_only: bool,
-    /// The values that its approval is bound to (`bind`), as `EXPRESSION = VALUE`; they are part of the digest.
-    pub bound: Vec<String>,
+    /// The values that it is bound to: expression and value.
+    pub bound: Vec<(String, String)>,
+    /// The digest of the same request for no run: what a preview shows.
+    pub shown: Option<Digest>,
 }
 
 impl Rendering {
@@ -204,6 +222,41 @@ pub enum Input {
         ticket: Ticket,
         /// What was found.
         found: Reconciled,
+    },
+    /// Answer to `Effect::DryRun`.
+    DryRan {
+        /// Ticket of the question.
+        ticket: Ticket,
+        /// What the server said that it would do, or why it would refuse.
+        said: Result<String, String>,
+    },
+    /// Answer to `Effect::Child`.
+    Child {
+        /// Ticket of the question.
+        ticket: Ticket,
+        /// The run and its state, or why there is none; one sentence.
+        found: Result<(RunId, RunState), String>,
+    },
+    /// A person gives the values that the step asks for.
+    Given {
+        /// Which step.
+        step: StepId,
+        /// Generation that was on the screen.
+        generation: u64,
+        /// Values as text, by name.
+        values: BTreeMap<String, String>,
+        /// Who.
+        by: Person,
+    },
+    /// A person keeps a step from running by itself; it waits for a confirmation then.
+    Hold {
+        /// Which step.
+        step: StepId,
+    },
+    /// The record is on disk that stakeholders were told what a step says.
+    Told {
+        /// Which step.
+        step: StepId,
     },
     /// A person chooses one of the offered choices.
     Decide {

@@ -2,16 +2,18 @@
 //! `prepare`, `flow`, `verify`, `outcome` and `halt`; the bodies of the records in `record`.
 
 use super::effect::{Effect, LookAt, Mark, Subject, Ticket};
-use super::input::{ApprovalGiven, Input, Refusal, Rendering, Start};
+use super::fan::Seat;
+use super::input::{ApprovalGiven, Input, Parent, Refusal, Rendering, Start};
 use super::record::Clean;
-use super::state::{Choose, ConfirmedBy, Phase, Question, StepRun, Then};
+use super::state::{Choose, ConfirmedBy, Lasting, Phase, Question, StepRun, Then};
 use super::view::StepState;
-use crate::domain::id::{Digest, Person, PlaybookId, RunId, StepId};
+use crate::domain::id::{Digest, Person, PlaybookId, RunId, StepId, TenantId};
 use crate::domain::request::Request;
 use crate::domain::risk::Risk;
 use crate::playbook::expr::{Evaluation, Known, Surroundings, Verdict, select};
 use crate::playbook::plan::Plan;
-use crate::playbook::schema::{Call, Step};
+use crate::playbook::schema::{Call, Class, Step, output_name};
+use crate::playbook::template;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -38,12 +40,17 @@ pub struct Run {
     pub(super) generation: u64,
     pub(super) current: usize,
     pub(super) steps: Vec<StepRun>,
+    pub(super) lasting: Vec<Lasting>,
+    /// Whether what was done is being taken back.
+    pub(super) rolling: bool,
     pub(super) asked: u64,
     pub(super) stop: Option<StopAsked>,
     /// Whether nothing speaks against this playbook, or a person went on in spite of it.
     pub(super) cleared: bool,
     pub(super) started_at: Option<Timestamp>,
     pub(super) ended_at: Option<Timestamp>,
+    /// When the last input came.
+    pub(super) now: Timestamp,
 }
 
 /// Everything that the gate asks for at the start of a step.
@@ -76,7 +83,8 @@ pub struct StartProof<'a> {
 impl Run {
     /// A run that has not begun.
     pub fn new(plan: Arc<Plan>, start: Start) -> Self {
-        let steps = plan.steps().iter().map(|s| StepRun::new(s.verify.len())).collect();
+        let steps: Vec<StepRun> = plan.steps().iter().map(|s| StepRun::new(s.verify.len())).collect();
+        let lasting = vec![Lasting::default(); steps.len()];
         Self {
             plan,
             start,
@@ -84,11 +92,14 @@ impl Run {
             generation: 0,
             current: 0,
             steps,
+            lasting,
+            rolling: false,
             asked: 0,
             stop: None,
             cleared: false,
             started_at: None,
             ended_at: None,
+            now: Timestamp::UNIX_EPOCH,
         }
     }
 
@@ -120,14 +131,19 @@ impl Run {
     /// Whether a request is being sent or its outcome is not on disk yet; an engine does not end before.
     pub fn is_in_hand(&self) -> bool {
         match &self.phase {
-            Phase::Ask { question: Question::Execute, .. } => true,
+            Phase::Ask { question: Question::Execute, .. } | Phase::Batch => true,
             Phase::Record { then, .. } => {
                 matches!(
                     then,
-                    Then::Started | Then::Done { .. } | Then::Failed { .. } | Then::NotSent { .. } | Then::Unknown
+                    Then::Started
+                        | Then::ItemEnded
+                        | Then::Done { .. }
+                        | Then::Failed { .. }
+                        | Then::NotSent { .. }
+                        | Then::Unknown
                 )
             }
-            _ => false,
+            _ => self.has_items_in_hand(),
         }
     }
 
@@ -156,6 +172,21 @@ impl Run {
         self.plan.playbook().step(step)
     }
 
+    /// The step that is another run, as that run names it; while it is in hand.
+    pub fn as_parent(&self) -> Option<Parent> {
+        let step = self.current_step()?.id.clone();
+        Some(Parent { run: self.start.run.clone(), step, started: self.here()?.started? })
+    }
+
+    /// The request for one of several targets of a step.
+    pub fn request_for(&self, step: &StepId, target: &str) -> Option<&Request> {
+        let run = self.of(step)?;
+        let fan = run.fan.as_ref()?;
+        let item = fan.find(target)?;
+        let part = fan.asked.iter().position(|asked| *asked == item)?;
+        run.rendering.as_ref()?.request.part(part)
+    }
+
     /// A step as it was rendered last.
     pub fn rendering(&self, step: &StepId) -> Option<&Rendering> {
         self.of(step)?.rendering.as_ref()
@@ -181,7 +212,7 @@ impl Run {
         results
             .filter_map(|(step, run)| {
                 let result = run.result.as_ref()?;
-                if step.outputs.is_empty() {
+                if step.outputs.is_empty() || run.fan.is_some() {
                     return Some((step.output_name(), result.clone()));
                 }
                 let chosen = step.outputs.iter().filter_map(|o| {
@@ -193,17 +224,94 @@ impl Run {
             .collect()
     }
 
-    /// Evaluates what `Effect::Evaluate` asks for, against what is known now. Pure; the engine only brings `around`.
+    /// The requests that a step consists of, each with what it is for; `None` where it is one.
+    pub fn parts(&self, step: &StepId) -> Option<Vec<(Seat, &Call)>> {
+        let index = self.plan.index(step)?;
+        let spec = self.plan.steps().get(index)?;
+        if !spec.looks.is_empty() {
+            let seat = |label: String| Seat { label, tenant: self.start.tenant.clone(), item: None };
+            let looks = spec.looks.iter().map(|look| (seat(output_name(&look.id)), &look.run));
+            return Some(looks.collect());
+        }
+        let call = spec.run.as_ref()?;
+        self.plan.over(index)?;
+        let seats = match (spec.class(), self.steps.get(index).and_then(|s| s.fan.as_ref())) {
+            (Class::Acts, Some(fan)) => {
+                fan.asked.iter().filter_map(|i| fan.items.get(*i)).map(|i| i.seat.clone()).collect()
+            }
+            // Not begun yet, as in a preview.
+            (Class::Acts, None) => self.new_fan(index).ok()??.items.into_iter().map(|i| i.seat).collect(),
+            _ => self.target_seats(),
+        };
+        Some(seats.into_iter().map(|seat: Seat| (seat, call)).collect())
+    }
+
+    /// For what the look of one entry of `verify` is asked, each; `None` where it is one look.
+    pub fn look_parts(&self, step: &StepId, entry: usize) -> Option<Vec<Seat>> {
+        let index = self.plan.index(step)?;
+        let call = self.plan.steps().get(index)?.verify.get(entry)?.run.as_ref()?;
+        if !template::mentions(call, "tenant") && !template::mentions(call, "item") {
+            return None;
+        }
+        self.seats_of(index, Subject::Verify(entry))
+    }
+
+    /// The values that a step's confirmation and approvals are bound to, as they are now.
+    ///
+    /// # Errors
+    /// One sentence for the first that is not known.
+    pub fn bound_values(&self, step: &StepId, around: &Surroundings) -> Result<Vec<(String, String)>, String> {
+        let Some(step) = self.step(step) else { return Ok(Vec::new()) };
+        let outputs = self.outputs();
+        let known = Known { around, params: &self.start.params, outputs: &outputs, result: None, item: None };
+        let one = |source: &String| {
+            let value = self.plan.parsed(source).and_then(|parsed| known.value(parsed));
+            let value = value.ok_or_else(|| format!("`{source}`, to which it is bound, is not known now"))?;
+            Ok((source.clone(), value.to_string().as_str().clean()))
+        };
+        step.bind.iter().map(one).collect()
+    }
+
+    /// Everything that the digest of a step binds besides its request: its preconditions, then the bound values.
+    pub fn bound_lines(&self, step: &StepId, bound: &[(String, String)]) -> Vec<String> {
+        let preconditions = self.step(step).map(Step::bound_preconditions).unwrap_or_default();
+        preconditions.into_iter().chain(bound.iter().map(|(source, value)| format!("{source} = {value}"))).collect()
+    }
+
+    /// Evaluates what `Effect::Evaluate` asks for, against what is known now. Pure; the engine only brings what it
+    /// knows around a tenant (`None`: around the run). Of a step over several, one evaluation says how all of them are.
     pub fn evaluate(
         &self,
         step: &StepId,
         what: Subject,
-        around: &Surroundings,
+        around: &mut dyn FnMut(Option<&TenantId>) -> Surroundings,
         result: Option<&Value>,
     ) -> Vec<Evaluation> {
-        let Some(step) = self.step(step) else { return Vec::new() };
+        let Some(index) = self.plan.index(step) else { return Vec::new() };
+        let Some(seats) = self.seats_of(index, what) else {
+            return self.evaluate_for(index, what, &around(None), result, None);
+        };
+        let split = matches!(what, Subject::Verify(entry) if self.look_parts(step, entry).is_some());
+        let mut said = Vec::new();
+        for seat in seats {
+            let around = around(seat.tenant.as_ref());
+            let own = if split { result.and_then(|r| r.get(&seat.label)) } else { result };
+            said.push((self.evaluate_for(index, what, &around, own, seat.item.as_ref()), seat.label));
+        }
+        together(said, what == Subject::Contraindications)
+    }
+
+    fn evaluate_for(
+        &self,
+        index: usize,
+        what: Subject,
+        around: &Surroundings,
+        result: Option<&Value>,
+        item: Option<&Value>,
+    ) -> Vec<Evaluation> {
+        let Some(step) = self.plan.steps().get(index) else { return Vec::new() };
         let outputs = self.outputs();
-        let known = Known { around, params: &self.start.params, outputs: &outputs, result };
+        let known = Known { around, params: &self.start.params, outputs: &outputs, result, item };
         let one = |check: &str, text: &str, max_age: Option<Duration>| match self.plan.parsed(check) {
             Some(parsed) => known.evaluate(parsed, text, max_age),
             None => Evaluation {
@@ -219,36 +327,36 @@ impl Run {
             }
             Subject::Condition => step.condition.iter().map(|c| one(c, c, None)).collect(),
             Subject::Preconditions => {
-                let mut all: Vec<Evaluation> =
-                    step.preconditions.iter().map(|p| one(&p.check, p.label(), p.max_age.map(|a| a.0))).collect();
-                let shown = self.of(&step.id).and_then(|s| s.rendering.as_ref()).map(|r| r.bound.as_slice());
-                all.extend(
-                    shown.unwrap_or_default().iter().zip(self.bound(&step.id, around)).map(|(was, is)| still(was, &is)),
-                );
-                all
+                let checks = step.preconditions.iter().map(|p| one(&p.check, p.label(), p.max_age.map(|a| a.0)));
+                checks.chain(self.bound_still(index, &known)).collect()
             }
+            Subject::Ways => step.branches.iter().map(|w| one(&w.condition, &w.condition, None)).collect(),
             Subject::Verify(i) => {
                 step.verify.get(i).map(|v| one(&v.check, v.label(), v.max_age.map(|a| a.0))).into_iter().collect()
             }
         }
     }
 
-    /// The values that the approval of a step is bound to, as `EXPRESSION = VALUE` each, as they are now. One that is
-    /// not known is `unknown`, which no later value equals but itself.
-    pub fn bound(&self, step: &StepId, around: &Surroundings) -> Vec<String> {
-        let outputs = self.outputs();
-        let known = Known { around, params: &self.start.params, outputs: &outputs, result: None };
-        let value = |text: &String| {
-            let value = self.plan.parsed(text).and_then(|parsed| known.value(parsed));
-            let value = value.map_or_else(|| "unknown".to_owned(), |v| v.to_string());
-            format!("{} = {}", text.clean(), value.clean())
+    /// Whether each bound value is what it was when the step was rendered.
+    fn bound_still(&self, index: usize, known: &Known<'_>) -> Vec<Evaluation> {
+        let Some(rendering) = self.steps.get(index).and_then(|s| s.rendering.as_ref()) else { return Vec::new() };
+        let one = |(source, was): &(String, String)| {
+            let now = self.plan.parsed(source).and_then(|parsed| known.value(parsed));
+            let now = now.map(|value| value.to_string().as_str().clean());
+            let verdict = match &now {
+                Some(now) if now == was => Verdict::True,
+                Some(_) => Verdict::False,
+                None => Verdict::Unknown(format!("`{source}` is not known now")),
+            };
+            let detail = format!("was {was}, is {}", now.as_deref().unwrap_or("not known"));
+            Evaluation { text: format!("{source} is still {was}"), verdict, detail, observed_at: None }
         };
-        self.step(step).map(|s| s.bind.iter().map(value).collect()).unwrap_or_default()
+        rendering.bound.iter().map(one).collect()
     }
 
     /// What the gate asks for; `None` unless this step is to be executed now.
     pub fn start_proof(&self, step: &StepId) -> Option<StartProof<'_>> {
-        if !matches!(self.phase, Phase::Ask { question: Question::Execute, .. }) {
+        if !matches!(self.phase, Phase::Ask { question: Question::Execute, .. } | Phase::Batch) {
             return None;
         }
         let spec = self.current_step().filter(|s| &s.id == step)?;
@@ -262,7 +370,7 @@ impl Run {
             digest: &rendering.digest,
             timeout: spec.timeout(),
             generation: self.generation,
-            checks: spec.bound_preconditions().into_iter().chain(rendering.bound.iter().cloned()).zip(said).collect(),
+            checks: self.bound_lines(step, &rendering.bound).into_iter().zip(said).collect(),
             checked_at: run.checked_at,
             confirmed: run.confirmed.as_ref(),
             approvals: &run.approvals,
@@ -277,6 +385,7 @@ impl Run {
     /// [`Refusal`] when a person asks for what can not be done now; nothing has changed then.
     pub fn apply(&mut self, input: Input, now: Timestamp) -> Result<Vec<Effect>, Refusal> {
         let mut out = Vec::new();
+        self.now = now;
         match input {
             Input::Begin => self.begin(now, &mut out)?,
             Input::Rendered { ticket, rendering } => {
@@ -307,7 +416,8 @@ impl Run {
                 self.not_approved(&step, &digest, (expired, &why, said), &mut out)?;
             }
             Input::Executed { ticket, outcome } => {
-                if self.answers(ticket, Question::Execute) {
+                if self.item_executed(ticket, &outcome, now, &mut out) {
+                } else if self.answers(ticket, Question::Execute) {
                     self.ended(outcome, now, &mut out);
                 }
             }
@@ -323,6 +433,21 @@ impl Run {
                     self.reconciled(found, None, &mut out);
                 }
             }
+            Input::DryRan { ticket, said } => {
+                if self.answers(ticket, Question::DryRun) {
+                    self.dry_ran(said, now, &mut out);
+                }
+            }
+            Input::Child { ticket, found } => {
+                if matches!(self.phase, Phase::Child { ticket: Some(asked), .. } if asked == ticket) {
+                    self.child(found, now, &mut out);
+                }
+            }
+            Input::Given { step, generation, values, by } => {
+                self.given(&step, generation, &values, &by, &mut out)?;
+            }
+            Input::Hold { step } => self.hold(&step)?,
+            Input::Told { step } => self.told(&step, now, &mut out)?,
             Input::Decide { step, generation, choice, reason, by } => {
                 self.decide(&step, generation, &choice, &reason, by, &mut out)?;
             }
@@ -377,7 +502,11 @@ impl Run {
 
     /// Whether this renews what waits for a confirmation.
     fn renews(&self, ticket: Ticket) -> bool {
-        matches!(self.phase, Phase::Confirmation { refresh: Some(asked), .. } if asked == ticket)
+        matches!(
+            self.phase,
+            Phase::Confirmation { refresh: Some(asked), .. } | Phase::Approval { refresh: Some(asked), .. }
+                if asked == ticket
+        )
     }
 
     fn begin(&mut self, now: Timestamp, out: &mut Vec<Effect>) -> Result<(), Refusal> {
@@ -410,15 +539,44 @@ impl Run {
     }
 }
 
-/// Whether a bound value is what was shown; one that was not known then holds neither.
-fn still(was: &str, is: &str) -> Evaluation {
-    let known = !was.ends_with(" = unknown");
-    let verdict = match (known, was == is) {
-        (true, true) => Verdict::True,
-        (true, false) => Verdict::False,
-        (false, _) => Verdict::Unknown("a value that the approval is bound to is not known".into()),
+/// One evaluation of each expression for several targets: false where it is false for any, not known where it is not
+/// known for any (of what speaks against a run: true where it is true for any).
+fn together(said: Vec<(Vec<Evaluation>, String)>, against: bool) -> Vec<Evaluation> {
+    let worst = |verdict: &Verdict| match (verdict, against) {
+        (Verdict::True, true) | (Verdict::False, false) => 2,
+        (Verdict::Unknown(_), _) => 1,
+        _ => 0,
     };
-    Evaluation { text: format!("bound: {was}"), verdict, detail: format!("now {is}"), observed_at: None }
+    let count = said.len();
+    let mut all: Vec<(Evaluation, usize)> = Vec::new();
+    for (evaluations, label) in said {
+        for (i, mut one) in evaluations.into_iter().enumerate() {
+            let good = usize::from(worst(&one.verdict) == 0);
+            one.detail = format!("{label}: {}", one.detail);
+            if let Verdict::Unknown(why) = &mut one.verdict {
+                *why = format!("{label}: {why}");
+            }
+            let Some((known, fine)) = all.get_mut(i) else {
+                all.push((one, good));
+                continue;
+            };
+            *fine += good;
+            known.observed_at = match (known.observed_at, one.observed_at) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            };
+            if worst(&one.verdict) > worst(&known.verdict) {
+                known.verdict = one.verdict;
+                known.detail = one.detail;
+            }
+        }
+    }
+    let line = |(mut evaluation, fine): (Evaluation, usize)| {
+        evaluation.detail =
+            if fine == count { format!("all {count}") } else { format!("{fine} of {count}; {}", evaluation.detail) };
+        evaluation
+    };
+    all.into_iter().map(line).collect()
 }
 
 /// What a choice is offered as.

@@ -4,6 +4,7 @@
 //! executed, outcome durable, verified. A run is rebuilt from its records alone.
 
 mod effect;
+mod fan;
 mod flow;
 mod halt;
 mod input;
@@ -13,20 +14,25 @@ mod people;
 mod prepare;
 mod record;
 mod replay;
+mod rollback;
 mod show;
 mod state;
 mod verify;
 mod view;
+mod waits;
 
 pub use effect::{Effect, LookAt, Mark, Subject, Ticket};
-pub use input::{ApprovalGiven, Input, Refusal, Rendering, SignedBy, Start};
+pub use fan::Seat;
+pub use input::{ApprovalGiven, Input, Parent, Refusal, Rendering, SignedBy, Start};
 pub use machine::{MAX_CHECK_AGE, Run, StartProof};
 pub use replay::{Past, ReplayError};
 pub use state::ConfirmedBy;
-pub use view::{CheckLine, Offered, RunState, StepLine, StepState, View};
+pub use view::{CheckLine, Offered, RunState, StepLine, StepState, TargetLine, View};
 
 #[cfg(test)]
 pub(super) mod bench;
+#[cfg(test)]
+mod boundaries;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]

@@ -2,25 +2,33 @@
 
 use super::effect::Effect;
 use super::machine::{Run, offer};
-use super::record::{Clean, clean_json};
+use super::prepare::after;
+use super::record::{Clean, clean_json, masked};
 use super::state::{Action, Choose, Phase, Question, Sent, Then};
 use super::view::{Offered, RunState, StepState};
 use crate::domain::id::Person;
 use crate::domain::ports::{Outcome, Reconciled};
-use crate::playbook::schema::{Next, OnFailure, StepType};
-use jiff::Timestamp;
+use crate::playbook::schema::{Class, Next, OnFailure, RetryOn, StepType};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
+
+/// Key in the record of a retry that the playbook asked for.
+pub(super) const BY_ITSELF: &str = "retry-by-itself";
 
 impl Run {
     /// An execution or a look has ended.
     pub(super) fn ended(&mut self, outcome: Outcome, now: Timestamp, out: &mut Vec<Effect>) {
-        let looks = self.spec().is_some_and(|s| s.kind == StepType::Check);
+        let looks = self.spec().is_some_and(|s| s.class() == Class::Looks);
+        let mask = self.spec().and_then(|s| s.run).map(|r| r.mask_outputs).unwrap_or_default();
+        let keep = self.spec().is_some_and(|s| s.kind == StepType::Evidence).then_some(true);
         self.bump();
         match outcome {
             Outcome::Done { result, summary } => {
-                let result = clean_json(result);
+                let result = masked(clean_json(result), &mask);
                 let summary = summary.clean();
-                let body = json!({"ended": "done", "summary": summary, "result": result.to_string()});
+                let body = json!({
+                    "ended": "done", "summary": summary, "result": result.to_string(), "keep": keep,
+                });
                 self.edit(|s| {
                     s.sent = Sent::Done;
                     s.outcome_at = Some(now);
@@ -55,11 +63,19 @@ impl Run {
             Reconciled::Undecided { why } => ("undecided", why),
         };
         let (by, reason) = by.unzip();
-        let body = json!({"found": word, "seen": seen.as_str().clean(), "by": by, "reason": reason});
+        let target = self
+            .unknown_item()
+            .and_then(|(item, _)| Some(self.here()?.fan.as_ref()?.items.get(item)?.seat.label.clone()));
+        let body = json!({
+            "found": word, "seen": seen.as_str().clean(), "by": by, "reason": reason, "target": target,
+        });
         self.record("step.reconciled", body, Then::Reconciled(found), out);
     }
 
     pub(super) fn found(&mut self, found: Reconciled, now: Timestamp, out: &mut Vec<Effect>) {
+        if self.item_found(&found, now, out) {
+            return;
+        }
         match found {
             Reconciled::TookEffect { seen } => {
                 self.edit(|s| {
@@ -72,7 +88,7 @@ impl Run {
             }
             Reconciled::NoEffect { seen } => {
                 self.edit(|s| s.sent = Sent::Refused);
-                self.failed(format!("it had no effect: {}", seen.clean()), true, out);
+                self.failed(format!("it had no effect: {}", seen.clean()), true, RetryOn::Failure, now, out);
             }
             Reconciled::Undecided { why } => {
                 self.edit(|s| s.line = Some(format!("looking can not tell: {}", why.clean())));
@@ -82,12 +98,7 @@ impl Run {
     }
 
     pub(super) fn ask_person_what_happened(&mut self) {
-        self.await_decision(vec![
-            offer("reconcile", "look at the target again", false, Choose::Reconcile),
-            offer("took-effect", "it had its effect", true, Choose::TookEffect),
-            offer("no-effect", "it had none", true, Choose::NoEffect),
-            abort(),
-        ]);
+        self.await_decision(super::fan::unknown_choices());
         self.edit(|s| s.state = StepState::Unknown);
     }
 
@@ -100,14 +111,24 @@ impl Run {
         self.phase = Phase::Decision;
     }
 
-    /// The step failed; `again` says whether it may be run a second time.
-    pub(super) fn failed(&mut self, why: String, again: bool, out: &mut Vec<Effect>) {
+    /// The step failed; `again` says whether it may be run a second time, `of` what of it failed.
+    pub(super) fn failed(&mut self, why: String, again: bool, of: RetryOn, now: Timestamp, out: &mut Vec<Effect>) {
         let Some(spec) = self.spec() else { return };
         self.bump();
         self.edit(|s| {
             s.state = StepState::Failed;
             s.line = Some(why);
         });
+        let retries = self.lasting.get(self.current).map_or(0, |l| l.retries);
+        if let Some(retry) = spec.retry.as_ref().filter(|r| again && (r.on.is_empty() || r.on.contains(&of)))
+            && retries + 1 < retry.max_attempts
+        {
+            let wait = retry.backoff.and_then(|b| SignedDuration::try_from(b.0).ok()).unwrap_or_default();
+            let (at, attempt, of) = (after(now, wait), retries + 2, retry.max_attempts);
+            let label = format!("attempt {attempt} of {of}");
+            let body = json!({"choice": BY_ITSELF, "label": label, "by": "the playbook", "at": at.to_string()});
+            return self.record("decision.made", body, Then::Decided(Action::RetryAt { at, attempt, of }), out);
+        }
         match spec.on_failure {
             OnFailure::Ask => {
                 let mut choices = Vec::new();
@@ -118,6 +139,9 @@ impl Run {
                 if executed && !spec.verify.is_empty() {
                     choices.push(offer("verify", "wait for its effect again", false, Choose::VerifyAgain));
                 }
+                if self.can_roll_back() {
+                    choices.push(offer("rollback", "take back what was done", true, Choose::Rollback));
+                }
                 choices.push(offer("skip", "go on without it", true, Choose::Skip));
                 choices.push(abort());
                 self.await_decision(choices);
@@ -125,6 +149,7 @@ impl Run {
             OnFailure::Continue => self.advance(&Next::Continue, out),
             OnFailure::Step(id) => self.advance(&Next::Step(id), out),
             OnFailure::Abort => self.advance(&Next::Abort, out),
+            OnFailure::Rollback => self.roll_back(out),
         }
     }
 
@@ -140,6 +165,7 @@ impl Run {
         let action = match choose {
             Choose::StartAnyway => Action::StartAnyway,
             Choose::Retry => Action::Retry,
+            Choose::Rollback => Action::Rollback,
             Choose::Skip => Action::Skip { reason, by },
             Choose::Abort => Action::Abort,
             Choose::Reconcile => Action::Reconcile,
@@ -153,13 +179,34 @@ impl Run {
         self.record("decision.made", body, Then::Decided(action), out);
     }
 
+    /// The step in hand from its beginning; of several targets, those that failed.
+    fn retry(&mut self, out: &mut Vec<Effect>) {
+        if self.here().is_some_and(|h| h.fan.is_some()) {
+            let verify = self.spec().map_or(0, |s| s.verify.len());
+            self.edit(|s| s.again(verify));
+            self.prepare_rest(out);
+        } else {
+            self.enter(self.current, out);
+        }
+    }
+
     pub(super) fn act_on(&mut self, action: Action, now: Timestamp, out: &mut Vec<Effect>) {
         match action {
             Action::StartAnyway => {
                 self.cleared = true;
                 self.enter(self.current, out);
             }
-            Action::Retry => self.enter(self.current, out),
+            Action::Retry => self.retry(out),
+            Action::RetryAt { at, attempt, of } => {
+                let verify = self.spec().map_or(0, |s| s.verify.len());
+                if let Some(lasting) = self.lasting.get_mut(self.current) {
+                    lasting.retries += 1;
+                }
+                self.edit(|s| s.again(verify));
+                self.block(format!("attempt {attempt} of {of} at {at:.0}"), now);
+                self.phase = Phase::Blocked { retry_at: at };
+            }
+            Action::Rollback => self.roll_back(out),
             Action::Skip { reason, by } => {
                 self.record("step.skipped", json!({"why": reason, "by": by}), Then::Skipped, out);
             }
@@ -172,11 +219,7 @@ impl Run {
                 self.reconciled(found, Some((by, reason)), out);
             }
             Action::Go { next, summary } => {
-                let to = match &next {
-                    Next::Continue => "continue".to_owned(),
-                    Next::Step(id) => format!("step:{id}"),
-                    Next::Abort => "abort".to_owned(),
-                };
+                let to = next.word();
                 self.edit(|s| {
                     s.outcome_at = Some(now);
                     s.line = Some(summary.clone());

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 const MIN_REASON: usize = 3;
 
 impl Run {
-    fn is_current(&self, step: &StepId) -> Result<(), Refusal> {
+    pub(super) fn is_current(&self, step: &StepId) -> Result<(), Refusal> {
         match self.current_step() {
             Some(current) if &current.id == step => Ok(()),
             Some(current) => {
@@ -25,7 +25,7 @@ impl Run {
         }
     }
 
-    fn is_generation(&self, generation: u64) -> Result<(), Refusal> {
+    pub(super) fn is_generation(&self, generation: u64) -> Result<(), Refusal> {
         if generation == self.generation {
             return Ok(());
         }
@@ -77,7 +77,7 @@ impl Run {
         out: &mut Vec<Effect>,
     ) -> Result<(), Refusal> {
         self.is_current(step)?;
-        if self.phase != Phase::Approval {
+        if !matches!(self.phase, Phase::Approval { .. }) {
             return Err(Refusal(format!("the step {step} does not wait for an approval")));
         }
         let rendering = self.here().and_then(|h| h.rendering.as_ref());
@@ -119,7 +119,7 @@ impl Run {
         out: &mut Vec<Effect>,
     ) -> Result<(), Refusal> {
         self.is_current(step)?;
-        let waits = self.phase == Phase::Approval;
+        let waits = matches!(self.phase, Phase::Approval { .. });
         if !waits || self.here().and_then(|h| h.rendering.as_ref()).map(|r| &r.digest) != Some(digest) {
             return Err(Refusal(format!("the step {step} does not wait for this approval")));
         }
@@ -145,7 +145,13 @@ impl Run {
         self.is_generation(generation)?;
         if !matches!(
             self.phase,
-            Phase::Decision | Phase::Blocked { .. } | Phase::Confirmation { .. } | Phase::Approval | Phase::Verifying
+            Phase::Decision
+                | Phase::Blocked { .. }
+                | Phase::Confirmation { .. }
+                | Phase::Approval { .. }
+                | Phase::Form
+                | Phase::Sleeping { .. }
+                | Phase::Verifying
         ) {
             return Err(Refusal(format!("the step {step} does not wait for a decision")));
         }

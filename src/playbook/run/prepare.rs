@@ -4,11 +4,11 @@ use super::effect::{Effect, LookAt, Subject, Ticket};
 use super::input::Rendering;
 use super::machine::{Run, offer};
 use super::outcome::abort;
-use super::record::{self, Clean, checks};
+use super::record::{Clean, checks};
 use super::state::{Choose, Phase, Question, StepRun, Then};
 use super::view::{RunState, StepState};
 use crate::playbook::expr::{Evaluation, Verdict};
-use crate::playbook::schema::StepType;
+use crate::playbook::schema::{Class, Precondition};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
@@ -30,52 +30,102 @@ impl Run {
             Question::Condition => evaluate(Subject::Condition),
             Question::Preconditions | Question::LastCheck => evaluate(Subject::Preconditions),
             Question::Render => Effect::Render { ticket, step },
-            Question::Execute => Effect::Execute { ticket, step },
+            Question::Ways => evaluate(Subject::Ways),
+            Question::DryRun => Effect::DryRun { ticket, step },
+            Question::Execute => Effect::Execute { ticket, step, part: None },
             Question::Look => Effect::Look { ticket, step, what: LookAt::Step },
-            Question::Reconcile => Effect::Reconcile { ticket, step },
+            Question::Reconcile => {
+                Effect::Reconcile { ticket, step, part: self.unknown_item().and_then(|(_, part)| part) }
+            }
         });
     }
 
     /// Goes to a step, which starts from nothing.
     pub(super) fn enter(&mut self, index: usize, out: &mut Vec<Effect>) {
-        self.current = index;
         self.bump();
-        let Some(verify) = self.plan.steps().get(index).map(|s| s.verify.len()) else {
+        let in_order = index < self.plan.flow() || self.is_rolling();
+        let Some(verify) = self.plan.steps().get(index).filter(|_| in_order).map(|s| s.verify.len()) else {
+            self.current = self.steps.len();
             return self.finish(RunState::Finished, out);
         };
+        self.current = index;
+        if let Some(lasting) = self.lasting.get_mut(index) {
+            lasting.waits_since = None;
+        }
         self.edit(|s| {
             *s = StepRun::new(verify);
             s.state = StepState::Preparing;
         });
+        let of = self.plan.captures_after(index).and_then(|of| self.plan.steps().get(of).zip(self.steps.get(of)));
+        if let Some((of, _)) = of.filter(|(_, run)| run.state != StepState::Done) {
+            let why = format!("{} did not run", of.id);
+            return self.record("step.skipped", json!({"why": why}), Then::Skipped, out);
+        }
         self.prepare(out);
     }
 
     /// Renders and checks the step in hand, from its condition on.
     pub(super) fn prepare(&mut self, out: &mut Vec<Effect>) {
+        self.prepare_at(self.now, out);
+    }
+
+    fn prepare_at(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
         let Some(spec) = self.spec() else { return };
         if !self.cleared && !self.plan.playbook().contraindications.is_empty() {
             self.ask(Question::Contraindications, out);
         } else if spec.condition.is_some() {
             self.ask(Question::Condition, out);
         } else {
-            self.needed(out);
+            self.needed(now, out);
         }
     }
 
     /// The step's condition is true.
-    pub(super) fn needed(&mut self, out: &mut Vec<Effect>) {
+    pub(super) fn needed(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
         let Some(spec) = self.spec() else { return };
-        match spec.kind {
-            StepType::Check | StepType::Action => self.ask(Question::Render, out),
-            StepType::Assert | StepType::WaitFor | StepType::Manual | StepType::Decision => {
+        if let Some(why) = self.must_be_told(&spec) {
+            return self.block(why, now);
+        }
+        match spec.class() {
+            Class::Acts => self.render_several(now, out),
+            Class::Looks | Class::Gate => self.ask(Question::Render, out),
+            Class::Branches => self.ask(Question::Ways, out),
+            Class::Waits | Class::Person | Class::Decides | Class::Asks | Class::Sleeps | Class::Child => {
                 self.record("step.started", json!({"type": spec.kind.word(), "risk": "low"}), Then::Started, out);
             }
         }
     }
 
+    /// Renders the step in hand; where it is over several, first says over which.
+    fn render_several(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
+        if self.here().is_some_and(|h| h.fan.is_none()) {
+            match self.new_fan(self.current) {
+                Ok(Some(fan)) if fan.items.is_empty() => {
+                    let why = "there is nothing to do: the list is empty";
+                    return self.record("step.skipped", json!({"why": why}), Then::Skipped, out);
+                }
+                Ok(fan) => self.edit(|s| s.fan = fan),
+                Err(why) => return self.block(why.clean(), now),
+            }
+        }
+        self.choose_ring();
+        self.ask(Question::Render, out);
+    }
+
+    /// The server has said what it would do.
+    pub(super) fn dry_ran(&mut self, said: Result<String, String>, now: Timestamp, out: &mut Vec<Effect>) {
+        match said {
+            Ok(text) => {
+                self.edit(|s| s.dry_run = Some(text.as_str().clean()));
+                self.ready(now, out);
+            }
+            Err(why) => self.block(format!("the dry run says no: {}", why.clean()), now),
+        }
+    }
+
     pub(super) fn rendered(&mut self, rendering: Rendering, now: Timestamp, out: &mut Vec<Effect>) {
         let Some(spec) = self.spec() else { return };
-        let looks = spec.kind == StepType::Check;
+        let looks = spec.class() == Class::Looks;
         if rendering.read_only != looks {
             let which =
                 if looks { "changes something, and the step only looks" } else { "only looks, and the step acts" };
@@ -85,7 +135,10 @@ impl Run {
         if changed {
             self.bump();
         }
-        self.edit(|s| s.rendering = Some(rendering));
+        self.edit(|s| {
+            s.rendering = Some(rendering);
+            s.dry_run = None;
+        });
         if spec.preconditions.is_empty() && spec.bind.is_empty() {
             self.edit(|s| s.checks.clear());
             self.ready(now, out);
@@ -94,19 +147,31 @@ impl Run {
         }
     }
 
-    /// The request that waits for a confirmation was rendered again. While it means the same, only its checks are
+    fn waits_again(&mut self, now: Timestamp) {
+        if let Phase::Confirmation { refresh_at, refresh, .. } | Phase::Approval { refresh_at, refresh } =
+            &mut self.phase
+        {
+            *refresh_at = after(now, AGAIN);
+            *refresh = None;
+        }
+    }
+
+    /// The request that waits for a confirmation or an approval was rendered again. While it means the same, only its checks are
     /// renewed; else it is a new plan, with an intent of its own, and what was shown can not be confirmed any more.
     pub(super) fn rendered_again(&mut self, rendering: Rendering, now: Timestamp, out: &mut Vec<Effect>) {
         if !self.here().and_then(|h| h.rendering.as_ref()).is_some_and(|shown| shown.stands(&rendering)) {
-            self.edit(|s| s.state = StepState::Preparing);
+            self.edit(|s| {
+                s.state = StepState::Preparing;
+                s.confirmed = None;
+                s.approvals.clear();
+            });
             return self.rendered(rendering, now, out);
         }
         let Some(spec) = self.spec().filter(|s| !s.preconditions.is_empty() || !s.bind.is_empty()) else {
-            self.phase = Phase::Confirmation { refresh_at: after(now, AGAIN), refresh: None };
-            return;
+            return self.waits_again(now);
         };
         let ticket = self.ticket();
-        if let Phase::Confirmation { refresh, .. } = &mut self.phase {
+        if let Phase::Confirmation { refresh, .. } | Phase::Approval { refresh, .. } = &mut self.phase {
             *refresh = Some(ticket);
         }
         out.push(Effect::Evaluate { ticket, step: spec.id, what: Subject::Preconditions, result: None });
@@ -142,11 +207,14 @@ impl Run {
                         }
                     }
                 }
-                Question::Render | Question::Execute | Question::Look | Question::Reconcile => {}
+                Question::Ways => self.branch(&results, now, out),
+                Question::Render | Question::Execute | Question::Look | Question::Reconcile | Question::DryRun => {}
             },
-            Phase::Confirmation { refresh: Some(asked), .. } if *asked == ticket => {
+            Phase::Confirmation { refresh: Some(asked), .. } | Phase::Approval { refresh: Some(asked), .. }
+                if *asked == ticket =>
+            {
                 self.checked(results, now);
-                self.phase = Phase::Confirmation { refresh_at: after(now, AGAIN), refresh: None };
+                self.waits_again(now);
             }
             Phase::Verifying => self.watch_evaluated(ticket, results.into_iter().next(), now, out),
             _ => {}
@@ -164,7 +232,7 @@ impl Run {
         let why = why.or_else(|| missing.then(|| "the contraindications were not evaluated".to_owned()));
         let Some(why) = why else {
             self.cleared = true;
-            return self.prepare(out);
+            return self.prepare_at(now, out);
         };
         self.block(format!("this playbook should not be started: {}", why.clean()), now);
         self.edit(|s| {
@@ -174,7 +242,7 @@ impl Run {
 
     fn condition(&mut self, said: Option<Evaluation>, now: Timestamp, out: &mut Vec<Effect>) {
         match said {
-            Some(Evaluation { verdict: Verdict::True, .. }) => self.needed(out),
+            Some(Evaluation { verdict: Verdict::True, .. }) => self.needed(now, out),
             Some(Evaluation { verdict: Verdict::False, text, detail, .. }) => {
                 let why = format!("not needed: {text} is false ({detail})");
                 self.record("step.skipped", json!({"why": why.clean()}), Then::Skipped, out);
@@ -188,24 +256,18 @@ impl Run {
 
     fn checked(&mut self, mut results: Vec<Evaluation>, now: Timestamp) {
         let Some(spec) = self.spec() else { return };
-        // An answer that lacks an expression must not read as one that holds. Bound values come behind.
-        let bound = self.here().and_then(|h| h.rendering.as_ref()).map_or(0, |r| r.bound.len());
-        results.truncate(spec.preconditions.len() + bound);
-        for missing in spec.preconditions.iter().skip(results.len()) {
+        // An answer that lacks an expression must not read as one that holds.
+        let wanted: Vec<&str> =
+            spec.preconditions.iter().map(Precondition::label).chain(spec.bind.iter().map(String::as_str)).collect();
+        results.truncate(wanted.len());
+        for missing in wanted.iter().skip(results.len()) {
             results.push(Evaluation {
-                text: missing.label().to_owned(),
+                text: (*missing).to_owned(),
                 verdict: Verdict::Unknown("it was not evaluated".into()),
                 detail: String::new(),
                 observed_at: None,
             });
         }
-        let missing = (spec.preconditions.len() + bound).saturating_sub(results.len());
-        results.extend((0..missing).map(|_| Evaluation {
-            text: "a bound value".into(),
-            verdict: Verdict::Unknown("it was not evaluated".into()),
-            detail: String::new(),
-            observed_at: None,
-        }));
         self.edit(|s| {
             s.checks = results;
             s.checked_at = Some(now);
@@ -230,12 +292,13 @@ impl Run {
         if let Some(why) = why {
             return self.block(why, now);
         }
-        if spec.kind == StepType::Check {
+        if spec.class() == Class::Looks {
             return self.start_step(out);
         }
-        let mut preconditions = spec.bound_preconditions();
-        preconditions.extend(rendering.bound.iter().cloned());
-        match record::intended(&rendering, &preconditions) {
+        if spec.run.as_ref().is_some_and(|r| r.dry_run) && self.here().is_some_and(|h| h.dry_run.is_none()) {
+            return self.ask(Question::DryRun, out);
+        }
+        match self.intended_body(&spec.id, &rendering) {
             Ok(body) => self.record("step.intended", body, Then::Intended, out),
             Err(why) => self.block(why, now),
         }
@@ -265,6 +328,7 @@ impl Run {
             "digest": rendering.map(|r| &r.digest),
             "target": rendering.map(|r| r.request.target.object.clean()),
             "checks": checks(&here.checks),
+            "targets": here.fan.as_ref().map(|f| f.labels(&f.batch)),
         });
         self.record("step.started", body, Then::Started, out);
     }

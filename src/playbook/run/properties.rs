@@ -127,8 +127,10 @@ fn play(bench: &mut Bench, one: &Move) {
                 | Effect::Evaluate { ticket: t, .. }
                 | Effect::Execute { ticket: t, .. }
                 | Effect::Look { ticket: t, .. }
+                | Effect::DryRun { ticket: t, .. }
+                | Effect::Child { ticket: t, .. }
                 | Effect::Reconcile { ticket: t, .. } => *t == ticket,
-                Effect::Finish { .. } => false,
+                Effect::Finish { .. } | Effect::Escalate { .. } => false,
             });
             if !is_open {
                 let outcome = crate::domain::ports::Outcome::Failed { why: bench::failure() };

@@ -5,12 +5,13 @@ use super::effect::Effect;
 use super::input::Rendering;
 use super::machine::Run;
 use super::state::{Phase, Then};
+use crate::domain::id::StepId;
 use crate::domain::text::sanitize;
 use crate::playbook::expr::Evaluation;
 use serde_json::{Map, Value, json};
 
-/// A request beyond this many bytes does not fit into a record, whose limit is 65,535.
-const MAX_REQUEST: usize = 48 * 1024;
+/// Longest request, in bytes. One that does not fit into a record is kept as evidence beside it.
+const MAX_REQUEST: usize = 8 * 1024 * 1024;
 
 /// Foreign text made fit for a record.
 pub(super) trait Clean {
@@ -47,9 +48,11 @@ impl Run {
         let playbook = self.plan.playbook();
         let params: Map<String, Value> =
             self.start.params.iter().map(|(name, value)| (name.clone(), json!(plain(value)))).collect();
+        let targets = (!self.start.targets.is_empty()).then_some(&self.start.targets);
+        let parent = &self.start.parent;
         json!({
             "playbook": playbook.id, "playbook_version": playbook.version, "playbook_digest": self.plan.digest(),
-            "params": params, "tenant": self.start.tenant, "incident": self.start.incident, "by": self.start.by,
+            "params": params, "tenant": self.start.tenant, "targets": targets, "parent": parent, "incident": self.start.incident, "by": self.start.by,
         })
     }
 }
@@ -62,16 +65,50 @@ fn plain(value: &Value) -> String {
     }
 }
 
-/// The body of `step.intended`, or why the request does not fit into a record.
-pub(super) fn intended(rendering: &Rendering, preconditions: &[String]) -> Result<Value, String> {
+impl Run {
+    /// The body of `step.intended`, or why the request can not be recorded.
+    pub(super) fn intended_body(&self, step: &StepId, rendering: &Rendering) -> Result<Value, String> {
+        let mut body = intended(rendering, &self.bound_lines(step, &rendering.bound))?;
+        let here = self.here();
+        let dry_run = here.and_then(|h| h.dry_run.as_deref());
+        let fan = here.and_then(|h| h.fan.as_ref());
+        let values = fan.map(|f| Value::Array(f.items.iter().map(|i| json!([i.seat.label, i.seat.item])).collect()));
+        if let Some(fields) = body.as_object_mut() {
+            fields.insert("dry_run".into(), json!(dry_run));
+            fields.insert("ring".into(), json!(fan.map(|f| f.ring)));
+            fields.insert("targets".into(), json!(fan.map(|f| f.labels(&f.asked))));
+            fields.insert("items".into(), json!(values.map(|v| v.to_string())));
+        }
+        Ok(body)
+    }
+}
+
+/// A server's answer without the members that are kept nowhere.
+pub(super) fn masked(mut value: Value, paths: &[String]) -> Value {
+    for path in paths {
+        let mut at = Some(&mut value);
+        let mut parts = path.split('.').peekable();
+        while let Some(part) = parts.next() {
+            let Some(Value::Object(fields)) = at else { break };
+            if parts.peek().is_none() {
+                fields.remove(part);
+                break;
+            }
+            at = fields.get_mut(part);
+        }
+    }
+    value
+}
+
+fn intended(rendering: &Rendering, preconditions: &[String]) -> Result<Value, String> {
     let request = serde_json::to_value(&rendering.request).map_err(|e| e.to_string())?;
     let size = request.to_string().len();
     if size > MAX_REQUEST {
-        return Err(format!("its request has {size} bytes, at most {MAX_REQUEST} fit into a record"));
+        return Err(format!("its request has {size} bytes, at most {MAX_REQUEST} are allowed"));
     }
     Ok(json!({
         "digest": rendering.digest, "request": request, "preconditions": preconditions,
-        "bound": (!rendering.bound.is_empty()).then_some(&rendering.bound), "assessment": rendering.assessment, "idempotent": rendering.idempotent, "reversible": rendering.reversible,
+        "bound": rendering.bound, "assessment": rendering.assessment, "idempotent": rendering.idempotent, "reversible": rendering.reversible,
     }))
 }
 
@@ -85,7 +122,8 @@ pub(super) fn rendering(body: &Value) -> Option<Rendering> {
         idempotent: of("idempotent")?.as_bool()?,
         reversible: serde_json::from_value(of("reversible")?).ok()?,
         read_only: false,
-        bound: of("bound").and_then(|b| serde_json::from_value(b).ok()).unwrap_or_default(),
+        bound: of("bound").and_then(|bound| serde_json::from_value(bound).ok()).unwrap_or_default(),
+        shown: None,
     })
 }
 

@@ -1,15 +1,17 @@
 //! A run rebuilt from its records. What was being done when the records end is not guessed: a start without an outcome
 //! is an unknown outcome, to be reconciled and never run again.
 
+use super::fan::{Fan, ItemState, Seat};
 use super::input::Start;
 use super::machine::Run;
+use super::outcome::BY_ITSELF;
 use super::record;
 use super::state::{Phase, Sent, StepRun};
 use super::view::{RunState, StepState};
 use crate::domain::id::{IncidentId, Person, RunId, StepId, TenantId};
 use crate::playbook::params;
-use crate::playbook::plan::Plan;
-use crate::playbook::schema::{Next, StepType};
+use crate::playbook::plan::{Over, Plan};
+use crate::playbook::schema::{Class, Next};
 use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -103,12 +105,30 @@ impl Run {
                 self.phase = Phase::Stopped { why: "the engine ended while the run was open".into() };
             }
             "run.finished" => {
-                let finished = text("state") == Some(RunState::Finished.word());
                 self.ended_at = Some(past.at);
-                self.phase = Phase::Over(if finished { RunState::Finished } else { RunState::Failed });
+                self.phase = Phase::Over(match text("state") {
+                    Some("finished") => RunState::Finished,
+                    Some("rolled-back") => RunState::RolledBack,
+                    _ => RunState::Failed,
+                });
             }
             _ => {
                 let step = text("step").map(StepId::from);
+                let index = step.as_ref().and_then(|id| self.plan.index(id));
+                // What the engine writes beside a run does not move it.
+                if let Some(lasting) = index.and_then(|i| self.lasting.get_mut(i)) {
+                    match past.kind {
+                        "comms.sent" => lasting.told_at = Some(past.at),
+                        "escalation.sent" => lasting.escalated = true,
+                        _ => {}
+                    }
+                }
+                if !past.kind.starts_with("step.")
+                    && !past.kind.starts_with("approval.")
+                    && past.kind != "decision.made"
+                {
+                    return;
+                }
                 if let Some(index) = step.and_then(|id| self.plan.index(&id)) {
                     self.fold_step(index, past);
                 }
@@ -122,13 +142,31 @@ impl Run {
         self.cleared = self.cleared || past.kind != "decision.made" || text("choice") == Some("start-anyway");
         if index > self.current {
             // What a jump passed over has no record of its own.
-            for passed in self.steps.iter_mut().take(index).filter(|s| s.state == StepState::Pending) {
+            let passed = index.min(self.plan.flow());
+            for passed in self.steps.iter_mut().take(passed).filter(|s| s.state == StepState::Pending) {
                 passed.state = StepState::Skipped;
             }
         }
         self.current = index;
+        self.rolling = self.rolling || index >= self.plan.flow();
         let Some(spec) = self.spec() else { return };
         let verify = spec.verify.len();
+        if past.kind == "decision.made"
+            && text("choice") == Some(BY_ITSELF)
+            && let Some(lasting) = self.lasting.get_mut(index)
+        {
+            lasting.retries = lasting.retries.saturating_add(1);
+        }
+        if past.kind == "step.rolled_back" {
+            return self.note_taken_back();
+        }
+        if past.kind == "step.intended" {
+            let fan = self.steps.get(index).and_then(|s| s.fan.clone()).or_else(|| self.recorded_fan(index, past));
+            self.edit(|s| s.fan = fan);
+        }
+        if self.here().is_some_and(|h| h.fan.is_some()) && self.fold_several(verify, past) {
+            return;
+        }
         self.edit(|s| match past.kind {
             "step.intended" => {
                 *s = StepRun::new(verify);
@@ -139,7 +177,7 @@ impl Run {
                 s.started = Some(past.seq);
                 s.started_at = Some(past.at);
                 s.choices.clear();
-                if spec.kind == StepType::Action {
+                if spec.class() == Class::Acts {
                     s.sent = Sent::InHand;
                     s.state = StepState::Unknown;
                 }
@@ -206,10 +244,99 @@ impl Run {
                 s.ended_at = Some(past.at);
             }
             "step.cancelled" => *s = StepRun::new(verify),
-            "decision.made" if text("choice") == Some("retry") => *s = StepRun::new(verify),
+            "decision.made" if matches!(text("choice"), Some("retry" | BY_ITSELF)) => *s = StepRun::new(verify),
             // A confirmation or an approval is for the moment; it is asked for again.
             _ => {}
         });
+    }
+}
+
+impl Run {
+    /// The items that the intent of a step names.
+    fn recorded_fan(&self, index: usize, past: &Past<'_>) -> Option<Fan> {
+        let over = self.plan.over(index)?;
+        let text = past.body.get("items")?.as_str()?;
+        let items: Vec<(String, Option<Value>)> = serde_json::from_str(text).ok()?;
+        let seat = |(label, item): (String, Option<Value>)| Seat {
+            tenant: (over == Over::Targets).then(|| TenantId::from(label.as_str())),
+            label,
+            item,
+        };
+        self.fan_of(index, items.into_iter().map(seat).collect())
+    }
+
+    /// Takes in a record of a step over several; whether that is all that it means.
+    fn fold_several(&mut self, verify: usize, past: &Past<'_>) -> bool {
+        let text = |name: &str| past.body.get(name).and_then(Value::as_str);
+        let labels: Vec<&str> = past
+            .body
+            .get("targets")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        let ring = past.body.get("ring").and_then(Value::as_u64).and_then(|r| usize::try_from(r).ok());
+        let mut whole = true;
+        self.edit(|s| {
+            let Some(fan) = &mut s.fan else { return };
+            let asked: Vec<usize> = labels.iter().filter_map(|label| fan.find(label)).collect();
+            let item = text("target").and_then(|label| fan.find(label));
+            match past.kind {
+                "step.intended" => {
+                    fan.ring = ring.unwrap_or(fan.ring);
+                    fan.asked = asked;
+                    s.forget(verify);
+                    s.rendering = record::rendering(past.body);
+                    s.intended = Some(past.seq);
+                }
+                "step.started" => {
+                    for item in asked {
+                        fan.set(item, ItemState::InHand, None);
+                    }
+                    s.started = Some(past.seq);
+                    s.started_at = Some(past.at);
+                    s.sent = Sent::InHand;
+                    s.state = StepState::Unknown;
+                }
+                "step.finished" | "step.unknown" | "step.reconciled" => {
+                    let done = text("ended") == Some("done") || text("found") == Some("took-effect");
+                    let failed = text("ended") == Some("failed") || text("found") == Some("no-effect");
+                    match (item, past.kind) {
+                        (Some(item), "step.unknown") => fan.set(item, ItemState::Unknown, None),
+                        (None, "step.unknown") => fan.interrupted(),
+                        (Some(item), _) if done => {
+                            fan.set(item, ItemState::Done, text("summary").map(str::to_owned));
+                            if let Some(item) = fan.items.get_mut(item) {
+                                item.result = text("result").and_then(|json| serde_json::from_str(json).ok());
+                            }
+                        }
+                        (Some(item), _) if failed => {
+                            let why = text("why").or_else(|| text("seen")).map(str::to_owned);
+                            fan.set(item, ItemState::Failed, why);
+                        }
+                        (None, _) if text("ended") == Some("not-sent") => fan.not_sent(),
+                        _ => {}
+                    }
+                    s.outcome_at = Some(past.at);
+                    s.line = Some(fan.line());
+                    s.sent = fan.sent();
+                    s.state = if matches!(s.sent, Sent::InHand | Sent::Unknown) {
+                        StepState::Unknown
+                    } else {
+                        StepState::Pending
+                    };
+                }
+                "step.verified" => {
+                    s.ended_at = Some(past.at);
+                    s.ring_verified(verify);
+                }
+                "step.cancelled" => s.forget(verify),
+                "decision.made" if matches!(text("choice"), Some("retry" | BY_ITSELF)) => s.again(verify),
+                _ => whole = false,
+            }
+        });
+        whole
     }
 }
 
@@ -218,6 +345,7 @@ fn started(plan: &Plan, past: &Past<'_>) -> Result<Start, ReplayError> {
     let text = |field: &'static str| {
         past.body.get(field).and_then(Value::as_str).ok_or(ReplayError::Incomplete { seq, field })
     };
+    let of = |field: &str| past.body.get(field).cloned();
     let (then, now) = (text("playbook_digest")?, plan.digest().as_str());
     if then != now {
         return Err(ReplayError::OtherPlaybook {
@@ -241,6 +369,8 @@ fn started(plan: &Plan, past: &Past<'_>) -> Result<Start, ReplayError> {
         tenant: text("tenant").ok().map(TenantId::from),
         incident: text("incident").ok().map(IncidentId::from),
         by: Person::from(text("by")?),
+        targets: of("targets").and_then(|t| serde_json::from_value(t).ok()).unwrap_or_default(),
+        parent: of("parent").and_then(|p| serde_json::from_value(p).ok()),
     })
 }
 

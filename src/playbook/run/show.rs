@@ -1,8 +1,9 @@
 //! A run as it can be shown.
 
+use super::fan::{Item, ItemState};
 use super::machine::Run;
 use super::state::{Phase, Question, Sent, StepRun, Watch};
-use super::view::{CheckLine, RunState, StepLine, StepState, View};
+use super::view::{CheckLine, RunState, StepLine, StepState, TargetLine, View};
 use crate::playbook::expr::{Evaluation, Verdict};
 use crate::playbook::schema::{Step, Verify};
 use jiff::Timestamp;
@@ -19,8 +20,18 @@ impl Run {
             Phase::Over(state) => *state,
             _ if unknown => RunState::Unknown,
             Phase::Stopped { .. } | Phase::Unwritten { .. } => RunState::Stopped,
-            Phase::Blocked { .. } | Phase::Confirmation { .. } | Phase::Approval | Phase::Decision => RunState::Waiting,
-            Phase::New | Phase::Record { .. } | Phase::Ask { .. } | Phase::Verifying => RunState::Running,
+            Phase::Blocked { .. }
+            | Phase::Confirmation { .. }
+            | Phase::Approval { .. }
+            | Phase::Form
+            | Phase::Decision => RunState::Waiting,
+            Phase::New
+            | Phase::Record { .. }
+            | Phase::Ask { .. }
+            | Phase::Batch
+            | Phase::Sleeping { .. }
+            | Phase::Child { .. }
+            | Phase::Verifying => RunState::Running,
         }
     }
 
@@ -29,12 +40,34 @@ impl Run {
         View {
             state: self.state(),
             generation: self.generation,
-            current: self.current.min(self.steps.len().saturating_sub(1)),
-            steps: self.plan.steps().iter().zip(&self.steps).map(|(spec, run)| line(spec, run, now)).collect(),
+            current: self.shown_current(),
+            steps: self.lines(now),
             now: self.now_line(),
             started_at: self.started_at,
             ended_at: self.ended_at,
         }
+    }
+
+    fn shown_current(&self) -> usize {
+        let last = if self.is_rolling() { self.steps.len() } else { self.plan.flow() };
+        self.current.min(last.saturating_sub(1))
+    }
+
+    fn lines(&self, now: Timestamp) -> Vec<StepLine<'_>> {
+        let one = |(i, (spec, run))| {
+            let mut line = line(spec, run, now);
+            line.tell_at = self.tell_at(i);
+            if i == self.current {
+                line.asks = self.phase == Phase::Form;
+                line.by_itself_at = match self.phase {
+                    Phase::Confirmation { auto_at, .. } => auto_at,
+                    Phase::Sleeping { until } => Some(until),
+                    _ => None,
+                };
+            }
+            line
+        };
+        self.plan.steps().iter().zip(&self.steps).enumerate().map(one).collect()
     }
 
     fn now_line(&self) -> String {
@@ -55,16 +88,26 @@ impl Run {
                 Question::Execute => format!("executing {step}"),
                 Question::Look => format!("looking: {step}"),
                 Question::Reconcile => format!("looking whether {step} had its effect"),
+                Question::Ways => format!("choosing the way: {step}"),
+                Question::DryRun => format!("asking the server what {step} would do"),
             },
             Phase::Blocked { .. } => format!("{step} is blocked: {line}"),
+            Phase::Confirmation { auto_at: Some(at), .. } => {
+                format!("{step} runs by itself at {at:.0} unless you keep it from that")
+            }
             Phase::Confirmation { .. } => format!("{step} waits for your confirmation"),
-            Phase::Approval => format!("{step} waits for a second person"),
+            Phase::Batch => format!("executing {step}: {line}"),
+            Phase::Form => format!("{step} waits for values from you"),
+            Phase::Sleeping { until } => format!("{step}: goes on at {until:.0}"),
+            Phase::Child { .. } => format!("{step}: {line}"),
+            Phase::Approval { .. } => format!("{step} waits for a second person"),
             Phase::Decision if line.is_empty() => format!("{step} waits for your decision"),
             Phase::Decision => format!("{step} waits for your decision: {line}"),
             Phase::Verifying => format!("waiting for the effect of {step}"),
             Phase::Stopped { why } => format!("stopped: {why}"),
             Phase::Unwritten { kind, why, .. } => format!("halted: {kind} could not be written: {why}"),
             Phase::Over(RunState::Finished) => "finished".into(),
+            Phase::Over(RunState::RolledBack) => "ended; what was done was taken back".into(),
             Phase::Over(_) => "ended as failed".into(),
         }
     }
@@ -87,10 +130,27 @@ fn line<'a>(spec: &'a Step, run: &'a StepRun, now: Timestamp) -> StepLine<'a> {
         verify: spec.verify.iter().zip(&run.watches).map(|(verify, watch)| watched(verify, watch, now)).collect(),
         outcome: run.line.clone(),
         output: run.result.as_ref().map(lines).unwrap_or_default(),
+        targets: run.fan.iter().flat_map(|f| f.items.iter().map(|item| target(item, run.state))).collect(),
+        dry_run: run.dry_run.clone(),
+        by_itself_at: None,
+        asks: false,
+        tell_at: None,
         choices: run.choices.iter().map(|(offered, _)| offered.clone()).collect(),
         started_at: run.started_at,
         ended_at: run.ended_at,
     }
+}
+
+fn target(item: &Item, step: StepState) -> TargetLine {
+    let state = match item.state {
+        ItemState::Waiting => StepState::Pending,
+        ItemState::InHand => StepState::Executing,
+        ItemState::Done if step == StepState::Verifying => StepState::Verifying,
+        ItemState::Done => StepState::Done,
+        ItemState::Failed => StepState::Failed,
+        ItemState::Unknown => StepState::Unknown,
+    };
+    TargetLine { label: item.seat.label.clone(), state, line: item.line.clone().unwrap_or_default() }
 }
 
 fn bare(text: &str) -> CheckLine {

@@ -1,6 +1,7 @@
 //! What a run remembers: where it is, and of each step what was rendered, recorded, sent and seen.
 
 use super::effect::{Mark, Ticket};
+use super::fan::Fan;
 use super::input::{ApprovalGiven, Rendering};
 use super::view::{RunState, StepState};
 use crate::domain::id::{Digest, Person};
@@ -21,12 +22,21 @@ pub(super) enum Phase {
     Ask { ticket: Ticket, question: Question },
     /// That what blocks the step goes away; tried again at `retry_at`.
     Blocked { retry_at: Timestamp },
-    /// A person's confirmation; the request and the checks on the screen are renewed at `refresh_at`.
-    Confirmation { refresh_at: Timestamp, refresh: Option<Ticket> },
-    /// A second person.
-    Approval,
+    /// A person's confirmation; the request and the checks on the screen are renewed at `refresh_at`. A step that may
+    /// run by itself is confirmed by nobody at `auto_at`.
+    Confirmation { refresh_at: Timestamp, refresh: Option<Ticket>, auto_at: Option<Timestamp> },
+    /// A second person; renewed as beside a confirmation.
+    Approval { refresh_at: Timestamp, refresh: Option<Ticket> },
     /// A person's decision.
     Decision,
+    /// Values from a person.
+    Form,
+    /// The outcomes of the requests that are under way.
+    Batch,
+    /// That a time passes.
+    Sleeping { until: Timestamp },
+    /// The end of another run; asked for again at `ask_at`.
+    Child { ask_at: Timestamp, ticket: Option<Ticket> },
     /// That the effect shows, and holds.
     Verifying,
     /// A person's resume.
@@ -49,6 +59,10 @@ pub(super) enum Question {
     Execute,
     Look,
     Reconcile,
+    /// The ways of a branch.
+    Ways,
+    /// What the server says that it would do.
+    DryRun,
 }
 
 /// What follows when the record is durable.
@@ -82,6 +96,10 @@ pub(super) enum Then {
         why: String,
     },
     Decided(Action),
+    /// The outcome of one of several requests is on disk.
+    ItemEnded,
+    /// What the step did is taken back.
+    RolledBack,
     Stopped,
     Resumed,
     RunFinished(RunState),
@@ -109,6 +127,10 @@ pub(super) enum Action {
     StartAnyway,
     /// The step from its beginning, with everything that it takes.
     Retry,
+    /// The same after a while, without a person.
+    RetryAt { at: Timestamp, attempt: u8, of: u8 },
+    /// Take back what was done.
+    Rollback,
     /// Go on without it.
     Skip { reason: String, by: Person },
     /// End the run as failed.
@@ -193,6 +215,25 @@ pub(super) struct StepRun {
     pub(super) next: Next,
     pub(super) started_at: Option<Timestamp>,
     pub(super) ended_at: Option<Timestamp>,
+    /// The targets or items that it is repeated over.
+    pub(super) fan: Option<Fan>,
+    /// What the server said that it would do.
+    pub(super) dry_run: Option<String>,
+}
+
+/// What is remembered of a step however often it is begun.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Lasting {
+    /// How often it was begun again.
+    pub(super) retries: u8,
+    /// When somebody last said that stakeholders were told.
+    pub(super) told_at: Option<Timestamp>,
+    /// Since when it waits for a person or a system.
+    pub(super) waits_since: Option<Timestamp>,
+    /// Whether somebody was called because it waits.
+    pub(super) escalated: bool,
+    /// Whether what it did was taken back.
+    pub(super) rolled_back: bool,
 }
 
 /// What an offered choice will do, before somebody has given a reason for it.
@@ -200,6 +241,7 @@ pub(super) struct StepRun {
 pub(super) enum Choose {
     StartAnyway,
     Retry,
+    Rollback,
     Skip,
     Abort,
     Reconcile,
@@ -230,6 +272,41 @@ impl StepRun {
             next: Next::Continue,
             started_at: None,
             ended_at: None,
+            fan: None,
+            dry_run: None,
+        }
+    }
+
+    /// Begins again; of several targets, with those that failed.
+    pub(super) fn again(&mut self, verify: usize) {
+        if let Some(fan) = &mut self.fan {
+            fan.again();
+            self.forget(verify);
+        } else {
+            *self = Self::new(verify);
+        }
+    }
+
+    /// The effect of a ring, or of the step, was seen.
+    pub(super) fn ring_verified(&mut self, verify: usize) {
+        match &mut self.fan {
+            Some(fan) if !fan.is_over() => {
+                fan.ring += 1;
+                self.forget(verify);
+            }
+            _ => self.state = StepState::Done,
+        }
+    }
+
+    /// Begins again with what is left of a step over several targets, or with the whole of any other.
+    pub(super) fn forget(&mut self, verify: usize) {
+        let (fan, result) = (self.fan.take(), self.result.take());
+        *self = Self::new(verify);
+        if let Some(fan) = fan {
+            self.sent = if fan.has_done() { Sent::Done } else { Sent::No };
+            self.line = Some(fan.line());
+            self.fan = Some(fan);
+            self.result = result;
         }
     }
 }

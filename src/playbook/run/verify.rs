@@ -27,6 +27,9 @@ impl Run {
     pub(super) fn verify_from(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
         let Some(spec) = self.spec() else { return };
         if spec.verify.is_empty() {
+            if self.next_ring(out) {
+                return;
+            }
             let next = self.here().map_or(Next::Continue, |h| h.next.clone());
             self.edit(|s| {
                 s.state = StepState::Done;
@@ -39,6 +42,9 @@ impl Run {
             s.state = StepState::Verifying;
             s.verifying_since = Some(now);
             s.watches = vec![Watch::default(); spec.verify.len()];
+            if let Some(fan) = &mut s.fan {
+                s.result = Some(fan.result());
+            }
             s.choices.clear();
             if spec.kind == StepType::WaitFor {
                 s.choices = vec![offer("skip", "go on without waiting for it", true, Choose::Skip)];

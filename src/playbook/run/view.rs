@@ -52,10 +52,31 @@ pub struct StepLine<'a> {
     pub output: Vec<String>,
     /// Choices that are offered.
     pub choices: Vec<Offered>,
+    /// Its targets, where it is over several.
+    pub targets: Vec<TargetLine>,
+    /// What the server said that it would do.
+    pub dry_run: Option<String>,
+    /// When it runs by itself unless somebody keeps it from that, or goes on by itself.
+    pub by_itself_at: Option<Timestamp>,
+    /// Whether it waits for values from a person.
+    pub asks: bool,
+    /// When stakeholders are to be told what it says, where they are.
+    pub tell_at: Option<Timestamp>,
     /// When it was started.
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
+}
+
+/// One of several targets as it can be shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetLine {
+    /// Its name.
+    pub label: String,
+    /// How far it is.
+    pub state: StepState,
+    /// What came out.
+    pub line: String,
 }
 
 /// A run as it can be shown.

@@ -33,6 +33,6 @@ macro_rules! written_as {
 written_as! {
     Span: { "type": "string", "description": "A length of time: `30s`, `5m`, `1h 30m`, or ISO 8601.", "examples": ["30s", "5m"] },
     Next: { "type": "string", "pattern": "^(continue|abort|step:.+)$" },
-    OnFailure: { "type": "string", "pattern": "^(ask|continue|abort|step:.+)$", "default": "ask" },
-    StepType: { "enum": ["check", "assert", "wait_for", "action", "manual", "decision"] },
+    OnFailure: { "type": "string", "pattern": "^(ask|continue|abort|rollback|step:.+)$", "default": "ask" },
+    StepType: { "enum": ["check", "assert", "wait_for", "action", "approval", "manual", "decision", "branch", "parallel", "foreach", "input", "notify", "escalate", "evidence", "sub_playbook", "sleep"] },
 }

@@ -1,16 +1,21 @@
 //! The playbook as it is written: one struct a mapping of the YAML file, unknown keys refused. What is accepted here
-//! works; keys and step types of the full design that this version does not carry out are refused with a sentence.
+//! works; keys of the full design that this version does not carry out are refused with a sentence.
 
 mod json;
+mod kind;
+mod parts;
 mod scalar;
 mod step;
 
 pub use json::schema;
-pub use scalar::{Next, OnFailure, Span};
-pub use step::{
-    ApprovalSpec, Call, Choice, ConfirmationKind, ConfirmationSpec, DistinctFrom, OnTimeout, OnUnknown, Output,
-    Precondition, Requires, Step, StepType, Verify,
+pub use kind::{Class, StepType};
+pub use parts::{
+    ApprovalSpec, Call, Capture, Choice, Comms, ConfirmationKind, ConfirmationSpec, DistinctFrom, Escalate, Foreach,
+    Member, OnTimeout, OnUnknown, Order, Output, PostIncident, Precondition, Requires, Retry, RetryOn, Rollback,
+    Targets, Verify, Way, When,
 };
+pub use scalar::{Next, OnFailure, Span};
+pub use step::{Step, output_name};
 
 use crate::domain::estate::Tenancy;
 use crate::domain::id::PlaybookId;
@@ -61,11 +66,16 @@ pub struct Playbook {
     /// Parameters by name, in the order of the file.
     #[serde(default)]
     pub parameters: IndexMap<String, Parameter>,
+    /// The tenants that it is run for, where they are several.
+    pub targets: Option<Targets>,
     /// Steps in order.
     pub steps: Vec<Step>,
     /// What must hold at the end: CEL, all of them.
     #[serde(default)]
     pub exit_criteria: Vec<String>,
+    /// What is owed after the incident.
+    #[serde(default)]
+    pub post_incident: PostIncident,
 }
 
 /// What a playbook has to reach.
@@ -85,6 +95,11 @@ pub struct Triggers {
     /// Rules whose findings it fits.
     #[serde(default)]
     pub findings: Vec<String>,
+    /// CEL over the tenant of the finding; it is offered only where this is true.
+    pub when: Option<String>,
+    /// For how long the finding must have stood before its low-risk steps may run without a key.
+    #[serde(rename = "for")]
+    pub lasting: Option<Span>,
     /// Up to which risk its steps may run without a key, on a dedicated tenant; only `low` is allowed.
     pub auto_run_max_risk: Option<Risk>,
 }
@@ -137,6 +152,9 @@ pub struct Parameter {
     pub allowed_values: Vec<serde_json::Value>,
     /// Regular expression that the whole text must match.
     pub pattern: Option<String>,
+    /// Whether its value is kept nowhere and shown nowhere.
+    #[serde(default)]
+    pub secret: bool,
 }
 
 impl Playbook {

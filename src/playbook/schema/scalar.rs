@@ -50,6 +50,17 @@ pub enum Next {
     Abort,
 }
 
+impl Next {
+    /// The words in the file.
+    pub fn word(&self) -> String {
+        match self {
+            Self::Continue => "continue".to_owned(),
+            Self::Step(id) => format!("step:{id}"),
+            Self::Abort => "abort".to_owned(),
+        }
+    }
+}
+
 /// What follows when a step fails or its verification does not hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum OnFailure {
@@ -62,6 +73,8 @@ pub enum OnFailure {
     Step(StepId),
     /// The run ends as failed.
     Abort,
+    /// What was done is taken back, the last first; the run ends as rolled back.
+    Rollback,
 }
 
 fn jump(text: &str) -> Option<StepId> {
@@ -88,8 +101,10 @@ impl<'de> Deserialize<'de> for OnFailure {
             ("ask", None) => Ok(Self::Ask),
             ("continue", None) => Ok(Self::Continue),
             ("abort", None) => Ok(Self::Abort),
-            ("rollback", None) => Err(de::Error::custom("`rollback` is not supported in this version; use `ask`")),
-            _ => Err(de::Error::custom(format!("`{text}` is neither `ask`, `continue`, `abort` nor `step:ID`"))),
+            ("rollback", None) => Ok(Self::Rollback),
+            _ => Err(de::Error::custom(format!(
+                "`{text}` is neither `ask`, `continue`, `abort`, `rollback` nor `step:ID`"
+            ))),
         }
     }
 }

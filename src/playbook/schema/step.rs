@@ -1,69 +1,21 @@
 //! One step as it is written.
 
+use super::Parameter;
+use super::kind::{Class, StepType};
+use super::parts::{
+    ApprovalSpec, Call, Capture, Choice, Comms, ConfirmationSpec, Escalate, Foreach, Member, OnUnknown, Output,
+    Precondition, Requires, Retry, Rollback, Verify, Way,
+};
 use super::scalar::{Next, OnFailure, Span};
-use crate::domain::id::StepId;
-use crate::domain::incident::{Role, Severity};
+use crate::domain::id::{PlaybookId, StepId};
 use crate::domain::risk::{BlastRadius, Reversible, Risk};
-use serde::de::{self, Deserialize, Deserializer};
+use indexmap::IndexMap;
+use serde::de::{self, Deserializer};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Time allowed for a step's request when it names none.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Type of a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum StepType {
-    /// A verb that only looks.
-    Check,
-    /// Conditions that must hold now.
-    Assert,
-    /// Conditions that must come to hold in time.
-    WaitFor,
-    /// A verb that changes something.
-    Action,
-    /// Something that a person does outside and then confirms.
-    Manual,
-    /// A person chooses how to go on.
-    Decision,
-}
-
-/// Step types of the full design that this version does not carry out.
-const LATER: [&str; 10] =
-    ["approval", "branch", "parallel", "foreach", "input", "notify", "escalate", "evidence", "sub_playbook", "sleep"];
-
-impl<'de> Deserialize<'de> for StepType {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(from)?;
-        let all = "`check`, `assert`, `wait_for`, `action`, `manual`, `decision`";
-        match text.as_str() {
-            "check" => Ok(Self::Check),
-            "assert" => Ok(Self::Assert),
-            "wait_for" => Ok(Self::WaitFor),
-            "action" => Ok(Self::Action),
-            "manual" => Ok(Self::Manual),
-            "decision" => Ok(Self::Decision),
-            later if LATER.contains(&later) => Err(de::Error::custom(format!(
-                "step type `{later}` is not supported in this version, expected one of {all}"
-            ))),
-            other => Err(de::Error::custom(format!("unknown step type `{other}`, expected one of {all}"))),
-        }
-    }
-}
-
-impl StepType {
-    /// The word in the file.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Check => "check",
-            Self::Assert => "assert",
-            Self::WaitFor => "wait_for",
-            Self::Action => "action",
-            Self::Manual => "manual",
-            Self::Decision => "decision",
-        }
-    }
-}
 
 /// One step.
 #[derive(Clone, Debug, PartialEq, serde::Deserialize, schemars::JsonSchema)]
@@ -122,6 +74,37 @@ pub struct Step {
     /// What later steps may use; the whole result when empty.
     #[serde(default)]
     pub outputs: Vec<Output>,
+    /// Running it again when it failed, with new approvals.
+    pub retry: Option<Retry>,
+    /// How it is taken back.
+    pub rollback: Option<Rollback>,
+    /// What is kept before and after it.
+    #[serde(default)]
+    pub evidence: Vec<Capture>,
+    /// Whom it is told to.
+    pub comms: Option<Comms>,
+    /// Who is called when it waits for too long; in a step of type escalate, who is called.
+    pub escalate: Option<Escalate>,
+    /// Ways of a branch, in order.
+    #[serde(default)]
+    pub branches: Vec<Way>,
+    /// Where a branch leads when no way fits; the next step when absent.
+    pub otherwise: Option<Next>,
+    /// Looks of a parallel step.
+    #[serde(default)]
+    pub looks: Vec<Member>,
+    /// Items of a foreach.
+    pub foreach: Option<Foreach>,
+    /// Values that a step of type input asks for; in arguments `{{ outputs.STEP.NAME }}`.
+    #[serde(default)]
+    pub inputs: IndexMap<String, Parameter>,
+    /// Which playbook a `sub_playbook` runs.
+    pub playbook: Option<PlaybookId>,
+    /// Its parameters, templates.
+    #[serde(default)]
+    pub params: BTreeMap<String, String>,
+    /// How long a step of type sleep takes.
+    pub duration: Option<Span>,
 }
 
 impl Step {
@@ -133,6 +116,72 @@ impl Step {
     /// Time allowed for the request.
     pub fn timeout(&self) -> Duration {
         self.timeout.map_or(DEFAULT_TIMEOUT, |s| s.0)
+    }
+
+    /// What carrying it out amounts to.
+    pub const fn class(&self) -> Class {
+        match self.kind {
+            StepType::Check | StepType::Evidence | StepType::Parallel => Class::Looks,
+            StepType::Action | StepType::Foreach => Class::Acts,
+            StepType::Notify | StepType::Escalate if self.run.is_some() => Class::Acts,
+            StepType::Notify | StepType::Escalate | StepType::Manual => Class::Person,
+            StepType::Approval => Class::Gate,
+            StepType::Assert | StepType::WaitFor => Class::Waits,
+            StepType::Decision => Class::Decides,
+            StepType::Branch => Class::Branches,
+            StepType::Input => Class::Asks,
+            StepType::Sleep => Class::Sleeps,
+            StepType::SubPlaybook => Class::Child,
+        }
+    }
+
+    /// Whether later steps can use what comes out of it.
+    pub const fn has_output(&self) -> bool {
+        matches!(self.class(), Class::Looks | Class::Acts | Class::Asks)
+    }
+
+    /// The calls that are rendered when it is reached: its own, or those of its looks.
+    pub fn calls(&self) -> impl Iterator<Item = &Call> {
+        self.run.iter().chain(self.looks.iter().map(|m| &m.run))
+    }
+
+    /// A step that has nothing but its name.
+    pub fn bare(id: impl Into<StepId>, kind: StepType, name: String, why: String) -> Self {
+        Self {
+            id: id.into(),
+            name,
+            why,
+            kind,
+            risk: None,
+            blast_radius: None,
+            reversible: None,
+            requires: Requires::default(),
+            condition: None,
+            preconditions: Vec::new(),
+            bind: Vec::new(),
+            run: None,
+            timeout: None,
+            confirmation: None,
+            approval: None,
+            verify: Vec::new(),
+            choices: Vec::new(),
+            on_failure: OnFailure::Ask,
+            on_unknown: OnUnknown::Reconcile,
+            outputs: Vec::new(),
+            retry: None,
+            rollback: None,
+            evidence: Vec::new(),
+            comms: None,
+            escalate: None,
+            branches: Vec::new(),
+            otherwise: None,
+            looks: Vec::new(),
+            foreach: None,
+            inputs: IndexMap::new(),
+            playbook: None,
+            params: BTreeMap::new(),
+            duration: None,
+        }
     }
 
     /// The preconditions as a digest binds them: expression and greatest age.
@@ -149,193 +198,6 @@ impl Step {
 /// The name under which a step's output is found in expressions and templates.
 pub fn output_name(step: &StepId) -> String {
     step.as_str().replace('-', "_")
-}
-
-/// What a step takes besides confirmation and approval.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Requires {
-    /// Role that the person who asks must hold in the incident.
-    pub role: Option<Role>,
-    /// Whether an incident must be declared.
-    #[serde(default)]
-    pub incident_declared: bool,
-    /// The least severity of that incident.
-    pub severity_at_least: Option<Severity>,
-}
-
-/// What must hold immediately before a step starts.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Precondition {
-    /// CEL.
-    pub check: String,
-    /// The greatest age of the signals that it uses.
-    pub max_age: Option<Span>,
-    /// The same as a sentence.
-    pub text: Option<String>,
-}
-
-impl Precondition {
-    /// Sentence for people: the given one, else the expression.
-    pub fn label(&self) -> &str {
-        self.text.as_deref().unwrap_or(&self.check)
-    }
-
-    fn bound(&self) -> String {
-        self.max_age.map_or_else(|| self.check.clone(), |age| format!("{} (not older than {age})", self.check))
-    }
-}
-
-/// A verb with its arguments.
-#[derive(Clone, Debug, PartialEq, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Call {
-    /// Adapter: `postgres`.
-    pub adapter: String,
-    /// Verb: `terminate_backend`.
-    pub verb: String,
-    /// Arguments; texts in them are templates.
-    #[serde(default)]
-    pub args: BTreeMap<String, serde_json::Value>,
-}
-
-impl Call {
-    /// `adapter.verb`, as verbs are registered.
-    pub fn name(&self) -> String {
-        format!("{}.{}", self.adapter, self.verb)
-    }
-}
-
-/// How a step is confirmed.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ConfirmationSpec {
-    /// Kind.
-    pub kind: ConfirmationKind,
-    /// What has to be typed, a template; the tenant id when absent.
-    pub phrase: Option<String>,
-}
-
-/// Kind of a confirmation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum ConfirmationKind {
-    /// A dialog.
-    Keypress,
-    /// A phrase is typed.
-    Typed,
-}
-
-/// Who approves.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ApprovalSpec {
-    /// Number of distinct other people.
-    pub quorum: u8,
-    /// Of whom an approver must be distinct, by person; both when it is empty.
-    #[serde(default)]
-    pub distinct_from: Vec<DistinctFrom>,
-    /// Roles of which an approver must hold one; empty leaves that to policy.
-    #[serde(default)]
-    pub roles: Vec<Role>,
-    /// For how long an approval is waited for; policy's time when absent.
-    pub timeout: Option<Span>,
-    /// What follows when nobody has approved by then.
-    #[serde(default)]
-    pub on_timeout: OnTimeout,
-}
-
-/// A person that an approver may not be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum DistinctFrom {
-    /// Who asked for the step.
-    Requester,
-    /// Who executes it.
-    Operator,
-}
-
-/// What follows when an approval is not given in time. It is never granted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum OnTimeout {
-    /// The request is denied.
-    #[default]
-    Deny,
-    /// Somebody else is called, and the request goes on waiting.
-    Escalate,
-}
-
-/// How a step is known to have worked.
-#[derive(Clone, Debug, PartialEq, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Verify {
-    /// CEL; with `run`, the answer of that look is bound to `result`.
-    pub check: String,
-    /// By when it must come to hold.
-    pub within: Option<Span>,
-    /// For how long it must then hold without a gap.
-    pub hold: Option<Span>,
-    /// The greatest age of the signals that it uses.
-    pub max_age: Option<Span>,
-    /// The same as a sentence.
-    pub text: Option<String>,
-    /// A look at the real system each time it is evaluated.
-    pub run: Option<Call>,
-}
-
-impl Verify {
-    /// Time to come to hold when none is given.
-    pub const DEFAULT_WITHIN: Duration = Duration::from_mins(1);
-
-    /// Sentence for people: the given one, else the expression.
-    pub fn label(&self) -> &str {
-        self.text.as_deref().unwrap_or(&self.check)
-    }
-
-    /// By when it must come to hold.
-    pub fn within(&self) -> Duration {
-        self.within.map_or(Self::DEFAULT_WITHIN, |s| s.0)
-    }
-
-    /// For how long it must hold.
-    pub fn hold(&self) -> Duration {
-        self.hold.map_or(Duration::ZERO, |s| s.0)
-    }
-}
-
-/// One choice of a decision.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Choice {
-    /// Key by which it is chosen.
-    pub key: String,
-    /// What it means.
-    pub label: String,
-    /// Where it leads.
-    pub then: Next,
-}
-
-/// What follows an unknown outcome.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum OnUnknown {
-    /// The target is looked at.
-    #[default]
-    Reconcile,
-    /// A person decides at once.
-    Ask,
-}
-
-/// Something that later steps may use.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Output {
-    /// Name.
-    pub name: String,
-    /// CEL over `result`.
-    pub selector: String,
 }
 
 fn reversible<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Reversible>, D::Error> {

@@ -107,6 +107,13 @@ fn patched(patch: &Value, seen: Option<&Value>) -> Reconciled {
     if !changes.is_empty() && changes.iter().all(|o| held(o)) {
         return Reconciled::TookEffect { seen: show(&changes) };
     }
+    // Argo CD keeps an operation that it has taken up in the status, and removes it from where it was written.
+    let taken = &seen["status"]["operationState"];
+    if let Some(asked) = changes.iter().find(|o| o["path"] == "/operation")
+        && contains(&taken["operation"], &asked["value"])
+    {
+        return Reconciled::TookEffect { seen: format!("Argo CD has taken it up: {}", short(&taken["phase"])) };
+    }
     let tests: Vec<&&Value> = operations.iter().filter(|o| o["op"] == "test").collect();
     let differs: Vec<&&Value> = tests.into_iter().filter(|o| now(o) != o["value"]).collect();
     if differs.is_empty() {

@@ -4,6 +4,7 @@
 use super::super::canvas::{Canvas, cells};
 use super::super::widgets::window;
 use super::split;
+use crate::console::format::clock;
 use crate::console::rows::{PaneRow, layout, place, run_words, step_sign, step_words};
 use crate::console::state::{PaneId, State};
 use crate::console::strip::{Strip, fit, wrap};
@@ -125,6 +126,8 @@ fn parts(run: &RunView, step: &StepView, width: usize, glyphs: &Glyphs, terse: b
     if !step.output.is_empty() || over || step.outcome.is_some() {
         parts.push(outcome(step, width));
     }
+    parts.extend(comms(step, width));
+    parts.extend(targets(step, width, glyphs));
     parts.push(request(run, step, width, glyphs, terse));
     if !step.checks.is_empty() {
         let title = Strip::of(Role::Title, if over { "Checked before" } else { "Checked just now" });
@@ -136,6 +139,54 @@ fn parts(run: &RunView, step: &StepView, width: usize, glyphs: &Glyphs, terse: b
     }
     parts.extend(risk(step, width, terse));
     parts
+}
+
+/// What stakeholders are to be told, and whom.
+fn comms(step: &StepView, width: usize) -> Option<Part> {
+    let comms = step.comms.as_ref()?;
+    let mut lines = Vec::new();
+    for line in wrap(&comms.text, width) {
+        lines.push(Strip::of(Role::Strong, format!(" {line}")));
+    }
+    let title = Strip::of(Role::Title, "Tell ").and(Role::Warn, comms.audience.join(", "));
+    let right = Strip::of(Role::Dim, format!("due {} (Enter when they were told)", clock(comms.due)));
+    Some(Part { title, right, lines, least: 2 })
+}
+
+/// The targets of a step over several: those that need eyes first.
+fn targets(step: &StepView, width: usize, glyphs: &Glyphs) -> Option<Part> {
+    if step.targets.is_empty() {
+        return None;
+    }
+    let order = |state: StepState| match state {
+        StepState::Failed | StepState::Unknown => 0,
+        StepState::Executing | StepState::Verifying => 1,
+        StepState::Pending => 2,
+        _ => 3,
+    };
+    let mut all: Vec<_> = step.targets.iter().collect();
+    all.sort_by_key(|t| order(t.state));
+    let of = |wanted: &[StepState]| step.targets.iter().filter(|t| wanted.contains(&t.state)).count();
+    let done = of(&[StepState::Done, StepState::Verifying]);
+    let cells = 20.min(width / 4).max(4);
+    let filled = (done * cells).checked_div(step.targets.len()).unwrap_or(0);
+    let bar = format!("[{}{}]", "#".repeat(filled), ".".repeat(cells - filled));
+    let lines = all
+        .iter()
+        .map(|t| {
+            let (sign, role) = step_sign(t.state, glyphs);
+            let words = if t.outcome.is_empty() { step_words(t.state) } else { t.outcome.as_str() };
+            Strip::text(" ")
+                .and(role, sign)
+                .and(Role::Strong, format!(" {} ", t.name))
+                .and(Role::Text, words.to_owned())
+        })
+        .collect();
+    let title = Strip::of(Role::Title, "Targets ").and(Role::Text, format!("{bar} {done} of {}", step.targets.len()));
+    let failed = of(&[StepState::Failed, StepState::Unknown]);
+    let right =
+        if failed > 0 { Strip::of(Role::Critical, format!("{failed} failed or not known")) } else { Strip::new() };
+    Some(Part { title, right, lines, least: 4 })
 }
 
 fn outcome(step: &StepView, width: usize) -> Part {
@@ -180,6 +231,9 @@ fn request(run: &RunView, step: &StepView, width: usize, glyphs: &Glyphs, terse:
         }
         lines.extend(wrapped.into_iter().map(|l| Strip::of(role, format!(" {l}"))));
     };
+    if let Some(said) = &step.dry_run {
+        add(Role::Text, if terse { 1 } else { usize::MAX }, &format!("The server would: {said}"));
+    }
     if terse {
         // The whole of it is in the dialog that confirms; here it is enough to know what it is.
         add(Role::Strong, 2, &format!("{} on {}: {}", request.verb, target.source, target.object));

@@ -1,9 +1,9 @@
 //! `traefik.maintenance_on` and `traefik.maintenance_off` on the simulated ingresses.
 
-use super::arguments::{gone, target_tenant, tenant};
-use super::{Action, specs};
+use super::super::arguments::{gone, target_tenant, tenant};
+use super::super::{Action, specs};
 use crate::domain::ports::{Outcome, Reconciled, RenderContext, VerbError};
-use crate::domain::request::{Operation, Request, Target, VerbSpec};
+use crate::domain::request::{Operation, Request, Target};
 use crate::domain::sample::{Failure, FailureKind};
 use crate::drill::model::Simulation;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use std::net::IpAddr;
 const DIRECTORY: &str = "/etc/traefik/dynamic";
 
 /// Sets the page or removes it.
-pub(super) struct Maintenance {
+pub(in crate::drill::verbs) struct Maintenance {
     pub on: bool,
 }
 
@@ -61,8 +61,8 @@ impl Maintenance {
 }
 
 impl Action for Maintenance {
-    fn spec(&self) -> &'static VerbSpec {
-        if self.on { &specs::MAINTENANCE_ON } else { &specs::MAINTENANCE_OFF }
+    fn name(&self) -> &'static str {
+        if self.on { specs::MAINTENANCE_ON.name } else { specs::MAINTENANCE_OFF.name }
     }
 
     fn render(&self, context: &RenderContext<'_>, _: &Simulation) -> Result<Request, VerbError> {
@@ -92,7 +92,7 @@ impl Action for Maintenance {
             ),
         };
         Ok(Request {
-            verb: self.spec().name.into(),
+            verb: self.name().into(),
             target: Target {
                 source: router.ingress.clone(),
                 identity: String::new(),

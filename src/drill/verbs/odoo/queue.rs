@@ -1,7 +1,7 @@
 //! `odoo.queue_inspect` and `odoo.requeue_jobs` on the simulated tenants.
 
-use super::arguments::{gone, optional, parameter, target_tenant, tenant};
-use super::{Action, specs};
+use super::super::arguments::{gone, optional, parameter, target_tenant, tenant};
+use super::super::{Action, specs};
 use crate::correlate::say;
 use crate::domain::estate::{DatabaseRef, Tenant};
 use crate::domain::facts::Facts;
@@ -67,7 +67,7 @@ fn request(
 }
 
 /// Shows the channels.
-pub(super) struct QueueInspect;
+pub(in crate::drill::verbs) struct QueueInspect;
 
 impl QueueInspect {
     fn ask(request: &Request, sim: &Simulation) -> Result<(Value, String), Failure> {
@@ -97,8 +97,8 @@ impl QueueInspect {
 }
 
 impl Action for QueueInspect {
-    fn spec(&self) -> &'static VerbSpec {
-        &specs::QUEUE_INSPECT
+    fn name(&self) -> &'static str {
+        specs::QUEUE_INSPECT.name
     }
 
     fn render(&self, context: &RenderContext<'_>, sim: &Simulation) -> Result<Request, VerbError> {
@@ -133,11 +133,11 @@ impl Action for QueueInspect {
 }
 
 /// Puts zombies back.
-pub(super) struct RequeueJobs;
+pub(in crate::drill::verbs) struct RequeueJobs;
 
 impl Action for RequeueJobs {
-    fn spec(&self) -> &'static VerbSpec {
-        &specs::REQUEUE_JOBS
+    fn name(&self) -> &'static str {
+        specs::REQUEUE_JOBS.name
     }
 
     fn render(&self, context: &RenderContext<'_>, sim: &Simulation) -> Result<Request, VerbError> {

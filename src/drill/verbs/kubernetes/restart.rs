@@ -1,12 +1,12 @@
 //! `kubernetes.rollout_restart` and `kubernetes.rollout_status` on the simulated cluster.
 
-use super::arguments::{gone, required, statement};
-use super::{Action, specs};
+use super::super::arguments::{gone, required, statement};
+use super::super::{Action, specs};
 use crate::domain::facts::Facts;
 use crate::domain::facts::kubernetes::Workload;
 use crate::domain::id::SourceId;
 use crate::domain::ports::{Outcome, Reconciled, RenderContext, VerbError};
-use crate::domain::request::{Operation, Request, Target, VerbSpec};
+use crate::domain::request::{Operation, Request, Target};
 use crate::domain::sample::{Failure, FailureKind};
 use crate::drill::model::Simulation;
 use crate::drill::model::build::CLUSTER;
@@ -87,11 +87,11 @@ fn value<'a>(patch: &'a Value, op: &str, at: &str) -> Option<&'a Value> {
 }
 
 /// Restarts a Deployment.
-pub(super) struct RolloutRestart;
+pub(in crate::drill::verbs) struct RolloutRestart;
 
 impl Action for RolloutRestart {
-    fn spec(&self) -> &'static VerbSpec {
-        &specs::ROLLOUT_RESTART
+    fn name(&self) -> &'static str {
+        specs::ROLLOUT_RESTART.name
     }
 
     fn render(&self, context: &RenderContext<'_>, _: &Simulation) -> Result<Request, VerbError> {
@@ -201,7 +201,7 @@ fn unchanged(request: &Request, now: &Workload) -> Result<(), Failure> {
 }
 
 /// Looks how far a rollout is.
-pub(super) struct RolloutStatus;
+pub(in crate::drill::verbs) struct RolloutStatus;
 
 impl RolloutStatus {
     fn summary(w: &Workload) -> String {
@@ -216,8 +216,8 @@ fn complete(w: &Workload) -> bool {
 }
 
 impl Action for RolloutStatus {
-    fn spec(&self) -> &'static VerbSpec {
-        &specs::ROLLOUT_STATUS
+    fn name(&self) -> &'static str {
+        specs::ROLLOUT_STATUS.name
     }
 
     fn render(&self, context: &RenderContext<'_>, sim: &Simulation) -> Result<Request, VerbError> {

@@ -1,14 +1,14 @@
 //! `postgres.blocking_tree`, `postgres.cancel_backend` and `postgres.terminate_backend` on the simulated instances.
 
-use super::arguments::{gone, optional, parameter, required};
-use super::{Action, specs};
+use super::super::arguments::{gone, optional, parameter, required};
+use super::super::{Action, specs};
 use crate::correlate::{locks, say};
 use crate::domain::facts::Facts;
 use crate::domain::facts::postgres::{PostgresFacts, Session};
 use crate::domain::id::SourceId;
 use crate::domain::pane::LockNode;
 use crate::domain::ports::{Outcome, Reconciled, RenderContext, VerbError};
-use crate::domain::request::{Operation, Request, Target, VerbSpec};
+use crate::domain::request::{Operation, Request, Target};
 use crate::domain::sample::{Failure, FailureKind};
 use crate::drill::look::backend_start;
 use crate::drill::model::Simulation;
@@ -46,7 +46,7 @@ fn facts(sim: &Simulation, source: &SourceId) -> Result<PostgresFacts, Failure> 
 }
 
 /// Shows the tree.
-pub(super) struct BlockingTree;
+pub(in crate::drill::verbs) struct BlockingTree;
 
 impl BlockingTree {
     fn ask(request: &Request, sim: &Simulation) -> Result<(Value, String), Failure> {
@@ -99,8 +99,8 @@ fn lines(tree: &[LockNode]) -> Vec<String> {
 }
 
 impl Action for BlockingTree {
-    fn spec(&self) -> &'static VerbSpec {
-        &specs::BLOCKING_TREE
+    fn name(&self) -> &'static str {
+        specs::BLOCKING_TREE.name
     }
 
     fn render(&self, context: &RenderContext<'_>, sim: &Simulation) -> Result<Request, VerbError> {
@@ -147,7 +147,7 @@ impl Action for BlockingTree {
 }
 
 /// Cancels or terminates.
-pub(super) struct Signal {
+pub(in crate::drill::verbs) struct Signal {
     pub terminates: bool,
 }
 
@@ -222,8 +222,8 @@ impl Signal {
 }
 
 impl Action for Signal {
-    fn spec(&self) -> &'static VerbSpec {
-        if self.terminates { &specs::TERMINATE } else { &specs::CANCEL }
+    fn name(&self) -> &'static str {
+        if self.terminates { specs::TERMINATE.name } else { specs::CANCEL.name }
     }
 
     fn render(&self, context: &RenderContext<'_>, sim: &Simulation) -> Result<Request, VerbError> {
@@ -250,7 +250,7 @@ impl Action for Signal {
             "Can not be taken back: the query has to be run again by whoever ran it."
         };
         Ok(Request {
-            verb: self.spec().name.into(),
+            verb: self.name().into(),
             target: Target {
                 identity: system.into(),
                 environment: context.estate.environment,

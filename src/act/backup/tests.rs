@@ -1,0 +1,149 @@
+//! A real pgBackRest on a PostgreSQL of the test's own: checked, backed up, restored aside; then without its repository.
+
+use super::*;
+use crate::act::postgres::tests::{done, execute, failed, prepare};
+use crate::domain::mode::Mode;
+use crate::domain::world::World;
+use crate::observe::http::rig::{program, skip};
+use crate::observe::postgres::testbed::{Server, estate, unprivileged};
+
+/// The words that start it as whom the server runs as.
+fn command(program: &Path) -> Vec<String> {
+    let program = program.display().to_string();
+    match unprivileged() {
+        Some((user, group)) => {
+            vec![
+                "setpriv".into(),
+                format!("--reuid={user}"),
+                format!("--regid={group}"),
+                "--clear-groups".into(),
+                program,
+            ]
+        }
+        None => vec![program],
+    }
+}
+
+#[tokio::test]
+async fn a_backup_is_checked_taken_and_restored_aside() {
+    let Some(program) = program("pgbackrest") else {
+        return skip("a_backup_is_checked", "there is no pgbackrest on the PATH");
+    };
+    let settings = &["archive_mode=on", "unix_socket_directories=/tmp", "archive_timeout=0"];
+    let Some(server) = Server::start_with(settings).await else { return };
+    let base = server.dir.path();
+    let trust = std::fs::read_to_string(base.join("data/pg_hba.conf")).unwrap();
+    std::fs::write(base.join("data/pg_hba.conf"), format!("local all all trust\n{trust}")).unwrap();
+    let own = |name: &str| {
+        let path = base.join(name);
+        std::fs::create_dir(&path).unwrap();
+        if let Some((user, group)) = unprivileged() {
+            std::os::unix::fs::chown(&path, Some(user), Some(group)).unwrap();
+        }
+        path
+    };
+    let (repo, logs, spool, aside) = (own("repo"), own("logs"), own("spool"), own("aside"));
+    let config = base.join("pgbackrest.conf");
+    let text = format!(
+        "[global]\nrepo1-path={}\nlog-path={}\nspool-path={}\nlock-path={}\nrepo1-retention-full=2\nstart-fast=y\n\
+         [main]\npg1-path={}\npg1-port={}\npg1-socket-path=/tmp\npg1-user=postgres\n",
+        repo.display(),
+        logs.display(),
+        spool.display(),
+        spool.display(),
+        base.join("data").display(),
+        server.port
+    );
+    std::fs::write(&config, text).unwrap();
+    let push = format!(
+        "archive_command = '{} --config={} --stanza=main archive-push %p'",
+        program.display(),
+        config.display()
+    );
+    server.configure(&push).await;
+    let of = Pgbackrest {
+        id: "backup-a".into(),
+        stanza: "main".into(),
+        command: command(&program),
+        config: Some(config.clone()),
+        restore_dir: Some(aside.clone()),
+    };
+    let created = run(&argv(&of, "stanza-create", &[]), Duration::from_mins(1)).await.unwrap();
+    assert!(created.status.success(), "{}", process::said("stanza-create", &created));
+
+    let all = crate::act::Verbs::new(verbs(Mode::Live.may_act().unwrap(), &[of]));
+    let verb = |name: &str| all.get(name).unwrap().clone();
+    let world = World::new(Arc::new(estate(&["t017"])), [], jiff::Timestamp::now());
+    let list = [("backup", json!("backup-a"))];
+    let restore = verb("backup.restore_aside");
+    let place = [("backup", json!("backup-a")), ("into", json!("try-1"))];
+    assert!(prepare(&*restore, &world, &place).await.unwrap_err().message.contains("has no backup"));
+    let patiently = |request: &Request| {
+        let request = request.clone();
+        let verb = verb(&request.verb);
+        async move { verb.execute(crate::act::postgres::tests::permit(&request, Duration::from_mins(2))).await }
+    };
+
+    let check = verb("backup.pgbackrest_check");
+    let request = prepare(&*check, &world, &list).await.unwrap();
+    assert!(check.dry_run(&request).await.unwrap().contains("no backup"));
+    let (result, _) = done(patiently(&request).await);
+    assert_eq!(result["code"], 0);
+
+    let backup = verb("backup.pgbackrest_backup");
+    let request = prepare(&*backup, &world, &[list[0].clone(), ("type", json!("full"))]).await.unwrap();
+    assert!(request.target.object.ends_with("newest before: none yet"), "{}", request.target.object);
+    assert!(matches!(backup.reconcile(&request).await, Reconciled::NoEffect { .. }));
+    let (result, summary) = done(patiently(&request).await);
+    let label = result["newest"].as_str().unwrap().to_owned();
+    assert!(label.ends_with('F') && summary.contains("1 backups, the newest"), "{summary}");
+    assert!(matches!(backup.reconcile(&request).await, Reconciled::TookEffect { .. }));
+    let shows = verb("backup.pgbackrest_info");
+    let (result, _) = done(shows.look(&prepare(&*shows, &world, &list).await.unwrap()).await);
+    assert_eq!(result["backup"][0]["label"], label.as_str());
+
+    let request = prepare(&*restore, &world, &place).await.unwrap();
+    assert!(matches!(restore.reconcile(&request).await, Reconciled::NoEffect { .. }));
+    assert!(restore.dry_run(&request).await.unwrap().contains("--pg1-path="));
+    done(patiently(&request).await);
+    assert!(aside.join("try-1/PG_VERSION").is_file() && aside.join("try-1/recovery.signal").is_file());
+    assert!(matches!(restore.reconcile(&request).await, Reconciled::Undecided { .. }));
+    // A second time the directory is not empty: pgBackRest itself refuses.
+    assert!(restore.dry_run(&request).await.unwrap_err().message.contains("holds a cluster already"));
+    let again = patiently(&request).await;
+    assert!(matches!(&again, Outcome::Unknown { why } if why.message.contains("restore")), "{again:?}");
+    for (name, value, words) in [
+        ("into", "../data", "is no name of a directory"),
+        ("target_time", "yesterday", "no moment such as"),
+        ("target_time", "2999-01-01T00:00:00Z", "lies in the future"),
+        ("set", "a b", "is no label"),
+    ] {
+        let mut args = vec![("backup", json!("backup-a")), ("into", json!("try-2"))];
+        args.retain(|(n, _)| *n != name);
+        args.push((name, json!(value)));
+        let said = prepare(&*restore, &world, &args).await.unwrap_err().message;
+        assert!(said.contains(words), "{said}");
+    }
+    let mut other = request.clone();
+    other.operation =
+        Operation::Command { argv: vec!["rm".into(), "--stanza=main".into(), "restore".into()], sha256: String::new() };
+    assert!(failed(execute(&*restore, &other).await).message.contains("refused"));
+
+    // The server is gone in between: nothing can be checked.
+    drop(server);
+    let gone = patiently(&prepare_gone(&request, &check)).await;
+    assert!(matches!(gone, Outcome::Unknown { .. } | Outcome::Failed { .. }), "{gone:?}");
+}
+
+/// The check as it was rendered before.
+fn prepare_gone(request: &Request, check: &Arc<DynVerb>) -> Request {
+    let mut request = request.clone();
+    request.verb = check.spec().name.to_owned();
+    if let Operation::Command { argv, .. } = &mut request.operation {
+        argv.retain(|w| !w.starts_with("--pg1-path=") && !w.starts_with("--archive-mode"));
+        if let Some(last) = argv.last_mut() {
+            *last = "check".into();
+        }
+    }
+    request
+}

@@ -1,0 +1,482 @@
+//! `odoo.set_channel_capacity` and `odoo.set_worker_profile`: settings of the Deployment that runs a tenant's jobs. How
+//! many jobs a channel may run stands in an environment variable of the job runner (`ODOO_QUEUE_JOB_CHANNELS`), not in
+//! the database; changing it replaces the pods. The patch names what it replaces, so the API server itself refuses it
+//! when something else stands there by then.
+
+use super::TENANT;
+use crate::act::args::{self, shell};
+use crate::config::model::Kubernetes;
+use crate::domain::estate::NamespaceRef;
+use crate::domain::id::{SourceId, TenantId};
+use crate::domain::mode::MayAct;
+use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Survey, Verb, VerbError};
+use crate::domain::request::{ArgSpec, Operation, Request, Target, VerbSpec};
+use crate::domain::risk::{BlastRadius, Reversible, Risk};
+use crate::domain::sample::{Failure, FailureKind};
+use crate::domain::text::sanitize;
+use crate::observe::kubernetes::link::{Fault, Link};
+use crate::policy::authorized::Authorized;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// For surveys, dry runs and for looking after an unknown outcome.
+const ALLOWED: Duration = Duration::from_secs(10);
+/// A request that was lost may still be in a queue of the server.
+const SECOND_LOOK: Duration = Duration::from_secs(2);
+/// A Deployment is at most 1.5 MiB in etcd.
+const LONGEST: usize = 8 << 20;
+/// The variable of `queue_job/jobrunner/runner.py`.
+const CHANNELS: &str = "ODOO_QUEUE_JOB_CHANNELS";
+
+/// What the capacity declares.
+pub static CAPACITY: VerbSpec = VerbSpec {
+    name: "odoo.set_channel_capacity",
+    what: "sets how many jobs a channel may run at once; the job runner's pods are replaced",
+    risk_floor: Risk::Medium,
+    blast_radius: BlastRadius::Tenant,
+    reversible: Reversible::Yes,
+    idempotent: true,
+    read_only: false,
+    args: &[
+        TENANT,
+        ArgSpec { name: "channel", required: true, what: "full name of the channel, such as root.wms" },
+        ArgSpec { name: "capacity", required: true, what: "jobs at once, 1 or more (queue_job takes 0 for no limit)" },
+    ],
+};
+
+/// What the profile declares.
+pub static PROFILE: VerbSpec = VerbSpec {
+    name: "odoo.set_worker_profile",
+    what: "sets CPU and memory of the pods that run a tenant's jobs; they are replaced",
+    risk_floor: Risk::Medium,
+    blast_radius: BlastRadius::Tenant,
+    reversible: Reversible::Yes,
+    idempotent: true,
+    read_only: false,
+    args: &[
+        TENANT,
+        ArgSpec { name: "cpu", required: false, what: "CPU that is requested and the limit, such as 500m or 2" },
+        ArgSpec {
+            name: "memory",
+            required: false,
+            what: "memory that is requested and the limit, such as 512Mi or 2Gi",
+        },
+    ],
+};
+
+/// The clusters on which Deployments can be changed.
+pub(super) struct Deployments(BTreeMap<SourceId, Kubernetes>);
+
+impl Deployments {
+    pub(super) fn new(_: MayAct, clusters: &[Kubernetes]) -> Self {
+        Self(clusters.iter().map(|c| (c.id.clone(), c.clone())).collect())
+    }
+
+    fn cluster(&self, id: &SourceId) -> Result<&Kubernetes, Failure> {
+        self.0.get(id).ok_or_else(|| local(format!("cluster {id} is not configured")))
+    }
+
+    /// A connection as the one who looks, or as the one who acts.
+    async fn open(&self, id: &SourceId, acts: bool, within: Duration) -> Result<Link, Failure> {
+        let cluster = self.cluster(id)?;
+        let (kubeconfig, context) = match (&cluster.act_kubeconfig, acts) {
+            (_, false) => (cluster.kubeconfig.clone(), cluster.context.clone()),
+            (Some(act), true) if act == &cluster.kubeconfig => (act.clone(), cluster.context.clone()),
+            (Some(act), true) => (act.clone(), None),
+            (None, true) => return Err(local(format!("cluster {id} has no act_kubeconfig: it can only be looked at"))),
+        };
+        Link::open(kubeconfig, context, within).await
+    }
+
+    async fn read(&self, id: &SourceId, path: &str) -> Result<Value, Failure> {
+        let link = self.open(id, false, ALLOWED).await?;
+        let body = link.get(path, LONGEST).await.map_err(Fault::into_failure)?;
+        serde_json::from_slice(&body).map_err(|_| link.failure(FailureKind::Protocol, "the answer is no Deployment"))
+    }
+}
+
+fn local(why: String) -> Failure {
+    Failure::new(FailureKind::Local, why)
+}
+
+fn path(place: &NamespaceRef) -> String {
+    format!("/apis/apps/v1/namespaces/{}/deployments/{}", place.name, place.workers)
+}
+
+fn namespace<'a>(estate: &'a crate::domain::estate::Estate, tenant: &str) -> Result<&'a NamespaceRef, VerbError> {
+    let found = estate.tenant(&TenantId::new(tenant));
+    let found = found.ok_or_else(|| VerbError::new(format!("there is no tenant {}", sanitize(tenant))))?;
+    let place = found.namespace.as_ref();
+    place.ok_or_else(|| VerbError::new(format!("tenant {tenant} has no `kubernetes` in the configuration")))
+}
+
+/// The first container, which is Odoo's.
+fn container(deployment: &Value) -> Option<&Value> {
+    deployment.pointer("/spec/template/spec/containers/0")
+}
+
+/// Where the container is in a Deployment.
+const CONTAINER: &str = "/spec/template/spec/containers/0";
+
+/// The value of a variable of the container, and its place.
+fn variable<'a>(deployment: &'a Value, name: &str) -> Option<(usize, &'a str)> {
+    let env = container(deployment)?.get("env")?.as_array()?;
+    let found = env.iter().enumerate().find(|(_, e)| e.get("name").and_then(Value::as_str) == Some(name))?;
+    Some((found.0, found.1.get("value")?.as_str()?))
+}
+
+/// The value with one channel's capacity replaced, or the channel added; what else stands with it stays
+/// (`root:4,root.wms:1:throttle=2`).
+fn channels(now: &str, channel: &str, capacity: i64) -> String {
+    let mut hit = false;
+    let mut parts: Vec<String> = now
+        .split(',')
+        .map(str::trim)
+        .filter(|p| !p.is_empty())
+        .map(|part| {
+            let mut fields = part.split(':').map(str::to_owned).collect::<Vec<_>>();
+            if fields.first().map(String::as_str) != Some(channel) {
+                return part.to_owned();
+            }
+            hit = true;
+            match fields.get_mut(1) {
+                Some(field) if !field.contains('=') => *field = capacity.to_string(),
+                _ => fields.insert(1, capacity.to_string()),
+            }
+            fields.join(":")
+        })
+        .collect();
+    if !hit {
+        parts.push(format!("{channel}:{capacity}"));
+    }
+    parts.join(",")
+}
+
+fn test(path: &str, value: &Value) -> Value {
+    json!({ "op": "test", "path": path, "value": value })
+}
+
+/// What is to be changed: the operations after the tests, and words for before and after.
+struct Wanted {
+    operations: Vec<Value>,
+    before: String,
+    after: String,
+}
+
+fn capacity(context: &RenderContext<'_>, deployment: &Value) -> Result<Wanted, VerbError> {
+    let channel = args::required(context, "channel")?;
+    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if !channel.chars().all(fine) {
+        return Err(VerbError::new(format!("{} is no name of a channel such as root.wms", sanitize(&channel))));
+    }
+    let capacity = args::required_whole(context, "capacity", 1, 1000)?;
+    let (at, now) = variable(deployment, CHANNELS).ok_or_else(|| {
+        VerbError::new(format!("the first container has no variable {CHANNELS} with a value, where its channels stand"))
+    })?;
+    let after = channels(now, &channel, capacity);
+    if after == now {
+        return Err(VerbError::new(format!("channel {channel} has the capacity {capacity} already")));
+    }
+    let entry = format!("{CONTAINER}/env/{at}");
+    let operations = vec![
+        test(&format!("{entry}/name"), &json!(CHANNELS)),
+        test(&format!("{entry}/value"), &json!(now)),
+        json!({ "op": "replace", "path": format!("{entry}/value"), "value": after }),
+    ];
+    Ok(Wanted { operations, before: format!("{CHANNELS}={now}"), after: format!("{CHANNELS}={after}") })
+}
+
+/// A quantity of Kubernetes, as far as people write it for CPU and memory.
+fn quantity(name: &str, text: &str) -> Result<(), VerbError> {
+    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = text.get(number.len()..).unwrap_or_default();
+    let known = ["", "m", "k", "Ki", "M", "Mi", "G", "Gi"].contains(&unit);
+    if known && number.parse::<f64>().is_ok_and(|n| n > 0.0 && n.is_finite()) {
+        return Ok(());
+    }
+    Err(VerbError::new(format!("the argument {name} is {}; allowed is a quantity such as 500m or 2Gi", sanitize(text))))
+}
+
+fn profile(context: &RenderContext<'_>, deployment: &Value) -> Result<Wanted, VerbError> {
+    let mut after = container(deployment).and_then(|c| c.get("resources")).cloned().unwrap_or_else(|| json!({}));
+    let before = after.clone();
+    for name in ["cpu", "memory"] {
+        let Some(value) = args::optional(context, name)? else { continue };
+        quantity(name, &value)?;
+        for kind in ["requests", "limits"] {
+            let Some(resources) = after.as_object_mut() else { continue };
+            let entry = resources.entry(kind).or_insert_with(|| json!({}));
+            if let Some(entry) = entry.as_object_mut() {
+                entry.insert(name.to_owned(), json!(value));
+            }
+        }
+    }
+    if after == before {
+        return Err(VerbError::new("the pods have that profile already, or neither cpu nor memory is given"));
+    }
+    let place = format!("{CONTAINER}/resources");
+    let tests = container(deployment).and_then(|c| c.get("resources")).map(|now| test(&place, now));
+    let operations =
+        tests.into_iter().chain([json!({ "op": "add", "path": place, "value": after })]).collect::<Vec<_>>();
+    Ok(Wanted { operations, before: before.to_string(), after: after.to_string() })
+}
+
+/// One of the two verbs.
+pub(super) struct Setting {
+    spec: &'static VerbSpec,
+    clusters: Arc<Deployments>,
+}
+
+impl Setting {
+    pub(super) const fn new(spec: &'static VerbSpec, clusters: Arc<Deployments>) -> Self {
+        Self { spec, clusters }
+    }
+
+    fn http<'a>(&self, request: &'a Request) -> Result<(&'a str, &'a str), Failure> {
+        match &request.operation {
+            Operation::Http { method, path, body, .. } if method == "PATCH" && request.verb == self.spec.name => {
+                Ok((path, body))
+            }
+            _ => Err(crate::act::foreign(request)),
+        }
+    }
+
+    async fn patch(&self, link: &Link, request: &Request, suffix: &str) -> Result<Value, Fault> {
+        let (path, body) = self.http(request).map_err(Fault::NotSent)?;
+        let built = http::Request::patch(format!("{path}{suffix}"))
+            .header("content-type", "application/json-patch+json")
+            .body(body.as_bytes().to_vec())
+            .map_err(|e| Fault::NotSent(local(format!("the request can not be sent: {e}"))))?;
+        let response = link.send(built).await?;
+        let body = link.body(response, LONGEST).await?;
+        serde_json::from_slice(&body)
+            .map_err(|_| Fault::Lost(link.failure(FailureKind::Protocol, "the answer is no Deployment")))
+    }
+
+    /// Whether a Deployment is as a patch wants it.
+    fn is_as_wanted(body: &str, deployment: &Value) -> Option<bool> {
+        let patch: Value = serde_json::from_str(body).ok()?;
+        let all = patch.as_array()?;
+        let uid = all.iter().find(|o| o["path"] == "/metadata/uid")?.get("value")?;
+        if deployment.pointer("/metadata/uid") != Some(uid) {
+            return None;
+        }
+        let last = all.last()?;
+        Some(deployment.pointer(last.get("path")?.as_str()?) == last.get("value"))
+    }
+}
+
+impl Verb for Setting {
+    type Permit = Authorized;
+
+    fn spec(&self) -> &'static VerbSpec {
+        self.spec
+    }
+
+    fn survey(&self, asked: &Survey) -> Option<BoxFuture<'static, Result<Value, Failure>>> {
+        let tenant = asked.args.get("tenant")?.as_str()?;
+        let place = namespace(&asked.estate, tenant).ok()?.clone();
+        let clusters = Arc::clone(&self.clusters);
+        Some(Box::pin(async move {
+            let reading = clusters.read(&place.cluster, &path(&place)).await?;
+            // Only what is needed: other variables may hold secrets.
+            let env = variable(&reading, CHANNELS).map(|(at, value)| json!({ "at": at, "value": value }));
+            let resources = container(&reading).and_then(|c| c.get("resources")).cloned();
+            let metadata =
+                json!({ "uid": reading.pointer("/metadata/uid"), "replicas": reading.pointer("/spec/replicas") });
+            Ok(json!({ "metadata": metadata, "channels": env, "resources": resources }))
+        }))
+    }
+
+    fn render(&self, context: &RenderContext<'_>) -> Result<Request, VerbError> {
+        let id = args::required(context, "tenant")?;
+        let place = namespace(context.estate, &id)?;
+        self.clusters
+            .cluster(&place.cluster)
+            .and_then(|c| {
+                c.act_kubeconfig.as_ref().ok_or_else(|| local(format!("cluster {} has no act_kubeconfig", c.id)))
+            })
+            .map_err(|why| VerbError::new(why.message))?;
+        let found = context.surveyed.ok_or_else(|| VerbError::new("the Deployment has not been read"))?;
+        let deployment = rebuilt(found);
+        let wanted = if self.spec.name == CAPACITY.name {
+            capacity(context, &deployment)?
+        } else {
+            profile(context, &deployment)?
+        };
+        let uid = found.pointer("/metadata/uid").cloned().unwrap_or_default();
+        let patch: Vec<Value> = [test("/metadata/uid", &uid)].into_iter().chain(wanted.operations).collect();
+        let body = format!("{:#}", Value::Array(patch));
+        let (namespace, name) = (&place.name, &place.workers);
+        let pods = found.pointer("/metadata/replicas").and_then(Value::as_u64).unwrap_or(1);
+        Ok(Request {
+            verb: self.spec.name.to_owned(),
+            target: Target {
+                source: place.cluster.clone(),
+                identity: uid.as_str().unwrap_or_default().to_owned(),
+                environment: context.estate.environment,
+                object: format!("Deployment {namespace}/{name}, {}", sanitize(&wanted.before)),
+                tenants: vec![TenantId::new(id)],
+                count: pods,
+            },
+            by_hand: format!(
+                "kubectl -n {namespace} patch deployment/{name} --type=json -p {}",
+                shell(&serde_json::from_str::<Value>(&body).unwrap_or_default().to_string())
+            ),
+            operation: Operation::Http {
+                method: "PATCH".to_owned(),
+                path: format!("{}?fieldManager=quarterdeck", path(place)),
+                headers: BTreeMap::from([("content-type".to_owned(), "application/json-patch+json".to_owned())]),
+                body,
+            },
+            server_checks: vec![
+                format!("only if metadata.uid = {}", uid.as_str().unwrap_or_default()),
+                "only if the old value still stands there".to_owned(),
+            ],
+            hurts: format!(
+                "{pods} pods of {namespace}/{name} are replaced, jobs that run are broken off; then {}",
+                sanitize(&wanted.after)
+            ),
+            undo: format!("the same with the values of before: {}", sanitize(&wanted.before)),
+        })
+    }
+
+    fn dry_run<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
+        Box::pin(async move {
+            let asking = async {
+                let link = self.clusters.open(&request.target.source, true, ALLOWED).await?;
+                self.patch(&link, request, "&dryRun=All").await.map_err(Fault::into_failure)
+            };
+            let late = |_| Failure::new(FailureKind::Timeout, "the API server gave no answer in time");
+            let seen = tokio::time::timeout(ALLOWED, asking).await.map_err(late)??;
+            let generation = seen.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default();
+            Ok(format!("the API server would take it, as generation {generation}"))
+        })
+    }
+
+    fn execute(&self, permit: Authorized) -> BoxFuture<'_, Outcome> {
+        Box::pin(async move {
+            let (request, within) = (permit.request(), permit.timeout());
+            let opened = tokio::time::timeout(within / 2, self.clusters.open(&request.target.source, true, within / 2));
+            let link = match opened.await {
+                Ok(Ok(link)) => link,
+                Ok(Err(why)) => return Outcome::Failed { why },
+                Err(_) => return Outcome::Failed { why: local("the credentials were not there in time".to_owned()) },
+            };
+            match tokio::time::timeout(within / 2, self.patch(&link, request, "")).await {
+                Ok(Ok(seen)) => {
+                    let generation = seen.pointer("/metadata/generation").and_then(Value::as_i64);
+                    Outcome::Done {
+                        result: json!({ "generation": generation }),
+                        summary: format!("{} is changed, its pods are replaced", request.target.object),
+                    }
+                }
+                Ok(Err(Fault::Lost(why) | Fault::Refused { code: 408 | 500.., why })) => Outcome::Unknown { why },
+                Ok(Err(fault)) => Outcome::Failed { why: fault.into_failure() },
+                Err(_) => {
+                    let why = format!("no answer within {} s; it may have taken effect", within.as_secs_f64());
+                    Outcome::Unknown { why: link.failure(FailureKind::Timeout, &why) }
+                }
+            }
+        })
+    }
+
+    fn reconcile<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Reconciled> {
+        Box::pin(async move {
+            let look = || async {
+                let asked = async {
+                    let (path, body) = self.http(request)?;
+                    let path = path.split('?').next().unwrap_or_default();
+                    Ok::<_, Failure>((body, self.clusters.read(&request.target.source, path).await?))
+                };
+                match tokio::time::timeout(ALLOWED, asked).await {
+                    Ok(Ok((body, seen))) => match Self::is_as_wanted(body, &seen) {
+                        Some(true) => Reconciled::TookEffect { seen: "the Deployment has the new value".to_owned() },
+                        Some(false) => Reconciled::NoEffect { seen: "the Deployment has another value".to_owned() },
+                        None => {
+                            Reconciled::Undecided { why: "the Deployment has been replaced by another one".to_owned() }
+                        }
+                    },
+                    Ok(Err(why)) => Reconciled::Undecided { why: why.message },
+                    Err(_) => Reconciled::Undecided { why: "the API server gave no answer in time".to_owned() },
+                }
+            };
+            match look().await {
+                Reconciled::NoEffect { .. } => {
+                    tokio::time::sleep(SECOND_LOOK).await;
+                    look().await
+                }
+                seen => seen,
+            }
+        })
+    }
+}
+
+/// The part of a Deployment that a survey kept, at its places.
+fn rebuilt(found: &Value) -> Value {
+    let at =
+        found.pointer("/channels/at").and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok()).unwrap_or_default();
+    let mut env: Vec<Value> = Vec::new();
+    if let Some(value) = found.pointer("/channels/value") {
+        env.resize(at, json!({}));
+        env.push(json!({ "name": CHANNELS, "value": value }));
+    }
+    let mut container = json!({ "env": env });
+    if let (Some(resources), Some(into)) = (found.get("resources").filter(|r| !r.is_null()), container.as_object_mut())
+    {
+        into.insert("resources".to_owned(), resources.clone());
+    }
+    json!({ "spec": { "template": { "spec": { "containers": [container] } } } })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_capacity_changes_and_what_stands_with_it_stays() {
+        for (now, after) in [
+            ("root:4,root.wms:1:throttle=2", "root:4,root.wms:3:throttle=2"),
+            ("root:4,root.wms", "root:4,root.wms:3"),
+            ("root:4, root.wms:throttle=2", "root:4,root.wms:3:throttle=2"),
+            ("root:4,root.wms.x:1", "root:4,root.wms.x:1,root.wms:3"),
+            ("", "root.wms:3"),
+        ] {
+            assert_eq!(channels(now, "root.wms", 3), after);
+        }
+    }
+
+    #[test]
+    fn a_patch_names_what_it_replaces() {
+        let found = json!({
+            "metadata": { "uid": "u1", "replicas": 2 }, "channels": { "at": 3, "value": "root:4" },
+            "resources": { "limits": { "cpu": "1" } },
+        });
+        let deployment = rebuilt(&found);
+        assert_eq!(variable(&deployment, CHANNELS), Some((3, "root:4")));
+        let patch = json!([
+            { "op": "test", "path": "/metadata/uid", "value": "u1" },
+            { "op": "replace", "path": "/spec/template/spec/containers/0/env/3/value", "value": "root:5" },
+        ])
+        .to_string();
+        let mut seen = deployment;
+        seen["metadata"] = json!({ "uid": "u1" });
+        assert_eq!(Setting::is_as_wanted(&patch, &seen), Some(false));
+        seen["spec"]["template"]["spec"]["containers"][0]["env"][3]["value"] = json!("root:5");
+        assert_eq!(Setting::is_as_wanted(&patch, &seen), Some(true));
+        seen["metadata"] = json!({ "uid": "u2" });
+        assert_eq!(Setting::is_as_wanted(&patch, &seen), None);
+    }
+
+    #[test]
+    fn quantities_are_those_of_kubernetes() {
+        for good in ["500m", "2", "512Mi", "1.5Gi"] {
+            assert!(quantity("cpu", good).is_ok(), "{good}");
+        }
+        for bad in ["", "0", "-1", "lots", "2 Gi", "1Zi", "NaN", "inf"] {
+            assert!(quantity("cpu", bad).is_err(), "{bad}");
+        }
+    }
+}

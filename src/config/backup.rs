@@ -1,0 +1,83 @@
+//! `[[pgbackrest]]` and `[[patroni]]`: who backs PostgreSQL up, and who keeps it available.
+
+use super::decode::{name, path, required_url, secret_of};
+use super::model::Login;
+use super::reader::Table;
+use crate::domain::id::SourceId;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+/// `[[pgbackrest]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pgbackrest {
+    /// Name, as playbooks say it.
+    pub id: SourceId,
+    /// Its stanza.
+    pub stanza: String,
+    /// Words that start it on this machine: `["pgbackrest"]`, or `["sudo", "-n", "-u", "postgres", "pgbackrest"]`.
+    pub command: Vec<String>,
+    /// Its configuration file; its own default when absent.
+    pub config: Option<PathBuf>,
+    /// Directory in which `restore_aside` makes one for each restore.
+    pub restore_dir: Option<PathBuf>,
+}
+
+/// `[[patroni]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Patroni {
+    /// Name, as playbooks say it.
+    pub id: SourceId,
+    /// Base URL of the REST API of one member, or of what stands before all.
+    pub url: String,
+    /// Login for what changes something.
+    pub act: Option<Login>,
+    /// Own certificate authorities, PEM.
+    pub ca: Option<PathBuf>,
+}
+
+fn unique(table: &mut Table<'_, '_>, example: &str, seen: &mut BTreeSet<String>) -> SourceId {
+    let id = name(table, "id", example);
+    if !id.is_empty() && !seen.insert(id.clone()) {
+        table.reject("id", format!("the name `{id}` stands twice; these names are unique"));
+    }
+    SourceId::new(id)
+}
+
+/// Decodes `[[pgbackrest]]`.
+pub fn pgbackrest(tables: Vec<Table<'_, '_>>) -> Vec<Pgbackrest> {
+    let mut seen = BTreeSet::new();
+    let one = |mut table: Table<'_, '_>| {
+        let id = unique(&mut table, "pgbackrest-1", &mut seen);
+        let stanza = name(&mut table, "stanza", "main");
+        let mut command = table.strings("command");
+        if command.is_empty() {
+            command = vec!["pgbackrest".to_owned()];
+        }
+        let config = path(&mut table, "config");
+        let restore_dir = path(&mut table, "restore_dir");
+        if restore_dir.as_ref().is_some_and(|d| !d.is_absolute()) {
+            table.reject("restore_dir", "`restore_dir` must be an absolute path");
+        }
+        table.finish();
+        Pgbackrest { id, stanza, command, config, restore_dir }
+    };
+    tables.into_iter().map(one).collect()
+}
+
+/// Decodes `[[patroni]]`.
+pub fn patroni(tables: Vec<Table<'_, '_>>) -> Vec<Patroni> {
+    let mut seen = BTreeSet::new();
+    let one = |mut table: Table<'_, '_>| {
+        let id = unique(&mut table, "patroni-1", &mut seen);
+        let url = required_url(&mut table, "url", &["http://", "https://"], "https://db1.internal:8008");
+        let act = table.table("act").map(|mut act| {
+            let login = Login { user: act.required("user", "quarterdeck"), password: secret_of(&mut act, "password") };
+            act.finish();
+            login
+        });
+        let ca = path(&mut table, "ca");
+        table.finish();
+        Patroni { id, url, act, ca }
+    };
+    tables.into_iter().map(one).collect()
+}

@@ -1,0 +1,133 @@
+//! What else can be wrong with a tenant: a leak, a storm of connections or writes, slow planning, spoiled data, logins
+//! that fail, a wrong route, an export that nobody ordered.
+
+use super::jobs::Jobs;
+use super::pods::Deployment;
+
+/// Memory of a worker at which it is killed, in MiB.
+const WORKER_LIMIT_MB: f64 = 2048.0;
+/// What a fresh worker takes.
+const WORKER_BASE_MB: f64 = 420.0;
+
+/// Why people can not log in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Access {
+    /// The identity provider does not answer.
+    Identity,
+    /// The way to the tenant is broken.
+    Network,
+    /// Object storage does not answer.
+    Storage,
+}
+
+/// Everything that is wrong.
+#[derive(Clone, Debug)]
+pub struct Trouble {
+    /// Memory of one worker in MiB.
+    pub worker_mb: f64,
+    /// MiB a second that a worker of the leaking image loses.
+    pub leak_mb: f64,
+    /// That image.
+    pub leaking_image: String,
+    /// Connections that something opens and does not give back.
+    pub connections: u32,
+    /// Seconds a second by which its writes hold replicas back.
+    pub writes: f64,
+    /// Seconds of one worker that a planning run still needs.
+    pub planning_s: f64,
+    /// Tick since which its data is spoiled.
+    pub spoiled: Option<i64>,
+    /// Why people can not log in.
+    pub access: Option<Access>,
+    /// Whether the region that it runs in is gone.
+    pub region_down: bool,
+    /// Whether its router points to a service that is not its own.
+    pub misrouted: bool,
+    /// Whether somebody takes data out with a stolen key.
+    pub stolen_key: bool,
+    /// API keys that are in force.
+    pub keys: u32,
+}
+
+impl Default for Trouble {
+    fn default() -> Self {
+        Self {
+            worker_mb: WORKER_BASE_MB,
+            leak_mb: 0.0,
+            leaking_image: String::new(),
+            connections: 0,
+            writes: 0.0,
+            planning_s: 0.0,
+            spoiled: None,
+            access: None,
+            region_down: false,
+            misrouted: false,
+            stolen_key: false,
+            keys: 4,
+        }
+    }
+}
+
+impl Trouble {
+    /// Requests as a multiple of what people make.
+    pub const fn requests(&self) -> f64 {
+        if self.stolen_key { 3.0 } else { 1.0 }
+    }
+
+    /// Share of requests that fail by it.
+    pub fn failing(&self) -> f64 {
+        let by = [(self.misrouted, 1.0), (self.spoiled.is_some(), 0.08), (self.access == Some(Access::Storage), 0.2)];
+        by.iter().filter(|(is, _)| *is).map(|(_, share)| share).sum()
+    }
+
+    /// Share of requests that are turned away by it; a broken way is no trouble for who comes another way.
+    pub const fn refused(&self, elsewhere: bool) -> f64 {
+        match self.access {
+            Some(Access::Identity) => 0.5,
+            Some(Access::Network) if !elsewhere => 0.7,
+            Some(Access::Network | Access::Storage) | None => 0.0,
+        }
+    }
+
+    /// Part of the workers' speed that a planning run leaves to jobs; it gets on by what the workers do for it, which is
+    /// little while crons that nobody waits for take a part of them.
+    pub fn leaves(&mut self, workers: f64, crons_run: bool) -> f64 {
+        if self.planning_s <= 0.0 {
+            return 1.0;
+        }
+        let (planning, jobs) = if crons_run { (0.2, 0.04) } else { (0.7, 0.2) };
+        self.planning_s -= workers * planning;
+        jobs
+    }
+
+    /// Workers were replaced: each begins with little memory again.
+    pub const fn recycled(&mut self) {
+        self.worker_mb = WORKER_BASE_MB;
+    }
+
+    /// One second.
+    pub fn step(&mut self, workers: &mut Deployment, tick: i64) {
+        if workers.image == self.leaking_image {
+            self.worker_mb += self.leak_mb;
+        }
+        if self.worker_mb >= WORKER_LIMIT_MB {
+            // The kernel kills them all within a short time: they were started together.
+            workers.oom_killed = workers.oom_killed.saturating_add(workers.desired);
+            workers.replace_one(tick);
+            self.recycled();
+        }
+    }
+
+    /// Jobs fail on spoiled data, until its database is one from before.
+    pub fn spoils(&mut self, jobs: &mut Jobs, tick: i64, cut_over: Option<i64>) {
+        let Some(since) = self.spoiled else { return };
+        if cut_over.is_some_and(|to| to < since) {
+            self.spoiled = None;
+        } else if tick % 10 == 0
+            && let Some(first) = jobs.channels.first_mut()
+        {
+            first.failed = first.failed.saturating_add(1);
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Steps that send nothing themselves: ways of a branch, values from a person, a time that passes, another run; and what
+//! goes on beside a step that waits: that stakeholders are told, and that somebody is called.
+
+use super::effect::Effect;
+use super::input::Refusal;
+use super::machine::{Run, offer};
+use super::outcome::abort;
+use super::prepare::{AGAIN, after};
+use super::record::Clean;
+use super::state::{Choose, Phase, Then};
+use super::view::{RunState, StepState};
+use crate::domain::id::{Person, RunId, StepId};
+use crate::playbook::expr::{Evaluation, Verdict};
+use crate::playbook::params;
+use crate::playbook::schema::{Next, Step};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+impl Run {
+    /// The conditions of a branch have been evaluated: the first that is true leads on. One that is not known, before
+    /// it, blocks: nothing is guessed.
+    pub(super) fn branch(&mut self, said: &[Evaluation], now: Timestamp, out: &mut Vec<Effect>) {
+        let Some(spec) = self.spec() else { return };
+        for (i, way) in spec.branches.iter().enumerate() {
+            match said.get(i).map(|e| (&e.verdict, &e.detail)) {
+                Some((Verdict::True, detail)) => {
+                    return self.take_way(&way.then, format!("{} is true ({detail})", way.condition), out);
+                }
+                Some((Verdict::False, _)) => {}
+                Some((Verdict::Unknown(why), _)) => {
+                    let why = format!("which way to go is not known: {} ({why})", way.condition);
+                    return self.block(why.clean(), now);
+                }
+                None => return self.block("which way to go is not known: a condition was not evaluated".into(), now),
+            }
+        }
+        let next = spec.otherwise.clone().unwrap_or(Next::Continue);
+        self.take_way(&next, "no condition is true".into(), out);
+    }
+
+    fn take_way(&mut self, next: &Next, why: String, out: &mut Vec<Effect>) {
+        let summary = format!("{}: {why}", next.word()).clean();
+        self.edit(|s| s.line = Some(summary.clone()));
+        let body = json!({"ended": "done", "summary": summary, "next": next.word()});
+        self.record("step.finished", body, Then::Done { next: next.clone() }, out);
+    }
+
+    /// The start of a step that asks for values is on disk.
+    pub(super) fn show_form(&mut self) {
+        self.bump();
+        self.edit(|s| {
+            s.state = StepState::AwaitsDecision;
+            s.choices = vec![offer("skip", "go on without them", true, Choose::Skip), abort()];
+        });
+        self.phase = Phase::Form;
+    }
+
+    pub(super) fn given(
+        &mut self,
+        step: &StepId,
+        generation: u64,
+        values: &BTreeMap<String, String>,
+        by: &Person,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), Refusal> {
+        self.is_current(step)?;
+        self.is_generation(generation)?;
+        let Some(spec) = self.spec().filter(|_| self.phase == Phase::Form) else {
+            return Err(Refusal(format!("the step {step} does not ask for values")));
+        };
+        let given = params::typed_all(&spec.inputs, values).map_err(|problems| Refusal(problems.join("; ")))?;
+        let result = super::record::clean_json(Value::Object(given.into_iter().collect()));
+        let summary = format!("given by {by}").clean();
+        self.edit(|s| {
+            s.choices.clear();
+            s.result = Some(result.clone());
+            s.line = Some(summary.clone());
+        });
+        self.bump();
+        let body = json!({"ended": "done", "summary": summary, "result": result.to_string(), "by": by});
+        self.record("step.finished", body, Then::Done { next: Next::Continue }, out);
+        Ok(())
+    }
+
+    /// The start of a step that lets time pass is on disk.
+    pub(super) fn sleep(&mut self, now: Timestamp) {
+        let Some(spec) = self.spec() else { return };
+        let long = SignedDuration::try_from(spec.duration.map_or(std::time::Duration::ZERO, |d| d.0));
+        let from = self.here().and_then(|h| h.started_at).unwrap_or(now);
+        let until = after(from, long.unwrap_or(SignedDuration::MAX));
+        self.edit(|s| {
+            s.state = StepState::Executing;
+            s.line = Some(format!("goes on at {until:.0}"));
+            s.choices = vec![offer("skip", "go on without waiting", true, Choose::Skip), abort()];
+        });
+        self.phase = Phase::Sleeping { until };
+    }
+
+    pub(super) fn woken(&mut self, out: &mut Vec<Effect>) {
+        let summary = "the time has passed".to_owned();
+        self.edit(|s| {
+            s.choices.clear();
+            s.line = Some(summary.clone());
+        });
+        let body = json!({"ended": "done", "summary": summary});
+        self.record("step.finished", body, Then::Done { next: Next::Continue }, out);
+    }
+
+    /// The start of a step that is another run is on disk.
+    pub(super) fn begin_child(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
+        self.edit(|s| s.state = StepState::Executing);
+        self.ask_child(now, out);
+    }
+
+    pub(super) fn ask_child(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
+        let Some(step) = self.current_step().map(|s| s.id.clone()) else { return };
+        let ticket = self.ticket();
+        self.phase = Phase::Child { ask_at: after(now, AGAIN), ticket: Some(ticket) };
+        out.push(Effect::Child { ticket, step });
+    }
+
+    pub(super) fn child(&mut self, found: Result<(RunId, RunState), String>, now: Timestamp, out: &mut Vec<Effect>) {
+        match found {
+            Ok((run, RunState::Finished)) => {
+                let summary = format!("{run} finished").clean();
+                self.edit(|s| s.line = Some(summary.clone()));
+                let body = json!({"ended": "done", "summary": summary, "child": run});
+                self.record("step.finished", body, Then::Done { next: Next::Continue }, out);
+            }
+            Ok((run, state)) if state.is_over() => {
+                let why = format!("{run} ended as {}", state.word()).clean();
+                let body = json!({"ended": "failed", "why": why, "child": run});
+                self.record("step.finished", body, Then::Failed { why }, out);
+            }
+            Ok((run, state)) => {
+                self.edit(|s| s.line = Some(format!("{run} is {}", state.word()).clean()));
+                self.phase = Phase::Child { ask_at: after(now, AGAIN), ticket: None };
+            }
+            Err(why) => {
+                let why = why.clean();
+                let body = json!({"ended": "failed", "why": why});
+                self.record("step.finished", body, Then::Failed { why }, out);
+            }
+        }
+    }
+
+    /// Whether the step waits until stakeholders were told, and they were not.
+    pub(super) fn must_be_told(&self, spec: &Step) -> Option<String> {
+        let comms =
+            spec.comms.as_ref().filter(|c| c.block && spec.class() != crate::playbook::schema::Class::Person)?;
+        let told = self.lasting.get(self.current).is_some_and(|l| l.told_at.is_some());
+        (!told).then(|| format!("{} must be told first", comms.audience.join(", ")))
+    }
+
+    pub(super) fn told(&mut self, step: &StepId, now: Timestamp, out: &mut Vec<Effect>) -> Result<(), Refusal> {
+        let spec = self.step(step).filter(|s| s.comms.is_some());
+        let Some(index) = spec.and_then(|s| self.plan.index(&s.id)) else {
+            return Err(Refusal(format!("the step {} tells nobody anything", step.as_str().clean())));
+        };
+        if let Some(lasting) = self.lasting.get_mut(index) {
+            lasting.told_at = Some(now);
+        }
+        if index == self.current && matches!(self.phase, Phase::Blocked { .. }) {
+            self.prepare(out);
+        }
+        Ok(())
+    }
+
+    /// When stakeholders are to be told again, of a step that was reached while the run is open.
+    pub(super) fn tell_at(&self, index: usize) -> Option<Timestamp> {
+        let comms = self.plan.steps().get(index)?.comms.as_ref()?;
+        if index > self.current || !self.is_open() {
+            return None;
+        }
+        let lasting = self.lasting.get(index)?;
+        match (lasting.told_at, comms.every) {
+            (Some(told), Some(every)) => SignedDuration::try_from(every.0).ok().map(|every| after(told, every)),
+            (Some(_), None) => None,
+            (None, _) => self.steps.get(index)?.started_at.or(self.started_at),
+        }
+    }
+
+    /// Calls somebody when the step in hand has waited for too long; once.
+    pub(super) fn heed_waiting(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
+        let waits = matches!(
+            self.phase,
+            Phase::Blocked { .. }
+                | Phase::Confirmation { .. }
+                | Phase::Approval { .. }
+                | Phase::Decision
+                | Phase::Form
+                | Phase::Verifying
+        );
+        let Some((step, escalate)) = self.current_step().and_then(|s| Some((s.id.clone(), s.escalate.clone()?))) else {
+            return;
+        };
+        let Some(limit) = escalate.after.and_then(|a| SignedDuration::try_from(a.0).ok()) else { return };
+        let Some(lasting) = self.lasting.get_mut(self.current) else { return };
+        if !waits {
+            return;
+        }
+        let since = *lasting.waits_since.get_or_insert(now);
+        if lasting.escalated || now.duration_since(since) < limit {
+            return;
+        }
+        lasting.escalated = true;
+        let why = format!("{step} has waited for {} s", now.duration_since(since).as_secs());
+        out.push(Effect::Escalate { step, to: escalate.to, why });
+    }
+}
