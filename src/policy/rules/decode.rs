@@ -2,13 +2,14 @@
 //! its keys, bounds and defaults; then what can not work is refused at its place: nobody who may approve, a quorum that
 //! nobody can reach.
 
-use super::{AllowedCommand, ApprovalRule, Held, Member, Policy, Raise, Right, Window, WindowKind};
+use super::{ApprovalRule, Held, Member, Policy, Raise, Right, Window, WindowKind};
 use crate::config::problem::{Problem, Problems};
 use crate::config::reader::{Source, Table};
 use crate::domain::estate::{Environment, Tenancy};
 use crate::domain::id::{Digest, Person};
 use crate::domain::incident::{Role, Severity};
 use crate::domain::risk::{BlastRadius, Risk};
+use crate::policy::commands::Allowed;
 use crate::policy::sshsig::{Authority, PublicKey, Revoked};
 use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
@@ -389,7 +390,7 @@ fn elevation(mut table: Table<'_, '_>, people: &[Member]) -> (Vec<Role>, Duratio
     (by, longest)
 }
 
-fn command(mut table: Table<'_, '_>) -> Option<AllowedCommand> {
+fn command(mut table: Table<'_, '_>) -> Option<Allowed> {
     let path = table.required("path", "/usr/local/bin/failover-dns");
     if !path.is_empty() && !path.starts_with('/') {
         table.reject("path", format!("`{path}` is no absolute path"));
@@ -398,7 +399,7 @@ fn command(mut table: Table<'_, '_>) -> Option<AllowedCommand> {
     let sha256 = table.parsed("sha256", "64 digits from 0 to 9 and a to f", Digest::parse);
     let args = table.strings("args");
     table.finish();
-    Some(AllowedCommand { path, sha256: sha256?, args })
+    Some(Allowed { path: path.into(), sha256: sha256?.to_string(), args })
 }
 
 fn automation(mut table: Table<'_, '_>) -> bool {

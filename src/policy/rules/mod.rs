@@ -8,6 +8,7 @@ mod window;
 
 pub use window::{Window, WindowKind};
 
+use super::commands::Allowed;
 use super::sshsig::{Authority, Enrolled, PublicKey, Revoked, Signers};
 use crate::config::problem::Problems;
 use crate::domain::actor::Actor;
@@ -113,17 +114,6 @@ pub struct Right {
     pub because: String,
 }
 
-/// A command that may be run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AllowedCommand {
-    /// Absolute path of the program.
-    pub path: String,
-    /// sha256 of its bytes.
-    pub sha256: Digest,
-    /// A pattern for each argument, in order.
-    pub args: Vec<String>,
-}
-
 /// A whole policy.
 #[allow(clippy::struct_excessive_bools, reason = "each is a key of the file")]
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,7 +149,7 @@ pub struct Policy {
     /// The longest elevation.
     pub elevation_longest: Duration,
     /// Commands that may be run.
-    pub commands: Vec<AllowedCommand>,
+    pub commands: Vec<Allowed>,
     /// Whether low risk may run without a key where the playbook says so.
     pub automation: bool,
     /// From which risk on a second factor is asked for.
