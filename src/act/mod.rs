@@ -70,6 +70,13 @@ impl Verbs {
         Self { by_name: verbs.into_iter().map(|v| (v.spec().name, v)).collect() }
     }
 
+    /// These and more; of two with one name the later is kept.
+    #[must_use]
+    pub fn and(mut self, more: impl IntoIterator<Item = Arc<DynVerb>>) -> Self {
+        self.by_name.extend(more.into_iter().map(|v| (v.spec().name, v)));
+        self
+    }
+
     /// What all verbs of all adapters declare; the same as [`catalog`].
     pub fn catalog() -> Vec<&'static VerbSpec> {
         catalog()

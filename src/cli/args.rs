@@ -133,7 +133,7 @@ pub enum Command {
     Elevate {
         /// What
         #[command(flatten)]
-        what: Elevate,
+        what: Elevation,
     },
     /// The hold on changes
     Freeze {
@@ -459,7 +459,7 @@ pub enum Policy {
 
 /// A role for a time.
 #[derive(Debug, Args)]
-pub struct Elevate {
+pub struct Elevation {
     /// The role
     #[arg(value_parser = role)]
     pub role: crate::domain::incident::Role,

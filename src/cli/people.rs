@@ -1,6 +1,6 @@
 //! `elevate`, `freeze …` and `measures …`: rights for a time, the hold on changes, what is in force.
 
-use super::args::{Elevate, Format, Freeze, Global, Measures};
+use super::args::{Elevation, Format, Freeze, Global, Measures};
 use super::incident;
 use super::output::{self, Error, Exit};
 use super::session;
@@ -12,7 +12,7 @@ use crate::journal::read::Filter;
 use jiff::{SignedDuration, Timestamp};
 
 /// Runs `elevate`.
-pub fn elevate(global: &Global, what: &Elevate) -> Result<Exit, Error> {
+pub fn elevate(global: &Global, what: &Elevation) -> Result<Exit, Error> {
     if what.end {
         return incident::send(global, Command::EndElevation { role: what.role });
     }

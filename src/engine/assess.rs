@@ -10,7 +10,7 @@ use crate::domain::incident::IncidentState;
 use crate::domain::mode::Mode;
 use crate::domain::ports::{BoxFuture, RenderContext, Survey};
 use crate::domain::request::{Operation, Request, Target, VerbSpec};
-use crate::domain::risk::{BlastRadius, Confirmation, Reversible, Risk};
+use crate::domain::risk::{Assessment, BlastRadius, Confirmation, Reversible, Risk};
 use crate::domain::world::World;
 use crate::playbook::expr::{Reading, Surroundings, tenant_value};
 use crate::playbook::plan::Plan;
@@ -231,18 +231,34 @@ pub(super) struct OfRun<'a> {
     pub(super) actor: Option<&'a Actor>,
 }
 
-/// Digests and assesses a rendered request.
-pub(super) fn rendering(
+/// What a step is aimed at, as far as policy asks.
+struct Aim<'a> {
+    tenants: &'a [TenantId],
+    count: u64,
+    object: &'a str,
+}
+
+/// What policy says of a step whose request is not there yet: one object, and the tenant of the run.
+pub(super) fn expected(
     scene: &Scene<'_>,
     of: &OfRun<'_>,
-    step: &StepId,
+    written: &Step,
     spec: &VerbSpec,
-    request: Request,
-) -> Result<Rendering, String> {
+) -> Result<Assessment, String> {
+    let tenants: Vec<TenantId> = of.run.start().tenant.iter().cloned().collect();
+    judged(scene, of, written, spec, &Aim { tenants: &tenants, count: 1, object: written.id.as_str() })
+}
+
+fn judged(
+    scene: &Scene<'_>,
+    of: &OfRun<'_>,
+    written: &Step,
+    spec: &VerbSpec,
+    aim: &Aim<'_>,
+) -> Result<Assessment, String> {
     let around = &scene.surroundings(of);
     let plan = of.run.plan().playbook();
-    let written = plan.step(step).ok_or("the playbook has no such step")?;
-    let only = match request.target.tenants.as_slice() {
+    let only = match aim.tenants {
         [one] => Some(one),
         _ => None,
     };
@@ -264,9 +280,9 @@ pub(super) fn rendering(
         mode: scene.mode,
         environment: scene.world.estate.environment,
         tenancy: tenant.map(|t| t.tenancy),
-        tenants: &request.target.tenants,
-        count: request.target.count,
-        object: &request.target.object,
+        tenants: aim.tenants,
+        count: aim.count,
+        object: aim.object,
         incident: incident.as_ref(),
         glass: glass.as_ref(),
         policy: scene.policy,
@@ -274,9 +290,32 @@ pub(super) fn rendering(
         freeze: freeze.as_ref(),
     });
     if written.requires.mfa {
-        let why = "it needs a second factor, and there is no source here that says that you have proven one";
-        assessment.denials.push(why.into());
+        // Where security keys are its source, each approval has to be signed by one; nothing else says so.
+        match &mut assessment.terms {
+            Some(terms) if scene.policy.mfa_by_security_key => terms.security_key = true,
+            _ => {
+                let why = "it needs a second factor, and there is no source here that says that you have proven one";
+                assessment.denials.push(why.into());
+            }
+        }
     }
+    Ok(assessment)
+}
+
+/// Digests and assesses a rendered request.
+pub(super) fn rendering(
+    scene: &Scene<'_>,
+    of: &OfRun<'_>,
+    step: &StepId,
+    spec: &VerbSpec,
+    request: Request,
+) -> Result<Rendering, String> {
+    let around = &scene.surroundings(of);
+    let plan = of.run.plan().playbook();
+    let written = plan.step(step).ok_or("the playbook has no such step")?;
+    let target = &request.target;
+    let aim = Aim { tenants: &target.tenants, count: target.count, object: &target.object };
+    let assessment = judged(scene, of, written, spec, &aim)?;
     let bound = of.run.bound_values(step, around)?;
     let preconditions = of.run.bound_lines(step, &bound);
     let all = Bound {

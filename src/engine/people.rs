@@ -31,7 +31,11 @@ pub(super) fn standing(policy: &Policy, state: &State, at: Timestamp) -> Standin
 /// Who asks for a step, and who could approve it.
 pub(super) fn facts(scene: &Scene<'_>, of: &OfRun<'_>) -> PeopleFacts {
     PeopleFacts {
-        requester: of.actor.and_then(|actor| scene.policy.person(actor)).cloned(),
+        // What is only shown is shown as for somebody of the roster who approves nothing.
+        requester: match of.actor {
+            Some(actor) => scene.policy.person(actor).cloned(),
+            None => Some(Person::new(of.user)),
+        },
         user: of.actor.map_or_else(|| of.user.to_owned(), |a| format!("user {}, uid {}", a.user, a.uid)),
         standing: standing(scene.policy, scene.state, scene.now),
     }

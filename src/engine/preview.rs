@@ -2,7 +2,7 @@
 //! intent or anything sent. A step that needs something which is not there yet says what it waits for.
 
 use super::api::CheckView;
-use super::assess::{OfRun, Scene};
+use super::assess::{OfRun, Scene, expected};
 use super::state::State;
 use crate::act::Verbs;
 use crate::domain::id::{Digest, Person, RunId, StepId, TenantId};
@@ -36,7 +36,7 @@ pub struct Preview {
     pub kind: &'static str,
     /// Risk: assessed where it could be rendered, else declared.
     pub risk: Risk,
-    /// Why it is that risk, and what it takes.
+    /// Why it is that risk, and what it takes; at least, where the request is not there yet.
     pub assessment: Option<Assessment>,
     /// What would be sent.
     pub request: Option<Request>,
@@ -98,7 +98,20 @@ pub async fn preview(
         scene.compose(&of, step, &pieces, &found)
     };
     let steps = crate::playbook::render(&run, &mut |tenant| around.of(tenant), &mut renderer);
-    Ok(steps.into_iter().map(|rendered| shown(&rendered)).collect())
+    let shown = |rendered: Rendered<'_>| {
+        let mut preview = shown(&rendered);
+        // Where the request is not there yet, policy still says what it will take at least.
+        if preview.assessment.is_none()
+            && let Some(call) = &rendered.step.run
+            && let Some(verb) = verbs.get(&call.name())
+            && let Ok(assessment) = expected(&scene, &of, rendered.step, verb.spec())
+        {
+            preview.risk = assessment.risk;
+            preview.assessment = Some(assessment);
+        }
+        preview
+    };
+    Ok(steps.into_iter().map(shown).collect())
 }
 
 /// What is known around each tenant, gathered once.

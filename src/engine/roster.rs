@@ -72,6 +72,7 @@ impl Engine {
         if self.mode == Mode::Drill {
             return;
         }
+        self.allow_commands();
         let engine = self.me.engine();
         let Some(known) = self.state.pinned_policy().cloned() else {
             if self.mode == Mode::Live && !file.policy.people.is_empty() {
@@ -105,6 +106,15 @@ impl Engine {
 
     fn govern(&mut self, policy: Policy, origin: String, differs: Option<String>) {
         self.governance.change(Arc::new(policy), origin, differs);
+        self.allow_commands();
+    }
+
+    /// Builds the verb that starts programs, for those that the policy in force allows.
+    fn allow_commands(&mut self) {
+        if let Some(may) = self.mode.may_act() {
+            let allowed = self.governance.policy.commands.clone();
+            self.verbs = std::mem::take(&mut self.verbs).and(crate::act::command::verbs(may, allowed));
+        }
     }
 
     /// Keeps a policy as evidence and writes that it is in force.

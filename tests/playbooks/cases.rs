@@ -299,7 +299,10 @@ pub const CASES: &[(&str, Case)] = &[
             ..NONE
         },
     ),
-    ("maintenance-mode", Case { playbook: "maintenance-mode", params: &[T017], done: &["page-on", "page-off"], ..NONE }),
+    (
+        "maintenance-mode",
+        Case { playbook: "maintenance-mode", params: &[T017], done: &["page-on", "page-off"], ..NONE },
+    ),
     (
         "drift-reconcile",
         Case {

@@ -62,7 +62,10 @@ fn what_policy_calls_high_has_everything_that_policy_asks_for() {
             high += 1;
             assert!(!step.verify.is_empty(), "{at} is not verified");
             assert!(step.approval.as_ref().is_some_and(|a| a.quorum >= 1), "{at} is not approved");
-            assert!(step.rollback.is_some() || step.reversible == Some(Reversible::No), "{at} says not how it is taken back");
+            assert!(
+                step.rollback.is_some() || step.reversible == Some(Reversible::No),
+                "{at} says not how it is taken back"
+            );
             assert!(step.comms.is_some(), "{at} tells nobody");
             assert!(step.requires.incident_declared, "{at} runs without an incident");
             assert!(assessment.approvals >= 1, "{at}: policy asks for nobody");

@@ -18,8 +18,7 @@ async fn to_the_end(name: &str) {
         let step = &run.steps[run.current];
         panic!("{name} stands at {} ({:?}): {} {:?} {:?}", step.id, step.state, run.now, step.outcome, step.choices);
     });
-    let told: Vec<String> =
-        run.steps.iter().map(|s| format!("{} {}: {:?}", s.id, s.state.word(), s.outcome)).collect();
+    let told: Vec<String> = run.steps.iter().map(|s| format!("{} {}: {:?}", s.id, s.state.word(), s.outcome)).collect();
     assert_eq!(run.state, RunState::Finished, "{name}: {}\n{}", run.now, told.join("\n"));
     for id in case.done {
         let step = run.steps.iter().find(|s| s.id.as_str() == *id).unwrap_or_else(|| panic!("{name} has no step {id}"));

@@ -86,8 +86,8 @@ impl Asked {
         let text = |name: &str| target.and_then(|t| t.get(name)).and_then(Value::as_str).unwrap_or_default();
         let count = target.and_then(|t| t.get("count")).and_then(Value::as_u64);
         let what = match count {
-            Some(count) => format!("target: {} on {} · count {count}", text("object"), text("source")),
-            None => format!("target: {} · count 1", request.title),
+            Some(count) => format!("count {count} · target: {} on {}", text("object"), text("source")),
+            None => format!("count 1 · target: {}", request.title),
         };
         vec![
             what,

@@ -2,13 +2,14 @@
 //! its keys, bounds and defaults; then what can not work is refused at its place: nobody who may approve, a quorum that
 //! nobody can reach.
 
-use super::{AllowedCommand, ApprovalRule, Held, Member, Policy, Raise, Right, Window, WindowKind};
+use super::{ApprovalRule, Held, Member, Policy, Raise, Right, Window, WindowKind};
 use crate::config::problem::{Problem, Problems};
 use crate::config::reader::{Source, Table};
 use crate::domain::estate::{Environment, Tenancy};
 use crate::domain::id::{Digest, Person};
 use crate::domain::incident::{Role, Severity};
 use crate::domain::risk::{BlastRadius, Risk};
+use crate::policy::commands::Allowed;
 use crate::policy::sshsig::{Authority, PublicKey, Revoked};
 use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
@@ -51,14 +52,18 @@ pub(super) fn decode(file: &str, text: &str) -> Result<Policy, Problems> {
 fn whole(mut root: Table<'_, '_>, digest: Digest) -> Policy {
     let people = people(root.tables("person"));
     let known: BTreeSet<Person> = people.iter().map(|m| m.person.clone()).collect();
-    let authorities = root.tables("authority").into_iter().filter_map(|t| authority(t, &known)).collect();
+    let authorities: Vec<Authority> =
+        root.tables("authority").into_iter().filter_map(|t| authority(t, &known)).collect();
     let revoked_file = root.string("revoked");
     let raises = root.tables("raise").into_iter().map(raise).collect();
     let mut approvals = BTreeMap::new();
     let mut table = root.table("approvals");
     for (name, risk) in [("low", Risk::Low), ("medium", Risk::Medium), ("high", Risk::High)] {
         let below = table.as_mut().and_then(|t| t.table(name));
-        approvals.insert(risk, below.map_or_else(ApprovalRule::strict, |t| approval(t, risk, &people)));
+        approvals.insert(
+            risk,
+            below.map_or_else(ApprovalRule::strict, |t| approval(t, risk, &people, !authorities.is_empty())),
+        );
     }
     if let Some(table) = table {
         table.finish();
@@ -75,7 +80,7 @@ fn whole(mut root: Table<'_, '_>, digest: Digest) -> Policy {
     let (elevation_by, elevation_longest) =
         root.table("elevation").map_or((Vec::new(), strict.elevation_longest), |t| elevation(t, &people));
     let commands = root.tables("command").into_iter().filter_map(command).collect();
-    let (automation, automation_per_hour) = root.table("automation").map_or((false, 0), automation);
+    let automation = root.table("automation").is_some_and(automation);
     let (mfa_from, mfa_by_security_key) = root.table("mfa").map_or((None, false), mfa);
     let roster_quorum = root.table("roster").map_or(1, |mut t| {
         let quorum = small(t.integer("quorum", 1, 9)).unwrap_or(1_u8);
@@ -119,7 +124,6 @@ fn whole(mut root: Table<'_, '_>, digest: Digest) -> Policy {
         elevation_longest,
         commands,
         automation,
-        automation_per_hour,
         mfa_from,
         mfa_by_security_key,
         roster_quorum,
@@ -252,7 +256,7 @@ fn raise(mut table: Table<'_, '_>) -> Raise {
     raise
 }
 
-fn approval(mut table: Table<'_, '_>, risk: Risk, people: &[Member]) -> ApprovalRule {
+fn approval(mut table: Table<'_, '_>, risk: Risk, people: &[Member], certified: bool) -> ApprovalRule {
     let mut quorum = |key| small::<u8>(table.integer(key, 0, 9));
     let plain = quorum("quorum").unwrap_or_else(|| u8::from(risk == Risk::High));
     let (shared, several) = (quorum("quorum_shared").unwrap_or(plain), quorum("quorum_several").unwrap_or(plain));
@@ -289,7 +293,7 @@ fn approval(mut table: Table<'_, '_>, risk: Risk, people: &[Member]) -> Approval
                 people.len()
             );
             table.reject(key, why);
-        } else if signing == 0 && !table.has("authority") {
+        } else if signing == 0 && !certified {
             table.reject(key, format!("nobody who may approve {risk} risk has a key"));
         }
     }
@@ -386,22 +390,22 @@ fn elevation(mut table: Table<'_, '_>, people: &[Member]) -> (Vec<Role>, Duratio
     (by, longest)
 }
 
-fn command(mut table: Table<'_, '_>) -> Option<AllowedCommand> {
-    let (name, path) = (table.required("name", "failover-dns"), table.required("path", "/usr/local/bin/failover-dns"));
+fn command(mut table: Table<'_, '_>) -> Option<Allowed> {
+    let path = table.required("path", "/usr/local/bin/failover-dns");
     if !path.is_empty() && !path.starts_with('/') {
         table.reject("path", format!("`{path}` is no absolute path"));
     }
     table.required("sha256", "the output of sha256sum");
     let sha256 = table.parsed("sha256", "64 digits from 0 to 9 and a to f", Digest::parse);
+    let args = table.strings("args");
     table.finish();
-    Some(AllowedCommand { name, path, sha256: sha256? })
+    Some(Allowed { path: path.into(), sha256: sha256?.to_string(), args })
 }
 
-fn automation(mut table: Table<'_, '_>) -> (bool, u32) {
+fn automation(mut table: Table<'_, '_>) -> bool {
     let low = table.boolean("low_risk").unwrap_or(false);
-    let most = small(table.integer("most_per_hour", 0, 1000)).unwrap_or(6);
     table.finish();
-    (low, most)
+    low
 }
 
 fn mfa(mut table: Table<'_, '_>) -> (Option<Risk>, bool) {

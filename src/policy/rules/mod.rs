@@ -8,6 +8,7 @@ mod window;
 
 pub use window::{Window, WindowKind};
 
+use super::commands::Allowed;
 use super::sshsig::{Authority, Enrolled, PublicKey, Revoked, Signers};
 use crate::config::problem::Problems;
 use crate::domain::actor::Actor;
@@ -113,17 +114,6 @@ pub struct Right {
     pub because: String,
 }
 
-/// A command that may be run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AllowedCommand {
-    /// Name.
-    pub name: String,
-    /// Absolute path of the program.
-    pub path: String,
-    /// sha256 of its bytes.
-    pub sha256: Digest,
-}
-
 /// A whole policy.
 #[allow(clippy::struct_excessive_bools, reason = "each is a key of the file")]
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,11 +149,9 @@ pub struct Policy {
     /// The longest elevation.
     pub elevation_longest: Duration,
     /// Commands that may be run.
-    pub commands: Vec<AllowedCommand>,
+    pub commands: Vec<Allowed>,
     /// Whether low risk may run without a key where the playbook says so.
     pub automation: bool,
-    /// How many steps may run so within an hour.
-    pub automation_per_hour: u32,
     /// From which risk on a second factor is asked for.
     pub mfa_from: Option<Risk>,
     /// Whether security keys are its source; without one the answer is no.
@@ -197,7 +185,6 @@ impl Default for Policy {
             elevation_longest: Duration::from_hours(1),
             commands: Vec::new(),
             automation: false,
-            automation_per_hour: 0,
             mfa_from: None,
             mfa_by_security_key: false,
             roster_quorum: 1,

@@ -69,7 +69,7 @@ fn every_error_has_its_place_and_says_what_is_allowed() {
         ("[glass]\nwaives = [\"journal\"]\n", ":2:10:", "never the journal"),
         ("[[window]]\nname = \"x\"\nkind = \"freeze\"\nzone = \"Mars/Olympus\"\n", ":4:8:", "time zone"),
         ("[[window]]\nname = \"x\"\nkind = \"freeze\"\nzone = \"UTC\"\nfrom = \"06:00\"\n", ":5:8:", "`to` is needed"),
-        ("[[command]]\nname = \"x\"\npath = \"bin/x\"\nsha256 = \"00\"\n", ":3:8:", "no absolute path"),
+        ("[[command]]\npath = \"bin/x\"\nsha256 = \"00\"\n", ":2:8:", "no absolute path"),
         ("[[authority]]\nkey = \"nothing\"\n", ":2:7:", "public key"),
         ("colour = \"red\"\n", ":1:1:", "unknown key `colour`"),
         ("a = = 1\n", ":1:5:", ""),

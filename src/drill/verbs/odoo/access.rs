@@ -8,7 +8,12 @@ use crate::drill::model::Simulation;
 use serde_json::{Value, json};
 
 pub(super) static EFFECTS: &[Effect] = &[
-    Effect { name: "odoo.revoke_api_keys", aim: revoke_aim, act: revoke, stands: |g, s| tenant(g, s).is_ok_and(|t| t.trouble.keys == 0) },
+    Effect {
+        name: "odoo.revoke_api_keys",
+        aim: revoke_aim,
+        act: revoke,
+        stands: |g, s| tenant(g, s).is_ok_and(|t| t.trouble.keys == 0),
+    },
     Effect { name: "odoo.lock_exports", aim: lock_aim, act: lock, stands: locked },
 ];
 
@@ -42,7 +47,11 @@ fn wanted(given: &Given<'_>) -> Result<bool, VerbError> {
 
 fn lock_aim(given: &Given<'_>, sim: &Simulation) -> Result<Aim, VerbError> {
     let (on, was) = (wanted(given)?, tenant(given, sim)?.limits.exports_locked);
-    let text = if on { "DELETE FROM public.res_groups_users_rel WHERE gid = $1" } else { "INSERT INTO public.res_groups_users_rel" };
+    let text = if on {
+        "DELETE FROM public.res_groups_users_rel WHERE gid = $1"
+    } else {
+        "INSERT INTO public.res_groups_users_rel"
+    };
     let aim = statement(given, sim, text, vec!["base.group_allow_export".into()], "the right to export".into())?;
     let hurts = if on { "nobody can export lists until it is given back" } else { "nobody: exports work again" };
     Ok(aim.bound(json!({ "locked": was })).means(hurts, format!("the same with locked = {}", !on)))
@@ -62,7 +71,8 @@ fn locked(given: &Given<'_>, sim: &Simulation) -> bool {
 fn synthetic_aim(given: &Given<'_>, sim: &Simulation) -> Result<Aim, VerbError> {
     let t = tenant(given, sim)?;
     let url = format!("https://{}.erp.example/web/session/authenticate", t.id);
-    Ok(Aim::at(t.edge.clone(), format!("a login and a read at {}", t.id), http("POST", url, &Value::Null)).tenants([t.id.clone()]))
+    Ok(Aim::at(t.edge.clone(), format!("a login and a read at {}", t.id), http("POST", url, &Value::Null))
+        .tenants([t.id.clone()]))
 }
 
 fn synthetic(given: &Given<'_>, sim: &Simulation) -> Result<Done, VerbError> {

@@ -33,7 +33,13 @@ fn tenant_mut<'s>(given: &Given<'_>, sim: &'s mut Simulation) -> Result<&'s mut 
 }
 
 /// A statement in the tenant's database.
-fn statement(given: &Given<'_>, sim: &Simulation, text: &str, parameters: Vec<String>, object: String) -> Result<Aim, VerbError> {
+fn statement(
+    given: &Given<'_>,
+    sim: &Simulation,
+    text: &str,
+    parameters: Vec<String>,
+    object: String,
+) -> Result<Aim, VerbError> {
     let tenant = tenant(given, sim)?;
     let identity = sim.instances.get(&tenant.instance).map_or("", |i| i.system_identifier.as_str()).to_owned();
     if !sim.instances.get(&tenant.instance).is_some_and(|i| i.pair.serves(tenant.id.as_str())) {
