@@ -12,10 +12,8 @@ pub(super) fn complete(report: &mut Report) {
         _ => declared_for().collect(),
     };
     let seen = ours.iter().filter_map(|f| f.seen.as_ref().map(|(_, at)| *at)).min();
-    let recovered = match ours.is_empty() || report.findings.iter().any(|f| f.cleared.is_none()) {
-        true => None,
-        false => report.findings.iter().filter_map(|f| f.cleared).max(),
-    };
+    let lasts = ours.is_empty() || report.findings.iter().any(|f| f.cleared.is_none());
+    let recovered = report.findings.iter().filter_map(|f| f.cleared).max().filter(|_| !lasts);
     let (began, detected) = (ours.iter().map(|f| f.since).min(), ours.iter().map(|f| f.raised).min());
     let moments = &mut report.moments;
     (moments.began, moments.detected, moments.recovered) = (began, detected, recovered);

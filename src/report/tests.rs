@@ -39,7 +39,7 @@ impl Log {
         self.add(second, Kind::FindingRaised, incident, "quarterdeck", body);
     }
 
-    fn step(&mut self, second: i64, kind: Kind, step: &str, more: Value) {
+    fn step(&mut self, second: i64, kind: Kind, step: &str, more: &Value) {
         let mut body = json!({ "run": "RUN-1", "step": step });
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         self.add(second, kind, Some("INC-1"), "mara", body);
@@ -71,12 +71,12 @@ fn night() -> Log {
         "digest": "d1", "request": { "verb": "postgres.terminate_backend", "target": { "object": "backend 7" } },
         "assessment": { "risk": "high", "reasons": ["at least high"] },
     });
-    log.step(101, Kind::StepIntended, "terminate", intended);
-    log.step(110, Kind::StepConfirmed, "terminate", json!({ "by": "mara" }));
-    log.step(120, Kind::ApprovalGranted, "terminate", json!({ "person": "ines" }));
-    log.step(121, Kind::StepStarted, "terminate", json!({}));
-    log.step(122, Kind::StepFinished, "terminate", json!({ "ended": "done", "summary": "told to end" }));
-    log.step(130, Kind::StepVerified, "terminate", json!({}));
+    log.step(101, Kind::StepIntended, "terminate", &intended);
+    log.step(110, Kind::StepConfirmed, "terminate", &json!({ "by": "mara" }));
+    log.step(120, Kind::ApprovalGranted, "terminate", &json!({ "person": "ines" }));
+    log.step(121, Kind::StepStarted, "terminate", &json!({}));
+    log.step(122, Kind::StepFinished, "terminate", &json!({ "ended": "done", "summary": "told to end" }));
+    log.step(130, Kind::StepVerified, "terminate", &json!({}));
     log.add(131, Kind::RunFinished, Some("INC-1"), "mara", json!({ "run": "RUN-1", "state": "finished" }));
     log.add(140, Kind::FindingCleared, Some("INC-1"), "quarterdeck", json!({ "finding": "lock/t1" }));
     log.add(150, Kind::RecoveryAccepted, Some("INC-1"), "olga", json!({ "person": "olga" }));
@@ -126,11 +126,11 @@ fn what_is_missing_is_a_gap_and_what_went_otherwise_is_said() {
     log.add(12, Kind::MeasureSet, Some("INC-1"), "mara", json!({ "measure": "maintenance/t1", "what": "page" }));
     log.add(13, Kind::RunStarted, Some("INC-1"), "mara", json!({ "run": "RUN-1", "playbook": "p" }));
     let intended = json!({ "digest": "d", "request": { "verb": "a.b", "target": { "object": "x" } } });
-    log.step(14, Kind::StepIntended, "one", intended);
-    log.step(15, Kind::StepStarted, "one", json!({}));
-    log.step(16, Kind::StepUnknown, "one", json!({ "why": "no answer" }));
-    log.step(17, Kind::StepSkipped, "two", json!({ "why": "not needed: it is false" }));
-    log.step(18, Kind::StepSkipped, "three", json!({ "why": "passed over" }));
+    log.step(14, Kind::StepIntended, "one", &intended);
+    log.step(15, Kind::StepStarted, "one", &json!({}));
+    log.step(16, Kind::StepUnknown, "one", &json!({ "why": "no answer" }));
+    log.step(17, Kind::StepSkipped, "two", &json!({ "why": "not needed: it is false" }));
+    log.step(18, Kind::StepSkipped, "three", &json!({ "why": "passed over" }));
     log.add(900, Kind::NoteAdded, Some("INC-1"), "mara", json!({ "text": "still here" }));
     let report = log.report();
     let gaps: Vec<&str> = report.gaps.iter().map(|g| g.what.as_str()).collect();

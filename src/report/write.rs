@@ -66,7 +66,7 @@ fn write(name: &str, report: &Report) -> Result<String, String> {
     let syntax = syntax.trim_blocks(true).lstrip_blocks(true).build().map_err(|e| e.to_string())?;
     environment.set_syntax(syntax);
     environment.set_auto_escape_callback(|name| {
-        if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::Custom("markdown".into()) }
+        if name == "report.html" { AutoEscape::Html } else { AutoEscape::Custom("markdown".into()) }
     });
     environment.set_formatter(formatted);
     environment.add_filter("stamp", |text: &str| moment(text, "%Y-%m-%d %H:%M:%SZ"));
