@@ -232,6 +232,8 @@ pub const CASES: &[(&str, Case)] = &[
         Case {
             playbook: "redis-pressure",
             faults: "{fault: redis-fills, redis: redis-s, bytes_per_s: 4000000}",
+            injects: "{id: slower, at: T+105s, channel: telemetry, \
+                      effects: [{fault: redis-fills, redis: redis-s, bytes_per_s: 100000}]}",
             after: 110.0,
             params: &[
                 T017,
@@ -299,7 +301,10 @@ pub const CASES: &[(&str, Case)] = &[
             ..NONE
         },
     ),
-    ("maintenance-mode", Case { playbook: "maintenance-mode", params: &[T017], done: &["page-on", "page-off"], ..NONE }),
+    (
+        "maintenance-mode",
+        Case { playbook: "maintenance-mode", params: &[T017], done: &["page-on", "page-off"], ..NONE },
+    ),
     (
         "drift-reconcile",
         Case {

@@ -11,15 +11,14 @@ async fn to_the_end(name: &str) {
     let stage = Stage::new(case, "");
     stage.until(case.after).await;
     stage.begin(case).await;
-    let run = tokio::time::timeout(Duration::from_secs(90), stage.play(case, |_| false)).await;
+    let run = tokio::time::timeout(Duration::from_secs(180), stage.play(case, |_| false)).await;
     let run = run.unwrap_or_else(|_| {
         let snapshot = stage.client.snapshots.borrow().clone();
         let run = snapshot.runs.first().unwrap();
         let step = &run.steps[run.current];
         panic!("{name} stands at {} ({:?}): {} {:?} {:?}", step.id, step.state, run.now, step.outcome, step.choices);
     });
-    let told: Vec<String> =
-        run.steps.iter().map(|s| format!("{} {}: {:?}", s.id, s.state.word(), s.outcome)).collect();
+    let told: Vec<String> = run.steps.iter().map(|s| format!("{} {}: {:?}", s.id, s.state.word(), s.outcome)).collect();
     assert_eq!(run.state, RunState::Finished, "{name}: {}\n{}", run.now, told.join("\n"));
     for id in case.done {
         let step = run.steps.iter().find(|s| s.id.as_str() == *id).unwrap_or_else(|| panic!("{name} has no step {id}"));

@@ -17,7 +17,8 @@ pub(super) static EFFECTS: &[Effect] = &[
     Effect { name: "backup.restore_aside", aim: restore_aim, act: restore, stands: |g, s| restored(g, s) },
 ];
 
-pub(super) static LOOKS: &[Look] = &[Look { name: "backup.pgbackrest_info", aim: |g, s| command(g, s, "info"), tell: info }];
+pub(super) static LOOKS: &[Look] =
+    &[Look { name: "backup.pgbackrest_info", aim: |g, s| command(g, s, "info"), tell: info }];
 
 fn id(given: &Given<'_>) -> Result<SourceId, VerbError> {
     given.text("backup").map(SourceId::new)
@@ -40,7 +41,11 @@ fn command(given: &Given<'_>, sim: &Simulation, word: &str) -> Result<Aim, VerbE
     let mut argv = vec!["pgbackrest".to_owned(), format!("--stanza={id}"), word.to_owned()];
     argv.extend(given.optional("type")?.map(|kind| format!("--type={kind}")));
     let by_hand = argv.join(" ");
-    let aim = Aim::at(id.clone(), format!("stanza {id}, newest {}", backups.label), Operation::Command { argv, sha256: String::new() });
+    let aim = Aim::at(
+        id.clone(),
+        format!("stanza {id}, newest {}", backups.label),
+        Operation::Command { argv, sha256: String::new() },
+    );
     Ok(aim
         .bound(json!({ "newest": backups.label }))
         .means("nobody; disk and network are busy", "need not be taken back")
@@ -69,7 +74,8 @@ fn take(given: &Given<'_>, sim: &mut Simulation) -> Result<Done, VerbError> {
 
 fn target(given: &Given<'_>, sim: &Simulation) -> Result<i64, VerbError> {
     let Some(text) = given.optional("target_time")? else { return Ok(sim.elapsed_s()) };
-    let at: Timestamp = text.parse().map_err(|_| VerbError::new(format!("target_time {} is not RFC 3339", sanitize(&text))))?;
+    let at: Timestamp =
+        text.parse().map_err(|_| VerbError::new(format!("target_time {} is not RFC 3339", sanitize(&text))))?;
     let (tick, first) = (sim.tick_of(at), found(given, sim)?.ended);
     if tick < first || tick > sim.elapsed_s() {
         return Err(VerbError::new(format!("target_time lies between the newest backup, {}, and now", sim.at(first))));
@@ -102,7 +108,8 @@ fn restored(given: &Given<'_>, sim: &Simulation) -> bool {
 
 fn info(given: &Given<'_>, sim: &Simulation) -> Result<Done, VerbError> {
     let (id, backups) = (id(given)?, found(given, sim)?);
-    let (code, message) = if backups.failing.is_some() { (1, backups.failing.as_deref().unwrap_or_default()) } else { (0, "ok") };
+    let (code, message) =
+        if backups.failing.is_some() { (1, backups.failing.as_deref().unwrap_or_default()) } else { (0, "ok") };
     let stop = sim.at(backups.ended).as_second();
     let result: Value = json!({
         "name": id, "status": { "code": code, "message": message },

@@ -15,10 +15,30 @@ use serde_json::{Value, json};
 
 pub(super) static EFFECTS: &[Effect] = &[
     Effect { name: "cnpg.fence", aim: fence_aim, act: fence, stands: |g, s| found(g, s).is_ok_and(|i| i.pair.fenced) },
-    Effect { name: "cnpg.unfence", aim: fence_aim, act: unfence, stands: |g, s| found(g, s).is_ok_and(|i| !i.pair.fenced) },
-    Effect { name: "cnpg.promote", aim: promote_aim, act: promote, stands: |g, s| found(g, s).is_ok_and(|i| i.pair.promoted) },
-    Effect { name: "cnpg.scale", aim: scale_aim, act: scale, stands: |g, s| found(g, s).is_ok_and(|i| i.pair.rebuilt.is_some()) },
-    Effect { name: "cnpg.backup", aim: backup_aim, act: backup, stands: |g, s| found(g, s).is_ok_and(|i| i.backups.running.is_some()) },
+    Effect {
+        name: "cnpg.unfence",
+        aim: fence_aim,
+        act: unfence,
+        stands: |g, s| found(g, s).is_ok_and(|i| !i.pair.fenced),
+    },
+    Effect {
+        name: "cnpg.promote",
+        aim: promote_aim,
+        act: promote,
+        stands: |g, s| found(g, s).is_ok_and(|i| i.pair.promoted),
+    },
+    Effect {
+        name: "cnpg.scale",
+        aim: scale_aim,
+        act: scale,
+        stands: |g, s| found(g, s).is_ok_and(|i| i.pair.rebuilt.is_some()),
+    },
+    Effect {
+        name: "cnpg.backup",
+        aim: backup_aim,
+        act: backup,
+        stands: |g, s| found(g, s).is_ok_and(|i| i.backups.running.is_some()),
+    },
     Effect { name: "cnpg.restore_aside", aim: restore_aim, act: restore, stands: |g, s| aside(g, s).is_some() },
 ];
 
@@ -108,7 +128,8 @@ fn scale_aim(given: &Given<'_>, sim: &Simulation) -> Result<Aim, VerbError> {
         return Err(VerbError::new("a Cluster has 1 instance or more"));
     }
     let aim = patch(given, sim, &json!({ "spec": { "instances": wanted } }))?;
-    Ok(Aim { count: u64::from(wanted), ..aim }.means("nobody; a new replica copies the whole database", "the same with the number before"))
+    Ok(Aim { count: u64::from(wanted), ..aim }
+        .means("nobody; a new replica copies the whole database", "the same with the number before"))
 }
 
 fn scale(given: &Given<'_>, sim: &mut Simulation) -> Result<Done, VerbError> {
@@ -151,8 +172,13 @@ fn status(given: &Given<'_>, sim: &Simulation) -> Result<Done, VerbError> {
 
 fn backup_aim(given: &Given<'_>, sim: &Simulation) -> Result<Aim, VerbError> {
     let name = given.text("name")?;
-    let aim = patch(given, sim, &json!({ "kind": "Backup", "metadata": { "name": name }, "spec": { "target": "prefer-standby" } }))?;
-    Ok(Aim { object: format!("Backup {name} of {}", id(given)?), ..aim }.means("nobody; disk and network are busy", "the backup can be deleted"))
+    let aim = patch(
+        given,
+        sim,
+        &json!({ "kind": "Backup", "metadata": { "name": name }, "spec": { "target": "prefer-standby" } }),
+    )?;
+    Ok(Aim { object: format!("Backup {name} of {}", id(given)?), ..aim }
+        .means("nobody; disk and network are busy", "the backup can be deleted"))
 }
 
 fn backup(given: &Given<'_>, sim: &mut Simulation) -> Result<Done, VerbError> {
@@ -175,7 +201,13 @@ fn backup_status(_: &Given<'_>, sim: &Simulation) -> Result<Done, VerbError> {
     let newest = sim.instances.values().map(|i| &i.backups).max_by_key(|b| (b.running.is_some(), b.ended));
     let backups = newest.ok_or_else(|| VerbError::new("there is no backup"))?;
     let (running, error) = (backups.running.is_some(), backups.failing.clone().filter(|_| backups.running.is_none()));
-    let phase = if running { "running" } else if error.is_some() { "failed" } else { "completed" };
+    let phase = if running {
+        "running"
+    } else if error.is_some() {
+        "failed"
+    } else {
+        "completed"
+    };
     let result = json!({
         "phase": phase, "completed": phase == "completed", "failed": phase == "failed", "started": null,
         "stopped": (!running).then(|| sim.at(backups.ended).to_string()), "error": error,

@@ -11,12 +11,42 @@ use crate::drill::model::tenant::Tenant;
 use serde_json::{Value, json};
 
 pub(super) static EFFECTS: &[Effect] = &[
-    Effect { name: "delivery.freeze", aim: freeze_aim, act: freeze, stands: |_, s| s.tenants.iter().all(|t| t.delivery.denied) },
-    Effect { name: "delivery.unfreeze", aim: unfreeze_aim, act: unfreeze, stands: |_, s| s.tenants.iter().all(|t| !t.delivery.denied) },
-    Effect { name: "delivery.auto_sync_off", aim: auto_aim, act: auto_off, stands: |g, s| app(g, s).is_ok_and(|t| !t.delivery.auto_sync) },
-    Effect { name: "delivery.auto_sync_on", aim: auto_aim, act: auto_on, stands: |g, s| app(g, s).is_ok_and(|t| t.delivery.auto_sync) },
-    Effect { name: "delivery.argocd_rollback", aim: rollback_aim, act: rollback, stands: |g, s| app(g, s).is_ok_and(|t| t.delivery.before.last() == Some(&t.web.image)) },
-    Effect { name: "delivery.sync", aim: sync_aim, act: sync, stands: |g, s| app(g, s).is_ok_and(|t| t.delivery.synced(&t.web.image)) },
+    Effect {
+        name: "delivery.freeze",
+        aim: freeze_aim,
+        act: freeze,
+        stands: |_, s| s.tenants.iter().all(|t| t.delivery.denied),
+    },
+    Effect {
+        name: "delivery.unfreeze",
+        aim: unfreeze_aim,
+        act: unfreeze,
+        stands: |_, s| s.tenants.iter().all(|t| !t.delivery.denied),
+    },
+    Effect {
+        name: "delivery.auto_sync_off",
+        aim: auto_aim,
+        act: auto_off,
+        stands: |g, s| app(g, s).is_ok_and(|t| !t.delivery.auto_sync),
+    },
+    Effect {
+        name: "delivery.auto_sync_on",
+        aim: auto_aim,
+        act: auto_on,
+        stands: |g, s| app(g, s).is_ok_and(|t| t.delivery.auto_sync),
+    },
+    Effect {
+        name: "delivery.argocd_rollback",
+        aim: rollback_aim,
+        act: rollback,
+        stands: |g, s| app(g, s).is_ok_and(|t| t.delivery.before.last() == Some(&t.web.image)),
+    },
+    Effect {
+        name: "delivery.sync",
+        aim: sync_aim,
+        act: sync,
+        stands: |g, s| app(g, s).is_ok_and(|t| t.delivery.synced(&t.web.image)),
+    },
 ];
 
 pub(super) static LOOKS: &[Look] = &[
@@ -52,7 +82,8 @@ fn app_mut<'s>(given: &Given<'_>, sim: &'s mut Simulation) -> Result<&'s mut Ten
 fn patch(given: &Given<'_>, sim: &Simulation, body: &Value) -> Result<Aim, VerbError> {
     let t = app(given, sim)?;
     let path = format!("/apis/argoproj.io/v1alpha1/namespaces/argocd/applications/{}", t.id);
-    let aim = Aim::at(CLUSTER, format!("Application argocd/{}", t.id), http("PATCH", path, body)).tenants([t.id.clone()]);
+    let aim =
+        Aim::at(CLUSTER, format!("Application argocd/{}", t.id), http("PATCH", path, body)).tenants([t.id.clone()]);
     Ok(aim.bound(json!({ "image": t.web.image, "git": t.delivery.declared, "auto_sync": t.delivery.auto_sync })))
 }
 
@@ -68,7 +99,10 @@ fn freeze_aim(given: &Given<'_>, sim: &Simulation) -> Result<Aim, VerbError> {
     let reason = sanitize(&given.text("reason")?);
     let body = json!({ "syncWindows": [{ "kind": "deny", "schedule": "* * * * *", "description": format!("quarterdeck freeze: {reason}") }] });
     let aim = everything(given, sim, &body)?;
-    Ok(aim.means("whoever wants to deliver something: it waits", "delivery.unfreeze lets go what this holds, and nothing else"))
+    Ok(aim.means(
+        "whoever wants to deliver something: it waits",
+        "delivery.unfreeze lets go what this holds, and nothing else",
+    ))
 }
 
 fn freeze(_: &Given<'_>, sim: &mut Simulation) -> Result<Done, VerbError> {
@@ -94,8 +128,15 @@ fn unfreeze(_: &Given<'_>, sim: &mut Simulation) -> Result<Done, VerbError> {
 
 fn auto_aim(given: &Given<'_>, sim: &Simulation) -> Result<Aim, VerbError> {
     let on = app(given, sim)?.delivery.auto_sync;
-    let aim = patch(given, sim, &json!({ "spec": { "syncPolicy": { "automated": if on { Value::Null } else { json!({}) } } } }))?;
-    Ok(aim.means("nobody now; what Git says reaches the cluster only when asked for, or by itself again", "the other of auto_sync_off and auto_sync_on"))
+    let aim = patch(
+        given,
+        sim,
+        &json!({ "spec": { "syncPolicy": { "automated": if on { Value::Null } else { json!({}) } } } }),
+    )?;
+    Ok(aim.means(
+        "nobody now; what Git says reaches the cluster only when asked for, or by itself again",
+        "the other of auto_sync_off and auto_sync_on",
+    ))
 }
 
 fn auto_off(given: &Given<'_>, sim: &mut Simulation) -> Result<Done, VerbError> {
@@ -116,7 +157,8 @@ fn rollback_aim(given: &Given<'_>, sim: &Simulation) -> Result<Aim, VerbError> {
     let to = t.delivery.before.last().ok_or_else(|| VerbError::new(format!("{} has no earlier revision", t.id)))?;
     let (to, now) = (to.clone(), t.web.image.clone());
     let aim = patch(given, sim, &json!({ "operation": { "sync": { "revision": to } } }))?;
-    let hurts = format!("every pod is replaced: {now} gives way to {to}; hooks do not run, a migration is not reversed");
+    let hurts =
+        format!("every pod is replaced: {now} gives way to {to}; hooks do not run, a migration is not reversed");
     Ok(aim.means(hurts, format!("delivery.sync delivers {now} again")))
 }
 

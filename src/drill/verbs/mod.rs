@@ -59,16 +59,20 @@ static EFFECTS: &[&[&[Effect]]] = &[
     &kubernetes::EFFECTS,
     &postgres::EFFECTS,
     &odoo::EFFECTS,
-    &[redis::EFFECTS, traefik::EFFECTS, delivery::EFFECTS, cnpg::EFFECTS, patroni::EFFECTS, backup::EFFECTS, comms::EFFECTS],
+    &[
+        redis::EFFECTS,
+        traefik::EFFECTS,
+        delivery::EFFECTS,
+        cnpg::EFFECTS,
+        patroni::EFFECTS,
+        backup::EFFECTS,
+        comms::EFFECTS,
+    ],
 ];
 
 /// The same for verbs that look.
-static LOOKS: &[&[&[Look]]] = &[
-    &kubernetes::LOOKS,
-    &postgres::LOOKS,
-    &odoo::LOOKS,
-    &[redis::LOOKS, delivery::LOOKS, cnpg::LOOKS, backup::LOOKS],
-];
+static LOOKS: &[&[&[Look]]] =
+    &[&kubernetes::LOOKS, &postgres::LOOKS, &[redis::LOOKS, delivery::LOOKS, cnpg::LOOKS, backup::LOOKS]];
 
 /// All of them, each with what the live verb of its name declares.
 fn actions() -> impl Iterator<Item = (&'static dyn Action, &'static VerbSpec)> {

@@ -12,10 +12,30 @@ use crate::drill::model::shared::Instance;
 use serde_json::{Value, json};
 
 pub(super) static EFFECTS: &[Effect] = &[
-    Effect { name: "patroni.switchover", aim: switchover_aim, act: promote, stands: |g, s| found(g, s).is_ok_and(|i| i.pair.promoted) },
-    Effect { name: "patroni.failover", aim: failover_aim, act: promote, stands: |g, s| found(g, s).is_ok_and(|i| i.pair.promoted) },
-    Effect { name: "patroni.pause", aim: pause_aim, act: pause, stands: |g, s| found(g, s).is_ok_and(|i| Ok(!i.pair.managed) == wanted(g)) },
-    Effect { name: "patroni.reinit", aim: reinit_aim, act: reinit, stands: |g, s| found(g, s).is_ok_and(|i| i.pair.rebuilt.is_some()) },
+    Effect {
+        name: "patroni.switchover",
+        aim: switchover_aim,
+        act: promote,
+        stands: |g, s| found(g, s).is_ok_and(|i| i.pair.promoted),
+    },
+    Effect {
+        name: "patroni.failover",
+        aim: failover_aim,
+        act: promote,
+        stands: |g, s| found(g, s).is_ok_and(|i| i.pair.promoted),
+    },
+    Effect {
+        name: "patroni.pause",
+        aim: pause_aim,
+        act: pause,
+        stands: |g, s| found(g, s).is_ok_and(|i| Ok(!i.pair.managed) == wanted(g)),
+    },
+    Effect {
+        name: "patroni.reinit",
+        aim: reinit_aim,
+        act: reinit,
+        stands: |g, s| found(g, s).is_ok_and(|i| i.pair.rebuilt.is_some()),
+    },
 ];
 
 fn id(given: &Given<'_>) -> Result<SourceId, VerbError> {
@@ -29,7 +49,9 @@ fn found<'s>(given: &Given<'_>, sim: &'s Simulation) -> Result<&'s Instance, Ver
 
 fn found_mut<'s>(given: &Given<'_>, sim: &'s mut Simulation) -> Result<&'s mut Instance, VerbError> {
     let id = id(given)?;
-    sim.instances.get_mut(&id).ok_or_else(|| VerbError::new(format!("there is no [[patroni]] {}", sanitize(id.as_str()))))
+    sim.instances
+        .get_mut(&id)
+        .ok_or_else(|| VerbError::new(format!("there is no [[patroni]] {}", sanitize(id.as_str()))))
 }
 
 fn call(given: &Given<'_>, sim: &Simulation, path: &str, body: &Value) -> Result<Aim, VerbError> {
@@ -79,7 +101,10 @@ fn promote(given: &Given<'_>, sim: &mut Simulation) -> Result<Done, VerbError> {
     pair.promote();
     pair.route = Route::Second;
     let timeline = pair.timeline;
-    Ok((json!({ "leader": given.text("candidate")?, "timeline": timeline }), format!("it leads on timeline {timeline}")))
+    Ok((
+        json!({ "leader": given.text("candidate")?, "timeline": timeline }),
+        format!("it leads on timeline {timeline}"),
+    ))
 }
 
 fn wanted(given: &Given<'_>) -> Result<bool, VerbError> {

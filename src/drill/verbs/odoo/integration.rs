@@ -10,10 +10,30 @@ use crate::drill::model::jobs::Channel;
 use serde_json::json;
 
 pub(super) static EFFECTS: &[Effect] = &[
-    Effect { name: "integration.breaker_open", aim: open_aim, act: open, stands: |g, s| channel(g, s).is_ok_and(|c| c.open) },
-    Effect { name: "integration.breaker_close", aim: close_aim, act: close, stands: |g, s| channel(g, s).is_ok_and(|c| !c.open) },
-    Effect { name: "integration.buffer", aim: buffer_aim, act: buffer, stands: |g, s| channel(g, s).is_ok_and(|c| c.buffered() > 0) },
-    Effect { name: "integration.replay", aim: replay_aim, act: replay, stands: |g, s| channel(g, s).is_ok_and(|c| c.buffered() == 0) },
+    Effect {
+        name: "integration.breaker_open",
+        aim: open_aim,
+        act: open,
+        stands: |g, s| channel(g, s).is_ok_and(|c| c.open),
+    },
+    Effect {
+        name: "integration.breaker_close",
+        aim: close_aim,
+        act: close,
+        stands: |g, s| channel(g, s).is_ok_and(|c| !c.open),
+    },
+    Effect {
+        name: "integration.buffer",
+        aim: buffer_aim,
+        act: buffer,
+        stands: |g, s| channel(g, s).is_ok_and(|c| c.buffered() > 0),
+    },
+    Effect {
+        name: "integration.replay",
+        aim: replay_aim,
+        act: replay,
+        stands: |g, s| channel(g, s).is_ok_and(|c| c.buffered() == 0),
+    },
 ];
 
 fn named(given: &Given<'_>) -> Result<(TenantId, String), VerbError> {
@@ -82,9 +102,10 @@ fn buffer(given: &Given<'_>, sim: &mut Simulation) -> Result<Done, VerbError> {
 fn replay_aim(given: &Given<'_>, sim: &Simulation) -> Result<Aim, VerbError> {
     let held = channel(given, sim)?.buffered();
     let aim = aim(given, sim, "UPDATE public.queue_job SET eta = NULL WHERE state = 'pending' AND channel = $1")?;
-    Ok(Aim { count: u64::from(held), ..aim }
-        .bound(json!({ "held": held }))
-        .means("the partner gets everything that was held in a short time", "integration.buffer holds what still waits"))
+    Ok(Aim { count: u64::from(held), ..aim }.bound(json!({ "held": held })).means(
+        "the partner gets everything that was held in a short time",
+        "integration.buffer holds what still waits",
+    ))
 }
 
 fn replay(given: &Given<'_>, sim: &mut Simulation) -> Result<Done, VerbError> {

@@ -8,7 +8,7 @@ mod workers;
 
 pub(super) use queue::{QueueInspect, RequeueJobs};
 
-use super::effect::{Aim, Effect, Look, sql};
+use super::effect::{Aim, Effect, sql};
 use super::given::Given;
 use crate::domain::ports::VerbError;
 use crate::drill::model::Simulation;
@@ -16,9 +16,6 @@ use crate::drill::model::tenant::Tenant;
 
 /// What they do, one list a file.
 pub(super) static EFFECTS: [&[Effect]; 3] = [workers::EFFECTS, access::EFFECTS, integration::EFFECTS];
-
-/// What they see.
-pub(super) static LOOKS: [&[Look]; 1] = [access::LOOKS];
 
 /// The tenant of the argument `tenant` in the model.
 fn tenant<'s>(given: &Given<'_>, sim: &'s Simulation) -> Result<&'s Tenant, VerbError> {
@@ -33,7 +30,13 @@ fn tenant_mut<'s>(given: &Given<'_>, sim: &'s mut Simulation) -> Result<&'s mut 
 }
 
 /// A statement in the tenant's database.
-fn statement(given: &Given<'_>, sim: &Simulation, text: &str, parameters: Vec<String>, object: String) -> Result<Aim, VerbError> {
+fn statement(
+    given: &Given<'_>,
+    sim: &Simulation,
+    text: &str,
+    parameters: Vec<String>,
+    object: String,
+) -> Result<Aim, VerbError> {
     let tenant = tenant(given, sim)?;
     let identity = sim.instances.get(&tenant.instance).map_or("", |i| i.system_identifier.as_str()).to_owned();
     if !sim.instances.get(&tenant.instance).is_some_and(|i| i.pair.serves(tenant.id.as_str())) {

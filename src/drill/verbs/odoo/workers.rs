@@ -34,9 +34,8 @@ fn chosen(given: &Given<'_>) -> Result<Vec<String>, VerbError> {
     if let Some(name) = only.iter().chain(&except).find(|name| !CRONS.contains(&name.as_str())) {
         return Err(VerbError::new(format!("no active cron is named {}", sanitize(name))));
     }
-    let wanted = |name: &&&str| {
-        (only.is_empty() || only.iter().any(|n| n == **name)) && !except.iter().any(|n| n == **name)
-    };
+    let wanted =
+        |name: &&&str| (only.is_empty() || only.iter().any(|n| n == **name)) && !except.iter().any(|n| n == **name);
     Ok(CRONS.iter().filter(wanted).map(|name| (*name).to_owned()).collect())
 }
 
@@ -151,7 +150,11 @@ fn has_capacity(given: &Given<'_>, sim: &Simulation) -> bool {
 fn profile(given: &Given<'_>) -> Result<String, VerbError> {
     match (given.optional("cpu")?, given.optional("memory")?) {
         (None, None) => Err(VerbError::new("give cpu, memory or both")),
-        (cpu, memory) => Ok(format!("cpu {}, memory {}", cpu.as_deref().unwrap_or("as it is"), memory.as_deref().unwrap_or("as it is"))),
+        (cpu, memory) => Ok(format!(
+            "cpu {}, memory {}",
+            cpu.as_deref().unwrap_or("as it is"),
+            memory.as_deref().unwrap_or("as it is")
+        )),
     }
 }
 

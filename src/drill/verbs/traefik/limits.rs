@@ -9,11 +9,36 @@ use crate::drill::model::tenant::Tenant;
 use serde_json::{Value, json};
 
 pub(in crate::drill::verbs) static EFFECTS: &[Effect] = &[
-    Effect { name: "traefik.rate_limit", aim: |g, s| aim(g, s, &RATE), act: |g, s| act(g, s, &RATE), stands: |g, s| stands(g, s, &RATE) },
-    Effect { name: "traefik.in_flight_limit", aim: |g, s| aim(g, s, &IN_FLIGHT), act: |g, s| act(g, s, &IN_FLIGHT), stands: |g, s| stands(g, s, &IN_FLIGHT) },
-    Effect { name: "traefik.circuit_breaker", aim: |g, s| aim(g, s, &BREAKER), act: |g, s| act(g, s, &BREAKER), stands: |g, s| stands(g, s, &BREAKER) },
-    Effect { name: "traefik.route_priority", aim: |g, s| aim(g, s, &PRIORITY), act: |g, s| act(g, s, &PRIORITY), stands: |g, s| stands(g, s, &PRIORITY) },
-    Effect { name: "traefik.weight_region", aim: |g, s| aim(g, s, &WEIGHT), act: |g, s| act(g, s, &WEIGHT), stands: |g, s| stands(g, s, &WEIGHT) },
+    Effect {
+        name: "traefik.rate_limit",
+        aim: |g, s| aim(g, s, &RATE),
+        act: |g, s| act(g, s, &RATE),
+        stands: |g, s| stands(g, s, &RATE),
+    },
+    Effect {
+        name: "traefik.in_flight_limit",
+        aim: |g, s| aim(g, s, &IN_FLIGHT),
+        act: |g, s| act(g, s, &IN_FLIGHT),
+        stands: |g, s| stands(g, s, &IN_FLIGHT),
+    },
+    Effect {
+        name: "traefik.circuit_breaker",
+        aim: |g, s| aim(g, s, &BREAKER),
+        act: |g, s| act(g, s, &BREAKER),
+        stands: |g, s| stands(g, s, &BREAKER),
+    },
+    Effect {
+        name: "traefik.route_priority",
+        aim: |g, s| aim(g, s, &PRIORITY),
+        act: |g, s| act(g, s, &PRIORITY),
+        stands: |g, s| stands(g, s, &PRIORITY),
+    },
+    Effect {
+        name: "traefik.weight_region",
+        aim: |g, s| aim(g, s, &WEIGHT),
+        act: |g, s| act(g, s, &WEIGHT),
+        stands: |g, s| stands(g, s, &WEIGHT),
+    },
 ];
 
 /// One setting.
@@ -104,12 +129,20 @@ fn aim(given: &Given<'_>, sim: &Simulation, setting: &Setting) -> Result<Aim, Ve
     // What can not be set is refused before anybody is asked.
     (setting.set)(&mut t.clone(), wanted.as_deref())?;
     let path = format!("/etc/traefik/dynamic/quarterdeck-limits-{}.yml", t.id);
-    let content = wanted.as_ref().map(|to| format!("# Quarterdeck: limits of tenant {}\n# {}: {to}\n", t.id, setting.what));
+    let content =
+        wanted.as_ref().map(|to| format!("# Quarterdeck: limits of tenant {}\n# {}: {to}\n", t.id, setting.what));
     let shown = wanted.as_deref().unwrap_or("none");
-    let aim = Aim::at(t.edge.clone(), format!("host {}.erp.example, {}: {shown}", t.id, setting.what), Operation::File { path, content });
+    let aim = Aim::at(
+        t.edge.clone(),
+        format!("host {}.erp.example, {}: {shown}", t.id, setting.what),
+        Operation::File { path, content },
+    );
     let hurts = if wanted.is_some() { setting.hurts } else { "nobody, if it is not needed any more" };
     let was = (setting.now)(t);
-    Ok(aim.tenants([t.id.clone()]).bound(json!({ setting.arg: was })).means(hurts, "the same with lift = true, or with what was before"))
+    Ok(aim
+        .tenants([t.id.clone()])
+        .bound(json!({ setting.arg: was }))
+        .means(hurts, "the same with lift = true, or with what was before"))
 }
 
 fn act(given: &Given<'_>, sim: &mut Simulation, setting: &Setting) -> Result<Done, VerbError> {
