@@ -50,7 +50,6 @@ macro_rules! plays {
 plays! {
     a_release_is_taken_back "release-rollback";
     a_lock_is_released "schema-lock";
-    a_release_that_locks_is_taken_back "schema-lock-undone";
     planning_gets_the_workers "mrp-degradation";
     a_saturated_database_breathes "db-saturation";
     a_lagging_replica_is_built_anew "replication-lag";
