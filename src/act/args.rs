@@ -3,6 +3,8 @@
 use crate::domain::ports::{RenderContext, VerbError};
 use crate::domain::text::sanitize;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use std::fmt::Write as _;
 
 /// A text argument; numbers and flags count as text, an empty one as absent.
 pub fn optional(context: &RenderContext<'_>, name: &str) -> Result<Option<String>, VerbError> {
@@ -78,6 +80,19 @@ pub fn shell(word: &str) -> String {
     }
     quoted.push('"');
     quoted
+}
+
+/// Bytes as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// The first half of the SHA-256 of a text, as hexadecimal digits: enough to name what somebody here wrote.
+pub fn name_of(text: &str) -> String {
+    hex(Sha256::digest(text).get(..16).unwrap_or_default())
 }
 
 /// A number of seconds for people: `42 s`, `5 min 12 s`, `3 h 2 min`.

@@ -52,6 +52,12 @@ pub fn catalog() -> Vec<&'static VerbSpec> {
     ADAPTERS.iter().flat_map(|specs| specs.iter().copied()).collect()
 }
 
+/// What the verbs on Kubernetes objects must be allowed to do; the others act with a login of their own.
+pub fn rights() -> impl Iterator<Item = (&'static VerbSpec, &'static [rights::Right])> {
+    let all = kubernetes::RIGHTS.iter().chain(cnpg::RIGHTS).chain(delivery::RIGHTS);
+    all.map(|(spec, rights)| (*spec, *rights))
+}
+
 /// The verbs that were built for this configuration, by name.
 #[derive(Clone, Default)]
 pub struct Verbs {
@@ -62,6 +68,13 @@ impl Verbs {
     /// Collects verbs; of two with one name the later is kept.
     pub fn new(verbs: impl IntoIterator<Item = Arc<DynVerb>>) -> Self {
         Self { by_name: verbs.into_iter().map(|v| (v.spec().name, v)).collect() }
+    }
+
+    /// These and more; of two with one name the later is kept.
+    #[must_use]
+    pub fn and(mut self, more: impl IntoIterator<Item = Arc<DynVerb>>) -> Self {
+        self.by_name.extend(more.into_iter().map(|v| (v.spec().name, v)));
+        self
     }
 
     /// What all verbs of all adapters declare; the same as [`catalog`].

@@ -31,6 +31,9 @@ pub struct Global {
     /// Output of commands: a table for people, or JSON
     #[arg(long, global = true, value_enum, default_value_t = Format::Table)]
     pub format: Format,
+    /// Policy file; else policy.toml beside the configuration, else the shipped one
+    #[arg(long, global = true, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
     /// Theme of the console: dark, ansi16, mono, or the user's own
     #[arg(long, global = true, value_name = "NAME")]
     pub theme: Option<String>,
@@ -98,6 +101,51 @@ pub enum Command {
         /// What about them
         #[command(subcommand)]
         what: Run,
+    },
+    /// The policy: check it, explain a step, propose another
+    Policy {
+        /// What about it
+        #[command(subcommand)]
+        what: Policy,
+    },
+    /// Approves a request with a key of your ssh-agent
+    Approve {
+        /// What
+        #[command(flatten)]
+        answer: Answer,
+    },
+    /// Denies a request with a key of your ssh-agent
+    Deny {
+        /// What
+        #[command(flatten)]
+        answer: Answer,
+        /// Why
+        #[arg(long)]
+        reason: String,
+    },
+    /// Requests for a second person: list, show, sign elsewhere
+    Request {
+        /// What about them
+        #[command(subcommand)]
+        what: Request,
+    },
+    /// Asks for a role for a time; another person grants it
+    Elevate {
+        /// What
+        #[command(flatten)]
+        what: Elevation,
+    },
+    /// The hold on changes
+    Freeze {
+        /// What about it
+        #[command(subcommand)]
+        what: Freeze,
+    },
+    /// Measures in force
+    Measures {
+        /// What about them
+        #[command(subcommand)]
+        what: Measures,
     },
     /// The after-action report on an incident, from the journal alone: --format md, html or json
     Report(Report),
@@ -285,6 +333,13 @@ pub enum Incident {
         /// Who takes over
         person: String,
     },
+    /// Accepts the recovery, as its business owner
+    Accept {
+        /// Its id
+        id: String,
+        /// What is accepted, one line
+        text: String,
+    },
     /// What whoever takes the command over has to know, from the engine that runs
     Brief,
     /// Takes the command over from a commander whose console is gone; for the deputy
@@ -311,6 +366,152 @@ fn role(text: &str) -> Result<crate::domain::incident::Role, String> {
     serde_json::from_value(text.into()).map_err(|_| {
         "allowed are commander, deputy, operator, dba, comms, scribe, approver, business-owner and observer".to_owned()
     })
+}
+
+/// An answer to a request.
+#[derive(Debug, Args)]
+pub struct Answer {
+    /// The request: REQ-3
+    pub request: String,
+    /// Fingerprint or comment of the key, where the agent holds several
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+    /// Role in which you answer, where several are asked for
+    #[arg(long, value_parser = role)]
+    pub role: Option<crate::domain::incident::Role>,
+    /// The digest that you have read, in the place of the question
+    #[arg(long)]
+    pub digest: Option<String>,
+}
+
+/// About requests.
+#[derive(Debug, Subcommand)]
+pub enum Request {
+    /// Those that wait
+    List {
+        /// The last that are over too
+        #[arg(long)]
+        all: bool,
+    },
+    /// One in full
+    Show {
+        /// Its name: REQ-3
+        id: String,
+    },
+    /// Writes what has to be signed elsewhere, and what would be done
+    Export {
+        /// Its name
+        id: String,
+        /// approve or deny
+        #[arg(long, default_value = "approve", value_parser = decision)]
+        decision: crate::engine::api::Decision,
+        /// Role in which it is signed, where several are asked for
+        #[arg(long, value_parser = role)]
+        role: Option<crate::domain::incident::Role>,
+        /// Directory
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        output: PathBuf,
+    },
+    /// Takes a signature that was made elsewhere
+    Import {
+        /// The file that ssh-keygen wrote: REQ-3.approve.json.sig
+        signature: PathBuf,
+        /// Why, for a no
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+}
+
+fn decision(text: &str) -> Result<crate::engine::api::Decision, String> {
+    serde_json::from_value(text.into()).map_err(|_| "allowed are approve and deny".to_owned())
+}
+
+/// About the policy.
+#[derive(Debug, Subcommand)]
+pub enum Policy {
+    /// Every error with its place; exit 2 when there is one
+    Check {
+        /// The file; the one that would be used when absent
+        file: Option<PathBuf>,
+    },
+    /// Why a step has its risk, how it is confirmed, who may approve it, what denies it
+    Explain {
+        /// PLAYBOOK/STEP
+        step: String,
+        /// A parameter, `name=value`
+        #[arg(long = "param", value_name = "K=V", value_parser = pair)]
+        params: Vec<(String, String)>,
+    },
+    /// The file as it is used; the shipped one documents itself
+    Show,
+    /// The people
+    Roster {
+        /// As the file that `ssh-keygen -Y verify -f` takes
+        #[arg(long)]
+        allowed_signers: bool,
+    },
+    /// Asks for another policy; people of the roster in force sign it
+    Propose {
+        /// The file
+        file: PathBuf,
+    },
+}
+
+/// A role for a time.
+#[derive(Debug, Args)]
+pub struct Elevation {
+    /// The role
+    #[arg(value_parser = role)]
+    pub role: crate::domain::incident::Role,
+    /// For how long
+    #[arg(long = "for", value_name = "TIME", default_value = "30m")]
+    pub lasts: String,
+    /// Why
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// Gives it back instead
+    #[arg(long, conflicts_with = "reason")]
+    pub end: bool,
+}
+
+/// About the hold on changes.
+#[derive(Debug, Subcommand)]
+pub enum Freeze {
+    /// Freezes changes
+    Set {
+        /// Why
+        reason: String,
+        /// For how long; until it is lifted when absent
+        #[arg(long = "for", value_name = "TIME")]
+        lasts: Option<String>,
+    },
+    /// Lifts it
+    Lift {
+        /// Why
+        reason: String,
+    },
+}
+
+/// About measures.
+#[derive(Debug, Subcommand)]
+pub enum Measures {
+    /// Those in force
+    List,
+    /// Hands one to an owner, so that the incident may close
+    Assign {
+        /// Its id: maintenance/t017
+        id: String,
+        /// Who
+        owner: String,
+        /// For how long
+        #[arg(long = "for", value_name = "TIME", default_value = "24h")]
+        lasts: String,
+    },
+    /// How one is lifted
+    LiftHint {
+        /// Its id
+        id: String,
+    },
 }
 
 /// About runs.

@@ -6,7 +6,7 @@ use super::args::{Format, Global, Headless};
 use super::opening::{self, Opened};
 use super::output::{self, Error, Exit};
 use super::session;
-use crate::domain::id::{IncidentId, PlaybookId, RunId, StepId};
+use crate::domain::id::{Digest, IncidentId, PlaybookId, RunId, StepId};
 use crate::domain::risk::{Confirmation, Risk};
 use crate::domain::run::{RunState, StepState};
 use crate::engine::api::{Command, Reply, RunView, StepView};
@@ -228,9 +228,8 @@ async fn drive(format: Format, client: &Client, asked: &Headless, answers: &Answ
 fn next(view: &RunView, answers: &Answers<'_>) -> Next {
     let exit = match view.state {
         RunState::Finished => Some(Exit::Done),
-        RunState::Failed => Some(Exit::Failed),
         RunState::RolledBack => Some(Exit::RolledBack),
-        RunState::Stopped => Some(Exit::Failed),
+        RunState::Failed | RunState::Stopped => Some(Exit::Failed),
         RunState::Running | RunState::Waiting | RunState::Unknown => None,
     };
     if let Some(exit) = exit {
@@ -297,7 +296,7 @@ fn confirm(
 ) -> Next {
     let id = step.id.as_str();
     let Some(digest) = step.digest.clone() else { return Next::Wait };
-    let known = [Some(digest.as_str()), step.shown_digest.as_ref().map(|d| d.as_str())];
+    let known = [Some(digest.as_str()), step.shown_digest.as_ref().map(Digest::as_str)];
     let given = answers.confirm.get(id);
     if !given.is_some_and(|given| known.contains(&Some(given))) {
         let how = match given {
@@ -361,7 +360,6 @@ fn end(format: Format, view: RunView, waits: Option<Waits>, exit: Exit) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::id::Digest;
     use crate::domain::risk::Assessment;
 
     fn view(state: RunState, step: StepState) -> RunView {
@@ -435,6 +433,7 @@ mod tests {
             reasons: vec![],
             confirmation: Some(Confirmation::Typed { phrase: "t017".into() }),
             approvals: 1,
+            terms: None,
             needs_incident: true,
             denials: vec![],
         });

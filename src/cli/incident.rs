@@ -32,6 +32,7 @@ pub fn run(global: &Global, what: Incident) -> Result<Exit, Error> {
         Incident::TakeOver { id, reason } => {
             return send_with_brief(global, Command::TakeOver { incident: IncidentId::new(id), reason });
         }
+        Incident::Accept { id, text } => Command::AcceptRecovery { incident: IncidentId::new(id), text },
         Incident::Close { id, summary } => Command::Close { incident: IncidentId::new(id), summary },
     };
     send(global, command)

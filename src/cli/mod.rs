@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand, and the exit codes. This is the only place that reads the process's
 //! environment, opens files that a person names, and decides between live, read-only and drill.
 
+mod approve;
 pub mod args;
 mod attach;
 mod audit;
@@ -18,8 +19,10 @@ mod man;
 mod moment;
 mod opening;
 mod output;
+mod people;
 mod pins;
 mod playbook;
+mod policy;
 mod report;
 #[cfg(test)]
 mod schemas;
@@ -28,6 +31,7 @@ mod session;
 mod status;
 mod witnesses;
 
+use crate::engine::api::Decision;
 use args::{Cli, Command, Format};
 use clap::Parser as _;
 use output::{Error, Exit};
@@ -78,6 +82,13 @@ fn run(cli: Cli) -> Result<Exit, Error> {
         Some(Command::Playbook { what }) => playbook::run(&global, &what),
         Some(Command::Incident { what }) => incident::run(&global, what),
         Some(Command::Run { what }) => incident::runs(&global, what),
+        Some(Command::Policy { what }) => policy::run(&global, &what),
+        Some(Command::Approve { answer }) => approve::answer(&global, &answer, Decision::Approve, ""),
+        Some(Command::Deny { answer, reason }) => approve::answer(&global, &answer, Decision::Deny, &reason),
+        Some(Command::Request { what }) => approve::requests(&global, &what),
+        Some(Command::Elevate { what }) => people::elevate(&global, &what),
+        Some(Command::Freeze { what }) => people::freeze(&global, &what),
+        Some(Command::Measures { what }) => people::measures(&global, &what),
         Some(Command::Report(asked)) => report::run(&global, &asked),
         Some(Command::Glass { what }) => incident::glass(&global, what),
         Some(Command::Audit { what }) => audit::run(&global, &what),

@@ -20,6 +20,7 @@ use crate::engine::adapters::{self, Adapters};
 use crate::engine::attach::door::{Access, Group};
 use crate::engine::attach::listen::{self, Host, Listener};
 use crate::engine::core::{self, Parts, Running};
+use crate::engine::roster::PolicyFile;
 use crate::engine::state::State;
 use crate::journal::key::VerifierKey;
 use crate::journal::{OpenOptions, fold};
@@ -85,8 +86,8 @@ pub fn live(loaded: &Loaded, mode: Mode, observe: bool, via: &str) -> Result<Ope
     let (home, named) = (session::home(&loaded.config), json!({ "configuration": config, "file": loaded.path }));
     let witnesses = witnesses::settings(loaded, &home)?;
     let group = loaded.config.engine.socket_group.as_deref().map(Group::named).transpose().map_err(Error::Usage)?;
-    let anchor = loaded.config.journal.anchor.as_ref();
-    let outside = Outside { pin: Some(pin(loaded)?), witnesses, anchor, access: Access { group } };
+    let (policy, anchor) = (super::policy::of(loaded)?, loaded.config.journal.anchor.as_ref());
+    let outside = Outside { pin: Some(pin(loaded)?), witnesses, anchor, access: Access { group }, policy };
     open(adapters, home, &named, outside, via)
 }
 
@@ -102,6 +103,7 @@ struct Outside<'a> {
     pin: Option<Pin>,
     witnesses: Option<witness::Settings>,
     anchor: Option<&'a config::model::Anchor>,
+    policy: PolicyFile,
     access: Access,
 }
 
@@ -191,7 +193,7 @@ fn open(
     let environment = adapters.estate.environment;
     // In the name of the person: whoever comes second is told who holds the journal.
     let options = OpenOptions::new(&home.journal, origin, me.clone(), adapters.mode, environment, adapters.clock.now());
-    let Outside { pin, witnesses, anchor, access } = outside;
+    let Outside { pin, witnesses, anchor, access, policy } = outside;
     let known = pin.as_ref().and_then(|p| p.key.clone());
     let options = OpenOptions { pin: known.clone(), ..options };
     let (journal, recovered, state) =
@@ -204,6 +206,12 @@ fn open(
     {
         eprintln!("quarterdeck: {done}");
     }
+    if pin.is_some()
+        && let Some(first) = state.first_policy()
+        && let Some(done) = Pins::own().follow_policy(journal.ring().current().name(), first)?
+    {
+        eprintln!("quarterdeck: {done}");
+    }
     if let Some(torn) = &recovered.quarantined {
         eprintln!("quarterdeck: the end of the journal was torn ({}); it lies in {}", torn.why, torn.file);
     }
@@ -211,6 +219,9 @@ fn open(
     let mut loaded = loaded.clone();
     if let Some(members) = loaded.as_object_mut() {
         members.insert("playbooks".into(), json!(digests));
+        if pin.is_some() {
+            members.insert("policy".into(), json!(policy.policy.digest));
+        }
         members.insert("version".into(), json!(env!("CARGO_PKG_VERSION")));
     }
     let journal_dir = home.journal.display().to_string();
@@ -219,14 +230,16 @@ fn open(
         Anchor::start(anchor.clone(), log, adapters.clock.clone())
     });
     let anchored = anchor.as_ref().map(Anchor::view);
-    let running =
-        core::start(Parts { adapters, library, journal, state, journal_dir, me, loaded, witnesses, anchored });
+    let running = core::start_governed(
+        Parts { adapters, library, journal, state, journal_dir, me, loaded, witnesses, anchored },
+        policy,
+    );
     let host = Host {
         client: running.client.clone(),
         door: running.door.clone(),
         access,
         shelf: Arc::new(Files { dir: home.journal.clone(), pin: known }),
-        people: None,
+        people: pin.is_some().then(|| Arc::new(running.signers.clone()) as _),
     };
     let listener = match listen::listen(&home.socket, host) {
         Ok(listener) => listener,

@@ -7,6 +7,7 @@ use super::output::Error;
 use super::session;
 use crate::config::locate::Places;
 use crate::config::model::Config;
+use crate::domain::id::Digest;
 use crate::journal::key::{KeyRing, VerifierKey};
 use crate::journal::verify::own_key;
 use std::fs::{DirBuilder, OpenOptions};
@@ -82,6 +83,38 @@ impl Pins {
                 let path = self.put(now)?;
                 Ok(Some(format!("the journal's key {} was pinned at first sight in {}", now.id(), path.display())))
             }
+        }
+    }
+
+    /// Remembers the first policy that a log has pinned, and refuses a log that says it was another: who may approve
+    /// hangs on it. What was done, for people, when something was.
+    pub fn follow_policy(&self, origin: &str, first: &Digest) -> Result<Option<String>, Error> {
+        let path = self.path(origin).with_extension("policy");
+        match std::fs::read_to_string(&path) {
+            Ok(text) if text.trim() == first.as_str() => Ok(None),
+            Ok(text) => Err(Error::Damaged(format!(
+                "the first policy of the journal {origin} is {first}, and the one pinned in {} is {}; do not use it \
+                 before you know why",
+                path.display(),
+                crate::domain::text::sanitize(text.trim())
+            ))),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                let failed =
+                    |e: std::io::Error| Error::Failed(format!("the pin {} can not be written: {e}", path.display()));
+                DirBuilder::new().recursive(true).mode(0o700).create(&self.dir).map_err(failed)?;
+                let part = path.with_extension("policy-tmp");
+                let mut file = OpenOptions::new()
+                    .write(true)
+                    .create(true)
+                    .truncate(true)
+                    .mode(0o600)
+                    .open(&part)
+                    .map_err(failed)?;
+                writeln!(file, "{first}").and_then(|()| file.sync_all()).map_err(failed)?;
+                std::fs::rename(&part, &path).map_err(failed)?;
+                Ok(Some(format!("the first policy {} was pinned in {}", first.short(), path.display())))
+            }
+            Err(e) => Err(Error::Usage(format!("the pin {} can not be read: {e}", path.display()))),
         }
     }
 }

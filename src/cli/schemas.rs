@@ -1,10 +1,10 @@
 //! The JSON schemas of everything that `--format json` prints, made from the types that are printed. They lie in
 //! `docs/schemas`; a test fails when those files are not what the types say (`UPDATE_SCHEMAS=1` writes them).
 
-use crate::cli::{audit, brief, config, doctor, drill, headless, man, output, playbook, status};
+use crate::cli::{approve, audit, brief, config, doctor, drill, headless, man, output, playbook, policy, status};
 use crate::domain::incident::Incident;
 use crate::drill::catalog;
-use crate::engine::api::{ConsoleView, Reply, RunView};
+use crate::engine::api::{ConsoleView, Measure, Reply, RequestView, RunView};
 use crate::journal::{Record, verify};
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
@@ -32,6 +32,13 @@ fn all() -> Vec<(&'static str, &'static str, Schema)> {
         ("consoles", "consoles --format json", of::<Vec<ConsoleView>>()),
         ("run-list", "run list --format json", of::<Vec<RunView>>()),
         ("reply", "--format json of each command that changes something", of::<Reply>()),
+        ("policy-check", "policy check --format json", of::<policy::Checked>()),
+        ("policy-explain", "policy explain PLAYBOOK/STEP --format json", of::<policy::Explained>()),
+        ("policy-roster", "policy roster --format json", of::<Vec<policy::Member>>()),
+        ("request-list", "request list --format json", of::<Vec<RequestView>>()),
+        ("request-show", "request show REQ --format json", of::<RequestView>()),
+        ("request-export", "request export REQ --format json", of::<approve::Exported>()),
+        ("measures-list", "measures list --format json", of::<Vec<Measure>>()),
         ("drill-list", "drill list --format json", of::<Vec<catalog::Summary>>()),
         ("drill-show", "drill show ID --format json", of::<catalog::Shown>()),
         ("drill-lint", "drill lint --format json", of::<drill::Linted>()),

@@ -24,12 +24,14 @@ pub struct Loaded {
     pub text: String,
     /// What it says.
     pub config: Config,
+    /// The policy file that the command line names.
+    pub policy: Option<PathBuf>,
 }
 
 /// Finds and reads the configuration; its absence is an error here.
 pub fn load(global: &Global) -> Result<Loaded, Error> {
     match locate(global)? {
-        Located::File(path) => read(path),
+        Located::File(path) => Ok(Loaded { policy: global.policy.clone(), ..read(path)? }),
         Located::Nowhere(looked) => {
             let places: Vec<String> = looked.iter().map(|l| format!("{} {}", l.place, l.found)).collect();
             Err(Error::Usage(format!(
@@ -51,7 +53,7 @@ pub fn read(path: PathBuf) -> Result<Loaded, Error> {
     let text = std::fs::read_to_string(&path)
         .map_err(|e| Problems(vec![Problem::whole(&name, format!("can not be read: {e}"))]))?;
     let config = decode::decode(&name, &text)?;
-    Ok(Loaded { path, text, config })
+    Ok(Loaded { path, text, config, policy: None })
 }
 
 /// The mode of a live session.

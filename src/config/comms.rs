@@ -91,7 +91,7 @@ impl Place {
 /// Whose interface a pager speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PagerKind {
-    /// PagerDuty Events API v2 (<https://developer.pagerduty.com/docs/events-api-v2/overview/>).
+    /// `PagerDuty` Events API v2 (<https://developer.pagerduty.com/docs/events-api-v2/overview/>).
     Pagerduty,
     /// Opsgenie Alert API (<https://docs.opsgenie.com/docs/alert-api>).
     Opsgenie,

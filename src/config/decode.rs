@@ -2,8 +2,7 @@
 //! is the one place that lists its keys, bounds and defaults.
 
 use super::model::{
-    Ci, CiKind, Config, Console, Delivery, Engine, Journal, Kubernetes, Login, Pgbouncer, Postgres, Redis, SecretRef,
-    Threshold, Tls, Traefik,
+    Config, Console, Engine, Journal, Kubernetes, Login, Pgbouncer, Postgres, Redis, SecretRef, Threshold, Tls, Traefik,
 };
 use super::problem::{Problem, Problems};
 use super::reader::{Source, Table};
@@ -52,8 +51,9 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
     let pgbouncer: Vec<_> = root.tables("pgbouncer").into_iter().map(|t| pgbouncer(t, &mut ids)).collect();
     let redis: Vec<_> = root.tables("redis").into_iter().map(|t| redis(t, &mut ids)).collect();
     let traefik: Vec<_> = root.tables("traefik").into_iter().map(|t| traefik(t, &mut ids)).collect();
-    let delivery: Vec<_> = root.tables("delivery").into_iter().map(|t| delivery(t, &mut ids)).collect();
-    let ci: Vec<_> = root.tables("ci").into_iter().map(|t| ci(t, &mut ids)).collect();
+    let delivery: Vec<_> =
+        root.tables("delivery").into_iter().map(|t| super::delivery::delivery(t, &mut ids)).collect();
+    let ci: Vec<_> = root.tables("ci").into_iter().map(|t| super::delivery::ci(t, &mut ids)).collect();
     let mut tenants: Vec<_> = root.tables("tenant").into_iter().map(|t| tenant(t, &mut ids)).collect();
     tenants.sort_by(|a, b| a.id.cmp(&b.id));
     let thresholds = root.tables("threshold").into_iter().filter_map(threshold).collect();
@@ -76,27 +76,27 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
         traefik,
         delivery,
         ci,
-        journal,
-        thresholds,
-        console,
-        engine,
         comms,
         webhook,
         pgbackrest,
         patroni,
         integration,
+        journal,
+        thresholds,
+        console,
+        engine,
     }
 }
 
 /// Names in use, so that a second one and a reference to none are found.
 #[derive(Default)]
-struct Ids {
+pub(super) struct Ids {
     sources: BTreeMap<String, &'static str>,
     tenants: BTreeSet<String>,
 }
 
 impl Ids {
-    fn source(&mut self, table: &mut Table<'_, '_>, kind: &'static str) -> SourceId {
+    pub(super) fn source(&mut self, table: &mut Table<'_, '_>, kind: &'static str) -> SourceId {
         let id = name(table, "id", &format!("{kind}-1"));
         if let Some(other) = self.sources.get(&id) {
             table
@@ -108,7 +108,7 @@ impl Ids {
         SourceId::new(id)
     }
 
-    fn refer(&self, table: &mut Table<'_, '_>, key: &'static str, kind: &'static str) -> SourceId {
+    pub(super) fn refer(&self, table: &mut Table<'_, '_>, key: &'static str, kind: &'static str) -> SourceId {
         let id = table.required(key, &format!("{kind}-1"));
         if !id.is_empty() && self.sources.get(&id) != Some(&kind) {
             let known: Vec<&str> = self.sources.iter().filter(|(_, k)| **k == kind).map(|(n, _)| n.as_str()).collect();
@@ -318,52 +318,6 @@ fn traefik(mut table: Table<'_, '_>, ids: &mut Ids) -> Traefik {
     let timeout = timeout(&mut table);
     table.finish();
     Traefik { id, metrics, api, dynamic_dir, maintenance_url, probe_url, ca, interval, timeout }
-}
-
-fn delivery(mut table: Table<'_, '_>, ids: &mut Ids) -> Delivery {
-    let id = ids.source(&mut table, "delivery");
-    let cluster = ids.refer(&mut table, "cluster", "kubernetes");
-    let argocd_namespace = table.has("argocd_namespace").then(|| name(&mut table, "argocd_namespace", "argocd"));
-    let flux = table.boolean("flux").unwrap_or(false);
-    if argocd_namespace.is_none() && !flux {
-        table.reject("flux", "a [[delivery]] has `argocd_namespace`, `flux = true`, or both; here is neither");
-    }
-    table.finish();
-    Delivery { id, cluster, argocd_namespace, flux }
-}
-
-fn ci(mut table: Table<'_, '_>, ids: &mut Ids) -> Ci {
-    let id = ids.source(&mut table, "ci");
-    if !table.has("kind") {
-        table.reject("kind", "a [[ci]] lacks `kind`; allowed is gitlab or github");
-    }
-    let kind = table.parsed("kind", "gitlab or github", |text| match text {
-        "gitlab" => Some(CiKind::Gitlab),
-        "github" => Some(CiKind::Github),
-        _ => None,
-    });
-    let url = required_url(&mut table, "url", &["https://", "http://"], "https://gitlab.example/api/v4");
-    let project = table.required("project", "group/name");
-    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/');
-    if !project.chars().all(fine) || project.starts_with('/') || project.ends_with('/') || project.contains("..") {
-        table.reject("project", "`project` is not the path of a project, such as \"group/name\"");
-    }
-    let token = secret_of(&mut table, "token");
-    let workflows = table.strings("workflows");
-    let file = |name: &String| name.chars().all(|c| fine(c) && c != '/') && !name.is_empty();
-    match kind {
-        Some(CiKind::Github) if workflows.is_empty() || !workflows.iter().all(file) => {
-            let why = "`workflows` names the files that deliver, such as [\"deploy.yml\"]; GitHub needs one at least";
-            table.reject("workflows", why);
-        }
-        Some(CiKind::Gitlab) if !workflows.is_empty() => {
-            table.reject("workflows", "`workflows` is for kind = \"github\"; GitLab has none");
-        }
-        _ => {}
-    }
-    let ca = path(&mut table, "ca");
-    table.finish();
-    Ci { id, kind: kind.unwrap_or(CiKind::Gitlab), url, project, token, workflows, ca }
 }
 
 fn cutoff(mut table: Table<'_, '_>) -> Option<Cutoff> {

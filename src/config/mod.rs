@@ -6,6 +6,7 @@ mod archive;
 pub mod backup;
 pub mod comms;
 pub mod decode;
+mod delivery;
 pub mod describe;
 pub mod integration;
 pub mod locate;

@@ -48,6 +48,27 @@ const ARCHIVE: &str = "\n# What `quarterdeck audit archive` moves off this disk,
     # s3 = { endpoint = \"https://s3.eu-central-1.example\", bucket = \"journal-archive\", signing_region = \"eu-central-1\", \
     access_key = \"env:QUARTERDECK_ARCHIVE_ACCESS_KEY\", secret_key = \"env:QUARTERDECK_ARCHIVE_SECRET_KEY\" }\n";
 
+/// Who backs up, who is told, and what can be cut off.
+const OUTSIDE: &str = "\n# [[pgbouncer]]\n# id = \"pool-a\"\n# host = \"127.0.0.1\"\n# user = \"stats\"\n\
+    # act = { user = \"quarterdeck_act\", password = \"env:QUARTERDECK_POOL_PASSWORD\" }   # one of its admin_users\n\
+    # databases_file = \"/etc/pgbouncer/databases.ini\"   # included below [databases], for pgbouncer_repoint\n\
+    # [[patroni]]\n# id = \"patroni-a\"\n# url = \"https://db1.internal:8008\"\n\
+    # act = { user = \"quarterdeck\", password = \"env:QUARTERDECK_PATRONI_PASSWORD\" }\n\
+    # [[pgbackrest]]\n# id = \"backup-a\"\n# stanza = \"main\"\n\
+    # command = [\"sudo\", \"-n\", \"-u\", \"postgres\", \"pgbackrest\"]\n\
+    # restore_dir = \"/var/lib/pgbackrest/aside\"\n\
+    # [[integration]]              # what a tenant exchanges with others, through a channel of queue_job\n\
+    # id = \"edi-t001\"\n# tenant = \"t001\"\n# channel = \"root.edi\"\n\
+    # switch = \"edi.enabled\"       # ir_config_parameter that its module asks; open = \"False\", closed = \"True\"\n\
+    # [[webhook]]                  # what http.webhook may call; url may be a secret reference\n\
+    # id = \"ci-hold\"\n# url = \"https://ci.example/hold\"\n# token = \"env:QUARTERDECK_CI_TOKEN\"\n\
+    # [comms]\n# dir = \"/var/spool/quarterdeck\"   # where comms.file leaves messages\n\
+    # [comms.smtp]\n# host = \"mail.acme.example\"\n# tls = \"starttls\"           # starttls, tls, none\n\
+    # from = \"Operations <noc@acme.example>\"\n# user = \"noc\"\n# password = \"env:QUARTERDECK_MAIL_PASSWORD\"\n\
+    # [[comms.audience]]\n# name = \"dba-oncall\"\n# email = [\"dba@acme.example\"]\n\
+    # webhook = \"file:/etc/quarterdeck/chat-url\"\n\
+    # page = { kind = \"pagerduty\", key = \"env:QUARTERDECK_PAGER_KEY\" }   # or opsgenie\n";
+
 /// Writes the file; every table that has no answer stands there as a comment.
 pub fn render(answers: &Answers) -> String {
     let table = |name: &str, answer: Option<&String>, lines: &[(&str, String)], comments: &[&str]| {
@@ -127,6 +148,7 @@ pub fn render(answers: &Answers) -> String {
          # kubernetes = { cluster = \"k8s\", namespace = \"t001\", web = \"odoo\", workers = \"odoo-worker\" }\n\
          # router = { ingress = \"edge-1\", name = \"t001@file\", host = \"t001.example\" }\n",
     );
+    text.push_str(OUTSIDE);
     text.push_str(WITNESSES);
     text.push_str(
         "\n# Copies of the journal where nobody here can overwrite them: a bucket with versioning, and object lock in\n\

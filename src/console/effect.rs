@@ -1,7 +1,8 @@
 //! What a console asks its surroundings to do.
 
 use super::state::Wanted;
-use crate::engine::api::Command;
+use crate::domain::incident::Role;
+use crate::engine::api::{Command, Decision, RequestView};
 
 /// Names a command that was sent, so that its reply finds the way back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,6 +49,22 @@ pub enum Effect {
         seq: u64,
         /// What the file says.
         file: String,
+    },
+    /// Have the person's ssh-agent sign an answer to a request, and send it to the engine; what became of it comes as
+    /// [`super::msg::Msg::Reply`].
+    Sign {
+        /// Its name.
+        id: RequestId,
+        /// What was shown.
+        request: Box<RequestView>,
+        /// Yes or no.
+        decision: Decision,
+        /// In which role.
+        role: Role,
+        /// Why, for a no.
+        reason: String,
+        /// Keys of the roster, to choose one of the agent's by.
+        allowed_signers: String,
     },
     /// Leave.
     Quit,

@@ -1,7 +1,7 @@
 //! Where things stand. Pure arithmetic on sizes, shared by `view`, which draws there, and `update`, which has
 //! to know how much of a text was on the screen.
 
-use crate::console::state::Confirm;
+use crate::console::state::{Asked, Confirm};
 use crate::console::strip::wrap;
 use ratatui::layout::Rect;
 
@@ -88,6 +88,20 @@ pub fn confirm(size: (u16, u16), dialog: &Confirm) -> ConfirmLayout {
     let fixed = 6 + typed + u16::try_from(head.len()).unwrap_or(u16::MAX);
     let wanted = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(fixed);
     let area = centered(inner, width, wanted);
+    let rows = area.height.saturating_sub(fixed);
+    ConfirmLayout { area, head, lines, rows }
+}
+
+/// Lays out the overlay of requests; it has the same parts as the dialog that confirms a step.
+pub fn asked(size: (u16, u16), asked: &Asked) -> ConfirmLayout {
+    let inner = body(Rect { x: 0, y: 0, width: size.0, height: size.1 });
+    let width = inner.width.min(100);
+    let text = width.saturating_sub(4);
+    let head: Vec<String> = asked.head().iter().flat_map(|line| wrap(line, usize::from(text))).collect();
+    let lines = asked.lines(text);
+    // Frame 2, two dividers, buttons 1, a row that says what stands in the way.
+    let fixed = 6 + u16::try_from(head.len()).unwrap_or(u16::MAX);
+    let area = centered(inner, width, u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(fixed));
     let rows = area.height.saturating_sub(fixed);
     ConfirmLayout { area, head, lines, rows }
 }

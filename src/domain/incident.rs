@@ -135,4 +135,7 @@ pub struct Incident {
     pub findings: Vec<FindingId>,
     /// What happened, oldest first.
     pub timeline: Vec<TimelineEntry>,
+    /// Who accepted the recovery for the business.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery_accepted: Option<Person>,
 }

@@ -135,10 +135,10 @@ impl Operation {
             Self::Calls { calls } => calls.clone(),
             Self::Several { requests } => requests.iter().flat_map(|r| r.operation.http_calls()).collect(),
             Self::Sql { .. }
+            | Self::File { .. }
             | Self::Redis { .. }
             | Self::Command { .. }
             | Self::Mail { .. }
-            | Self::File { .. }
             | Self::Simulated { .. } => Vec::new(),
         }
     }

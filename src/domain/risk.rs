@@ -1,5 +1,6 @@
 //! Risk of a step and what it takes to run it. Values only; `policy` decides them.
 
+use super::incident::Role;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -64,6 +65,41 @@ pub enum Confirmation {
     },
 }
 
+/// Who has to approve a step, and until when it is waited for them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a question of its own that policy answers")]
+pub struct ApprovalTerms {
+    /// One of these roles each; empty is anybody of the roster.
+    pub roles: Vec<Role>,
+    /// Of each of these roles one has to be among them: decision rights.
+    pub also: Vec<Role>,
+    /// Whether the one who asked for the run may not be among them.
+    pub not_requester: bool,
+    /// Whether the one who executes may not be among them.
+    pub not_operator: bool,
+    /// Whether each has to sign with a security key.
+    pub security_key: bool,
+    /// How long is waited, in seconds.
+    pub timeout_s: u64,
+    /// Whether somebody is called then, and it goes on waiting as long again; else it is denied.
+    pub escalates: bool,
+}
+
+impl ApprovalTerms {
+    /// Whether an approval in this role counts.
+    pub fn admits(&self, role: Role) -> bool {
+        self.roles.is_empty() || self.roles.contains(&role) || self.also.contains(&role)
+    }
+
+    /// The roles in words.
+    pub fn who(&self) -> String {
+        let words =
+            |roles: &[Role], between: &str| roles.iter().map(ToString::to_string).collect::<Vec<_>>().join(between);
+        let any = if self.roles.is_empty() { "anybody of the roster".to_owned() } else { words(&self.roles, " or ") };
+        if self.also.is_empty() { any } else { format!("{any}, among them {}", words(&self.also, " and ")) }
+    }
+}
+
 /// What policy says of one rendered step at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Assessment {
@@ -75,6 +111,9 @@ pub struct Assessment {
     pub confirmation: Option<Confirmation>,
     /// Number of distinct other people who must approve.
     pub approvals: u8,
+    /// Who they are and how long is waited for them; absent where nobody must.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<ApprovalTerms>,
     /// Whether an incident must be declared first.
     pub needs_incident: bool,
     /// Why it can not run at all at the moment, a sentence each; empty when it may.

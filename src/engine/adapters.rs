@@ -156,6 +156,8 @@ fn verbs(config: &Config, mode: Mode) -> Verbs {
         act::backup::verbs(may, &config.pgbackrest).into_iter().chain(act::patroni::verbs(may, &config.patroni));
     let redis = act::redis::verbs(may, &config.redis);
     let comms = act::comms::verbs(may, &config.comms);
+    // The allow-list is policy's: where it names no program, none is started.
+    let commands = act::command::verbs(may, Vec::new());
     Verbs::new(
         kubernetes
             .into_iter()
@@ -166,6 +168,7 @@ fn verbs(config: &Config, mode: Mode) -> Verbs {
             .chain(integration)
             .chain(keepers)
             .chain(redis)
-            .chain(comms),
+            .chain(comms)
+            .chain(commands),
     )
 }

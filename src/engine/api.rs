@@ -9,9 +9,11 @@ use crate::domain::incident::{Incident, Role, Severity, TimelineEntry};
 use crate::domain::mode::Mode;
 use crate::domain::pane::Panes;
 use crate::domain::request::Request;
+use crate::domain::risk::ApprovalTerms;
 use crate::domain::risk::{Assessment, Risk};
 pub use crate::domain::run::{RunState, StepState};
 use crate::playbook::schema::{Parameter, Playbook};
+pub use crate::policy::statement::{Decision, LogPoint};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -179,6 +181,59 @@ pub enum Command {
         /// Until when.
         until: Timestamp,
     },
+    /// A second person's signed answer to a request.
+    Answer {
+        /// Request: `REQ-3`.
+        request: String,
+        /// Yes or no.
+        decision: Decision,
+        /// Role in which it is given.
+        role: Role,
+        /// The armored SSHSIG over [`RequestView::statement`].
+        signature: String,
+        /// Why; needed for a no.
+        reason: String,
+    },
+    /// Asks for a role for a time; another person grants it.
+    Elevate {
+        /// Role.
+        role: Role,
+        /// For how long, in seconds.
+        lasts_s: u64,
+        /// Why.
+        reason: String,
+    },
+    /// Gives back an elevation before its end.
+    EndElevation {
+        /// Role.
+        role: Role,
+    },
+    /// Freezes changes.
+    SetFreeze {
+        /// Why.
+        reason: String,
+        /// When it ends by itself.
+        until: Option<Timestamp>,
+    },
+    /// Lifts the freeze that a command has set.
+    LiftFreeze {
+        /// Why.
+        reason: String,
+    },
+    /// The business owner accepts the recovery.
+    AcceptRecovery {
+        /// Of which incident.
+        incident: IncidentId,
+        /// What is accepted.
+        text: String,
+    },
+    /// Proposes another policy; people under the policy in force sign it.
+    ProposePolicy {
+        /// Its text.
+        policy: String,
+        /// What is revoked, base64, where the policy names such a file.
+        revoked: Option<String>,
+    },
     /// Records that a piece of evidence is deleted, then deletes its file.
     Redact {
         /// Its digest, 64 hexadecimal digits.
@@ -268,6 +323,15 @@ pub struct Snapshot {
     pub journal: JournalView,
     /// State of the drill, when this is one.
     pub drill: Option<DrillView>,
+    /// Requests for signatures, oldest first: those that wait, and the last that are over.
+    #[serde(default)]
+    pub requests: Arc<Vec<RequestView>>,
+    /// Roles that people have for a time.
+    #[serde(default)]
+    pub elevations: Vec<Elevation>,
+    /// The policy in force.
+    #[serde(default)]
+    pub policy: PolicyView,
     /// Who sits at this engine.
     pub me: Person,
     /// Who is attached.
@@ -483,7 +547,7 @@ pub struct CheckView {
 }
 
 /// A measure in force.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Measure {
     /// Id: `maintenance/t017`.
     pub id: String,
@@ -514,6 +578,146 @@ pub struct Glass {
     pub until: Timestamp,
     /// Whether it is mended and only waits for its review.
     pub review_due: bool,
+}
+
+/// What a request is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RequestSubject {
+    /// A step of a run.
+    Step,
+    /// A role for a time.
+    Elevation,
+    /// A change of the policy.
+    Policy,
+}
+
+/// What has become of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RequestState {
+    /// It waits.
+    Open,
+    /// All approvals are there.
+    Granted,
+    /// A start, or what else was asked for, has used them up.
+    Used,
+    /// A person said no.
+    Denied,
+    /// Nobody answered in time.
+    Expired,
+    /// The step was changed, refused or stopped.
+    Void,
+}
+
+impl RequestState {
+    /// The word for people.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Granted => "granted",
+            Self::Used => "used",
+            Self::Denied => "denied",
+            Self::Expired => "expired",
+            Self::Void => "void",
+        }
+    }
+}
+
+/// A request for signatures.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct RequestView {
+    /// Name: `REQ-3`.
+    pub id: String,
+    /// What it is about.
+    pub subject: RequestSubject,
+    /// One line.
+    pub title: String,
+    /// Digest of the document: what is signed.
+    pub digest: Digest,
+    /// What would be done, in full; the sha256 of its JCS bytes is the digest.
+    pub document: Value,
+    /// Incident.
+    pub incident: Option<IncidentId>,
+    /// Run, where it is about a step.
+    pub run: Option<RunId>,
+    /// Step.
+    pub step: Option<StepId>,
+    /// Who asked for it, by the roster.
+    pub requester: Option<Person>,
+    /// Who executes it, by the roster.
+    pub operator: Option<Person>,
+    /// When.
+    pub asked_at: Timestamp,
+    /// When somebody is called.
+    pub escalate_at: Option<Timestamp>,
+    /// Whether somebody was.
+    pub escalated: bool,
+    /// First moment at which an answer does not count any more.
+    pub not_after: Timestamp,
+    /// Nonce, 64 digits.
+    pub nonce: String,
+    /// The journal when it was asked for.
+    pub log: LogPoint,
+    /// Number of people who have to approve.
+    pub needed: u8,
+    /// Who they are.
+    pub terms: ApprovalTerms,
+    /// Who has approved.
+    pub granted: Vec<Grant>,
+    /// What has become of it.
+    pub state: RequestState,
+    /// Why it ended so.
+    pub why: Option<String>,
+    /// Its record.
+    pub seq: u64,
+}
+
+/// One approval.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Grant {
+    /// Who.
+    pub person: Person,
+    /// In which role.
+    pub role: Role,
+    /// Fingerprint of the key.
+    pub key: String,
+    /// The bytes that were signed.
+    pub statement: String,
+    /// The armored signature.
+    pub signature: String,
+    /// When.
+    pub at: Timestamp,
+    /// Its record.
+    pub seq: u64,
+}
+
+/// A role for a time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Elevation {
+    /// Who.
+    pub person: Person,
+    /// Role.
+    pub role: Role,
+    /// Until when.
+    pub until: Timestamp,
+    /// The record that granted it.
+    pub seq: u64,
+}
+
+/// The policy in force.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct PolicyView {
+    /// Where it came from: a path, `built-in`, or the record that put it in force.
+    pub origin: String,
+    /// sha256 of its text.
+    pub digest: String,
+    /// Number of people in its roster.
+    pub people: usize,
+    /// Why the file on the disk is not the one in force, where that is so.
+    pub differs: Option<String>,
+    /// What `ssh-keygen -Y verify -f` takes to check approvals.
+    pub allowed_signers: String,
 }
 
 /// State of the journal.

@@ -3,21 +3,23 @@
 use super::state::State;
 use crate::act::{DynVerb, Verbs};
 use crate::correlate::tenant_signals;
+use crate::domain::actor::Actor;
 use crate::domain::finding::Finding;
 use crate::domain::id::{IncidentId, StepId, TenantId};
 use crate::domain::incident::IncidentState;
 use crate::domain::mode::Mode;
 use crate::domain::ports::{BoxFuture, RenderContext, Survey};
 use crate::domain::request::{Operation, Request, Target, VerbSpec};
-use crate::domain::risk::{BlastRadius, Confirmation, Reversible, Risk};
+use crate::domain::risk::{Assessment, BlastRadius, Confirmation, Reversible, Risk};
 use crate::domain::world::World;
 use crate::playbook::expr::{Reading, Surroundings, tenant_value};
 use crate::playbook::plan::Plan;
 use crate::playbook::run::{Rendering, Run, Seat};
-use crate::playbook::schema::{Call, ConfirmationKind, Playbook, Step};
+use crate::playbook::schema::{Call, ConfirmationKind, DistinctFrom, OnTimeout, Playbook, Step};
 use crate::playbook::{Piece, template};
 use crate::policy::assess::{Declared, GlassFacts, IncidentFacts, StepFacts, assess};
 use crate::policy::digest::{Bound, digest};
+use crate::policy::rules::Policy;
 use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -38,6 +40,7 @@ pub(super) struct Scene<'a> {
     pub(super) state: &'a State,
     pub(super) verbs: &'a Verbs,
     pub(super) findings: &'a [Finding],
+    pub(super) policy: &'a Policy,
 }
 
 /// What a step that sends nothing amounts to for policy: people say yes.
@@ -224,6 +227,79 @@ pub(super) struct OfRun<'a> {
     pub(super) run: &'a Run,
     pub(super) incident: Option<&'a IncidentId>,
     pub(super) user: &'a str,
+    /// Who asks; nobody for a request that is only shown.
+    pub(super) actor: Option<&'a Actor>,
+}
+
+/// What a step is aimed at, as far as policy asks.
+struct Aim<'a> {
+    tenants: &'a [TenantId],
+    count: u64,
+    object: &'a str,
+}
+
+/// What policy says of a step whose request is not there yet: one object, and the tenant of the run.
+pub(super) fn expected(
+    scene: &Scene<'_>,
+    of: &OfRun<'_>,
+    written: &Step,
+    spec: &VerbSpec,
+) -> Result<Assessment, String> {
+    let tenants: Vec<TenantId> = of.run.start().tenant.iter().cloned().collect();
+    judged(scene, of, written, spec, &Aim { tenants: &tenants, count: 1, object: written.id.as_str() })
+}
+
+fn judged(
+    scene: &Scene<'_>,
+    of: &OfRun<'_>,
+    written: &Step,
+    spec: &VerbSpec,
+    aim: &Aim<'_>,
+) -> Result<Assessment, String> {
+    let around = &scene.surroundings(of);
+    let plan = of.run.plan().playbook();
+    let only = match aim.tenants {
+        [one] => Some(one),
+        _ => None,
+    };
+    let tenant = of.run.start().tenant.as_ref().or(only).and_then(|t| scene.world.estate.tenant(t));
+    let incident = of.incident.and_then(|i| scene.state.incident(i)).map(|i| IncidentFacts {
+        severity: i.severity,
+        roles: i.roles.iter().filter(|(_, p)| p.as_str() == of.user).map(|(r, _)| *r).collect(),
+    });
+    let now = scene.now;
+    let glass = scene.state.broken_glass(now).map(|g| GlassFacts { reason: g.reason.clone(), until: g.until });
+    let freeze = super::people::freeze(scene, of.incident);
+    let people = super::people::facts(scene, of);
+    let mut declared = declared(written, tenant.map(|t| t.id.as_str()), of.run, around)?;
+    declared.auto_run_low = declared.auto_run_low && scene.persists(plan, tenant.map(|t| &t.id));
+    let mut assessment = assess(&StepFacts {
+        now,
+        verb: spec,
+        declared: &declared,
+        mode: scene.mode,
+        environment: scene.world.estate.environment,
+        tenancy: tenant.map(|t| t.tenancy),
+        tenants: aim.tenants,
+        count: aim.count,
+        object: aim.object,
+        incident: incident.as_ref(),
+        glass: glass.as_ref(),
+        policy: scene.policy,
+        people: &people,
+        freeze: freeze.as_ref(),
+    });
+    if written.requires.mfa {
+        // Where security keys are its source, each approval has to be signed by one; nothing else says so.
+        match &mut assessment.terms {
+            Some(terms) if scene.policy.mfa_by_security_key => terms.security_key = true,
+            _ => {
+                let why = "it needs a second factor, and there is no source here that says that you have proven one";
+                assessment.denials.push(why.into());
+            }
+        }
+    }
+    Ok(assessment)
 }
 
 /// Digests and assesses a rendered request.
@@ -237,36 +313,9 @@ pub(super) fn rendering(
     let around = &scene.surroundings(of);
     let plan = of.run.plan().playbook();
     let written = plan.step(step).ok_or("the playbook has no such step")?;
-    let only = match request.target.tenants.as_slice() {
-        [one] => Some(one),
-        _ => None,
-    };
-    let tenant = of.run.start().tenant.as_ref().or(only).and_then(|t| scene.world.estate.tenant(t));
-    let incident = of.incident.and_then(|i| scene.state.incident(i)).map(|i| IncidentFacts {
-        severity: i.severity,
-        roles: i.roles.iter().filter(|(_, p)| p.as_str() == of.user).map(|(r, _)| *r).collect(),
-    });
-    let now = scene.now;
-    let glass = scene.state.broken_glass(now).map(|g| GlassFacts { reason: g.reason.clone(), until: g.until });
-    let mut declared = declared(written, tenant.map(|t| t.id.as_str()), of.run, around)?;
-    declared.auto_run_low = declared.auto_run_low && scene.persists(plan, tenant.map(|t| &t.id));
-    let mut assessment = assess(&StepFacts {
-        now,
-        verb: spec,
-        declared: &declared,
-        mode: scene.mode,
-        environment: scene.world.estate.environment,
-        tenancy: tenant.map(|t| t.tenancy),
-        tenants: &request.target.tenants,
-        count: request.target.count,
-        object: &request.target.object,
-        incident: incident.as_ref(),
-        glass: glass.as_ref(),
-    });
-    if written.requires.mfa {
-        let why = "it needs a second factor, and there is no source here that says that you have proven one";
-        assessment.denials.push(why.into());
-    }
+    let target = &request.target;
+    let aim = Aim { tenants: &target.tenants, count: target.count, object: &target.object };
+    let assessment = judged(scene, of, written, spec, &aim)?;
     let bound = of.run.bound_values(step, around)?;
     let preconditions = of.run.bound_lines(step, &bound);
     let all = Bound {
@@ -310,12 +359,20 @@ fn declared(step: &Step, tenant: Option<&str>, run: &Run, around: &Surroundings)
             Some(Confirmation::Typed { phrase })
         }
     };
+    let approval = step.approval.as_ref();
     Ok(Declared {
         risk: step.risk,
         blast_radius: step.blast_radius,
         reversible: step.reversible,
         confirmation,
-        quorum: step.approval.as_ref().map_or(0, |a| a.quorum),
+        quorum: approval.map_or(0, |a| a.quorum),
+        approver_roles: approval.map(|a| a.roles.clone()).unwrap_or_default(),
+        distinct_from: approval.map_or((false, false), |a| {
+            let from = |who| a.distinct_from.contains(&who);
+            (from(DistinctFrom::Requester), from(DistinctFrom::Operator))
+        }),
+        approval_timeout: approval.and_then(|a| a.timeout).map(|t| t.0),
+        escalates: approval.map(|a| a.on_timeout == OnTimeout::Escalate),
         incident: step.requires.incident_declared,
         severity_at_least: step.requires.severity_at_least,
         role: step.requires.role,

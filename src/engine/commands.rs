@@ -10,10 +10,7 @@ use crate::journal::Kind;
 use crate::playbook::run::Input;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use std::time::Duration;
 
-/// How long a broken glass stays broken.
-const GLASS: Duration = Duration::from_mins(30);
 /// Least length of a reason for breaking the glass, in characters.
 const REASON: usize = 10;
 /// Longest text of a person, in characters; a record holds 65,535 bytes.
@@ -96,6 +93,15 @@ impl Engine {
             Command::AssignMeasure { measure, owner, until } => {
                 self.assign_measure(&measure, &owner, until, actor).await
             }
+            Command::Answer { request, decision, role, signature, reason } => {
+                self.answer(&request, (decision, role), &signature, &reason, actor).await
+            }
+            Command::Elevate { role, lasts_s, reason } => self.elevate(role, lasts_s, &reason, actor).await,
+            Command::EndElevation { role } => self.end_elevation(role, actor).await,
+            Command::SetFreeze { reason, until } => self.set_freeze(&reason, until, actor).await,
+            Command::LiftFreeze { reason } => self.lift_freeze(&reason, actor).await,
+            Command::AcceptRecovery { incident, text } => self.accept_recovery(incident, &text, actor).await,
+            Command::ProposePolicy { policy, revoked } => self.propose_policy(&policy, revoked.as_deref(), actor).await,
             Command::Redact { sha256, reason } => self.redact(&sha256, &reason, actor).await,
             Command::Prune { sha256 } => self.prune(&sha256, actor).await,
             Command::DrillClock { speed } => Ok(self.set_speed(speed)),
@@ -197,6 +203,12 @@ impl Engine {
             let what = if glass.review_due { "is not reviewed" } else { "is broken" };
             open.push(format!("the glass that {} broke {what}", glass.by));
         }
+        if let (Some(least), Some(known)) = (self.governance.policy.recovery_accepted, self.state.incident(&incident))
+            && known.severity <= least
+            && known.recovery_accepted.is_none()
+        {
+            open.push("the business owner has not accepted the recovery".to_owned());
+        }
         if !open.is_empty() {
             return Err(Reply::denied(format!("{incident} can not be closed: {}", open.join("; "))));
         }
@@ -225,7 +237,7 @@ impl Engine {
             let what = if glass.review_due { "waits for its review" } else { "is broken already" };
             return Err(Reply::refused(format!("the glass that {} broke {what}", glass.by)));
         }
-        let until = self.clock.now() + GLASS;
+        let until = self.clock.now() + self.governance.policy.glass;
         let body = json!({ "reason": reason, "until": until });
         let done = format!("the glass is broken until {until:.0}; it is recorded and has to be reviewed");
         self.write(Kind::GlassBroken, self.current_incident(), body, actor, &done).await

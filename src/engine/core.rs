@@ -5,12 +5,14 @@ use super::adapters::Adapters;
 use super::api::{
     Command, JournalView, Outside, ParameterView, PlaybookSummary, Reply, ScrubView, Snapshot, StepSummary,
 };
+use super::approvals::Governance;
 use super::client::{Client, Envelope, Link};
 use super::inbox::Inbox;
 use super::judge::Judge;
 use super::keeping::Keeping;
 use super::outsiders::Outsiders;
 use super::presence::{Arrival, Consoles, Door};
+use super::roster::PolicyFile;
 use super::runs::{Runs, Surveyed};
 use super::state::State;
 use crate::act::Verbs;
@@ -28,6 +30,7 @@ use crate::journal::fold::Fold as _;
 use crate::journal::{Draft, Journal, Kind, Record, Scrub};
 use crate::playbook::library::{Entry, Library};
 use crate::playbook::run::{Input, Ticket};
+use crate::policy::sshsig::Signers;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -110,6 +113,7 @@ pub struct Engine {
     pub(super) library: Library,
     playbooks: Arc<Vec<PlaybookSummary>>,
     pub(super) runs: Runs,
+    pub(super) governance: Governance,
     pub(super) answers: mpsc::Sender<Answer>,
     pub(super) panes: Arc<Panes>,
     judge: Judge,
@@ -135,6 +139,8 @@ pub struct Running {
     pub client: Client,
     /// Where a listener says who comes and goes.
     pub door: Door,
+    /// Whose signature counts, as the policy in force changes.
+    pub signers: watch::Receiver<Arc<Signers>>,
     stop: Option<oneshot::Sender<()>>,
     ended: oneshot::Receiver<()>,
 }
@@ -149,8 +155,13 @@ impl Running {
     }
 }
 
-/// Starts the engine on the current runtime.
+/// Starts the engine on the current runtime, under the shipped policy.
 pub fn start(parts: Parts) -> Running {
+    start_governed(parts, PolicyFile::default())
+}
+
+/// Starts the engine under a policy, unless the journal has pinned another one.
+pub fn start_governed(parts: Parts, policy: PolicyFile) -> Running {
     let Parts { adapters, library, journal, state, journal_dir, me, loaded, witnesses, anchored } = parts;
     let Adapters { estate, mode, clock, observers, verbs, settings, drill } = adapters;
     let now = clock.now();
@@ -166,6 +177,7 @@ pub fn start(parts: Parts) -> Running {
         me: me.clone(),
         world,
         runs: Runs::default(),
+        governance: Governance::new(Arc::new(policy.policy.clone()), policy.origin.clone(), None),
         answers,
         panes: Arc::default(),
         judge,
@@ -189,6 +201,7 @@ pub fn start(parts: Parts) -> Running {
     };
     engine.look(Vec::new());
     let (snapshot, snapshots) = watch::channel(Arc::new(engine.snapshot()));
+    let signers = engine.governance.signers();
     let (beat, beats) = watch::channel(now);
     let (_, link) = watch::channel(Link::default());
     let client = Client { commands, snapshots, beat: beats, link, actor: me };
@@ -196,7 +209,7 @@ pub fn start(parts: Parts) -> Running {
     let observers: Vec<_> = observers.into_iter().map(|o| tokio::spawn(o.run(inbox.sink()))).collect();
     tokio::spawn(async move {
         let mut ends = Ends { commands: inbox_commands, answers: inbox_answers, arrivals, stopped };
-        engine.open(loaded).await;
+        engine.open(loaded, policy).await;
         engine.turn(&mut ends, &inbox, &snapshot, &beat).await;
         for observer in observers {
             observer.abort();
@@ -204,7 +217,7 @@ pub fn start(parts: Parts) -> Running {
         engine.close().await;
         let _ = end.send(());
     });
-    Running { client, door: Door(arrive), stop: Some(stop), ended }
+    Running { client, door: Door(arrive), signers, stop: Some(stop), ended }
 }
 
 struct Ends {
@@ -266,10 +279,11 @@ impl Engine {
         }
     }
 
-    async fn open(&mut self, loaded: Value) {
+    async fn open(&mut self, loaded: Value, policy: PolicyFile) {
         let engine = self.me.engine();
         let _ = self.record(Kind::ConfigLoaded, None, loaded, &engine).await;
         self.own_console().await;
+        self.open_policy(policy).await;
         self.finish_redactions().await;
         self.recover_runs().await;
     }
@@ -423,6 +437,8 @@ impl Engine {
             let body = json!({ "why": "its time is over", "reason": glass.reason });
             let _ = self.record(Kind::GlassRestored, None, body, &self.me.engine()).await;
         }
+        self.heed_people().await;
+        self.heed_requests().await;
         self.feed_open(&Input::Tick).await;
         self.keep().await;
     }
@@ -510,6 +526,9 @@ impl Engine {
                 tail: self.state.tail(),
             },
             drill: self.drill.as_ref().map(super::adapters::DrillHandle::view),
+            requests: Arc::new(self.state.requests().all().to_vec()),
+            elevations: self.state.elevations().to_vec(),
+            policy: self.policy_view(),
             me: Person::new(self.me.user.clone()),
             consoles: self.consoles.views(),
         }

@@ -3,6 +3,7 @@
 
 pub mod adapters;
 pub mod api;
+mod approvals;
 mod archive;
 mod assess;
 pub mod attach;
@@ -16,8 +17,11 @@ pub mod judge;
 mod keeping;
 mod measures;
 mod outsiders;
+mod people;
 pub mod presence;
 pub mod preview;
+mod requests;
+pub mod roster;
 mod runs;
 pub mod state;
 mod work;

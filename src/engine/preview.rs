@@ -2,7 +2,7 @@
 //! intent or anything sent. A step that needs something which is not there yet says what it waits for.
 
 use super::api::CheckView;
-use super::assess::{OfRun, Scene};
+use super::assess::{OfRun, Scene, expected};
 use super::state::State;
 use crate::act::Verbs;
 use crate::domain::id::{Digest, Person, RunId, StepId, TenantId};
@@ -16,6 +16,7 @@ use crate::playbook::plan::Plan;
 use crate::playbook::run::{Run, Start};
 use crate::playbook::schema::Step;
 use crate::playbook::{Piece, Rendered, Requested};
+use crate::policy::rules::Policy;
 use futures::future::join_all;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -35,7 +36,7 @@ pub struct Preview {
     pub kind: &'static str,
     /// Risk: assessed where it could be rendered, else declared.
     pub risk: Risk,
-    /// Why it is that risk, and what it takes.
+    /// Why it is that risk, and what it takes; at least, where the request is not there yet.
     pub assessment: Option<Assessment>,
     /// What would be sent.
     pub request: Option<Request>,
@@ -59,12 +60,13 @@ pub async fn preview(
     given: &BTreeMap<String, String>,
     world: &World,
     verbs: &Verbs,
+    policy: &Policy,
     mode: Mode,
     now: Timestamp,
 ) -> Result<Vec<Preview>, Vec<String>> {
     let bound = params::bind(plan.playbook(), given, &world.estate)?;
     let state = State::default();
-    let scene = Scene { mode, now, world, state: &state, verbs, findings: &[] };
+    let scene = Scene { mode, now, world, state: &state, verbs, findings: &[], policy };
     let targets = scene.select(plan, &bound.values, None).map_err(|why| vec![why])?;
     let start = Start {
         run: RunId::new("RUN-0"),
@@ -76,7 +78,7 @@ pub async fn preview(
         parent: None,
     };
     let run = Run::new(plan.clone(), start);
-    let of = OfRun { run: &run, incident: None, user: "nobody" };
+    let of = OfRun { run: &run, incident: None, user: "nobody", actor: None };
     let mut around = Nearby::new(&scene, &of);
     let mut readings = Vec::new();
     let mut collect = |step: &Step, pieces: Vec<Piece<'_>>| {
@@ -96,7 +98,20 @@ pub async fn preview(
         scene.compose(&of, step, &pieces, &found)
     };
     let steps = crate::playbook::render(&run, &mut |tenant| around.of(tenant), &mut renderer);
-    Ok(steps.into_iter().map(|rendered| shown(&rendered)).collect())
+    let shown = |rendered: Rendered<'_>| {
+        let mut preview = shown(&rendered);
+        // Where the request is not there yet, policy still says what it will take at least.
+        if preview.assessment.is_none()
+            && let Some(call) = &rendered.step.run
+            && let Some(verb) = verbs.get(&call.name())
+            && let Ok(assessment) = expected(&scene, &of, rendered.step, verb.spec())
+        {
+            preview.risk = assessment.risk;
+            preview.assessment = Some(assessment);
+        }
+        preview
+    };
+    Ok(steps.into_iter().map(shown).collect())
 }
 
 /// What is known around each tenant, gathered once.

@@ -1,7 +1,8 @@
 //! Carries out what runs ask for: writes their records, renders and assesses their steps, passes the gate and
 //! hands permits to verbs. What the run means is decided in `playbook::run`; what may run, in `policy`.
 
-use super::api::{CheckView, CommsView, ParameterView, Reply, RunView, StepView, TargetView};
+use super::api::{CheckView, CommsView, Decision, ParameterView, Reply, RequestState, RunView, StepView, TargetView};
+use super::approvals::Asked;
 use super::assess::{OfRun, Scene, rendering};
 use super::core::{Answer, Came, Engine};
 use super::outsiders::Wait;
@@ -17,6 +18,7 @@ use crate::journal::{Kind, Record};
 use crate::playbook::run::{
     ApprovalGiven, Effect, Input, Parent, Past, Rendering, Run, Start, StepLine, StepState, Subject, TargetLine, Ticket,
 };
+use crate::policy::digest::{Bound, document};
 use crate::policy::gate::{Approval, Checked, Confirmed, Durable, Gate, Witnessed};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
@@ -39,6 +41,10 @@ pub(super) struct Held {
     params: BTreeMap<String, String>,
     /// Who asked for what happens now; records name them.
     pub(super) actor: Actor,
+    /// Who else is just being heard: an approver.
+    other: Option<Actor>,
+    /// Who started it, with the user id that tells who that is.
+    began: Actor,
     /// What the verbs of the step in hand have read of their targets last.
     surveyed: Vec<Surveyed>,
 }
@@ -130,7 +136,7 @@ impl Held {
     }
 
     pub(super) fn of(&self) -> OfRun<'_> {
-        OfRun { run: &self.run, incident: self.incident.as_ref(), user: &self.actor.user }
+        OfRun { run: &self.run, incident: self.incident.as_ref(), user: &self.actor.user, actor: Some(&self.actor) }
     }
 
     fn view(&self, id: &RunId, now: jiff::Timestamp) -> RunView {
@@ -216,8 +222,7 @@ impl Engine {
         };
         let bound = crate::playbook::params::bind(plan.playbook(), params, &self.world.estate)
             .map_err(|problems| Reply::refused(problems.join("; ")))?;
-        let targets =
-            self.scene().select(&plan, &bound.values, incident.as_ref()).map_err(|why| Reply::refused(why))?;
+        let targets = self.scene().select(&plan, &bound.values, incident.as_ref()).map_err(Reply::refused)?;
         let id = self.state.next_run();
         let start = Start {
             run: id.clone(),
@@ -229,8 +234,16 @@ impl Engine {
             parent,
         };
         let run = Run::new(plan, start);
-        let params = params.clone();
-        self.runs.insert(id.clone(), Held { run, incident, params, actor: actor.clone(), surveyed: Vec::new() });
+        let held = Held {
+            run,
+            incident,
+            params: params.clone(),
+            actor: actor.clone(),
+            other: None,
+            began: actor.clone(),
+            surveyed: Vec::new(),
+        };
+        self.runs.insert(id.clone(), held);
         self.feed(&id, Input::Begin).await.map_err(Reply::refused)?;
         Ok(Reply::Accepted { message: format!("{id} of {playbook} started"), id: Some(id.to_string()) })
     }
@@ -256,6 +269,17 @@ impl Engine {
                 Err(Reply::refused(why))
             }
         }
+    }
+
+    /// Feeds an input that somebody gave who is not the one whose step it is: only the records of it name them.
+    pub(super) async fn by_other(&mut self, run: &RunId, input: Input, actor: &Actor) -> Result<(), String> {
+        let Some(held) = self.runs.get_mut(run) else { return Err(format!("there is no run {run} here")) };
+        held.other = Some(actor.clone());
+        let done = self.feed(run, input).await;
+        if let Some(held) = self.runs.get_mut(run) {
+            held.other = None;
+        }
+        done
     }
 
     /// Stops every open run after the target in hand; says what can not be recalled.
@@ -409,7 +433,9 @@ impl Engine {
 
     /// Says in the journal that a broken glass stands for witnesses that did not answer.
     async fn note_waiver(&mut self, run: &RunId, step: &StepId) {
-        let glass = self.state.broken_glass(self.clock.now()).map(|g| (g.until, g.reason.clone()));
+        let waives = self.governance.policy.glass_waives_witnesses;
+        let glass = self.state.broken_glass(self.clock.now()).filter(|_| waives);
+        let glass = glass.map(|g| (g.until, g.reason.clone()));
         let Some(held) = self.runs.get(run) else { return };
         let started = held.run.start_proof(step).and_then(|p| p.started);
         let high = held.run.risk(step) == Some(Risk::High);
@@ -448,7 +474,10 @@ impl Engine {
     async fn append_for(&mut self, run: &RunId, kind: &'static str, body: Value) -> Result<u64, String> {
         let kind: Kind = kind.parse().map_err(|_| format!("`{kind}` is no kind of record"))?;
         let held = self.runs.get(run).ok_or("the run is gone")?;
-        let (incident, actor) = (held.incident.clone(), held.actor.clone());
+        let speaks = matches!(kind, Kind::ApprovalGranted | Kind::ApprovalDenied | Kind::ApprovalExpired);
+        let other = held.other.clone().filter(|_| speaks);
+        let (incident, actor) = (held.incident.clone(), other.unwrap_or_else(|| held.actor.clone()));
+        let body = if kind == Kind::ApprovalRequested { self.with_request(held, body) } else { body };
         let said = |key: &str, word: &str| body.get(key).is_some_and(|said| said == word);
         let had_effect = match kind {
             Kind::StepFinished => said("ended", "done"),
@@ -463,9 +492,48 @@ impl Engine {
         own.map(|record| record.seq).ok_or_else(|| "the journal acknowledged nothing".to_owned())
     }
 
+    /// What a second person needs to answer: nonce, end, the request in full. A drill asks nobody, and its records stay
+    /// those of its seed.
+    fn with_request(&self, held: &Held, mut body: Value) -> Value {
+        let asked = held.run.current_step().map(|s| s.id.clone()).and_then(|step| self.asked(held, &step));
+        let Some(asked) = asked.filter(|_| self.mode == Mode::Live) else { return body };
+        if let (Value::Object(body), Value::Object(more)) = (&mut body, self.request_body(&asked)) {
+            body.extend(more);
+        }
+        body
+    }
+
+    /// The request for the approvals of a step.
+    fn asked(&self, held: &Held, step: &StepId) -> Option<Asked> {
+        let rendering = held.run.rendering(step)?;
+        let spec = held.run.step(step)?;
+        let playbook = held.run.plan().playbook();
+        let preconditions = held.run.bound_lines(step, &rendering.bound);
+        let document = document(&Bound {
+            mode: self.mode,
+            playbook: (&playbook.id, playbook.version),
+            run: Some(held.run.id()),
+            step,
+            request: &rendering.request,
+            preconditions: &preconditions,
+            timeout: spec.timeout(),
+        });
+        Some(Asked {
+            kind: Kind::ApprovalRequested,
+            title: format!("{} {step}: {}", held.run.id(), rendering.request.target.object),
+            digest: rendering.digest.clone(),
+            document: document.ok()?,
+            needed: rendering.assessment.approvals,
+            terms: rendering.assessment.terms.clone()?,
+            requester: self.person(&held.began),
+            operator: self.person(&held.actor),
+        })
+    }
+
     pub(super) fn scene(&self) -> Scene<'_> {
         let (world, state, verbs, findings) = (&self.world, &self.state, &self.verbs, self.findings());
-        Scene { mode: self.mode, now: self.clock.now(), world, state, verbs, findings }
+        let policy = &self.governance.policy;
+        Scene { mode: self.mode, now: self.clock.now(), world, state, verbs, findings, policy }
     }
 
     /// Passes the gate with everything looked up again; after a wait the preconditions too, which may be false by then.
@@ -486,6 +554,9 @@ impl Engine {
         let proof = held.run.start_proof(step).ok_or("the step is not ready to start")?;
         let verb = self.verbs.get(&proof.request.verb).ok_or("its verb is not configured on this estate")?;
         let fresh = rendering(&self.scene(), &held.of(), step, verb.spec(), proof.request.clone())?;
+        if fresh.bound != held.run.rendering(step).map(|r| r.bound.clone()).unwrap_or_default() {
+            return Err("a value that the approval is bound to has changed; nothing was sent".into());
+        }
         let mut evaluated_at = proof.checked_at.unwrap_or_default();
         let mut said = proof.checks;
         if waited {
@@ -502,7 +573,9 @@ impl Engine {
             let record = Durable::new(c.seq?);
             Some(Confirmed { digest: c.digest.clone(), generation: c.generation, typed: c.typed.clone(), record })
         });
-        let approvals: Vec<Approval> = proof.approvals.iter().filter_map(approval).collect();
+        let approvals = proof.approvals.iter().filter_map(|given| self.approval(given).transpose());
+        let approvals: Vec<Approval> = approvals.collect::<Result<_, String>>()?;
+        let (requester, operator) = (self.person(&held.began), self.person(&held.actor));
         let gate = Gate {
             now: self.clock.now(),
             mode: self.mode,
@@ -516,13 +589,13 @@ impl Engine {
             checks: &checks,
             confirmed: confirmed.as_ref(),
             approvals: &approvals,
+            requester: requester.as_ref(),
+            operator: operator.as_ref(),
             incident: held.incident.as_ref(),
             intended_digest: proof.digest,
             intended: proof.intended.map(Durable::new),
             started: proof.started.map(Durable::new),
-            witnessed: self
-                .outsiders
-                .witnessed(proof.started, self.state.broken_glass(self.clock.now()).map(|g| g.until)),
+            witnessed: self.outsiders.witnessed(proof.started, self.glass_for_witnesses()),
         };
         let permit = crate::policy::gate::authorize(&gate).map_err(|denial| denial.to_string())?;
         let permit = match part {
@@ -542,7 +615,8 @@ impl Engine {
         let approval = match self.mode {
             Mode::Drill => ApprovalGiven::Simulated { person: Person::new(SIMULATED) },
             _ => {
-                let glass = self.state.broken_glass(self.clock.now())?;
+                let waives = self.governance.policy.glass_waives_approvals;
+                let glass = self.state.broken_glass(self.clock.now()).filter(|_| waives)?;
                 ApprovalGiven::Glass { by: glass.by.clone(), reason: glass.reason.clone(), until: glass.until }
             }
         };
@@ -568,7 +642,9 @@ impl Engine {
                 Ok(run) => {
                     let params = run.start().params.iter().map(|(k, v)| (k.clone(), text_of(v))).collect();
                     let incident = records.iter().rev().find_map(|r| r.incident.clone());
-                    let held = Held { run, incident, params, actor: self.me.engine(), surveyed: Vec::new() };
+                    let began = first.actor.clone();
+                    let actor = self.me.engine();
+                    let held = Held { run, incident, params, actor, other: None, began, surveyed: Vec::new() };
                     self.runs.insert(id, held);
                 }
                 Err(error) => {
@@ -599,11 +675,35 @@ fn text_of(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// An approval as the gate takes it; one whose record is not durable counts for nothing.
-fn approval((given, seq): &(ApprovalGiven, Option<u64>)) -> Option<Approval> {
-    let record = Durable::new((*seq)?);
-    Some(match given {
-        ApprovalGiven::Simulated { .. } => Approval::Simulated { record },
-        ApprovalGiven::Glass { until, .. } => Approval::Glass { until: *until, record },
-    })
+impl Engine {
+    /// Until when a broken glass stands for witnesses.
+    fn glass_for_witnesses(&self) -> Option<jiff::Timestamp> {
+        let glass = self.state.broken_glass(self.clock.now()).filter(|_| self.governance.policy.glass_waives_witnesses);
+        glass.map(|g| g.until)
+    }
+
+    /// An approval as the gate takes it; one whose record is not durable counts for nothing. A signature is checked
+    /// again under the policy, the roles and the revocations of this moment.
+    fn approval(&self, (given, seq): &(ApprovalGiven, Option<u64>)) -> Result<Option<Approval>, String> {
+        let Some(record) = seq.map(Durable::new) else { return Ok(None) };
+        Ok(Some(match given {
+            ApprovalGiven::Simulated { .. } => Approval::Simulated { record },
+            ApprovalGiven::Glass { until, .. } => Approval::Glass { until: *until, record },
+            ApprovalGiven::Signed(by) => {
+                let request = self.state.requests().named(&by.request).ok_or("the request of an approval is gone")?;
+                let now = self.latest();
+                let again = self.verify(request, Decision::Approve, by.role, &by.signature, now)?;
+                if again.person != by.person || again.statement != by.statement {
+                    return Err(format!("the approval of {} is not what was signed", by.person));
+                }
+                // What the records say: the one start that these approvals are for is the last thing that happened.
+                if !matches!(request.state, RequestState::Used | RequestState::Granted) {
+                    return Err(format!("{} is {}", request.id, request.state.word()));
+                }
+                let security_key = again.key_is_security_key;
+                let (digest, not_after) = (request.digest.clone(), request.not_after);
+                Approval::Signed { person: again.person, role: again.role, digest, not_after, security_key, record }
+            }
+        }))
+    }
 }

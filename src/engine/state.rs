@@ -1,8 +1,9 @@
 //! Incident state as a fold over the journal's records: the only store there is. A restarted engine gets it
 //! back by applying the records again, in order.
 
-use super::api::{Glass, Measure};
+use super::api::{Elevation, Glass, Measure};
 use super::evidence::Shelf;
+use super::requests::Requests;
 use crate::domain::finding::Acknowledged;
 use crate::domain::id::{FindingId, IncidentId, Person, RunId};
 use crate::domain::incident::{Incident, IncidentState, Role, Severity, TimelineEntry};
@@ -40,10 +41,11 @@ pub struct State {
     /// Number of records that the newest snapshot named by a record stands for.
     snapshot: u64,
     evidence: Shelf,
+    requests: Requests,
 }
 
 impl Keep for State {
-    const FORMAT: u64 = 1;
+    const FORMAT: u64 = 2;
 }
 
 fn text<'a>(body: &'a Value, key: &str) -> &'a str {
@@ -136,10 +138,17 @@ impl Fold for State {
                 }
             }
             Kind::GlassReviewed => self.glass = None,
+            Kind::RecoveryAccepted => {
+                let person = field::<Person>(body, "person");
+                if let Some(incident) = self.incident_of(record) {
+                    incident.recovery_accepted = person;
+                }
+            }
             Kind::JournalSnapshot => self.snapshot = field(body, "size").unwrap_or(self.snapshot),
             Kind::EvidenceCaptured | Kind::Redaction => self.evidence.apply(record),
             _ => {}
         }
+        self.requests.apply(record);
         self.keep_run(record);
         self.tell(record, who);
     }
@@ -160,6 +169,7 @@ impl State {
             roles: BTreeMap::from([(Role::Commander, Person::new(record.actor.user.clone()))]),
             findings: field(&record.body, "findings").unwrap_or_default(),
             timeline: Vec::new(),
+            recovery_accepted: None,
         };
         self.incidents.insert(number, incident);
         let closed: Vec<u64> =
@@ -278,6 +288,36 @@ impl State {
     /// The evidence that records name.
     pub(super) const fn evidence(&self) -> &Shelf {
         &self.evidence
+    }
+
+    /// When the newest record was written.
+    pub(super) fn last_at(&self) -> Option<Timestamp> {
+        self.tail.back().map(|entry| entry.at)
+    }
+
+    /// Requests for signatures.
+    pub(super) const fn requests(&self) -> &Requests {
+        &self.requests
+    }
+
+    /// Roles that people have for a time; an end that has passed counts for nothing.
+    pub fn elevations(&self) -> &[Elevation] {
+        self.requests.elevations()
+    }
+
+    /// The policy that the records have put in force.
+    pub const fn pinned_policy(&self) -> Option<&super::requests::PinnedPolicy> {
+        self.requests.policy()
+    }
+
+    /// sha256 of the first policy that the records have pinned.
+    pub const fn first_policy(&self) -> Option<&crate::domain::id::Digest> {
+        self.requests.first_policy()
+    }
+
+    /// When the freeze of changes ends by itself.
+    pub(super) const fn freeze_until(&self) -> Option<Timestamp> {
+        self.requests.freeze_until()
     }
 
     /// Number of records applied.

@@ -51,6 +51,7 @@ kinds! {
     JournalClosed "journal.closed" Tells "The writer has let go of the log in good order.";
     KeyRotated "key.rotated" Tells "Another log key signs from here on.";
     ConfigLoaded "config.loaded" Tells "Digests of configuration, policy and playbooks in force.";
+    RosterProposed "roster.proposed" Tells "Another policy was proposed.";
     RosterChanged "roster.changed" Tells "Who may approve has changed.";
     IncidentDeclared "incident.declared" Tells "An incident begins.";
     IncidentUpdated "incident.updated" Tells "Severity, state or title of an incident changed.";

@@ -6,7 +6,7 @@ use super::plan::Plan;
 use super::schema::Playbook;
 use crate::domain::id::PlaybookId;
 use crate::domain::request::VerbSpec;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The playbooks that ship: name of the file and text.
@@ -91,7 +91,65 @@ impl Library {
                 Err(found) => problems.extend(found),
             }
         }
+        library.check_children(&mut problems);
         (library, problems)
+    }
+
+    /// Leaves out what runs a playbook that is not there, gives it other parameters than it has, or comes to run itself.
+    fn check_children(&mut self, problems: &mut Vec<Problem>) {
+        loop {
+            let wrong: Vec<(PlaybookId, Problem)> =
+                self.entries.iter().filter_map(|(id, entry)| Some((id.clone(), self.wrong_child(entry)?))).collect();
+            if wrong.is_empty() {
+                return;
+            }
+            for (id, problem) in wrong {
+                self.entries.remove(&id);
+                problems.push(problem);
+            }
+        }
+    }
+
+    fn wrong_child(&self, entry: &Entry) -> Option<Problem> {
+        entry.playbook().steps.iter().find_map(|step| {
+            let child = step.playbook.as_ref()?;
+            let message = match self.entries.get(child) {
+                None => Some(format!("there is no playbook `{child}`")),
+                Some(other) => {
+                    let known = &other.playbook().parameters;
+                    let unknown = step.params.keys().find(|name| !known.contains_key(*name));
+                    let missing = known.iter().find(|(name, p)| p.required && !step.params.contains_key(*name));
+                    unknown
+                        .map(|name| format!("the playbook `{child}` has no parameter `{name}`"))
+                        .or_else(|| {
+                            missing.map(|(name, _)| format!("the playbook `{child}` needs the parameter `{name}`"))
+                        })
+                        .or_else(|| {
+                            self.comes_to(child, &entry.playbook().id)
+                                .then(|| format!("`{child}` comes to run this playbook again"))
+                        })
+                }
+            }?;
+            let (line, column) = entry.plan.place(&step.id);
+            Some(Problem { file: entry.origin.clone(), line, column, message })
+        })
+    }
+
+    /// Whether a playbook comes to run another one.
+    fn comes_to(&self, from: &PlaybookId, to: &PlaybookId) -> bool {
+        let mut seen = BTreeSet::new();
+        let mut open = vec![from.clone()];
+        while let Some(id) = open.pop() {
+            if id == *to {
+                return true;
+            }
+            if seen.insert(id.clone())
+                && let Some(entry) = self.entries.get(&id)
+            {
+                open.extend(entry.playbook().steps.iter().filter_map(|step| step.playbook.clone()));
+            }
+        }
+        false
     }
 
     fn put(&mut self, plan: Arc<Plan>, origin: String) {

@@ -41,6 +41,8 @@ pub struct Plan {
     /// The first of the steps that keep something before the step of this id.
     entries: BTreeMap<StepId, usize>,
     over: Vec<Option<Over>>,
+    /// Line and column of each step in its file.
+    lines: BTreeMap<StepId, (u64, u64)>,
 }
 
 impl Plan {
@@ -87,7 +89,30 @@ impl Plan {
         }
         let places = playbook.steps.iter().enumerate().map(|(i, s)| (s.id.clone(), i)).collect();
         let over = playbook.steps.iter().map(|step| over(&playbook, step)).collect();
-        Ok(Self { playbook, digest, parsed, places, flow, rollbacks, captures_after, entries, over })
+        Ok(Self {
+            playbook,
+            digest,
+            parsed,
+            places,
+            flow,
+            rollbacks,
+            captures_after,
+            entries,
+            over,
+            lines: BTreeMap::new(),
+        })
+    }
+
+    /// The same with the places of its steps in the file.
+    #[must_use]
+    pub fn written_at(mut self, lines: BTreeMap<StepId, (u64, u64)>) -> Self {
+        self.lines = lines;
+        self
+    }
+
+    /// Line and column of a step in its file, from 1.
+    pub fn place(&self, step: &StepId) -> (u64, u64) {
+        self.lines.get(step).copied().unwrap_or((1, 1))
     }
 
     /// The playbook, with the steps that this made of it.

@@ -272,6 +272,41 @@ mod tests {
     }
 
     #[test]
+    fn hostile_values_stay_one_value_wherever_they_stand() {
+        for evil in [
+            "'; DROP TABLE queue_job; --",
+            "$(rm -rf /)",
+            "`id`; reboot",
+            "{{ outputs.tree.root.pid }}",
+            "{% for i in range(9) %}x{% endfor %}",
+            "\"}, {\"op\": \"remove\", \"path\": \"/\"",
+            "../../../etc/passwd",
+        ] {
+            let params = BTreeMap::from([("v".to_owned(), json!(evil))]);
+            let outputs = BTreeMap::from([("look".to_owned(), json!({"v": evil}))]);
+            let item = json!({"v": evil});
+            let values = Values { params: &params, tenant: None, outputs: &outputs, item: Some(&item) };
+            let args = json!({
+                "whole": "{{ params.v }}", "within": "a {{ params.v }} b", "list": ["{{ outputs.look.v }}"],
+                "item": "{{ item.v }}",
+            });
+            let call: Call = serde_json::from_value(json!({"adapter": "a", "verb": "v", "args": args})).unwrap();
+            let expected = json!({"whole": evil, "within": format!("a {evil} b"), "list": [evil], "item": evil});
+            assert_eq!(super::args(&call, &values).map(|args| json!(args)), Ok(expected));
+        }
+        // What would end a header or a line is refused, whichever way it comes.
+        for evil in ["a\r\nX-Evil: 1", "a\nb", "a\u{202e}b"] {
+            let params = BTreeMap::from([("v".to_owned(), json!(evil))]);
+            let values = Values { params: &params, tenant: None, outputs: &BTreeMap::new(), item: None };
+            for source in ["{{ params.v }}", "x {{ params.v }}"] {
+                let call: Call =
+                    serde_json::from_value(json!({"adapter": "a", "verb": "v", "args": {"a": source}})).unwrap();
+                assert!(super::args(&call, &values).unwrap_err().contains("control characters"), "{evil:?}");
+            }
+        }
+    }
+
+    #[test]
     fn text_is_passed_on_as_it_is_and_never_becomes_a_template() {
         assert_eq!(rendered(&json!({"a": "{{ params.name }}"})), Ok(json!({"a": "x' OR 1=1 --"})));
     }

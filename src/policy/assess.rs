@@ -1,16 +1,15 @@
 //! How risky one rendered step is, and what it takes to run it. Risk starts at the floor of the verb and is only ever
-//! raised; each raise has its sentence. The defaults are the table in `docs/playbooks.md`.
+//! raised; each raise has its sentence. What raises it, and who approves, stands in the policy.
 
+use super::rules::{ApprovalRule, Policy, Raise, Standing, means};
 use crate::domain::estate::{Environment, Tenancy};
-use crate::domain::id::TenantId;
+use crate::domain::id::{Person, TenantId};
 use crate::domain::incident::{Role, Severity};
 use crate::domain::mode::Mode;
 use crate::domain::request::VerbSpec;
-use crate::domain::risk::{Assessment, BlastRadius, Confirmation, Reversible, Risk};
+use crate::domain::risk::{ApprovalTerms, Assessment, BlastRadius, Confirmation, Reversible, Risk};
 use jiff::Timestamp;
-
-/// From so many objects on, a low step in production counts as medium.
-const MANY_OBJECTS: u64 = 20;
+use std::time::Duration;
 
 /// The declared incident that a step belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +29,26 @@ pub struct GlassFacts {
     pub until: Timestamp,
 }
 
+/// Changes are frozen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FreezeFacts {
+    /// Why, for people.
+    pub why: String,
+    /// Whether the incident that the step belongs to has set it itself; it then neither raises nor stops.
+    pub own: bool,
+}
+
+/// Who asks, and who could approve.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PeopleFacts {
+    /// Who asks and executes, where the roster knows them.
+    pub requester: Option<Person>,
+    /// How the console calls them.
+    pub user: String,
+    /// Who holds which roles now.
+    pub standing: Standing,
+}
+
 /// What the playbook asks of a step on top of policy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Declared {
@@ -43,6 +62,14 @@ pub struct Declared {
     pub confirmation: Option<Confirmation>,
     /// Number of distinct approvers.
     pub quorum: u8,
+    /// Roles of approvers; empty leaves them to policy.
+    pub approver_roles: Vec<Role>,
+    /// Whether an approver may be the one who asked, or the one who executes, where policy leaves that open.
+    pub distinct_from: (bool, bool),
+    /// How long an approval is waited for; `None` leaves it to policy.
+    pub approval_timeout: Option<Duration>,
+    /// Whether somebody is called when the time is over.
+    pub escalates: Option<bool>,
     /// Whether an incident must be declared.
     pub incident: bool,
     /// The least severity that the incident must have.
@@ -78,6 +105,12 @@ pub struct StepFacts<'a> {
     pub incident: Option<&'a IncidentFacts>,
     /// The broken glass.
     pub glass: Option<&'a GlassFacts>,
+    /// The policy in force.
+    pub policy: &'a Policy,
+    /// Who asks, and who could approve.
+    pub people: &'a PeopleFacts,
+    /// Whether changes are frozen.
+    pub freeze: Option<&'a FreezeFacts>,
 }
 
 /// Judges one step.
@@ -88,6 +121,7 @@ pub fn assess(facts: &StepFacts<'_>) -> Assessment {
             reasons: vec![format!("{} only looks", facts.verb.name)],
             confirmation: None,
             approvals: 0,
+            terms: None,
             needs_incident: facts.declared.incident,
             denials: requirements(facts, facts.declared.incident),
         };
@@ -99,23 +133,32 @@ pub fn assess(facts: &StepFacts<'_>) -> Assessment {
     raise(&mut raised, facts);
     let Raised { risk, mut reasons } = raised;
 
-    let approvals = approvals(facts, risk, &mut reasons);
+    let (approvals, terms) = approvals(facts, risk, &mut reasons);
     let needs_incident = facts.declared.incident || facts.declared.severity_at_least.is_some() || risk == Risk::High;
     let mut denials = requirements(facts, needs_incident);
+    frozen(facts, risk, &mut denials);
     match facts.mode {
         Mode::ReadOnly | Mode::Replay => denials.push(format!("nothing can run in the mode {}", facts.mode)),
         Mode::Drill if approvals > 0 => reasons.push("in a drill the second person is simulated".into()),
-        Mode::Live if approvals > 0 => match facts.glass.filter(|g| facts.now < g.until) {
-            Some(glass) => reasons.push(format!("the glass is broken until {}: {}", glass.until, glass.reason)),
-            None => denials.push(
-                "it needs the signature of a second person, which this version can not take: only breaking the glass lets \
-                 it run"
-                    .into(),
-            ),
-        },
-        Mode::Live | Mode::Drill => {}
+        Mode::Live => {
+            let glass = facts.glass.filter(|g| facts.now < g.until && facts.policy.glass_waives_approvals);
+            match (glass, &terms) {
+                (Some(glass), Some(_)) => {
+                    reasons.push(format!("the glass is broken until {}: {}", glass.until, glass.reason));
+                }
+                (None, Some(terms)) => denials.extend(out_of_reach(facts, approvals, terms)),
+                (_, None) => {}
+            }
+            if facts.policy.mfa_from.is_some_and(|from| risk >= from) && !facts.policy.mfa_by_security_key {
+                denials.push(format!(
+                    "policy asks for a second factor at {risk} risk, and no source of it is configured, so the answer is no"
+                ));
+            }
+        }
+        Mode::Drill => {}
     }
-    Assessment { risk, reasons, confirmation: confirmation(facts, risk), approvals, needs_incident, denials }
+    let confirmation = confirmation(facts, risk);
+    Assessment { risk, reasons, confirmation, approvals, terms, needs_incident, denials }
 }
 
 struct Raised {
@@ -132,53 +175,143 @@ impl Raised {
     }
 }
 
+fn blast(facts: &StepFacts<'_>) -> BlastRadius {
+    facts.declared.blast_radius.map_or(facts.verb.blast_radius, |b| b.max(facts.verb.blast_radius))
+}
+
+fn irreversible(facts: &StepFacts<'_>) -> bool {
+    facts.verb.reversible == Reversible::No || facts.declared.reversible == Some(Reversible::No)
+}
+
+fn shared(facts: &StepFacts<'_>) -> bool {
+    facts.tenancy != Some(Tenancy::Dedicated) || facts.tenants.len() > 1
+}
+
 fn raise(raised: &mut Raised, facts: &StepFacts<'_>) {
     if let Some(declared) = facts.declared.risk {
         raised.to(declared, "the playbook says so");
     }
-    let production = facts.environment == Environment::Production;
-    let blast = facts.declared.blast_radius.map_or(facts.verb.blast_radius, |b| b.max(facts.verb.blast_radius));
-    let irreversible = facts.verb.reversible == Reversible::No || facts.declared.reversible == Some(Reversible::No);
-    let shared = facts.tenancy != Some(Tenancy::Dedicated) || facts.tenants.len() > 1;
-    if blast == BlastRadius::Region {
-        raised.to(Risk::High, "it reaches a region");
-    }
-    if production && blast >= BlastRadius::Cluster {
-        raised.to(Risk::Medium, "it reaches all that share a cluster or a database server, in production");
-    }
-    if production && blast >= BlastRadius::Cluster && irreversible && shared {
-        raised.to(Risk::High, "it can not be taken back and reaches what tenants share, in production");
-    }
-    if production && irreversible {
-        raised.to(Risk::Medium, "it can not be taken back, in production");
-    }
-    if production && facts.tenants.len() > 1 {
-        raised.to(Risk::Medium, format!("{} tenants are in the blast radius, in production", facts.tenants.len()));
-    }
-    if production && facts.count > MANY_OBJECTS {
-        raised.to(Risk::Medium, format!("it touches {} objects, in production", facts.count));
+    for rule in &facts.policy.raises {
+        if let Some(to) = rule.to.filter(|_| applies(rule, facts)) {
+            raised.to(to, sentence(rule, facts));
+        }
     }
 }
 
-fn approvals(facts: &StepFacts<'_>, risk: Risk, reasons: &mut Vec<String>) -> u8 {
-    let by_policy = match risk {
-        Risk::High => {
-            reasons.push("high risk needs one other person's approval".into());
-            1
-        }
-        Risk::Medium if facts.tenants.len() > 1 => {
-            reasons.push(format!(
-                "medium risk with {} tenants in the blast radius needs one other person's approval",
-                facts.tenants.len()
-            ));
-            1
-        }
-        Risk::Low | Risk::Medium => 0,
+fn applies(rule: &Raise, facts: &StepFacts<'_>) -> bool {
+    let over = |least: Option<u64>, number: u64| least.is_none_or(|least| number > least);
+    let tenants = u64::try_from(facts.tenants.len()).unwrap_or(u64::MAX);
+    rule.verb.as_ref().is_none_or(|pattern| means(pattern, facts.verb.name))
+        && (rule.environments.is_empty() || rule.environments.contains(&facts.environment))
+        && rule.tenancy.is_none_or(|tenancy| facts.tenancy == Some(tenancy))
+        && rule.blast_radius.is_none_or(|least| blast(facts) >= least)
+        && rule.irreversible.is_none_or(|asked| irreversible(facts) == asked)
+        && rule.shared.is_none_or(|asked| shared(facts) == asked)
+        && over(rule.tenants_over, tenants)
+        && over(rule.objects_over, facts.count)
+        && (!rule.in_production_window || facts.policy.production_window(facts.now).is_some())
+        && (!rule.frozen || facts.freeze.is_some_and(|f| !f.own))
+}
+
+fn sentence(rule: &Raise, facts: &StepFacts<'_>) -> String {
+    let window = facts.policy.production_window(facts.now).map(|w| w.name.as_str()).unwrap_or_default();
+    rule.because
+        .replace("{tenants}", &facts.tenants.len().to_string())
+        .replace("{objects}", &facts.count.to_string())
+        .replace("{window}", window)
+        .replace("{freeze}", facts.freeze.map(|f| f.why.as_str()).unwrap_or_default())
+}
+
+/// While changes are frozen, only some may act, except on a freeze of their own incident.
+fn frozen(facts: &StepFacts<'_>, risk: Risk, denials: &mut Vec<String>) {
+    let may = &facts.policy.freeze_may_act;
+    let Some(freeze) = facts.freeze.filter(|f| !f.own && risk > Risk::Low && !may.is_empty()) else { return };
+    let holds = |role: &Role| {
+        let by_roster = facts.people.requester.as_ref().is_some_and(|p| facts.people.standing.holds(p, *role));
+        by_roster || facts.incident.is_some_and(|i| i.roles.contains(role))
     };
-    if facts.declared.quorum > by_policy {
-        reasons.push(format!("the playbook asks for {} approvals", facts.declared.quorum));
+    if !may.iter().any(holds) {
+        let who = may.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
+        denials.push(format!("changes are frozen ({}), and only {who} may act meanwhile", freeze.why));
     }
-    by_policy.max(facts.declared.quorum)
+}
+
+fn approvals(facts: &StepFacts<'_>, risk: Risk, reasons: &mut Vec<String>) -> (u8, Option<ApprovalTerms>) {
+    let strict = Policy::default();
+    let rule: &ApprovalRule = match facts.policy.approvals.get(&risk).or_else(|| strict.approvals.get(&risk)) {
+        Some(rule) => rule,
+        None => return (u8::MAX, None),
+    };
+    let people =
+        |n: u8| if n == 1 { "one other person's approval".to_owned() } else { format!("{n} other people's approvals") };
+    let mut needed = 0;
+    let mut asks = |quorum: u8, why: String, reasons: &mut Vec<String>| {
+        if quorum > needed {
+            needed = quorum;
+            reasons.push(why);
+        }
+    };
+    asks(rule.quorum, format!("{risk} risk needs {}", people(rule.quorum)), reasons);
+    if shared(facts) {
+        let why = format!("{risk} risk on what tenants share needs {}", people(rule.quorum_shared));
+        asks(rule.quorum_shared, why, reasons);
+    }
+    if facts.tenants.len() > 1 {
+        let tenants = facts.tenants.len();
+        let why =
+            format!("{risk} risk with {tenants} tenants in the blast radius needs {}", people(rule.quorum_several));
+        asks(rule.quorum_several, why, reasons);
+    }
+    let mut also = Vec::new();
+    for right in &facts.policy.rights {
+        if risk >= right.from && right.verbs.iter().any(|v| means(v, facts.verb.name)) && !also.contains(&right.needs) {
+            also.push(right.needs);
+            reasons.push(format!("it needs the approval of {}: {}", right.needs, right.because));
+        }
+    }
+    asks(u8::try_from(also.len()).unwrap_or(u8::MAX), format!("{} decide(s) too", also.len()), &mut Vec::new());
+    let declared = facts.declared;
+    asks(declared.quorum, format!("the playbook asks for {} approvals", declared.quorum), reasons);
+    if needed == 0 {
+        return (0, None);
+    }
+    let high = risk == Risk::High;
+    let open = declared.distinct_from == (false, false);
+    let terms = ApprovalTerms {
+        roles: if declared.approver_roles.is_empty() { rule.roles.clone() } else { declared.approver_roles.clone() },
+        also,
+        not_requester: high || open || declared.distinct_from.0,
+        not_operator: high || open || declared.distinct_from.1,
+        security_key: facts.policy.mfa_from.is_some_and(|from| risk >= from),
+        timeout_s: declared.approval_timeout.unwrap_or(rule.timeout).as_secs(),
+        escalates: declared.escalates.unwrap_or(rule.escalates),
+    };
+    (needed, Some(terms))
+}
+
+/// Why the approvals can not come about, where that is known beforehand.
+fn out_of_reach(facts: &StepFacts<'_>, needed: u8, terms: &ApprovalTerms) -> Option<String> {
+    let people = facts.people;
+    if people.standing.is_empty() {
+        return Some(
+            "it needs the signature of a second person, and the policy names nobody: put people with their keys into              policy.toml, or break the glass"
+                .into(),
+        );
+    }
+    let Some(requester) = &people.requester else {
+        return Some(format!(
+            "it needs the signature of a second person, and the roster does not know you ({}), so that nobody could              tell that the two are different people",
+            people.user
+        ));
+    };
+    let others = |roles: &[Role]| people.standing.with(roles).into_iter().filter(|p| *p != requester).count();
+    let all: Vec<Role> = if terms.roles.is_empty() { Vec::new() } else { [&terms.roles[..], &terms.also].concat() };
+    let who = terms.who();
+    if others(&all) < usize::from(needed) {
+        return Some(format!("it needs {needed} approval(s) by {who}, and {} besides you may give one", others(&all)));
+    }
+    let missing = terms.also.iter().find(|role| others(&[**role]) == 0)?;
+    Some(format!("it needs the approval of {missing}, which nobody besides you is"))
 }
 
 fn confirmation(facts: &StepFacts<'_>, risk: Risk) -> Option<Confirmation> {
@@ -191,7 +324,11 @@ fn confirmation(facts: &StepFacts<'_>, risk: Risk) -> Option<Confirmation> {
             };
             Some(Confirmation::Typed { phrase })
         }
-        (None, Risk::Low) if facts.declared.auto_run_low && facts.tenancy == Some(Tenancy::Dedicated) => None,
+        (None, Risk::Low)
+            if facts.declared.auto_run_low && facts.policy.automation && facts.tenancy == Some(Tenancy::Dedicated) =>
+        {
+            None
+        }
         (Some(Confirmation::Keypress) | None, Risk::Low | Risk::Medium) => Some(Confirmation::Keypress),
     }
 }
@@ -212,7 +349,8 @@ fn requirements(facts: &StepFacts<'_>, needs_incident: bool) -> Vec<String> {
     }
     if let Some(role) = facts.declared.role {
         let held = facts.incident.map(|i| i.roles.as_slice()).unwrap_or_default();
-        if !held.contains(&role) {
+        let by_roster = facts.people.requester.as_ref().is_some_and(|p| facts.people.standing.holds(p, role));
+        if !held.contains(&role) && !by_roster {
             denials.push(format!("it needs the role {role}, which you do not hold in this incident"));
         }
     }

@@ -28,6 +28,9 @@ struct Case {
     environment: Environment,
     tenancy: Option<Tenancy>,
     count: u64,
+    policy: Policy,
+    people: PeopleFacts,
+    freeze: Option<FreezeFacts>,
 }
 
 impl Case {
@@ -41,7 +44,24 @@ impl Case {
             environment: Environment::Production,
             tenancy: Some(Tenancy::Dedicated),
             count: 1,
+            policy: Policy::shipped(),
+            people: PeopleFacts::default(),
+            freeze: None,
         }
+    }
+
+    /// With a roster: mara asks, ines and bo approve, otto owns the business.
+    fn with(policy: &str) -> Self {
+        let mut text = String::new();
+        for (name, role) in
+            [("mara", "commander"), ("ines", "approver"), ("bo", "approver"), ("otto", "business-owner")]
+        {
+            text.push_str(&format!("[[person]]\nname = \"{name}\"\nuser = \"{name}\"\nroles = [\"{role}\"]\n"));
+        }
+        let policy = Policy::decode("policy.toml", &format!("{text}{policy}")).unwrap();
+        let people =
+            PeopleFacts { requester: Some("mara".into()), user: "mara".into(), standing: policy.standing(at(0)) };
+        Self { policy, people, incident: Some(sev(Severity::Sev1, &[])), ..Self::new() }
     }
 
     fn assess(&self, verb: &VerbSpec) -> Assessment {
@@ -57,6 +77,9 @@ impl Case {
             object: "pg-a",
             incident: self.incident.as_ref(),
             glass: self.glass.as_ref(),
+            policy: &self.policy,
+            people: &self.people,
+            freeze: self.freeze.as_ref(),
         })
     }
 }
@@ -154,4 +177,77 @@ fn requirements_of_the_playbook_deny_with_a_sentence() {
     case.incident = Some(sev(Severity::Sev1, &[Role::Dba]));
     assert_eq!(case.assess(&CANCEL).denials, Vec::<String>::new());
     assert_eq!(Case { mode: Mode::ReadOnly, ..case }.assess(&CANCEL).denials.len(), 1);
+}
+
+#[test]
+fn a_second_person_is_asked_for_whom_the_roster_knows_and_who_is_not_the_one_who_asks() {
+    // Nobody has a key here, which decoding would refuse where a quorum is asked for: the strict defaults stand.
+    let mut case = Case::with("");
+    case.policy.raises.clear();
+    let a = case.assess(&TERMINATE);
+    assert_eq!((a.approvals, a.denials), (1, vec![]));
+    let terms = a.terms.unwrap();
+    assert!(terms.not_requester && terms.not_operator && !terms.security_key && !terms.escalates);
+    case.people.requester = None;
+    assert!(case.assess(&TERMINATE).denials[0].contains("does not know you"));
+    case.people.requester = Some("mara".into());
+    case.declared.approver_roles = vec![Role::Commander];
+    assert!(case.assess(&TERMINATE).denials[0].contains("0 besides you"), "only mara commands");
+    case.declared.approver_roles = vec![Role::Approver];
+    case.declared.quorum = 3;
+    assert!(case.assess(&TERMINATE).denials[0].contains("2 besides you"));
+}
+
+#[test]
+fn a_decision_right_brings_in_the_business_owner() {
+    let right = "[[right]]\nverbs = [\"postgres.*\"]\nrisk = \"high\"\nneeds = \"business-owner\"\nbecause = \"it loses data\"\n";
+    let mut case = Case::with(right);
+    let a = case.assess(&TERMINATE);
+    assert_eq!((a.approvals, a.denials), (1, vec![]));
+    assert_eq!(a.terms.unwrap().also, [Role::BusinessOwner]);
+    assert!(a.reasons.iter().any(|r| r.contains("it loses data")), "{:?}", a.reasons);
+    case.people.requester = Some("otto".into());
+    assert!(case.assess(&TERMINATE).denials[0].contains("nobody besides you"));
+    assert!(case.assess(&RESTART).terms.is_none_or(|t| t.also.is_empty()), "another family");
+}
+
+#[test]
+fn a_freeze_raises_and_stops_unless_the_incident_has_set_it_itself() {
+    let mut case = Case { policy: Policy::shipped(), ..Case::with("[freeze]\nmay_act = [\"deputy\"]\n") };
+    assert_eq!(case.assess(&RESTART).risk, Risk::Low);
+    case.freeze = Some(FreezeFacts { why: "month-end closing".into(), own: false });
+    let a = case.assess(&RESTART);
+    assert_eq!(a.risk, Risk::Medium);
+    assert!(a.reasons.iter().any(|r| r.contains("month-end closing")), "{:?}", a.reasons);
+    assert_eq!(a.denials, Vec::<String>::new(), "the shipped policy lets everybody act");
+    case.policy.freeze_may_act = vec![Role::Deputy];
+    assert!(case.assess(&RESTART).denials[0].contains("only deputy may act"));
+    case.people.standing.elevate(&"mara".into(), Role::Deputy);
+    assert_eq!(case.assess(&RESTART).denials, Vec::<String>::new());
+    case.people.standing = Standing::default();
+    case.freeze = Some(FreezeFacts { why: "by this incident".into(), own: true });
+    let a = case.assess(&RESTART);
+    assert_eq!((a.risk, a.denials), (Risk::Low, vec![]));
+}
+
+#[test]
+fn a_second_factor_without_a_source_is_a_no() {
+    let mut case = Case::with("");
+    case.policy.mfa_from = Some(Risk::High);
+    assert!(case.assess(&TERMINATE).denials.iter().any(|d| d.contains("the answer is no")));
+    case.policy.mfa_by_security_key = true;
+    let a = case.assess(&TERMINATE);
+    assert_eq!(a.denials, Vec::<String>::new());
+    assert!(a.terms.unwrap().security_key);
+}
+
+#[test]
+fn no_rule_of_a_policy_lowers_a_risk() {
+    for risk in ["low", "medium", "high"] {
+        let mut case = Case::with(&format!("[[raise]]\nto = \"{risk}\"\nbecause = \"x\"\n"));
+        case.declared.risk = Some(Risk::Low);
+        for verb in [&RESTART, &CANCEL, &TERMINATE] {
+            assert!(case.assess(verb).risk >= verb.risk_floor, "{risk} {}", verb.name);
+        }
+    }
 }

@@ -6,6 +6,7 @@ use crate::domain::id::{Digest, PlaybookId, RunId, StepId};
 use crate::domain::mode::Mode;
 use crate::domain::request::Request;
 use serde::Serialize;
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::time::Duration;
 
@@ -49,11 +50,11 @@ struct Canonical<'a> {
     timeout_ms: String,
 }
 
-/// Computes the digest.
+/// The object that is digested, so that it can be shown and kept: the sha256 of its JCS bytes is the digest.
 ///
 /// # Errors
-/// [`NotCanonical`] when the request can not be written as canonical JSON.
-pub fn digest(bound: &Bound<'_>) -> Result<Digest, NotCanonical> {
+/// [`NotCanonical`] when the request can not be written as JSON.
+pub fn document(bound: &Bound<'_>) -> Result<Value, NotCanonical> {
     let canonical = Canonical {
         v: 1,
         mode: bound.mode.word(),
@@ -65,6 +66,29 @@ pub fn digest(bound: &Bound<'_>) -> Result<Digest, NotCanonical> {
         preconditions: bound.preconditions,
         timeout_ms: bound.timeout.as_millis().to_string(),
     };
-    let bytes = serde_json_canonicalizer::to_vec(&canonical).map_err(|e| NotCanonical(e.to_string()))?;
-    Ok(Digest::from_bytes(&Sha256::digest(bytes).into()))
+    serde_json::to_value(&canonical).map_err(|e| NotCanonical(e.to_string()))
+}
+
+/// The JCS bytes of a document, as text.
+///
+/// # Errors
+/// [`NotCanonical`] when it has no canonical form.
+pub fn canonical(document: &Value) -> Result<String, NotCanonical> {
+    serde_json_canonicalizer::to_string(document).map_err(|e| NotCanonical(e.to_string()))
+}
+
+/// The digest of a document.
+///
+/// # Errors
+/// [`NotCanonical`] when it has no canonical form.
+pub fn of_document(document: &Value) -> Result<Digest, NotCanonical> {
+    Ok(Digest::from_bytes(&Sha256::digest(canonical(document)?).into()))
+}
+
+/// Computes the digest.
+///
+/// # Errors
+/// [`NotCanonical`] when the request can not be written as canonical JSON.
+pub fn digest(bound: &Bound<'_>) -> Result<Digest, NotCanonical> {
+    of_document(&document(bound)?)
 }

@@ -3,11 +3,13 @@
 
 use super::authorized::Authorized;
 use super::digest::{Bound, NotCanonical, digest};
-use crate::domain::id::{Digest, IncidentId, PlaybookId, RunId, StepId};
+use crate::domain::id::{Digest, IncidentId, Person, PlaybookId, RunId, StepId};
+use crate::domain::incident::Role;
 use crate::domain::mode::Mode;
 use crate::domain::request::Request;
 use crate::domain::risk::{Assessment, Confirmation, Risk};
 use jiff::Timestamp;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// How old the evaluation of a precondition may be at the moment of the start.
@@ -47,6 +49,21 @@ pub struct Confirmed {
 pub enum Approval {
     /// In a drill: simulated, and said to be.
     Simulated {
+        /// Its record.
+        record: Durable,
+    },
+    /// A person has signed. Its signature was checked again for this call.
+    Signed {
+        /// Who.
+        person: Person,
+        /// In which role.
+        role: Role,
+        /// Digest that was signed.
+        digest: Digest,
+        /// First moment at which it does not count any more.
+        not_after: Timestamp,
+        /// Whether a security key has signed.
+        security_key: bool,
         /// Its record.
         record: Durable,
     },
@@ -110,6 +127,10 @@ pub struct Gate<'a> {
     pub confirmed: Option<&'a Confirmed>,
     /// The approvals.
     pub approvals: &'a [Approval],
+    /// Who asked for the run, where the roster knows them.
+    pub requester: Option<&'a Person>,
+    /// Who confirmed and executes, where the roster knows them.
+    pub operator: Option<&'a Person>,
     /// The declared incident, where there is one.
     pub incident: Option<&'a IncidentId>,
     /// Digest in the record `step.intended`.
@@ -192,6 +213,46 @@ pub enum Denial {
         /// How many count.
         have: usize,
     },
+    /// Another request was approved.
+    #[error("{person} has approved the request {approved}, and this is {now}; nothing was sent")]
+    OtherApproved {
+        /// Who.
+        person: Person,
+        /// Approved digest, short.
+        approved: String,
+        /// Digest now, short.
+        now: String,
+    },
+    /// An approval came too long ago.
+    #[error("the approval of {person} counted until {not_after}")]
+    ApprovalOver {
+        /// Who.
+        person: Person,
+        /// Until when.
+        not_after: Timestamp,
+    },
+    /// Nobody approves their own step.
+    #[error("{0} asked for this step or executes it, and can not approve it too")]
+    SelfApproved(Person),
+    /// An approval in a role that is not asked for.
+    #[error("{person} has approved as {role}, and {asked} is asked for")]
+    Role {
+        /// Who.
+        person: Person,
+        /// In which role.
+        role: Role,
+        /// What is asked for.
+        asked: String,
+    },
+    /// A role whose approval is missing.
+    #[error("the approval of {0} is missing")]
+    RoleMissing(Role),
+    /// An ordinary key where a security key is asked for.
+    #[error("policy asks for a second factor, and {0} has not signed with a security key")]
+    NoSecurityKey(Person),
+    /// Who asked is not known, so that nobody can tell that another person approved.
+    #[error("the roster does not know who asked for this step or who executes it")]
+    NobodyAsked,
     /// A simulated approval outside a drill.
     #[error("a simulated approval counts in a drill only")]
     SimulatedOutsideDrill,
@@ -243,7 +304,7 @@ pub fn authorize(gate: &Gate<'_>) -> Result<Authorized, Denial> {
     for check in gate.checks {
         fresh_and_true(check, gate.now)?;
     }
-    approved(gate)?;
+    approved(gate, &now)?;
     durable(gate)?;
     witnessed(gate)?;
     Ok(Authorized::new(gate.request.clone(), now, gate.timeout, gate.run.clone(), gate.step.clone()))
@@ -276,26 +337,69 @@ fn fresh_and_true(check: &Checked, now: Timestamp) -> Result<(), Denial> {
     if (0..=limit).contains(&age_ms) { Ok(()) } else { Err(Denial::Stale { text: check.text.clone(), age_ms }) }
 }
 
-fn approved(gate: &Gate<'_>) -> Result<(), Denial> {
+fn approved(gate: &Gate<'_>, digest: &Digest) -> Result<(), Denial> {
     let needed = gate.assessment.approvals;
     if needed == 0 {
         return Ok(());
     }
     let mut simulated = 0_usize;
     let mut glass = false;
+    let mut signed: BTreeSet<&Person> = BTreeSet::new();
+    let mut roles: BTreeSet<Role> = BTreeSet::new();
     for approval in gate.approvals {
         match approval {
             Approval::Simulated { .. } if gate.mode == Mode::Drill => simulated += 1,
             Approval::Simulated { .. } => return Err(Denial::SimulatedOutsideDrill),
+            Approval::Signed { person, role, .. } => {
+                counts(gate, digest, approval)?;
+                signed.insert(person);
+                roles.insert(*role);
+            }
             Approval::Glass { until, .. } if gate.now < *until => glass = true,
             Approval::Glass { until, .. } => return Err(Denial::GlassExpired(*until)),
         }
     }
     if glass || simulated >= usize::from(needed) {
-        Ok(())
-    } else {
-        Err(Denial::NotApproved { needed, have: simulated })
+        return Ok(());
     }
+    // One person counts once, with however many keys.
+    if signed.len() < usize::from(needed) {
+        return Err(Denial::NotApproved { needed, have: signed.len().max(simulated) });
+    }
+    let also = gate.assessment.terms.as_ref().map(|t| t.also.as_slice()).unwrap_or_default();
+    match also.iter().find(|role| !roles.contains(role)) {
+        Some(role) => Err(Denial::RoleMissing(*role)),
+        None => Ok(()),
+    }
+}
+
+/// Whether one signed approval counts for this request.
+fn counts(gate: &Gate<'_>, now: &Digest, approval: &Approval) -> Result<(), Denial> {
+    let Approval::Signed { person, role, digest, not_after, security_key, .. } = approval else { return Ok(()) };
+    let person = || person.clone();
+    if digest != now {
+        return Err(Denial::OtherApproved { person: person(), approved: digest.short(), now: now.short() });
+    }
+    if gate.now >= *not_after {
+        return Err(Denial::ApprovalOver { person: person(), not_after: *not_after });
+    }
+    let Some(terms) = &gate.assessment.terms else {
+        return Err(Denial::Role { person: person(), role: *role, asked: "nobody".into() });
+    };
+    if (terms.not_requester && gate.requester.is_none()) || (terms.not_operator && gate.operator.is_none()) {
+        return Err(Denial::NobodyAsked);
+    }
+    let is = |other: Option<&Person>| other == Some(&person());
+    if (terms.not_requester && is(gate.requester)) || (terms.not_operator && is(gate.operator)) {
+        return Err(Denial::SelfApproved(person()));
+    }
+    if !terms.admits(*role) {
+        return Err(Denial::Role { person: person(), role: *role, asked: terms.who() });
+    }
+    if terms.security_key && !security_key {
+        return Err(Denial::NoSecurityKey(person()));
+    }
+    Ok(())
 }
 
 fn durable(gate: &Gate<'_>) -> Result<(), Denial> {
@@ -307,10 +411,11 @@ fn durable(gate: &Gate<'_>) -> Result<(), Denial> {
         return Err(Denial::NotDurable("the confirmation is not recorded between intent and start"));
     }
     let late = |approval: &Approval| match approval {
+        Approval::Signed { record, .. } => *record >= started || *record < intended,
         Approval::Simulated { record } | Approval::Glass { record, .. } => *record >= started,
     };
     if gate.approvals.iter().any(late) {
-        return Err(Denial::NotDurable("an approval is not recorded before the start"));
+        return Err(Denial::NotDurable("an approval is not recorded between intent and start"));
     }
     if intended < started { Ok(()) } else { Err(Denial::NotDurable("the start is recorded before its intent")) }
 }

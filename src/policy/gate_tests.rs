@@ -1,7 +1,7 @@
 use super::*;
 use crate::domain::estate::Environment;
 use crate::domain::request::{Operation, Target};
-use crate::domain::risk::Risk;
+use crate::domain::risk::{ApprovalTerms, Risk};
 
 fn at(ms: i64) -> Timestamp {
     Timestamp::from_millisecond(1_700_000_000_000 + ms).unwrap()
@@ -42,6 +42,8 @@ struct Case {
     checks: Vec<Checked>,
     confirmed: Option<Confirmed>,
     approvals: Vec<Approval>,
+    requester: Option<Person>,
+    operator: Option<Person>,
     incident: Option<IncidentId>,
     intended_digest: Digest,
     intended: Option<Durable>,
@@ -77,6 +79,7 @@ impl Case {
                 reasons: vec![],
                 confirmation: Some(Confirmation::Typed { phrase: "t017".into() }),
                 approvals: 1,
+                terms: None,
                 needs_incident: true,
                 denials: vec![],
             },
@@ -88,6 +91,8 @@ impl Case {
                 record: Durable::new(11),
             }),
             approvals: vec![Approval::Glass { until: at(60_000), record: Durable::new(2) }],
+            requester: Some("mara".into()),
+            operator: Some("mara".into()),
             incident: Some(IncidentId::from("INC-1")),
             intended_digest: digest,
             intended: Some(Durable::new(10)),
@@ -110,12 +115,46 @@ impl Case {
             checks: &self.checks,
             confirmed: self.confirmed.as_ref(),
             approvals: &self.approvals,
+            requester: self.requester.as_ref(),
+            operator: self.operator.as_ref(),
             incident: self.incident.as_ref(),
             intended_digest: &self.intended_digest,
             intended: self.intended,
             started: self.started,
             witnessed: self.witnessed,
         })
+    }
+
+    /// The same with the signatures of these people, as approvers, in the place of the broken glass.
+    fn signed(people: &[&str]) -> Self {
+        let mut case = Self::good();
+        case.assessment.terms = Some(ApprovalTerms {
+            roles: vec![Role::Approver],
+            also: vec![],
+            not_requester: true,
+            not_operator: true,
+            security_key: false,
+            timeout_s: 900,
+            escalates: false,
+        });
+        let digest = case.intended_digest.clone();
+        let one = |person: &&str| Approval::Signed {
+            person: Person::new(*person),
+            role: Role::Approver,
+            digest: digest.clone(),
+            not_after: at(60_000),
+            security_key: false,
+            record: Durable::new(11),
+        };
+        case.approvals = people.iter().map(one).collect();
+        case
+    }
+
+    /// Why signed approvals do not count after a change of the case, or of the first of them.
+    fn not_signed(people: &[&str], change: impl FnOnce(&mut Self)) -> Denial {
+        let mut case = Self::signed(people);
+        change(&mut case);
+        case.authorize().unwrap_err()
     }
 
     fn denied(change: impl FnOnce(&mut Self)) -> Denial {
@@ -233,4 +272,51 @@ fn a_high_step_waits_for_its_witnesses_unless_the_glass_is_broken() {
     said(|w| w.size = 0)(&mut case);
     case.assessment.risk = Risk::Medium;
     assert!(case.authorize().is_ok());
+}
+
+/// Changes the first signed approval.
+fn first(c: &mut Case, change: impl FnOnce(&mut Role, &mut Digest, &mut Timestamp, &mut Durable)) {
+    if let Some(Approval::Signed { role, digest, not_after, record, .. }) = c.approvals.first_mut() {
+        change(role, digest, not_after, record);
+    }
+}
+
+#[test]
+fn signatures_of_other_people_let_it_pass_and_one_person_counts_once() {
+    assert!(Case::signed(&["ines"]).authorize().is_ok());
+    let mut two = Case::signed(&["ines", "bo"]);
+    two.assessment.approvals = 2;
+    assert!(two.authorize().is_ok());
+    let twice = Case::not_signed(&["ines", "ines"], |c| c.assessment.approvals = 2);
+    assert_eq!(twice, Denial::NotApproved { needed: 2, have: 1 }, "a second key is not a second person");
+}
+
+#[test]
+fn nobody_approves_their_own_step_and_who_asked_is_known() {
+    let own = Denial::SelfApproved("mara".into());
+    assert_eq!(Case::not_signed(&["mara"], |c| c.operator = Some("olli".into())), own);
+    assert_eq!(Case::not_signed(&["mara"], |c| c.requester = Some("olli".into())), own);
+    assert_eq!(Case::not_signed(&["ines"], |c| c.requester = None), Denial::NobodyAsked);
+    assert_eq!(Case::not_signed(&["ines"], |c| c.operator = None), Denial::NobodyAsked);
+    // One signature that does not count spoils the set: nobody smuggles one in beside a good one.
+    assert_eq!(Case::not_signed(&["ines", "mara"], |_| {}), own);
+}
+
+#[test]
+fn a_signature_counts_for_its_request_its_role_and_its_time() {
+    let other = Case::not_signed(&["ines"], |c| first(c, |_, digest, _, _| *digest = Digest::from_bytes(&[1; 32])));
+    assert!(matches!(other, Denial::OtherApproved { .. }));
+    let over = Case::not_signed(&["ines"], |c| first(c, |_, _, not_after, _| *not_after = at(0)));
+    assert!(matches!(over, Denial::ApprovalOver { .. }));
+    let role = Case::not_signed(&["ines"], |c| first(c, |role, _, _, _| *role = Role::Dba));
+    assert!(matches!(role, Denial::Role { .. }));
+    let terms = |c: &mut Case, change: fn(&mut ApprovalTerms)| c.assessment.terms.iter_mut().for_each(change);
+    let missing = Case::not_signed(&["ines"], |c| terms(c, |t| t.also = vec![Role::BusinessOwner]));
+    assert_eq!(missing, Denial::RoleMissing(Role::BusinessOwner));
+    let touch = Case::not_signed(&["ines"], |c| terms(c, |t| t.security_key = true));
+    assert_eq!(touch, Denial::NoSecurityKey("ines".into()));
+    for record in [9, 12] {
+        let order = Case::not_signed(&["ines"], |c| first(c, |_, _, _, r| *r = Durable::new(record)));
+        assert!(matches!(order, Denial::NotDurable(_)), "{order}");
+    }
 }

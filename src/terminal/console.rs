@@ -9,7 +9,7 @@ use crate::console::state::{Facts, RecordView, Scanned, State, Wanted};
 use crate::console::theme::Theme;
 use crate::console::{update, view};
 use crate::domain::incident::TimelineEntry;
-use crate::engine::api::Reply;
+use crate::engine::api::{Command, Reply};
 use crate::engine::client::Client;
 use base64::Engine as _;
 use crossterm::event::{Event, EventStream, KeyEventKind};
@@ -212,6 +212,20 @@ impl<W: Write> Console<W> {
                     tokio::spawn(async move {
                         let reply = client.send(command).await;
                         // A console that has ended does not need it; the journal has it.
+                        let _ = replies.send((id, reply)).await;
+                    });
+                }
+                Effect::Sign { id, request, decision, role, reason, allowed_signers } => {
+                    let (client, replies) = (self.client.clone(), self.replies.clone());
+                    tokio::spawn(async move {
+                        let signed = super::signing::sign(&request, decision, role, &allowed_signers).await;
+                        let reply = match signed {
+                            Ok(signature) => {
+                                let request = request.id;
+                                client.send(Command::Answer { request, decision, role, signature, reason }).await
+                            }
+                            Err(why) => Reply::refused(format!("nothing was signed: {why}")),
+                        };
                         let _ = replies.send((id, reply)).await;
                     });
                 }

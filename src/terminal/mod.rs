@@ -6,4 +6,5 @@ pub mod console;
 pub mod frame;
 pub mod guard;
 pub mod signals;
+mod signing;
 pub mod start;

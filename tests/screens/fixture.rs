@@ -641,6 +641,7 @@ pub fn run() -> RunView {
         ],
         confirmation: Some(Confirmation::Typed { phrase: "t017".into() }),
         approvals: 1,
+        terms: None,
         needs_incident: true,
         denials: Vec::new(),
     });
@@ -800,6 +801,7 @@ pub fn snapshot() -> Snapshot {
             roles: BTreeMap::from([(Role::Commander, "mara".into()), (Role::Dba, "jon".into())]),
             findings: vec!["lock-chain/t017".into()],
             timeline: timeline(),
+            recovery_accepted: None,
         }]),
         runs: Arc::new(vec![run(), old_run()]),
         playbooks: Arc::new(playbooks()),
@@ -835,6 +837,9 @@ pub fn snapshot() -> Snapshot {
             tail: Arc::new(tail),
         },
         drill: None,
+        requests: Arc::default(),
+        elevations: vec![],
+        policy: PolicyView::default(),
         me: "mara".into(),
         consoles: consoles(),
     }

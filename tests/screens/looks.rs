@@ -10,7 +10,9 @@ use quarterdeck::console::theme::{ColorDepth, Role};
 use quarterdeck::console::update;
 use quarterdeck::domain::incident::Role as Duty;
 use quarterdeck::domain::mode::Mode;
-use quarterdeck::engine::api::{Glass, Proof, ScrubView, Snapshot};
+use quarterdeck::engine::api::{
+    Command, CommsView, Glass, ParameterView, Proof, RunState, ScrubView, Snapshot, StepState, TargetView,
+};
 use quarterdeck::engine::client::{Attached, Link, Lost};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -48,6 +50,89 @@ fn overview_of_a_drill() {
 #[test]
 fn tenants() {
     shots("tenants", snapshot, "t Down");
+}
+
+/// A run whose step in hand is over several tenants, half of them done.
+fn rings() -> Snapshot {
+    let mut snapshot = snapshot();
+    let mut run = snapshot.runs[0].clone();
+    let step = &mut run.steps[2];
+    step.state = StepState::Executing;
+    step.outcome = Some("5 of 12 done, 2 under way, 1 failed".into());
+    step.dry_run = Some("end 1 session on each".into());
+    step.targets = (0..12)
+        .map(|i| TargetView {
+            name: format!("t{i:03}"),
+            state: match i {
+                0..5 => StepState::Done,
+                5 => StepState::Failed,
+                6 | 7 => StepState::Executing,
+                _ => StepState::Pending,
+            },
+            outcome: if i == 5 { "the backend was not there any more".into() } else { String::new() },
+        })
+        .collect();
+    step.comms = Some(CommsView {
+        audience: vec!["plant managers".into(), "sales".into()],
+        text: "Orders of your plants wait; we end the session that holds them. Next word at 02:40.".into(),
+        due: step.started_at.unwrap_or(snapshot.at),
+    });
+    run.state = RunState::Running;
+    snapshot.runs = std::sync::Arc::new(vec![run]);
+    snapshot
+}
+
+/// A run that asks for values, and one that is about to run a step by itself.
+fn asking() -> Snapshot {
+    let mut snapshot = snapshot();
+    let mut run = snapshot.runs[0].clone();
+    let step = &mut run.steps[2];
+    (step.request, step.assessment, step.digest) = (None, None, None);
+    step.kind = "input".into();
+    step.state = StepState::AwaitsDecision;
+    step.choices = vec![("skip".into(), "go on without them".into())];
+    let ask = |name: &str, description: &str, allowed: &[&str]| ParameterView {
+        name: name.into(),
+        description: description.into(),
+        required: true,
+        default: None,
+        allowed: allowed.iter().map(|a| (*a).to_owned()).collect(),
+    };
+    step.asks = vec![
+        ask("point_in_time", "the last good moment, UTC", &[]),
+        ask("source", "where it is restored from", &["pgbackrest", "snapshot"]),
+    ];
+    snapshot.runs = std::sync::Arc::new(vec![run]);
+    snapshot
+}
+
+fn counting() -> Snapshot {
+    let mut snapshot = snapshot();
+    let mut run = snapshot.runs[0].clone();
+    let step = &mut run.steps[2];
+    step.by_itself_at = Some(snapshot.at + jiff::SignedDuration::from_secs(7));
+    snapshot.runs = std::sync::Arc::new(vec![run]);
+    snapshot
+}
+
+#[test]
+fn rings_show_their_progress_and_what_stakeholders_are_told() {
+    shots("rings", rings, "Space");
+    shots("told", rings, "Space Enter");
+}
+
+#[test]
+fn a_step_that_asks_has_a_form() {
+    shots("asking", asking, "Space Enter");
+}
+
+#[test]
+fn any_key_keeps_a_step_from_running_by_itself() {
+    let mut state = console(counting(), 120, 40);
+    assert!(screen(&state).contains("runs by itself at"), "{}", screen(&state));
+    let effects = press(&mut state, "x");
+    let holds = |e: &&Effect| matches!(e, Effect::Command { command: Command::Hold { .. }, .. });
+    assert_eq!(effects.iter().filter(holds).count(), 1, "{effects:?}");
 }
 
 #[test]

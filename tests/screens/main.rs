@@ -7,6 +7,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod asked;
 mod fixture;
 mod keys;
 mod looks;

@@ -330,10 +330,10 @@ impl Verb for Run {
         Box::pin(async move {
             let (of, argv) = self.checked(request)?;
             let now = summary(&info(of).await?);
-            if let Some(into) = Self::into(argv) {
-                if tokio::fs::try_exists(Path::new(into).join("PG_VERSION")).await.unwrap_or(false) {
-                    return Err(local(format!("{into} holds a cluster already")));
-                }
+            if let Some(into) = Self::into(argv)
+                && tokio::fs::try_exists(Path::new(into).join("PG_VERSION")).await.unwrap_or(false)
+            {
+                return Err(local(format!("{into} holds a cluster already")));
             }
             Ok(format!("would run {}; {now}", typed(argv)))
         })

@@ -6,10 +6,9 @@ use crate::domain::mode::Mode;
 use crate::domain::world::World;
 use crate::observe::http::rig::{program, skip};
 use crate::observe::postgres::testbed::{Server, estate, unprivileged};
-use std::path::PathBuf;
 
 /// The words that start it as whom the server runs as.
-fn command(program: PathBuf) -> Vec<String> {
+fn command(program: &Path) -> Vec<String> {
     let program = program.display().to_string();
     match unprivileged() {
         Some((user, group)) => {
@@ -43,13 +42,13 @@ async fn a_backup_is_checked_taken_and_restored_aside() {
         }
         path
     };
-    let (repo, log, spool, aside) = (own("repo"), own("log"), own("spool"), own("aside"));
+    let (repo, logs, spool, aside) = (own("repo"), own("logs"), own("spool"), own("aside"));
     let config = base.join("pgbackrest.conf");
     let text = format!(
         "[global]\nrepo1-path={}\nlog-path={}\nspool-path={}\nlock-path={}\nrepo1-retention-full=2\nstart-fast=y\n\
          [main]\npg1-path={}\npg1-port={}\npg1-socket-path=/tmp\npg1-user=postgres\n",
         repo.display(),
-        log.display(),
+        logs.display(),
         spool.display(),
         spool.display(),
         base.join("data").display(),
@@ -65,11 +64,11 @@ async fn a_backup_is_checked_taken_and_restored_aside() {
     let of = Pgbackrest {
         id: "backup-a".into(),
         stanza: "main".into(),
-        command: command(program),
+        command: command(&program),
         config: Some(config.clone()),
         restore_dir: Some(aside.clone()),
     };
-    let created = run(&argv(&of, "stanza-create", &[]), Duration::from_secs(60)).await.unwrap();
+    let created = run(&argv(&of, "stanza-create", &[]), Duration::from_mins(1)).await.unwrap();
     assert!(created.status.success(), "{}", process::said("stanza-create", &created));
 
     let all = crate::act::Verbs::new(verbs(Mode::Live.may_act().unwrap(), &[of]));
@@ -77,41 +76,41 @@ async fn a_backup_is_checked_taken_and_restored_aside() {
     let world = World::new(Arc::new(estate(&["t017"])), [], jiff::Timestamp::now());
     let list = [("backup", json!("backup-a"))];
     let restore = verb("backup.restore_aside");
-    let into = [("backup", json!("backup-a")), ("into", json!("try-1"))];
-    assert!(prepare(&*restore, &world, &into).await.unwrap_err().message.contains("has no backup"));
-    let long = |request: &Request| {
+    let place = [("backup", json!("backup-a")), ("into", json!("try-1"))];
+    assert!(prepare(&*restore, &world, &place).await.unwrap_err().message.contains("has no backup"));
+    let patiently = |request: &Request| {
         let request = request.clone();
         let verb = verb(&request.verb);
-        async move { verb.execute(crate::act::postgres::tests::permit(&request, Duration::from_secs(120))).await }
+        async move { verb.execute(crate::act::postgres::tests::permit(&request, Duration::from_mins(2))).await }
     };
 
     let check = verb("backup.pgbackrest_check");
     let request = prepare(&*check, &world, &list).await.unwrap();
     assert!(check.dry_run(&request).await.unwrap().contains("no backup"));
-    let (result, _) = done(long(&request).await);
+    let (result, _) = done(patiently(&request).await);
     assert_eq!(result["code"], 0);
 
     let backup = verb("backup.pgbackrest_backup");
     let request = prepare(&*backup, &world, &[list[0].clone(), ("type", json!("full"))]).await.unwrap();
     assert!(request.target.object.ends_with("newest before: none yet"), "{}", request.target.object);
     assert!(matches!(backup.reconcile(&request).await, Reconciled::NoEffect { .. }));
-    let (result, summary) = done(long(&request).await);
+    let (result, summary) = done(patiently(&request).await);
     let label = result["newest"].as_str().unwrap().to_owned();
     assert!(label.ends_with('F') && summary.contains("1 backups, the newest"), "{summary}");
     assert!(matches!(backup.reconcile(&request).await, Reconciled::TookEffect { .. }));
-    let info = verb("backup.pgbackrest_info");
-    let (result, _) = done(info.look(&prepare(&*info, &world, &list).await.unwrap()).await);
+    let shows = verb("backup.pgbackrest_info");
+    let (result, _) = done(shows.look(&prepare(&*shows, &world, &list).await.unwrap()).await);
     assert_eq!(result["backup"][0]["label"], label.as_str());
 
-    let request = prepare(&*restore, &world, &into).await.unwrap();
+    let request = prepare(&*restore, &world, &place).await.unwrap();
     assert!(matches!(restore.reconcile(&request).await, Reconciled::NoEffect { .. }));
     assert!(restore.dry_run(&request).await.unwrap().contains("--pg1-path="));
-    done(long(&request).await);
+    done(patiently(&request).await);
     assert!(aside.join("try-1/PG_VERSION").is_file() && aside.join("try-1/recovery.signal").is_file());
     assert!(matches!(restore.reconcile(&request).await, Reconciled::Undecided { .. }));
     // A second time the directory is not empty: pgBackRest itself refuses.
     assert!(restore.dry_run(&request).await.unwrap_err().message.contains("holds a cluster already"));
-    let again = long(&request).await;
+    let again = patiently(&request).await;
     assert!(matches!(&again, Outcome::Unknown { why } if why.message.contains("restore")), "{again:?}");
     for (name, value, words) in [
         ("into", "../data", "is no name of a directory"),
@@ -132,7 +131,7 @@ async fn a_backup_is_checked_taken_and_restored_aside() {
 
     // The server is gone in between: nothing can be checked.
     drop(server);
-    let gone = long(&prepare_gone(&request, &check)).await;
+    let gone = patiently(&prepare_gone(&request, &check)).await;
     assert!(matches!(gone, Outcome::Unknown { .. } | Outcome::Failed { .. }), "{gone:?}");
 }
 

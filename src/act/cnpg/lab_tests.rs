@@ -1,4 +1,4 @@
-//! The verbs on CloudNativePG's objects on the lab's API server (its definitions are the lab's own, see
+//! The verbs on the operator's objects on the lab's API server (its definitions are the lab's own, see
 //! `tests/lab/delivery/cnpg.yaml`). The operator does not run; its status is set by the test: simulated.
 
 use super::*;

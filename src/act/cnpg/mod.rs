@@ -1,5 +1,5 @@
-//! Verbs on PostgreSQL clusters of CloudNativePG, through its objects on the API server, as its `kubectl` plugin acts on
-//! them. Only the engine calls this; what is common to objects is in `act::kubernetes::object`.
+//! Verbs on `PostgreSQL` clusters of `CloudNativePG`, through its objects on the API server, as its `kubectl` plugin acts
+//! on them. Only the engine calls this; what is common to objects is in `act::kubernetes::object`.
 #![allow(clippy::indexing_slicing, reason = "JSON is read by its keys, which can not panic: what is missing is null")]
 
 mod backup;

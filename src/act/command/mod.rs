@@ -78,7 +78,7 @@ fn open(allowed: &Allowed) -> Result<std::fs::File, Failure> {
     }
     let mut hash = Sha256::new();
     std::io::copy(&mut &file, &mut hash).map_err(|e| said(&e))?;
-    let found: String = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
+    let found = args::hex(&hash.finalize());
     if !found.eq_ignore_ascii_case(&allowed.sha256) {
         return Err(local(format!(
             "{shown} has changed (sha256 {found}, policy names {}): it is not started",

@@ -22,7 +22,7 @@ impl Rig {
         let path = std::fs::canonicalize(dir.path()).unwrap().join("tool");
         std::fs::write(&path, script).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let sha256 = Sha256::digest(script).iter().map(|b| format!("{b:02x}")).collect();
+        let sha256 = args::hex(&Sha256::digest(script));
         let args = args.iter().map(|a| (*a).to_owned()).collect();
         let allowed = Allowed { path: path.clone(), sha256, args };
         let verb = verbs(Console::Live.may_act().unwrap(), vec![allowed]).remove(0);

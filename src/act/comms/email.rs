@@ -2,7 +2,7 @@
 //! content, so that mail programs show the same mail once.
 
 use super::{AUDIENCE, Message, SUBJECT, TEXT};
-use crate::act::args::shell;
+use crate::act::args::{name_of, shell};
 use crate::config::model::{Comms, Mailer, Smtps};
 use crate::config::secret;
 use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Verb, VerbError};
@@ -41,12 +41,8 @@ impl Email {
 fn message(from: &str, to: &[String], subject: &str, body: &str) -> Result<lettre::Message, String> {
     let mailbox = |text: &str| text.parse::<Mailbox>().map_err(|e| format!("{text} is no mail address: {e}"));
     let from = mailbox(from)?;
-    let key = {
-        use sha2::{Digest as _, Sha256};
-        let mut hash = Sha256::new();
-        hash.update(serde_json::to_vec(&(to, subject, body)).map_err(|e| e.to_string())?);
-        hash.finalize().iter().take(16).map(|b| format!("{b:02x}")).collect::<String>()
-    };
+    let whole = serde_json::to_string(&(to, subject, body)).map_err(|e| e.to_string())?;
+    let key = name_of(&whole);
     let mut mail = lettre::Message::builder()
         .message_id(Some(format!("<{key}.quarterdeck@{}>", from.email.domain())))
         .from(from)

@@ -94,11 +94,11 @@ impl Verb for File {
         let dir = self.0.dir.as_ref().ok_or_else(|| VerbError::new("[comms] has no `dir` to leave messages in"))?;
         let path = dir.join(format!("quarterdeck-{}-{}.txt", message.audience.name, message.key()));
         let path = path.to_str().ok_or_else(|| VerbError::new("`dir` of [comms] is no UTF-8 path"))?.to_owned();
-        let content = format!("To: {}\nSubject: {}\n\n{}\n", message.audience.name, message.subject, message.text);
-        let by_hand = format!("install -m 0640 /dev/stdin {} <<'END'\n{content}END", shell(&path));
+        let whole = format!("To: {}\nSubject: {}\n\n{}\n", message.audience.name, message.subject, message.text);
+        let by_hand = format!("install -m 0640 /dev/stdin {} <<'END'\n{whole}END", shell(&path));
         let object = format!("message for the audience {}", message.audience.name);
         let checks = vec!["only if no other file of that name stands there".to_owned()];
-        let operation = Operation::File { path, content: Some(content) };
+        let operation = Operation::File { path, content: Some(whole) };
         Ok(super::request(context, &SPEC, object, 1, operation, by_hand, checks))
     }
 

@@ -92,7 +92,7 @@ impl<'a> Message<'a> {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part.as_bytes());
         }
-        hash.finalize().iter().take(16).map(|b| format!("{b:02x}")).collect()
+        args::hex(hash.finalize().get(..16).unwrap_or_default())
     }
 
     fn no_way(&self, table: &str) -> VerbError {

@@ -1,4 +1,4 @@
-//! `comms.page`: wakes people up through PagerDuty or Opsgenie. The event carries a key made of its content, by which
+//! `comms.page`: wakes people up through `PagerDuty` or Opsgenie. The event carries a key made of its content, by which
 //! both services join a repeated event to the first: sending it again wakes nobody twice.
 
 use super::{AUDIENCE, Message, SUBJECT, TEXT};
@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The member of a PagerDuty event that is a secret.
+/// The member of a `PagerDuty` event that is a secret.
 const ROUTING_KEY: &str = "routing_key";
-/// Characters of PagerDuty's `summary` and of Opsgenie's `message`.
+/// Characters of `PagerDuty`'s `summary` and of Opsgenie's `message`.
 const SUMMARY: [usize; 2] = [1024, 130];
 
 /// What it declares.
@@ -107,7 +107,7 @@ impl Verb for Page {
         let object = format!("people on call of the audience {}", message.audience.name);
         let checks = vec![format!("the key in {} takes the place of its name", pager.key_shown)];
         let mut request = super::request(context, &SPEC, object, 1, operation, by_hand, checks);
-        request.hurts = "somebody may be woken up".to_owned();
+        "somebody may be woken up".clone_into(&mut request.hurts);
         Ok(request)
     }
 

@@ -174,7 +174,10 @@ async fn what_a_mail_server_refuses_failed_and_what_it_leaves_open_is_unknown() 
 }
 
 /// Takes one request after another, head and body, and answers with a status.
-fn taking(status: u16) -> (Tiny, Arc<Mutex<Vec<(Vec<String>, String)>>>) {
+/// Heads and bodies of requests.
+type Taken = Arc<Mutex<Vec<(Vec<String>, String)>>>;
+
+fn taking(status: u16) -> (Tiny, Taken) {
     let taken = Arc::new(Mutex::new(Vec::new()));
     let keep = Arc::clone(&taken);
     let server = Tiny::raw(move |stream| {
@@ -207,7 +210,7 @@ async fn a_web_hook_whose_url_is_a_secret_is_named_by_its_reference_only() {
     let Outcome::Done { result, summary } = execute(&*hook, &request, LIMIT).await else { panic!() };
     assert_eq!((&result["status"], &result["answer"]["ok"]), (&json!(200), &json!(true)));
     assert!(!format!("{request:?}{would}{summary}").contains("s3cret"), "{would} {summary}");
-    let taken = taken.lock().unwrap();
+    let taken = taken.lock().unwrap().clone();
     assert!(taken[0].0[0].starts_with("POST /hook/s3cret "), "{taken:?}");
     assert!(taken[0].0.iter().any(|l| l.starts_with("idempotency-key: ")), "{taken:?}");
     let body: Value = serde_json::from_str(&taken[0].1).unwrap();

@@ -205,21 +205,21 @@ impl Pipelines {
             (Does::Status, _) => Ok(vec![call("GET", server.path(""), None)]),
         }
     }
+}
 
-    /// Whether a request shows its effect in what was read afterwards.
-    fn shows(&self, one: &HttpCall, read: &Value) -> bool {
-        let body: Value = serde_json::from_str(&one.body).unwrap_or_default();
-        let path = one.path.split('?').next().unwrap_or_default();
-        let same = |p: &Value| p["freeze_start"] == body["freeze_start"] && p["freeze_end"] == body["freeze_end"];
-        let last = |n: usize| path.rsplit('/').nth(n).unwrap_or_default();
-        match one.method.as_str() {
-            "POST" => list(&read["periods"]).any(same),
-            "DELETE" => !list(&read["periods"]).any(|p| p["id"].to_string() == last(0)),
-            _ => list(&read["workflows"]).any(|w| {
-                let named = w["path"].as_str().is_some_and(|p| p.ends_with(&format!("/{}", last(1))));
-                named && (w["state"] == "active") == (last(0) == "enable")
-            }),
-        }
+/// Whether a request shows its effect in what was read afterwards.
+fn shows(one: &HttpCall, read: &Value) -> bool {
+    let body: Value = serde_json::from_str(&one.body).unwrap_or_default();
+    let path = one.path.split('?').next().unwrap_or_default();
+    let same = |p: &Value| p["freeze_start"] == body["freeze_start"] && p["freeze_end"] == body["freeze_end"];
+    let last = |n: usize| path.rsplit('/').nth(n).unwrap_or_default();
+    match one.method.as_str() {
+        "POST" => list(&read["periods"]).any(same),
+        "DELETE" => !list(&read["periods"]).any(|p| p["id"].as_u64() == last(0).parse().ok()),
+        _ => list(&read["workflows"]).any(|w| {
+            let named = w["path"].as_str().is_some_and(|p| p.ends_with(&format!("/{}", last(1))));
+            named && (w["state"] == "active") == (last(0) == "enable")
+        }),
     }
 }
 
@@ -353,43 +353,15 @@ impl Verb for Pipelines {
 
     fn execute(&self, permit: Authorized) -> BoxFuture<'_, Outcome> {
         Box::pin(async move {
-            let request = permit.request();
-            if request.verb != self.spec().name {
-                let why = format!("a request of {} was handed to {}", request.verb, self.spec().name);
-                return Outcome::Failed { why: Failure::new(FailureKind::Local, why) };
-            }
-            let until = tokio::time::Instant::now() + permit.timeout();
-            let opened = async { self.servers.open(self.servers.of(&request.target.source)?).await };
-            let server = match opened.await {
-                Ok(server) => server,
-                Err(why) => return Outcome::Failed { why },
+            let answers = match self.servers.send(self.spec().name, &permit).await {
+                Ok(answers) => answers,
+                Err(outcome) => return outcome,
             };
-            let calls = request.operation.http_calls();
-            // Before anything is sent: a path outside of the project that is configured is nothing of ours.
-            if calls.iter().any(|c| !c.path.starts_with(&server.path("/"))) {
-                let why = "the request is not about the project that is configured";
-                return Outcome::Failed { why: Failure::new(FailureKind::Local, why) };
-            }
-            let mut answers = Vec::new();
-            for one in &calls {
-                let left = until.saturating_duration_since(tokio::time::Instant::now());
-                match server.send(one, left).await {
-                    Ok(answer) => answers.push(answer),
-                    Err(Outcome::Failed { why }) if !answers.is_empty() => {
-                        let message = format!(
-                            "{} of {} requests had their effect; then: {}",
-                            answers.len(),
-                            calls.len(),
-                            why.message
-                        );
-                        return Outcome::Unknown { why: Failure::new(why.kind, message) };
-                    }
-                    Err(outcome) => return outcome,
-                }
-            }
+            let project =
+                self.servers.of(&permit.request().target.source).map(|c| sanitize(&c.project)).unwrap_or_default();
             let verb = if self.does == Does::Hold { "held" } else { "let go" };
             Outcome::Done {
-                summary: format!("pipelines of {} are {verb}", sanitize(&server.config.project)),
+                summary: format!("pipelines of {project} are {verb}"),
                 result: json!({"count": answers.len(), "periods": answers.iter().map(|a| a["id"].clone()).filter(|i| !i.is_null()).collect::<Vec<_>>()}),
             }
         })
@@ -408,7 +380,7 @@ impl Verb for Pipelines {
                     Ok(read) => read,
                     Err(why) => return Reconciled::Undecided { why: why.message },
                 };
-                let shown = calls.iter().filter(|c| self.shows(c, &read)).count();
+                let shown = calls.iter().filter(|c| shows(c, &read)).count();
                 if shown == calls.len() {
                     return Reconciled::TookEffect { seen: format!("the server shows all {shown} changes") };
                 }

@@ -36,6 +36,7 @@ async fn simulated(kind: CiKind) -> Simulated {
         ]),
         Mutex::new(true),
     );
+    let (branch, merge) = (Mutex::new(false), Mutex::new(false));
     let wrong = Arc::clone(&fault);
     let answer = move |asked: &Asked| {
         let (method, path) = asked.line.split_once(' ').unwrap();
@@ -77,6 +78,33 @@ async fn simulated(kind: CiKind) -> Simulated {
             ("put", p) if p.starts_with("/repos/erp/odoo/actions/workflows/deploy.yml/") => {
                 *active.lock().unwrap() = p.ends_with("enable");
                 Reply::Answer(204, String::new())
+            }
+            ("get", "/projects/erp%2fodoo/repository/files/apps%2fodoo.yaml?ref=main") => {
+                ok(&json!({"content": "aW1hZ2U6IG9kb286MQo=", "last_commit_id": "c1"}))
+            }
+            ("get", "/repos/erp/odoo/contents/apps/odoo.yaml?ref=main") => {
+                ok(&json!({"content": "aW1hZ2U6\nIG9kb286MQo=\n", "sha": "b1"}))
+            }
+            ("get", "/repos/erp/odoo/git/ref/heads/main") => ok(&json!({"object": {"sha": "c1"}})),
+            ("post", "/projects/erp%2fodoo/repository/commits" | "/repos/erp/odoo/git/refs") => {
+                *branch.lock().unwrap() = true;
+                Reply::Answer(201, json!({"id": "c2"}).to_string())
+            }
+            ("put", "/repos/erp/odoo/contents/apps/odoo.yaml") => Reply::Answer(200, json!({"commit": {}}).to_string()),
+            ("post", "/projects/erp%2fodoo/merge_requests" | "/repos/erp/odoo/pulls") => {
+                *merge.lock().unwrap() = true;
+                Reply::Answer(
+                    201,
+                    json!({"web_url": "https://git.example/1", "html_url": "https://git.example/1"}).to_string(),
+                )
+            }
+            ("get", "/projects/erp%2fodoo/repository/branches/fix" | "/repos/erp/odoo/git/ref/heads/fix")
+                if *branch.lock().unwrap() =>
+            {
+                ok(&json!({}))
+            }
+            ("get", p) if p.contains("/merge_requests?source_branch=fix") || p.contains("/pulls?head=erp:fix") => {
+                ok(&if *merge.lock().unwrap() { json!([{}]) } else { json!([]) })
             }
             _ => Reply::Answer(404, json!({"message": "404 Not Found"}).to_string()),
         };
@@ -184,4 +212,42 @@ async fn a_request_about_another_project_is_not_sent() {
     request.verb = "delivery.ci_release".into();
     assert!(matches!(hold.execute(permit(&request)).await, Outcome::Failed { .. }));
     assert_eq!(server.fake.asked.lock().unwrap().len(), asked, "nothing was sent");
+}
+
+#[tokio::test]
+async fn a_fix_by_hand_comes_back_to_git_as_a_merge_request() {
+    for kind in [CiKind::Gitlab, CiKind::Github] {
+        let server = simulated(kind).await;
+        let verb = server.verb("delivery.backport");
+        let args = |old: &str, file: &str| {
+            let pairs = [("ci", "pipelines"), ("file", file), ("old", old), ("new", "odoo:2"), ("branch", "fix")];
+            let mut all: Vec<_> = pairs.into_iter().map(|(k, v)| (k, json!(v))).collect();
+            all.push(("title", json!("Back to 2")));
+            all
+        };
+        let absent = render(&*verb, &args("odoo:9", "apps/odoo.yaml")).await.unwrap_err().message;
+        assert!(absent.contains("stands 0 times"), "{absent}");
+        for file in ["../x", "/etc/passwd", "a//b", "a b", "a?b"] {
+            assert!(render(&*verb, &args("odoo:1", file)).await.is_err(), "{file}");
+        }
+        let request = render(&*verb, &args("odoo:1", "apps/odoo.yaml")).await.unwrap();
+        let calls = request.operation.http_calls();
+        let body: Value = serde_json::from_str(&calls[calls.len() - 2].body).unwrap();
+        if kind == CiKind::Gitlab {
+            assert_eq!(body["actions"][0]["content"], "image: odoo:2\n");
+            assert_eq!(body["actions"][0]["last_commit_id"], "c1");
+        } else {
+            assert_eq!((&body["content"], &body["sha"]), (&json!("aW1hZ2U6IG9kb286Mgo="), &json!("b1")));
+        }
+        assert!(matches!(verb.reconcile(&request).await, Reconciled::NoEffect { .. }));
+        *server.fault.lock().unwrap() = Fault::AnswerLost;
+        let outcome = verb.execute(permit(&request)).await;
+        assert!(matches!(outcome, Outcome::Unknown { .. }), "{outcome:?}");
+        // The branch was made, the rest not: a person has to look.
+        assert!(matches!(verb.reconcile(&request).await, Reconciled::Undecided { .. }));
+        *server.fault.lock().unwrap() = Fault::None;
+        let Outcome::Done { result, .. } = verb.execute(permit(&request)).await else { panic!() };
+        assert_eq!(result["url"], "https://git.example/1");
+        assert!(matches!(verb.reconcile(&request).await, Reconciled::TookEffect { .. }));
+    }
 }

@@ -77,10 +77,9 @@ impl Look for FreezeStatus {
                 let named = format!("{} {}", sanitize(&kind), place(object));
                 match (kind.as_str(), holds_flux(object)) {
                     ("AppProject", _) if holds_project(object) => held.push(named),
-                    ("AppProject", _) => open.push(named),
+                    ("AppProject", _) | (_, (false, _)) => open.push(named),
                     (_, (true, true)) => held.push(named),
                     (_, (true, false)) => others.push(named),
-                    (_, (false, _)) => open.push(named),
                 }
             }
         }

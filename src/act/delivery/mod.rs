@@ -3,6 +3,7 @@
 #![allow(clippy::indexing_slicing, reason = "JSON is read by its keys, which can not panic: what is missing is null")]
 
 mod argocd;
+mod backport;
 mod ci;
 mod flux;
 mod freeze;
@@ -45,6 +46,7 @@ pub static SPECS: &[&VerbSpec] = &[
     &ci::HOLD,
     &ci::RELEASE,
     &ci::STATUS,
+    &backport::SPEC,
 ];
 
 /// What each verb has to be allowed to do, in the order of [`SPECS`].
@@ -63,6 +65,7 @@ pub static RIGHTS: &[(&VerbSpec, &[Right])] = &[
     (&ci::HOLD, &[]),
     (&ci::RELEASE, &[]),
     (&ci::STATUS, &[]),
+    (&backport::SPEC, &[]),
 ];
 
 /// Builds the verbs for the configured deliveries.
@@ -74,7 +77,8 @@ pub fn verbs(_proof: MayAct, deliveries: &[Delivery], ci: &[Ci], clusters: &[Kub
 
 fn pipelines(servers: &Servers) -> Vec<Arc<DynVerb>> {
     let of = |does| -> Arc<DynVerb> { Arc::new(Pipelines { servers: servers.clone(), does }) };
-    vec![of(Does::Hold), of(Does::Release), of(Does::Status)]
+    let backport = Arc::new(backport::Backport(servers.clone()));
+    vec![of(Does::Hold), of(Does::Release), of(Does::Status), backport]
 }
 
 fn on(deliveries: &Deliveries, clusters: &Arc<Clusters>) -> Vec<Arc<DynVerb>> {

@@ -10,14 +10,17 @@ use crate::domain::request::HttpCall;
 use crate::domain::sample::{Failure, FailureKind};
 use crate::domain::text::sanitize;
 use crate::observe::http::{Http, Trust, public};
+use crate::policy::authorized::Authorized;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// A look takes no longer.
 const LOOK: Duration = Duration::from_secs(8);
 /// GitLab ends a request after 60 s, GitHub after 10 s: later than this none has an effect.
-const SETTLE: Duration = Duration::from_secs(60);
+const SETTLE: Duration = Duration::from_mins(1);
 /// An answer is not read further.
 const LONGEST: usize = 4 << 20;
 
@@ -55,6 +58,37 @@ impl Servers {
     pub(super) fn of(&self, id: &SourceId) -> Result<&Ci, Failure> {
         let found = self.all.iter().find(|c| c.id == *id);
         found.ok_or_else(|| Failure::new(FailureKind::Local, format!("ci {id} is not configured")))
+    }
+
+    /// Sends the requests of a permit, each once and in their order, and gives their answers.
+    pub(super) async fn send(&self, verb: &str, permit: &Authorized) -> Result<Vec<Value>, Outcome> {
+        let failed = |why| Outcome::Failed { why };
+        let local = |why: &str| failed(Failure::new(FailureKind::Local, why));
+        let request = permit.request();
+        if request.verb != verb {
+            return Err(local(&format!("a request of {} was handed to {verb}", request.verb)));
+        }
+        let until = Instant::now() + permit.timeout();
+        let config = self.of(&request.target.source).map_err(failed)?;
+        let server = self.open(config).await.map_err(failed)?;
+        let calls = request.operation.http_calls();
+        // Before anything is sent: a path outside of the project that is configured is nothing of ours.
+        if calls.is_empty() || calls.iter().any(|c| !c.path.starts_with(&server.path("/"))) {
+            return Err(local("the request is not about the project that is configured"));
+        }
+        let mut answers = Vec::new();
+        for one in &calls {
+            match server.send(one, until.saturating_duration_since(Instant::now())).await {
+                Ok(answer) => answers.push(answer),
+                Err(Outcome::Failed { why }) if !answers.is_empty() => {
+                    let (done, all) = (answers.len(), calls.len());
+                    let message = format!("{done} of {all} requests had their effect; then: {}", why.message);
+                    return Err(Outcome::Unknown { why: Failure::new(why.kind, message) });
+                }
+                Err(outcome) => return Err(outcome),
+            }
+        }
+        Ok(answers)
     }
 
     /// Reads the token and makes a client.
@@ -107,11 +141,20 @@ impl<'a> Server<'a> {
 
     /// Reads one path.
     pub(super) async fn get(&self, url: &str) -> Result<Value, Failure> {
-        let one = HttpCall { method: "GET".into(), path: url.into(), headers: Default::default(), body: String::new() };
+        let one = HttpCall { method: "GET".into(), path: url.into(), headers: BTreeMap::new(), body: String::new() };
         self.send(&one, LOOK).await.map_err(|outcome| match outcome {
             Outcome::Failed { why } | Outcome::Unknown { why } => why,
             Outcome::Done { .. } => Failure::new(FailureKind::Local, "nothing was asked for"),
         })
+    }
+
+    /// Reads one path; `None` where nothing is there.
+    pub(super) async fn find(&self, url: &str) -> Result<Option<Value>, Failure> {
+        match self.get(url).await {
+            Ok(found) => Ok(Some(found)),
+            Err(why) if why.message.contains("answered HTTP 404") => Ok(None),
+            Err(why) => Err(why),
+        }
     }
 
     /// Sends one request, once. A refusal (4xx) means that nothing was changed; a server error or none leaves it open.

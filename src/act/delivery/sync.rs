@@ -96,7 +96,7 @@ impl Plan for Sync {
         let (name, path) = self.0.application(asked.args)?;
         let application = asked.object("application", &format!("Application {name}"))?;
         idle(&name, application)?;
-        let revision = asked.args.opt_text("revision")?;
+        let revision = asked.args.revision("revision")?;
         let prune = asked.args.flag("prune")?;
         let mut sync = json!({"prune": prune});
         if let (Some(revision), Some(sync)) = (revision, sync.as_object_mut()) {

@@ -13,7 +13,6 @@ use crate::domain::sample::Failure;
 use crate::domain::text::sanitize;
 use crate::policy::authorized::Authorized;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 
 /// What it declares.
@@ -88,7 +87,7 @@ impl Verb for Webhook {
             VerbError::new(format!("there is no [[webhook]] {}; known: {known}", sanitize(&id)))
         })?;
         let body = body(context)?;
-        let key: String = Sha256::digest(format!("{id}\n{body}")).iter().take(16).map(|b| format!("{b:02x}")).collect();
+        let key = args::name_of(&format!("{id}\n{body}"));
         let headers = BTreeMap::from([
             ("Content-Type".to_owned(), "application/json".to_owned()),
             ("Idempotency-Key".to_owned(), key),

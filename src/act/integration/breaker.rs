@@ -88,7 +88,7 @@ impl Change for Breaker {
         let place = Place::new(&inner, &self.known.instances)?;
         let now = text(row(context, || format!("the parameter {key} is not set in {}", place.database.name))?, "value");
         if &now == wanted {
-            return Err(VerbError::new(format!("{} is {wanted} already", key)));
+            return Err(VerbError::new(format!("{key} is {wanted} already")));
         }
         let id = &integration.id;
         let hurts = if opens {

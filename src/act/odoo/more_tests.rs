@@ -2,7 +2,6 @@
 //! of the one that Odoo 19 itself made.
 
 use super::tests::Tenant017;
-use super::*;
 use crate::act::postgres::tests::{done, execute, failed, prepare};
 use crate::domain::ports::{Outcome, Reconciled};
 use crate::domain::sample::FailureKind;

@@ -228,8 +228,8 @@ async fn a_pool_is_paused_resumed_and_killed() {
     let request = prepare(&*pause, &world, &list).await.unwrap();
     assert_eq!(request.operation.lines(), ["-- database pgbouncer", "PAUSE \"postgres\""]);
     assert!(request.hurts.contains("lose their notifications"), "{}", request.hurts);
-    let would = pause.dry_run(&request).await.unwrap();
-    assert!(would.contains("it serves now") && would.ends_with("1 server connections"), "{would}");
+    let foreseen = pause.dry_run(&request).await.unwrap();
+    assert!(foreseen.contains("it serves now") && foreseen.ends_with("1 server connections"), "{foreseen}");
     assert!(matches!(pause.reconcile(&request).await, Reconciled::NoEffect { .. }));
 
     // A transaction that is open keeps PAUSE waiting: the outcome is open until it ends.
@@ -285,8 +285,8 @@ async fn a_database_is_pointed_at_another_server_and_back() {
     };
     let request = prepare(&*repoint, &world, &to(other.port)).await.unwrap();
     let Operation::File { path, .. } = &request.operation else { panic!() };
-    let would = repoint.dry_run(&request).await.unwrap();
-    assert!(would.ends_with(&format!("now it is 127.0.0.1:{}", server.port)), "{would}");
+    let foreseen = repoint.dry_run(&request).await.unwrap();
+    assert!(foreseen.ends_with(&format!("now it is 127.0.0.1:{}", server.port)), "{foreseen}");
     assert!(matches!(repoint.reconcile(&request).await, Reconciled::NoEffect { .. }));
     let reached = async |port: u16| {
         let client = pooler.connect().await.unwrap();

@@ -44,7 +44,7 @@ pub static SPEC: VerbSpec = VerbSpec {
 pub(super) struct Repoint(pub(super) Arc<Poolers>);
 
 fn digest(text: &str) -> String {
-    Sha256::digest(text).iter().map(|b| format!("{b:02x}")).collect()
+    args::hex(&Sha256::digest(text))
 }
 
 fn local(why: String) -> Failure {

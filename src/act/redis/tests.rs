@@ -315,7 +315,7 @@ async fn sentinels_replace_the_primary_that_was_shown() {
     let path = dir.path().join("sentinel.conf");
     std::fs::write(&path, conf).unwrap();
     let mut command = Command::new(program("redis-server").unwrap());
-    let _sentinel = Process::start(command.arg(&path).arg("--sentinel"), &dir.path().join("sentinel.log"));
+    let sentinel = Process::start(command.arg(&path).arg("--sentinel"), &dir.path().join("sentinel.log"));
     let url = format!("redis://127.0.0.1:{first}/0");
     let config = Config {
         sentinels: vec![format!("127.0.0.1:{s1}")],
@@ -340,7 +340,7 @@ async fn sentinels_replace_the_primary_that_was_shown() {
     let again = failed(execute(verb, &request).await).message;
     assert!(again.contains(&format!("is 127.0.0.1:{second} by now")), "{again}");
     drop(primary);
-    drop(_sentinel);
+    drop(sentinel);
     let gone = failed(execute(verb, &request).await);
     assert_eq!(gone.kind, FailureKind::Unreachable, "{gone}");
 }

@@ -19,7 +19,6 @@ use crate::observe::http::{Ask, Http, Trust};
 use crate::policy::authorized::Authorized;
 use rustix::fs::{Mode, OFlags};
 use serde_json::{Map, Value, json};
-use sha2::{Digest as _, Sha256};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -133,7 +132,7 @@ fn local(why: impl AsRef<str>) -> Failure {
 }
 
 fn digest(text: &str) -> String {
-    Sha256::digest(text).iter().take(16).map(|b| format!("{b:02x}")).collect()
+    args::name_of(text)
 }
 
 /// What stands at the path, not following a link; `None` for nothing.
@@ -242,9 +241,9 @@ impl Limit {
                 let wrong = || {
                     VerbError::new("the argument weights must be services and weights, such as eu@file=90,us@file=10")
                 };
-                let list = args::list(context, "weights")?;
+                let pairs = args::list(context, "weights")?;
                 let mut services = Vec::new();
-                for one in &list {
+                for one in &pairs {
                     let (name, weight) = one.split_once('=').ok_or_else(wrong)?;
                     let weight: u32 = weight.trim().parse().map_err(|_| wrong())?;
                     services.push(json!({ "name": qualified(name.trim(), "file")?, "weight": weight }));
@@ -295,7 +294,7 @@ fn content(tenant: &str, host: &str, settings: &Map<String, Value>, router: &Val
             "route_priority" => {
                 priority = setting.get("priority").and_then(Value::as_i64).unwrap_or(USUAL);
                 if let Some(other) = setting.get("service").and_then(Value::as_str) {
-                    service = other.to_owned();
+                    other.clone_into(&mut service);
                 }
             }
             "weight_region" => {

@@ -93,6 +93,12 @@ pub enum Action {
     Measures,
     /// Hands a measure to an owner.
     AssignMeasure,
+    /// Shows the requests that wait for a signature.
+    Requests,
+    /// To the next request.
+    NextRequest,
+    /// Answers in the next role that is asked for.
+    TurnRole,
     /// Shows who is attached.
     People,
     /// Shows what whoever takes the command over has to know.
@@ -174,6 +180,8 @@ pub enum Place {
     Sheet,
     /// The dialog that confirms a step.
     Confirm,
+    /// The requests that wait for a signature.
+    Asked,
     /// A dialog with a question and two buttons.
     Question,
     /// A dialog with fields.
@@ -189,7 +197,14 @@ impl Place {
     pub const fn is_screen(self) -> bool {
         !matches!(
             self,
-            Self::Record | Self::Sheet | Self::Confirm | Self::Question | Self::Form | Self::Palette | Self::Filter
+            Self::Record
+                | Self::Sheet
+                | Self::Confirm
+                | Self::Asked
+                | Self::Question
+                | Self::Form
+                | Self::Palette
+                | Self::Filter
         )
     }
 }
@@ -299,7 +314,7 @@ mod tests {
     use super::Place as P;
     use super::*;
 
-    const PLACES: [Place; 20] = [
+    const PLACES: [Place; 21] = [
         P::Overview,
         P::Tenants,
         P::Database,
@@ -316,6 +331,7 @@ mod tests {
         P::Record,
         P::Sheet,
         P::Confirm,
+        P::Asked,
         P::Question,
         P::Form,
         P::Palette,

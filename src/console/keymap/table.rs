@@ -68,7 +68,8 @@ const FILTERED: Scope =
     In(&[P::Overview, P::Tenants, P::Queue, P::Ingress, P::Findings, P::Playbooks, P::Sources, P::Database]);
 const LOG: Scope = In(&[P::Journal, P::Found]);
 const PANES: Scope = In(&[P::Overview, P::Database, P::Incident, P::Playbooks, P::Finding]);
-const DIALOGS: Scope = In(&[P::Confirm, P::Question]);
+const DIALOGS: Scope = In(&[P::Confirm, P::Asked, P::Question]);
+const READ: Scope = In(&[P::Confirm, P::Asked]);
 
 /// Every action.
 pub const BINDINGS: &[Binding] = &[
@@ -158,6 +159,7 @@ pub const BINDINGS: &[Binding] = &[
     bind(Action::Situation, &[ch('w')], "report", "Situation report in ten lines", Screens, 0),
     bind(Action::Since, &[ch('u')], "since", "What happened since you left", Screens, 0),
     bind(Action::Measures, &[ch('m')], "measures", "Measures in force, with owner and end", Screens, 0),
+    bind(Action::Requests, &[ch('A')], "approvals", "Requests that wait for a signature", Screens, 0),
     bind(Action::People, &[ch('W')], "who", "Who is attached, and in which role", Screens, 0),
     bind(Action::Brief, &[ch('b')], "brief", "Brief for whoever takes the command over", Screens, 0),
     bind(Action::DrillPause, &[ch('T')], "pause", "Drill: pause or resume the scenario", Screens, 0),
@@ -206,12 +208,14 @@ pub const BINDINGS: &[Binding] = &[
         DIALOGS,
         2,
     ),
-    bind(Action::PageDown, &[key(KeyCode::PageDown)], "read on", "A page of the request down", In(&[P::Confirm]), 3),
-    bind(Action::PageUp, &[key(KeyCode::PageUp)], "page up", "A page of the request up", In(&[P::Confirm]), 0),
-    bind(Action::Down, &[key(KeyCode::Down)], "down", "A line of the request down", In(&[P::Confirm]), 0),
-    bind(Action::Up, &[key(KeyCode::Up)], "up", "A line of the request up", In(&[P::Confirm]), 0),
-    bind(Action::Bottom, &[key(KeyCode::End)], "end", "To the end of the request", In(&[P::Confirm]), 0),
-    bind(Action::Top, &[key(KeyCode::Home)], "top", "To the beginning of the request", In(&[P::Confirm]), 0),
+    bind(Action::PageDown, &[key(KeyCode::PageDown)], "read on", "A page of the request down", READ, 3),
+    bind(Action::PageUp, &[key(KeyCode::PageUp)], "page up", "A page of the request up", READ, 0),
+    bind(Action::Down, &[key(KeyCode::Down)], "down", "A line of the request down", READ, 0),
+    bind(Action::Up, &[key(KeyCode::Up)], "up", "A line of the request up", READ, 0),
+    bind(Action::Bottom, &[key(KeyCode::End)], "end", "To the end of the request", READ, 0),
+    bind(Action::Top, &[key(KeyCode::Home)], "top", "To the beginning of the request", READ, 0),
+    bind(Action::NextRequest, &[ch('n')], "next", "To the next request", In(&[P::Asked]), 4),
+    bind(Action::TurnRole, &[ch('r')], "role", "Answer in the next role that is asked for", In(&[P::Asked]), 5),
     bind(Action::Press, &[key(KeyCode::Enter)], "next or send", "Next field, or press the button", In(&[P::Form]), 1),
     bind(
         Action::NextPane,

@@ -4,7 +4,7 @@
 use crate::domain::id::{FindingId, IncidentId, Person, PlaybookId, RunId, StepId};
 use crate::domain::incident::{IncidentState, Role, Severity};
 use crate::domain::text::sanitize;
-use crate::engine::api::Command;
+use crate::engine::api::{Command, RequestView};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 use tui_textarea::TextArea;
@@ -86,7 +86,7 @@ pub enum Focus {
 }
 
 /// What a dialog with fields is for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Purpose {
     /// Declares an incident for these findings.
     Declare(Vec<FindingId>),
@@ -116,6 +116,8 @@ pub enum Purpose {
     ReviewGlass,
     /// Hands over a measure.
     Measure(String),
+    /// Denies a request, in this role; it is signed first.
+    Deny(Box<RequestView>, Role),
 }
 
 /// A dialog with fields.
@@ -199,7 +201,7 @@ impl Form {
         true
     }
 
-    fn value(&self, name: &str) -> String {
+    pub(in crate::console) fn value(&self, name: &str) -> String {
         self.fields.iter().find(|f| f.name == name).map(Field::value).unwrap_or_default()
     }
 
@@ -251,6 +253,7 @@ impl Form {
                 }
                 Command::BreakGlass { reason }
             }
+            Purpose::Deny(..) => return Err("a denial is signed before it is sent".into()),
             Purpose::ReviewGlass => Command::ReviewGlass { text: self.value("text") },
             Purpose::Measure(measure) => {
                 let hours = self.value("hours");

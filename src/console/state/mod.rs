@@ -1,6 +1,7 @@
 //! What one console knows and where its cursor is. Plain data in small parts; only `update` changes it, and
 //! `view` only reads it.
 
+mod asked;
 mod clock;
 mod confirm;
 mod form;
@@ -22,6 +23,7 @@ use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use asked::{Answering, Asked};
 pub use clock::Clock;
 pub use confirm::{Button, Confirm, Typed};
 pub use form::{Field, FieldKind, Focus, Form, Purpose};

@@ -1,6 +1,7 @@
 //! What can lie on top of a screen. The topmost gets every key first.
 
 use super::Screen;
+use super::asked::Asked;
 use super::confirm::{Button, Confirm};
 use super::form::Form;
 use super::pane::PaneId;
@@ -16,6 +17,8 @@ pub enum Overlay {
     Sheet(Sheet),
     /// Confirms a step.
     Confirm(Box<Confirm>),
+    /// Requests that wait for a signature.
+    Asked(Box<Asked>),
     /// A question with two buttons.
     Question(Question),
     /// Fields to fill.
@@ -33,6 +36,7 @@ impl Overlay {
             Self::Sheet(sheet) if sheet.record().is_some() => Place::Record,
             Self::Sheet(_) => Place::Sheet,
             Self::Confirm(_) => Place::Confirm,
+            Self::Asked(_) => Place::Asked,
             Self::Question(_) => Place::Question,
             Self::Form(_) => Place::Form,
             Self::Palette(_) => Place::Palette,

@@ -55,6 +55,7 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         Action::CloseIncident => dialogs::close_incident(state),
         Action::AssignMeasure => dialogs::assign_measure(state),
         Action::Measures => sheet(state, SheetKind::Measures),
+        Action::Requests => dialogs::requests(state, None),
         Action::People => sheet(state, SheetKind::People),
         Action::Brief => sheet(state, SheetKind::Brief),
         Action::TakeOver => dialogs::take_over(state),
@@ -79,7 +80,7 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         Action::Quit => quit(state, effects),
         Action::Suspend => effects.push(Effect::Suspend),
         Action::Redraw => effects.push(Effect::Redraw),
-        Action::MoveFocus | Action::Press => {}
+        Action::MoveFocus | Action::Press | Action::NextRequest | Action::TurnRole => {}
     }
 }
 

@@ -5,8 +5,8 @@ use super::{say, send};
 use crate::console::effect::Effect;
 use crate::console::keymap::Action;
 use crate::console::state::{
-    Awaited, Button, Confirm, Field, Filter, Focus, Form, Overlay, PaneId, Purpose, ROLES, Screen, State, single_line,
-    text_of,
+    Answering, Asked, Awaited, Button, Confirm, Field, Filter, Focus, Form, Overlay, PaneId, Purpose, ROLES, Screen,
+    State, single_line, text_of,
 };
 use crate::console::theme::Role;
 use crate::domain::finding::Finding;
@@ -14,7 +14,7 @@ use crate::domain::health::Health;
 use crate::domain::id::{IncidentId, PlaybookId};
 use crate::domain::incident::{IncidentState, Severity};
 use crate::domain::mode::Mode;
-use crate::engine::api::Command;
+use crate::engine::api::{Command, Decision, RequestState, RequestView};
 use std::collections::BTreeMap;
 
 /// Why nothing can be run from here at the moment.
@@ -75,6 +75,52 @@ pub fn press_confirm(state: &mut State, effects: &mut Vec<Effect>) {
     say(state, Role::Text, text);
 }
 
+/// Opens the requests that wait for a signature: the oldest, or the one after this.
+pub fn requests(state: &mut State, after: Option<&str>) {
+    match state.snapshot.as_ref().and_then(|s| Asked::of(s, after)) {
+        Some(asked) => state.overlays.push(Overlay::Asked(Box::new(asked))),
+        None => say(state, Role::Dim, "no request waits for a signature"),
+    }
+}
+
+/// Presses the button with the focus of the overlay of requests.
+pub fn press_asked(state: &mut State, effects: &mut Vec<Effect>) {
+    let hindrance = hindrance(state);
+    let Some(Overlay::Asked(asked)) = state.overlays.last() else { return };
+    if asked.focus == Answering::Cancel {
+        state.overlays.pop();
+        return say(state, Role::Text, "nothing was signed");
+    }
+    if let Some(why) = hindrance.or_else(|| asked.obstacle()) {
+        return say(state, Role::Warn, format!("not signed: {why}"));
+    }
+    let (request, role) = (Box::new(asked.request.clone()), asked.role);
+    if asked.focus == Answering::Deny {
+        let title = format!("Deny {}", request.id);
+        let field = Field::text("reason", "reason", "why it may not run; it is recorded", true, "");
+        let form = Form::new(Purpose::Deny(request, role), title, "Sign the no", vec![field]).dangerous();
+        state.overlays.pop();
+        return push(state, form);
+    }
+    state.overlays.pop();
+    sign(state, request, (Decision::Approve, role), String::new(), effects);
+}
+
+/// Has an answer signed by the person's ssh-agent, and sent.
+fn sign(
+    state: &mut State,
+    request: Box<RequestView>,
+    (decision, role): (Decision, crate::domain::incident::Role),
+    reason: String,
+    effects: &mut Vec<Effect>,
+) {
+    let id = state.request();
+    state.awaited.insert(id, Awaited::Other("signing"));
+    let allowed_signers = state.snapshot.as_ref().map(|s| s.policy.allowed_signers.clone()).unwrap_or_default();
+    say(state, Role::Text, format!("your ssh-agent signs {decision} of {} as {role}", request.id));
+    effects.push(Effect::Sign { id, request, decision, role, reason, allowed_signers });
+}
+
 /// What answering a question with yes does.
 pub fn answered(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
     match action {
@@ -97,6 +143,15 @@ pub fn press_form(state: &mut State, effects: &mut Vec<Effect>) {
             return;
         }
         Focus::Field(_) | Focus::Send => {}
+    }
+    if let Purpose::Deny(request, role) = &form.purpose {
+        let (request, role, reason) = (request.clone(), *role, form.value("reason"));
+        if reason.trim().is_empty() {
+            form.error = Some("a no needs its reason".into());
+            return;
+        }
+        state.overlays.pop();
+        return sign(state, request, (Decision::Deny, role), reason, effects);
     }
     let command = match form.command(now) {
         Ok(command) => command,
@@ -126,6 +181,10 @@ pub fn is_stale(state: &State, form: &Form) -> bool {
         Purpose::Decide(run, step, generation) | Purpose::Give(run, step, generation) => !state
             .run(run)
             .is_some_and(|r| r.generation == *generation && r.steps.get(r.current).is_some_and(|s| s.id == *step)),
+        Purpose::Deny(request, _) => !state
+            .snapshot
+            .as_ref()
+            .is_some_and(|s| s.requests.iter().any(|r| r.id == request.id && r.state == RequestState::Open)),
         Purpose::Edit(id) | Purpose::Role(id) | Purpose::TakeOver(id) | Purpose::Close(id) => !open(id),
         _ => false,
     }

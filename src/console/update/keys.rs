@@ -78,7 +78,9 @@ pub fn paste(state: &mut State, text: &str) {
             filter.input.insert_str(text);
             dialogs::apply_filter(state);
         }
-        Some(Overlay::Confirm(_)) => say(state, Role::Warn, "pasted text is ignored here: read, then press or type"),
+        Some(Overlay::Confirm(_) | Overlay::Asked(_)) => {
+            say(state, Role::Warn, "pasted text is ignored here: read, then press or type");
+        }
         Some(Overlay::Sheet(_) | Overlay::Question(_)) | None => {
             say(state, Role::Dim, "pasted text is ignored where there is no text field");
         }
@@ -110,6 +112,20 @@ fn in_overlay(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
             _ => {
                 let rows = usize::from(crate::console::layout::confirm(state.size, dialog).rows);
                 dialog.scroll = scrolled(dialog.scroll, action, rows.max(1));
+            }
+        },
+        Some(Overlay::Asked(asked)) => match action {
+            Action::MoveFocus => asked.focus = asked.focus.next(),
+            Action::TurnRole => asked.turn_role(),
+            Action::NextRequest => {
+                let after = asked.request.id.clone();
+                state.overlays.pop();
+                dialogs::requests(state, Some(&after));
+            }
+            Action::Press => dialogs::press_asked(state, effects),
+            _ => {
+                let rows = usize::from(crate::console::layout::asked(state.size, asked).rows);
+                asked.scroll = scrolled(asked.scroll, action, rows.max(1));
             }
         },
         Some(Overlay::Question(question)) => match action {
@@ -188,7 +204,7 @@ fn type_key(state: &mut State, key: &KeyEvent) {
             edit(&mut filter.input, key);
             dialogs::apply_filter(state);
         }
-        Some(Overlay::Sheet(_) | Overlay::Question(_)) | None => {}
+        Some(Overlay::Sheet(_) | Overlay::Question(_) | Overlay::Asked(_)) | None => {}
     }
 }
 

@@ -184,6 +184,7 @@ fn drop_stale(state: &mut State) {
         .filter(|overlay| {
             let outdated = match overlay {
                 Overlay::Confirm(dialog) => !dialog.still_stands(state.run(&dialog.run)),
+                Overlay::Asked(asked) => !state.snapshot.as_ref().is_some_and(|s| asked.still_stands(s)),
                 Overlay::Form(form) => dialogs::is_stale(state, form),
                 _ => false,
             };
@@ -226,6 +227,12 @@ fn settle(state: &mut State) {
     }
     match (state.overlays.last_mut(), sheet_lines) {
         (Some(Overlay::Sheet(sheet)), Some(last)) => sheet.scroll = sheet.scroll.min(last),
+        (Some(Overlay::Asked(asked)), _) => {
+            let placed = layout::asked(size, asked);
+            let rows = usize::from(placed.rows);
+            asked.scroll = asked.scroll.min(placed.lines.len().saturating_sub(rows.max(1)));
+            asked.read |= rows > 0 && asked.scroll + rows >= placed.lines.len();
+        }
         (Some(Overlay::Confirm(dialog)), _) => {
             let placed = layout::confirm(size, dialog);
             let rows = usize::from(placed.rows);

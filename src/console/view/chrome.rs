@@ -12,7 +12,7 @@ use crate::domain::estate::Environment;
 use crate::domain::health::Health;
 use crate::domain::incident::Role as Duty;
 use crate::domain::mode::Mode;
-use crate::engine::api::{ScrubView, Snapshot, StepState};
+use crate::engine::api::{RequestState, ScrubView, Snapshot, StepState};
 use ratatui::layout::Rect;
 
 /// Estate, environment, mode, incident, commander; UTC, plant time, heartbeat.
@@ -215,9 +215,11 @@ fn list(state: &State, snapshot: &Snapshot) -> Vec<Alarm> {
         alarms.push(alarm(Health::Warn, Role::Warn, long, format!("{measures} in force")));
     }
     let steps = snapshot.runs.iter().filter_map(crate::console::state::current_step);
-    let approvals = steps.filter(|s| s.state == StepState::AwaitsApproval).count();
+    let steps = steps.filter(|s| s.state == StepState::AwaitsApproval).count();
+    let open = snapshot.requests.iter().filter(|r| r.state == RequestState::Open).count();
+    let approvals = steps.max(open);
     if approvals > 0 {
-        let long = format!("{} waiting", count(approvals, "approval"));
+        let long = format!("{} waiting ({})", count(approvals, "approval"), keymap::key_of(Action::Requests));
         alarms.push(alarm(Health::Warn, Role::Warn, long, format!("{approvals} to approve")));
     }
     let commander = snapshot.current_incident().and_then(|i| i.roles.get(&Duty::Commander));

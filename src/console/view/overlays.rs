@@ -5,7 +5,9 @@ use super::widgets::window;
 use crate::console::keymap::Action;
 use crate::console::layout::{self, body, centered};
 use crate::console::sheet;
-use crate::console::state::{Button, Confirm, Field, FieldKind, Focus, Form, Overlay, Palette, Question, Sheet, State};
+use crate::console::state::{
+    Answering, Asked, Button, Confirm, Field, FieldKind, Focus, Form, Overlay, Palette, Question, Sheet, State,
+};
 use crate::console::strip::{Strip, wrap};
 use crate::console::theme::Role;
 use ratatui::layout::Rect;
@@ -18,6 +20,7 @@ pub fn draw(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
         match overlay {
             Overlay::Sheet(sheet) => draw_sheet(canvas, state, sheet),
             Overlay::Confirm(dialog) => confirm(canvas, state, dialog),
+            Overlay::Asked(shown) => asked(canvas, state, shown),
             Overlay::Question(question) => ask(canvas, area, question),
             Overlay::Form(dialog) => form(canvas, area, dialog),
             Overlay::Palette(found) => palette(canvas, area, found),
@@ -94,6 +97,49 @@ fn confirm(canvas: &mut Canvas<'_>, state: &State, dialog: &Confirm) {
         None => canvas.text(text, 0, row, Role::Ok, "Ready: nothing stands in the way."),
     }
     canvas.buttons(text, row + 1, &[("Cancel", dialog.focus == Button::Cancel), ("Run", dialog.focus == Button::Run)]);
+}
+
+fn asked(canvas: &mut Canvas<'_>, state: &State, shown: &Asked) {
+    let placed = layout::asked(state.size, shown);
+    let at = shown.waiting.iter().position(|id| *id == shown.request.id).map_or(1, |at| at + 1);
+    let title = Strip::of(Role::Title, format!("Request {}", shown.request.id));
+    let others: Vec<&str> = shown.waiting.iter().filter(|id| **id != shown.request.id).map(String::as_str).collect();
+    let more = if others.is_empty() { String::new() } else { format!(", then {}", others.join(" ")) };
+    let right = Strip::of(Role::Dim, format!("{at} of {} waiting{more}", shown.waiting.len()));
+    let inner = canvas.framed(placed.area, &title, &right);
+    if inner.height == 0 {
+        return;
+    }
+    let text = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
+    let head: Vec<_> = placed.head.iter().map(|l| Strip::of(Role::Strong, l)).collect();
+    let mut row = canvas.lines(text, &head);
+    let total = placed.lines.len();
+    let last = (shown.scroll + usize::from(placed.rows)).min(total);
+    let role = if shown.read { Role::Dim } else { Role::Warn };
+    let page = if total > usize::from(placed.rows) {
+        Strip::of(role, format!("lines {}-{last} of {total}", shown.scroll + 1))
+    } else {
+        Strip::of(Role::Dim, "all of it")
+    };
+    canvas.rule(inner, row, &Strip::of(Role::Dim, "what is signed"), &page);
+    row += 1;
+    for (line, at) in placed.lines.iter().skip(shown.scroll).zip(0..placed.rows) {
+        canvas.text(text, 0, row + at, Role::Text, line);
+    }
+    row += placed.rows;
+    canvas.rule(inner, row, &Strip::new(), &Strip::new());
+    row += 1;
+    match shown.obstacle() {
+        Some(why) => canvas.text(text, 0, row, Role::Warn, &format!("Not yet: {why}")),
+        None => canvas.text(text, 0, row, Role::Ok, "Read: your ssh-agent can sign it."),
+    }
+    let focus = |button| shown.focus == button;
+    let buttons = [
+        ("Cancel", focus(Answering::Cancel)),
+        ("Deny", focus(Answering::Deny)),
+        ("Approve", focus(Answering::Approve)),
+    ];
+    canvas.buttons(text, row + 1, &buttons);
 }
 
 fn ask(canvas: &mut Canvas<'_>, area: Rect, question: &Question) {

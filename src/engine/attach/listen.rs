@@ -21,7 +21,7 @@ use std::time::Duration;
 use tokio::io::{AsyncWriteExt as _, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -67,6 +67,17 @@ impl People for Signers {
         let signer = parsed.signer(text.as_bytes(), wire::NAMESPACE, self, Timestamp::now());
         let signer = signer.map_err(|e| e.to_string())?;
         Ok((signer.person.to_string(), signer.fingerprint))
+    }
+}
+
+/// The roster that is in force at the moment.
+impl People for watch::Receiver<Arc<Signers>> {
+    fn keys(&self) -> Vec<String> {
+        self.borrow().keys()
+    }
+
+    fn recognise(&self, text: &str, signature: &str) -> Result<(String, String), String> {
+        self.borrow().recognise(text, signature)
     }
 }
 

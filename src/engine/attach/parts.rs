@@ -109,6 +109,7 @@ fn bare(incidents: &[Incident]) -> Vec<Incident> {
         roles: i.roles.clone(),
         findings: i.findings.clone(),
         timeline: Vec::new(),
+        recovery_accepted: i.recovery_accepted.clone(),
     };
     incidents.iter().map(bare).collect()
 }

@@ -46,6 +46,7 @@ impl fmt::Display for Type {
 
 /// What an expression at one place of a playbook may refer to.
 #[derive(Clone, Debug, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each says of one variable whether it is there")]
 pub struct Scope {
     /// Signal names, dotted.
     pub signals: BTreeSet<String>,

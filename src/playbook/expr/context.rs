@@ -158,8 +158,8 @@ impl Known<'_> {
 
     /// The value of an expression as JSON; `None` when it is not known.
     pub fn value(&self, expr: &Parsed) -> Option<Value> {
-        let unknown = expr.signals().iter().any(|name| !self.around.signals.contains_key(name));
-        if unknown || self.too_long(expr).is_some() {
+        let known = |name: &String| self.around.signals.get(name).is_some_and(|r| r.value.is_finite());
+        if !expr.signals().iter().all(known) || self.too_long(expr).is_some() {
             return None;
         }
         expr.program().execute(&self.context()).ok().as_ref().and_then(to_json)
@@ -364,6 +364,20 @@ mod tests {
         }
         assert!(matches!(evaluate("outputs.later.x == 1", &around, None, None).verdict, Verdict::Unknown(_)));
         assert!(matches!(evaluate("result.status == 503", &around, None, None).verdict, Verdict::Unknown(_)));
+    }
+
+    #[test]
+    fn an_expression_that_would_run_for_ever_is_not_known() {
+        let around = around(&[]);
+        let rows: Vec<Value> = (0..5000).map(|i| json!({"pid": i})).collect();
+        let result = json!({ "rows": rows });
+        let nested = "result.rows.all(a, result.rows.exists(b, a.pid == b.pid))";
+        let began = std::time::Instant::now();
+        let said = evaluate(nested, &around, Some(&result), None).verdict;
+        assert!(matches!(&said, Verdict::Unknown(why) if why.contains("takes too long")), "{said:?}");
+        assert!(began.elapsed() < Duration::from_secs(5));
+        let few = json!({ "rows": [{"pid": 1}, {"pid": 2}] });
+        assert_eq!(evaluate(nested, &around, Some(&few), None).verdict, Verdict::True);
     }
 
     #[test]

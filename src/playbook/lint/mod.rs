@@ -71,7 +71,12 @@ pub fn load(text: &str, file: &str, verbs: &[&VerbSpec], signals: &[&str]) -> Re
     match read.playbook {
         Some(playbook) if problems.is_empty() => {
             let digest = Digest::from_bytes(&Sha256::digest(text.as_bytes()).into());
-            Plan::new(playbook, digest).map(Arc::new).map_err(|why| vec![one(1, 1, why)])
+            let written = playbook.steps.iter().zip(&read.steps).map(|(step, at)| {
+                let place = document.place(at);
+                (step.id.clone(), (place.line, place.column))
+            });
+            let lines = written.collect();
+            Plan::new(playbook, digest).map(|plan| Arc::new(plan.written_at(lines))).map_err(|why| vec![one(1, 1, why)])
         }
         _ => Err(problems),
     }

@@ -131,7 +131,7 @@ impl Rules<'_> {
         if let Some(call) = &step.run {
             let spec = self.call(&format!("{at}/run"), call, scope, found);
             let looks = step.class() == Class::Looks;
-            self.call_flags(&format!("{at}/run"), call, !looks, found);
+            call_flags(&format!("{at}/run"), call, !looks, found);
             if matches!(step.kind, StepType::Notify | StepType::Escalate) && !matches!(&*call.adapter, "comms" | "http")
             {
                 let message = format!("a step of type {} calls a verb of `comms` or `http`", step.kind.word());
@@ -188,7 +188,7 @@ impl Rules<'_> {
             empty(&format!("{at}/text"), text, "text", found);
         }
         if let Some(call) = &verify.run
-            && self.flagless(&format!("{at}/run"), call, found)
+            && flagless(&format!("{at}/run"), call, found)
             && let Some(spec) = self.call(&format!("{at}/run"), call, &scope, found)
             && !spec.read_only
         {
@@ -209,7 +209,7 @@ impl Rules<'_> {
         let looks = step.looks.iter().enumerate().map(|(i, look)| (format!("{at}/looks/{i}/run"), &look.run));
         let kept = step.evidence.iter().enumerate().map(|(i, c)| (format!("{at}/evidence/{i}/source"), &c.source));
         for (at, call) in looks.chain(kept) {
-            self.flagless(&at, call, found);
+            flagless(&at, call, found);
             if let Some(spec) = self.call(&at, call, scope, found)
                 && !spec.read_only
             {
@@ -219,7 +219,7 @@ impl Rules<'_> {
         if let Some(rollback) = &step.rollback {
             let scope = Scope { item: step.foreach.is_some(), ..self.scope_of_all() };
             let at = format!("{at}/rollback");
-            self.flagless(&format!("{at}/run"), &rollback.run, found);
+            flagless(&format!("{at}/run"), &rollback.run, found);
             if let Some(spec) = self.call(&format!("{at}/run"), &rollback.run, &scope, found)
                 && spec.read_only
             {
@@ -248,26 +248,6 @@ impl Rules<'_> {
         }
     }
 
-    fn call_flags(&self, at: &str, call: &Call, acts: bool, found: &mut Vec<Found>) {
-        if call.dry_run && !acts {
-            found.push((format!("{at}/dryRun"), "a look changes nothing, so that it needs no dry run".into()));
-        }
-        for (i, path) in call.mask_outputs.iter().enumerate().filter(|(_, path)| path.split('.').any(str::is_empty)) {
-            found.push((format!("{at}/maskOutputs/{i}"), format!("`{path}` names no member of an answer")));
-        }
-    }
-
-    /// A call beside a step has arguments and nothing else.
-    fn flagless(&self, at: &str, call: &Call, found: &mut Vec<Found>) -> bool {
-        if call.dry_run {
-            found.push((format!("{at}/dryRun"), "a dry run is for what a step runs".into()));
-        }
-        if !call.mask_outputs.is_empty() {
-            found.push((format!("{at}/maskOutputs"), "an answer is masked where a step keeps it".into()));
-        }
-        true
-    }
-
     fn call(&self, at: &str, call: &Call, scope: &Scope, found: &mut Vec<Found>) -> Option<&VerbSpec> {
         let name = call.name();
         let Some(spec) = self.verbs.get(name.as_str()).copied() else {
@@ -291,6 +271,26 @@ impl Rules<'_> {
         }
         Some(spec)
     }
+}
+
+fn call_flags(at: &str, call: &Call, acts: bool, found: &mut Vec<Found>) {
+    if call.dry_run && !acts {
+        found.push((format!("{at}/dryRun"), "a look changes nothing, so that it needs no dry run".into()));
+    }
+    for (i, path) in call.mask_outputs.iter().enumerate().filter(|(_, path)| path.split('.').any(str::is_empty)) {
+        found.push((format!("{at}/maskOutputs/{i}"), format!("`{path}` names no member of an answer")));
+    }
+}
+
+/// A call beside a step has arguments and nothing else.
+fn flagless(at: &str, call: &Call, found: &mut Vec<Found>) -> bool {
+    if call.dry_run {
+        found.push((format!("{at}/dryRun"), "a dry run is for what a step runs".into()));
+    }
+    if !call.mask_outputs.is_empty() {
+        found.push((format!("{at}/maskOutputs"), "an answer is masked where a step keeps it".into()));
+    }
+    true
 }
 
 fn template_words(at: &str, source: &str, scope: &Scope, found: &mut Vec<Found>) {

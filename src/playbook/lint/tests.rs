@@ -314,6 +314,159 @@ fn keys_that_mean_nothing_in_a_step_are_refused() {
     }
 }
 
+/// A playbook whose second step is this.
+fn with(step: &str) -> Vec<String> {
+    problems(&format!("{GOOD}- {{id: x, name: X, why: W, {step}}}\n"))
+}
+
+#[test]
+fn every_type_of_step_is_accepted_as_it_is_meant() {
+    let probe = "run: {adapter: http, verb: probe}";
+    let requeue = "run: {adapter: odoo, verb: requeue_jobs, args: {tenant: '{{ item }}'}}";
+    for step in [
+        format!("type: evidence, {probe}"),
+        format!("type: parallel, looks: [{{id: a, {probe}}}, {{id: b-c, {probe}}}]"),
+        format!("type: foreach, foreach: {{items: outputs.tree.all, maxConcurrency: 5, maxErrors: 2}}, {requeue}"),
+        "type: approval, approval: {quorum: 2, roles: [dba]}".to_owned(),
+        "type: branch, branches: [{if: signals.lock.blocked > 0, then: abort}]".to_owned(),
+        "type: input, inputs: {n: {type: integer, required: true}}".to_owned(),
+        "type: notify, comms: {template: 'down: {{ tenant.id }}', audience: [ops], every: 20m}".to_owned(),
+        "type: escalate, escalate: {to: dba-oncall}".to_owned(),
+        "type: sub_playbook, playbook: other, params: {tenant: '{{ tenant.id }}'}".to_owned(),
+        "type: sleep, duration: 30s".to_owned(),
+        "type: manual, escalate: {after: 5m, to: dba}, comms: {template: t, audience: [ops], block: false}".to_owned(),
+        "type: action, rollback: {run: {adapter: traefik, verb: maintenance_off, args: {tenant: t}}}, onFailure: \
+             rollback, run: {adapter: traefik, verb: maintenance_on, args: {tenant: t}, dryRun: true, maskOutputs: [a.b]}, \
+             retry: {maxAttempts: 3, backoff: 5s, on: [failure]}, evidence: [{capture: before, source: {adapter: http, \
+             verb: probe}}]"
+        .to_owned(),
+    ] {
+        assert_eq!(with(&step), Vec::<String>::new(), "{step}");
+    }
+}
+
+#[test]
+fn what_a_step_of_the_whole_language_can_not_be_is_a_sentence() {
+    let act = "type: action, run: {adapter: odoo, verb: requeue_jobs, args: {tenant: t}}";
+    let on = "type: action, run: {adapter: traefik, verb: maintenance_on, args: {tenant: t}}";
+    for (step, expected) in [
+        (format!("{act}, retry: {{maxAttempts: 3}}"), "odoo.requeue_jobs run twice is not the same as run once"),
+        (format!("{on}, retry: {{maxAttempts: 99}}"), "a step is tried 2 to 10 times"),
+        (format!("{on}, onFailure: rollback"), "has a `rollback`"),
+        (format!("{on}, rollback: {{run: {{adapter: http, verb: probe}}}}"), "http.probe only looks; it takes nothing back"),
+        (
+            format!("{on}, rollback: {{risk: low, run: {{adapter: traefik, verb: maintenance_off, args: {{tenant: t}}}}}}"),
+            "traefik.maintenance_off is at least medium, the rollback says low",
+        ),
+        (format!("{on}, reversible: false, rollback: {{run: {{adapter: traefik, verb: maintenance_off, args: {{tenant: t}}}}}}"), "there is nothing to take back"),
+        (format!("{on}, evidence: [{{capture: after, source: {{adapter: traefik, verb: maintenance_off, args: {{tenant: t}}}}}}]"), "only looks stand here"),
+        (format!("{on}, escalate: {{to: dba}}"), "needs `after`"),
+        (format!("{on}, comms: {{template: t, audience: []}}"), "somebody has to be told"),
+        (format!("{on}, comms: {{template: '{{{{ nobody }}}}', audience: [a]}}"), "unknown variable `nobody`"),
+        ("type: check, run: {adapter: http, verb: probe, dryRun: true}".to_owned(), "it needs no dry run"),
+        ("type: check, run: {adapter: http, verb: probe, maskOutputs: [a..b]}".to_owned(), "names no member"),
+        ("type: check, run: {adapter: http, verb: probe, args: {path: '{{ item }}'}}".to_owned(), "`item` is there only in a foreach"),
+        ("type: parallel, looks: [{id: a, run: {adapter: http, verb: probe}}]".to_owned(), "needs 2 to 20 `looks`"),
+        ("type: parallel, looks: [{id: a, run: {adapter: http, verb: probe}}, {id: a, run: {adapter: http, verb: probe}}]".to_owned(), "is taken already"),
+        ("type: foreach, foreach: {items: '[1]'}, run: {adapter: odoo, verb: requeue_jobs, args: {tenant: t}}".to_owned(), "the items come from `outputs` or `params`"),
+        ("type: foreach, foreach: {items: outputs.tree.a, maxConcurrency: 0}, run: {adapter: odoo, verb: requeue_jobs, args: {tenant: t}}".to_owned(), "1 to 50 requests"),
+        ("type: foreach, run: {adapter: odoo, verb: requeue_jobs, args: {tenant: t}}".to_owned(), "needs `foreach`"),
+        ("type: approval".to_owned(), "needs `approval`"),
+        ("type: branch, branches: [{if: signals.lock.blocked, then: abort}]".to_owned(), "must be true or false"),
+        ("type: branch, branches: [{if: signals.lock.blocked > 0, then: continue}]".to_owned(), "every way of the branch leads to the next step"),
+        ("type: branch, branches: [{if: signals.lock.blocked > 0, then: 'step:tree'}]".to_owned(), "going back makes a cycle"),
+        ("type: input, inputs: {t: {type: tenant}}".to_owned(), "is a parameter of the playbook"),
+        ("type: input, inputs: {t: {type: string, secret: true}}".to_owned(), "only a parameter of the playbook can be secret"),
+        ("type: notify".to_owned(), "needs `comms`"),
+        ("type: notify, comms: {template: t, audience: [a]}, run: {adapter: traefik, verb: maintenance_on, args: {tenant: t}}".to_owned(), "calls a verb of `comms` or `http`"),
+        ("type: escalate, escalate: {after: 5m, to: a}".to_owned(), "calls at once"),
+        ("type: sub_playbook".to_owned(), "needs `playbook`"),
+        ("type: sleep, duration: 48h".to_owned(), "at most 24 h"),
+        ("type: sleep, duration: 5s, verify: [{check: signals.lock.blocked == 0}]".to_owned(), "has no `verify`"),
+    ] {
+        let found = with(&step);
+        assert!(found.iter().any(|p| p.contains(expected)), "{step}: {expected} is not in\n{}", found.join("\n"));
+        assert!(found.iter().all(|p| p.starts_with("p.yaml:23:")), "{found:?}");
+    }
+}
+
+#[test]
+fn a_playbook_for_several_tenants_asks_no_question_of_one() {
+    let several = |text: &str| {
+        problems(&GOOD.replacen("  tenant: {type: tenant, required: true}\n", "", 1).replacen(
+            "steps:\n",
+            &format!("targets: {{selector: 'tenant.tenancy == \"dedicated\"', maxConcurrency: 4, maxErrors: 1}}\n{text}steps:\n"),
+            1,
+        ))
+    };
+    assert_eq!(several(""), Vec::<String>::new());
+    let both = GOOD.replacen("steps:\n", "targets: {selector: 'true'}\nsteps:\n", 1);
+    assert!(problems(&both)[0].contains("either `targets` or a parameter of type tenant"), "{:?}", problems(&both));
+    let conditional = several("").is_empty();
+    assert!(conditional);
+    let text = GOOD
+        .replacen("  tenant: {type: tenant, required: true}\n", "", 1)
+        .replacen("steps:\n", "targets: {selector: 'true'}\nsteps:\n", 1)
+        .replacen("  risk: medium\n", "  risk: medium\n  if: signals.lock.blocked > 0\n", 1);
+    assert!(problems(&text)[0].contains("it can not look at one tenant"), "{:?}", problems(&text));
+    for (head, expected) in [
+        ("triggers: {findings: [a], autoRunMaxRisk: low}\n", "and `for`: how long one must have stood"),
+        ("triggers: {for: 5m}\n", "which needs `autoRunMaxRisk: low`"),
+        ("triggers: {when: signals.lock.blokked > 0}\n", "unknown signal `lock.blokked`"),
+        ("postIncident: {cleanup: ''}\n", "`cleanup` is empty"),
+    ] {
+        let found = several(head);
+        assert!(found.iter().any(|p| p.contains(expected)), "{head}: {found:?}");
+    }
+}
+
+#[test]
+fn what_is_too_much_is_one_sentence_and_quickly_said() {
+    let began = std::time::Instant::now();
+    let steps: String =
+        (0..100_000).fold(String::new(), |text, i| text + &format!("- {{id: s{i}, name: N, why: W, type: manual}}\n"));
+    let head = GOOD.split("steps:").next().unwrap();
+    let found = problems(&format!("{head}steps:\n{steps}"));
+    assert!(found.len() == 1 && found[0].contains("bytes, at most 262144 are read"), "{found:?}");
+    let few: String =
+        (0..3000).fold(String::new(), |text, i| text + &format!("- {{id: s{i}, name: N, why: W, type: manual}}\n"));
+    let found = problems(&format!("{head}steps:\n{few}"));
+    assert!(found.iter().any(|p| p.contains("has 3000 steps, at most 200 are allowed")), "{found:?}");
+    let endless = changed("signals.lock.blocked == 0", &format!("'{}'", "[1].all(x, ".repeat(60)));
+    assert_eq!(endless.len(), 1, "{endless:?}");
+    let nested = changed(
+        "signals.lock.blocked == 0",
+        "'outputs.tree.a.all(x, outputs.tree.a.all(y, outputs.tree.a.all(z, x == z)))'",
+    );
+    assert!(nested.iter().any(|p| p.contains("nested twice at most")), "{nested:?}");
+    assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_playbook_that_runs_others_is_held_against_them() {
+    let book = |id: &str, child: &str, params: &str| {
+        let text = GOOD.replacen("id: good", &format!("id: {id}"), 1);
+        let step =
+            format!("- {{id: x, name: X, why: W, type: sub_playbook, playbook: {child}, params: {{{params}}}}}\n");
+        (format!("/q/{id}.yaml"), text + &step)
+    };
+    let tenant = "tenant: '{{ tenant.id }}'";
+    let (library, problems) =
+        Library::load(&[book("a", "queue-backlog", tenant), book("b", "a", tenant)], &verbs(), &SIGNALS);
+    assert_eq!(problems, []);
+    assert!(library.get(&"b".into()).is_some());
+    for (files, expected) in [
+        (vec![book("a", "gone", tenant)], "/q/a.yaml:23:3: there is no playbook `gone`"),
+        (vec![book("a", "queue-backlog", "")], "the playbook `queue-backlog` needs the parameter `tenant`"),
+        (vec![book("a", "queue-backlog", "tenant: t, x: y")], "the playbook `queue-backlog` has no parameter `x`"),
+        (vec![book("a", "b", tenant), book("b", "a", tenant)], "comes to run this playbook again"),
+    ] {
+        let (library, problems) = Library::load(&files, &verbs(), &SIGNALS);
+        assert!(problems.iter().any(|p| p.to_string().contains(expected)), "{expected}: {problems:?}");
+        assert!(library.get(&"a".into()).is_none());
+    }
+}
+
 #[test]
 fn a_users_file_takes_the_place_of_what_is_built_in_unless_it_is_wrong() {
     let own = GOOD.replacen("id: good", "id: schema-lock", 1);

@@ -212,6 +212,7 @@ impl Bench {
                 reasons: vec![],
                 confirmation,
                 approvals: if high { self.approvals } else { 0 },
+                terms: None,
                 needs_incident: high,
                 denials: vec![],
             },

@@ -492,9 +492,9 @@ impl Run {
         self.edit(|s| s.outcome_at = Some(now));
         // A person's confirmation was for the moment in which all were sent; what is left is confirmed again.
         if self.unknown_item().is_some() {
-            self.ask_about_unknown(out)
+            self.ask_about_unknown(out);
         } else {
-            self.resume_fan(now, out)
+            self.resume_fan(now, out);
         }
         true
     }

@@ -9,6 +9,7 @@ use super::prepare::{AGAIN, after};
 use super::state::{Choose, ConfirmedBy, Phase, Question, Sent, Then};
 use super::view::{RunState, StepState};
 use crate::domain::id::{Person, StepId};
+use crate::domain::incident::Role;
 use crate::domain::ports::Reconciled;
 use crate::domain::risk::{Confirmation, Risk};
 use crate::playbook::schema::{Class, Next, OnUnknown, RetryOn, StepType};
@@ -236,8 +237,21 @@ impl Run {
     fn is_approved(&self) -> bool {
         let Some(here) = self.here() else { return false };
         let needed = here.rendering.as_ref().map_or(u8::MAX, |r| r.assessment.approvals);
-        here.approvals.iter().any(|(a, _)| matches!(a, ApprovalGiven::Glass { .. }))
-            || here.approvals.len() >= usize::from(needed)
+        if here.approvals.iter().any(|(a, _)| matches!(a, ApprovalGiven::Glass { .. })) {
+            return true;
+        }
+        let roles: Vec<Role> = here
+            .approvals
+            .iter()
+            .filter_map(|(a, _)| match a {
+                ApprovalGiven::Signed(by) => Some(by.role),
+                ApprovalGiven::Simulated { .. } | ApprovalGiven::Glass { .. } => None,
+            })
+            .collect();
+        let simulated = here.approvals.iter().any(|(a, _)| matches!(a, ApprovalGiven::Simulated { .. }));
+        let terms = here.rendering.as_ref().and_then(|r| r.assessment.terms.as_ref());
+        let covered = simulated || terms.is_none_or(|t| t.also.iter().all(|role| roles.contains(role)));
+        here.approvals.len() >= usize::from(needed) && covered
     }
 
     pub(super) fn ask_last_check(&mut self, out: &mut Vec<Effect>) {

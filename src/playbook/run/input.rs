@@ -2,6 +2,7 @@
 
 use super::effect::{Mark, Ticket};
 use crate::domain::id::{Digest, IncidentId, Person, RunId, StepId, TenantId};
+use crate::domain::incident::Role;
 use crate::domain::ports::{Outcome, Reconciled};
 use crate::domain::request::Request;
 use crate::domain::risk::{Assessment, Confirmation, Reversible};
@@ -73,6 +74,7 @@ impl Rendering {
             && self.request.target == later.request.target
             && self.request.server_checks == later.request.server_checks
             && self.bound == later.bound
+            && was.terms == is.terms
             && (was.risk, was.approvals, asked(was)) == (is.risk, is.approvals, asked(is))
             && is.denials.is_empty()
     }
@@ -86,6 +88,8 @@ pub enum ApprovalGiven {
         /// Who is simulated.
         person: Person,
     },
+    /// A person has signed. Whether the signature counts was checked by the engine, and is again at the start.
+    Signed(Box<SignedBy>),
     /// The glass is broken; it stands for all approvals.
     Glass {
         /// Who broke it.
@@ -95,6 +99,27 @@ pub enum ApprovalGiven {
         /// When it mends itself.
         until: Timestamp,
     },
+}
+
+/// A signed approval.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedBy {
+    /// Who, by the roster.
+    pub person: Person,
+    /// In which role.
+    pub role: Role,
+    /// Name of the request.
+    pub request: String,
+    /// Fingerprint of the key.
+    pub key: String,
+    /// Whether that is a security key.
+    pub key_is_security_key: bool,
+    /// The certificate, where one was used.
+    pub certificate: Option<String>,
+    /// The bytes that were signed.
+    pub statement: String,
+    /// The armored signature.
+    pub signature: String,
 }
 
 /// Why an input was not taken, one sentence. Nothing has changed then.
@@ -163,6 +188,19 @@ pub enum Input {
         digest: Digest,
         /// What stands for that person.
         approval: ApprovalGiven,
+    },
+    /// The step in hand was not approved: a second person said no, or nobody answered in time.
+    NotApproved {
+        /// Which step.
+        step: StepId,
+        /// Digest that was to be approved.
+        digest: Digest,
+        /// Whether the time was over; else a person said no.
+        expired: bool,
+        /// Why, one sentence.
+        why: String,
+        /// What else the record says.
+        said: Value,
     },
     /// Answer to `Effect::Execute`.
     Executed {

@@ -3,7 +3,7 @@
 
 use super::effect::{Effect, LookAt, Mark, Subject, Ticket};
 use super::fan::Seat;
-use super::input::{ApprovalGiven, Input, Parent, Refusal, Start};
+use super::input::{ApprovalGiven, Input, Parent, Refusal, Rendering, Start};
 use super::record::Clean;
 use super::state::{Choose, ConfirmedBy, Lasting, Phase, Question, StepRun, Then};
 use super::view::StepState;
@@ -185,6 +185,11 @@ impl Run {
         let item = fan.find(target)?;
         let part = fan.asked.iter().position(|asked| *asked == item)?;
         run.rendering.as_ref()?.request.part(part)
+    }
+
+    /// A step as it was rendered last.
+    pub fn rendering(&self, step: &StepId) -> Option<&Rendering> {
+        self.of(step)?.rendering.as_ref()
     }
 
     /// The rendered request of a step.
@@ -407,6 +412,9 @@ impl Run {
                 self.confirm(&step, ConfirmedBy { generation, digest, typed, by, seq: None }, &mut out)?;
             }
             Input::Approved { step, digest, approval } => self.approved(&step, &digest, approval, now, &mut out)?,
+            Input::NotApproved { step, digest, expired, why, said } => {
+                self.not_approved(&step, &digest, (expired, &why, said), &mut out)?;
+            }
             Input::Executed { ticket, outcome } => {
                 if self.item_executed(ticket, &outcome, now, &mut out) {
                 } else if self.answers(ticket, Question::Execute) {

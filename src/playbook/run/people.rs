@@ -1,7 +1,7 @@
 //! What people ask of a run. Each answer is a refusal with a sentence, or a record that says what was asked.
 
 use super::effect::Effect;
-use super::input::{ApprovalGiven, Refusal};
+use super::input::{ApprovalGiven, Refusal, SignedBy};
 use super::machine::Run;
 use super::record::Clean;
 use super::state::{ConfirmedBy, Phase, Then};
@@ -9,7 +9,7 @@ use crate::domain::id::{Digest, Person, StepId};
 use crate::domain::risk::Confirmation;
 use crate::playbook::expr::Verdict;
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Shortest reason that is taken for one.
 const MIN_REASON: usize = 3;
@@ -86,6 +86,19 @@ impl Run {
         }
         let body = match &approval {
             ApprovalGiven::Simulated { person } => json!({"digest": digest, "simulated": true, "person": person}),
+            ApprovalGiven::Signed(by) => {
+                let SignedBy { person, role, request, key, certificate, statement, signature, .. } = by.as_ref();
+                let before = self.here().map(|h| h.approvals.as_slice()).unwrap_or_default();
+                if before.iter().any(|(a, _)| matches!(a, ApprovalGiven::Signed(b) if b.person == *person)) {
+                    return Err(Refusal(format!(
+                        "{person} has approved this request already; it takes another person"
+                    )));
+                }
+                json!({
+                    "digest": digest, "person": person, "role": role, "request": request, "key": key,
+                    "certificate": certificate, "decision": "approve", "statement": statement, "signature": signature,
+                })
+            }
             ApprovalGiven::Glass { until, .. } if *until <= now => {
                 return Err(Refusal(format!("the broken glass has mended itself at {until}")));
             }
@@ -95,6 +108,27 @@ impl Run {
         };
         self.edit(|s| s.approvals.push((approval, None)));
         self.record("approval.granted", body, Then::Approved, out);
+        Ok(())
+    }
+
+    pub(super) fn not_approved(
+        &mut self,
+        step: &StepId,
+        digest: &Digest,
+        (expired, why, said): (bool, &str, Value),
+        out: &mut Vec<Effect>,
+    ) -> Result<(), Refusal> {
+        self.is_current(step)?;
+        let waits = matches!(self.phase, Phase::Approval { .. });
+        if !waits || self.here().and_then(|h| h.rendering.as_ref()).map(|r| &r.digest) != Some(digest) {
+            return Err(Refusal(format!("the step {step} does not wait for this approval")));
+        }
+        let (kind, why) = (if expired { "approval.expired" } else { "approval.denied" }, why.clean());
+        let mut body = json!({"digest": digest, "why": why});
+        if let (Value::Object(body), Value::Object(said)) = (&mut body, said) {
+            body.extend(said);
+        }
+        self.record(kind, body, Then::Refused { why }, out);
         Ok(())
     }
 

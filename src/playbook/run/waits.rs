@@ -25,7 +25,7 @@ impl Run {
         for (i, way) in spec.branches.iter().enumerate() {
             match said.get(i).map(|e| (&e.verdict, &e.detail)) {
                 Some((Verdict::True, detail)) => {
-                    return self.take_way(&way.then, format!("{} is true ({detail})", way.condition), out);
+                    return self.take_way(&way.then, &format!("{} is true ({detail})", way.condition), out);
                 }
                 Some((Verdict::False, _)) => {}
                 Some((Verdict::Unknown(why), _)) => {
@@ -36,10 +36,10 @@ impl Run {
             }
         }
         let next = spec.otherwise.clone().unwrap_or(Next::Continue);
-        self.take_way(&next, "no condition is true".into(), out);
+        self.take_way(&next, "no condition is true", out);
     }
 
-    fn take_way(&mut self, next: &Next, why: String, out: &mut Vec<Effect>) {
+    fn take_way(&mut self, next: &Next, why: &str, out: &mut Vec<Effect>) {
         let summary = format!("{}: {why}", next.word()).clean();
         self.edit(|s| s.line = Some(summary.clone()));
         let body = json!({"ended": "done", "summary": summary, "next": next.word()});

@@ -39,6 +39,17 @@ impl<'a> Args<'a> {
         self.opt_text(arg)?.map(|name| named(arg, name, 253)).transpose()
     }
 
+    /// A commit, a tag or a branch of Git, where it may be absent.
+    pub fn revision(self, arg: &str) -> Result<Option<&'a str>, VerbError> {
+        let fine = |t: &&str| t.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c)) && !t.starts_with('-');
+        match self.opt_text(arg)? {
+            Some(text) if !fine(&text) => {
+                Err(VerbError::new(format!("argument {arg}: {:?} is no commit, tag or branch", sanitize(text))))
+            }
+            found => Ok(found),
+        }
+    }
+
     /// A whole number that the API's signed 32-bit fields hold, where it may be absent.
     pub fn opt_number(self, arg: &str) -> Result<Option<u32>, VerbError> {
         let number = match self.0.get(arg) {
@@ -110,7 +121,9 @@ impl<'a> Args<'a> {
                 .collect::<Result<_, _>>()?,
             Some(_) => return Err(wrong()),
         };
-        let fine = |k: &str, v: &str| !k.is_empty() && v.len() <= 253 && !v.chars().any(char::is_control);
+        // What labels and quantities are made of, and no more: it also stands in a command to be typed.
+        let word = |w: &str| w.len() <= 253 && w.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c));
+        let fine = |k: &str, v: &str| !k.is_empty() && word(k) && word(v);
         if pairs.is_empty() || pairs.iter().any(|(k, v)| !fine(k, v)) {
             return Err(wrong());
         }
@@ -142,7 +155,7 @@ mod tests {
     fn every_kind_of_argument_is_checked() {
         let args: BTreeMap<String, Value> = serde_json::from_value(json!({
             "name": "a.b-1", "bad": "a/b", "n": "7", "neg": -1, "yes": "true", "odd": 3,
-            "list": "a, b", "array": ["c"], "pairs": "app=odoo, tier=web", "map": {"limits.cpu": 4}, "none": "",
+            "list": "a, b", "array": ["c"], "pairs": "app=odoo, tier=web", "map": {"limits.cpu": 4}, "none": "", "shell": "a=$(reboot)",
         }))
         .unwrap();
         let args = Args(&args);
@@ -159,6 +172,8 @@ mod tests {
         assert_eq!(args.pairs("pairs").unwrap()["tier"], "web");
         assert_eq!(args.pairs("map").unwrap()["limits.cpu"], "4");
         assert!(args.pairs("name").is_err() && args.pairs("absent").is_err());
+        assert!(args.pairs("shell").is_err() && args.revision("shell").is_err());
+        assert_eq!(args.revision("name").unwrap(), Some("a.b-1"));
         assert_eq!(args.one_of("absent", &["both", "ingress"]).unwrap(), "both");
         assert!(args.one_of("name", &["both"]).unwrap_err().message.contains("one of both"));
     }

@@ -176,10 +176,7 @@ fn targets(step: &StepView, width: usize, glyphs: &Glyphs) -> Option<Part> {
         .map(|t| {
             let (sign, role) = step_sign(t.state, glyphs);
             let words = if t.outcome.is_empty() { step_words(t.state) } else { t.outcome.as_str() };
-            Strip::text(" ")
-                .and(role, sign)
-                .and(Role::Strong, format!(" {} ", t.name))
-                .and(Role::Text, words.to_owned())
+            Strip::text(" ").and(role, sign).and(Role::Strong, format!(" {} ", t.name)).and(Role::Text, words)
         })
         .collect();
     let title = Strip::of(Role::Title, "Targets ").and(Role::Text, format!("{bar} {done} of {}", step.targets.len()));

@@ -1,0 +1,95 @@
+//! `elevate`, `freeze …` and `measures …`: rights for a time, the hold on changes, what is in force.
+
+use super::args::{Elevation, Format, Freeze, Global, Measures};
+use super::incident;
+use super::output::{self, Error, Exit};
+use super::session;
+use crate::domain::id::Person;
+use crate::engine::api::{Command, Measure};
+use crate::engine::state::State;
+use crate::journal::fold;
+use crate::journal::read::Filter;
+use jiff::{SignedDuration, Timestamp};
+
+/// Runs `elevate`.
+pub fn elevate(global: &Global, what: &Elevation) -> Result<Exit, Error> {
+    if what.end {
+        return incident::send(global, Command::EndElevation { role: what.role });
+    }
+    let reason = what.reason.clone().ok_or_else(|| Error::Usage("an elevation needs --reason".into()))?;
+    let lasts_s = u64::try_from(span(&what.lasts)?.as_secs()).unwrap_or(0);
+    incident::send(global, Command::Elevate { role: what.role, lasts_s, reason })
+}
+
+/// Runs `freeze`.
+pub fn freeze(global: &Global, what: &Freeze) -> Result<Exit, Error> {
+    incident::send(
+        global,
+        match what {
+            Freeze::Set { reason, lasts } => {
+                let until = lasts.as_deref().map(end).transpose()?;
+                Command::SetFreeze { reason: reason.clone(), until }
+            }
+            Freeze::Lift { reason } => Command::LiftFreeze { reason: reason.clone() },
+        },
+    )
+}
+
+/// Runs `measures`.
+pub fn measures(global: &Global, what: &Measures) -> Result<Exit, Error> {
+    let all = in_force(global)?;
+    match what {
+        Measures::List => list(&all, global.format),
+        Measures::Assign { id, owner, lasts } => {
+            let command =
+                Command::AssignMeasure { measure: id.clone(), owner: Person::new(owner.clone()), until: end(lasts)? };
+            incident::send(global, command)
+        }
+        Measures::LiftHint { id } => {
+            let measure = all.iter().find(|m| m.id == *id).ok_or_else(|| {
+                let there: Vec<&str> = all.iter().map(|m| m.id.as_str()).collect();
+                let there = if there.is_empty() { "none is in force".to_owned() } else { there.join(", ") };
+                Error::Usage(format!("there is no measure {id}; {there}"))
+            })?;
+            output::line(&measure.lift)?;
+            Ok(Exit::Done)
+        }
+    }
+}
+
+fn span(text: &str) -> Result<SignedDuration, Error> {
+    let span = text.parse::<SignedDuration>().ok().filter(SignedDuration::is_positive);
+    span.ok_or_else(|| Error::Usage(format!("`{text}` is no duration such as 30m or 2h")))
+}
+
+fn end(text: &str) -> Result<Timestamp, Error> {
+    Timestamp::now().checked_add(span(text)?).map_err(|_| Error::Usage(format!("`{text}` ends beyond all calendars")))
+}
+
+/// What the records say is in force, read without a lock.
+fn in_force(global: &Global) -> Result<Vec<Measure>, Error> {
+    if global.drill.is_some() {
+        return Err(Error::Usage("a drill keeps its measures in its own journal; use its console".into()));
+    }
+    let home = session::home(&session::load(global)?.config);
+    let mut state = State::default();
+    if home.journal.exists() {
+        fold::replay(&home.journal, Filter::default(), &mut state).map_err(Error::failed)?;
+    }
+    Ok(state.measures())
+}
+
+fn list(all: &[Measure], format: Format) -> Result<Exit, Error> {
+    if format == Format::Json {
+        output::json(&all)?;
+        return Ok(Exit::Done);
+    }
+    let row = |m: &Measure| {
+        let owner = m.owner.as_ref().map(|(who, until)| format!("{who} until {until:.0}")).unwrap_or_default();
+        let since = m.since.strftime("%Y-%m-%d %H:%M:%SZ").to_string();
+        vec![m.id.clone(), since, m.by.clone(), owner, m.what.clone(), m.lift.clone()]
+    };
+    let rows: Vec<_> = all.iter().map(row).collect();
+    output::table(&["MEASURE", "SINCE", "BY", "OWNER", "WHAT", "LIFT"], &rows)?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,371 @@
+//! A second person's signature, made by the real `ssh-keygen`: what lets a step run once, what never does, and what
+//! the journal holds of it for others to check.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
+
+mod approvals_support;
+
+use approvals_support::{Bench, accepted, actor, denied, person};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ed25519_dalek::{Signer as _, SigningKey};
+use quarterdeck::domain::incident::{IncidentState, Role, Severity};
+use quarterdeck::domain::run::RunState;
+use quarterdeck::engine::api::{Command, Decision, Reply, RequestState, StepState};
+use quarterdeck::policy::sshsig::{armor, to_sign};
+use quarterdeck::policy::statement::NAMESPACE;
+use sha2::{Digest as _, Sha256};
+
+const APPROVE: Decision = Decision::Approve;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_other_signature_lets_it_run_once_and_outsiders_can_check_it() {
+    let mut bench = Bench::start("");
+    let request = bench.ask("plain").await;
+    assert!(request.is_what_it_shows());
+    assert_eq!((request.needed, request.requester.as_ref().unwrap().as_str()), (1, "mara"));
+    assert_eq!(bench.pokes(), 0, "nothing runs while it waits");
+    let signature = bench.signature(&request, "ines", APPROVE, Role::Approver);
+    let reply = bench.answer(&request.id, APPROVE, Role::Approver, signature.clone()).await;
+    assert!(accepted(&reply).contains("has all its approvals"), "{reply:?}");
+    assert_eq!(bench.run_over().await.state, RunState::Finished);
+    assert_eq!(bench.pokes(), 1);
+
+    // Again: it was used up by its one start.
+    let replay = bench.answer(&request.id, APPROVE, Role::Approver, signature.clone()).await;
+    assert!(denied(&replay).contains("was used by a start"), "{replay:?}");
+    // For another run of the same playbook: other nonce, other digest.
+    let next = bench.ask("plain").await;
+    let other = bench.answer(&next.id, APPROVE, Role::Approver, signature).await;
+    assert!(denied(&other).contains("not valid for these bytes"), "{other:?}");
+    assert_eq!(bench.pokes(), 1);
+
+    let granted = bench.records("approval.granted");
+    let body = &granted[0].body;
+    let order: Vec<u64> = ["step.intended", "step.confirmed", "approval.requested", "approval.granted", "step.started"]
+        .iter()
+        .map(|kind| bench.records(kind)[0].seq)
+        .collect();
+    assert!(order.is_sorted(), "{order:?}");
+    let text = |name: &str| body[name].as_str().unwrap();
+    let allowed = bench.snapshot().policy.allowed_signers.clone();
+    assert!(bench.keys.verifies(&allowed, "ines", text("statement"), text("signature")));
+    assert!(!bench.keys.verifies(&allowed, "bo", text("statement"), text("signature")));
+    let other = text("statement").replace("approve", "deny");
+    assert!(!bench.keys.verifies(&allowed, "ines", &other, text("signature")));
+    // The digest in what was signed is that of the request which the journal shows.
+    let asked = &bench.records("approval.requested")[0].body;
+    let document = serde_json_canonicalizer::to_string(&asked["document"]).unwrap();
+    let digest: String = Sha256::digest(document).iter().map(|b| format!("{b:02x}")).collect();
+    assert!(text("statement").contains(&digest) && asked["document"]["request"]["verb"] == "lab.poke");
+    bench.end().await;
+}
+
+/// A security key in software, whose signatures carry these flags.
+fn touched(secret: &SigningKey, flags: u8, message: &[u8]) -> String {
+    let mut signed = Sha256::digest(b"ssh:").to_vec();
+    signed.push(flags);
+    signed.extend(7_u32.to_be_bytes());
+    signed.extend(Sha256::digest(to_sign(NAMESPACE, message)));
+    let mut blob = Vec::new();
+    put(&mut blob, b"sk-ssh-ed25519@openssh.com");
+    put(&mut blob, &secret.sign(&signed).to_bytes());
+    blob.push(flags);
+    blob.extend(7_u32.to_be_bytes());
+    armor(&sk_blob(secret), NAMESPACE, &blob)
+}
+
+fn put(into: &mut Vec<u8>, bytes: &[u8]) {
+    into.extend(u32::try_from(bytes.len()).unwrap().to_be_bytes());
+    into.extend_from_slice(bytes);
+}
+
+fn sk_blob(secret: &SigningKey) -> Vec<u8> {
+    let mut blob = Vec::new();
+    put(&mut blob, b"sk-ssh-ed25519@openssh.com");
+    put(&mut blob, secret.verifying_key().as_bytes());
+    put(&mut blob, b"ssh:");
+    blob
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_does_not_count_is_refused_with_its_sentence_and_journaled() {
+    let secret = SigningKey::from_bytes(&[5; 32]);
+    let line = format!("sk-ssh-ed25519@openssh.com {}", STANDARD.encode(sk_blob(&secret)));
+    let mut bench = Bench::start(&person("fay", 1010, "\"approver\"", &[&line]));
+    let request = bench.ask("plain").await;
+    let statement = request.statement(APPROVE, Role::Approver);
+    let by = |key: &str| bench.signature(&request, key, APPROVE, Role::Approver);
+    let owner = bench.signature(&request, "otto", APPROVE, Role::BusinessOwner);
+    let pretended = bench.signature(&request, "otto", APPROVE, Role::Approver);
+    let denies = bench.signature(&request, "ines", Decision::Deny, Role::Approver);
+    for (role, signature, says) in [
+        (Role::Approver, by("mara"), "can not approve it"),
+        (Role::Approver, by("mara-second"), "with whichever key"),
+        (Role::Approver, by("stranger"), "belongs to nobody"),
+        (Role::BusinessOwner, owner, "it takes approver"),
+        (Role::Approver, pretended, "does not hold the role approver"),
+        (Role::Approver, bench.keys.sign("ines", "attach@quarterdeck", &statement), "namespace `attach@quarterdeck`"),
+        (Role::Approver, denies, "not valid for these bytes"),
+        (Role::Approver, bench.keys.sign("ines", NAMESPACE, &format!("{statement}\n")), "not valid for these bytes"),
+        (Role::Approver, touched(&secret, 0, statement.as_bytes()), "nobody touched it"),
+        (Role::Approver, "nonsense".into(), "BEGIN SSH SIGNATURE"),
+    ] {
+        let reply = bench.answer(&request.id, APPROVE, role, signature).await;
+        assert!(denied(&reply).contains(says), "{reply:?} does not say {says}");
+    }
+    let unknown = bench.answer("REQ-99", APPROVE, Role::Approver, by("ines")).await;
+    assert!(denied(&unknown).contains("no request REQ-99"), "{unknown:?}");
+    let refused = bench.records("step.refused");
+    assert_eq!(refused.len(), 11, "each refusal is journaled");
+    assert!(refused.iter().all(|r| r.actor.uid >= 20_000), "by the peer that asked");
+    assert_eq!(bench.pokes(), 0);
+
+    // One peer is told to wait after five; the records do not grow without bound.
+    let peer = actor("mallory", 4242);
+    let try_it = |signature: String| Command::Answer {
+        request: request.id.clone(),
+        decision: APPROVE,
+        role: Role::Approver,
+        signature,
+        reason: String::new(),
+    };
+    for _ in 0..5 {
+        assert!(denied(&bench.send_as(&peer, try_it("x".into())).await).contains("refused: "));
+    }
+    for _ in 0..20 {
+        assert!(denied(&bench.send_as(&peer, try_it(by("ines"))).await).contains("wait until"));
+    }
+    assert_eq!(bench.records("step.refused").len(), 16);
+
+    // None of that voids the request: a touched security key of another person approves it.
+    let good = touched(&secret, 1, statement.as_bytes());
+    accepted(&bench.answer(&request.id, APPROVE, Role::Approver, good).await);
+    assert_eq!(bench.run_over().await.state, RunState::Finished);
+    assert_eq!(bench.pokes(), 1);
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_approvals_are_two_people() {
+    let mut bench = Bench::start("");
+    let request = bench.ask("two").await;
+    assert_eq!(request.needed, 2);
+    assert!(accepted(&bench.approve(&request, "ines").await).contains("1 of 2"));
+    let again = bench.approve(&request, "ines-second").await;
+    assert!(denied(&again).contains("one person counts once"), "{again:?}");
+    assert_eq!(bench.pokes(), 0);
+    assert!(accepted(&bench.approve(&request, "bo").await).contains("has all its approvals"));
+    assert_eq!(bench.run_over().await.state, RunState::Finished);
+    assert_eq!(bench.pokes(), 1);
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_no_is_signed_too_and_a_retry_needs_a_new_request() {
+    let mut bench = Bench::start("");
+    let request = bench.ask("plain").await;
+    let no = bench.signature(&request, "bo", Decision::Deny, Role::Approver);
+    accepted(&bench.answer(&request.id, Decision::Deny, Role::Approver, no).await);
+    let said = bench.records("approval.denied");
+    assert!(said[0].body["why"].as_str().unwrap().contains("bo: not like this"), "{:?}", said[0].body);
+    let late = bench.approve(&request, "ines").await;
+    assert!(denied(&late).contains("was denied"), "{late:?}");
+    let run = request.run.clone().unwrap();
+    let again = bench.confirm(run.as_str()).await;
+    assert_ne!((&again.id, &again.nonce), (&request.id, &request.nonce));
+    let old = bench.signature(&request, "ines", APPROVE, Role::Approver);
+    assert!(denied(&bench.answer(&again.id, APPROVE, Role::Approver, old).await).contains("not valid"));
+    accepted(&bench.approve(&again, "ines").await);
+    assert_eq!(bench.run_over().await.state, RunState::Finished);
+    assert_eq!(bench.pokes(), 1);
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn time_denies_or_escalates_and_never_grants() {
+    let mut bench = Bench::start("");
+    let request = bench.ask("plain").await;
+    let signature = bench.signature(&request, "ines", APPROVE, Role::Approver);
+    bench.ahead(601);
+    bench.until(|s| s.requests.iter().any(|r| r.id == request.id && r.state == RequestState::Expired)).await;
+    let late = bench.answer(&request.id, APPROVE, Role::Approver, signature).await;
+    assert!(denied(&late).contains("has expired"), "{late:?}");
+    assert_eq!(bench.records("approval.expired").len(), 1);
+
+    let request = bench.ask("escalates").await;
+    bench.ahead(601);
+    bench.until(|s| s.requests.iter().any(|r| r.id == request.id && r.escalated)).await;
+    let called = bench.records("escalation.sent");
+    assert_eq!(called[0].body["person"], serde_json::json!(["bo", "ines"]));
+    assert_eq!(bench.pokes(), 0);
+    accepted(&bench.approve(&request, "bo").await);
+    bench.until(|s| s.runs[0].state == RunState::Finished).await;
+    assert_eq!(bench.pokes(), 1);
+
+    let request = bench.ask("escalates").await;
+    bench.ahead(1201);
+    bench.until(|s| s.requests.iter().any(|r| r.id == request.id && r.state == RequestState::Expired)).await;
+    assert_eq!((bench.pokes(), bench.records("approval.expired").len()), (1, 2));
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_changed_meanwhile_voids_the_start_only_where_the_step_is_bound_to_it() {
+    let mut bench = Bench::start("");
+    let lower =
+        |severity| Command::UpdateIncident { incident: bench.incident(), severity: Some(severity), state: None };
+    for (playbook, says) in [("careful", "precondition is false"), ("bound", "incident.severity = \"SEV1\"")] {
+        let request = bench.ask(playbook).await;
+        accepted(&bench.send(lower(Severity::Sev2)).await);
+        accepted(&bench.approve(&request, "ines").await);
+        let seen =
+            bench.until(|s| s.requests.iter().any(|r| r.id == request.id && r.state == RequestState::Void)).await;
+        let refused = bench.records("step.refused");
+        let why = refused.last().unwrap().body["why"].as_str().unwrap().to_owned();
+        assert!(why.contains(says), "{playbook}: {why}");
+        assert_eq!(bench.pokes(), 0, "{playbook}");
+        let run = seen.runs[0].id.clone();
+        accepted(&bench.send(Command::StopRun { run, reason: "enough".into() }).await);
+        accepted(&bench.send(lower(Severity::Sev1)).await);
+    }
+    let request = bench.ask("plain").await;
+    accepted(&bench.send(lower(Severity::Sev2)).await);
+    accepted(&bench.approve(&request, "ines").await);
+    bench.until(|s| s.runs[0].state == RunState::Finished).await;
+    assert_eq!(bench.pokes(), 1, "what the step is not bound to may change");
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_or_a_new_engine_voids_what_was_asked() {
+    let mut bench = Bench::start("");
+    let request = bench.ask("plain").await;
+    let run = request.run.clone().unwrap();
+    accepted(&bench.send(Command::StopRun { run: run.clone(), reason: "wait".into() }).await);
+    assert!(denied(&bench.approve(&request, "ines").await).contains("is void"));
+    accepted(&bench.send(Command::ResumeRun { run: run.clone() }).await);
+    let second = bench.confirm(run.as_str()).await;
+    bench.end().await;
+    bench.open();
+    bench.until(|s| !s.runs.is_empty()).await;
+    assert!(denied(&bench.approve(&second, "ines").await).contains("is void"));
+    accepted(&bench.send(Command::ResumeRun { run: run.clone() }).await);
+    let third = bench.confirm(run.as_str()).await;
+    accepted(&bench.approve(&third, "ines").await);
+    assert_eq!(bench.run_over().await.state, RunState::Finished);
+    assert_eq!(bench.pokes(), 1);
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_for_a_time_is_granted_by_another_person_and_ends_by_itself() {
+    let mut bench = Bench::start("");
+    let request = bench.ask("plain").await;
+    assert!(denied(&bench.approve(&request, "dan").await).contains("does not hold the role approver"));
+    // An unsigned role of the incident grants nothing.
+    let assign = Command::AssignRole { incident: bench.incident(), role: Role::Approver, person: "dan".into() };
+    accepted(&bench.send(assign).await);
+    assert!(denied(&bench.approve(&request, "dan").await).contains("does not hold the role approver"));
+
+    let elevate = Command::Elevate { role: Role::Approver, lasts_s: 300, reason: "nobody else is awake".into() };
+    let asked = bench.send_as(&actor("dan", 1007), elevate.clone()).await;
+    let Reply::Accepted { id: Some(id), .. } = asked else { panic!("{asked:?}") };
+    let asked = bench.snapshot().requests.iter().find(|r| r.id == id).unwrap().clone();
+    assert!(denied(&bench.approve(&asked, "dan").await).contains("can not approve it"));
+    accepted(&bench.approve(&asked, "ines").await);
+    assert_eq!(bench.snapshot().elevations.len(), 1);
+    accepted(&bench.approve(&request, "dan").await);
+    bench.until(|s| s.runs[0].state == RunState::Finished).await;
+    assert_eq!(bench.pokes(), 1);
+
+    let next = bench.ask("plain").await;
+    bench.ahead(301);
+    bench.until(|s| s.elevations.is_empty()).await;
+    assert_eq!(bench.records("elevation.ended").len(), 1);
+    assert!(denied(&bench.approve(&next, "dan").await).contains("does not hold the role approver"));
+    let stranger = bench.send_as(&actor("nobody", 7), elevate).await;
+    assert!(denied(&stranger).contains("does not know you"));
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_roster_is_pinned_and_changes_only_by_signatures_under_the_one_before() {
+    let mut bench = Bench::start("");
+    bench.until(|s| s.policy.origin.starts_with("record")).await;
+    assert_eq!(bench.records("roster.changed").len(), 1);
+    bench.end().await;
+    // Somebody puts a key into the file: the journal's copy stays in force.
+    let before = bench.policy.clone();
+    let own = bench.keys.make("own");
+    bench.policy = format!("{before}{}", person("eve", 1666, "\"approver\"", &[&own]));
+    bench.open();
+    bench.until(|s| s.policy.differs.is_some()).await;
+    let request = bench.ask("plain").await;
+    assert!(denied(&bench.approve(&request, "own").await).contains("belongs to nobody"));
+
+    // Asked for, signed by another person under the policy in force, it comes into force.
+    let propose = Command::ProposePolicy { policy: bench.policy.clone(), revoked: None };
+    let asked = bench.send(propose.clone()).await;
+    let Reply::Accepted { id: Some(id), .. } = asked else { panic!("{asked:?}") };
+    let asked = bench.snapshot().requests.iter().find(|r| r.id == id).unwrap().clone();
+    assert!(asked.is_what_it_shows());
+    assert!(denied(&bench.approve(&asked, "own").await).contains("belongs to nobody"));
+    assert!(denied(&bench.approve(&asked, "mara-second").await).contains("can not approve it"));
+    accepted(&bench.approve(&asked, "bo").await);
+    let seen = bench.snapshot();
+    assert_eq!((seen.policy.people, seen.policy.differs.clone()), (6, None));
+    assert_eq!(bench.records("roster.changed").len(), 2);
+    assert!(matches!(bench.send(propose).await, Reply::Refused { .. }), "it is in force already");
+    accepted(&bench.approve(&request, "own").await);
+    bench.until(|s| s.runs[0].state == RunState::Finished).await;
+    assert_eq!(bench.pokes(), 1);
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_key_counts_no_more_also_between_approval_and_start() {
+    let mut bench = Bench::start("");
+    let request = bench.ask("two").await;
+    accepted(&bench.approve(&request, "ines").await);
+    // Ines loses her laptop: a policy without that key, signed by bo.
+    let line = std::fs::read_to_string(bench.keys.0.join("ines.pub")).unwrap();
+    let policy = bench.policy.replace(&format!("\"{}\", ", line.trim()), "");
+    assert_ne!(policy, bench.policy);
+    let asked = bench.send(Command::ProposePolicy { policy, revoked: None }).await;
+    let Reply::Accepted { id: Some(id), .. } = asked else { panic!("{asked:?}") };
+    let asked = bench.snapshot().requests.iter().find(|r| r.id == id).unwrap().clone();
+    accepted(&bench.approve(&asked, "bo").await);
+    // The set is complete, and one of it does not count any more at the start.
+    accepted(&bench.approve(&request, "bo").await);
+    bench.until(|s| s.runs[0].steps[0].state == StepState::AwaitsDecision).await;
+    assert_eq!(bench.pokes(), 0);
+    let finished = bench.records("step.finished");
+    assert!(finished[0].body.to_string().contains("belongs to nobody"), "{:?}", finished[0].body);
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_freeze_is_a_measure_and_recovery_is_the_business_owners() {
+    let mut bench = Bench::start("[closing]\nrecovery_accepted = \"SEV2\"\n");
+    let declare = Command::Declare { title: "it stands".into(), severity: Severity::Sev1, findings: vec![] };
+    accepted(&bench.send(declare).await);
+    accepted(&bench.send(Command::SetFreeze { reason: "hold deliveries".into(), until: None }).await);
+    assert!(bench.snapshot().measures.iter().any(|m| m.id == "freeze/changes"));
+    let close = Command::Close { incident: bench.incident(), summary: "over".into() };
+    let why = bench.send(close.clone()).await;
+    assert!(denied(&why).contains("freeze/changes") && denied(&why).contains("business owner"), "{why:?}");
+    accepted(&bench.send(Command::LiftFreeze { reason: "it is over".into() }).await);
+    assert!(bench.snapshot().measures.is_empty());
+    let accept = Command::AcceptRecovery { incident: bench.incident(), text: "orders flow again".into() };
+    assert!(denied(&bench.send(accept.clone()).await).contains("not the business owner"));
+    accepted(&bench.send_as(&actor("otto", 1006), accept).await);
+    accepted(&bench.send(close).await);
+    assert!(bench.snapshot().incidents.iter().all(|i| i.state == IncidentState::Closed));
+    bench.end().await;
+}
