@@ -79,20 +79,7 @@ pub const CASES: &[(&str, Case)] = &[
             faults: "{fault: lock-chain, tenant: t017}",
             after: 40.0,
             params: &[T017],
-            decisions: &[("locks-again", "stays")],
-            done: &["terminate-root", "settled"],
-            ..NONE
-        },
-    ),
-    (
-        "schema-lock-undone",
-        Case {
-            playbook: "schema-lock",
-            faults: "{fault: deploy, tenant: t017, tag: r118}, {fault: lock-chain, tenant: t017}",
-            after: 40.0,
-            params: &[T017],
-            decisions: &[("locks-again", "back")],
-            done: &["undo-web", "settled"],
+            done: &["terminate-root", "flows"],
             ..NONE
         },
     ),
@@ -232,6 +219,8 @@ pub const CASES: &[(&str, Case)] = &[
         Case {
             playbook: "redis-pressure",
             faults: "{fault: redis-fills, redis: redis-s, bytes_per_s: 4000000}",
+            injects: "{id: slower, at: T+105s, channel: telemetry, \
+                      effects: [{fault: redis-fills, redis: redis-s, bytes_per_s: 100000}]}",
             after: 110.0,
             params: &[
                 T017,

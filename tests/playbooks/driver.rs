@@ -17,8 +17,10 @@ use quarterdeck::playbook::library::Library;
 use std::path::Path;
 use std::time::Duration;
 
-/// Seconds of the scenario in one second.
-const SPEED: f64 = 60.0;
+/// Seconds of the scenario in one second while a run goes on: slow enough that a busy machine keeps samples fresh.
+const SPEED: f64 = 30.0;
+/// The same before it begins.
+const BEFORE: f64 = 200.0;
 
 /// The shipped playbooks.
 pub fn library() -> Library {
@@ -41,7 +43,7 @@ impl Stage {
     pub fn new(case: &Case, more: &str) -> Self {
         let text = format!(
             "exercise: {{id: {}, name: N, objectives: [o], seed: 7, minutes: 10, clock: {{start: 2026-11-20T02:00:00Z, \
-             speed: {SPEED}}}, roles: [commander]}}\nbaseline:\n  size: {{tenants: 8}}\n  effects: [{}{more}]\n\
+             speed: {BEFORE}}}, roles: [commander]}}\nbaseline:\n  size: {{tenants: 8}}\n  effects: [{}{more}]\n\
              injects: [{}]\n",
             case.playbook, case.faults, case.injects
         );
@@ -67,6 +69,7 @@ impl Stage {
 
     /// Declares an incident and starts the playbook of the case in it.
     pub async fn begin(&self, case: &Case) {
+        self.drill.set_speed(SPEED);
         let title = format!("trouble for {}", case.playbook);
         let declare = Command::Declare { title, severity: Severity::Sev1, findings: vec![] };
         let reply = self.client.send(declare).await;

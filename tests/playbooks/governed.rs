@@ -10,8 +10,13 @@ use quarterdeck::playbook::schema::{Class, Next, OnFailure, Playbook, Step, Step
 use quarterdeck::policy::assess::{Declared, IncidentFacts, StepFacts, assess};
 use std::collections::BTreeSet;
 
+/// The shipped playbooks, without the steps that stand for their rollbacks.
 fn playbooks() -> Vec<Playbook> {
-    library().all().map(|e| e.playbook().clone()).collect()
+    let mut all: Vec<Playbook> = library().all().map(|e| e.playbook().clone()).collect();
+    for playbook in &mut all {
+        playbook.steps.retain(|step| !step.id.as_str().contains('.'));
+    }
+    all
 }
 
 /// What policy makes of a step where it is judged most strictly: in production, for tenants that share servers.

@@ -2,6 +2,7 @@
 
 /// Deliveries of one tenant, as Argo CD, Flux and the pipelines see them.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Delivery {
     /// Image that Git declares.
     pub declared: String,

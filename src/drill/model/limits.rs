@@ -2,6 +2,7 @@
 
 /// What is bounded; nothing at rest.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Limits {
     /// Requests a second that the ingress lets through.
     pub rate: Option<u32>,

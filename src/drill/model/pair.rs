@@ -21,6 +21,7 @@ pub enum Route {
 
 /// State of the two.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Pair {
     /// Whether the first server does not answer.
     pub down: bool,

@@ -34,7 +34,7 @@ pub struct Deployment {
     pub oom_killed: u32,
 }
 
-/// A HorizontalPodAutoscaler.
+/// A `HorizontalPodAutoscaler`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Autoscaler {
     /// `minReplicas`.

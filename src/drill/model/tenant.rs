@@ -314,6 +314,13 @@ impl Tenant {
         true
     }
 
+    /// The job that deploys the release goes with it, and so does the session that it holds a table with.
+    pub fn deploy_job_ends(&mut self, tick: i64) {
+        if let Some(lock) = self.lock.as_mut().filter(|lock| lock.application.starts_with("odoo-deploy")) {
+            lock.terminate(tick);
+        }
+    }
+
     /// Another image runs, whatever Git declares.
     pub fn run_image(&mut self, image: &str, tick: i64) {
         if self.web.image != image {

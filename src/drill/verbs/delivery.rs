@@ -105,6 +105,7 @@ fn freeze_aim(given: &Given<'_>, sim: &Simulation) -> Result<Aim, VerbError> {
     ))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "one signature for all verbs")]
 fn freeze(_: &Given<'_>, sim: &mut Simulation) -> Result<Done, VerbError> {
     for tenant in &mut sim.tenants {
         (tenant.delivery.denied, tenant.delivery.held) = (true, 0);
@@ -119,6 +120,7 @@ fn unfreeze_aim(given: &Given<'_>, sim: &Simulation) -> Result<Aim, VerbError> {
     Ok(aim.means(format!("{waiting} deliveries that waited may come at once"), "delivery.freeze"))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "one signature for all verbs")]
 fn unfreeze(_: &Given<'_>, sim: &mut Simulation) -> Result<Done, VerbError> {
     for tenant in &mut sim.tenants {
         tenant.delivery.denied = false;
@@ -168,6 +170,7 @@ fn rollback(given: &Given<'_>, sim: &mut Simulation) -> Result<Done, VerbError> 
     let to = t.delivery.before.last().cloned().unwrap_or_default();
     t.web.deploy(&to, tick);
     t.workers.deploy(&to, tick);
+    t.deploy_job_ends(tick);
     Ok((json!({ "revision": to }), format!("Argo CD delivers {to}")))
 }
 
@@ -193,6 +196,7 @@ fn look_aim(given: &Given<'_>, _: &Simulation) -> Result<Aim, VerbError> {
     Ok(Aim::at(CLUSTER, format!("delivery {DELIVERY}"), http("GET", path, &Value::Null)))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "one signature for all verbs")]
 fn freeze_status(_: &Given<'_>, sim: &Simulation) -> Result<Done, VerbError> {
     let frozen = sim.tenants.iter().all(|t| t.delivery.denied);
     let held: Vec<&str> = if frozen { vec!["AppProject argocd/default"] } else { Vec::new() };
@@ -201,6 +205,7 @@ fn freeze_status(_: &Given<'_>, sim: &Simulation) -> Result<Done, VerbError> {
     Ok((json!({ "frozen": frozen, "held": held, "held_otherwise": [], "open": open, "lift": held }), words.into()))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "one signature for all verbs")]
 fn diff(_: &Given<'_>, sim: &Simulation) -> Result<Done, VerbError> {
     let synced = |t: &Tenant| t.delivery.synced(&t.web.image) && t.delivery.synced(&t.workers.image);
     let items: Vec<Value> = sim

@@ -144,12 +144,12 @@ fn trailer(request: &Request) -> Result<(BTreeMap<String, Value>, Value), Failur
     };
     let line = statement.lines().next_back().and_then(|line| line.strip_prefix(TRAILER));
     let read = line.and_then(|text| serde_json::from_str::<Value>(text).ok());
-    let mut value = read.ok_or_else(|| local("the request does not say what it is about"))?;
-    let args = match value["args"].take() {
-        Value::Object(fields) => fields.into_iter().collect(),
+    let Some(Value::Object(mut said)) = read else { return Err(local("the request does not say what it is about")) };
+    let args = match said.remove("args") {
+        Some(Value::Object(fields)) => fields.into_iter().collect(),
         _ => BTreeMap::new(),
     };
-    Ok((args, value["bound"].take()))
+    Ok((args, said.remove("bound").unwrap_or_default()))
 }
 
 fn local(why: impl AsRef<str>) -> Failure {

@@ -72,7 +72,7 @@ static EFFECTS: &[&[&[Effect]]] = &[
 
 /// The same for verbs that look.
 static LOOKS: &[&[&[Look]]] =
-    &[&kubernetes::LOOKS, &postgres::LOOKS, &odoo::LOOKS, &[redis::LOOKS, delivery::LOOKS, cnpg::LOOKS, backup::LOOKS]];
+    &[&kubernetes::LOOKS, &postgres::LOOKS, &[redis::LOOKS, delivery::LOOKS, cnpg::LOOKS, backup::LOOKS]];
 
 /// All of them, each with what the live verb of its name declares.
 fn actions() -> impl Iterator<Item = (&'static dyn Action, &'static VerbSpec)> {

@@ -31,7 +31,7 @@ fn bound(d: &Deployment) -> Value {
 }
 
 /// A patch of the Deployment that the arguments name.
-fn patch(given: &Given<'_>, sim: &Simulation, path: &str, value: Value) -> Result<Aim, VerbError> {
+fn patch(given: &Given<'_>, sim: &Simulation, path: &str, value: &Value) -> Result<Aim, VerbError> {
     let d = deployment(given, sim)?;
     let namespace = given.text("namespace")?;
     let url = format!("/apis/apps/v1/namespaces/{namespace}/deployments/{}", d.name);
@@ -46,7 +46,7 @@ fn patch(given: &Given<'_>, sim: &Simulation, path: &str, value: Value) -> Resul
 
 fn scale_aim(given: &Given<'_>, sim: &Simulation) -> Result<Aim, VerbError> {
     let (now, wanted) = (deployment(given, sim)?.desired, given.number("replicas")?);
-    let aim = patch(given, sim, "/spec/replicas", json!(wanted))?;
+    let aim = patch(given, sim, "/spec/replicas", &json!(wanted))?;
     let hurts = match wanted {
         0 => format!("all {now} pods are stopped and none is left"),
         _ if wanted < now => format!("{} of {now} pods are stopped", now - wanted),
@@ -76,7 +76,7 @@ fn before(given: &Given<'_>, sim: &Simulation) -> Result<String, VerbError> {
 fn undo_aim(given: &Given<'_>, sim: &Simulation) -> Result<Aim, VerbError> {
     let image = before(given, sim)?;
     let now = deployment(given, sim)?.image.clone();
-    let aim = patch(given, sim, "/spec/template", json!({ "spec": { "containers": [{ "image": image }] } }))?;
+    let aim = patch(given, sim, "/spec/template", &json!({ "spec": { "containers": [{ "image": image }] } }))?;
     let hurts = format!("every pod is replaced: {now} gives way to {image}; a database migration is not reversed");
     Ok(aim.means(hurts, format!("deliver {now} again")))
 }
@@ -88,6 +88,7 @@ fn undo(given: &Given<'_>, sim: &mut Simulation) -> Result<Done, VerbError> {
     if let Some(tenant) = sim.tenant_mut(&id) {
         let d = if name == tenant.web.name { &mut tenant.web } else { &mut tenant.workers };
         d.deploy(&image, tick);
+        tenant.deploy_job_ends(tick);
     }
     let d = deployment(given, sim)?;
     Ok((json!({ "image": image, "generation": d.revision }), format!("the rollout back to {image} begins")))
@@ -102,7 +103,7 @@ fn undone(given: &Given<'_>, sim: &Simulation) -> bool {
 
 fn pause_aim(given: &Given<'_>, sim: &Simulation) -> Result<Aim, VerbError> {
     let paused = deployment(given, sim)?.paused;
-    let aim = patch(given, sim, "/spec/paused", json!(!paused))?;
+    let aim = patch(given, sim, "/spec/paused", &json!(!paused))?;
     Ok(aim.means("nobody: running pods stay as they are", "the other of rollout_pause and rollout_resume"))
 }
 

@@ -1,5 +1,5 @@
 //! What bounds a namespace of the simulated cluster, and the objects beside its Deployments: quota, network policy,
-//! CronJobs, certificate, Service.
+//! `CronJob`s, certificate, Service.
 
 use super::super::effect::{Aim, Done, Effect, http};
 use super::super::given::Given;

@@ -1,11 +1,11 @@
-//! Keys and exports of a simulated tenant, and what a synthetic transaction finds.
+//! Keys and exports of a simulated tenant.
 
-use super::super::effect::{Aim, Done, Effect, Look, http};
+use super::super::effect::{Aim, Done, Effect};
 use super::super::given::Given;
 use super::{statement, tenant, tenant_mut};
 use crate::domain::ports::VerbError;
 use crate::drill::model::Simulation;
-use serde_json::{Value, json};
+use serde_json::json;
 
 pub(super) static EFFECTS: &[Effect] = &[
     Effect {
@@ -16,8 +16,6 @@ pub(super) static EFFECTS: &[Effect] = &[
     },
     Effect { name: "odoo.lock_exports", aim: lock_aim, act: lock, stands: locked },
 ];
-
-pub(super) static LOOKS: &[Look] = &[Look { name: "odoo.synthetic", aim: synthetic_aim, tell: synthetic }];
 
 fn revoke_aim(given: &Given<'_>, sim: &Simulation) -> Result<Aim, VerbError> {
     let keys = tenant(given, sim)?.trouble.keys;
@@ -66,26 +64,4 @@ fn lock(given: &Given<'_>, sim: &mut Simulation) -> Result<Done, VerbError> {
 
 fn locked(given: &Given<'_>, sim: &Simulation) -> bool {
     tenant(given, sim).is_ok_and(|t| wanted(given) == Ok(t.limits.exports_locked))
-}
-
-fn synthetic_aim(given: &Given<'_>, sim: &Simulation) -> Result<Aim, VerbError> {
-    let t = tenant(given, sim)?;
-    let url = format!("https://{}.erp.example/web/session/authenticate", t.id);
-    Ok(Aim::at(t.edge.clone(), format!("a login and a read at {}", t.id), http("POST", url, &Value::Null))
-        .tenants([t.id.clone()]))
-}
-
-fn synthetic(given: &Given<'_>, sim: &Simulation) -> Result<Done, VerbError> {
-    let t = tenant(given, sim)?;
-    let reached = !t.maintenance && t.traffic.share_5xx < 0.5;
-    let logged_in = reached && t.traffic.share_4xx < 0.3;
-    let ok = logged_in && t.traffic.share_5xx < 0.05;
-    let ms = crate::drill::model::jobs::whole_number(t.traffic.p95_s * 1000.0);
-    let words = match (reached, logged_in, ok) {
-        (false, ..) => "no answer that could be used",
-        (true, false, _) => "the login was refused",
-        (true, true, false) => "the login works, but requests fail",
-        (true, true, true) => "login, read and write work",
-    };
-    Ok((json!({ "ok": ok, "login": logged_in, "took_ms": ms }), words.into()))
 }

@@ -8,7 +8,7 @@ mod workers;
 
 pub(super) use queue::{QueueInspect, RequeueJobs};
 
-use super::effect::{Aim, Effect, Look, sql};
+use super::effect::{Aim, Effect, sql};
 use super::given::Given;
 use crate::domain::ports::VerbError;
 use crate::drill::model::Simulation;
@@ -16,9 +16,6 @@ use crate::drill::model::tenant::Tenant;
 
 /// What they do, one list a file.
 pub(super) static EFFECTS: [&[Effect]; 3] = [workers::EFFECTS, access::EFFECTS, integration::EFFECTS];
-
-/// What they see.
-pub(super) static LOOKS: [&[Look]; 1] = [access::LOOKS];
 
 /// The tenant of the argument `tenant` in the model.
 fn tenant<'s>(given: &Given<'_>, sim: &'s Simulation) -> Result<&'s Tenant, VerbError> {
