@@ -37,8 +37,8 @@ async fn one_other_signature_lets_it_run_once_and_outsiders_can_check_it() {
     assert_eq!(bench.pokes(), 1);
 
     // Again: it was used up by its one start.
-    let replay = bench.answer(&request.id, APPROVE, Role::Approver, signature.clone()).await;
-    assert!(denied(&replay).contains("was used by a start"), "{replay:?}");
+    let again = bench.answer(&request.id, APPROVE, Role::Approver, signature.clone()).await;
+    assert!(denied(&again).contains("was used by a start"), "{again:?}");
     // For another run of the same playbook: other nonce, other digest.
     let next = bench.ask("plain").await;
     let other = bench.answer(&next.id, APPROVE, Role::Approver, signature).await;
@@ -61,7 +61,7 @@ async fn one_other_signature_lets_it_run_once_and_outsiders_can_check_it() {
     // The digest in what was signed is that of the request which the journal shows.
     let asked = &bench.records("approval.requested")[0].body;
     let document = serde_json_canonicalizer::to_string(&asked["document"]).unwrap();
-    let digest: String = Sha256::digest(document).iter().map(|b| format!("{b:02x}")).collect();
+    let digest = quarterdeck::domain::id::Digest::from_bytes(&Sha256::digest(document).into()).to_string();
     assert!(text("statement").contains(&digest) && asked["document"]["request"]["verb"] == "lab.poke");
     bench.end().await;
 }

@@ -286,7 +286,7 @@ impl Bench {
 
     pub async fn until(&self, what: impl Fn(&Snapshot) -> bool) -> Arc<Snapshot> {
         let mut snapshots = self.client().snapshots.clone();
-        let found = tokio::time::timeout(Duration::from_secs(60), snapshots.wait_for(|s| what(s))).await;
+        let found = tokio::time::timeout(Duration::from_mins(1), snapshots.wait_for(|s| what(s))).await;
         match found {
             Ok(found) => found.unwrap().clone(),
             Err(_) => {
@@ -380,6 +380,6 @@ pub fn denied(reply: &Reply) -> &str {
 pub fn accepted(reply: &Reply) -> &str {
     match reply {
         Reply::Accepted { message, .. } => message,
-        other => panic!("not accepted: {other:?}"),
+        other @ Reply::Refused { .. } => panic!("not accepted: {other:?}"),
     }
 }

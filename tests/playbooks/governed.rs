@@ -7,7 +7,8 @@ use quarterdeck::domain::incident::Severity;
 use quarterdeck::domain::mode::Mode;
 use quarterdeck::domain::risk::{Confirmation, Reversible, Risk};
 use quarterdeck::playbook::schema::{Class, Next, OnFailure, Playbook, Step, StepType};
-use quarterdeck::policy::assess::{Declared, IncidentFacts, StepFacts, assess};
+use quarterdeck::policy::assess::{Declared, IncidentFacts, PeopleFacts, StepFacts, assess};
+use quarterdeck::policy::rules::Policy;
 use std::collections::BTreeSet;
 
 /// The shipped playbooks, without the steps that stand for their rollbacks.
@@ -37,6 +38,7 @@ fn judged(step: &Step) -> Option<quarterdeck::domain::risk::Assessment> {
     };
     let incident = IncidentFacts { severity: Severity::Sev1, roles: vec![] };
     let tenants = ["t001".into(), "t002".into()];
+    let policy = Policy::shipped();
     Some(assess(&StepFacts {
         now: "2026-11-21T03:00:00Z".parse().unwrap(),
         verb,
@@ -49,6 +51,9 @@ fn judged(step: &Step) -> Option<quarterdeck::domain::risk::Assessment> {
         object: "something",
         incident: Some(&incident),
         glass: None,
+        policy: &policy,
+        people: &PeopleFacts::default(),
+        freeze: None,
     }))
 }
 
