@@ -26,7 +26,7 @@ async fn first_action_is_refused(name: &str) -> bool {
         // It has failed, and the run asks what now or goes on.
         run.current == position && step.state == StepState::AwaitsDecision || run.current > position
     };
-    let run = tokio::time::timeout(Duration::from_secs(60), stage.play(case, asked)).await;
+    let run = tokio::time::timeout(Duration::from_mins(1), stage.play(case, asked)).await;
     let run = run.unwrap_or_else(|_| panic!("{name}: the run neither fails nor asks"));
     let later = run.steps.iter().skip(position + 1).filter(|s| s.started_at.is_some()).count();
     match &first.on_failure {

@@ -11,7 +11,7 @@ async fn to_the_end(name: &str) {
     let stage = Stage::new(case, "");
     stage.until(case.after).await;
     stage.begin(case).await;
-    let run = tokio::time::timeout(Duration::from_secs(180), stage.play(case, |_| false)).await;
+    let run = tokio::time::timeout(Duration::from_mins(3), stage.play(case, |_| false)).await;
     let run = run.unwrap_or_else(|_| {
         let snapshot = stage.client.snapshots.borrow().clone();
         let run = snapshot.runs.first().unwrap();
