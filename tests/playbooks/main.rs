@@ -12,4 +12,5 @@ mod cases;
 mod driver;
 mod failing;
 mod governed;
+mod library;
 mod runs;

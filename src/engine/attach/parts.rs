@@ -440,14 +440,19 @@ mod tests {
             let text = format!("note {seq}");
             json!({ "seq": seq, "at": Timestamp::UNIX_EPOCH, "kind": "note.added", "who": "mara", "text": text })
         };
-        let source = json!({
-            "id": "pg", "kind": "postgres", "health": if n.is_multiple_of(3) { "ok" } else { "warn" }, "address": "h:1",
-            "observed_at": null, "age_s": n, "took_ms": null, "unknown_since": null, "why": null, "missing": [],
-        });
+        let source = |id: usize, age: u64| {
+            json!({
+                "id": format!("pg-{id}"), "kind": "postgres", "health": if age.is_multiple_of(3) { "ok" } else { "warn" },
+                "address": "h:1", "observed_at": null, "age_s": age, "took_ms": null, "unknown_since": null,
+                "why": null, "missing": [],
+            })
+        };
+        // One changes, the others do not.
+        let sources: Vec<_> = (0..40).map(|id| source(id, if id == 0 { n } else { 1 })).collect();
         let snapshot = json!({
             "generation": n, "at": at, "mode": "live", "health": "ok", "me": "mara",
             "estate": { "name": "e", "environment": "staging", "time_zone": "UTC", "tenants": [] },
-            "panes": { "sources": [source], "tenants": [], "databases": [], "queues": [], "ingress": [] },
+            "panes": { "sources": sources, "tenants": [], "databases": [], "queues": [], "ingress": [] },
             "findings": [], "changes": [], "runs": [], "playbooks": [], "measures": [], "glass": null, "drill": null,
             "incidents": [{
                 "id": "INC-1", "title": "t", "severity": "SEV1", "state": "identified", "declared_at": at,
