@@ -68,7 +68,7 @@ fn an_idle_root_blocker_is_ended_under_the_broken_glass_and_nobody_else() {
         &["step.intended", "step.confirmed", "step.started", "step.finished", "step.verification_failed"],
     );
     seat.declare();
-    seat.term.until("terminate to be refused without a second person", STEP, |s| s.contains("only breaking the glass"));
+    seat.term.until("terminate to be refused without a second person", STEP, |s| s.contains("the policy names nobody"));
     assert_eq!(seat.records().count("terminate-root", "step.intended"), 0);
     seat.break_glass("nobody of the DBAs answers, three plants stand");
     seat.awaits(TERMINATE);
@@ -288,6 +288,8 @@ fn hanging_workers_are_restarted_and_a_zombie_is_requeued_once() {
     lab.until("the workers are other processes", STEP, || workers() != hanging);
     lab.until("30 jobs are done", LONG, || state("done") >= 30);
     assert_eq!(lab.sql("t017", &format!("SELECT state FROM queue_job WHERE uuid = '{zombie}'")), "started");
+    seat.term.until("a person to say that the owners were told", STEP, |s| s.contains("waits for your decision"));
+    seat.decide_if_asked();
     seat.confirm(REQUEUE);
     lab.until("the zombie is done", LONG, || state("done") == 31);
     seat.term.until("the run to finish", LONG, |s| s.contains("finished"));
