@@ -374,15 +374,17 @@ impl Engine {
         self.panes = Arc::new(panes);
     }
 
-    /// Takes away the offers of playbooks whose `triggers.when` does not say that they fit.
+    /// Takes away the offers of playbooks that do not fit as things are: by their `triggers.when`, or because one of
+    /// their contraindications holds or is not known.
     fn withdraw_offers(&self, findings: &mut [Finding]) {
         let incident = self.current_incident();
         for finding in findings {
             let tenant = finding.whom.tenants.first().cloned();
+            let mut around = None;
             finding.playbooks.retain(|offer| {
-                let Some(entry) = self.library.get(&offer.id) else { return true };
-                entry.playbook().triggers.when.is_none()
-                    || entry.plan.is_offered(&self.scene().around(incident.as_ref(), tenant.as_ref()))
+                let Some(entry) = self.library.get(&offer.id).filter(|e| e.plan.is_conditional()) else { return true };
+                let look = || self.scene().around(incident.as_ref(), tenant.as_ref());
+                entry.plan.is_offered(around.get_or_insert_with(look))
             });
         }
     }

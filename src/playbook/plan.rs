@@ -184,12 +184,21 @@ impl Plan {
         }
     }
 
-    /// Whether the playbook is offered for a tenant as it is now; what is not known is not offered.
+    /// Whether being offered depends on how things are.
+    pub fn is_conditional(&self) -> bool {
+        self.playbook.triggers.when.is_some() || !self.playbook.contraindications.is_empty()
+    }
+
+    /// Whether the playbook is offered for a tenant as it is now: it is meant for that, and nothing speaks against it.
+    /// What is not known does not offer it, so that a source that is silent for a moment offers no disaster recovery.
     pub fn is_offered(&self, around: &Surroundings) -> bool {
-        let Some(when) = self.playbook.triggers.when.as_deref() else { return true };
         let (params, outputs) = (BTreeMap::new(), BTreeMap::new());
         let known = Known { around, params: &params, outputs: &outputs, result: None, item: None };
-        self.parsed(when).is_some_and(|parsed| known.evaluate(parsed, when, None).verdict == Verdict::True)
+        let says = |text: &str, verdict: &Verdict| {
+            self.parsed(text).is_some_and(|parsed| known.evaluate(parsed, text, None).verdict == *verdict)
+        };
+        self.playbook.triggers.when.as_deref().is_none_or(|when| says(when, &Verdict::True))
+            && self.playbook.contraindications.iter().all(|against| says(&against.when, &Verdict::False))
     }
 
     /// An expression of this playbook, parsed.

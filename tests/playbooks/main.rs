@@ -13,4 +13,5 @@ mod driver;
 mod failing;
 mod governed;
 mod library;
+mod offers;
 mod runs;
