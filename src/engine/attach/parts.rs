@@ -520,8 +520,8 @@ mod tests {
         let mut console = Console::default();
         let page = write(None, &moment(9)).unwrap();
         console.follow(&super::next(&Published::default(), moment(9), page));
-        assert!(console.assembler.take(Part::Sources, b"{\"keep\":[[5,1]]}").is_err());
-        assert!(console.assembler.take(Part::Sources, b"{\"set\":[[9,{}]]}").is_err());
+        assert!(console.assembler.take(Part::Sources, b"{\"keep\":[[45,1]]}").is_err());
+        assert!(console.assembler.take(Part::Sources, b"{\"set\":[[49,{}]]}").is_err());
         assert!(console.assembler.take(Part::Sources, b"{\"keep\":[[null,4000000000]]}").is_err());
         assert!(console.assembler.take(Part::Sources, b"{\"seconds\":[]}").is_err());
         assert!(console.assembler.take(Part::Estate, b"nonsense").is_err());
