@@ -9,6 +9,60 @@ use super::sample::SourceKind;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+/// A pane: what a commander looks at together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Pane {
+    /// One row a tenant.
+    Tenants,
+    /// Databases, pools and who keeps them.
+    Database,
+    /// Jobs, crons, Redis.
+    Queue,
+    /// Ingresses, routers, probes from outside.
+    Ingress,
+    /// Clusters, nodes, volumes, alerts.
+    Platform,
+    /// Backups, archives, restore tests.
+    Recovery,
+    /// What was delivered, and whether it is what Git says.
+    Delivery,
+    /// Integrations, orders, planning runs, synthetics.
+    Business,
+    /// Certificates and what else keeps others out.
+    Security,
+}
+
+impl Pane {
+    /// All, in the order of their keys.
+    pub const ALL: [Self; 9] = [
+        Self::Tenants,
+        Self::Database,
+        Self::Queue,
+        Self::Ingress,
+        Self::Platform,
+        Self::Recovery,
+        Self::Delivery,
+        Self::Business,
+        Self::Security,
+    ];
+
+    /// The word used in output.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Tenants => "tenants",
+            Self::Database => "database",
+            Self::Queue => "queue",
+            Self::Ingress => "ingress",
+            Self::Platform => "platform",
+            Self::Recovery => "recovery",
+            Self::Delivery => "delivery",
+            Self::Business => "business",
+            Self::Security => "security",
+        }
+    }
+}
+
 /// All panes at one moment. A pane without a configured source is empty, and `sources` says so.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Panes {
