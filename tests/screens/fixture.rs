@@ -784,7 +784,7 @@ const BUSINESS: Signals<'_> = &[
 fn subject(kind: &str, name: &str, health: Health, why: &str, signals: Signals<'_>) -> SubjectRow {
     let signals = signals.iter().map(|(signal, value, unit, health, limits)| SignalValue {
         signal: (*signal).into(),
-        value: *value,
+        value: Some(*value),
         unit: *unit,
         health: *health,
         source: if kind == "node" || kind == "cluster" { "k8s-1" } else { "objects-1" }.into(),

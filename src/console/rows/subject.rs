@@ -1,7 +1,7 @@
 //! Rows of the panes whose subjects are known by their signals: platform, recovery, delivery, business, security.
 
 use super::{Cell, Column, Context, PaneRow, Sort, as_given, why};
-use crate::console::format::value;
+use crate::console::format::{known, value};
 use crate::console::strip::Strip;
 use crate::console::theme::{Role, UNICODE};
 use crate::domain::health::Health;
@@ -11,7 +11,7 @@ use crate::domain::signal::Unit;
 
 /// A signal with its value: `node.pressure 2`.
 pub fn signal_words(signal: &SignalValue) -> String {
-    format!("{} {}", signal.signal, value(signal.value, signal.unit))
+    format!("{} {}", signal.signal, known(signal.value, |v| value(v, signal.unit)))
 }
 
 /// Its thresholds: `warn 80% crit 95%`.
@@ -42,7 +42,7 @@ impl SubjectRow {
     fn values(&self) -> String {
         let one = |s: &SignalValue| {
             let name = s.signal.split_once('.').map_or(s.signal.as_str(), |(_, name)| name);
-            format!("{} {}", name.replace('_', " "), value(s.value, s.unit))
+            format!("{} {}", name.replace('_', " "), known(s.value, |v| value(v, s.unit)))
         };
         let mut all = self.signals.iter().map(one).collect::<Vec<_>>().join(", ");
         if self.more > 0 {

@@ -89,6 +89,18 @@ const fn asked(kind: SourceKind) -> &'static str {
         SourceKind::Odoo => "queue_job, ir_cron, ir_module_module",
         SourceKind::Redis => "INFO",
         SourceKind::Traefik => "metrics: requests_total, request_duration_seconds, config reloads, tls_certs_not_after",
+        SourceKind::Objects => {
+            "watch of platform objects, and of those of CloudNativePG, Argo CD, Flux and cert-manager"
+        }
+        SourceKind::Prometheus => "instant queries of PromQL, each mapped to one signal",
+        SourceKind::Alertmanager => "alerts that fire, from its API and from its web hook",
+        SourceKind::Patroni => "/cluster, /history",
+        SourceKind::Pgbackrest => "pgbackrest info --output=json",
+        SourceKind::Bucket => "versioning and object lock of the bucket, by the S3 API",
+        SourceKind::Probe => "TLS handshake, certificate chain, one GET",
+        SourceKind::Integration => "the query or the endpoint of the integration",
+        SourceKind::Business => "sale_order, procurement runs, sessions of Odoo's database",
+        SourceKind::Synthetic => "transactions tried in the probe company",
     }
 }
 

@@ -61,8 +61,8 @@ pub struct SubjectRow {
 pub struct SignalValue {
     /// Name in the table of signals.
     pub signal: String,
-    /// Value in `unit`.
-    pub value: f64,
+    /// Value in `unit`; absent when its source could not tell it.
+    pub value: Option<f64>,
     /// Unit.
     pub unit: Unit,
     /// Its grade; unknown when its source is silent.
