@@ -270,6 +270,17 @@ fn id(rule: &str, subject: &Subject) -> FindingId {
         Subject::Channel { tenant, channel } => format!("{tenant}/{channel}"),
         Subject::Router { source, router } => format!("{source}/{router}"),
         Subject::Node { source, node } => format!("{source}/{node}"),
+        Subject::Integration { tenant, integration } => format!("{tenant}/{integration}"),
+        Subject::Namespace { source, namespace: name }
+        | Subject::Workload { source, workload: name }
+        | Subject::Volume { source, volume: name }
+        | Subject::Keep { source, keep: name }
+        | Subject::Backup { source, backup: name }
+        | Subject::Application { source, application: name }
+        | Subject::Certificate { source, certificate: name }
+        | Subject::Endpoint { source, endpoint: name }
+        | Subject::Key { source, key: name }
+        | Subject::Alert { source, alert: name, .. } => format!("{source}/{name}"),
         other => other.to_string(),
     };
     FindingId::new(format!("{rule}/{about}"))

@@ -1,7 +1,9 @@
 //! The one table of rules: which signals make which finding, after how long, of which class, what explains
 //! it, which playbooks fit, and what would disprove it.
 
-use super::signals::SubjectKind::{self, Channel, Cluster, Ingress, Instance, Node, Redis, Router, Tenant};
+use super::signals::SubjectKind::{
+    self, Certificate, Channel, Cluster, Endpoint, Ingress, Instance, Node, Redis, Router, Tenant,
+};
 use crate::domain::finding::Class;
 use crate::domain::health::Health;
 
@@ -44,7 +46,7 @@ pub struct Rule {
     pub disproof: &'static str,
 }
 
-const fn rule(
+pub(super) const fn rule(
     name: &'static str,
     class: Class,
     signals: &'static [&'static str],
@@ -72,8 +74,8 @@ const PAGE: (&str, &str) = ("maintenance-mode", "people get errors: tell them so
 /// Rules that stand for harm the tenant's own parts explain.
 const LOCKED: &[&str] = &["lock-chain"];
 
-/// All rules, in the order in which they explain: the first of several causes heads the finding.
-pub static RULES: &[Rule] = &[
+/// The rules of what stands nearest to the tenants.
+const NEAR: &[Rule] = &[
     Rule {
         explains_impact: true,
         offers: &[LOCKS],
@@ -199,7 +201,7 @@ pub static RULES: &[Rule] = &[
     },
     Rule {
         disproof: "a certificate with a later expiry is served for the host",
-        ..rule("certificate", Class::Cause, &["certificate.days"], &[Tenant, Ingress])
+        ..rule("certificate", Class::Cause, &["certificate.days"], &[Tenant, Ingress, Certificate, Endpoint])
     },
     Rule {
         disproof: "the node reports no pressure condition",
@@ -245,6 +247,22 @@ pub static RULES: &[Rule] = &[
         ..rule("http-refused", Class::Pressure, &["http.share_4xx"], &[Tenant, Router, Ingress])
     },
 ];
+
+const COUNT: usize = NEAR.len() + super::measured::RULES.len();
+
+#[allow(clippy::indexing_slicing, reason = "evaluated by the compiler, which refuses an index out of bounds")]
+const JOINED: [Rule; COUNT] = {
+    let mut all = [NEAR[0]; COUNT];
+    let mut at = 0;
+    while at < COUNT {
+        all[at] = if at < NEAR.len() { NEAR[at] } else { super::measured::RULES[at - NEAR.len()] };
+        at += 1;
+    }
+    all
+};
+
+/// All rules, in the order in which they explain: the first of several causes heads the finding.
+pub static RULES: &[Rule] = &JOINED;
 
 /// Name of the rule for sources that went silent; it has no signal.
 pub const SOURCE_UNKNOWN: &str = "source-unknown";

@@ -161,5 +161,6 @@ fn subject(state: &SourceState, index: &Index) -> Subject {
             Some(tenant) => Subject::Tenant { tenant: tenant.id.clone() },
             None => Subject::Instance { source },
         },
+        _ => Subject::Source { source },
     }
 }

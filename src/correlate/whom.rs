@@ -10,20 +10,18 @@ use jiff::Timestamp;
 
 /// The tenant that owns a subject, where one does.
 pub(super) fn owner(subject: &Subject) -> Option<&TenantId> {
-    match subject {
-        Subject::Tenant { tenant } | Subject::Channel { tenant, .. } => Some(tenant),
-        _ => None,
-    }
+    subject.tenant()
 }
 
-/// Whether a tenant stands on a subject. For a Redis, a node and a router without owner nothing is declared.
+/// Whether a tenant stands on a subject. For a Redis, a node, a router without owner and
+/// whatever else no tenant names, nothing is declared.
 fn stands_on(tenant: &Tenant, subject: &Subject) -> bool {
     match subject {
-        Subject::Tenant { tenant: id } | Subject::Channel { tenant: id, .. } => *id == tenant.id,
+        owned if owned.tenant().is_some() => owned.tenant() == Some(&tenant.id),
         Subject::Instance { source } => tenant.database.as_ref().is_some_and(|d| d.instance == *source),
         Subject::Ingress { source } => tenant.router.as_ref().is_some_and(|r| r.ingress == *source),
         Subject::Cluster { source } => tenant.namespace.as_ref().is_some_and(|n| n.cluster == *source),
-        Subject::Redis { .. } | Subject::Router { .. } | Subject::Node { .. } => false,
+        _ => false,
     }
 }
 

@@ -74,8 +74,9 @@ pub(super) fn value(signal: &str, value: f64) -> String {
         "workload.crash_looping" => format!("{v} pods"),
         "workload.restarts" => format!("{v} in 5 min"),
         "node.ready" => "does not say Ready".into(),
+        "alert.firing" => "fires".into(),
         "node.pressure" => format!("{v} pressure conditions"),
-        other => format!("{other} {v}"),
+        other => format!("{} {v}", other.replace(['.', '_'], " ")),
     }
 }
 
