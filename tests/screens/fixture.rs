@@ -699,6 +699,7 @@ fn playbooks() -> Vec<PlaybookSummary> {
         required: true,
         default: None,
         allowed: Vec::new(),
+        secret: false,
     };
     let steps = |all: &[(&str, &str, Risk)]| {
         all.iter().map(|(id, name, risk)| StepSummary { id: (*id).into(), name: (*name).into(), risk: *risk }).collect()
@@ -730,6 +731,7 @@ fn playbooks() -> Vec<PlaybookSummary> {
             required: false,
             default: Some("root".into()),
             allowed: vec!["root".into(), "root.wms".into(), "root.edi".into()],
+            secret: false,
         },
     ];
     book.steps = steps(&[
