@@ -12,6 +12,7 @@ pub mod integration;
 pub mod locate;
 pub mod model;
 pub mod problem;
+pub mod prometheus;
 pub mod reader;
 pub mod secret;
 pub mod template;
