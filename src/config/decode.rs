@@ -414,8 +414,9 @@ fn journal(mut table: Table<'_, '_>, estate: &str, region: Option<String>) -> Jo
     let witnesses = super::witness::decode(&mut table);
     let anchor = table.table("anchor").map(|t| super::anchor::decode(t, estate));
     let archiving = super::archive::decode(&mut table, estate, region);
+    let openings = table.table("openings").map(super::openings::decode).unwrap_or_default();
     table.finish();
-    Journal { dir, vkey, witnesses, anchor, archiving }
+    Journal { dir, vkey, witnesses, anchor, archiving, openings }
 }
 
 fn engine(mut table: Table<'_, '_>) -> Engine {

@@ -11,6 +11,7 @@ pub mod describe;
 pub mod integration;
 pub mod locate;
 pub mod model;
+mod openings;
 pub mod problem;
 pub mod prometheus;
 pub mod reader;

@@ -252,6 +252,8 @@ pub struct Journal {
     pub anchor: Option<Anchor>,
     /// What stays on this disk, and where the rest is moved.
     pub archiving: Archiving,
+    /// Who can open the secret values that records only commit to: age public keys, `age1…`; nobody when empty.
+    pub openings: Vec<String>,
 }
 
 /// `[estate] region`, `[journal.retention]` and `[[journal.archive]]`.

@@ -7,6 +7,7 @@ use super::condition::{Condition, Value};
 use super::finding::{self, Active, Build, Key, Made};
 use super::history::History;
 use super::index::Index;
+use super::panes;
 use super::readings::{Seen, readings};
 use super::rules::RULES;
 use super::settings::Settings;
@@ -17,6 +18,7 @@ use crate::domain::facts::Facts;
 use crate::domain::finding::{Acknowledged, Change, Finding};
 use crate::domain::health::Health;
 use crate::domain::id::{FindingId, Person, SourceId};
+use crate::domain::pane::Panes;
 use crate::domain::sample::Sample;
 use crate::domain::signal::{Reading, Subject};
 use crate::domain::world::World;
@@ -101,7 +103,7 @@ impl Correlator {
         }
     }
 
-    /// The estate's look-ups, which [`super::panes::build`] needs too.
+    /// The estate's look-ups.
     pub const fn index(&self) -> &Index {
         &self.index
     }
@@ -109,6 +111,11 @@ impl Correlator {
     /// The settings.
     pub const fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// The rows of all panes at one moment.
+    pub fn panes(&self, world: &World, now: Timestamp) -> Panes {
+        panes::build(world, &self.index, &self.settings, &self.history, now)
     }
 
     /// The recent past of one signal.
@@ -137,8 +144,9 @@ impl Correlator {
         self.silence.answered(&sample.source);
         let seen = Seen { facts, before, source: &sample.source, at: sample.taken_at };
         let readings = readings(&seen, &self.index);
+        let source = self.history.source(&sample.source);
         for reading in &readings {
-            self.history.put(reading, sample.taken_at);
+            self.history.put(reading, source, sample.taken_at);
         }
         self.judge(&sample.source, &readings, sample.taken_at);
         self.looked_at.insert(sample.source.clone(), sample.taken_at);

@@ -76,7 +76,7 @@ pub(super) fn value(signal: &str, value: f64) -> String {
         "node.ready" => "does not say Ready".into(),
         "alert.firing" => "fires".into(),
         "node.pressure" => format!("{v} pressure conditions"),
-        other => format!("{other} {v}"),
+        other => format!("{} {v}", other.replace(['.', '_'], " ")),
     }
 }
 

@@ -1,6 +1,8 @@
 //! The rows of the panes: built in one place (`correlate::panes`), drawn by the console, printed as a table
 //! and exported as JSON. `None` is *not known*, and never green.
 
+mod subject;
+
 use super::estate::Tenancy;
 use super::facts::Missing;
 use super::health::Health;
@@ -8,6 +10,8 @@ use super::id::{SourceId, TenantId};
 use super::sample::SourceKind;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+pub use subject::{SHOWN, SignalValue, SubjectRow};
 
 /// A pane: what a commander looks at together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
@@ -76,6 +80,46 @@ pub struct Panes {
     pub queues: Vec<QueueRow>,
     /// One row a router, then one an ingress.
     pub ingress: Vec<IngressRow>,
+    /// Clusters, nodes and what runs on them.
+    #[serde(default)]
+    pub platform: Vec<SubjectRow>,
+    /// Backups.
+    #[serde(default)]
+    pub recovery: Vec<SubjectRow>,
+    /// What delivers changes.
+    #[serde(default)]
+    pub delivery: Vec<SubjectRow>,
+    /// Processes of the business, and integrations.
+    #[serde(default)]
+    pub business: Vec<SubjectRow>,
+    /// Rights, certificates, privileged actions.
+    #[serde(default)]
+    pub security: Vec<SubjectRow>,
+}
+
+impl Panes {
+    /// The rows of a pane whose rows are subjects; none for the others.
+    pub fn subjects(&self, pane: Pane) -> &[SubjectRow] {
+        match pane {
+            Pane::Tenants | Pane::Database | Pane::Queue | Pane::Ingress => &[],
+            Pane::Platform => &self.platform,
+            Pane::Recovery => &self.recovery,
+            Pane::Delivery => &self.delivery,
+            Pane::Business => &self.business,
+            Pane::Security => &self.security,
+        }
+    }
+
+    /// The worst of a pane; `None` where there is nothing to observe.
+    pub fn health(&self, pane: Pane) -> Option<Health> {
+        match pane {
+            Pane::Tenants => self.tenants.iter().map(|r| r.health).max(),
+            Pane::Database => self.databases.iter().map(|r| r.health).max(),
+            Pane::Queue => self.queues.iter().map(QueueRow::health).max(),
+            Pane::Ingress => self.ingress.iter().map(|r| r.health).max(),
+            general => self.subjects(general).iter().map(|r| r.health).max(),
+        }
+    }
 }
 
 /// One observer.

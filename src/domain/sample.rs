@@ -26,7 +26,7 @@ pub enum SourceKind {
     Traefik,
     /// Objects of controllers and of the platform on a Kubernetes API server.
     Objects,
-    /// A Prometheus, asked by PromQL.
+    /// A Prometheus, asked by `PromQL`.
     Prometheus,
     /// An Alertmanager, asked or telling.
     Alertmanager,

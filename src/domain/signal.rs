@@ -101,21 +101,21 @@ pub enum Subject {
         /// `namespace/claim`, or `host:mount point`.
         volume: String,
     },
-    /// Servers of PostgreSQL that one keeper keeps: a `Cluster` of CloudNativePG, a cluster of Patroni.
+    /// Servers of PostgreSQL that one keeper keeps: a `Cluster` of `CloudNativePG`, a cluster of Patroni.
     Keep {
         /// The source that asks the keeper.
         source: SourceId,
         /// Its name: `namespace/cluster`.
         keep: String,
     },
-    /// Backups of one thing: a stanza of pgBackRest, a `Cluster` of CloudNativePG, a bucket.
+    /// Backups of one thing: a stanza of pgBackRest, a `Cluster` of `CloudNativePG`, a bucket.
     Backup {
         /// The source that looks at them.
         source: SourceId,
         /// Of what.
         backup: String,
     },
-    /// What a delivery controller delivers: an Application of Argo CD, a Kustomization or a HelmRelease of Flux.
+    /// What a delivery controller delivers: an Application of Argo CD, a Kustomization or a `HelmRelease` of Flux.
     Application {
         /// The source that observes the controller's objects.
         source: SourceId,

@@ -15,9 +15,9 @@ use crate::domain::world::World;
 use crate::playbook::expr::{Reading, Surroundings, tenant_value};
 use crate::playbook::plan::Plan;
 use crate::playbook::run::{Rendering, Run, Seat};
-use crate::playbook::schema::{Call, ConfirmationKind, DistinctFrom, OnTimeout, Playbook, Step};
+use crate::playbook::schema::{Call, ConfirmationKind, DistinctFrom, OnClosed, OnTimeout, Playbook, Step};
 use crate::playbook::{Piece, template};
-use crate::policy::assess::{Declared, GlassFacts, IncidentFacts, StepFacts, assess};
+use crate::policy::assess::{ChangeWindowFacts, Declared, GlassFacts, IncidentFacts, StepFacts, assess};
 use crate::policy::digest::{Bound, digest};
 use crate::policy::rules::Policy;
 use jiff::Timestamp;
@@ -377,5 +377,9 @@ fn declared(step: &Step, tenant: Option<&str>, run: &Run, around: &Surroundings)
         severity_at_least: step.requires.severity_at_least,
         role: step.requires.role,
         auto_run_low: run.plan().playbook().triggers.auto_run_max_risk == Some(Risk::Low),
+        change_window: run.plan().playbook().change_window.as_ref().map(|w| ChangeWindowFacts {
+            calendar: w.calendar.clone(),
+            approvable: w.on_closed == OnClosed::RequireFreezeApprover,
+        }),
     })
 }

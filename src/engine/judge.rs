@@ -1,6 +1,6 @@
 //! Puts samples into the world and asks the correlation what they mean; the engine, `status` and `doctor` share it.
 
-use crate::correlate::{Correlator, Settings, panes};
+use crate::correlate::{Correlator, Settings};
 use crate::domain::estate::Estate;
 use crate::domain::finding::{Change, Finding};
 use crate::domain::pane::Panes;
@@ -35,8 +35,7 @@ impl Judge {
     /// Findings and panes at a moment.
     pub fn look(&mut self, world: &World, now: Timestamp) -> (Vec<Finding>, Panes) {
         let findings = self.correlator.evaluate(world, now).findings;
-        let panes = panes::build(world, self.correlator.index(), self.correlator.settings(), now);
-        (findings, panes)
+        (findings, self.correlator.panes(world, now))
     }
 
     /// What changed lately, newest first.

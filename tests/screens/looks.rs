@@ -38,6 +38,17 @@ fn overview() {
 }
 
 #[test]
+fn panes_of_subjects() {
+    shots("platform", snapshot, "5 Down");
+    shots("recovery", snapshot, "6");
+    shots("business", snapshot, "8");
+    shots("security", snapshot, "9");
+    let mut state = console(snapshot(), 80, 24);
+    press(&mut state, "5 Enter");
+    insta::assert_snapshot!("sheet_subject_80x24", screen(&state));
+}
+
+#[test]
 fn overview_on_a_good_night() {
     shots("calm", calm, "");
 }

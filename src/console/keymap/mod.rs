@@ -21,6 +21,16 @@ pub enum Action {
     Queue,
     /// To the ingress.
     Ingress,
+    /// To clusters, nodes and what runs on them.
+    Platform,
+    /// To the backups.
+    Recovery,
+    /// To what delivers changes.
+    Delivery,
+    /// To the processes of the business.
+    Business,
+    /// To the security.
+    Security,
     /// To the findings.
     Findings,
     /// To the incident.
@@ -158,6 +168,8 @@ pub enum Place {
     Queue,
     /// Ingress.
     Ingress,
+    /// A pane whose rows are subjects with their signals.
+    Subjects,
     /// List of findings.
     Findings,
     /// One finding.
@@ -314,12 +326,13 @@ mod tests {
     use super::Place as P;
     use super::*;
 
-    const PLACES: [Place; 21] = [
+    const PLACES: [Place; 22] = [
         P::Overview,
         P::Tenants,
         P::Database,
         P::Queue,
         P::Ingress,
+        P::Subjects,
         P::Findings,
         P::Finding,
         P::Incident,

@@ -10,6 +10,7 @@ mod playbook;
 mod queue;
 mod source;
 mod step;
+mod subject;
 mod tenant;
 
 use super::format::{ABSENT, UNKNOWN, age};
@@ -25,6 +26,7 @@ pub use custody::{Custody, custody};
 pub use finding::{class_words, since_words, whom_words};
 pub use playbook::{is_open, risk_letter, run_words};
 pub use step::{step_sign, step_summary, step_words};
+pub use subject::{limit_words, signal_words};
 
 /// At which side of its column a cell stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

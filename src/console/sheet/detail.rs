@@ -3,13 +3,13 @@
 use super::Page;
 use crate::console::format::{age, count, known, moment, seconds_between};
 use crate::console::rows::since_words;
-use crate::console::rows::{PaneRow, class_words, step_words};
+use crate::console::rows::{PaneRow, class_words, limit_words, signal_words, step_words};
 use crate::console::state::{PaneId, Screen, State, shown_finding};
 use crate::console::strip::Strip;
 use crate::console::theme::Role;
 use crate::domain::finding::Finding;
 use crate::domain::id::{RunId, SourceId, StepId};
-use crate::domain::pane::{QueueRow, SourceRow};
+use crate::domain::pane::{QueueRow, SourceRow, SubjectRow};
 use crate::domain::risk::Confirmation;
 use crate::domain::sample::SourceKind;
 use crate::engine::api::{CheckView, RunView, Snapshot, StepView};
@@ -143,6 +143,28 @@ fn from_sources<'a>(out: &mut Page, state: &State, snapshot: &Snapshot, ids: imp
     }
 }
 
+/// A subject with its signals: value, grade, threshold and source of each.
+fn subject(out: &mut Page, state: &State, snapshot: &Snapshot, row: &SubjectRow) {
+    out.pair("health", row.health.into(), row.health.word());
+    out.pair("kind", Role::Text, &row.kind);
+    if !row.why.is_empty() {
+        out.pair("why", row.health.into(), &row.why);
+    }
+    out.pair("owner", Role::Text, row.owner.as_deref().unwrap_or("not declared"));
+    if let Some(tenant) = &row.tenant {
+        out.pair("tenant", Role::Text, tenant.as_str());
+    }
+    out.heading("Signals");
+    for signal in &row.signals {
+        let text = format!("{}  {} ({})", signal_words(signal), limit_words(signal), signal.source);
+        out.pair(signal.health.word(), signal.health.into(), text);
+    }
+    findings(out, snapshot, |f| f.subject == row.subject);
+    let mut ids: Vec<&SourceId> = row.signals.iter().map(|s| &s.source).collect();
+    ids.dedup();
+    from_sources(out, state, snapshot, ids);
+}
+
 /// A row of a pane.
 pub(super) fn row(out: &mut Page, state: &State, snapshot: &Snapshot, pane: PaneId, key: &str) {
     let cx = state.context(snapshot);
@@ -193,6 +215,12 @@ pub(super) fn row(out: &mut Page, state: &State, snapshot: &Snapshot, pane: Pane
             if let Some(row) = find!(&snapshot.panes.ingress) {
                 out.row(row, &cx);
                 from_sources(out, state, snapshot, [&row.source]);
+            }
+        }
+        PaneId::Platform | PaneId::Recovery | PaneId::Delivery | PaneId::Business | PaneId::Security => {
+            let rows = pane.subjects().map(|pane| snapshot.panes.subjects(pane)).unwrap_or_default();
+            if let Some(row) = find!(rows) {
+                subject(out, state, snapshot, row);
             }
         }
         PaneId::Sources => {

@@ -59,6 +59,8 @@ pub enum Screen {
     Queue,
     /// Routers and ingresses.
     Ingress,
+    /// A pane whose rows are subjects with their signals.
+    Subjects(crate::domain::pane::Pane),
     /// Findings.
     Findings,
     /// One finding with its evidence.
@@ -84,6 +86,7 @@ impl Screen {
             Self::Database => Place::Database,
             Self::Queue => Place::Queue,
             Self::Ingress => Place::Ingress,
+            Self::Subjects(_) => Place::Subjects,
             Self::Findings => Place::Findings,
             Self::Finding(_) => Place::Finding,
             Self::Incident => Place::Incident,
@@ -109,6 +112,7 @@ impl Screen {
             Self::Database => &[PaneId::Databases, PaneId::Locks],
             Self::Queue => &[PaneId::Queues],
             Self::Ingress => &[PaneId::Ingress],
+            Self::Subjects(pane) => PaneId::alone(*pane),
             Self::Findings => &[PaneId::Findings],
             Self::Finding(_) => &[PaneId::Offers, PaneId::Evidence],
             Self::Incident => &[PaneId::Timeline, PaneId::Measures, PaneId::Changes],

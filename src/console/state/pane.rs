@@ -3,6 +3,7 @@
 //! while the cursor is elsewhere or was not placed, and at most every five seconds.
 
 use crate::console::rows::{Context, PaneRow};
+use crate::domain::pane::Pane as DomainPane;
 use jiff::{SignedDuration, Timestamp};
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
@@ -23,6 +24,16 @@ pub enum PaneId {
     Queues,
     /// Routers and ingresses.
     Ingress,
+    /// Clusters, nodes and what runs on them.
+    Platform,
+    /// Backups.
+    Recovery,
+    /// What delivers changes.
+    Delivery,
+    /// Processes of the business, and integrations.
+    Business,
+    /// Rights, certificates, privileged actions.
+    Security,
     /// Findings.
     Findings,
     /// What changed.
@@ -49,12 +60,17 @@ pub enum PaneId {
 
 impl PaneId {
     /// All of them, in the order of the enum.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 21] = [
         Self::Tenants,
         Self::Databases,
         Self::Locks,
         Self::Queues,
         Self::Ingress,
+        Self::Platform,
+        Self::Recovery,
+        Self::Delivery,
+        Self::Business,
+        Self::Security,
         Self::Findings,
         Self::Changes,
         Self::Offers,
@@ -67,6 +83,33 @@ impl PaneId {
         Self::Journal,
         Self::Sources,
     ];
+
+    /// The screen of one pane.
+    pub const fn alone(pane: DomainPane) -> &'static [Self] {
+        match pane {
+            DomainPane::Tenants => &[Self::Tenants],
+            DomainPane::Database => &[Self::Databases],
+            DomainPane::Queue => &[Self::Queues],
+            DomainPane::Ingress => &[Self::Ingress],
+            DomainPane::Platform => &[Self::Platform],
+            DomainPane::Recovery => &[Self::Recovery],
+            DomainPane::Delivery => &[Self::Delivery],
+            DomainPane::Business => &[Self::Business],
+            DomainPane::Security => &[Self::Security],
+        }
+    }
+
+    /// The pane of subjects that it is, if it is one.
+    pub const fn subjects(self) -> Option<DomainPane> {
+        match self {
+            Self::Platform => Some(DomainPane::Platform),
+            Self::Recovery => Some(DomainPane::Recovery),
+            Self::Delivery => Some(DomainPane::Delivery),
+            Self::Business => Some(DomainPane::Business),
+            Self::Security => Some(DomainPane::Security),
+            _ => None,
+        }
+    }
 
     /// Whether the newest row is the last, and the cursor follows it.
     pub const fn newest_last(self) -> bool {

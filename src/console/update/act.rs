@@ -12,6 +12,7 @@ use crate::console::state::{
 use crate::console::theme::Role;
 use crate::domain::finding::Finding;
 use crate::domain::id::{FindingId, RunId};
+use crate::domain::pane::Pane;
 use crate::engine::api::{Command, RunState, StepState};
 
 /// Does an action.
@@ -22,6 +23,11 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         Action::Database => go(state, Screen::Database),
         Action::Queue => go(state, Screen::Queue),
         Action::Ingress => go(state, Screen::Ingress),
+        Action::Platform => go(state, Screen::Subjects(Pane::Platform)),
+        Action::Recovery => go(state, Screen::Subjects(Pane::Recovery)),
+        Action::Delivery => go(state, Screen::Subjects(Pane::Delivery)),
+        Action::Business => go(state, Screen::Subjects(Pane::Business)),
+        Action::Security => go(state, Screen::Subjects(Pane::Security)),
         Action::Findings => go(state, Screen::Findings),
         Action::Incident => go(state, Screen::Incident),
         Action::Playbooks => go(state, Screen::Playbooks),
@@ -187,7 +193,7 @@ fn sort(state: &mut State) {
         let next = (sort + 1) % R::SORTS.len().max(1);
         R::SORTS.get(next).map(|s| (next, s.label))
     }
-    use crate::domain::pane::{DatabaseRow, IngressRow, QueueRow, SourceRow, TenantRow};
+    use crate::domain::pane::{DatabaseRow, IngressRow, QueueRow, SourceRow, SubjectRow, TenantRow};
     let id = state.focused();
     let sort = state.panes.get(id).sort;
     let next = match id {
@@ -196,6 +202,7 @@ fn sort(state: &mut State) {
         PaneId::Queues => label::<QueueRow>(sort),
         PaneId::Ingress => label::<IngressRow>(sort),
         PaneId::Sources => label::<SourceRow>(sort),
+        id if id.subjects().is_some() => label::<SubjectRow>(sort),
         PaneId::Findings => label::<Finding>(sort),
         PaneId::Playbooks => label::<crate::engine::api::PlaybookSummary>(sort),
         _ => None,
@@ -375,6 +382,11 @@ fn under_cursor(state: &State) -> Option<String> {
         PaneId::Queues => row(snapshot.panes.queues.get(i), &cx),
         PaneId::Ingress => row(snapshot.panes.ingress.get(i), &cx),
         PaneId::Sources => row(snapshot.panes.sources.get(i), &cx),
+        PaneId::Platform => row(snapshot.panes.platform.get(i), &cx),
+        PaneId::Recovery => row(snapshot.panes.recovery.get(i), &cx),
+        PaneId::Delivery => row(snapshot.panes.delivery.get(i), &cx),
+        PaneId::Business => row(snapshot.panes.business.get(i), &cx),
+        PaneId::Security => row(snapshot.panes.security.get(i), &cx),
         PaneId::Findings => row(snapshot.findings.get(i), &cx),
         PaneId::Changes => row(snapshot.changes.get(i), &cx),
         PaneId::Measures => row(snapshot.measures.get(i), &cx),

@@ -186,6 +186,7 @@ const PANES: [(Pane, &[Signal]); 9] = [
     (Pane::Security, security::ROWS),
 ];
 
+#[allow(clippy::indexing_slicing, reason = "evaluated by the compiler, which refuses an index out of bounds")]
 const COUNT: usize = {
     let (mut pane, mut count) = (0, 0);
     while pane < PANES.len() {

@@ -52,7 +52,7 @@ steps:
 ";
 
 pub(in crate::playbook) fn plan(text: &str) -> Arc<Plan> {
-    Arc::new(Plan::new(serde_saphyr::from_str(text).unwrap(), Digest::from_bytes(&[7; 32])).unwrap())
+    Arc::new(Plan::new(serde_saphyr::from_str(text).unwrap(), Digest::from_bytes(&[7; 32])))
 }
 
 /// The plan of [`PLAYBOOK`], parsed once: parsing CEL is what takes time.
