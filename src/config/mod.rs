@@ -13,6 +13,7 @@ pub mod locate;
 pub mod model;
 mod openings;
 pub mod problem;
+pub mod prometheus;
 pub mod reader;
 pub mod secret;
 pub mod template;

@@ -3,6 +3,7 @@
 pub use super::backup::{Patroni, Pgbackrest};
 pub use super::comms::{Audience, Comms, Hook, Mailer, Pager, PagerKind, Place, Smtps};
 pub use super::integration::Integration;
+pub use super::prometheus::{Alertmanager, HttpAuth, PromQuery, PromSubject, Prometheus, Webhook};
 use crate::domain::estate::Estate;
 use crate::domain::id::SourceId;
 use std::path::PathBuf;
@@ -23,6 +24,10 @@ pub struct Config {
     pub redis: Vec<Redis>,
     /// Traefiks.
     pub traefik: Vec<Traefik>,
+    /// Prometheus servers.
+    pub prometheus: Vec<Prometheus>,
+    /// Alertmanagers.
+    pub alertmanager: Vec<Alertmanager>,
     /// What delivers changes.
     pub delivery: Vec<Delivery>,
     /// Projects whose pipelines deliver.
