@@ -342,6 +342,8 @@ pub struct Witness {
     pub vkey: String,
     /// Who runs it; witnesses of one administrator count once.
     pub administrator: String,
+    /// Own certificate authorities for it, PEM.
+    pub ca: Option<PathBuf>,
 }
 
 /// `[journal.anchor]`: S3-compatible object storage, a bucket with object lock in compliance mode.
