@@ -14,5 +14,6 @@ pub mod model;
 pub mod problem;
 pub mod reader;
 pub mod secret;
+pub mod synthetic;
 pub mod template;
 mod witness;
