@@ -16,5 +16,6 @@ pub mod problem;
 pub mod prometheus;
 pub mod reader;
 pub mod secret;
+pub mod synthetic;
 pub mod template;
 mod witness;

@@ -4,6 +4,7 @@ pub use super::backup::{Patroni, Pgbackrest};
 pub use super::comms::{Audience, Comms, Hook, Mailer, Pager, PagerKind, Place, Smtps};
 pub use super::integration::Integration;
 pub use super::prometheus::{Alertmanager, HttpAuth, PromQuery, PromSubject, Prometheus, Webhook};
+pub use super::synthetic::Synthetics;
 use crate::domain::estate::Estate;
 use crate::domain::id::SourceId;
 use std::path::PathBuf;
@@ -42,6 +43,8 @@ pub struct Config {
     pub patroni: Vec<Patroni>,
     /// Integrations that can be cut off.
     pub integration: Vec<Integration>,
+    /// Probe companies, and what is tried in them.
+    pub synthetic: Vec<Synthetics>,
     /// Where the journal and the other state lie.
     pub journal: Journal,
     /// Thresholds that differ from the defaults, by signal name.
@@ -168,10 +171,60 @@ pub struct Redis {
     pub sentinels: Vec<String>,
     /// Name of the primary at the sentinels.
     pub sentinel_name: Option<String>,
+    /// What it runs in on Kubernetes; `redis.restart` is refused without it.
+    pub workload: Option<Workload>,
     /// Time between samples.
     pub interval: Duration,
     /// Time allowed for one sample.
     pub timeout: Duration,
+}
+
+/// Kinds of workloads whose pods are replaced one after another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WorkloadKind {
+    /// `StatefulSet`.
+    StatefulSet,
+    /// `Deployment`.
+    Deployment,
+}
+
+impl WorkloadKind {
+    /// As the API names it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::StatefulSet => "StatefulSet",
+            Self::Deployment => "Deployment",
+        }
+    }
+
+    /// As the configuration and kubectl name it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::StatefulSet => "statefulset",
+            Self::Deployment => "deployment",
+        }
+    }
+
+    /// As it stands in a path of the API.
+    pub const fn plural(self) -> &'static str {
+        match self {
+            Self::StatefulSet => "statefulsets",
+            Self::Deployment => "deployments",
+        }
+    }
+}
+
+/// `workload` of a source: what it runs in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Workload {
+    /// The `[[kubernetes]]` that it runs on.
+    pub cluster: SourceId,
+    /// Namespace.
+    pub namespace: String,
+    /// Kind.
+    pub kind: WorkloadKind,
+    /// Name.
+    pub name: String,
 }
 
 /// `[[traefik]]`.
