@@ -61,6 +61,8 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
     let pgbackrest = super::backup::pgbackrest(root.tables("pgbackrest"));
     let patroni = super::backup::patroni(root.tables("patroni"));
     let integration = super::integration::all(root.tables("integration"), &tenants);
+    let sources: BTreeSet<String> = ids.sources.keys().cloned().collect();
+    let services = super::service::services(root.tables("service"), &sources);
     let comms = root.table("comms").map(super::comms::decode).unwrap_or_default();
     let webhook = super::comms::hooks(root.tables("webhook"));
     let console = root.table("console").map_or(Console { theme: None, mouse: true }, console);
@@ -82,6 +84,7 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
         patroni,
         integration,
         journal,
+        services,
         thresholds,
         console,
         engine,

@@ -14,5 +14,6 @@ pub mod model;
 pub mod problem;
 pub mod reader;
 pub mod secret;
+mod service;
 pub mod template;
 mod witness;

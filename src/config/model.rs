@@ -3,7 +3,7 @@
 pub use super::backup::{Patroni, Pgbackrest};
 pub use super::comms::{Audience, Comms, Hook, Mailer, Pager, PagerKind, Place, Smtps};
 pub use super::integration::Integration;
-use crate::domain::estate::Estate;
+use crate::domain::estate::{Estate, Service};
 use crate::domain::id::SourceId;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -39,6 +39,8 @@ pub struct Config {
     pub integration: Vec<Integration>,
     /// Where the journal and the other state lie.
     pub journal: Journal,
+    /// What stands on what.
+    pub services: Vec<Service>,
     /// Thresholds that differ from the defaults, by signal name.
     pub thresholds: Vec<Threshold>,
     /// Look of the console.

@@ -7,6 +7,7 @@ use super::condition::{Condition, Value};
 use super::finding::{self, Active, Build, Key, Made};
 use super::history::History;
 use super::index::Index;
+use super::look;
 use super::panes;
 use super::readings::{Seen, readings};
 use super::rules::RULES;
@@ -18,7 +19,7 @@ use crate::domain::facts::Facts;
 use crate::domain::finding::{Acknowledged, Change, Finding};
 use crate::domain::health::Health;
 use crate::domain::id::{FindingId, Person, SourceId};
-use crate::domain::pane::Panes;
+use crate::domain::pane::{Panes, SubjectView};
 use crate::domain::sample::Sample;
 use crate::domain::signal::{Reading, Subject};
 use crate::domain::world::World;
@@ -116,6 +117,11 @@ impl Correlator {
     /// The rows of all panes at one moment.
     pub fn panes(&self, world: &World, now: Timestamp) -> Panes {
         panes::build(world, &self.index, &self.settings, &self.history, now)
+    }
+
+    /// All that is known of one subject.
+    pub fn look(&self, world: &World, subject: &Subject, now: Timestamp) -> SubjectView {
+        look::look(world, &self.settings, &self.history, subject, now)
     }
 
     /// The recent past of one signal.

@@ -10,6 +10,7 @@ mod finding;
 pub mod history;
 pub mod index;
 pub mod locks;
+mod look;
 mod measured;
 pub mod panes;
 pub mod readings;

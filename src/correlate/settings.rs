@@ -2,6 +2,7 @@
 
 use super::signals::{Limits, SIGNALS, Thresholds};
 use crate::config::model::{Config, Threshold};
+use crate::domain::estate::Service;
 use crate::domain::id::SourceId;
 use std::collections::BTreeMap;
 
@@ -12,6 +13,8 @@ pub struct Settings {
     pub thresholds: Thresholds,
     /// What each Redis is for: `cache`, `session` or `queue`. It decides what an eviction means.
     pub redis_purpose: BTreeMap<SourceId, String>,
+    /// What stands on what, as it is declared.
+    pub services: Vec<Service>,
 }
 
 /// A threshold names a signal that is not in the table.
@@ -28,7 +31,7 @@ impl Settings {
     /// Settings of a configuration. Unknown signals are reported all at once.
     pub fn from_config(config: &Config) -> Result<Self, Vec<UnknownSignal>> {
         let redis_purpose = config.redis.iter().map(|r| (r.id.clone(), r.purpose.clone())).collect();
-        Ok(Self { thresholds: thresholds(&config.thresholds)?, redis_purpose })
+        Ok(Self { thresholds: thresholds(&config.thresholds)?, redis_purpose, services: config.services.clone() })
     }
 }
 

@@ -905,6 +905,7 @@ pub fn snapshot() -> Snapshot {
         requests: Arc::default(),
         elevations: vec![],
         policy: PolicyView::default(),
+        services: Arc::default(),
         me: "mara".into(),
         consoles: consoles(),
     }
