@@ -123,7 +123,7 @@ impl Ids {
 }
 
 /// A required name of at most 63 letters, digits, `.`, `_` and `-`.
-pub(super) fn name(table: &mut Table<'_, '_>, key: &'static str, example: &str) -> String {
+pub fn name(table: &mut Table<'_, '_>, key: &'static str, example: &str) -> String {
     let text = table.required(key, example);
     let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if text.len() > 63 || !text.chars().all(fine) {
