@@ -243,6 +243,33 @@ async fn what_has_changed_meanwhile_voids_the_start_only_where_the_step_is_bound
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn when_its_change_window_closes_while_it_waits_it_takes_the_freeze_approver_too() {
+    let end = (jiff::Timestamp::now() + jiff::SignedDuration::from_mins(5)).strftime("%Y-%m-%dT%H:%M:%S");
+    let window = format!("[[window]]\nname = \"tonight\"\nkind = \"change\"\nzone = \"UTC\"\nend = \"{end}\"\n");
+    let mut bench = Bench::start(&format!("{window}[freeze]\napprover = \"business-owner\"\n"));
+    let open = bench.ask("timed").await;
+    assert_eq!(open.terms.also, [], "the window is open");
+    bench.ahead(360);
+    // It is rendered again: what was asked is void, and it is asked anew with what holds now.
+    let void = |s: &quarterdeck::engine::api::Snapshot| {
+        s.requests.iter().any(|r| r.id == open.id && r.state == RequestState::Void)
+            && s.runs[0].steps[0].state == StepState::AwaitsConfirmation
+    };
+    let seen = bench.until(void).await;
+    let assessment = seen.runs[0].steps[0].assessment.clone().unwrap();
+    assert!(assessment.reasons.iter().any(|r| r.contains("`tonight` is closed")), "{:?}", assessment.reasons);
+    let request = bench.confirm(seen.runs[0].id.as_str()).await;
+    assert_eq!(request.terms.also, [Role::BusinessOwner]);
+    accepted(&bench.approve(&request, "ines").await);
+    assert_eq!(bench.pokes(), 0, "an approver alone is not enough");
+    let signature = bench.signature(&request, "otto", APPROVE, Role::BusinessOwner);
+    accepted(&bench.answer(&request.id, APPROVE, Role::BusinessOwner, signature).await);
+    assert_eq!(bench.run_over().await.state, RunState::Finished);
+    assert_eq!(bench.pokes(), 1);
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stop_or_a_new_engine_voids_what_was_asked() {
     let mut bench = Bench::start("");
     let request = bench.ask("plain").await;

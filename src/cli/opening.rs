@@ -54,9 +54,13 @@ impl Opened {
     }
 }
 
-/// The playbooks: the built-in ones, and the user's own over them.
+/// The playbooks: the built-in ones, and the user's own over them; and what is wrong with files that are left out.
 pub fn library() -> Result<(Library, Vec<crate::playbook::Problem>), Error> {
-    Ok(Library::load(&session::own_files("playbooks")?, &crate::act::catalog(), &signal_names()))
+    Ok(read_library(&session::own_files("playbooks")?))
+}
+
+fn read_library(own: &[(String, String)]) -> (Library, Vec<crate::playbook::Problem>) {
+    Library::load(own, &crate::act::catalog(), &signal_names())
 }
 
 /// Names of all signals, which playbooks may use.
@@ -184,10 +188,9 @@ fn open(
     outside: Outside<'_>,
     via: &str,
 ) -> Result<Opened, Error> {
-    let (library, problems) = library()?;
-    for problem in problems {
-        eprintln!("quarterdeck: a playbook is left out: {problem}");
-    }
+    // Read while the journal is opened: the one waits for the processor, the other for the disk.
+    let own = session::own_files("playbooks")?;
+    let reading = std::thread::spawn(move || read_library(&own));
     let me = session::me(via);
     let origin = origin(&adapters.estate.name);
     let environment = adapters.estate.environment;
@@ -214,6 +217,11 @@ fn open(
     }
     if let Some(torn) = &recovered.quarantined {
         eprintln!("quarterdeck: the end of the journal was torn ({}); it lies in {}", torn.why, torn.file);
+    }
+    let (library, problems) =
+        reading.join().map_err(|_| Error::Failed("the playbooks could not be read: a defect, please report it".into()))?;
+    for problem in problems {
+        eprintln!("quarterdeck: a playbook is left out: {problem}");
     }
     let digests: BTreeMap<_, _> = library.all().map(|e| (&e.playbook().id, e.plan.digest())).collect();
     let mut loaded = loaded.clone();

@@ -241,7 +241,9 @@ fn show(format: Format, id: &str) -> Result<Exit, Error> {
 fn lint(format: Format, files: &[PathBuf]) -> Result<Exit, Error> {
     let signals = opening::signal_names();
     let (problems, count) = if files.is_empty() {
-        let (library, problems) = library()?;
+        let (library, mut problems) = library()?;
+        let built_in = crate::playbook::library::lint_built_in(&crate::act::catalog(), &signals);
+        problems.extend(built_in.iter().map(problem));
         (problems, library.all().count())
     } else {
         let mut problems = Vec::new();

@@ -54,6 +54,10 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
     let delivery: Vec<_> =
         root.tables("delivery").into_iter().map(|t| super::delivery::delivery(t, &mut ids)).collect();
     let ci: Vec<_> = root.tables("ci").into_iter().map(|t| super::delivery::ci(t, &mut ids)).collect();
+    let prometheus: Vec<_> =
+        root.tables("prometheus").into_iter().map(|t| super::prometheus::prometheus(t, &mut ids)).collect();
+    let alertmanager: Vec<_> =
+        root.tables("alertmanager").into_iter().map(|t| super::prometheus::alertmanager(t, &mut ids)).collect();
     let mut tenants: Vec<_> = root.tables("tenant").into_iter().map(|t| tenant(t, &mut ids)).collect();
     tenants.sort_by(|a, b| a.id.cmp(&b.id));
     let thresholds = root.tables("threshold").into_iter().filter_map(threshold).collect();
@@ -76,6 +80,8 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
         pgbouncer,
         redis,
         traefik,
+        prometheus,
+        alertmanager,
         delivery,
         ci,
         comms,
@@ -119,6 +125,20 @@ impl Ids {
             table.reject(key, format!("`{key}` names `{id}`, which is no [[{kind}]]; known: {known}"));
         }
         SourceId::new(id)
+    }
+}
+
+impl Ids {
+    /// The same for a key that may be absent.
+    pub(super) fn may_refer(
+        &self,
+        table: &mut Table<'_, '_>,
+        key: &'static str,
+        kind: &'static str,
+    ) -> Option<SourceId> {
+        // Asked for in any case, so that the schema has it.
+        table.string(key)?;
+        Some(self.refer(table, key, kind))
     }
 }
 
@@ -397,8 +417,9 @@ fn journal(mut table: Table<'_, '_>, estate: &str, region: Option<String>) -> Jo
     let witnesses = super::witness::decode(&mut table);
     let anchor = table.table("anchor").map(|t| super::anchor::decode(t, estate));
     let archiving = super::archive::decode(&mut table, estate, region);
+    let openings = table.table("openings").map(super::openings::decode).unwrap_or_default();
     table.finish();
-    Journal { dir, vkey, witnesses, anchor, archiving }
+    Journal { dir, vkey, witnesses, anchor, archiving, openings }
 }
 
 fn engine(mut table: Table<'_, '_>) -> Engine {

@@ -3,6 +3,7 @@
 pub use super::backup::{Patroni, Pgbackrest};
 pub use super::comms::{Audience, Comms, Hook, Mailer, Pager, PagerKind, Place, Smtps};
 pub use super::integration::Integration;
+pub use super::prometheus::{Alertmanager, HttpAuth, PromQuery, PromSubject, Prometheus, Webhook};
 use crate::domain::estate::{Estate, Service};
 use crate::domain::id::SourceId;
 use std::path::PathBuf;
@@ -23,6 +24,10 @@ pub struct Config {
     pub redis: Vec<Redis>,
     /// Traefiks.
     pub traefik: Vec<Traefik>,
+    /// Prometheus servers.
+    pub prometheus: Vec<Prometheus>,
+    /// Alertmanagers.
+    pub alertmanager: Vec<Alertmanager>,
     /// What delivers changes.
     pub delivery: Vec<Delivery>,
     /// Projects whose pipelines deliver.
@@ -249,6 +254,8 @@ pub struct Journal {
     pub anchor: Option<Anchor>,
     /// What stays on this disk, and where the rest is moved.
     pub archiving: Archiving,
+    /// Who can open the secret values that records only commit to: age public keys, `age1…`; nobody when empty.
+    pub openings: Vec<String>,
 }
 
 /// `[estate] region`, `[journal.retention]` and `[[journal.archive]]`.

@@ -277,6 +277,19 @@ impl<'s, 't> Table<'s, 't> {
         all
     }
 
+    /// An array of strings that each pass `check`, which says why not; what does not pass is noted at its own place.
+    pub fn checked_strings(&mut self, key: &'static str, check: impl Fn(&str) -> Result<(), String>) -> Vec<String> {
+        let texts = self.strings(key);
+        if let Some(DeValue::Array(array)) = self.fields.get(key).map(Spanned::get_ref) {
+            for item in array {
+                if let Some(Err(why)) = item.get_ref().as_str().map(&check) {
+                    self.source.note(&item.span(), why);
+                }
+            }
+        }
+        texts
+    }
+
     /// An optional table.
     pub fn table(&mut self, key: &'static str) -> Option<Table<'s, 't>> {
         let value = self.raw(key, || Form::Table)?;

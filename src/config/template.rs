@@ -48,6 +48,12 @@ const ARCHIVE: &str = "\n# What `quarterdeck audit archive` moves off this disk,
     # s3 = { endpoint = \"https://s3.eu-central-1.example\", bucket = \"journal-archive\", signing_region = \"eu-central-1\", \
     access_key = \"env:QUARTERDECK_ARCHIVE_ACCESS_KEY\", secret_key = \"env:QUARTERDECK_ARCHIVE_SECRET_KEY\" }\n";
 
+/// Who can open what records only commit to.
+const OPENINGS: &str = "\n# Who can open the values of secret parameters, which the journal only commits to: public keys of age, made with\n\
+    # `age-keygen`. Without one a playbook with a secret parameter is refused.\n\
+    # [journal.openings]\n\
+    # recipients = [\"age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p\"]\n";
+
 /// Who backs up, who is told, and what can be cut off.
 const OUTSIDE: &str = "\n# [[pgbouncer]]\n# id = \"pool-a\"\n# host = \"127.0.0.1\"\n# user = \"stats\"\n\
     # act = { user = \"quarterdeck_act\", password = \"env:QUARTERDECK_POOL_PASSWORD\" }   # one of its admin_users\n\
@@ -162,6 +168,7 @@ pub fn render(answers: &Answers) -> String {
          # ca = \"/etc/ssl/own-ca.pem\"\n",
     );
     text.push_str(ARCHIVE);
+    text.push_str(OPENINGS);
     text
 }
 

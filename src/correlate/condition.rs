@@ -61,7 +61,8 @@ impl Condition {
     /// sample has no such subject. Answers whether the condition is still of interest.
     pub fn take(&mut self, rule: &Rule, values: BTreeMap<&'static str, Value>, at: Timestamp) -> bool {
         let worst = values.values().map(|v| v.health).filter(|h| *h != Health::Unknown).max();
-        self.untold = worst.is_none() && rule.absent == Absent::Unknown;
+        // A value that is known to be unknown tells no more than none; it does not mean that the thing is gone.
+        self.untold = worst.is_none() && (rule.absent == Absent::Unknown || !values.is_empty());
         if self.untold {
             // Without a value it neither goes on nor ends; a condition that never counted is dropped.
             return self.active;

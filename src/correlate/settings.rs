@@ -1,7 +1,7 @@
 //! What the configuration says to the correlation: thresholds that differ, and what each Redis is for.
 
 use super::rules::Rules;
-use super::signals::{Limits, SIGNALS, Thresholds};
+use super::signals::{Limits, Thresholds, near};
 use crate::config::model::{Config, Threshold};
 use crate::domain::estate::Service;
 use crate::domain::id::SourceId;
@@ -64,13 +64,6 @@ pub fn thresholds(configured: &[Threshold]) -> Result<Thresholds, Vec<UnknownSig
         .map(|t| UnknownSignal { name: t.signal.clone(), near: near(&t.signal) })
         .collect();
     if unknown.is_empty() { Ok(all) } else { Err(unknown) }
-}
-
-pub(super) fn near(name: &str) -> Vec<&'static str> {
-    let family = name.split('.').next().unwrap_or_default();
-    let names = || SIGNALS.iter().map(|s| s.name);
-    let same: Vec<_> = names().filter(|n| n.split('.').next() == Some(family)).collect();
-    if same.is_empty() { names().collect() } else { same }
 }
 
 #[cfg(test)]

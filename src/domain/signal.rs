@@ -235,6 +235,6 @@ pub struct Reading {
     pub subject: Subject,
     /// Name in the table of signals: `lock.blocked`.
     pub signal: &'static str,
-    /// The value, in the unit that the table gives.
+    /// The value, in the unit that the table gives; not a number where it is known to be unknown.
     pub value: f64,
 }

@@ -10,11 +10,13 @@ use crate::domain::estate::Estate;
 use crate::domain::mode::Mode;
 use crate::domain::ports::{Clock, Observer};
 use crate::drill::{Drill, View};
+use crate::observe::alertmanager::AlertmanagerObserver;
 use crate::observe::kubernetes::KubernetesObserver;
 use crate::observe::odoo::Odoo;
 use crate::observe::pgbouncer::Pgbouncer;
 use crate::observe::poll::Polling;
 use crate::observe::postgres::Postgres;
+use crate::observe::prometheus::{self, PrometheusObserver};
 use crate::observe::redis::{RedisObserver, password_of};
 use crate::observe::traefik::TraefikObserver;
 use jiff::Timestamp;
@@ -95,10 +97,14 @@ pub fn drill(drill: Drill) -> Adapters {
 }
 
 /// Builds adapters of real systems; nothing is connected yet. A mode that may not observe gets none. Fails with a
-/// sentence a threshold when one names a signal that there is not.
+/// sentence for each threshold or query that names a signal that there is not.
 pub fn live(config: &Config, mode: Mode) -> Result<Adapters, Vec<String>> {
     let settings =
         Settings::from_config(config).map_err(|unknown| unknown.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    let wrong = prometheus::check(config);
+    if !wrong.is_empty() {
+        return Err(wrong);
+    }
     Ok(Adapters {
         estate: Arc::new(config.estate.clone()),
         mode,
@@ -131,6 +137,12 @@ fn observers(config: &Config, mode: Mode) -> Vec<Box<dyn Observer>> {
     }
     for traefik in &config.traefik {
         all.push(Box::new(Polling(TraefikObserver::new(may, traefik.clone()))));
+    }
+    for prometheus in &config.prometheus {
+        all.push(Box::new(Polling(PrometheusObserver::new(may, prometheus, &config.estate))));
+    }
+    for alerts in &config.alertmanager {
+        all.push(Box::new(AlertmanagerObserver::new(may, alerts, &config.estate)));
     }
     all
 }

@@ -173,6 +173,13 @@ pub enum Command {
         /// What the review found.
         text: String,
     },
+    /// Says that something that is owed after an incident is done; what can be looked at is looked at.
+    DutyDone {
+        /// Its measure: `duty/RUN-3/unfreeze`.
+        duty: String,
+        /// What was done.
+        text: String,
+    },
     /// Hands a measure in force to an owner with an end date, so that the incident may close.
     AssignMeasure {
         /// Measure id.
@@ -292,6 +299,14 @@ pub enum Reply {
 }
 
 impl Reply {
+    /// What it says.
+    pub fn words(&self) -> &str {
+        match self {
+            Self::Accepted { message, .. } => message,
+            Self::Refused { why, .. } => why,
+        }
+    }
+
     /// Done.
     pub fn accepted(message: impl Into<String>) -> Self {
         Self::Accepted { message: message.into(), id: None }

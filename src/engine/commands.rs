@@ -85,7 +85,9 @@ impl Engine {
             }
             Command::ResumeRun { run } => {
                 let by = Person::new(actor.user.clone());
-                self.by_person(&run, Input::Resume { by }, actor, "it goes on").await
+                let reply = self.by_person(&run, Input::Resume { by }, actor, "it goes on").await?;
+                self.resume_calls(&run).await;
+                Ok(reply)
             }
             Command::EmergencyStop => Ok(Reply::accepted(self.stop_all("emergency stop", true, actor).await)),
             Command::BreakGlass { reason } => self.break_glass(&reason, actor).await,
@@ -94,6 +96,7 @@ impl Engine {
             Command::AssignMeasure { measure, owner, until } => {
                 self.assign_measure(&measure, &owner, until, actor).await
             }
+            Command::DutyDone { duty, text } => self.duty_done(&duty, &text, actor).await,
             Command::Answer { request, decision, role, signature, reason } => {
                 self.answer(&request, (decision, role), &signature, &reason, actor).await
             }

@@ -594,6 +594,7 @@ fn offer_triggered(library: &Library, finding: &mut Finding) {
     if finding.level == Level::Note {
         return;
     }
+    let own = finding.playbooks.len();
     for entry in library.fitting(&finding.rule) {
         let playbook = entry.playbook();
         if finding.playbooks.iter().any(|o| o.id == playbook.id) {
@@ -604,4 +605,14 @@ fn offer_triggered(library: &Library, finding: &mut Finding) {
         let why = format!("its triggers name {}", finding.rule);
         finding.playbooks.push(Offer { id: playbook.id.clone(), why, params });
     }
+    // What is for this finding alone comes before what is for many, and of equals what the rule itself offers.
+    let offers = std::mem::take(&mut finding.playbooks);
+    let rank = |(i, offer): (usize, Offer)| {
+        let named = library.get(&offer.id).map(|e| &e.playbook().triggers.findings);
+        let many = named.filter(|n| n.contains(&finding.rule)).map_or(1, Vec::len);
+        ((many, i >= own), offer)
+    };
+    let mut ranked: Vec<_> = offers.into_iter().enumerate().map(rank).collect();
+    ranked.sort_by_key(|(rank, _)| *rank);
+    finding.playbooks = ranked.into_iter().map(|(_, offer)| offer).collect();
 }

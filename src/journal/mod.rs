@@ -5,6 +5,7 @@
 pub mod archive;
 pub mod canonical;
 pub mod checkpoint;
+pub mod commitment;
 pub mod cosignature;
 mod describe;
 pub mod error;

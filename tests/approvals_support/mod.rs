@@ -51,8 +51,12 @@ static POKE: VerbSpec = VerbSpec {
 };
 
 fn playbook(id: &str, more: &str) -> (String, String) {
+    headed(id, "", more)
+}
+
+fn headed(id: &str, head: &str, more: &str) -> (String, String) {
     let text = format!(
-        "schemaVersion: 1\nid: {id}\nname: Poke\nversion: 1\nowner: tests\ndescription: Does one thing.\nsteps:\n  \
+        "schemaVersion: 1\nid: {id}\nname: Poke\nversion: 1\nowner: tests\ndescription: Does one thing.\n{head}steps:\n  \
          - {{id: poke, name: poke it, why: To see who may., type: action, reversible: false{more}, \
          run: {{adapter: lab, verb: poke}}}}\n"
     );
@@ -204,6 +208,7 @@ impl Bench {
             playbook("escalates", escalates),
             playbook("careful", ", preconditions: [{check: \"incident.severity == 'SEV1'\"}]"),
             playbook("bound", ", bind: [incident.severity]"),
+            headed("timed", "changeWindow: {calendar: tonight, onClosed: requireFreezeApprover}\n", ""),
         ];
         let (library, problems) = Library::load(&books, &[&POKE], &[]);
         assert!(problems.iter().all(|p| p.to_string().starts_with("built-in")), "{problems:?}");

@@ -168,7 +168,7 @@ fn signals_of(table: &mut Table<'_, '_>, rule: &str, known: &[Rule]) -> Vec<&'st
     }
     for name in asked {
         let Some(signal) = signals::find(&name) else {
-            let near = crate::correlate::settings::near(&name).join(", ");
+            let near = signals::near(&name).join(", ");
             table.reject("signals", format!("there is no signal `{name}`; near to it: {near}"));
             continue;
         };

@@ -6,7 +6,7 @@ use crate::domain::risk::Risk;
 use crate::playbook::expr::{self, Parsed, Scope, Type};
 use crate::playbook::params::{self, type_of};
 use crate::playbook::plan::EXIT_STEP;
-use crate::playbook::schema::{Next, OnFailure, Parameter, ParameterType, Playbook, SCHEMA_VERSION, StepType};
+use crate::playbook::schema::{Class, Next, OnFailure, Parameter, ParameterType, Playbook, SCHEMA_VERSION, StepType};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most steps of a playbook.
@@ -125,6 +125,12 @@ impl<'a> Rules<'a> {
         }
         for (word, what) in playbook.post_incident.duties() {
             empty("/postIncident", what, word, found);
+        }
+        if let Some(window) = &playbook.change_window {
+            empty("/changeWindow/calendar", &window.calendar, "calendar", found);
+            if !playbook.steps.iter().any(|s| s.class() == Class::Acts || s.class() == Class::Child) {
+                found.push(("/changeWindow".into(), "no step of the playbook changes anything".into()));
+            }
         }
         self.targets(found);
         for (i, rule) in playbook.triggers.findings.iter().enumerate().filter(|(_, rule)| !is_id(rule)) {

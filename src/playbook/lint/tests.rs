@@ -205,7 +205,17 @@ fn what_the_words_mean_is_checked() {
         (
             "description: For tests",
             "description: x\nchangeWindow: {calendar: plant}",
-            "`changeWindow` is not supported in this version",
+            "`changeWindow` lacks `onClosed`",
+        ),
+        (
+            "description: For tests",
+            "description: x\nchangeWindow: {calendar: '', onClosed: deny}",
+            "`calendar` is empty",
+        ),
+        (
+            "description: For tests",
+            "description: x\nchangeWindow: {calendar: plant, onClosed: approve}",
+            "requireFreezeApprover",
         ),
         ("description: For tests", "description: x\nexitCriteria: ['params.limit > 1']", "has to look at a signal"),
         (

@@ -615,7 +615,7 @@ fn another_text_of_the_playbook_does_not_continue_a_run() {
         serde_saphyr::from_str(PLAYBOOK).unwrap(),
         crate::domain::id::Digest::from_bytes(&[8; 32]),
     );
-    let error = Run::replay(std::sync::Arc::new(other.unwrap()), &past).unwrap_err();
+    let error = Run::replay(std::sync::Arc::new(other), &past).unwrap_err();
     assert!(matches!(error, ReplayError::OtherPlaybook { .. }), "{error}");
     assert_eq!(Run::replay(std::sync::Arc::clone(bench.run.plan()), &past[1..]).unwrap_err(), ReplayError::NoStart);
     assert_eq!(Run::playbook_of(past[0].body).unwrap().0, "bench");

@@ -16,6 +16,7 @@ pub mod leaves;
 pub mod lock;
 pub mod medium;
 pub mod open;
+pub mod openings;
 pub mod place;
 pub mod pruned;
 pub mod publish;
