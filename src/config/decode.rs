@@ -67,6 +67,8 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
     let patroni = super::backup::patroni(root.tables("patroni"));
     let integration = super::integration::all(root.tables("integration"), &tenants);
     let synthetic = super::synthetic::all(root.tables("synthetic"), &tenants);
+    let sources: BTreeSet<String> = ids.sources.keys().cloned().collect();
+    let services = super::service::services(root.tables("service"), &sources);
     let comms = root.table("comms").map(super::comms::decode).unwrap_or_default();
     let webhook = super::comms::hooks(root.tables("webhook"));
     let console = root.table("console").map_or(Console { theme: None, mouse: true }, console);
@@ -91,6 +93,7 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
         integration,
         synthetic,
         journal,
+        services,
         thresholds,
         console,
         engine,
@@ -143,7 +146,7 @@ impl Ids {
 }
 
 /// A required name of at most 63 letters, digits, `.`, `_` and `-`.
-pub(super) fn name(table: &mut Table<'_, '_>, key: &'static str, example: &str) -> String {
+pub fn name(table: &mut Table<'_, '_>, key: &'static str, example: &str) -> String {
     let text = table.required(key, example);
     let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if text.len() > 63 || !text.chars().all(fine) {

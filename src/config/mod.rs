@@ -17,5 +17,6 @@ pub mod prometheus;
 pub mod reader;
 pub mod secret;
 pub mod synthetic;
+mod service;
 pub mod template;
 mod witness;
