@@ -18,5 +18,6 @@ pub mod run;
 pub mod sample;
 pub mod secret;
 pub mod signal;
+pub mod synthetic;
 pub mod text;
 pub mod world;

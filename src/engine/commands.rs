@@ -36,6 +36,7 @@ impl Engine {
             return Err(Reply::refused("the engine is ending and starts nothing new"));
         }
         match command {
+            Command::Look { subject } => Ok(Reply::Seen { view: Box::new(self.subject(&subject)) }),
             Command::Declare { title, severity, findings } => self.declare(&title, severity, findings, actor).await,
             Command::UpdateIncident { incident, severity, state } => {
                 self.update_incident(incident, severity, state, actor).await

@@ -19,12 +19,14 @@ use crate::act::Verbs;
 use crate::attest::anchor::Anchored;
 use crate::correlate::panes;
 use crate::domain::actor::Actor;
+use crate::domain::estate::Service;
 use crate::domain::finding::{Finding, Level, Offer};
 use crate::domain::id::{IncidentId, Person, RunId, StepId};
 use crate::domain::mode::Mode;
-use crate::domain::pane::Panes;
+use crate::domain::pane::{Panes, SubjectView};
 use crate::domain::ports::Clock;
 use crate::domain::sample::Sample;
+use crate::domain::signal::Subject;
 use crate::domain::world::World;
 use crate::journal::fold::Fold as _;
 use crate::journal::{Draft, Journal, Kind, Record, Scrub};
@@ -119,6 +121,8 @@ pub struct Engine {
     pub(super) answers: mpsc::Sender<Answer>,
     pub(super) panes: Arc<Panes>,
     judge: Judge,
+    /// The declared services.
+    services: Arc<Vec<Service>>,
     /// When everything was last judged.
     judged: Instant,
     pub(super) journal: Journal,
@@ -179,6 +183,7 @@ pub fn start_with(parts: Parts, policy: PolicyFile, openings: Vec<String>) -> Ru
     let (stop, stopped) = oneshot::channel();
     let (end, ended) = oneshot::channel();
     let world = World::new(estate.clone(), observers.iter().map(|o| o.spec()), now);
+    let services = Arc::new(settings.services.clone());
     let judge = Judge::new(settings, &world.estate);
     let mut engine = Engine {
         mode,
@@ -189,6 +194,7 @@ pub fn start_with(parts: Parts, policy: PolicyFile, openings: Vec<String>) -> Ru
         answers,
         panes: Arc::default(),
         judge,
+        services,
         judged: Instant::now(),
         outsiders: Outsiders::start(witnesses, &journal),
         openings,
@@ -254,8 +260,11 @@ impl Engine {
             tokio::select! {
                 biased;
                 Some(envelope) = ends.commands.recv() => {
+                    let only_looks = envelope.command.only_looks();
                     let reply = self.command(envelope.command, envelope.actor).await;
-                    snapshots.send_replace(Arc::new(self.snapshot()));
+                    if !only_looks {
+                        snapshots.send_replace(Arc::new(self.snapshot()));
+                    }
                     let _ = envelope.answer.send(reply);
                     continue;
                 }
@@ -479,6 +488,11 @@ impl Engine {
         &self.findings
     }
 
+    /// All that is known of one subject.
+    pub(super) fn subject(&self, subject: &Subject) -> SubjectView {
+        self.judge.subject(&self.world, subject, self.clock.now())
+    }
+
     /// Whether the engine is ending and starts nothing new.
     pub(super) const fn is_stopping(&self) -> bool {
         self.stopping
@@ -540,6 +554,7 @@ impl Engine {
             requests: Arc::new(self.state.requests().all().to_vec()),
             elevations: self.state.elevations().to_vec(),
             policy: self.policy_view(),
+            services: self.services.clone(),
             me: Person::new(self.me.user.clone()),
             consoles: self.consoles.views(),
         }

@@ -117,7 +117,7 @@ pub fn tenant_signals(
         };
         let seen = Seen { facts: &good.facts, before: None, source: id, at: good.taken_at };
         for reading in readings(&seen, &index) {
-            if concerns(&reading.subject, declared) {
+            if reading.value.is_finite() && concerns(&reading.subject, declared) {
                 keep_worst(&mut all, &reading, good.taken_at, now, id);
             }
         }

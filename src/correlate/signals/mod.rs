@@ -245,6 +245,14 @@ pub fn find(name: &str) -> Option<&'static Signal> {
     position(name).and_then(|i| SIGNALS.get(i))
 }
 
+/// Names of the same family as a name that there is not, or all.
+pub fn near(name: &str) -> Vec<&'static str> {
+    let family = name.split('.').next().unwrap_or_default();
+    let names = || SIGNALS.iter().map(|s| s.name);
+    let same: Vec<_> = names().filter(|n| n.split('.').next() == Some(family)).collect();
+    if same.is_empty() { names().collect() } else { same }
+}
+
 /// Thresholds in force, one for each row of the table.
 #[derive(Clone, Debug)]
 pub struct Thresholds(Vec<Option<Limits>>);

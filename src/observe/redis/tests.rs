@@ -21,6 +21,7 @@ fn config(url: &str, user: Option<&str>) -> Config {
         purpose: "queue".into(),
         sentinels: Vec::new(),
         sentinel_name: None,
+        workload: None,
         interval: Duration::from_secs(1),
         timeout: Duration::from_secs(2),
     }
