@@ -322,6 +322,7 @@ impl Reply {
     pub fn words(&self) -> &str {
         match self {
             Self::Accepted { message, .. } => message,
+            Self::Seen { .. } => "seen",
             Self::Refused { why, .. } => why,
         }
     }
