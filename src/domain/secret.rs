@@ -185,7 +185,9 @@ impl Secrets {
             Operation::Sql { database, statement, parameters } => {
                 never(database, "the name of a database")?;
                 never(statement, "the text of a statement; it is given as a parameter of it")?;
-                parameters.iter_mut().for_each(|p| self.put(p, Form::Plain));
+                for parameter in parameters {
+                    self.put(parameter, Form::Plain);
+                }
             }
             Operation::Http { path, headers, body, .. } => self.http(path, headers, body),
             Operation::Calls { calls } => {
@@ -231,7 +233,9 @@ impl Secrets {
             .iter()
             .any(|(k, v)| k.eq_ignore_ascii_case("content-type") && v.starts_with("application/x-www-form-urlencoded"));
         self.put(path, Form::Percent);
-        headers.values_mut().for_each(|value| self.put(value, Form::Plain));
+        for value in headers.values_mut() {
+            self.put(value, Form::Plain);
+        }
         let form = match (form, is_json(body)) {
             (true, _) => Form::Percent,
             (_, true) => Form::Json,
@@ -273,8 +277,9 @@ impl Secrets {
         }
     }
 
-    fn failure(&self, why: Failure) -> Failure {
-        Failure { message: self.scrub(&why.message), ..why }
+    fn failure(&self, mut why: Failure) -> Failure {
+        why.message = self.scrub(&why.message);
+        why
     }
 
     /// What came of a request, without the secrets.
@@ -309,7 +314,9 @@ fn is_json(text: &str) -> bool {
 fn visit(operation: &Operation, see: &mut dyn FnMut(&str)) {
     let mut http = |path: &str, headers: &BTreeMap<String, String>, body: &str| {
         see(path);
-        headers.values().for_each(|v| see(v));
+        for value in headers.values() {
+            see(value);
+        }
         see(body);
     };
     match operation {
@@ -318,16 +325,22 @@ fn visit(operation: &Operation, see: &mut dyn FnMut(&str)) {
         Operation::Sql { database, statement, parameters } => {
             see(database);
             see(statement);
-            parameters.iter().for_each(|p| see(p));
+            for parameter in parameters {
+                see(parameter);
+            }
         }
         Operation::File { path, content } => {
             see(path);
-            content.iter().for_each(|c| see(c));
+            if let Some(content) = content {
+                see(content);
+            }
         }
         Operation::Redis { commands, .. } => commands.iter().flatten().for_each(|w| see(w)),
         Operation::Command { argv, .. } => argv.iter().for_each(|w| see(w)),
         Operation::Mail { to, subject, body, .. } => {
-            to.iter().for_each(|t| see(t));
+            for address in to {
+                see(address);
+            }
             see(subject);
             see(body);
         }

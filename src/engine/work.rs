@@ -31,6 +31,9 @@ const AT_ONCE: usize = 8;
 /// A verb with a request of it.
 type Work = (Arc<DynVerb>, Request);
 
+/// A run that a step asks for: how it names its parent, its playbook, and its parameters or why they are not known.
+type Wanted = (Parent, PlaybookId, Result<BTreeMap<String, String>, String>);
+
 fn local(why: impl AsRef<str>) -> Failure {
     Failure::new(FailureKind::Local, why)
 }
@@ -203,7 +206,7 @@ impl Engine {
         let (around, outputs) = (self.scene().surroundings(&held.of()), held.run.outputs());
         let values = super::assess::values(&held.run, &around, &outputs);
         let text = |(name, source): (&String, &String)| Ok((name.clone(), template::text(source, &values)?));
-        let wanted: Vec<(Parent, PlaybookId, Result<BTreeMap<String, String>, String>)> = held
+        let wanted: Vec<Wanted> = held
             .run
             .open_children()
             .into_iter()

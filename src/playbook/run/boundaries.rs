@@ -104,11 +104,11 @@ impl World {
             return (name.as_str().into(), RunState::Waiting);
         }
         let key = format!("{} {branch}", parent.step);
-        if let Some(left) = self.refusals.get_mut(&key).filter(|left| **left > 0) {
-            if *asked == 2 {
-                *left -= 1;
-                self.failed.insert(name.clone());
-            }
+        if *asked == 2
+            && let Some(left) = self.refusals.get_mut(&key).filter(|left| **left > 0)
+        {
+            *left -= 1;
+            self.failed.insert(name.clone());
         }
         if self.failed.contains(&name) {
             return (name.as_str().into(), RunState::Failed);
