@@ -2,7 +2,7 @@
 
 pub use super::backup::{Patroni, Pgbackrest};
 pub use super::comms::{Audience, Comms, Hook, Mailer, Pager, PagerKind, Place, Smtps};
-pub use super::integration::Integration;
+pub use super::integration::{Integration, Measure, MeasureBy};
 pub use super::prometheus::{Alertmanager, HttpAuth, PromQuery, PromSubject, Prometheus, Webhook};
 use crate::domain::estate::Estate;
 use crate::domain::id::SourceId;
@@ -42,6 +42,8 @@ pub struct Config {
     pub patroni: Vec<Patroni>,
     /// Integrations that can be cut off.
     pub integration: Vec<Integration>,
+    /// How they are doing, where that is measured.
+    pub measure: Vec<Measure>,
     /// Where the journal and the other state lie.
     pub journal: Journal,
     /// Thresholds that differ from the defaults, by signal name.
@@ -168,6 +170,8 @@ pub struct Redis {
     pub sentinels: Vec<String>,
     /// Name of the primary at the sentinels.
     pub sentinel_name: Option<String>,
+    /// Lists and streams whose length is looked at.
+    pub keys: Vec<String>,
     /// Time between samples.
     pub interval: Duration,
     /// Time allowed for one sample.
