@@ -507,6 +507,13 @@ pub enum Measures {
         #[arg(long = "for", value_name = "TIME", default_value = "24h")]
         lasts: String,
     },
+    /// Says that something that is owed after an incident is done
+    Done {
+        /// Its id: duty/RUN-3/unfreeze
+        id: String,
+        /// What was done
+        text: String,
+    },
     /// How one is lifted
     LiftHint {
         /// Its id

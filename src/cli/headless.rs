@@ -148,6 +148,7 @@ async fn engine(global: &Global) -> Result<Way, Error> {
 fn accepted(reply: Reply) -> Result<Option<String>, Error> {
     match reply {
         Reply::Accepted { id, .. } => Ok(id),
+        Reply::Seen { .. } => Ok(None),
         Reply::Refused { why, denied: true } => Err(Error::Denied(why)),
         Reply::Refused { why, denied: false } => Err(Error::Failed(why)),
     }

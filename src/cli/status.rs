@@ -7,9 +7,9 @@ use super::output::{self, Error, Exit};
 use super::session;
 use crate::console::rows::{Context, plain};
 use crate::correlate::panes;
-use crate::domain::estate::{Environment, Estate};
+use crate::domain::estate::{Environment, Estate, Service};
 use crate::domain::facts::Missing;
-use crate::domain::finding::Finding;
+use crate::domain::finding::{Change, Finding};
 use crate::domain::health::Health;
 use crate::domain::mode::Mode;
 use crate::domain::pane::{DatabaseRow, IngressRow, Pane, Panes, QueueRow, SourceRow, SubjectRow, TenantRow};
@@ -131,6 +131,8 @@ struct Look {
     at: Timestamp,
     panes: Panes,
     findings: Vec<Finding>,
+    changes: Vec<Change>,
+    services: Vec<Service>,
 }
 
 /// Runs it.
@@ -166,6 +168,8 @@ async fn from_engine(global: &Global, home: &session::Home, watch: bool) -> Resu
             at: snapshot.at,
             panes: (*snapshot.panes).clone(),
             findings: (*snapshot.findings).clone(),
+            changes: (*snapshot.changes).clone(),
+            services: (*snapshot.services).clone(),
         };
         if let Some(exit) = said(global, &look, watch, &mut last)? {
             return Ok(exit);
@@ -240,7 +244,15 @@ async fn own_look(global: &Global, adapters: Adapters, watch: bool) -> Result<Ex
         if looking.answered() || tokio::time::Instant::now() >= looking.deadline {
             let at = looking.clock.now();
             let (findings, panes) = looking.judge.look(&looking.world, at);
-            let look = Look { estate: looking.world.estate.clone(), mode: looking.mode, at, panes, findings };
+            let look = Look {
+                estate: looking.world.estate.clone(),
+                mode: looking.mode,
+                at,
+                panes,
+                findings,
+                changes: looking.judge.changes(),
+                services: looking.judge.services().to_vec(),
+            };
             if let Some(exit) = said(global, &look, watch, &mut last)? {
                 return Ok(exit);
             }
@@ -314,7 +326,7 @@ fn print_table(look: &Look, health: Health) -> Result<(), Error> {
         look.mode,
         look.at.strftime("%Y-%m-%d %H:%M:%SZ")
     ))?;
-    let context = Context { now: look.at, estate: &look.estate };
+    let context = Context { now: look.at, estate: &look.estate, changes: &look.changes, services: &look.services };
     let panes = [
         ("FINDINGS", plain(look.findings.iter(), &context)),
         ("TENANTS", plain(look.panes.tenants.iter(), &context)),

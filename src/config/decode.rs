@@ -2,7 +2,8 @@
 //! is the one place that lists its keys, bounds and defaults.
 
 use super::model::{
-    Config, Console, Engine, Journal, Kubernetes, Login, Pgbouncer, Postgres, Redis, SecretRef, Threshold, Tls, Traefik,
+    Config, Console, Engine, Journal, Kubernetes, Login, Pgbouncer, Postgres, Redis, SecretRef, Threshold, Tls,
+    Traefik, Workload, WorkloadKind,
 };
 use super::problem::{Problem, Problems};
 use super::reader::{Source, Table};
@@ -65,6 +66,9 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
     let pgbackrest = super::backup::pgbackrest(root.tables("pgbackrest"), &mut ids);
     let patroni = super::backup::patroni(root.tables("patroni"), &mut ids);
     let (integration, measure) = super::integration::all(root.tables("integration"), &tenants);
+    let synthetic = super::synthetic::all(root.tables("synthetic"), &tenants);
+    let sources: BTreeSet<String> = ids.sources.keys().cloned().collect();
+    let services = super::service::services(root.tables("service"), &sources);
     let comms = root.table("comms").map(super::comms::decode).unwrap_or_default();
     let webhook = super::comms::hooks(root.tables("webhook"));
     let console = root.table("console").map_or(Console { theme: None, mouse: true }, console);
@@ -88,7 +92,9 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
         patroni,
         integration,
         measure,
+        synthetic,
         journal,
+        services,
         thresholds,
         console,
         engine,
@@ -141,7 +147,7 @@ impl Ids {
 }
 
 /// A required name of at most 63 letters, digits, `.`, `_` and `-`.
-pub(super) fn name(table: &mut Table<'_, '_>, key: &'static str, example: &str) -> String {
+pub fn name(table: &mut Table<'_, '_>, key: &'static str, example: &str) -> String {
     let text = table.required(key, example);
     let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if text.len() > 63 || !text.chars().all(fine) {
@@ -319,6 +325,7 @@ fn redis(mut table: Table<'_, '_>, ids: &mut Ids) -> Redis {
     if !sentinels.is_empty() && sentinel_name.is_none() {
         table.reject("sentinels", "`sentinels` are given without `sentinel_name`, the name they know the primary by");
     }
+    let workload = table.table("workload").map(|t| workload(t, ids));
     let interval = interval(&mut table, SECOND * 2);
     let timeout = timeout(&mut table);
     let keys = table.strings("keys");
@@ -327,7 +334,28 @@ fn redis(mut table: Table<'_, '_>, ids: &mut Ids) -> Redis {
     }
     table.finish();
     let purpose = purpose.unwrap_or_else(|| "queue".to_owned());
-    Redis { id, url, observe, act, purpose, sentinels, sentinel_name, keys, interval, timeout }
+    Redis { id, url, observe, act, purpose, sentinels, sentinel_name, keys, workload, interval, timeout }
+}
+
+/// What a source runs in: `{ cluster = "k8s", namespace = "data", statefulset = "redis" }`.
+fn workload(mut table: Table<'_, '_>, ids: &Ids) -> Workload {
+    let cluster = ids.refer(&mut table, "cluster", "kubernetes");
+    let namespace = name(&mut table, "namespace", "data");
+    let (set, deployment) = (table.string("statefulset"), table.string("deployment"));
+    let (kind, name) = match (set, deployment) {
+        (Some(name), None) => (WorkloadKind::StatefulSet, name),
+        (None, Some(name)) => (WorkloadKind::Deployment, name),
+        _ => {
+            table.reject("statefulset", "[workload] names either a `statefulset` or a `deployment`, and not both");
+            (WorkloadKind::StatefulSet, String::new())
+        }
+    };
+    let fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+    if !name.chars().all(fine) {
+        table.reject(kind.word(), format!("`{}` is `{name}`, which is no name that Kubernetes allows", kind.word()));
+    }
+    table.finish();
+    Workload { cluster, namespace, kind, name }
 }
 
 fn traefik(mut table: Table<'_, '_>, ids: &mut Ids) -> Traefik {

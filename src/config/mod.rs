@@ -16,5 +16,7 @@ pub mod problem;
 pub mod prometheus;
 pub mod reader;
 pub mod secret;
+pub mod synthetic;
+mod service;
 pub mod template;
 mod witness;

@@ -90,7 +90,7 @@ fn held(since: Timestamp, at: Timestamp, seconds: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::correlate::rules::{RULES, position};
+    use crate::correlate::rules::Rules;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -98,7 +98,7 @@ mod tests {
 
     fn take(condition: &mut Condition, rule: &str, health: Option<Health>, second: i64) -> bool {
         let values = health.map(|health| ("x", Value { now: 1.0, health })).into_iter().collect();
-        condition.take(&RULES[position(rule).unwrap()], values, at(second))
+        condition.take(Rules::built_in().find(rule).unwrap(), values, at(second))
     }
 
     #[test]

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use std::collections::{HashMap, VecDeque};
 
 /// Seconds that one value stands for.
-const SLOT_S: i64 = 10;
+pub(super) const SLOT_S: i64 = 10;
 /// Values kept.
 pub const POINTS: usize = 60;
 
@@ -135,6 +135,12 @@ impl History {
             let skip = ring.values.len().saturating_sub(most);
             ring.values.iter().skip(skip).filter(|v| v.is_finite()).copied().collect()
         })
+    }
+
+    /// The values of one signal with their gaps, oldest first, ten seconds apart.
+    pub fn slots(&self, subject: &Subject, signal: &str) -> Vec<Option<f32>> {
+        let ring = self.series.get(subject).and_then(|all| all.iter().find(|(name, _)| *name == signal));
+        ring.map_or_else(Vec::new, |(_, ring)| ring.values.iter().map(|v| v.is_finite().then_some(*v)).collect())
     }
 
     /// Drops subjects that have not been seen for as long as the ring reaches back.

@@ -13,14 +13,15 @@ pub(super) fn owner(subject: &Subject) -> Option<&TenantId> {
     subject.tenant()
 }
 
-/// Whether a tenant stands on a subject. For a Redis, a node, a router without owner and
-/// whatever else no tenant names, nothing is declared.
-fn stands_on(tenant: &Tenant, subject: &Subject) -> bool {
+/// Whether a tenant stands on a subject, directly or by the declared services. For a node, a router without owner and
+/// whatever else neither names, nothing is declared.
+fn stands_on(index: &Index, tenant: &Tenant, subject: &Subject) -> bool {
     match subject {
         owned if owned.tenant().is_some() => owned.tenant() == Some(&tenant.id),
-        Subject::Instance { source } => tenant.database.as_ref().is_some_and(|d| d.instance == *source),
-        Subject::Ingress { source } => tenant.router.as_ref().is_some_and(|r| r.ingress == *source),
-        Subject::Cluster { source } => tenant.namespace.as_ref().is_some_and(|n| n.cluster == *source),
+        Subject::Instance { source }
+        | Subject::Ingress { source }
+        | Subject::Cluster { source }
+        | Subject::Redis { source } => index.stands_on(tenant).contains(source.as_str()),
         _ => false,
     }
 }
@@ -38,7 +39,7 @@ pub(super) fn hurt<'a>(
     let mut tenants: Vec<&Tenant> = if owned {
         subjects.iter().filter_map(|s| owner(s)).filter_map(|id| estate.tenant(id)).collect()
     } else {
-        estate.tenants.iter().filter(|t| subjects.iter().any(|s| stands_on(t, s))).collect()
+        estate.tenants.iter().filter(|t| subjects.iter().any(|s| stands_on(index, t, s))).collect()
     };
     tenants.sort_by(|a, b| a.criticality.cmp(&b.criticality).then_with(|| a.id.cmp(&b.id)));
     tenants.dedup_by(|a, b| a.id == b.id);

@@ -17,5 +17,6 @@ pub mod risk;
 pub mod run;
 pub mod sample;
 pub mod signal;
+pub mod synthetic;
 pub mod text;
 pub mod world;

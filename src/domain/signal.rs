@@ -196,6 +196,30 @@ impl fmt::Display for Subject {
 }
 
 impl Subject {
+    /// The source that its name carries, where it carries one.
+    pub const fn source(&self) -> Option<&SourceId> {
+        match self {
+            Self::Tenant { .. } | Self::Channel { .. } | Self::Integration { .. } => None,
+            Self::Instance { source }
+            | Self::Redis { source }
+            | Self::Router { source, .. }
+            | Self::Ingress { source }
+            | Self::Cluster { source }
+            | Self::Node { source, .. }
+            | Self::Namespace { source, .. }
+            | Self::Workload { source, .. }
+            | Self::Volume { source, .. }
+            | Self::Keep { source, .. }
+            | Self::Backup { source, .. }
+            | Self::Application { source, .. }
+            | Self::Certificate { source, .. }
+            | Self::Endpoint { source, .. }
+            | Self::Key { source, .. }
+            | Self::Alert { source, .. }
+            | Self::Source { source } => Some(source),
+        }
+    }
+
     /// The tenant that it belongs to, where one does.
     pub const fn tenant(&self) -> Option<&TenantId> {
         match self {

@@ -180,7 +180,7 @@ fn verbs(config: &Config, mode: Mode) -> Verbs {
     let integration = act::integration::verbs(&instances, &config.integration);
     let keepers =
         act::backup::verbs(may, &config.pgbackrest).into_iter().chain(act::patroni::verbs(may, &config.patroni));
-    let redis = act::redis::verbs(may, &config.redis);
+    let redis = act::redis::verbs(may, &config.redis, &config.kubernetes);
     let comms = act::comms::verbs(may, &config.comms);
     // The allow-list is policy's: where it names no program, none is started.
     let commands = act::command::verbs(may, Vec::new());
@@ -194,6 +194,7 @@ fn verbs(config: &Config, mode: Mode) -> Verbs {
             .chain(integration)
             .chain(keepers)
             .chain(redis)
+            .chain(act::odoo::synthetics(may, &config.synthetic))
             .chain(comms)
             .chain(commands),
     )

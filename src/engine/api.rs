@@ -1,17 +1,18 @@
 //! What consoles and the command line exchange with the engine: [`Command`] in, [`Reply`] back, and a
 //! [`Snapshot`] whenever something changed. Everything is plain data, so that it can cross a socket.
 
-use crate::domain::estate::{Environment, Estate};
+use crate::domain::estate::{Environment, Estate, Service};
 use crate::domain::finding::{Change, Finding};
 use crate::domain::health::Health;
 use crate::domain::id::{Digest, FindingId, IncidentId, Person, PlaybookId, RunId, StepId};
 use crate::domain::incident::{Incident, Role, Severity, TimelineEntry};
 use crate::domain::mode::Mode;
-use crate::domain::pane::Panes;
+use crate::domain::pane::{Panes, SubjectView};
 use crate::domain::request::Request;
 use crate::domain::risk::ApprovalTerms;
 use crate::domain::risk::{Assessment, Risk};
 pub use crate::domain::run::{RunState, StepState};
+use crate::domain::signal::Subject;
 use crate::playbook::schema::{Parameter, Playbook};
 pub use crate::policy::statement::{Decision, LogPoint};
 use indexmap::IndexMap;
@@ -172,6 +173,13 @@ pub enum Command {
         /// What the review found.
         text: String,
     },
+    /// Says that something that is owed after an incident is done; what can be looked at is looked at.
+    DutyDone {
+        /// Its measure: `duty/RUN-3/unfreeze`.
+        duty: String,
+        /// What was done.
+        text: String,
+    },
     /// Hands a measure in force to an owner with an end date, so that the incident may close.
     AssignMeasure {
         /// Measure id.
@@ -246,6 +254,11 @@ pub enum Command {
         /// Digest of the `pruned.json` that was prepared beside the records, 64 hexadecimal digits.
         sha256: String,
     },
+    /// Asks for all that is known of one subject; changes nothing.
+    Look {
+        /// Which.
+        subject: Subject,
+    },
     /// Drill only: pause, resume or set the speed of the scenario clock.
     DrillClock {
         /// Speed; 0 pauses.
@@ -253,8 +266,15 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// Whether it changes nothing: who only looks on may ask it too.
+    pub const fn only_looks(&self) -> bool {
+        matches!(self, Self::Look { .. })
+    }
+}
+
 /// The answer to a command.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "reply", rename_all = "kebab-case")]
 pub enum Reply {
     /// Done, and on disk.
@@ -263,6 +283,11 @@ pub enum Reply {
         message: String,
         /// Name of what came of it (incident, run), where something did.
         id: Option<String>,
+    },
+    /// What was asked for.
+    Seen {
+        /// All that is known of the subject.
+        view: Box<SubjectView>,
     },
     /// Not done.
     Refused {
@@ -274,6 +299,15 @@ pub enum Reply {
 }
 
 impl Reply {
+    /// What it says.
+    pub fn words(&self) -> &str {
+        match self {
+            Self::Accepted { message, .. } => message,
+            Self::Seen { .. } => "seen",
+            Self::Refused { why, .. } => why,
+        }
+    }
+
     /// Done.
     pub fn accepted(message: impl Into<String>) -> Self {
         Self::Accepted { message: message.into(), id: None }
@@ -332,6 +366,9 @@ pub struct Snapshot {
     /// The policy in force.
     #[serde(default)]
     pub policy: PolicyView,
+    /// The declared services.
+    #[serde(default)]
+    pub services: Arc<Vec<Service>>,
     /// Who sits at this engine.
     pub me: Person,
     /// Who is attached.

@@ -328,6 +328,7 @@ impl Engine {
                     "reason": format!("nobody has answered {} in time: {}", request.id, request.title),
                 });
                 let _ = self.record(Kind::EscalationSent, request.incident.clone(), body, &engine).await;
+                self.call_for(&request).await;
             }
             if latest < request.not_after {
                 continue;
@@ -348,6 +349,17 @@ impl Engine {
                     let _ = self.record(Kind::ApprovalExpired, request.incident.clone(), body, &engine).await;
                 }
             }
+        }
+    }
+
+    /// Calls whom the step names, else the audience that is called like the role which has to answer.
+    async fn call_for(&mut self, request: &RequestView) {
+        let (Some(run), Some(step)) = (&request.run, &request.step) else { return };
+        let named = self.runs.get(run).and_then(|held| held.run.step(step)?.escalate.as_ref().map(|e| e.to.clone()));
+        let role = request.terms.roles.first().map(ToString::to_string);
+        if let Some(to) = named.or(role) {
+            let why = format!("nobody has answered {} in time: {}", request.id, request.title);
+            self.call(run, step, &to, &why).await;
         }
     }
 

@@ -35,6 +35,7 @@ impl Engine {
             return Err(Reply::refused("the engine is ending and starts nothing new"));
         }
         match command {
+            Command::Look { subject } => Ok(Reply::Seen { view: Box::new(self.subject(&subject)) }),
             Command::Declare { title, severity, findings } => self.declare(&title, severity, findings, actor).await,
             Command::UpdateIncident { incident, severity, state } => {
                 self.update_incident(incident, severity, state, actor).await
@@ -84,7 +85,9 @@ impl Engine {
             }
             Command::ResumeRun { run } => {
                 let by = Person::new(actor.user.clone());
-                self.by_person(&run, Input::Resume { by }, actor, "it goes on").await
+                let reply = self.by_person(&run, Input::Resume { by }, actor, "it goes on").await?;
+                self.resume_calls(&run).await;
+                Ok(reply)
             }
             Command::EmergencyStop => Ok(Reply::accepted(self.stop_all("emergency stop", true, actor).await)),
             Command::BreakGlass { reason } => self.break_glass(&reason, actor).await,
@@ -93,6 +96,7 @@ impl Engine {
             Command::AssignMeasure { measure, owner, until } => {
                 self.assign_measure(&measure, &owner, until, actor).await
             }
+            Command::DutyDone { duty, text } => self.duty_done(&duty, &text, actor).await,
             Command::Answer { request, decision, role, signature, reason } => {
                 self.answer(&request, (decision, role), &signature, &reason, actor).await
             }

@@ -95,9 +95,9 @@ impl Runs {
         }
     }
 
-    /// The run that a step of another one is, with its state.
+    /// The run that a step of another one is, with its state; of those that are held.
     pub(super) fn child_of(&self, parent: &Parent) -> Option<(RunId, RunState)> {
-        let (id, held) = self.held.values().find(|(_, h)| h.run.start().parent.as_ref() == Some(parent))?;
+        let (id, held) = self.held.values().rfind(|(_, h)| h.run.start().parent.as_ref() == Some(parent))?;
         Some((id.clone(), held.run.state()))
     }
 
@@ -371,19 +371,17 @@ impl Engine {
             Effect::Look { ticket, step, what } => self.look_for(run, ticket, &step, what),
             Effect::Reconcile { ticket, step, part } => self.reconcile(run, ticket, &step, part),
             Effect::DryRun { ticket, step } => self.dry_run(run, ticket, &step),
-            Effect::Child { ticket, step } => {
-                let found = Box::pin(self.child(run, &step)).await;
-                Some(Input::Child { ticket, found })
+            Effect::Children { ticket, .. } => {
+                let found = Box::pin(self.children(run)).await;
+                Some(Input::Children { ticket, found })
             }
             Effect::Escalate { step, to, why } => {
-                let held = self.runs.get(run)?;
-                let (incident, actor) = (held.incident.clone(), self.me.engine());
-                let body = json!({ "run": run, "step": step, "person": to, "reason": why });
-                let _ = self.record(Kind::EscalationSent, incident, body, &actor).await;
+                Box::pin(self.call(run, &step, &to, &why)).await;
                 None
             }
             Effect::Finish { state } => {
                 tracing::info!(%run, state = state.word(), "a run has ended");
+                Box::pin(self.call_ended(run, state)).await;
                 None
             }
         }
@@ -639,7 +637,10 @@ impl Engine {
                 continue;
             };
             match Run::replay(plan, &past(&records)) {
-                Ok(run) => {
+                Ok(mut run) => {
+                    for step in self.state.called(&id) {
+                        run.note_called(step);
+                    }
                     let params = run.start().params.iter().map(|(k, v)| (k.clone(), text_of(v))).collect();
                     let incident = records.iter().rev().find_map(|r| r.incident.clone());
                     let began = first.actor.clone();

@@ -7,13 +7,13 @@ use super::core::{Came, Engine};
 use super::runs::{Args, Surveyed};
 use crate::act::DynVerb;
 use crate::domain::actor::Actor;
-use crate::domain::id::{Person, RunId, StepId};
+use crate::domain::id::{Person, PlaybookId, RunId, StepId};
 use crate::domain::ports::{BoxFuture, Outcome, Reconciled};
 use crate::domain::request::{Operation, Request};
 use crate::domain::run::RunState;
 use crate::domain::sample::{Failure, FailureKind};
 use crate::journal::Kind;
-use crate::playbook::run::{Input, LookAt, Rendering, Seat, Ticket};
+use crate::playbook::run::{ChildFound, Input, LookAt, Parent, Rendering, Seat, Ticket};
 use crate::playbook::schema::Class;
 use crate::playbook::template;
 use futures::StreamExt as _;
@@ -180,25 +180,43 @@ impl Engine {
         None
     }
 
-    /// The run that a step is, started if it is not there yet.
-    pub(super) async fn child(&mut self, run: &RunId, step: &StepId) -> Result<(RunId, RunState), String> {
-        let held = self.runs.get(run).ok_or("the run is gone")?;
-        let parent = held.run.as_parent().ok_or("the step is not started")?;
-        if let Some(found) = self.runs.child_of(&parent) {
-            return Ok(found);
-        }
-        let spec = held.run.step(step).ok_or("the run has no such step")?;
-        let playbook = spec.playbook.clone().ok_or("the step names no playbook")?;
+    /// The runs of the step in hand, started where they are not there yet.
+    pub(super) async fn children(&mut self, run: &RunId) -> Vec<ChildFound> {
+        let Some(held) = self.runs.get(run) else { return Vec::new() };
         let (around, outputs) = (self.scene().surroundings(&held.of()), held.run.outputs());
         let values = super::assess::values(&held.run, &around, &outputs);
         let text = |(name, source): (&String, &String)| Ok((name.clone(), template::text(source, &values)?));
-        let params: BTreeMap<String, String> = spec.params.iter().map(text).collect::<Result<_, String>>()?;
+        let wanted: Vec<(Parent, PlaybookId, Result<BTreeMap<String, String>, String>)> = held
+            .run
+            .open_children()
+            .into_iter()
+            .map(|(parent, playbook, params)| (parent, playbook.clone(), params.iter().map(text).collect()))
+            .collect();
         let (incident, actor) = (held.incident.clone(), held.actor.clone());
-        let started = self.start_run(&playbook, &params, incident, Some(parent.clone()), &actor).await;
-        if let Err(Reply::Refused { why, .. }) = started {
-            return Err(format!("{playbook} can not be started: {why}"));
+        let mut all = Vec::new();
+        for (parent, playbook, params) in wanted {
+            let branch = parent.branch.clone();
+            let found = match (self.child_of(&parent), params) {
+                (Some(found), _) => Ok(found),
+                (None, Err(why)) => Err(why),
+                (None, Ok(params)) => {
+                    let started =
+                        self.start_run(&playbook, &params, incident.clone(), Some(parent.clone()), &actor).await;
+                    match started {
+                        Err(reply) => Err(format!("{playbook} can not be started: {}", reply.words())),
+                        Ok(_) => self.child_of(&parent).ok_or_else(|| format!("{playbook} was not started")),
+                    }
+                }
+            };
+            all.push(ChildFound { branch, found });
         }
-        self.runs.child_of(&parent).ok_or_else(|| format!("{playbook} was not started"))
+        all
+    }
+
+    /// The run that names its parent like this: one that is held, else what the records say of it, so that no restart
+    /// runs it a second time.
+    pub(super) fn child_of(&self, parent: &Parent) -> Option<(RunId, RunState)> {
+        self.runs.child_of(parent).or_else(|| self.state.child_of(parent))
     }
 
     /// What a step tells stakeholders, with its templates filled in.

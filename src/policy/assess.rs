@@ -78,6 +78,8 @@ pub struct Declared {
     pub role: Option<Role>,
     /// Whether the playbook lets low-risk steps run without a key.
     pub auto_run_low: bool,
+    /// Whether it only calls somebody because a step waits for too long: nobody is there to press a key.
+    pub calls: bool,
     /// The change window that its playbook names.
     pub change_window: Option<ChangeWindowFacts>,
 }
@@ -220,7 +222,8 @@ fn raise(raised: &mut Raised, facts: &StepFacts<'_>) {
 fn applies(rule: &Raise, facts: &StepFacts<'_>) -> bool {
     let over = |least: Option<u64>, number: u64| least.is_none_or(|least| number > least);
     let tenants = u64::try_from(facts.tenants.len()).unwrap_or(u64::MAX);
-    rule.verb.as_ref().is_none_or(|pattern| means(pattern, facts.verb.name))
+    // A call changes no system; only a rule that names it is about it.
+    rule.verb.as_ref().map_or(!facts.declared.calls, |pattern| means(pattern, facts.verb.name))
         && (rule.environments.is_empty() || rule.environments.contains(&facts.environment))
         && rule.tenancy.is_none_or(|tenancy| facts.tenancy == Some(tenancy))
         && rule.blast_radius.is_none_or(|least| blast(facts) >= least)
@@ -365,6 +368,7 @@ fn confirmation(facts: &StepFacts<'_>, risk: Risk) -> Option<Confirmation> {
             };
             Some(Confirmation::Typed { phrase })
         }
+        (None, Risk::Low) if facts.declared.calls && facts.policy.automation => None,
         (None, Risk::Low)
             if facts.declared.auto_run_low && facts.policy.automation && facts.tenancy == Some(Tenancy::Dedicated) =>
         {

@@ -67,6 +67,8 @@ pub enum Action {
     Filter,
     /// Sorts the rows another way.
     Sort,
+    /// Groups the rows another way.
+    Group,
     /// Searches the journal.
     Search,
     /// To the next match that is older.
@@ -188,6 +190,8 @@ pub enum Place {
     Sources,
     /// The sheet of a record on top.
     Record,
+    /// The sheet of a subject with its signals on top.
+    Subject,
     /// A sheet of text on top.
     Sheet,
     /// The dialog that confirms a step.
@@ -210,6 +214,7 @@ impl Place {
         !matches!(
             self,
             Self::Record
+                | Self::Subject
                 | Self::Sheet
                 | Self::Confirm
                 | Self::Asked
@@ -326,7 +331,7 @@ mod tests {
     use super::Place as P;
     use super::*;
 
-    const PLACES: [Place; 22] = [
+    const PLACES: [Place; 23] = [
         P::Overview,
         P::Tenants,
         P::Database,
@@ -342,6 +347,7 @@ mod tests {
         P::Found,
         P::Sources,
         P::Record,
+        P::Subject,
         P::Sheet,
         P::Confirm,
         P::Asked,

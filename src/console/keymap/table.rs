@@ -49,6 +49,7 @@ const LISTS: Scope = In(&[
     P::Found,
     P::Sources,
     P::Record,
+    P::Subject,
     P::Sheet,
 ]);
 const OPENED: Scope = In(&[
@@ -213,6 +214,23 @@ pub const BINDINGS: &[Binding] = &[
     ),
     bind(Action::Filter, &[ch('/')], "filter", "Filter the rows", FILTERED, 15),
     bind(Action::Sort, &[ch('S')], "sort", "Sort the rows another way", FILTERED, 17),
+    bind(Action::Group, &[ch('c')], "group", "Group the rows by tenant, plant, cluster or region", FILTERED, 18),
+    bind(
+        Action::NextPane,
+        &[key(KeyCode::Tab), key(KeyCode::Right)],
+        "next signal",
+        "Chart of the next signal",
+        In(&[P::Subject]),
+        11,
+    ),
+    bind(
+        Action::PreviousPane,
+        &[key(KeyCode::BackTab), key(KeyCode::Left)],
+        "signal before",
+        "Chart of the signal before",
+        In(&[P::Subject]),
+        0,
+    ),
     bind(Action::Copy, &[ch('y')], "copy", "Copy what is under the cursor to your clipboard", LISTS, 0),
     // Dialogs.
     bind(Action::Press, &[key(KeyCode::Enter)], "press", "Press the button with the focus", DIALOGS, 1),

@@ -5,7 +5,7 @@ use crate::console::format::{known, value};
 use crate::console::strip::Strip;
 use crate::console::theme::{Role, UNICODE};
 use crate::domain::health::Health;
-use crate::domain::id::TenantId;
+use crate::domain::id::{SourceId, TenantId};
 use crate::domain::pane::{SignalValue, SubjectRow};
 use crate::domain::signal::Unit;
 
@@ -75,6 +75,7 @@ impl PaneRow for SubjectRow {
         Column::left("source", 8, 14, 4),
         Column::right("age", 7, 1),
         Column::left("owner", 6, 12, 7),
+        Column::left("changed", 14, 30, 4),
     ];
     const SORTS: &'static [Sort<Self>] = &[
         Sort { label: "worst first", compare: as_given },
@@ -99,7 +100,7 @@ impl PaneRow for SubjectRow {
         Strip::of(role(self.health), self.says())
     }
 
-    fn cells(&self, _: &Context<'_>) -> Vec<Cell> {
+    fn cells(&self, context: &Context<'_>) -> Vec<Cell> {
         let worst = self.signals.first();
         vec![
             Cell::text(&self.name),
@@ -111,6 +112,15 @@ impl PaneRow for SubjectRow {
             worst.map_or_else(|| Cell::dim("–"), |s| Cell::dim(s.source.as_str())),
             Cell::known(self.age_s, true, super::super::format::fresh_age),
             Cell::dim(self.owner.as_deref().or(self.tenant.as_ref().map(TenantId::as_str)).unwrap_or("–")),
+            super::group::change_cell(self, context),
         ]
+    }
+
+    fn tenant(&self) -> Option<&TenantId> {
+        self.tenant.as_ref()
+    }
+
+    fn source(&self) -> Option<&SourceId> {
+        self.subject.source()
     }
 }

@@ -3,7 +3,7 @@
 use super::Page;
 use crate::console::format::{age, count, known, moment, seconds_between};
 use crate::console::rows::since_words;
-use crate::console::rows::{PaneRow, class_words, limit_words, signal_words, step_words};
+use crate::console::rows::{PaneRow, class_words, step_words};
 use crate::console::state::{PaneId, Screen, State, shown_finding};
 use crate::console::strip::Strip;
 use crate::console::theme::Role;
@@ -145,6 +145,7 @@ fn from_sources<'a>(out: &mut Page, state: &State, snapshot: &Snapshot, ids: imp
 
 /// A subject with its signals: value, grade, threshold and source of each.
 fn subject(out: &mut Page, state: &State, snapshot: &Snapshot, row: &SubjectRow) {
+    out.heading("Row");
     out.pair("health", row.health.into(), row.health.word());
     out.pair("kind", Role::Text, &row.kind);
     if !row.why.is_empty() {
@@ -153,11 +154,6 @@ fn subject(out: &mut Page, state: &State, snapshot: &Snapshot, row: &SubjectRow)
     out.pair("owner", Role::Text, row.owner.as_deref().unwrap_or("not declared"));
     if let Some(tenant) = &row.tenant {
         out.pair("tenant", Role::Text, tenant.as_str());
-    }
-    out.heading("Signals");
-    for signal in &row.signals {
-        let text = format!("{}  {} ({})", signal_words(signal), limit_words(signal), signal.source);
-        out.pair(signal.health.word(), signal.health.into(), text);
     }
     findings(out, snapshot, |f| f.subject == row.subject);
     let mut ids: Vec<&SourceId> = row.signals.iter().map(|s| &s.source).collect();
@@ -172,6 +168,9 @@ pub(super) fn row(out: &mut Page, state: &State, snapshot: &Snapshot, pane: Pane
         ($rows:expr) => {
             $rows.into_iter().find(|r| r.key() == key)
         };
+    }
+    if pane.has_signals() {
+        super::signals::write(out, state, snapshot, pane, key);
     }
     let before = out.lines.len();
     match pane {

@@ -4,6 +4,7 @@
 mod detail;
 mod people;
 mod record;
+mod signals;
 
 use super::format::{age, clock, count, moment, seconds_between};
 use super::keymap::{self, Place};

@@ -255,6 +255,9 @@ impl Form {
             }
             Purpose::Deny(..) => return Err("a denial is signed before it is sent".into()),
             Purpose::ReviewGlass => Command::ReviewGlass { text: self.value("text") },
+            Purpose::Measure(duty) if self.value("way") == "done" => {
+                Command::DutyDone { duty: duty.clone(), text: self.value("text") }
+            }
             Purpose::Measure(measure) => {
                 let hours = self.value("hours");
                 let until = hours

@@ -6,6 +6,7 @@ mod clock;
 mod confirm;
 mod form;
 mod log;
+mod looked;
 mod overlay;
 mod pane;
 mod refresh;
@@ -29,6 +30,7 @@ pub use confirm::{Button, Confirm, Typed};
 pub use form::{Field, FieldKind, Focus, Form, Purpose};
 pub(super) use form::{ROLES, single_line, text_of};
 pub use log::{Log, MOST_HITS, ProofView, RecordView, Scan, Scanned, Wanted};
+pub use looked::{Looked, subject_of};
 pub use overlay::{Filter, Overlay, Palette, PaletteItem, Question, Sheet, SheetKind};
 pub use pane::{Look, Pane, PaneId, Panes, Slot};
 pub use refresh::{shown_finding, shown_locks};
@@ -149,6 +151,8 @@ pub struct Notice {
 pub enum Awaited {
     /// A run was started; its screen is opened when the engine has named it.
     Start,
+    /// A subject was asked about.
+    Look,
     /// A step was confirmed with this plan generation; it can not be confirmed again meanwhile.
     Confirm {
         /// Run.
@@ -191,6 +195,8 @@ pub struct State {
     pub awaited: BTreeMap<RequestId, Awaited>,
     /// What was read of the journal beyond the snapshot.
     pub log: Log,
+    /// The subject of the sheet on top, and what the engine said of it.
+    pub looked: Option<Looked>,
     /// When a key was last pressed, on the clock of the estate.
     pub last_key: Timestamp,
     /// When the person last left for longer than a minute, on the clock of the estate.
@@ -216,6 +222,7 @@ impl State {
             notice: None,
             awaited: BTreeMap::new(),
             log: Log::default(),
+            looked: None,
             last_key: now,
             left_at: None,
             next_request: 0,
@@ -280,7 +287,7 @@ impl State {
 
     /// What rows need besides themselves.
     pub fn context<'a>(&self, snapshot: &'a Snapshot) -> Context<'a> {
-        Context { now: self.now(), estate: &snapshot.estate }
+        Context { now: self.now(), estate: &snapshot.estate, changes: &snapshot.changes, services: &snapshot.services }
     }
 
     /// A run by its name.

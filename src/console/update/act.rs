@@ -5,7 +5,7 @@ use super::{back, dialogs, go, open_runs, palette, say, send};
 use crate::console::effect::Effect;
 use crate::console::keymap::Action;
 use crate::console::next::{Go, next};
-use crate::console::rows::{Column, PaneRow};
+use crate::console::rows::{Column, Group, PaneRow};
 use crate::console::state::{
     Awaited, Button, Overlay, PaneId, Question, Screen, Sheet, SheetKind, State, can_confirm, shown_finding,
 };
@@ -50,6 +50,7 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         Action::SaveProof => log::save_proof(state, effects),
         Action::OnlyWho => log::narrow(state, By::Who, effects),
         Action::Sort => sort(state),
+        Action::Group => group(state),
         Action::Palette => palette::open(state),
         Action::Help => sheet(state, SheetKind::Help(state.screen_place())),
         Action::Copy => copy(state, effects),
@@ -213,6 +214,18 @@ fn sort(state: &mut State) {
     say(state, Role::Text, format!("sorted: {label}"));
 }
 
+/// Groups the rows of the pane with the cursor another way.
+fn group(state: &mut State) {
+    let id = state.focused();
+    if !id.can_group() {
+        return say(state, Role::Dim, "these rows are about no tenant and no place: they can not be grouped");
+    }
+    let next = Group::after(state.panes.get(id).group);
+    state.panes.change(id, |pane| pane.group = next);
+    state.refresh_pane(id);
+    say(state, Role::Text, next.map_or_else(|| "not grouped".to_owned(), |by| format!("grouped by {}", by.word())));
+}
+
 /// Opens what is under the cursor.
 fn open(state: &mut State, effects: &mut Vec<Effect>) {
     let pane = state.focused();
@@ -239,7 +252,10 @@ fn open(state: &mut State, effects: &mut Vec<Effect>) {
             }
             sheet(state, SheetKind::Row(pane, key));
         }
-        _ => sheet(state, SheetKind::Row(pane, key)),
+        _ => {
+            sheet(state, SheetKind::Row(pane, key));
+            super::look(state, effects);
+        }
     }
 }
 

@@ -338,6 +338,19 @@ pub fn assign_measure(state: &mut State) {
     let key = state.panes.get(PaneId::Measures).selected_key().map(str::to_owned);
     let Some(measure) = key else { return say(state, Role::Dim, "no measure is in force") };
     let me = state.snapshot.as_ref().map(|s| s.me.to_string()).unwrap_or_default();
+    if measure.starts_with("duty/") {
+        let ways = vec![("done".into(), "it is done".into()), ("hand".into(), "hand it over".into())];
+        let fields = vec![
+            Field::choice("way", "what", ways, "done"),
+            Field::text("text", "done", "what was done, where it is done", false, ""),
+            Field::text("owner", "owner", "who answers for it, where it is handed over", false, &me),
+            Field::text("hours", "hours", "for how many hours, 1 to 8760", false, "24"),
+        ];
+        return push(
+            state,
+            Form::new(Purpose::Measure(measure.clone()), format!("Settle {measure}"), "Settle", fields),
+        );
+    }
     let fields = vec![
         Field::text("owner", "owner", "who answers for it after the incident", true, &me),
         Field::text("hours", "hours", "for how many hours, 1 to 8760", true, "24"),

@@ -17,6 +17,15 @@ pub(super) const ROWS: &[Signal] = &[
         21.0,
         3.0,
     ),
+    high(
+        "http.burn",
+        Unit::Count,
+        HTTP,
+        "how many times too fast the error budget of 0.1% burns, over an hour and over five minutes, the slower of both",
+        "failed against all requests, by the minute",
+        14.4,
+        72.0,
+    ),
     plain(
         "http.p50",
         Unit::Seconds,

@@ -410,7 +410,8 @@ fn of_equal_findings_the_order_is_whom_they_hurt_then_the_cutoff_then_their_age(
     ];
     let mut sorted = order.to_vec();
     sorted.reverse();
-    sorted.sort_by(crate::correlate::finding::worst_first);
+    let rules = crate::correlate::rules::Rules::built_in();
+    sorted.sort_by(|a, b| crate::correlate::finding::worst_first(&rules, a, b));
     assert_eq!(sorted, order);
 }
 

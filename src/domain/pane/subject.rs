@@ -4,6 +4,7 @@ use super::Pane;
 use crate::domain::health::Health;
 use crate::domain::id::{SourceId, TenantId};
 use crate::domain::signal::{Subject, Unit};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// Signals of a subject that a row carries; the others are asked for when it is opened.
@@ -73,4 +74,45 @@ pub struct SignalValue {
     pub warn: Option<f64>,
     /// It is critical from here on.
     pub critical: Option<f64>,
+}
+
+/// All that is known of one subject, for the sheet about it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct SubjectView {
+    /// What it is about.
+    pub subject: Subject,
+    /// Its signals, worst first.
+    pub signals: Vec<SignalView>,
+}
+
+/// One signal with its past.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct SignalView {
+    /// The newest value.
+    pub now: SignalValue,
+    /// When it was observed.
+    pub observed_at: Timestamp,
+    /// What it is, one line.
+    pub what: String,
+    /// View, column, command or metric that it comes from.
+    pub origin: String,
+    /// Values, oldest first, evenly spaced; absent where nothing was observed.
+    pub series: Vec<Option<f32>>,
+    /// Seconds between two of them.
+    pub step_s: u32,
+    /// What is usual at this hour of the week: median and spread, where enough weeks are known.
+    pub usual: Option<Usual>,
+    /// What its past foretells, one line.
+    pub forecast: Option<String>,
+}
+
+/// What is usual, robust to outliers.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Usual {
+    /// The middle.
+    pub median: f64,
+    /// Median absolute deviation from it, scaled to a standard deviation.
+    pub spread: f64,
+    /// On how many observations it rests.
+    pub count: u32,
 }

@@ -22,6 +22,7 @@ fn config(url: &str, user: Option<&str>) -> Config {
         sentinels: Vec::new(),
         sentinel_name: None,
         keys: Vec::new(),
+        workload: None,
         interval: Duration::from_secs(1),
         timeout: Duration::from_secs(2),
     }

@@ -292,7 +292,7 @@ impl Bench {
                 }
                 self.apply(Input::Reconciled { ticket, found })
             }
-            Effect::DryRun { .. } | Effect::Child { .. } | Effect::Escalate { .. } => Ok(()),
+            Effect::DryRun { .. } | Effect::Children { .. } | Effect::Escalate { .. } => Ok(()),
             Effect::Finish { state } => {
                 self.finished = Some(state);
                 Ok(())
@@ -432,7 +432,7 @@ impl Bench {
             | Effect::Look { .. }
             | Effect::Reconcile { .. }
             | Effect::DryRun { .. }
-            | Effect::Child { .. } => {
+            | Effect::Children { .. } => {
                 assert!(!self.stopped, "nothing is asked while the run is stopped");
             }
             Effect::Finish { .. } | Effect::Escalate { .. } => {}

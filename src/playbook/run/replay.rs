@@ -157,6 +157,12 @@ impl Run {
         {
             lasting.retries = lasting.retries.saturating_add(1);
         }
+        if past.kind == "step.finished"
+            && let Some(finished) = past.body.get("branches").and_then(|b| serde_json::from_value(b.clone()).ok())
+            && let Some(lasting) = self.lasting.get_mut(index)
+        {
+            lasting.finished = finished;
+        }
         if past.kind == "step.rolled_back" {
             return self.note_taken_back();
         }

@@ -11,8 +11,8 @@ pub use json::schema;
 pub use kind::{Class, StepType};
 pub use parts::{
     ApprovalSpec, Call, Capture, Choice, Comms, ConfirmationKind, ConfirmationSpec, DistinctFrom, Escalate, Foreach,
-    Member, OnTimeout, OnUnknown, Order, Output, PostIncident, Precondition, Requires, Retry, RetryOn, Rollback,
-    Targets, Verify, Way, When,
+    Member, OnTimeout, OnUnknown, Order, Output, ParallelRun, PostIncident, Precondition, Requires, Retry, RetryOn,
+    Rollback, Targets, Verify, Way, When,
 };
 pub use scalar::{Next, OnFailure, Span};
 pub use step::{Step, output_name};
