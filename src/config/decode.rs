@@ -66,6 +66,7 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
     let patroni = super::backup::patroni(root.tables("patroni"));
     let integration = super::integration::all(root.tables("integration"), &tenants);
     let sources: BTreeSet<String> = ids.sources.keys().cloned().collect();
+    let calendar = super::calendar::all(root.tables("calendar"), &tenants);
     let services = super::service::services(root.tables("service"), &sources);
     let comms = root.table("comms").map(super::comms::decode).unwrap_or_default();
     let webhook = super::comms::hooks(root.tables("webhook"));
@@ -90,6 +91,7 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
         patroni,
         integration,
         journal,
+        calendar,
         services,
         thresholds,
         console,

@@ -4,7 +4,7 @@ pub use super::backup::{Patroni, Pgbackrest};
 pub use super::comms::{Audience, Comms, Hook, Mailer, Pager, PagerKind, Place, Smtps};
 pub use super::integration::Integration;
 pub use super::prometheus::{Alertmanager, HttpAuth, PromQuery, PromSubject, Prometheus, Webhook};
-use crate::domain::estate::{Estate, Service};
+use crate::domain::estate::{Estate, Occasion, Service};
 use crate::domain::id::SourceId;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -44,6 +44,8 @@ pub struct Config {
     pub integration: Vec<Integration>,
     /// Where the journal and the other state lie.
     pub journal: Journal,
+    /// The business calendar beside the cut-offs of tenants.
+    pub calendar: Vec<Occasion>,
     /// What stands on what.
     pub services: Vec<Service>,
     /// Thresholds that differ from the defaults, by signal name.
