@@ -1,15 +1,17 @@
 //! What `audit monitor` looks for in a served log, one look at a time: a log that shrinks, forks, falls silent or
-//! loses its witnesses, a signature or a tile that does not hold, and a broken glass. What it remembers between two
-//! looks is plain data, so that a restart forgets nothing.
+//! loses its witnesses, a signature or a tile that does not hold, and a broken glass. It goes on under a new key of the
+//! log where a record, signed by the old and by the new one, says so. What it remembers between two looks is plain data,
+//! so that a restart forgets nothing.
 
 use super::served::{Served, Tree};
 use super::witness::COSIGNED;
 use crate::domain::text::sanitize;
 use crate::journal::Kind;
-use crate::journal::checkpoint::Checkpoint;
-use crate::journal::cosignature::{self, Cosigned, WitnessKey};
-use crate::journal::key::VerifierKey;
+use crate::journal::checkpoint::{BadNote, Checkpoint};
+use crate::journal::cosignature::{self, BadCosigned, Cosigned, WitnessKey};
+use crate::journal::key::{KeyRing, VerifierKey};
 use crate::journal::record::Record;
+use crate::journal::rotation::Rotation;
 use crate::journal::tile;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -46,6 +48,33 @@ pub struct Memory {
     pub closed: bool,
     /// For each witness the size that it cosigned last, and when.
     pub cosigned: BTreeMap<String, (u64, Timestamp)>,
+    /// The keys that the log has had since the first look, each with the number of records after which it came into
+    /// force. Memories of earlier programs have none.
+    #[serde(default)]
+    pub keys: Vec<(u64, String)>,
+}
+
+impl Memory {
+    /// The keys, beginning with the one that the first look was given.
+    fn ring(&self) -> Option<KeyRing> {
+        let keys = self.keys.iter().map(|(after, key)| Some((*after, key.parse().ok()?)));
+        KeyRing::kept(keys.collect::<Option<_>>()?)
+    }
+
+    /// That it is about the log of this key, which is one of those that it has had.
+    pub fn check(&self, key: &VerifierKey) -> Result<(), BadNote> {
+        let ring = self.ring().filter(|ring| ring.contains(key)).unwrap_or_else(|| KeyRing::of(key.clone()));
+        self.checkpoint(&ring).map(drop)
+    }
+
+    fn checkpoint(&self, ring: &KeyRing) -> Result<Checkpoint, BadNote> {
+        let size = Checkpoint::read_cosigned(&self.note)?.size;
+        Checkpoint::open_cosigned(&self.note, ring.at(size))
+    }
+}
+
+fn kept(ring: &KeyRing) -> Vec<(u64, String)> {
+    ring.keys().map(|(after, key)| (after, key.as_str().to_owned())).collect()
 }
 
 /// What is wrong.
@@ -110,12 +139,18 @@ pub struct Look<'a> {
     watch: &'a Watch,
     served: &'a Served,
     now: Timestamp,
+    /// The keys of the log, as far as they are known.
+    ring: KeyRing,
+    /// Whether nothing is remembered, so that changes of keys from before the given one may be met.
+    is_first: bool,
     alerts: Vec<Alert>,
 }
 
 /// Looks once. The memory that comes back is the old one where nothing new could be believed.
 pub fn look(watch: &Watch, served: &Served, memory: Option<Memory>, now: Timestamp) -> (Option<Memory>, Vec<Alert>) {
-    let mut look = Look { watch, served, now, alerts: Vec::new() };
+    let known = memory.as_ref().and_then(Memory::ring).filter(|ring| ring.contains(&watch.key));
+    let ring = known.unwrap_or_else(|| KeyRing::of(watch.key.clone()));
+    let mut look = Look { watch, served, now, ring, is_first: memory.is_none(), alerts: Vec::new() };
     let memory = look.all(memory);
     (memory, look.alerts)
 }
@@ -132,8 +167,9 @@ impl<'a> Look<'a> {
 
     fn all(&mut self, memory: Option<Memory>) -> Option<Memory> {
         // Before the checkpoint, so that what it covers is there by then.
-        let cosigned = self.cosigned();
+        let cosigned = if self.watch.witnesses.is_empty() { None } else { self.note(COSIGNED).ok().flatten() };
         let (memory, found) = self.checkpoint(memory);
+        let cosigned = cosigned.and_then(|note| self.cosigned(&note));
         let mut memory = memory?;
         if let Some((found, tree)) = found {
             self.records(&mut memory, &tree);
@@ -142,25 +178,28 @@ impl<'a> Look<'a> {
                 self.witnessed(&mut memory, &tree, cosigned);
             }
             self.witnesses(&memory, &found.checkpoint);
+            memory.keys = kept(&self.ring);
         }
         self.silence(&memory);
         Some(memory)
     }
 
-    /// The newest note with cosignatures, where one is served and witnesses are asked for.
-    fn cosigned(&mut self) -> Option<Cosigned> {
-        if self.watch.witnesses.is_empty() {
-            return None;
-        }
-        // Where it is not served the missing cosignatures say so.
-        let note = self.note(COSIGNED).ok()??;
-        match cosignature::open(&note, &self.watch.key, &self.watch.witnesses) {
+    /// The newest note with cosignatures. Where none is served, or no witnesses are asked for, the missing cosignatures
+    /// say so.
+    fn cosigned(&mut self, note: &str) -> Option<Cosigned> {
+        match self.open(note) {
             Ok(cosigned) => Some(cosigned),
             Err(why) => {
                 self.alert(Wrong::BadSignature, COSIGNED, format!("the cosigned checkpoint does not hold: {why}"));
                 None
             }
         }
+    }
+
+    /// Opens a note that the key signed which was in force at its size.
+    fn open(&self, note: &str) -> Result<Cosigned, BadCosigned> {
+        let size = Checkpoint::read_cosigned(note)?.size;
+        cosignature::open(note, self.ring.at(size), &self.watch.witnesses)
     }
 
     fn note(&self, path: &str) -> Result<Option<String>, String> {
@@ -181,19 +220,25 @@ impl<'a> Look<'a> {
                 return (memory, None);
             }
         };
-        let found = match cosignature::open(&note, &self.watch.key, &self.watch.witnesses) {
+        let before = match memory.as_ref().map(|m| m.checkpoint(&self.ring)).transpose() {
+            Ok(before) => before,
+            Err(why) => {
+                self.alert(Wrong::BadSignature, "memory", format!("the remembered checkpoint does not hold: {why}"));
+                return (memory, None);
+            }
+        };
+        let mut opened = self.open(&note);
+        if let Err(BadCosigned::Note(BadNote::OtherKey { .. })) = opened {
+            if !self.follow_key(&note, before.as_ref(), memory.as_ref().map_or(0, |m| m.read)) {
+                return (memory, None);
+            }
+            opened = self.open(&note);
+        }
+        let found = match opened {
             Ok(cosigned) => cosigned,
             Err(why) => {
                 let what = format!("the served checkpoint does not hold: {why}");
                 self.contradiction(Wrong::BadSignature, "", what, vec![note]);
-                return (memory, None);
-            }
-        };
-        let before = memory.as_ref().map(|m| Checkpoint::open_cosigned(&m.note, &self.watch.key)).transpose();
-        let before = match before {
-            Ok(before) => before,
-            Err(why) => {
-                self.alert(Wrong::BadSignature, "memory", format!("the remembered checkpoint does not hold: {why}"));
                 return (memory, None);
             }
         };
@@ -232,9 +277,63 @@ impl<'a> Look<'a> {
         let first = || new.saturating_sub(1) / tile::WIDTH * tile::WIDTH;
         let memory = match memory {
             Some(memory) => Memory { note, ..memory },
-            None => Memory { note, read: first(), newest: None, closed: false, cosigned: BTreeMap::new() },
+            None => {
+                let (cosigned, keys) = (BTreeMap::new(), Vec::new());
+                Memory { note, read: first(), newest: None, closed: false, cosigned, keys }
+            }
         };
         (Some(memory), Some((found, tree)))
+    }
+
+    /// Looks for the changes of keys that lead to the key of a checkpoint which no known key has signed: in its tree,
+    /// which must continue what was seen, from the first record on that has not been read. Each has to be signed by the
+    /// old key and by the new one. Whether nothing was found that contradicts the log; what there is to say has been said.
+    fn follow_key(&mut self, note: &str, before: Option<&Checkpoint>, mut next: u64) -> bool {
+        // What is no checkpoint, or has no tree that it could be over, is for the signature to speak of.
+        let Ok(claimed) = Checkpoint::read_cosigned(note) else { return true };
+        let Ok(tree) = Tree::open(self.served, &claimed) else { return true };
+        if claimed.origin != self.watch.key.name()
+            || before.is_some_and(|b| b.size > claimed.size || !matches!(continues(b, &tree), Ok(true)))
+        {
+            return true;
+        }
+        while next < claimed.size {
+            // Records that are not there are reported when they are read under a checkpoint that counts.
+            let Ok(records) = self.served.records(&tree, next) else { return true };
+            for (seq, bytes) in records {
+                next = seq + 1;
+                let Some(record) = Record::parse(&bytes).ok().filter(|r| r.kind == Kind::KeyRotated) else { continue };
+                if !self.rotated(&record, &tree) {
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Takes in a record that changes the key, if it is signed by both; else that is a fork.
+    fn rotated(&mut self, record: &Record, tree: &Tree<'_>) -> bool {
+        let rotation = Rotation::of_record(record).and_then(|r| Ok((r.from()?, r.to()?, r)));
+        let (from, to, rotation) = match rotation {
+            Ok(rotation) => rotation,
+            Err(why) => return self.not_handed_over(record.seq, &why.to_string()),
+        };
+        // What was taken in already, and at first sight what lies before the key that was given.
+        if self.ring.contains(&to) || (self.is_first && from != *self.ring.current()) {
+            return true;
+        }
+        let entered = tree.ask(|tree| tlog_tiles::tree_hash(record.seq, tree));
+        let entered = entered.and_then(|root| rotation.enter_served(&mut self.ring, root).map_err(|e| e.to_string()));
+        match entered {
+            Ok(()) => true,
+            Err(why) => self.not_handed_over(record.seq, &why),
+        }
+    }
+
+    fn not_handed_over(&mut self, seq: u64, why: &str) -> bool {
+        let what = format!("record {seq} changes the key of the log, and not both keys have signed that: {why}");
+        self.alert(Wrong::Fork, seq.to_string(), what);
+        false
     }
 
     /// Reads the records that came, each shown to be in the tree.
@@ -256,6 +355,9 @@ impl<'a> Look<'a> {
                     let (who, why) = (sanitize(&record.actor.user), sanitize(reason));
                     let what = format!("{who} broke the glass at {} (record {seq}): {why}", record.time);
                     self.alert(Wrong::GlassBroken, seq.to_string(), what);
+                }
+                if record.kind == Kind::KeyRotated && !self.rotated(&record, tree) {
+                    return;
                 }
                 memory.closed = record.kind == Kind::JournalClosed;
                 memory.newest = Some(record.time);

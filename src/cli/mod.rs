@@ -28,6 +28,7 @@ mod policy;
 mod report;
 #[cfg(test)]
 mod schemas;
+mod secrets;
 mod serve;
 mod session;
 mod status;

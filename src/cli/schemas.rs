@@ -58,6 +58,7 @@ fn all() -> Vec<(&'static str, &'static str, Schema)> {
         ("audit-anchors-fetch", "audit anchors --fetch DIR --format json", of::<crate::attest::anchor::Fetched>()),
         ("audit-monitor", "each line of audit monitor --format json", of::<crate::attest::monitor::Alert>()),
         ("audit-evidence", "audit evidence list|check --format json", of::<Vec<crate::journal::evidence::Evidence>>()),
+        ("audit-open", "audit open --format json", of::<Vec<audit::open::Opened>>()),
         ("audit-prove", "audit prove --format json", of::<audit::proof::Proved>()),
         ("audit-verify-proof", "audit verify PROOF --format json", of::<audit::proof::Verified<'_>>()),
         ("audit-export", "audit export --format json", of::<crate::journal::Exported>()),

@@ -24,6 +24,7 @@ pub fn settings(loaded: &Loaded, home: &Home) -> Result<Option<Settings>, Error>
                 url: one.url.clone(),
                 key,
                 administrator: one.administrator.clone(),
+                ca: one.ca.clone(),
             }),
             Err(why) => {
                 problems.push(Problem::whole(&file, format!("`vkey` of [[journal.witness]] {}: {why}", one.name)));
@@ -58,7 +59,7 @@ pub struct Tried {
 
 /// Asks every witness for its state of our log, all at once: the newest checkpoint is submitted, as the engine does it.
 pub async fn try_all(settings: &Settings) -> Result<Vec<Tried>, Error> {
-    let client = Client::new(settings.witnesses.iter().map(|w| w.url.as_str())).map_err(Error::Failed)?;
+    let client = Client::new(&settings.witnesses).map_err(Error::Usage)?;
     let key = std::fs::read_to_string(settings.dir.join("log.vkey")).ok().and_then(|t| t.parse::<VerifierKey>().ok());
     let asked = settings.witnesses.iter().map(|witness| {
         let (client, key) = (client.clone(), key.clone());

@@ -18,5 +18,6 @@ pub mod prometheus;
 pub mod reader;
 pub mod secret;
 mod service;
+pub mod synthetic;
 pub mod template;
 mod witness;

@@ -32,7 +32,8 @@ const WITNESSES: &str = "\n# [journal]\n\
     # name = \"w1\"\n\
     # url = \"https://witness.example\"\n\
     # vkey = \"witness.example/w1+1f2e3d4c+BA…\"\n\
-    # administrator = \"Example Ltd\"   # witnesses under one administrator count once\n";
+    # administrator = \"Example Ltd\"   # witnesses under one administrator count once\n\
+    # ca = \"/etc/ssl/own-ca.pem\"   # where the system does not trust its authority\n";
 
 /// What of the journal stays here, and where the rest is moved.
 const ARCHIVE: &str = "\n# What `quarterdeck audit archive` moves off this disk, and where to: into an archive of the estate's region, \n\

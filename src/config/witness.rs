@@ -56,8 +56,12 @@ fn witness(mut table: Table<'_, '_>, names: &mut BTreeSet<String>, keys: &mut BT
         }
     }
     let administrator = table.required("administrator", "Example Ltd");
+    let ca = super::decode::path(&mut table, "ca");
+    if ca.is_some() && url.starts_with("http:") {
+        table.reject("ca", "`ca` of [[witness]] says nothing, since `url` begins with http://; leave one of them out");
+    }
     table.finish();
-    Witness { name, url, vkey, administrator }
+    Witness { name, url, vkey, administrator, ca }
 }
 
 /// Whether a text is a verifier key of C2SP signed-note with one of the types of tlog-cosignature. Whether the key

@@ -1,7 +1,8 @@
 //! The key of a log: Ed25519 in the encodings of C2SP signed-note. The name of the key is the origin of the log.
 
+use super::checkpoint::BadNote;
 use rand_core::OsRng;
-use signed_note::{Signer, StandardSigner, StandardVerifier, VerificationError, Verifier, Verifiers};
+use signed_note::{Note, Signer, StandardSigner, StandardVerifier, VerificationError, Verifier, Verifiers};
 use std::fmt;
 use std::str::FromStr;
 
@@ -54,6 +55,12 @@ impl VerifierKey {
         let hex = crate::domain::id::Digest::from_bytes(&digest).to_string();
         let groups: Vec<&str> = (0..hex.len()).step_by(8).filter_map(|at| hex.get(at..at + 8)).collect();
         groups.join(" ")
+    }
+
+    /// Whether a note is exactly this text under this key's signature.
+    pub(super) fn has_signed(&self, note: &str, text: &str) -> bool {
+        let parsed = Note::from_bytes(note.as_bytes()).ok();
+        parsed.is_some_and(|parsed| parsed.text() == text.as_bytes() && parsed.verify(self).is_ok())
     }
 
     /// Name and id, for people: `estate/journal+1f2e3d4c`.
@@ -141,8 +148,11 @@ impl LogKey {
         &self.verifier
     }
 
-    pub(super) const fn signer(&self) -> &dyn Signer {
-        &self.signer
+    /// A text, which ends with a newline, as a note signed with it.
+    pub(super) fn sign(&self, text: &str) -> Result<String, BadNote> {
+        let mut note = Note::new(text.as_bytes(), &[]).map_err(|_| BadNote::Malformed("its text"))?;
+        note.add_sigs(&[&self.signer]).map_err(|_| BadNote::Malformed("its signer"))?;
+        String::from_utf8(note.to_bytes()).map_err(|_| BadNote::Malformed("its encoding"))
     }
 }
 
@@ -165,6 +175,15 @@ impl KeyRing {
     /// A log that has had one key so far.
     pub const fn of(first: VerifierKey) -> Self {
         Self { first, later: vec![] }
+    }
+
+    /// The keys as they were kept by somebody who had checked each change of them, each with the number of records after
+    /// which it came into force; none when they are in no order.
+    pub fn kept(keys: Vec<(u64, VerifierKey)>) -> Option<Self> {
+        let mut keys = keys.into_iter();
+        let (_, first) = keys.next().filter(|(after, _)| *after == 0)?;
+        let later: Vec<_> = keys.collect();
+        later.is_sorted_by(|(a, _), (b, _)| a < b).then_some(Self { first, later })
     }
 
     /// The key that signs checkpoints over this many records.

@@ -1,7 +1,8 @@
 //! How a log changes its key. A `key.rotated` record is alone in its batch. The old key signs the checkpoint of that
 //! batch, and so the record; the new key has signed the checkpoint before it, which the record carries: it is held
 //! by whoever rotates, and it vouches for everything that it did not sign itself. Every later checkpoint is the new
-//! key's. Both signatures are plain C2SP notes, which any tool checks.
+//! key's. Both signatures are plain C2SP notes, which any tool checks. For those who see the tiles of a log and not its
+//! commit lines, the record also carries the handover: a note by the old key that names the new one and the tree before.
 
 use super::checkpoint::{BadNote, Checkpoint};
 use super::key::{KeyRing, LogKey, VerifierKey};
@@ -27,6 +28,17 @@ struct Body {
     to: String,
     /// The checkpoint over all records before this one, signed by the new key.
     checkpoint: String,
+    /// The note by which the old key names the new one; records of earlier programs have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    handover: Option<String>,
+}
+
+/// First line of a handover. No log can have this name, so that a handover is nobody's checkpoint.
+const HANDOVER: &str = "quarterdeck key rotation v1";
+
+/// What the old key signs: the log, the tree before the record, and the key that follows.
+fn handover(before: &Checkpoint, to: &VerifierKey) -> String {
+    format!("{HANDOVER}\n{}\n{}\n{}\n{}\n", before.origin, before.size, before.root, to.as_str())
 }
 
 /// Why a `key.rotated` record puts no key in force.
@@ -49,6 +61,9 @@ pub enum BadRotation {
     /// What the new key has signed is something else.
     #[error("the new key of the `key.rotated` record signed for another log than this one")]
     OtherTree,
+    /// The old key has not handed over, or to another key.
+    #[error("the `key.rotated` record has no handover that the old key {0} signed for this log and this new key")]
+    NotHandedOver(String),
 }
 
 /// A change of keys as a record tells it, not yet checked.
@@ -61,9 +76,11 @@ pub struct Rotation {
 
 impl Rotation {
     /// The body of the record that follows the checkpoint `before` and hands over to the key `to`.
-    pub fn draft(before: &Checkpoint, from: &VerifierKey, to: &LogKey) -> Result<Value, BadNote> {
+    pub fn draft(before: &Checkpoint, from: &LogKey, to: &LogKey) -> Result<Value, BadNote> {
         let checkpoint = before.sign(to)?;
-        let body = Body { from: from.as_str().to_owned(), to: to.verifier().as_str().to_owned(), checkpoint };
+        let handover = Some(from.sign(&handover(before, to.verifier()))?);
+        let (from, to) = (from.verifier().as_str().to_owned(), to.verifier().as_str().to_owned());
+        let body = Body { from, to, checkpoint, handover };
         serde_json::to_value(body).map_err(|_| BadNote::Malformed("its encoding"))
     }
 
@@ -108,8 +125,22 @@ impl Rotation {
         if signed.origin != from.name() || signed.size != self.seq || signed.root != root || ring.contains(&to) {
             return Err(BadRotation::OtherTree);
         }
+        if let Some(note) = &self.body.handover
+            && !from.has_signed(note, &handover(&signed, &to))
+        {
+            return Err(BadRotation::NotHandedOver(from.id()));
+        }
         ring.rotate(self.seq + 1, to);
         Ok(())
+    }
+
+    /// As [`Rotation::enter`], for those who do not see the commit line that the old key signed: the record itself has
+    /// to have the old key's handover.
+    pub fn enter_served(&self, ring: &mut KeyRing, root: Hash) -> Result<(), BadRotation> {
+        if self.body.handover.is_none() {
+            return Err(BadRotation::NotHandedOver(ring.current().id()));
+        }
+        self.enter(ring, root)
     }
 }
 
@@ -147,7 +178,7 @@ mod tests {
     #[test]
     fn a_rotation_that_both_keys_signed_puts_the_new_one_in_force() {
         let case = case();
-        let body = Rotation::draft(&case.before, case.old.verifier(), &case.new).unwrap();
+        let body = Rotation::draft(&case.before, &case.old, &case.new).unwrap();
         let ring = enter(&case, body.clone(), 7).unwrap();
         assert_eq!((ring.at(8), ring.at(9)), (case.old.verifier(), case.new.verifier()));
         let (one, other) = (written(body, 7), written(serde_json::json!({}), 8));
@@ -166,8 +197,7 @@ mod tests {
     #[test]
     fn anything_else_is_refused() {
         let case = case();
-        let body =
-            |before: &Checkpoint, from: &LogKey, to: &LogKey| Rotation::draft(before, from.verifier(), to).unwrap();
+        let body = |before: &Checkpoint, from: &LogKey, to: &LogKey| Rotation::draft(before, from, to).unwrap();
         let other = Checkpoint { root: record_hash(b"y"), ..case.before.clone() };
         assert_eq!(enter(&case, body(&other, &case.old, &case.new), 7), Err(BadRotation::OtherTree));
         assert_eq!(enter(&case, body(&case.before, &case.old, &case.new), 8), Err(BadRotation::OtherTree));
@@ -180,5 +210,21 @@ mod tests {
         let elsewhere = LogKey::generate("elsewhere").unwrap();
         assert!(enter(&case, body(&case.before, &case.old, &elsewhere), 7).is_err());
         assert!(matches!(enter(&case, serde_json::json!({}), 7), Err(BadRotation::Malformed(_))));
+        // Without a handover, as earlier programs wrote it, the commit line has to do; with one it has to be true.
+        let mut plain = body(&case.before, &case.old, &case.new);
+        plain.as_object_mut().unwrap().remove("handover");
+        assert!(enter(&case, plain.clone(), 7).is_ok());
+        let bytes = written(plain.clone(), 7);
+        let rotation = Rotation::of_batch([&*bytes].into_iter()).unwrap().unwrap();
+        let mut ring = KeyRing::of(case.old.verifier().clone());
+        let served = rotation.enter_served(&mut ring, case.before.root);
+        assert_eq!(served, Err(BadRotation::NotHandedOver(case.old.verifier().id())));
+        let third = LogKey::generate("log").unwrap();
+        for (before, from, to) in
+            [(&case.before, &case.old, &third), (&other, &case.old, &case.new), (&case.before, &third, &case.new)]
+        {
+            plain["handover"] = body(before, from, to)["handover"].clone();
+            assert!(matches!(enter(&case, plain.clone(), 7), Err(BadRotation::NotHandedOver(_))));
+        }
     }
 }

@@ -211,15 +211,12 @@ impl Http {
 }
 
 fn read_authorities(path: &Path) -> Result<Vec<reqwest::Certificate>, Failure> {
-    let local = |why: String| {
-        Failure::new(FailureKind::Local, format!("the authorities in {} can not be used: {why}", path.display()))
-    };
-    let pem = std::fs::read(path).map_err(|e| local(e.to_string()))?;
-    let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|e| local(innermost(&e)))?;
-    if certificates.is_empty() {
-        return Err(local("there is no PEM certificate in it".into()));
-    }
-    Ok(certificates)
+    authorities::read(path).map_err(|why| Failure::new(FailureKind::Local, why))
+}
+
+/// What TLS found wrong, if that is why a request failed.
+pub fn tls_failure(error: &(dyn Error + 'static)) -> Option<String> {
+    chain(error).find(|e| is_tls(*e)).map(ToString::to_string)
 }
 
 /// Sorts an error of the client into its class, with a sentence that names the server and no secret.
@@ -280,6 +277,8 @@ fn is_malformed(error: &(dyn Error + 'static)) -> bool {
 fn innermost(error: &(dyn Error + 'static)) -> String {
     chain(error).last().map_or_else(|| error.to_string(), ToString::to_string)
 }
+
+pub mod authorities;
 
 #[cfg(test)]
 pub(crate) mod rig;

@@ -15,4 +15,5 @@ mod follow;
 #[path = "../journal_support/mod.rs"]
 mod journal_support;
 mod monitor;
+mod rotation;
 mod support;

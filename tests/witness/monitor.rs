@@ -17,13 +17,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// A static file server whose root can be changed, as a mirror that is swapped would be.
-struct Site {
-    url: String,
+pub struct Site {
+    pub url: String,
     root: Arc<Mutex<PathBuf>>,
 }
 
 impl Site {
-    fn of(root: &Path) -> Self {
+    pub fn of(root: &Path) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/log/", listener.local_addr().unwrap());
         let root = Arc::new(Mutex::new(root.to_owned()));
@@ -57,7 +57,7 @@ fn answer(mut stream: TcpStream, root: &Path) {
     let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
 }
 
-fn watch(key: &VerifierKey) -> Watch {
+pub fn watch(key: &VerifierKey) -> Watch {
     let (stall, uncosigned) = (Duration::from_mins(15), Duration::from_mins(10));
     Watch { key: key.clone(), witnesses: vec![], stall, uncosigned }
 }
@@ -67,26 +67,26 @@ fn then() -> Timestamp {
     options(Path::new("/")).time
 }
 
-fn later(seconds: i64) -> Timestamp {
+pub fn later(seconds: i64) -> Timestamp {
     then() + SignedDuration::from_secs(seconds)
 }
 
-fn write(journal: &Journal, count: usize) {
+pub fn write(journal: &Journal, count: usize) {
     journal.append_blocking((0..count).map(note).collect()).unwrap();
 }
 
-fn words(alerts: &[Alert]) -> Vec<&'static str> {
+pub fn words(alerts: &[Alert]) -> Vec<&'static str> {
     alerts.iter().map(|a| a.alert.word()).collect()
 }
 
 /// Looks, and expects nothing to be wrong.
-fn calm(watch: &Watch, served: &Served, memory: Option<Memory>) -> Memory {
+pub fn calm(watch: &Watch, served: &Served, memory: Option<Memory>) -> Memory {
     let (memory, alerts) = look(watch, served, memory, later(10));
     assert_eq!(alerts, []);
     memory.unwrap()
 }
 
-fn size(memory: &Memory, key: &VerifierKey) -> u64 {
+pub fn size(memory: &Memory, key: &VerifierKey) -> u64 {
     Checkpoint::open_cosigned(&memory.note, key).unwrap().size
 }
 

@@ -62,7 +62,7 @@ pub fn serve(state: &Path, name: &str, algorithm: &str, log: &VerifierKey) -> Op
     let said: serde_json::Value = serde_json::from_str(&line).expect("the witness says where it is");
     let key = said["vkey"].as_str().unwrap().parse().unwrap();
     let (name, url) = (name.to_owned(), said["url"].as_str().unwrap().to_owned());
-    Some(Served { child, witness: Witness { administrator: name.clone(), name, url, key } })
+    Some(Served { child, witness: Witness { administrator: name.clone(), name, url, key, ca: None } })
 }
 
 pub fn settings(dir: &Path, witnesses: &[&Served], quorum: u32) -> Settings {

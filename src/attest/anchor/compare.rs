@@ -3,14 +3,16 @@
 
 use super::bucket::Bucket;
 use super::copies::{self, Copy, Judged, Listing, Object};
+use super::directory;
 use super::error::AnchorError;
 use super::keys;
 use super::ship::blocking;
 use crate::domain::text::sanitize;
-use crate::journal::error::Damage;
+use crate::journal::error::{Damage, JournalError};
 use crate::journal::key::{KeyRing, VerifierKey};
 use crate::journal::pieces::{self, Reached};
 use crate::journal::tree::Hash;
+use crate::journal::verify::Anchored;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -143,15 +145,43 @@ pub async fn compare(
     let objects = list(bucket, prefix).await?;
     let sizes: Vec<u64> = objects.iter().filter_map(|o| keys::checkpoint_size(prefix, &o.key)).collect();
     let (dir, known) = (dir.to_owned(), key.clone());
-    let (reached, roots) = blocking(move || {
-        let mut roots: BTreeMap<u64, Hash> = BTreeMap::new();
-        let reached = pieces::roots(&dir, &known, &sizes, |size, root| {
-            roots.insert(size, root);
-        })?;
-        Ok((reached, roots))
-    })
-    .await?;
-    let Checkpoints { copies: copied, strangers, foreign } = judge_all(bucket, prefix, &reached.ring, objects).await?;
+    let (reached, roots) = blocking(move || Ok(reach(&dir, &known, &sizes)?)).await?;
+    let found = judge_all(bucket, prefix, &reached.ring, objects).await?;
+    Ok(report(bucket.name(), prefix, key, pinned, &roots, reached, found, begun))
+}
+
+/// As [`compare`], with copies that lie in a directory, `checkpoint/<records>` as in a bucket. Blocks.
+pub fn compare_directory(copies: &Path, dir: &Path, key: &VerifierKey, pinned: bool) -> Result<Report, AnchorError> {
+    let begun = Instant::now();
+    let notes = directory::notes(copies)?;
+    let sizes: Vec<u64> = notes.iter().filter_map(|note| note.size).collect();
+    let (reached, roots) = reach(dir, key, &sizes)?;
+    let found = directory::judge(notes, &reached.ring);
+    let place = copies.display().to_string();
+    Ok(report(&place, "", key, pinned, &roots, reached, found, begun))
+}
+
+/// The roots that the log has at these sizes, and how far it can be read.
+fn reach(dir: &Path, key: &VerifierKey, sizes: &[u64]) -> Result<(Reached, BTreeMap<u64, Hash>), JournalError> {
+    let mut roots: BTreeMap<u64, Hash> = BTreeMap::new();
+    let reached = pieces::roots(dir, key, sizes, |size, root| {
+        roots.insert(size, root);
+    })?;
+    Ok((reached, roots))
+}
+
+#[allow(clippy::too_many_arguments, reason = "what both kinds of places have in common, said once")]
+fn report(
+    bucket: &str,
+    prefix: &str,
+    key: &VerifierKey,
+    pinned: bool,
+    roots: &BTreeMap<u64, Hash>,
+    reached: Reached,
+    found: Checkpoints,
+    begun: Instant,
+) -> Report {
+    let Checkpoints { copies: copied, strangers, foreign } = found;
     let compared: Vec<Compared> = copied
         .iter()
         .map(|copy| Compared {
@@ -167,12 +197,12 @@ pub async fn compare(
     let covered = compared.iter().take_while(|c| c.agrees == Some(true)).last().map_or(0, |c| c.size);
     let led = reached.ring.contains(key);
     let ok = rewritten.is_none() && reached.damage.is_none() && strangers.is_empty() && covered > 0 && pinned && led;
-    Ok(Report {
+    Report {
         ok,
         origin: key.name().to_owned(),
         key: key.id(),
         pinned,
-        bucket: bucket.name().to_owned(),
+        bucket: bucket.to_owned(),
         prefix: prefix.to_owned(),
         records: reached.size,
         covered,
@@ -182,7 +212,23 @@ pub async fn compare(
         foreign,
         copies: compared,
         took_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
-    })
+    }
+}
+
+impl Report {
+    /// What it says to a verification of the log.
+    pub fn to_verification(&self) -> Anchored {
+        let Self { bucket, prefix, covered, copies, strangers, rewritten, .. } = self;
+        let place = if prefix.is_empty() { bucket.clone() } else { format!("{bucket}/{prefix}") };
+        Anchored {
+            place,
+            copies: copies.len() as u64,
+            covered: *covered,
+            unlocked: copies.iter().filter(|c| !c.locked).count() as u64,
+            strangers: strangers.clone(),
+            parting: rewritten.as_ref().map(|r| (r.after, r.before, r.why.clone())),
+        }
+    }
 }
 
 /// The narrowest interval between two copies in which log and copies part. Beyond damage nothing is known.

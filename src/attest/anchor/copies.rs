@@ -116,16 +116,26 @@ pub async fn judge(bucket: &Bucket, prefix: &str, ring: &KeyRing, object: &Objec
         let found = bucket.get(&object.key, &version.id, NOTE).await?;
         let kept = found.is_kept_until(bucket.now());
         let Ok(note) = String::from_utf8(found.bytes) else { continue };
-        let Some(checkpoint) = signed(&note, ring).filter(|c| c.size == size) else {
-            let named = note.contains("\n\n\u{2014} ") && note.lines().next() == Some(ring.current().name());
-            judged = if named { Judged::Stranger } else { judged };
-            continue;
-        };
         let over = object.count.saturating_sub(n + 1);
-        let (root, at, version) = (checkpoint.root, version.modified, version.id.clone());
-        return Ok(Judged::Copy(Copy { size, root, at, version, kept, over, note }));
+        let (at, version) = (version.modified, version.id.clone());
+        match judge_note(note, size, ring, |root, note| Copy { size, root, at, version, kept, over, note }) {
+            Judged::Copy(copy) => return Ok(Judged::Copy(copy)),
+            Judged::Stranger => judged = Judged::Stranger,
+            Judged::Noise => {}
+        }
     }
     Ok(judged)
+}
+
+/// What a note is that lies under the name of a checkpoint over `size` records.
+pub fn judge_note(note: String, size: u64, ring: &KeyRing, copy: impl FnOnce(Hash, String) -> Copy) -> Judged {
+    match signed(&note, ring).filter(|c| c.size == size) {
+        Some(checkpoint) => Judged::Copy(copy(checkpoint.root, note)),
+        None if note.contains("\n\n\u{2014} ") && note.lines().next() == Some(ring.current().name()) => {
+            Judged::Stranger
+        }
+        None => Judged::Noise,
+    }
 }
 
 /// The one object with this key.

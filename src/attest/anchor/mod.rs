@@ -5,6 +5,7 @@
 mod bucket;
 mod compare;
 mod copies;
+mod directory;
 mod error;
 mod fetch;
 mod keys;
@@ -13,7 +14,7 @@ mod ship;
 mod xml;
 
 pub use bucket::{Bucket, Put};
-pub use compare::{Checkpoints, Compared, Report, Rewritten, compare, fetch_checkpoints};
+pub use compare::{Checkpoints, Compared, Report, Rewritten, compare, compare_directory, fetch_checkpoints};
 pub use copies::Copy;
 pub use error::AnchorError;
 pub use fetch::{Fetched, fetch};

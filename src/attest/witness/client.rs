@@ -6,8 +6,11 @@ use crate::domain::text::sanitize;
 use crate::journal::cosignature::{self, BadCosigned, Cosigned};
 use crate::journal::key::VerifierKey;
 use crate::journal::tree::Hash;
+use crate::observe::http::{authorities, install_ring, tls_failure};
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 use std::error::Error;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Greatest length of an answer: sixteen signatures of the longest kind take 54 KiB.
@@ -58,6 +61,17 @@ pub enum Refused {
     /// No connection.
     #[error("the witness can not be reached: {0}")]
     Unreachable(String),
+    /// No TLS.
+    #[error("TLS with the witness failed: {why}; trusted are the authorities {}", .ca.as_ref().map_or_else(|| "of this system, a private one is named with `ca`".to_owned(), |path| format!("in {}", path.display())))]
+    Tls {
+        /// What was wrong.
+        why: String,
+        /// The file of the authorities that are trusted.
+        ca: Option<PathBuf>,
+    },
+    /// A witness that the client was not made for.
+    #[error("no client was made for the authorities of this witness")]
+    Unprepared,
     /// An answer that is none.
     #[error("the witness answered something that is no answer: {0}")]
     Garbage(&'static str),
@@ -81,7 +95,8 @@ pub enum Refused {
 /// A client for all witnesses; keeps connections, cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Client {
-    http: reqwest::Client,
+    /// By the file of authorities that is trusted.
+    http: BTreeMap<Option<PathBuf>, reqwest::Client>,
 }
 
 /// What is submitted.
@@ -109,17 +124,29 @@ impl Submission<'_> {
 }
 
 impl Client {
-    /// Makes a client. A system without certificate authorities can still ask witnesses over plain `http`.
-    pub fn new<'a>(urls: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
-        // The error only says that a provider is installed already, which is what is wanted.
-        drop(rustls::crypto::ring::default_provider().install_default());
-        let builder = reqwest::Client::builder()
-            .user_agent(concat!("quarterdeck/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy();
-        let plain = !urls.into_iter().any(|u| u.starts_with("https:"));
-        let builder = if plain { builder.tls_certs_only([]) } else { builder };
-        let http = builder.build().map_err(|e| format!("no HTTP client can be made: {}", innermost(&e)))?;
+    /// Makes a client for these witnesses and reads their authorities; may block. A system without certificate
+    /// authorities can still ask witnesses over plain `http`, and those with authorities of their own.
+    pub fn new<'a>(witnesses: impl IntoIterator<Item = &'a Witness>) -> Result<Self, String> {
+        install_ring();
+        let mut by_trust: BTreeMap<Option<PathBuf>, bool> = BTreeMap::new();
+        for witness in witnesses {
+            let asks_system = by_trust.entry(witness.ca.clone()).or_default();
+            *asks_system |= witness.ca.is_none() && witness.url.starts_with("https:");
+        }
+        let mut http = BTreeMap::new();
+        for (ca, asks_system) in by_trust {
+            let builder = reqwest::Client::builder()
+                .user_agent(concat!("quarterdeck/", env!("CARGO_PKG_VERSION")))
+                .redirect(reqwest::redirect::Policy::none())
+                .no_proxy();
+            let builder = match &ca {
+                Some(path) => builder.tls_certs_only(authorities::read(path)?),
+                None if asks_system => builder,
+                None => builder.tls_certs_only([]),
+            };
+            let client = builder.build().map_err(|e| format!("no HTTP client can be made: {}", innermost(&e)))?;
+            http.insert(ca, client);
+        }
         Ok(Self { http })
     }
 
@@ -132,10 +159,13 @@ impl Client {
         timeout: Duration,
     ) -> Result<Answered, Refused> {
         let url = format!("{}/add-checkpoint", witness.url.trim_end_matches('/'));
-        let failed = |e: &reqwest::Error| {
-            if e.is_timeout() { Refused::Timeout(timeout) } else { Refused::Unreachable(sanitize(&innermost(e))) }
+        let failed = |e: &reqwest::Error| match tls_failure(e) {
+            _ if e.is_timeout() => Refused::Timeout(timeout),
+            Some(why) => Refused::Tls { why: sanitize(&why), ca: witness.ca.clone() },
+            None => Refused::Unreachable(sanitize(&innermost(e))),
         };
-        let request = self.http.post(url).body(submission.body()).timeout(timeout);
+        let http = self.http.get(&witness.ca).ok_or(Refused::Unprepared)?;
+        let request = http.post(url).body(submission.body()).timeout(timeout);
         let mut response = request.send().await.map_err(|e| failed(&e))?;
         let status = response.status().as_u16();
         if status != 200 && status != 409 {

@@ -79,7 +79,7 @@ pub fn start(
     key: VerifierKey,
     status: watch::Receiver<Status>,
 ) -> Result<Witnesses, String> {
-    let client = Client::new(settings.witnesses.iter().map(|w| w.url.as_str()))?;
+    let client = Client::new(&settings.witnesses)?;
     let standing = |w: &Witness| Standing {
         name: w.name.clone(),
         administrator: w.administrator.clone(),

@@ -28,6 +28,8 @@ pub struct Witness {
     pub key: WitnessKey,
     /// Who runs it; witnesses of one administrator count once.
     pub administrator: String,
+    /// A file with the certificate authorities that are trusted for it, PEM; those of the system when absent.
+    pub ca: Option<PathBuf>,
 }
 
 /// How to work with witnesses.

@@ -40,7 +40,7 @@ fn answering(answer: Vec<u8>) -> Witness {
             let _ = stream.write_all(&answer);
         }
     });
-    Witness { name: "w1".into(), url, key: keys().remove(0), administrator: "them".into() }
+    Witness { name: "w1".into(), url, key: keys().remove(0), administrator: "them".into(), ca: None }
 }
 
 fn http(status: u16, body: &[u8]) -> Vec<u8> {
@@ -51,7 +51,7 @@ fn http(status: u16, body: &[u8]) -> Vec<u8> {
 fn ask(witness: &Witness, log: &LogKey, timeout: Duration) -> Result<Answered, Refused> {
     let checkpoint = Checkpoint { origin: log.verifier().name().into(), size: 0, root: EMPTY_HASH };
     let note = checkpoint.sign(log).unwrap();
-    let client = Client::new([witness.url.as_str()]).unwrap();
+    let client = Client::new([witness]).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let submission = Submission { old: 0, proof: &[], note: &note };
     runtime.block_on(client.add_checkpoint(witness, log.verifier(), submission, timeout))

@@ -5,41 +5,56 @@ use super::super::output::{self, Error, Exit};
 use super::super::{pins, session};
 use super::args::Anchors;
 use super::directory;
-use crate::attest::anchor::{self, Bucket, Report};
+use crate::attest::anchor::{self, AnchorError, Bucket, Report};
 use crate::config::model::Anchor as Config;
 use crate::engine::adapters::Wall;
+use crate::journal::key::VerifierKey;
 use crate::journal::verify;
 use std::path::Path;
 use std::sync::Arc;
 
 /// Runs it.
 pub fn run(global: &Global, what: &Anchors) -> Result<Exit, Error> {
-    if global.drill.is_some() {
-        return Err(Error::Usage("a drill has no copies; leave --drill out".into()));
-    }
-    let loaded = session::load(global)?;
-    let Some(config) = &loaded.config.journal.anchor else {
-        let file = loaded.path.display();
-        return Err(Error::Usage(format!("{file} has no table [journal.anchor], so the log has no copies")));
-    };
     if let Some(dir) = &what.fetch {
-        return fetch(global, config, dir);
+        return fetch(global, &configured(global)?, dir);
     }
     let dir = directory(global, what.journal.as_deref())?;
     let outside = pins::outside(global, what.vkey.as_deref(), what.journal.as_deref(), &dir)?;
     let pinned = outside.is_some();
     let key = outside.map_or_else(|| verify::own_key(&dir), Ok).map_err(|e| Error::journal(&e))?;
-    let report = session::runtime()?.block_on(async {
-        let bucket = Bucket::connect(config, Arc::new(Wall)).await?;
-        anchor::compare(&bucket, &config.prefix, &dir, &key, pinned).await
-    });
-    let report = report.map_err(Error::failed)?;
+    let report = compare(global, &dir, &key, pinned)?.map_err(Error::failed)?;
     if global.format == Format::Json {
         output::json(&report)?;
     } else {
         print(&report, what.list)?;
     }
     Ok(if report.ok { Exit::Done } else { Exit::Verification })
+}
+
+/// The bucket of the configuration.
+fn configured(global: &Global) -> Result<Config, Error> {
+    if global.drill.is_some() {
+        return Err(Error::Usage("a drill has no copies; leave --drill out".into()));
+    }
+    let loaded = session::load(global)?;
+    loaded.config.journal.anchor.ok_or_else(|| {
+        let file = loaded.path.display();
+        Error::Usage(format!("{file} has no table [journal.anchor], so the log has no copies"))
+    })
+}
+
+/// Compares a log with its copies in the bucket of the configuration.
+pub fn compare(
+    global: &Global,
+    dir: &Path,
+    key: &VerifierKey,
+    pinned: bool,
+) -> Result<Result<Report, AnchorError>, Error> {
+    let config = configured(global)?;
+    Ok(session::runtime()?.block_on(async {
+        let bucket = Bucket::connect(&config, Arc::new(Wall)).await?;
+        anchor::compare(&bucket, &config.prefix, dir, key, pinned).await
+    }))
 }
 
 fn fetch(global: &Global, config: &Config, dir: &Path) -> Result<Exit, Error> {

@@ -34,6 +34,8 @@ pub enum Audit {
     },
     /// Deletes a file of evidence, and records that first
     Redact(Redact),
+    /// The secret values that a record commits to, opened with a key of age and checked against the record
+    Open(Open),
     /// One record with its proof, for somebody who has the verifier key and not the journal
     Prove(Prove),
     /// The journal as a directory for any static file server (C2SP tlog-tiles)
@@ -63,6 +65,20 @@ pub enum Evidence {
         #[arg(long, value_name = "DIR")]
         journal: Option<PathBuf>,
     },
+}
+
+/// What to open.
+#[derive(Debug, Args)]
+pub struct Open {
+    /// Number of a record, or a commitment `sha256:…`
+    #[arg(value_name = "SEQ|COMMITMENT")]
+    pub what: String,
+    /// A file with the private key of a recipient, as `age-keygen` writes it
+    #[arg(long, value_name = "FILE")]
+    pub identity: PathBuf,
+    /// Journal directory; that of the configured estate when absent
+    #[arg(long, value_name = "DIR")]
+    pub journal: Option<PathBuf>,
 }
 
 /// What to delete, and why.
@@ -132,9 +148,17 @@ pub struct Verify {
     /// Verifier key of a witness that must have signed for the log (repeatable)
     #[arg(long, value_name = "FILE")]
     pub witness_key: Vec<PathBuf>,
-    /// How many of those witnesses must have signed; all of them when absent
-    #[arg(long, value_name = "N", requires = "witness_key")]
+    /// A file of such keys, one a line; empty lines and lines that begin with `#` are passed over (repeatable)
+    #[arg(long, value_name = "FILE")]
+    pub witness_keys: Vec<PathBuf>,
+    /// How many of those witnesses must have signed; all of them when absent. Without keys here the witnesses and the
+    /// quorum of the configuration count, when the log is the configured one
+    #[arg(long, value_name = "N")]
     pub quorum: Option<usize>,
+    /// Holds the log against the copies of its checkpoints too: those in the configured bucket, or in a directory with
+    /// such a folder `checkpoint`; exit 3 when none of them vouches for the log
+    #[arg(long, value_name = "DIR", num_args = 0..=1, conflicts_with_all = ["from", "to"])]
+    pub anchor: Option<Option<PathBuf>>,
     /// The first record to look at; those before it are only hashed
     #[arg(long, value_name = "SEQ")]
     pub from: Option<u64>,
@@ -151,7 +175,7 @@ pub struct Verify {
     #[arg(long)]
     pub every_signature: bool,
     /// A proof from `audit prove` instead of a journal; needs --vkey
-    #[arg(long, value_name = "FILE", requires = "vkey", conflicts_with_all = ["journal", "checkpoint", "from", "to", "tiles", "archive", "every_signature"])]
+    #[arg(long, value_name = "FILE", requires = "vkey", conflicts_with_all = ["journal", "checkpoint", "from", "to", "tiles", "archive", "every_signature", "anchor"])]
     pub proof: Option<PathBuf>,
     /// The exact bytes of the record that --proof is about, when the proof does not carry them
     #[arg(long, value_name = "FILE", requires = "proof")]

@@ -9,6 +9,7 @@ mod evidence;
 mod export;
 pub mod keys;
 mod monitor;
+pub mod open;
 pub mod proof;
 mod redact;
 pub mod show;
@@ -38,6 +39,7 @@ pub fn run(global: &Global, what: &Audit) -> Result<Exit, Error> {
         Audit::Archive(what) => archive::run(global, what),
         Audit::Evidence { what } => evidence::run(global, what),
         Audit::Redact(what) => redact::run(global, what),
+        Audit::Open(what) => open::run(global, what),
     }
 }
 

@@ -2,17 +2,14 @@
 
 use super::super::args::{Format, Global};
 use super::super::output::{self, Error, Exit};
-use super::super::session;
 use super::args::Monitor;
+use super::verify::{named_keys, read as key};
 use crate::attest::monitor::{self, Alert, Memory, Watch, Wrong};
 use crate::attest::served::Served;
-use crate::journal::checkpoint::Checkpoint;
-use crate::journal::cosignature::WitnessKey;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::Path;
-use std::str::FromStr;
 
 /// Greatest length of the file with what was seen.
 const MAX_STATE: u64 = 1 << 20;
@@ -25,7 +22,7 @@ pub fn run(global: &Global, what: &Monitor) -> Result<Exit, Error> {
         (None, Some(dir)) => return Err(Error::Usage(format!("--journal {} is not a directory", dir.display()))),
         (None, None) => return Err(Error::Usage("say where the log is served: --url URL or --journal DIR".into())),
     };
-    let witnesses = what.witness_key.iter().map(|path| key::<WitnessKey>(path)).collect::<Result<_, _>>()?;
+    let witnesses = named_keys(&what.witness_key, &[])?;
     let (stall, uncosigned) = (what.stall, what.uncosigned);
     let watch = Watch { key: key(&what.vkey)?, witnesses, stall, uncosigned };
     let mut memory = what.state.as_deref().map(|path| remembered(path, &watch)).transpose()?.flatten();
@@ -72,12 +69,6 @@ fn checked(url: &str) -> Result<&str, Error> {
     }
 }
 
-/// A verifier key in a file.
-fn key<K: FromStr<Err: std::fmt::Display>>(path: &Path) -> Result<K, Error> {
-    let text = session::read_file(path)?;
-    text.trim().parse().map_err(|e| Error::Usage(format!("{}: {e}", path.display())))
-}
-
 /// What was seen before; nothing where the file is not there yet.
 fn remembered(path: &Path, watch: &Watch) -> Result<Option<Memory>, Error> {
     let bad = |why: String| Error::Usage(format!("--state {} can not be used: {why}", path.display()));
@@ -90,8 +81,11 @@ fn remembered(path: &Path, watch: &Watch) -> Result<Option<Memory>, Error> {
         Ok(_) => std::fs::read_to_string(path).map_err(|e| bad(e.to_string()))?,
     };
     let memory: Memory = serde_json::from_str(&text).map_err(|e| bad(e.to_string()))?;
-    Checkpoint::open_cosigned(&memory.note, &watch.key)
-        .map_err(|e| bad(format!("it is about another log, or the key has changed: {e}")))?;
+    memory.check(&watch.key).map_err(|e| {
+        bad(format!(
+            "it is about another log, or --vkey is not the key that it began with nor one that came after it: {e}"
+        ))
+    })?;
     Ok(Some(memory))
 }
 

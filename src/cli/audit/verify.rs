@@ -3,14 +3,17 @@
 
 use super::super::args::{Format, Global};
 use super::super::output::{self, Error, Exit};
-use super::super::{pins, session};
+use super::super::{pins, session, witnesses};
 use super::args::Verify;
 use super::directory;
+use crate::attest::anchor;
 use crate::journal::JournalError;
-use crate::journal::verify::{self, Evidence, Options, Progress, Report};
+use crate::journal::cosignature::WitnessKey;
+use crate::journal::verify::{self, Anchored, Evidence, Openings, Options, Progress, Report, Trouble};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::collections::BTreeSet;
 use std::fmt::Display;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -24,7 +27,10 @@ pub fn run(global: &Global, what: &Verify) -> Result<Exit, Error> {
     let dir = directory(global, what.journal.as_deref())?;
     let progress = Arc::new(Progress::default());
     let options = options(global, what, &dir, Arc::clone(&progress))?;
-    let report = watched(&progress, || verify::verify(&dir, &options)).map_err(|e| refusal(&e))?;
+    let mut report = watched(&progress, || verify::verify(&dir, &options)).map_err(|e| refusal(&e))?;
+    if let Some(copies) = &what.anchor {
+        report.anchor(anchored(global, copies.as_deref(), &dir, &options)?);
+    }
     if global.format == Format::Json {
         output::json(&report)?;
     } else {
@@ -36,8 +42,7 @@ pub fn run(global: &Global, what: &Verify) -> Result<Exit, Error> {
 fn options(global: &Global, what: &Verify, dir: &Path, progress: Arc<Progress>) -> Result<Options, Error> {
     let key = pins::outside(global, what.vkey.as_deref(), what.journal.as_deref(), dir)?;
     let kept = what.checkpoint.iter().map(|path| session::read_file(path)).collect::<Result<_, _>>()?;
-    let witnesses = what.witness_key.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
-    check_quorum(what.quorum, witnesses.len())?;
+    let Cosigners { keys: witnesses, administrators, quorum } = cosigners(global, what)?;
     let range = what.from.map(|from| (from, what.to.unwrap_or(from)));
     if let Some((from, to)) = range
         && from > to
@@ -52,7 +57,8 @@ fn options(global: &Global, what: &Verify, dir: &Path, progress: Arc<Progress>) 
         key,
         kept,
         witnesses,
-        quorum: what.quorum,
+        administrators,
+        quorum,
         every_signature: what.every_signature,
         range,
         tiles: what.tiles.clone(),
@@ -61,9 +67,75 @@ fn options(global: &Global, what: &Verify, dir: &Path, progress: Arc<Progress>) 
     })
 }
 
+/// Who has to have signed for the log.
+#[derive(Default)]
+struct Cosigners {
+    keys: Vec<WitnessKey>,
+    administrators: Vec<String>,
+    quorum: Option<usize>,
+}
+
+/// The witnesses that were named, else those of the configuration, where the log is the configured one.
+fn cosigners(global: &Global, what: &Verify) -> Result<Cosigners, Error> {
+    let keys = named_keys(&what.witness_key, &what.witness_keys)?;
+    if !keys.is_empty() || what.quorum.is_some() || what.journal.is_some() || global.drill.is_some() {
+        check_quorum(what.quorum, keys.len())?;
+        return Ok(Cosigners { keys, administrators: vec![], quorum: what.quorum });
+    }
+    let loaded = session::load(global)?;
+    let Some(settings) = witnesses::settings(&loaded, &session::home(&loaded.config))? else {
+        return Ok(Cosigners::default());
+    };
+    let quorum = usize::try_from(settings.quorum).ok();
+    let administrators = settings.witnesses.iter().map(|w| w.administrator.clone()).collect();
+    Ok(Cosigners { keys: settings.keys(), administrators, quorum })
+}
+
+/// The keys in files with one each, and in files with one a line. A key that stands twice counts once.
+pub fn named_keys(single: &[PathBuf], lists: &[PathBuf]) -> Result<Vec<WitnessKey>, Error> {
+    let mut keys = single.iter().map(|path| read(path)).collect::<Result<Vec<WitnessKey>, _>>()?;
+    for path in lists {
+        let before = keys.len();
+        for (n, line) in session::read_file(path)?.lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let (file, line_number) = (path.display(), n + 1);
+            keys.push(line.parse().map_err(|e| Error::Usage(format!("{file}:{line_number}: {e}")))?);
+        }
+        if keys.len() == before {
+            return Err(Error::Usage(format!(
+                "{}: no key of a witness is in it, one a line is expected",
+                path.display()
+            )));
+        }
+    }
+    let mut seen = BTreeSet::new();
+    keys.retain(|key| seen.insert(key.id()));
+    Ok(keys)
+}
+
+/// Compares the log with the copies of its checkpoints.
+fn anchored(global: &Global, copies: Option<&Path>, dir: &Path, options: &Options) -> Result<Anchored, Error> {
+    let pinned = options.key.is_some();
+    let key = options.key.clone().map_or_else(|| verify::own_key(dir), Ok).map_err(|e| refusal(&e))?;
+    let report = match copies {
+        Some(copies) if !copies.join("checkpoint").is_dir() => {
+            return Err(Error::Usage(format!("--anchor {} has no folder `checkpoint`", copies.display())));
+        }
+        Some(copies) => anchor::compare_directory(copies, dir, &key, pinned),
+        None => super::anchors::compare(global, dir, &key, pinned)?,
+    };
+    report.map(|report| report.to_verification()).map_err(Error::failed)
+}
+
 /// Whether so many of `count` witnesses can be asked for.
 pub fn check_quorum(quorum: Option<usize>, count: usize) -> Result<(), Error> {
     match quorum {
+        Some(_) if count == 0 => {
+            Err(Error::Usage("--quorum needs the keys of witnesses: --witness-key FILE or --witness-keys FILE".into()))
+        }
         Some(quorum) if !(1..=count).contains(&quorum) => Err(Error::Usage(format!(
             "--quorum {quorum} does not fit: {count} witness keys are given, so 1 to {count}"
         ))),
@@ -153,7 +225,27 @@ fn print(report: &Report) -> Result<(), Error> {
     if files + redacted > 0 {
         output::line(&format!("evidence: {files} files with {bytes} bytes, {redacted} deleted as records say"))?;
     }
+    let Openings { kept, notes } = &report.openings;
+    if kept + notes.len() as u64 > 0 {
+        output::line(&format!("openings of secret values: {kept} are there"))?;
+    }
+    for note in notes {
+        let trouble = match note.trouble {
+            Trouble::Missing => "is missing: it was deleted, or is not in this copy",
+            Trouble::Damaged => "has other bytes than its record says",
+        };
+        output::line(&format!("note: the opening of {} (record {}) {trouble}", note.commitment, note.record))?;
+    }
     output::line(&format!("custody: {}", report.custody))?;
+    if let Some(anchored) = &report.custody.anchored {
+        if anchored.unlocked > 0 {
+            let (unlocked, copies) = (anchored.unlocked, anchored.copies);
+            output::line(&format!("{unlocked} of {copies} copies are not under object lock in compliance mode"))?;
+        }
+        for key in &anchored.strangers {
+            output::line(&format!("{key} bears the name of this log and is signed by a key that it does not know"))?;
+        }
+    }
     if let Some(bad) = &report.first_bad {
         output::line(&format!("first bad: {bad}"))?;
     }

@@ -27,10 +27,34 @@ pub struct Custody {
     pub key: KeyFile,
     /// The network file system that the directory lies on, if it does: good enough for a copy that is only read.
     pub network_file_system: Option<String>,
-    /// Number of records that a quorum of the given witnesses has signed for.
+    /// Number of records that hold on this disk.
+    pub durable: u64,
+    /// Number of witnesses that were asked about.
+    pub asked: u64,
+    /// Number of records that a quorum of these witnesses has signed for; none when no quorum has.
     pub witnessed: Option<u64>,
-    /// Names and ids of the given witnesses whose cosignatures were found.
+    /// Names and ids of these witnesses whose cosignatures were found.
     pub witnesses: Vec<String>,
+    /// What copies elsewhere say, where the log was compared with them.
+    pub anchored: Option<Anchored>,
+}
+
+/// What copies of a log's checkpoints elsewhere say of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+pub struct Anchored {
+    /// Where they lie: a bucket with its prefix, or a directory.
+    pub place: String,
+    /// Number of copies that are checkpoints of the log.
+    pub copies: u64,
+    /// Number of records up to which they agree with the log; 0 when none does.
+    pub covered: u64,
+    /// How many of the copies are not under object lock in compliance mode: those could still be replaced.
+    pub unlocked: u64,
+    /// What bears the name of the log and is signed by a key that the log does not know.
+    pub strangers: Vec<String>,
+    /// Where log and copies part: after so many records, before so many, and what happened.
+    #[serde(skip)]
+    pub parting: Option<(u64, u64, String)>,
 }
 
 impl Custody {
@@ -42,7 +66,8 @@ impl Custody {
             Err(_) => KeyFile::Absent,
         };
         let network_file_system = place::network_file_system_of(dir)?;
-        Ok(Self { key, network_file_system, witnessed: None, witnesses: vec![] })
+        let (witnesses, anchored) = (vec![], None);
+        Ok(Self { key, network_file_system, durable: 0, asked: 0, witnessed: None, witnesses, anchored })
     }
 }
 
@@ -55,9 +80,16 @@ impl std::fmt::Display for Custody {
         })?;
         match (self.witnessed, self.witnesses.as_slice()) {
             (Some(size), by) => write!(f, "; witnessed up to {size} records by {}", by.join(", "))?,
-            (None, []) => f.write_str("; no witness was asked about")?,
+            (None, []) if self.asked == 0 => f.write_str("; no witness was asked about")?,
+            (None, []) => write!(f, "; not witnessed: of {} witnesses none has signed for it", self.asked)?,
             (None, by) => write!(f, "; not witnessed by the quorum, only by {}", by.join(", "))?,
         }
+        match &self.anchored {
+            None => f.write_str("; no copy elsewhere was looked at")?,
+            Some(Anchored { covered: 0, place, .. }) => write!(f, "; not anchored: no copy in {place} vouches for it")?,
+            Some(Anchored { covered, place, .. }) => write!(f, "; anchored up to {covered} records in {place}")?,
+        }
+        write!(f, "; durable up to {} records", self.durable)?;
         match &self.network_file_system {
             Some(name) => write!(f, "; read over {name}, a network file system"),
             None => Ok(()),

@@ -5,13 +5,15 @@
 mod custody;
 mod evidence;
 mod narrow;
+mod openings;
 mod outside;
 mod pass;
 mod progress;
 mod signatures;
 
-pub use custody::{Custody, KeyFile};
+pub use custody::{Anchored, Custody, KeyFile};
 pub use evidence::Evidence;
+pub use openings::{Note as OpeningNote, Openings, Trouble};
 pub use progress::Progress;
 
 use super::cosignature::WitnessKey;
@@ -40,7 +42,10 @@ pub struct Options {
     pub kept: Vec<String>,
     /// Keys of witnesses, whose cosignatures are looked for under the kept checkpoints and the log's newest cosigned one.
     pub witnesses: Vec<WitnessKey>,
-    /// How many of them must have signed for the log; all when absent.
+    /// Who runs each of them, where that is known: those of one administrator count once.
+    pub administrators: Vec<String>,
+    /// How many of them must have signed for the log: all when absent; with 0 none has to, and it is only said how far
+    /// one of them has.
     pub quorum: Option<usize>,
     /// Whether each signature is checked by itself, as other tools would, and not many together.
     pub every_signature: bool,
@@ -74,6 +79,9 @@ pub enum Verdict {
     /// Everything holds, and too few of the witnesses have signed for it.
     #[serde(rename = "not witnessed")]
     Unwitnessed,
+    /// Everything holds, and no copy elsewhere vouches for it, although it was held against them.
+    #[serde(rename = "not anchored")]
+    Unanchored,
     /// Something does not hold.
     #[serde(rename = "damaged")]
     Damaged,
@@ -139,6 +147,8 @@ pub struct Report {
     pub custody: Custody,
     /// The files that its records name.
     pub evidence: Evidence,
+    /// The openings of the values that its records commit to. One that is missing or damaged changes no verdict.
+    pub openings: Openings,
     /// The first place that does not hold.
     pub first_bad: Option<Damage>,
     /// How long it took, in milliseconds.
@@ -178,11 +188,12 @@ pub fn verify(dir: &Path, options: &Options) -> Result<Report, JournalError> {
     outside.judge(&found.ring)?;
     let whole = options.range.is_none();
     found.bad = found.bad.or_else(|| not_led_to(&key, &found.ring).filter(|_| whole));
-    let Found { bad: first_bad, ring, signatures, last, evidence, moved } = found;
+    let Found { bad: first_bad, ring, signatures, last, evidence, openings, moved } = found;
     let (records, root) = last.as_ref().map_or((0, EMPTY_HASH), |(checkpoint, _)| (checkpoint.size, checkpoint.root));
     let quorum = options.quorum.unwrap_or(options.witnesses.len());
-    let witnessed = outside.witnessed(&ring, &options.witnesses, quorum, records)?;
+    let witnessed = outside.witnessed(&ring, options, quorum.max(1), records)?;
     (custody.witnessed, custody.witnesses) = (witnessed.size, witnessed.by);
+    (custody.durable, custody.asked) = (records, options.witnesses.len() as u64);
     let verdict = match (&first_bad, &options.key) {
         (Some(_), _) => Verdict::Damaged,
         (None, None) => Verdict::Unpinned,
@@ -205,9 +216,29 @@ pub fn verify(dir: &Path, options: &Options) -> Result<Report, JournalError> {
         kept: outside.given(),
         custody,
         evidence,
+        openings,
         first_bad,
         took_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
     })
+}
+
+impl Report {
+    /// Takes in what the copies elsewhere say of the log, which was compared with them.
+    pub fn anchor(&mut self, anchored: Anchored) {
+        if let (None, Some((after, before, why))) = (&self.first_bad, &anchored.parting) {
+            let (seq, through) = (*after, before.saturating_sub(1).max(*after));
+            let (file, why) = (RECORDS.to_owned(), format!("{}: {why}", anchored.place));
+            self.first_bad = Some(Damage { seq, through, file, line: 0, why });
+        }
+        let stands = anchored.covered > 0 && anchored.strangers.is_empty();
+        self.verdict = match self.verdict {
+            _ if self.first_bad.is_some() => Verdict::Damaged,
+            Verdict::Verified if !stands => Verdict::Unanchored,
+            verdict => verdict,
+        };
+        self.ok = self.verdict == Verdict::Verified;
+        self.custody.anchored = Some(anchored);
+    }
 }
 
 /// What going through a log has found.
@@ -217,14 +248,20 @@ struct Found {
     signatures: u64,
     last: Option<(super::checkpoint::Checkpoint, String)>,
     evidence: Evidence,
+    openings: Openings,
     moved: Option<Moved>,
 }
 
 impl Found {
+    /// Nothing yet.
+    fn of(ring: KeyRing) -> Self {
+        let (evidence, openings) = (Evidence::default(), Openings::default());
+        Self { bad: None, ring, signatures: 0, last: None, evidence, openings, moved: None }
+    }
+
     /// That something does not hold before a record was read.
     fn nothing(damage: Damage, ring: KeyRing) -> Self {
-        let evidence = Evidence::default();
-        Self { bad: Some(damage), ring, signatures: 0, last: None, evidence, moved: None }
+        Self { bad: Some(damage), ..Self::of(ring) }
     }
 }
 
@@ -263,7 +300,7 @@ fn go_through(
     let contained = match base.pruned().map(|moved| outside.compare_moved(at, moved)).transpose()? {
         Some(Err(n)) => {
             let bad = outside.departure(n, at, &[]);
-            return Ok(Found { bad, ring, signatures: 0, last: None, evidence: Evidence::default(), moved: None });
+            return Ok(Found { bad, ..Found::of(ring) });
         }
         Some(Ok(n)) => n,
         None => 0,
@@ -314,7 +351,8 @@ fn go_through(
             break;
         }
     }
-    let Standing { ring, signatures, last, named, .. } = standing;
+    let Standing { ring, signatures, last, named, committed, .. } = standing;
+    let openings = openings::check(dir, &committed)?;
     let mut bad = bad.or(unlike);
     if let (Some(moved), None, None, None) = (moved, named, options.range, &bad) {
         let why = "no record names it with these bytes: what it says of the records that were moved was changed";
@@ -334,7 +372,7 @@ fn go_through(
         named_by: named,
         verified: base.pruned().is_none() && bad.is_none(),
     });
-    Ok(Found { bad, ring, signatures, last, evidence, moved })
+    Ok(Found { bad, ring, signatures, last, evidence, openings, moved })
 }
 
 /// That what was moved is of another log than the key, as far as that is known before a record is read.

@@ -2,9 +2,10 @@
 //! lie beside the records (`checkpoint`, `cosigned`) may be gone or forged with them; they count where the log's key
 //! signed them, since then the log must still go on from there.
 
+use super::Options;
 use super::pass::Standing;
 use crate::journal::checkpoint::Checkpoint;
-use crate::journal::cosignature::{self, BadCosigned, WitnessKey};
+use crate::journal::cosignature::{self, BadCosigned};
 use crate::journal::error::{Damage, JournalError};
 use crate::journal::key::KeyRing;
 use crate::journal::proof;
@@ -15,6 +16,7 @@ use crate::journal::store::file::tiles::read_file;
 use crate::journal::store::file::walk::{Step, Walk, Whole};
 use crate::journal::store::file::{CHECKPOINT, COSIGNED, RECORDS};
 use crate::journal::tree::{Frontier, record_hash};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// A checkpoint that was found somewhere.
@@ -109,14 +111,15 @@ impl Outside {
         self.notes.iter().filter(|note| note.given).map(|note| note.claimed.size).collect()
     }
 
-    /// What the witnesses have signed; `quorum` of them have to.
+    /// What the witnesses have signed; `quorum` of them have to, of which those of one administrator count once.
     pub fn witnessed(
         &self,
         ring: &KeyRing,
-        witnesses: &[WitnessKey],
+        options: &Options,
         quorum: usize,
         contained: u64,
     ) -> Result<Witnessed, JournalError> {
+        let witnesses = options.witnesses.as_slice();
         let mut sizes = vec![0; witnesses.len()];
         for note in self.notes.iter().filter(|note| note.claimed.size <= contained) {
             for (_, key) in ring.keys() {
@@ -134,6 +137,13 @@ impl Outside {
             }
         }
         let by = witnesses.iter().zip(&sizes).filter(|(_, size)| **size > 0).map(|(key, _)| key.id()).collect();
+        let mut best: BTreeMap<String, u64> = BTreeMap::new();
+        for (n, (key, size)) in witnesses.iter().zip(sizes).enumerate() {
+            let who = options.administrators.get(n).cloned().unwrap_or_else(|| key.id());
+            let best = best.entry(who).or_default();
+            *best = size.max(*best);
+        }
+        let mut sizes: Vec<u64> = best.into_values().collect();
         sizes.sort_unstable_by(|a, b| b.cmp(a));
         let size = quorum.checked_sub(1).and_then(|n| sizes.get(n)).copied().filter(|size| *size > 0);
         Ok(Witnessed { size, by })

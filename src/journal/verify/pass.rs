@@ -3,6 +3,7 @@
 //! right. What is held at a time does not grow with the log.
 
 use super::evidence::{Named, named};
+use super::openings::{Committed, committed};
 use super::progress::Progress;
 use super::signatures::{Checked, Group, Signed};
 use crate::journal::checkpoint::Checkpoint;
@@ -92,6 +93,8 @@ pub struct Standing {
     pub contained: usize,
     /// The files that records name.
     pub evidence: Vec<Named>,
+    /// The values that records commit to.
+    pub committed: Vec<Committed>,
     /// Number of the record that names what was moved.
     pub named: Option<u64>,
     /// Bytes after the last commit that are not padding.
@@ -127,6 +130,8 @@ struct Looked {
     rotation: Result<Option<Rotation>, BadRotation>,
     /// The files that its records name.
     evidence: Vec<Named>,
+    /// The values that its records commit to.
+    committed: Vec<Committed>,
     /// The record that names what was moved.
     named: Option<u64>,
 }
@@ -143,9 +148,12 @@ impl Looked {
             named(bytes, || Damage { seq, through: seq, file: segment.name(), line, why: String::new() })
         });
         let evidence = evidence.collect();
+        let wanted = (*first..).zip(batch.records()).filter(|(seq, _)| (from..=to).contains(seq));
+        let committed = wanted.flat_map(|(seq, bytes)| committed(bytes, seq)).collect();
         let mut numbered = (*first..).zip(batch.records());
         let named = moved.and_then(|moved| numbered.find(|(_, r)| moved.is_named_by(r))).map(|(seq, _)| seq);
-        Self { leaves: look(batch, *first), rotation: Rotation::of_batch(batch.records()), evidence, named }
+        let rotation = Rotation::of_batch(batch.records());
+        Self { leaves: look(batch, *first), rotation, evidence, committed, named }
     }
 }
 
@@ -153,8 +161,8 @@ impl Standing {
     /// The beginning of what can be read of a log, with the tree before it.
     pub fn new(walk: &Walk, origin: &str, ring: KeyRing, tree: Frontier) -> Self {
         let (chain, place) = (Chain::from(origin, tree), walk.here());
-        let evidence = vec![];
-        Self { chain, ring, place, signatures: 0, last: None, contained: 0, evidence, named: None, torn: 0 }
+        let (evidence, committed) = (vec![], vec![]);
+        Self { chain, ring, place, signatures: 0, last: None, contained: 0, evidence, committed, named: None, torn: 0 }
     }
 
     /// Goes on to the end of the log, or to what does not hold.
@@ -262,7 +270,7 @@ impl Standing {
         looked: Looked,
         groups: &mut Groups,
     ) -> Result<Option<Bad>, JournalError> {
-        let Looked { leaves, rotation, mut evidence, named } = looked;
+        let Looked { leaves, rotation, mut evidence, mut committed, named } = looked;
         let Located { batch, first, segment } = &located;
         let file = segment.name();
         let root_before = matches!(rotation, Ok(Some(_))).then(|| self.chain.frontier().root());
@@ -291,6 +299,7 @@ impl Standing {
             return Ok(Some(Bad::Kept(kept)));
         }
         self.evidence.append(&mut evidence);
+        self.committed.append(&mut committed);
         self.named = self.named.or(named);
         if let Some(progress) = task.progress {
             progress.advance(checkpoint.size - first, batch.byte_len());

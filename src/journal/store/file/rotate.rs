@@ -27,7 +27,8 @@ pub fn rotate(options: &OpenOptions) -> Result<Rotated, JournalError> {
 
     let status = writer.status();
     let before = Checkpoint { origin: options.origin.clone(), size: status.size, root: status.root };
-    let body = Rotation::draft(&before, &old, &key).map_err(|why| JournalError::KeptCheckpoint { why })?;
+    let from = keyfile::load(&options.dir.join(super::KEY))?;
+    let body = Rotation::draft(&before, &from, &key).map_err(|why| JournalError::KeptCheckpoint { why })?;
     let committed = writer.commit(vec![Ready::new(options.draft(Kind::KeyRotated, body, options.time))?])?;
     if committed.first().is_none_or(|c| c.seq != before.size) {
         // The segment failed and another one begins with what counts in it: the record is not alone in its batch.
