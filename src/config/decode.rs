@@ -63,11 +63,12 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
     tenants.sort_by(|a, b| a.id.cmp(&b.id));
     let thresholds = root.tables("threshold").into_iter().filter_map(threshold).collect();
     let journal = root.table("journal").map(|t| journal(t, &name, region)).unwrap_or_default();
-    let pgbackrest = super::backup::pgbackrest(root.tables("pgbackrest"));
-    let patroni = super::backup::patroni(root.tables("patroni"));
-    let integration = super::integration::all(root.tables("integration"), &tenants);
+    let pgbackrest = super::backup::pgbackrest(root.tables("pgbackrest"), &mut ids);
+    let patroni = super::backup::patroni(root.tables("patroni"), &mut ids);
+    let (integration, measure) = super::integration::all(root.tables("integration"), &tenants);
     let synthetic = super::synthetic::all(root.tables("synthetic"), &tenants);
     let sources: BTreeSet<String> = ids.sources.keys().cloned().collect();
+    let calendar = super::calendar::all(root.tables("calendar"), &tenants);
     let services = super::service::services(root.tables("service"), &sources);
     let comms = root.table("comms").map(super::comms::decode).unwrap_or_default();
     let webhook = super::comms::hooks(root.tables("webhook"));
@@ -91,8 +92,10 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
         pgbackrest,
         patroni,
         integration,
+        measure,
         synthetic,
         journal,
+        calendar,
         services,
         thresholds,
         console,
@@ -327,9 +330,13 @@ fn redis(mut table: Table<'_, '_>, ids: &mut Ids) -> Redis {
     let workload = table.table("workload").map(|t| workload(t, ids));
     let interval = interval(&mut table, SECOND * 2);
     let timeout = timeout(&mut table);
+    let keys = table.strings("keys");
+    if keys.len() > 32 {
+        table.reject("keys", format!("`keys` has {}; allowed are 32, each is asked for at every sample", keys.len()));
+    }
     table.finish();
     let purpose = purpose.unwrap_or_else(|| "queue".to_owned());
-    Redis { id, url, observe, act, purpose, sentinels, sentinel_name, workload, interval, timeout }
+    Redis { id, url, observe, act, purpose, sentinels, sentinel_name, keys, workload, interval, timeout }
 }
 
 /// What a source runs in: `{ cluster = "k8s", namespace = "data", statefulset = "redis" }`.

@@ -2,10 +2,10 @@
 
 pub use super::backup::{Patroni, Pgbackrest};
 pub use super::comms::{Audience, Comms, Hook, Mailer, Pager, PagerKind, Place, Smtps};
-pub use super::integration::Integration;
+pub use super::integration::{Integration, Measure, MeasureBy};
 pub use super::prometheus::{Alertmanager, HttpAuth, PromQuery, PromSubject, Prometheus, Webhook};
 pub use super::synthetic::Synthetics;
-use crate::domain::estate::{Estate, Service};
+use crate::domain::estate::{Estate, Occasion, Service};
 use crate::domain::id::SourceId;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -43,10 +43,14 @@ pub struct Config {
     pub patroni: Vec<Patroni>,
     /// Integrations that can be cut off.
     pub integration: Vec<Integration>,
+    /// How they are doing, where that is measured.
+    pub measure: Vec<Measure>,
     /// Probe companies, and what is tried in them.
     pub synthetic: Vec<Synthetics>,
     /// Where the journal and the other state lie.
     pub journal: Journal,
+    /// The business calendar beside the cut-offs of tenants.
+    pub calendar: Vec<Occasion>,
     /// What stands on what.
     pub services: Vec<Service>,
     /// Thresholds that differ from the defaults, by signal name.
@@ -175,6 +179,8 @@ pub struct Redis {
     pub sentinels: Vec<String>,
     /// Name of the primary at the sentinels.
     pub sentinel_name: Option<String>,
+    /// Lists and streams whose length is looked at.
+    pub keys: Vec<String>,
     /// What it runs in on Kubernetes; `redis.restart` is refused without it.
     pub workload: Option<Workload>,
     /// Time between samples.

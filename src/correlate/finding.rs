@@ -277,7 +277,7 @@ fn id(rule: &str, subject: &Subject) -> FindingId {
         | Subject::Volume { source, volume: name }
         | Subject::Keep { source, keep: name }
         | Subject::Backup { source, backup: name }
-        | Subject::Application { source, application: name }
+        | Subject::Application { source, application: name, .. }
         | Subject::Certificate { source, certificate: name }
         | Subject::Endpoint { source, endpoint: name }
         | Subject::Key { source, key: name }

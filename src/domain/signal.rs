@@ -121,6 +121,8 @@ pub enum Subject {
         source: SourceId,
         /// `namespace/name`.
         application: String,
+        /// Into whose namespace it is delivered.
+        tenant: Option<TenantId>,
     },
     /// A Certificate of cert-manager.
     Certificate {
@@ -222,7 +224,7 @@ impl Subject {
     pub const fn tenant(&self) -> Option<&TenantId> {
         match self {
             Self::Tenant { tenant } | Self::Channel { tenant, .. } | Self::Integration { tenant, .. } => Some(tenant),
-            Self::Alert { tenant, .. } => tenant.as_ref(),
+            Self::Alert { tenant, .. } | Self::Application { tenant, .. } => tenant.as_ref(),
             _ => None,
         }
     }

@@ -11,8 +11,12 @@ use crate::domain::mode::Mode;
 use crate::domain::ports::{Clock, Observer};
 use crate::drill::{Drill, View};
 use crate::observe::alertmanager::AlertmanagerObserver;
+use crate::observe::integration::IntegrationObserver;
 use crate::observe::kubernetes::KubernetesObserver;
+use crate::observe::kubernetes::objects::ObjectsObserver;
 use crate::observe::odoo::Odoo;
+use crate::observe::patroni::PatroniObserver;
+use crate::observe::pgbackrest::PgbackrestObserver;
 use crate::observe::pgbouncer::Pgbouncer;
 use crate::observe::poll::Polling;
 use crate::observe::postgres::Postgres;
@@ -121,6 +125,7 @@ fn observers(config: &Config, mode: Mode) -> Vec<Box<dyn Observer>> {
     let mut all: Vec<Box<dyn Observer>> = Vec::new();
     for cluster in &config.kubernetes {
         all.push(Box::new(KubernetesObserver::new(may, cluster)));
+        all.push(Box::new(Polling(ObjectsObserver::new(may, cluster, &config.estate))));
     }
     for instance in &config.postgres {
         all.push(Box::new(Polling(Postgres::new(may, instance))));
@@ -137,6 +142,15 @@ fn observers(config: &Config, mode: Mode) -> Vec<Box<dyn Observer>> {
     }
     for traefik in &config.traefik {
         all.push(Box::new(Polling(TraefikObserver::new(may, traefik.clone()))));
+    }
+    for patroni in &config.patroni {
+        all.push(Box::new(Polling(PatroniObserver::new(may, patroni))));
+    }
+    for stanza in &config.pgbackrest {
+        all.push(Box::new(Polling(PgbackrestObserver::new(may, stanza))));
+    }
+    for integration in IntegrationObserver::all(may, config) {
+        all.push(Box::new(Polling(integration)));
     }
     for prometheus in &config.prometheus {
         all.push(Box::new(Polling(PrometheusObserver::new(may, prometheus, &config.estate))));

@@ -3,8 +3,11 @@
 
 pub mod alertmanager;
 pub mod http;
+pub mod integration;
 pub mod kubernetes;
 pub mod odoo;
+pub mod patroni;
+pub mod pgbackrest;
 pub mod pgbouncer;
 pub mod poll;
 pub mod postgres;

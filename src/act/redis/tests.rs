@@ -46,6 +46,7 @@ fn config(dir: &Path, url: &str, purpose: &str) -> Config {
         purpose: purpose.into(),
         sentinels: Vec::new(),
         sentinel_name: None,
+        keys: Vec::new(),
         workload: None,
         interval: Duration::from_secs(1),
         timeout: Duration::from_secs(2),
@@ -335,6 +336,7 @@ async fn sentinels_replace_the_primary_that_was_shown() {
     let config = Config {
         sentinels: vec![format!("127.0.0.1:{s1}")],
         sentinel_name: Some("lab".into()),
+        keys: Vec::new(),
         ..config(dir.path(), &url, "queue")
     };
     let verbs = Verbs::new(verbs(Mode::Live.may_act().unwrap(), &[config], &[]));
