@@ -2,6 +2,7 @@
 //! known, and sends exactly that request when it is given the proof that policy allowed it. Only the engine
 //! calls this; `playbook lint` reads the catalogue through it.
 
+mod again;
 pub mod args;
 pub mod backup;
 mod call;
@@ -52,9 +53,10 @@ pub fn catalog() -> Vec<&'static VerbSpec> {
     ADAPTERS.iter().flat_map(|specs| specs.iter().copied()).collect()
 }
 
-/// What the verbs on Kubernetes objects must be allowed to do; the others act with a login of their own.
+/// What the verbs on Kubernetes objects must be allowed to do; what else acts has a login of its own.
 pub fn rights() -> impl Iterator<Item = (&'static VerbSpec, &'static [rights::Right])> {
-    let all = kubernetes::RIGHTS.iter().chain(cnpg::RIGHTS).chain(delivery::RIGHTS);
+    let all = kubernetes::RIGHTS.iter().chain(cnpg::RIGHTS).chain(delivery::RIGHTS).chain(odoo::RIGHTS);
+    let all = all.chain(redis::RIGHTS);
     all.map(|(spec, rights)| (*spec, *rights))
 }
 

@@ -255,6 +255,9 @@ pub struct Headless {
     /// A parameter, `name=value`
     #[arg(long = "param", value_name = "K=V", value_parser = pair)]
     pub params: Vec<(String, String)>,
+    /// Where a secret parameter is read: env:VARIABLE, file:PATH or prompt; also with --continue, after a restart
+    #[arg(long = "secret", value_name = "K=PLACE", value_parser = pair)]
+    pub secrets: Vec<(String, String)>,
     /// Confirms exactly this request of a step; `playbook render` prints its digest, and so does a run that waits
     #[arg(long, value_name = "STEP=DIGEST", value_parser = pair)]
     pub confirm: Vec<(String, String)>,
@@ -506,6 +509,13 @@ pub enum Measures {
         /// For how long
         #[arg(long = "for", value_name = "TIME", default_value = "24h")]
         lasts: String,
+    },
+    /// Says that something that is owed after an incident is done
+    Done {
+        /// Its id: duty/RUN-3/unfreeze
+        id: String,
+        /// What was done
+        text: String,
     },
     /// How one is lifted
     LiftHint {

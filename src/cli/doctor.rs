@@ -189,6 +189,7 @@ fn said(facts: &Facts) -> (Option<String>, Vec<Missing>, Vec<String>) {
         Facts::Pgbouncer(f) => (Some(f.version.clone()), Vec::new(), Vec::new()),
         Facts::Odoo(f) => (Some(f.version.clone()), f.missing.clone(), Vec::new()),
         Facts::Redis(f) => (Some(f.version.clone()), f.missing.clone(), Vec::new()),
+        Facts::Measured(f) => (f.version.clone(), f.missing.clone(), Vec::new()),
         Facts::Traefik(f) => {
             let certificates = f.certificates.iter().map(|c| format!("certificate {} until {}", c.name, c.not_after));
             (f.version.clone(), f.missing.clone(), certificates.collect())

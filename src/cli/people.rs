@@ -44,6 +44,9 @@ pub fn measures(global: &Global, what: &Measures) -> Result<Exit, Error> {
                 Command::AssignMeasure { measure: id.clone(), owner: Person::new(owner.clone()), until: end(lasts)? };
             incident::send(global, command)
         }
+        Measures::Done { id, text } => {
+            incident::send(global, Command::DutyDone { duty: id.clone(), text: text.clone() })
+        }
         Measures::LiftHint { id } => {
             let measure = all.iter().find(|m| m.id == *id).ok_or_else(|| {
                 let there: Vec<&str> = all.iter().map(|m| m.id.as_str()).collect();

@@ -7,12 +7,12 @@ use super::output::{self, Error, Exit};
 use super::session;
 use crate::console::rows::{Context, plain};
 use crate::correlate::panes;
-use crate::domain::estate::{Environment, Estate};
+use crate::domain::estate::{Environment, Estate, Service};
 use crate::domain::facts::Missing;
-use crate::domain::finding::Finding;
+use crate::domain::finding::{Change, Finding};
 use crate::domain::health::Health;
 use crate::domain::mode::Mode;
-use crate::domain::pane::{DatabaseRow, IngressRow, Panes, QueueRow, SourceRow, TenantRow};
+use crate::domain::pane::{DatabaseRow, IngressRow, Pane, Panes, QueueRow, SourceRow, SubjectRow, TenantRow};
 use crate::domain::ports::Clock;
 use crate::domain::world::World;
 use crate::engine::adapters::Adapters;
@@ -27,8 +27,6 @@ use std::time::Duration;
 
 /// How long a source may take for its first answer before it is reported as unknown.
 const FIRST_ANSWER: Duration = Duration::from_secs(6);
-/// Panes of the contract that this version has no source for.
-const LATER: [&str; 4] = ["platform", "recovery", "delivery", "business"];
 
 /// The output contract of `status --format json`.
 #[derive(Serialize, JsonSchema)]
@@ -55,14 +53,16 @@ pub struct Status<'a> {
     queues: &'a [QueueRow],
     /// One row a router, then one an ingress.
     ingress: &'a [IngressRow],
-    /// Empty: this version has no source for it.
-    platform: Vec<Value>,
-    /// Empty: this version has no source for it.
-    recovery: Vec<Value>,
-    /// Empty: this version has no source for it.
-    delivery: Vec<Value>,
-    /// Empty: this version has no source for it.
-    business: Vec<Value>,
+    /// One row a cluster, node or other part, worst first.
+    platform: &'a [SubjectRow],
+    /// One row a backup or what it is of, worst first.
+    recovery: &'a [SubjectRow],
+    /// One row an application or pipeline, worst first.
+    delivery: &'a [SubjectRow],
+    /// One row a process or integration, worst first.
+    business: &'a [SubjectRow],
+    /// One row a part whose protection is observed, worst first.
+    security: &'a [SubjectRow],
     /// What is wrong, worst first.
     findings: &'a [Finding],
 }
@@ -131,6 +131,8 @@ struct Look {
     at: Timestamp,
     panes: Panes,
     findings: Vec<Finding>,
+    changes: Vec<Change>,
+    services: Vec<Service>,
 }
 
 /// Runs it.
@@ -166,6 +168,8 @@ async fn from_engine(global: &Global, home: &session::Home, watch: bool) -> Resu
             at: snapshot.at,
             panes: (*snapshot.panes).clone(),
             findings: (*snapshot.findings).clone(),
+            changes: (*snapshot.changes).clone(),
+            services: (*snapshot.services).clone(),
         };
         if let Some(exit) = said(global, &look, watch, &mut last)? {
             return Ok(exit);
@@ -240,7 +244,15 @@ async fn own_look(global: &Global, adapters: Adapters, watch: bool) -> Result<Ex
         if looking.answered() || tokio::time::Instant::now() >= looking.deadline {
             let at = looking.clock.now();
             let (findings, panes) = looking.judge.look(&looking.world, at);
-            let look = Look { estate: looking.world.estate.clone(), mode: looking.mode, at, panes, findings };
+            let look = Look {
+                estate: looking.world.estate.clone(),
+                mode: looking.mode,
+                at,
+                panes,
+                findings,
+                changes: looking.judge.changes(),
+                services: looking.judge.services().to_vec(),
+            };
             if let Some(exit) = said(global, &look, watch, &mut last)? {
                 return Ok(exit);
             }
@@ -263,6 +275,11 @@ fn said(global: &Global, look: &Look, watch: bool, last: &mut Option<Value>) -> 
         "databases": healths(&mut look.panes.databases.iter().map(|r| r.health)),
         "queues": healths(&mut look.panes.queues.iter().map(QueueRow::health)),
         "ingress": healths(&mut look.panes.ingress.iter().map(|r| r.health)),
+        "subjects": Pane::GENERAL
+            .iter()
+            .flat_map(|pane| look.panes.subjects(*pane))
+            .map(|r| (&r.name, r.health, &r.why))
+            .collect::<Vec<_>>(),
         "findings": look.findings.iter().map(|f| (&f.id, f.severity)).collect::<Vec<_>>(),
     });
     if last.as_ref() != Some(&shape) {
@@ -278,7 +295,8 @@ fn print(global: &Global, look: &Look, health: Health) -> Result<(), Error> {
 
 fn print_json(look: &Look, health: Health) -> Result<(), Error> {
     let sources = look.panes.sources.iter().map(SourceLine::of);
-    let sources = sources.chain(LATER.iter().map(|pane| SourceLine::none_for(pane))).collect();
+    let unseen = Pane::GENERAL.into_iter().filter(|pane| look.panes.subjects(*pane).is_empty());
+    let sources = sources.chain(unseen.map(|pane| SourceLine::none_for(pane.word()))).collect();
     output::json(&Status {
         schema: 1,
         estate: &look.estate.name,
@@ -291,10 +309,11 @@ fn print_json(look: &Look, health: Health) -> Result<(), Error> {
         databases: &look.panes.databases,
         queues: &look.panes.queues,
         ingress: &look.panes.ingress,
-        platform: Vec::new(),
-        recovery: Vec::new(),
-        delivery: Vec::new(),
-        business: Vec::new(),
+        platform: &look.panes.platform,
+        recovery: &look.panes.recovery,
+        delivery: &look.panes.delivery,
+        business: &look.panes.business,
+        security: &look.panes.security,
         findings: &look.findings,
     })
 }
@@ -307,16 +326,27 @@ fn print_table(look: &Look, health: Health) -> Result<(), Error> {
         look.mode,
         look.at.strftime("%Y-%m-%d %H:%M:%SZ")
     ))?;
-    let context = Context { now: look.at, estate: &look.estate };
+    let context = Context { now: look.at, estate: &look.estate, changes: &look.changes, services: &look.services };
     let panes = [
         ("FINDINGS", plain(look.findings.iter(), &context)),
         ("TENANTS", plain(look.panes.tenants.iter(), &context)),
         ("DATABASES", plain(look.panes.databases.iter(), &context)),
         ("QUEUES", plain(look.panes.queues.iter(), &context)),
         ("INGRESS", plain(look.panes.ingress.iter(), &context)),
+        ("PLATFORM", plain(look.panes.platform.iter(), &context)),
+        ("RECOVERY", plain(look.panes.recovery.iter(), &context)),
+        ("DELIVERY", plain(look.panes.delivery.iter(), &context)),
+        ("BUSINESS", plain(look.panes.business.iter(), &context)),
+        ("SECURITY", plain(look.panes.security.iter(), &context)),
         ("SOURCES", plain(look.panes.sources.iter(), &context)),
     ];
+    let general = |title: &str| Pane::GENERAL.into_iter().find(|pane| pane.word().to_uppercase() == title);
     for (title, rows) in panes {
+        // A pane that nothing is observed for is named, not left out: its absence would look calm.
+        if general(title).is_some_and(|pane| look.panes.subjects(pane).is_empty()) {
+            output::line(&format!("\n{title}\nunknown   no source is configured for it"))?;
+            continue;
+        }
         output::line(&format!("\n{title}"))?;
         output::line(rows.trim_end())?;
     }

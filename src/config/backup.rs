@@ -1,10 +1,9 @@
 //! `[[pgbackrest]]` and `[[patroni]]`: who backs PostgreSQL up, and who keeps it available.
 
-use super::decode::{name, path, required_url, secret_of};
+use super::decode::{Ids, name, path, required_url, secret_of};
 use super::model::Login;
 use super::reader::Table;
 use crate::domain::id::SourceId;
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// `[[pgbackrest]]`.
@@ -35,19 +34,10 @@ pub struct Patroni {
     pub ca: Option<PathBuf>,
 }
 
-fn unique(table: &mut Table<'_, '_>, example: &str, seen: &mut BTreeSet<String>) -> SourceId {
-    let id = name(table, "id", example);
-    if !id.is_empty() && !seen.insert(id.clone()) {
-        table.reject("id", format!("the name `{id}` stands twice; these names are unique"));
-    }
-    SourceId::new(id)
-}
-
 /// Decodes `[[pgbackrest]]`.
-pub fn pgbackrest(tables: Vec<Table<'_, '_>>) -> Vec<Pgbackrest> {
-    let mut seen = BTreeSet::new();
+pub(super) fn pgbackrest(tables: Vec<Table<'_, '_>>, ids: &mut Ids) -> Vec<Pgbackrest> {
     let one = |mut table: Table<'_, '_>| {
-        let id = unique(&mut table, "pgbackrest-1", &mut seen);
+        let id = ids.source(&mut table, "pgbackrest");
         let stanza = name(&mut table, "stanza", "main");
         let mut command = table.strings("command");
         if command.is_empty() {
@@ -65,10 +55,9 @@ pub fn pgbackrest(tables: Vec<Table<'_, '_>>) -> Vec<Pgbackrest> {
 }
 
 /// Decodes `[[patroni]]`.
-pub fn patroni(tables: Vec<Table<'_, '_>>) -> Vec<Patroni> {
-    let mut seen = BTreeSet::new();
+pub(super) fn patroni(tables: Vec<Table<'_, '_>>, ids: &mut Ids) -> Vec<Patroni> {
     let one = |mut table: Table<'_, '_>| {
-        let id = unique(&mut table, "patroni-1", &mut seen);
+        let id = ids.source(&mut table, "patroni");
         let url = required_url(&mut table, "url", &["http://", "https://"], "https://db1.internal:8008");
         let act = table.table("act").map(|mut act| {
             let login = Login { user: act.required("user", "quarterdeck"), password: secret_of(&mut act, "password") };

@@ -2,7 +2,8 @@
 //! is the one place that lists its keys, bounds and defaults.
 
 use super::model::{
-    Config, Console, Engine, Journal, Kubernetes, Login, Pgbouncer, Postgres, Redis, SecretRef, Threshold, Tls, Traefik,
+    Config, Console, Engine, Journal, Kubernetes, Login, Pgbouncer, Postgres, Redis, SecretRef, Threshold, Tls,
+    Traefik, Workload, WorkloadKind,
 };
 use super::problem::{Problem, Problems};
 use super::reader::{Source, Table};
@@ -54,13 +55,20 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
     let delivery: Vec<_> =
         root.tables("delivery").into_iter().map(|t| super::delivery::delivery(t, &mut ids)).collect();
     let ci: Vec<_> = root.tables("ci").into_iter().map(|t| super::delivery::ci(t, &mut ids)).collect();
+    let prometheus: Vec<_> =
+        root.tables("prometheus").into_iter().map(|t| super::prometheus::prometheus(t, &mut ids)).collect();
+    let alertmanager: Vec<_> =
+        root.tables("alertmanager").into_iter().map(|t| super::prometheus::alertmanager(t, &mut ids)).collect();
     let mut tenants: Vec<_> = root.tables("tenant").into_iter().map(|t| tenant(t, &mut ids)).collect();
     tenants.sort_by(|a, b| a.id.cmp(&b.id));
     let thresholds = root.tables("threshold").into_iter().filter_map(threshold).collect();
     let journal = root.table("journal").map(|t| journal(t, &name, region)).unwrap_or_default();
-    let pgbackrest = super::backup::pgbackrest(root.tables("pgbackrest"));
-    let patroni = super::backup::patroni(root.tables("patroni"));
-    let integration = super::integration::all(root.tables("integration"), &tenants);
+    let pgbackrest = super::backup::pgbackrest(root.tables("pgbackrest"), &mut ids);
+    let patroni = super::backup::patroni(root.tables("patroni"), &mut ids);
+    let (integration, measure) = super::integration::all(root.tables("integration"), &tenants);
+    let synthetic = super::synthetic::all(root.tables("synthetic"), &tenants);
+    let sources: BTreeSet<String> = ids.sources.keys().cloned().collect();
+    let services = super::service::services(root.tables("service"), &sources);
     let comms = root.table("comms").map(super::comms::decode).unwrap_or_default();
     let webhook = super::comms::hooks(root.tables("webhook"));
     let console = root.table("console").map_or(Console { theme: None, mouse: true }, console);
@@ -74,6 +82,8 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
         pgbouncer,
         redis,
         traefik,
+        prometheus,
+        alertmanager,
         delivery,
         ci,
         comms,
@@ -81,7 +91,10 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
         pgbackrest,
         patroni,
         integration,
+        measure,
+        synthetic,
         journal,
+        services,
         thresholds,
         console,
         engine,
@@ -119,8 +132,22 @@ impl Ids {
     }
 }
 
+impl Ids {
+    /// The same for a key that may be absent.
+    pub(super) fn may_refer(
+        &self,
+        table: &mut Table<'_, '_>,
+        key: &'static str,
+        kind: &'static str,
+    ) -> Option<SourceId> {
+        // Asked for in any case, so that the schema has it.
+        table.string(key)?;
+        Some(self.refer(table, key, kind))
+    }
+}
+
 /// A required name of at most 63 letters, digits, `.`, `_` and `-`.
-pub(super) fn name(table: &mut Table<'_, '_>, key: &'static str, example: &str) -> String {
+pub fn name(table: &mut Table<'_, '_>, key: &'static str, example: &str) -> String {
     let text = table.required(key, example);
     let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if text.len() > 63 || !text.chars().all(fine) {
@@ -298,11 +325,37 @@ fn redis(mut table: Table<'_, '_>, ids: &mut Ids) -> Redis {
     if !sentinels.is_empty() && sentinel_name.is_none() {
         table.reject("sentinels", "`sentinels` are given without `sentinel_name`, the name they know the primary by");
     }
+    let workload = table.table("workload").map(|t| workload(t, ids));
     let interval = interval(&mut table, SECOND * 2);
     let timeout = timeout(&mut table);
+    let keys = table.strings("keys");
+    if keys.len() > 32 {
+        table.reject("keys", format!("`keys` has {}; allowed are 32, each is asked for at every sample", keys.len()));
+    }
     table.finish();
     let purpose = purpose.unwrap_or_else(|| "queue".to_owned());
-    Redis { id, url, observe, act, purpose, sentinels, sentinel_name, interval, timeout }
+    Redis { id, url, observe, act, purpose, sentinels, sentinel_name, keys, workload, interval, timeout }
+}
+
+/// What a source runs in: `{ cluster = "k8s", namespace = "data", statefulset = "redis" }`.
+fn workload(mut table: Table<'_, '_>, ids: &Ids) -> Workload {
+    let cluster = ids.refer(&mut table, "cluster", "kubernetes");
+    let namespace = name(&mut table, "namespace", "data");
+    let (set, deployment) = (table.string("statefulset"), table.string("deployment"));
+    let (kind, name) = match (set, deployment) {
+        (Some(name), None) => (WorkloadKind::StatefulSet, name),
+        (None, Some(name)) => (WorkloadKind::Deployment, name),
+        _ => {
+            table.reject("statefulset", "[workload] names either a `statefulset` or a `deployment`, and not both");
+            (WorkloadKind::StatefulSet, String::new())
+        }
+    };
+    let fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+    if !name.chars().all(fine) {
+        table.reject(kind.word(), format!("`{}` is `{name}`, which is no name that Kubernetes allows", kind.word()));
+    }
+    table.finish();
+    Workload { cluster, namespace, kind, name }
 }
 
 fn traefik(mut table: Table<'_, '_>, ids: &mut Ids) -> Traefik {
@@ -411,6 +464,7 @@ fn engine(mut table: Table<'_, '_>) -> Engine {
             table.reject("socket", message);
         }
     }
+    let policy = path(&mut table, "policy");
     let socket_group = table.string("socket_group");
     if socket_group.is_some() && socket.is_none() {
         let message = "`socket_group` needs `socket`: beside the journal, which only the engine's user may read, no \
@@ -418,7 +472,7 @@ fn engine(mut table: Table<'_, '_>) -> Engine {
         table.reject("socket_group", message);
     }
     table.finish();
-    Engine { socket, socket_group }
+    Engine { socket, socket_group, policy }
 }
 
 fn console(mut table: Table<'_, '_>) -> Console {

@@ -2,8 +2,10 @@
 
 pub use super::backup::{Patroni, Pgbackrest};
 pub use super::comms::{Audience, Comms, Hook, Mailer, Pager, PagerKind, Place, Smtps};
-pub use super::integration::Integration;
-use crate::domain::estate::Estate;
+pub use super::integration::{Integration, Measure, MeasureBy};
+pub use super::prometheus::{Alertmanager, HttpAuth, PromQuery, PromSubject, Prometheus, Webhook};
+pub use super::synthetic::Synthetics;
+use crate::domain::estate::{Estate, Service};
 use crate::domain::id::SourceId;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,6 +25,10 @@ pub struct Config {
     pub redis: Vec<Redis>,
     /// Traefiks.
     pub traefik: Vec<Traefik>,
+    /// Prometheus servers.
+    pub prometheus: Vec<Prometheus>,
+    /// Alertmanagers.
+    pub alertmanager: Vec<Alertmanager>,
     /// What delivers changes.
     pub delivery: Vec<Delivery>,
     /// Projects whose pipelines deliver.
@@ -37,8 +43,14 @@ pub struct Config {
     pub patroni: Vec<Patroni>,
     /// Integrations that can be cut off.
     pub integration: Vec<Integration>,
+    /// How they are doing, where that is measured.
+    pub measure: Vec<Measure>,
+    /// Probe companies, and what is tried in them.
+    pub synthetic: Vec<Synthetics>,
     /// Where the journal and the other state lie.
     pub journal: Journal,
+    /// What stands on what.
+    pub services: Vec<Service>,
     /// Thresholds that differ from the defaults, by signal name.
     pub thresholds: Vec<Threshold>,
     /// Look of the console.
@@ -54,6 +66,8 @@ pub struct Engine {
     pub socket: Option<PathBuf>,
     /// Name or number of the group whose members may attach; only the engine's user and root when absent.
     pub socket_group: Option<String>,
+    /// The policy file, from the directory of the configuration on; `policy.toml` beside it when absent.
+    pub policy: Option<PathBuf>,
 }
 
 /// A secret as the configuration names it; the value is read when it is needed and is never stored here.
@@ -163,10 +177,62 @@ pub struct Redis {
     pub sentinels: Vec<String>,
     /// Name of the primary at the sentinels.
     pub sentinel_name: Option<String>,
+    /// Lists and streams whose length is looked at.
+    pub keys: Vec<String>,
+    /// What it runs in on Kubernetes; `redis.restart` is refused without it.
+    pub workload: Option<Workload>,
     /// Time between samples.
     pub interval: Duration,
     /// Time allowed for one sample.
     pub timeout: Duration,
+}
+
+/// Kinds of workloads whose pods are replaced one after another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WorkloadKind {
+    /// `StatefulSet`.
+    StatefulSet,
+    /// `Deployment`.
+    Deployment,
+}
+
+impl WorkloadKind {
+    /// As the API names it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::StatefulSet => "StatefulSet",
+            Self::Deployment => "Deployment",
+        }
+    }
+
+    /// As the configuration and kubectl name it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::StatefulSet => "statefulset",
+            Self::Deployment => "deployment",
+        }
+    }
+
+    /// As it stands in a path of the API.
+    pub const fn plural(self) -> &'static str {
+        match self {
+            Self::StatefulSet => "statefulsets",
+            Self::Deployment => "deployments",
+        }
+    }
+}
+
+/// `workload` of a source: what it runs in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Workload {
+    /// The `[[kubernetes]]` that it runs on.
+    pub cluster: SourceId,
+    /// Namespace.
+    pub namespace: String,
+    /// Kind.
+    pub kind: WorkloadKind,
+    /// Name.
+    pub name: String,
 }
 
 /// `[[traefik]]`.

@@ -307,6 +307,18 @@ impl<'s, 't> Table<'s, 't> {
         array.iter().filter_map(each).collect()
     }
 
+    /// How many problems were noted so far, in the whole file.
+    pub fn noted(&self) -> usize {
+        self.source.problems.borrow().len()
+    }
+
+    /// Notes each key that nobody asked for; answers whether there was none.
+    pub fn finish_clean(self) -> bool {
+        let (source, before) = (self.source, self.noted());
+        self.finish();
+        source.problems.borrow().len() == before
+    }
+
     /// Notes each key that nobody asked for.
     pub fn finish(self) {
         for (key, _) in self.fields {

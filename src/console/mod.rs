@@ -2,6 +2,7 @@
 //! and how it looks ([`view`], read-only). The `terminal` feeds it and carries out its effects; the command
 //! line prints its row models. It reads no clock, file, socket or terminal.
 
+mod chart;
 pub mod effect;
 pub mod format;
 pub mod keymap;

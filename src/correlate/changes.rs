@@ -4,12 +4,13 @@
 use super::index::{Index, Part};
 use super::say;
 use crate::domain::facts::kubernetes::Workload;
+use crate::domain::facts::measured::{Happened, MeasuredFacts};
 use crate::domain::facts::{Facts, KubernetesFacts, OdooFacts, PostgresFacts, RedisFacts, TraefikFacts};
 use crate::domain::finding::Change;
 use crate::domain::id::SourceId;
 use crate::domain::signal::Subject;
 use jiff::{SignedDuration, Timestamp};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// How long before the first observation a deploy may lie and still be said.
 const LOOK_BACK: SignedDuration = SignedDuration::from_hours(6);
@@ -42,6 +43,8 @@ pub fn diff(source: &SourceId, before: Option<&Facts>, after: &Facts, index: &In
         (Some(Facts::Redis(b)), Facts::Redis(a)) => redis(b, a, &mut log),
         (Some(Facts::Traefik(b)), Facts::Traefik(a)) => traefik(b, a, &mut log),
         (Some(Facts::Odoo(b)), Facts::Odoo(a)) => odoo(b, a, index, &mut log),
+        (Some(Facts::Measured(b)), Facts::Measured(a)) => measured(Some(b), a, &mut log),
+        (_, Facts::Measured(a)) => measured(None, a, &mut log),
         _ => {}
     }
     log.out.sort_by_key(|change| change.at);
@@ -185,5 +188,18 @@ fn odoo(before: &OdooFacts, after: &OdooFacts, index: &Index, log: &mut Log<'_>)
         log.say(subject, format!("{} modules wait for an upgrade", after.modules_pending));
     } else if before.modules_pending > 0 && after.modules_pending == 0 {
         log.say(subject, "module upgrades done");
+    }
+}
+
+/// What carries its own time is said once, and not when it is older than the look back.
+fn measured(before: Option<&MeasuredFacts>, after: &MeasuredFacts, log: &mut Log<'_>) {
+    let known: HashSet<&Happened> = before.iter().flat_map(|b| &b.happened).collect();
+    for new in after.happened.iter().filter(|h| !known.contains(h) && log.at.duration_since(h.at) <= LOOK_BACK) {
+        log.out.push(Change {
+            at: new.at.min(log.at),
+            what: new.what.clone(),
+            subject: new.subject.clone(),
+            by: log.source.to_string(),
+        });
     }
 }

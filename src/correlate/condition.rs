@@ -61,7 +61,8 @@ impl Condition {
     /// sample has no such subject. Answers whether the condition is still of interest.
     pub fn take(&mut self, rule: &Rule, values: BTreeMap<&'static str, Value>, at: Timestamp) -> bool {
         let worst = values.values().map(|v| v.health).filter(|h| *h != Health::Unknown).max();
-        self.untold = worst.is_none() && rule.absent == Absent::Unknown;
+        // A value that is known to be unknown tells no more than none; it does not mean that the thing is gone.
+        self.untold = worst.is_none() && (rule.absent == Absent::Unknown || !values.is_empty());
         if self.untold {
             // Without a value it neither goes on nor ends; a condition that never counted is dropped.
             return self.active;
@@ -89,7 +90,7 @@ fn held(since: Timestamp, at: Timestamp, seconds: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::correlate::rules::{RULES, position};
+    use crate::correlate::rules::Rules;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -97,7 +98,7 @@ mod tests {
 
     fn take(condition: &mut Condition, rule: &str, health: Option<Health>, second: i64) -> bool {
         let values = health.map(|health| ("x", Value { now: 1.0, health })).into_iter().collect();
-        condition.take(&RULES[position(rule).unwrap()], values, at(second))
+        condition.take(Rules::built_in().find(rule).unwrap(), values, at(second))
     }
 
     #[test]

@@ -1,14 +1,16 @@
 //! The correlator: takes in samples, keeps the conditions, and says at any moment which findings there are.
 //! It has no clock: equal samples and equal moments give equal findings.
 
+use super::burn::Budgets;
 use super::calendar::Calendar;
 use super::changes;
 use super::condition::{Condition, Value};
 use super::finding::{self, Active, Build, Key, Made};
 use super::history::History;
 use super::index::Index;
+use super::look;
+use super::panes;
 use super::readings::{Seen, readings};
-use super::rules::RULES;
 use super::settings::Settings;
 use super::signals::{self, SIGNALS, SubjectKind};
 use super::silence::Watch;
@@ -17,11 +19,12 @@ use crate::domain::facts::Facts;
 use crate::domain::finding::{Acknowledged, Change, Finding};
 use crate::domain::health::Health;
 use crate::domain::id::{FindingId, Person, SourceId};
+use crate::domain::pane::{Panes, SubjectView};
 use crate::domain::sample::Sample;
 use crate::domain::signal::{Reading, Subject};
 use crate::domain::world::World;
-use jiff::Timestamp;
 use jiff::tz::TimeZoneDatabase;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -58,6 +61,21 @@ pub struct Evaluation {
 /// Key of a condition within its source.
 type Judged = (usize, Subject);
 
+/// How long after it cleared a finding that comes again is the same.
+const COOL_DOWN: SignedDuration = SignedDuration::from_mins(15);
+
+/// A finding that cleared lately.
+#[derive(Clone, Copy, Debug)]
+struct Cooling {
+    until: Timestamp,
+    since: Timestamp,
+    times: u32,
+}
+
+fn later(now: Timestamp, by: SignedDuration) -> Timestamp {
+    now.checked_add(by).unwrap_or(Timestamp::MAX)
+}
+
 /// Turns samples into findings.
 #[derive(Clone, Debug)]
 pub struct Correlator {
@@ -71,11 +89,14 @@ pub struct Correlator {
     looked_at: BTreeMap<SourceId, Timestamp>,
     silence: Watch,
     history: History,
+    budgets: Budgets,
     changes: VecDeque<Change>,
     acknowledged: BTreeMap<FindingId, Acknowledged>,
     previous: BTreeMap<FindingId, (Finding, Vec<Key>)>,
     /// When a condition was last told of by the finding of a cause that explains impact.
     explained: BTreeMap<Key, Timestamp>,
+    /// Findings that cleared lately.
+    cooling: BTreeMap<FindingId, Cooling>,
     swept_at: Timestamp,
 }
 
@@ -83,25 +104,28 @@ impl Correlator {
     /// A correlator that has seen nothing. `zones` resolves the time zones of the cut-offs
     /// (`jiff::tz::db()` outside tests).
     pub fn new(settings: Settings, estate: &Arc<Estate>, zones: &TimeZoneDatabase) -> Self {
-        let rule_of = SIGNALS.iter().map(|s| RULES.iter().position(|rule| rule.signals.contains(&s.name))).collect();
+        let rules = &settings.rules;
+        let rule_of = SIGNALS.iter().map(|s| rules.iter().position(|rule| rule.signals.contains(&s.name))).collect();
         Self {
-            settings,
             calendar: Calendar::new(estate, zones),
-            index: Index::new(estate),
+            index: Index::new(estate).with_services(&settings.services),
+            settings,
             rule_of,
             conditions: BTreeMap::new(),
             looked_at: BTreeMap::new(),
             silence: Watch::default(),
             history: History::default(),
+            budgets: Budgets::default(),
             changes: VecDeque::new(),
             acknowledged: BTreeMap::new(),
             previous: BTreeMap::new(),
             explained: BTreeMap::new(),
+            cooling: BTreeMap::new(),
             swept_at: Timestamp::MIN,
         }
     }
 
-    /// The estate's look-ups, which [`super::panes::build`] needs too.
+    /// The estate's look-ups.
     pub const fn index(&self) -> &Index {
         &self.index
     }
@@ -109,6 +133,16 @@ impl Correlator {
     /// The settings.
     pub const fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// The rows of all panes at one moment.
+    pub fn panes(&self, world: &World, now: Timestamp) -> Panes {
+        panes::build(world, &self.index, &self.settings, &self.history, now)
+    }
+
+    /// All that is known of one subject.
+    pub fn look(&self, world: &World, subject: &Subject, now: Timestamp) -> SubjectView {
+        look::look(world, &self.settings, &self.history, subject, now)
     }
 
     /// The recent past of one signal.
@@ -136,9 +170,11 @@ impl Correlator {
         let Ok(facts) = &sample.result else { return };
         self.silence.answered(&sample.source);
         let seen = Seen { facts, before, source: &sample.source, at: sample.taken_at };
-        let readings = readings(&seen, &self.index);
+        let mut readings = readings(&seen, &self.index);
+        self.budgets.observe(&mut readings, sample.taken_at);
+        let source = self.history.source(&sample.source);
         for reading in &readings {
-            self.history.put(reading, sample.taken_at);
+            self.history.put(reading, source, sample.taken_at);
         }
         self.judge(&sample.source, &readings, sample.taken_at);
         self.looked_at.insert(sample.source.clone(), sample.taken_at);
@@ -147,6 +183,7 @@ impl Correlator {
         }
         if sample.taken_at.duration_since(self.swept_at).as_secs() > 600 {
             self.history.forget_before(sample.taken_at);
+            self.budgets.forget_before(sample.taken_at);
             self.swept_at = sample.taken_at;
         }
     }
@@ -168,10 +205,11 @@ impl Correlator {
                 values.insert(reading.signal, Value { now: reading.value, health });
             }
         }
+        let rules = Arc::clone(&self.settings.rules);
         let last_looked = self.looked_at.get(source).copied();
         let mut known = self.conditions.remove(source).unwrap_or_default();
         for key in &keys {
-            let Some(rule) = RULES.get(key.0) else { continue };
+            let Some(rule) = rules.get(key.0) else { continue };
             let values = values.remove(&(key.0, &key.1)).unwrap_or_default();
             let mut condition = known.remove(key).unwrap_or_else(|| Condition::new(at, last_looked));
             if condition.take(rule, values, at) {
@@ -187,7 +225,7 @@ impl Correlator {
     fn grade(&self, source: &SourceId, reading: &Reading) -> Option<(usize, Health)> {
         let row = signals::position(reading.signal)?;
         let rule = (*self.rule_of.get(row)?)?;
-        if !RULES.get(rule)?.judges(SubjectKind::of(&reading.subject)) {
+        if !self.settings.rules.get(rule)?.judges(SubjectKind::of(&reading.subject)) {
             return None;
         }
         // A cache is meant to evict.
@@ -210,6 +248,7 @@ impl Correlator {
     /// The findings at one moment, and what is new since the last evaluation.
     pub fn evaluate(&mut self, world: &World, now: Timestamp) -> Evaluation {
         let silent = self.silence.groups(world, &self.index, now);
+        let rules = Arc::clone(&self.settings.rules);
         let active: Vec<Active<'_>> = self
             .conditions
             .iter()
@@ -217,8 +256,7 @@ impl Correlator {
             .filter(|(_, _, _, condition)| condition.active)
             .filter_map(|(source, rule, subject, condition)| {
                 let stale = world.sources.get(source).is_none_or(|s| !s.freshness(now).is_fresh());
-                let rule = (rule, RULES.get(rule)?);
-                Some(Active { source, rule: rule.1, rank: rule.0, subject, condition, stale })
+                Some(Active { source, rule: rules.get(rule)?, rank: rule, subject, condition, stale })
             })
             .collect();
         let build = Build {
@@ -235,19 +273,36 @@ impl Correlator {
         made.extend(silent.map(|finding| Made { finding, keys: Vec::new() }));
         for Made { finding, keys } in &mut made {
             finding.acknowledged = self.acknowledged.get(&finding.id).cloned();
-            let lasting = keys.first().and_then(|key| RULES.get(key.1)).is_some_and(|rule| rule.explains_impact);
+            let lasting = keys.first().and_then(|key| rules.get(key.1)).is_some_and(|rule| rule.explains_impact);
             self.explained.extend(keys.iter().skip(1).filter(|_| lasting).map(|key| (key.clone(), now)));
         }
         let known =
             |key: &Key| self.conditions.get(&key.0).is_some_and(|all| all.contains_key(&(key.1, key.2.clone())));
         self.explained.retain(|key, _| known(key));
-        made.sort_by(|a, b| finding::worst_first(&a.finding, &b.finding));
+        self.cool_down(&mut made, now);
+        made.sort_by(|a, b| finding::worst_first(&rules, &a.finding, &b.finding));
         let current: BTreeMap<FindingId, (Finding, Vec<Key>)> =
             made.iter().map(|m| (m.finding.id.clone(), (m.finding.clone(), m.keys.clone()))).collect();
         let transitions = self.transitions(&current);
-        self.acknowledged.retain(|id, _| current.contains_key(id));
+        for (id, (finding, _)) in self.previous.iter().filter(|(id, _)| !current.contains_key(*id)) {
+            let times = self.cooling.get(id).map_or(1, |c| c.times.saturating_add(1));
+            self.cooling.insert(id.clone(), Cooling { until: later(now, COOL_DOWN), since: finding.since, times });
+        }
+        self.cooling.retain(|id, c| c.until > now || current.contains_key(id));
+        self.acknowledged.retain(|id, _| current.contains_key(id) || self.cooling.contains_key(id));
         self.previous = current;
         Evaluation { findings: made.into_iter().map(|m| m.finding).collect(), transitions }
+    }
+
+    /// What comes again within the cool-down is the same: it has lasted since it first came.
+    fn cool_down(&mut self, made: &mut [Made], now: Timestamp) {
+        for Made { finding, .. } in made {
+            let Some(cooling) = self.cooling.get_mut(&finding.id) else { continue };
+            cooling.until = later(now, COOL_DOWN);
+            finding.since = finding.since.min(cooling.since);
+            let times = cooling.times.saturating_add(1);
+            finding.because.push(format!("it comes and goes: the {times}. time since {}", finding.since));
+        }
     }
 
     fn transitions(&self, current: &BTreeMap<FindingId, (Finding, Vec<Key>)>) -> Transitions {

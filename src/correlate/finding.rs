@@ -5,10 +5,10 @@ use super::condition::{CLEARS_AFTER, Condition};
 use super::history::History;
 use super::index::Index;
 use super::readings::kubernetes::by_tenant;
-use super::rules::{RULES, Rule, SOURCE_UNKNOWN};
+use super::rules::{Rule, Rules, SOURCE_UNKNOWN};
 use super::signals::{self, SubjectKind, Thresholds};
 use super::silence::Group;
-use super::{locks, say, whom, words};
+use super::{because, locks, say, shared, whom, words};
 use crate::domain::facts::Facts;
 use crate::domain::finding::{Change, Class, Evidence, Finding, Level, Offer};
 use crate::domain::health::Health;
@@ -25,7 +25,7 @@ const RECENT: SignedDuration = SignedDuration::from_mins(60);
 /// A condition that counts.
 pub(super) struct Active<'a> {
     pub source: &'a SourceId,
-    pub rule: &'static Rule,
+    pub rule: &'a Rule,
     /// Position of the rule: the lower, the more it explains.
     pub rank: usize,
     pub subject: &'a Subject,
@@ -35,7 +35,7 @@ pub(super) struct Active<'a> {
 }
 
 impl Active<'_> {
-    fn class(&self) -> Class {
+    pub(super) fn class(&self) -> Class {
         self.rule.class_at(self.condition.severity)
     }
 
@@ -68,9 +68,9 @@ pub(super) struct Build<'a> {
 /// 5. whom it hurts: the most critical tenant, then more plants, then more tenants;
 /// 6. the nearer business cut-off;
 /// 7. the older one, and its name.
-pub(super) fn worst_first(a: &Finding, b: &Finding) -> Ordering {
+pub(super) fn worst_first(rules: &Rules, a: &Finding, b: &Finding) -> Ordering {
     let hurts = |f: &Finding| f.classes.contains(&Class::Impact);
-    let bites = |f: &Finding| RULES.iter().any(|r| r.name == f.rule && (r.explains_impact || r.class == Class::Impact));
+    let bites = |f: &Finding| rules.find(&f.rule).is_some_and(|r| r.explains_impact || r.class == Class::Impact);
     // What is absent comes last: nobody is hurt, no cut-off is known.
     let criticality = |f: &Finding| f.whom.criticality.unwrap_or(u8::MAX);
     let cutoff = |f: &Finding| f.whom.next_cutoff.as_ref().map_or(Timestamp::MAX, |c| c.at);
@@ -127,7 +127,7 @@ pub(super) fn from_active(build: &Build<'_>, all: &[Active<'_>], explained: &BTr
         }
         Some(Made { finding: one(build, &group, &deploys)?, keys })
     });
-    made.collect()
+    shared::together(build, made.collect())
 }
 
 /// Drops what stands for a whole instance, cluster or ingress where a tenant of the same source is to blame.
@@ -246,8 +246,8 @@ fn one(
     };
     let severity = Health::worst(group.iter().map(|a| a.severity()));
     Some(Finding {
-        id: id(head.rule.name, head.subject),
-        rule: head.rule.name.into(),
+        id: id(&head.rule.name, head.subject),
+        rule: head.rule.name.clone(),
         classes: classes.into_iter().collect(),
         level,
         severity,
@@ -258,7 +258,8 @@ fn one(
         whom: whom::hurt(group.iter().map(|a| a.subject), build.index, build.calendar, build.now),
         evidence: group.iter().flat_map(|a| evidence(build, a)).collect(),
         changed: changed(build, group, since),
-        playbooks: offers(build, group, caused),
+        playbooks: offers(build, group, caused, deploy),
+        because: because::lines(build, group, level, deploy),
         disproof: disproof(group),
         good_intervals: group.iter().map(|a| a.condition.good).min().unwrap_or(0),
         acknowledged: None,
@@ -270,6 +271,17 @@ fn id(rule: &str, subject: &Subject) -> FindingId {
         Subject::Channel { tenant, channel } => format!("{tenant}/{channel}"),
         Subject::Router { source, router } => format!("{source}/{router}"),
         Subject::Node { source, node } => format!("{source}/{node}"),
+        Subject::Integration { tenant, integration } => format!("{tenant}/{integration}"),
+        Subject::Namespace { source, namespace: name }
+        | Subject::Workload { source, workload: name }
+        | Subject::Volume { source, volume: name }
+        | Subject::Keep { source, keep: name }
+        | Subject::Backup { source, backup: name }
+        | Subject::Application { source, application: name, .. }
+        | Subject::Certificate { source, certificate: name }
+        | Subject::Endpoint { source, endpoint: name }
+        | Subject::Key { source, key: name }
+        | Subject::Alert { source, alert: name, .. } => format!("{source}/{name}"),
         other => other.to_string(),
     };
     FindingId::new(format!("{rule}/{about}"))
@@ -367,27 +379,38 @@ fn changed(build: &Build<'_>, group: &[&Active<'_>], since: Timestamp) -> Vec<Ch
 }
 
 /// Playbooks for the tenant, those of the head first. A maintenance page is offered when a cause is known or
-/// the errors are critical.
-fn offers(build: &Build<'_>, group: &[&Active<'_>], caused: bool) -> Vec<Offer> {
+/// the errors are critical. Where a deploy lies less than an hour before harm, taking it back is ranked first, but
+/// behind what the head of another cause asks for: a lock has to be released before anything is rolled back.
+fn offers(build: &Build<'_>, group: &[&Active<'_>], caused: bool, deploy: Option<&(String, Timestamp)>) -> Vec<Offer> {
     let mut all: Vec<Offer> = Vec::new();
+    let rollback = deploy.filter(|_| group.iter().any(|a| a.class() == Class::Impact)).and_then(|(tag, _)| {
+        let tenant = group.first().and_then(|a| whom::owner(a.subject))?;
+        let why = format!("it began less than an hour after deploy {tag}");
+        let params = [("tenant".to_owned(), tenant.to_string())].into();
+        Some(Offer { id: "release-rollback".into(), why, params })
+    });
     for active in group {
         let Some(tenant) = whom::owner(active.subject) else { continue };
         if build.index.estate().tenant(tenant).is_none() {
             continue;
         }
         let bad_enough = active.class() != Class::Impact || caused || active.condition.severity == Health::Critical;
-        for (id, why) in active.rule.offers.iter().filter(|_| bad_enough) {
+        for fits in active.rule.offers.iter().filter(|_| bad_enough) {
             let params: BTreeMap<String, String> = [("tenant".to_owned(), tenant.to_string())].into();
-            if !all.iter().any(|o| o.id.as_str() == *id && o.params == params) {
-                all.push(Offer { id: (*id).into(), why: (*why).into(), params });
+            if !all.iter().any(|o| o.id.as_str() == fits.playbook && o.params == params) {
+                all.push(Offer { id: fits.playbook.as_str().into(), why: fits.why.clone(), params });
             }
         }
+    }
+    if let Some(rollback) = rollback {
+        let other_cause = group.first().is_some_and(|a| a.class() == Class::Cause && !a.rule.offers.is_empty());
+        all.insert(usize::from(other_cause && !all.is_empty()), rollback);
     }
     all
 }
 
 fn disproof(group: &[&Active<'_>]) -> String {
-    let head = group.first().map_or("", |a| a.rule.disproof);
+    let head = group.first().map_or("", |a| a.rule.disproof.as_str());
     let impact = group.iter().skip(1).find(|a| a.class() == Class::Impact);
     match impact {
         Some(impact) => format!("{head}; or {}", impact.rule.disproof),
@@ -412,6 +435,7 @@ pub(super) fn from_silence(build: &Build<'_>, group: &Group) -> Finding {
         evidence: Vec::new(),
         changed: Vec::new(),
         playbooks: Vec::new(),
+        because: vec![format!("{SOURCE_UNKNOWN}: what is not observed must not look calm")],
         disproof: format!("three samples in a row, one is due every {}", say::span(group.interval_s)),
         good_intervals: group.good,
         acknowledged: None,

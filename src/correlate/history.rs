@@ -1,13 +1,15 @@
 //! The recent past of each signal, for evidence. One ring a series: a value every ten seconds for ten minutes,
-//! the newest of each ten seconds wins. A series takes at most 320 bytes beside its name (60 values of 4 bytes
-//! in a deque of 64, and its head), so a thousand tenants with 22 signals each take 7 MB.
+//! the newest of each ten seconds wins. A series takes at most 352 bytes beside its name (60 values of 4 bytes
+//! in a deque of 64, its head, and the newest value), so a thousand tenants with 22 signals each take 8 MB.
 
+use super::signals::{self, SIGNALS, Signal};
+use crate::domain::id::SourceId;
 use crate::domain::signal::{Reading, Subject};
 use jiff::Timestamp;
 use std::collections::{HashMap, VecDeque};
 
 /// Seconds that one value stands for.
-const SLOT_S: i64 = 10;
+pub(super) const SLOT_S: i64 = 10;
 /// Values kept.
 pub const POINTS: usize = 60;
 
@@ -17,6 +19,27 @@ struct Ring {
     newest: i64,
     /// Oldest first; a slot without observation is not a number.
     values: VecDeque<f32>,
+    /// The newest value, unrounded.
+    now: f64,
+    /// When it was observed, in milliseconds since the epoch.
+    at_ms: i64,
+    /// Place of its source among those that are known.
+    source: u32,
+    /// Position of the signal in the table.
+    row: u16,
+}
+
+/// The newest value of one signal.
+#[derive(Clone, Copy, Debug)]
+pub struct Newest<'a> {
+    /// The signal.
+    pub signal: &'static Signal,
+    /// Value in the signal's unit.
+    pub value: f64,
+    /// When it was observed, in milliseconds since the epoch.
+    pub at_ms: i64,
+    /// The source that says so.
+    pub source: &'a SourceId,
 }
 
 impl Ring {
@@ -40,27 +63,61 @@ impl Ring {
     }
 }
 
+/// Place of a source among those that are known.
+#[derive(Clone, Copy, Debug)]
+pub struct Source(u32);
+
 /// All series.
 #[derive(Clone, Debug, Default)]
 pub struct History {
     series: HashMap<Subject, Vec<(&'static str, Ring)>>,
+    sources: Vec<SourceId>,
 }
 
 impl History {
+    /// The place of a source, to say with its readings.
+    pub fn source(&mut self, source: &SourceId) -> Source {
+        let known = self.sources.iter().position(|s| s == source).unwrap_or_else(|| {
+            self.sources.push(source.clone());
+            self.sources.len() - 1
+        });
+        Source(u32::try_from(known).unwrap_or(u32::MAX))
+    }
+
     /// Takes in one reading.
-    pub fn put(&mut self, reading: &Reading, at: Timestamp) {
+    pub fn put(&mut self, reading: &Reading, Source(source): Source, at: Timestamp) {
         let slot = at.as_second().div_euclid(SLOT_S);
         if !self.series.contains_key(&reading.subject) {
             self.series.insert(reading.subject.clone(), Vec::new());
         }
         let Some(of_subject) = self.series.get_mut(&reading.subject) else { return };
+        let at_ms = at.as_millisecond();
         if let Some((_, ring)) = of_subject.iter_mut().find(|(name, _)| *name == reading.signal) {
             ring.put(slot, reading.value);
+            if at_ms >= ring.at_ms {
+                (ring.now, ring.at_ms, ring.source) = (reading.value, at_ms, source);
+            }
         } else {
-            let mut ring = Ring { newest: slot, values: VecDeque::new() };
+            let row = signals::position(reading.signal).and_then(|row| u16::try_from(row).ok()).unwrap_or(u16::MAX);
+            let mut ring = Ring { newest: slot, values: VecDeque::new(), now: reading.value, at_ms, source, row };
             ring.put(slot, reading.value);
             of_subject.push((reading.signal, ring));
         }
+    }
+
+    /// Every subject that is known, in no order.
+    pub fn subjects(&self) -> impl Iterator<Item = &Subject> {
+        self.series.keys()
+    }
+
+    /// The newest values of a subject's signals, also of those that its source no longer tells.
+    pub fn newest(&self, subject: &Subject) -> impl Iterator<Item = Newest<'_>> {
+        let rings = self.series.get(subject).map(Vec::as_slice).unwrap_or_default();
+        rings.iter().filter_map(|(_, ring)| {
+            let source = self.sources.get(usize::try_from(ring.source).ok()?)?;
+            let signal = SIGNALS.get(usize::from(ring.row))?;
+            Some(Newest { signal, value: ring.now, at_ms: ring.at_ms, source })
+        })
     }
 
     /// The series of one signal, oldest first, ten seconds apart; moments without an observation are left out.
@@ -69,6 +126,21 @@ impl History {
         ring.map_or_else(Vec::new, |(_, ring)| {
             ring.values.iter().filter(|v| v.is_finite()).map(|v| f64::from(*v)).collect()
         })
+    }
+
+    /// The newest values of one signal, at most so many, oldest first; moments without an observation are left out.
+    pub fn tail(&self, subject: &Subject, signal: &str, most: usize) -> Vec<f32> {
+        let ring = self.series.get(subject).and_then(|all| all.iter().find(|(name, _)| *name == signal));
+        ring.map_or_else(Vec::new, |(_, ring)| {
+            let skip = ring.values.len().saturating_sub(most);
+            ring.values.iter().skip(skip).filter(|v| v.is_finite()).copied().collect()
+        })
+    }
+
+    /// The values of one signal with their gaps, oldest first, ten seconds apart.
+    pub fn slots(&self, subject: &Subject, signal: &str) -> Vec<Option<f32>> {
+        let ring = self.series.get(subject).and_then(|all| all.iter().find(|(name, _)| *name == signal));
+        ring.map_or_else(Vec::new, |(_, ring)| ring.values.iter().map(|v| v.is_finite().then_some(*v)).collect())
     }
 
     /// Drops subjects that have not been seen for as long as the ring reaches back.
@@ -98,8 +170,10 @@ mod tests {
 
     fn put(history: &mut History, second: i64, value: f64) {
         let subject = Subject::Tenant { tenant: "t017".into() };
+        let source = history.source(&"pg-a".into());
         history.put(
             &Reading { subject, signal: "lock.blocked", value },
+            source,
             Timestamp::from_second(1_000_000 + second).unwrap(),
         );
     }
@@ -128,7 +202,7 @@ mod tests {
         put(&mut history, 900_000, 7.0);
         assert_eq!(series(&history), [7.0]);
         let ring = &history.series.values().next().unwrap()[0].1;
-        assert!(ring.values.capacity() * 4 + std::mem::size_of::<(&str, Ring)>() <= 320);
+        assert!(ring.values.capacity() * 4 + std::mem::size_of::<(&str, Ring)>() <= 352);
     }
 
     #[test]

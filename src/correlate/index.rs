@@ -1,9 +1,9 @@
 //! Who owns which database, namespace, router and host: the declared estate turned round, once, so that a
 //! sample of ten thousand rows costs one look-up a row.
 
-use crate::domain::estate::{Estate, Tenant};
+use crate::domain::estate::{Estate, Service, Tenant};
 use crate::domain::id::{SourceId, TenantId};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 type ByName = HashMap<SourceId, HashMap<String, usize>>;
@@ -29,6 +29,8 @@ pub struct Index {
     parents: HashMap<SourceId, HashMap<String, Vec<usize>>>,
     /// Tenants by database name alone; `None` when several have that name.
     by_database_name: HashMap<String, Option<usize>>,
+    /// Everything that each service needs, directly or not.
+    needs: HashMap<String, BTreeSet<String>>,
 }
 
 impl Index {
@@ -41,6 +43,7 @@ impl Index {
             hosts: HashMap::new(),
             parents: HashMap::new(),
             by_database_name: HashMap::new(),
+            needs: HashMap::new(),
             estate: Arc::clone(estate),
         };
         for (i, tenant) in estate.tenants.iter().enumerate() {
@@ -62,6 +65,38 @@ impl Index {
             }
         }
         index
+    }
+
+    /// The same with the declared dependencies.
+    #[must_use]
+    pub fn with_services(mut self, services: &[Service]) -> Self {
+        let direct: HashMap<&str, &Service> = services.iter().map(|s| (s.id.as_str(), s)).collect();
+        for service in services {
+            let (mut all, mut left) = (BTreeSet::new(), vec![service.id.as_str()]);
+            while let Some(at) = left.pop() {
+                for next in direct.get(at).map(|s| s.depends_on.as_slice()).unwrap_or_default() {
+                    if all.insert(next.clone()) {
+                        left.push(next);
+                    }
+                }
+            }
+            self.needs.insert(service.id.clone(), all);
+        }
+        self
+    }
+
+    /// Everything that a tenant stands on: its declared parts, and what those need.
+    pub fn stands_on<'a>(&'a self, tenant: &'a Tenant) -> BTreeSet<&'a str> {
+        let parts = [
+            tenant.database.as_ref().map(|d| &d.instance),
+            tenant.namespace.as_ref().map(|n| &n.cluster),
+            tenant.router.as_ref().map(|r| &r.ingress),
+        ];
+        let mut all: BTreeSet<&str> = parts.into_iter().flatten().map(SourceId::as_str).collect();
+        for part in all.clone() {
+            all.extend(self.needs.get(part).into_iter().flatten().map(String::as_str));
+        }
+        all
     }
 
     /// The index of one tenant alone; empty when there is no such tenant.

@@ -2,6 +2,8 @@
 //! that turn signals into findings. Pure: the moment, the samples and the time-zone database are arguments.
 //! The engine and the drill call it; it knows playbooks by their id only.
 
+mod because;
+mod burn;
 mod calendar;
 pub mod changes;
 mod condition;
@@ -10,11 +12,13 @@ mod finding;
 pub mod history;
 pub mod index;
 pub mod locks;
+mod look;
 pub mod panes;
 pub mod readings;
 pub mod rules;
 pub mod say;
 pub mod settings;
+mod shared;
 pub mod signals;
 mod silence;
 mod whom;

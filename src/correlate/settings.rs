@@ -1,17 +1,35 @@
 //! What the configuration says to the correlation: thresholds that differ, and what each Redis is for.
 
-use super::signals::{Limits, SIGNALS, Thresholds};
+use super::rules::Rules;
+use super::signals::{Limits, Thresholds, near};
 use crate::config::model::{Config, Threshold};
+use crate::domain::estate::Service;
 use crate::domain::id::SourceId;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Settings of panes and rules.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// Thresholds in force.
     pub thresholds: Thresholds,
     /// What each Redis is for: `cache`, `session` or `queue`. It decides what an eviction means.
     pub redis_purpose: BTreeMap<SourceId, String>,
+    /// The rules in force.
+    pub rules: Arc<Rules>,
+    /// What stands on what, as it is declared.
+    pub services: Vec<Service>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            thresholds: Thresholds::default(),
+            redis_purpose: BTreeMap::new(),
+            rules: Rules::built_in(),
+            services: Vec::new(),
+        }
+    }
 }
 
 /// A threshold names a signal that is not in the table.
@@ -28,7 +46,12 @@ impl Settings {
     /// Settings of a configuration. Unknown signals are reported all at once.
     pub fn from_config(config: &Config) -> Result<Self, Vec<UnknownSignal>> {
         let redis_purpose = config.redis.iter().map(|r| (r.id.clone(), r.purpose.clone())).collect();
-        Ok(Self { thresholds: thresholds(&config.thresholds)?, redis_purpose })
+        Ok(Self {
+            thresholds: thresholds(&config.thresholds)?,
+            redis_purpose,
+            services: config.services.clone(),
+            ..Self::default()
+        })
     }
 }
 
@@ -41,13 +64,6 @@ pub fn thresholds(configured: &[Threshold]) -> Result<Thresholds, Vec<UnknownSig
         .map(|t| UnknownSignal { name: t.signal.clone(), near: near(&t.signal) })
         .collect();
     if unknown.is_empty() { Ok(all) } else { Err(unknown) }
-}
-
-fn near(name: &str) -> Vec<&'static str> {
-    let family = name.split('.').next().unwrap_or_default();
-    let names = || SIGNALS.iter().map(|s| s.name);
-    let same: Vec<_> = names().filter(|n| n.split('.').next() == Some(family)).collect();
-    if same.is_empty() { names().collect() } else { same }
 }
 
 #[cfg(test)]

@@ -150,7 +150,7 @@ fn overdue(state: &SourceState, now: Timestamp) -> bool {
     now.duration_since(from).as_secs_f64() > limit.as_secs_f64()
 }
 
-fn subject(state: &SourceState, index: &Index) -> Subject {
+pub(super) fn subject(state: &SourceState, index: &Index) -> Subject {
     let source = state.spec.id.clone();
     match state.spec.kind {
         SourceKind::Kubernetes => Subject::Cluster { source },
@@ -161,5 +161,6 @@ fn subject(state: &SourceState, index: &Index) -> Subject {
             Some(tenant) => Subject::Tenant { tenant: tenant.id.clone() },
             None => Subject::Instance { source },
         },
+        _ => Subject::Source { source },
     }
 }

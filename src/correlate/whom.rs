@@ -10,20 +10,19 @@ use jiff::Timestamp;
 
 /// The tenant that owns a subject, where one does.
 pub(super) fn owner(subject: &Subject) -> Option<&TenantId> {
-    match subject {
-        Subject::Tenant { tenant } | Subject::Channel { tenant, .. } => Some(tenant),
-        _ => None,
-    }
+    subject.tenant()
 }
 
-/// Whether a tenant stands on a subject. For a Redis, a node and a router without owner nothing is declared.
-fn stands_on(tenant: &Tenant, subject: &Subject) -> bool {
+/// Whether a tenant stands on a subject, directly or by the declared services. For a node, a router without owner and
+/// whatever else neither names, nothing is declared.
+fn stands_on(index: &Index, tenant: &Tenant, subject: &Subject) -> bool {
     match subject {
-        Subject::Tenant { tenant: id } | Subject::Channel { tenant: id, .. } => *id == tenant.id,
-        Subject::Instance { source } => tenant.database.as_ref().is_some_and(|d| d.instance == *source),
-        Subject::Ingress { source } => tenant.router.as_ref().is_some_and(|r| r.ingress == *source),
-        Subject::Cluster { source } => tenant.namespace.as_ref().is_some_and(|n| n.cluster == *source),
-        Subject::Redis { .. } | Subject::Router { .. } | Subject::Node { .. } => false,
+        owned if owned.tenant().is_some() => owned.tenant() == Some(&tenant.id),
+        Subject::Instance { source }
+        | Subject::Ingress { source }
+        | Subject::Cluster { source }
+        | Subject::Redis { source } => index.stands_on(tenant).contains(source.as_str()),
+        _ => false,
     }
 }
 
@@ -40,7 +39,7 @@ pub(super) fn hurt<'a>(
     let mut tenants: Vec<&Tenant> = if owned {
         subjects.iter().filter_map(|s| owner(s)).filter_map(|id| estate.tenant(id)).collect()
     } else {
-        estate.tenants.iter().filter(|t| subjects.iter().any(|s| stands_on(t, s))).collect()
+        estate.tenants.iter().filter(|t| subjects.iter().any(|s| stands_on(index, t, s))).collect()
     };
     tenants.sort_by(|a, b| a.criticality.cmp(&b.criticality).then_with(|| a.id.cmp(&b.id)));
     tenants.dedup_by(|a, b| a.id == b.id);

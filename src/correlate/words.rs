@@ -20,7 +20,7 @@ pub(super) fn subject(subject: &Subject) -> String {
 
 /// What a rule saw, short: `lock chain`.
 pub(super) fn title(rule: &Rule) -> String {
-    match rule.name {
+    match rule.name.as_str() {
         "http-errors" => "failing requests".into(),
         "http-slow" => "slow requests".into(),
         "http-refused" => "refused requests".into(),
@@ -62,6 +62,7 @@ pub(super) fn value(signal: &str, value: f64) -> String {
         "redis.persistence" => "the last snapshot or append failed".into(),
         "http.share_5xx" => format!("5xx {v}"),
         "http.share_4xx" => format!("4xx {v}"),
+        "http.burn" => format!("error budget burns at {value:.0} times its pace"),
         "http.p50" => format!("p50 {v}"),
         "http.p95" => format!("p95 {v}"),
         "http.p99" => format!("p99 {v}"),
@@ -74,8 +75,9 @@ pub(super) fn value(signal: &str, value: f64) -> String {
         "workload.crash_looping" => format!("{v} pods"),
         "workload.restarts" => format!("{v} in 5 min"),
         "node.ready" => "does not say Ready".into(),
+        "alert.firing" => "fires".into(),
         "node.pressure" => format!("{v} pressure conditions"),
-        other => format!("{other} {v}"),
+        other => format!("{} {v}", other.replace(['.', '_'], " ")),
     }
 }
 

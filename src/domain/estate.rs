@@ -118,6 +118,19 @@ pub struct Tenant {
     pub router: Option<RouterRef>,
 }
 
+/// A part of the estate that others stand on, as it is declared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Service {
+    /// Its name; that of a source where one observes it.
+    pub id: String,
+    /// Who owns it.
+    pub owner: Option<String>,
+    /// The region that it is in.
+    pub region: Option<String>,
+    /// The services that it needs.
+    pub depends_on: Vec<String>,
+}
+
 /// What one console commands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Estate {

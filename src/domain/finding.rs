@@ -136,6 +136,9 @@ pub struct Finding {
     pub changed: Vec<Change>,
     /// Which playbooks fit, best first.
     pub playbooks: Vec<Offer>,
+    /// Why it is a finding and what it rests on, a sentence each.
+    #[serde(default)]
+    pub because: Vec<String>,
     /// What would disprove it, one sentence.
     pub disproof: String,
     /// Good intervals in a row; at three it clears.

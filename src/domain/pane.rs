@@ -1,6 +1,8 @@
 //! The rows of the panes: built in one place (`correlate::panes`), drawn by the console, printed as a table
 //! and exported as JSON. `None` is *not known*, and never green.
 
+mod subject;
+
 use super::estate::Tenancy;
 use super::facts::Missing;
 use super::health::Health;
@@ -8,6 +10,62 @@ use super::id::{SourceId, TenantId};
 use super::sample::SourceKind;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+pub use subject::{SHOWN, SignalValue, SignalView, SubjectRow, SubjectView, Usual};
+
+/// A pane: what a commander looks at together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Pane {
+    /// One row a tenant.
+    Tenants,
+    /// Databases, pools and who keeps them.
+    Database,
+    /// Jobs, crons, Redis.
+    Queue,
+    /// Ingresses, routers, probes from outside.
+    Ingress,
+    /// Clusters, nodes, volumes, alerts.
+    Platform,
+    /// Backups, archives, restore tests.
+    Recovery,
+    /// What was delivered, and whether it is what Git says.
+    Delivery,
+    /// Integrations, orders, planning runs, synthetics.
+    Business,
+    /// Certificates and what else keeps others out.
+    Security,
+}
+
+impl Pane {
+    /// All, in the order of their keys.
+    pub const ALL: [Self; 9] = [
+        Self::Tenants,
+        Self::Database,
+        Self::Queue,
+        Self::Ingress,
+        Self::Platform,
+        Self::Recovery,
+        Self::Delivery,
+        Self::Business,
+        Self::Security,
+    ];
+
+    /// The word used in output.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Tenants => "tenants",
+            Self::Database => "database",
+            Self::Queue => "queue",
+            Self::Ingress => "ingress",
+            Self::Platform => "platform",
+            Self::Recovery => "recovery",
+            Self::Delivery => "delivery",
+            Self::Business => "business",
+            Self::Security => "security",
+        }
+    }
+}
 
 /// All panes at one moment. A pane without a configured source is empty, and `sources` says so.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -22,6 +80,46 @@ pub struct Panes {
     pub queues: Vec<QueueRow>,
     /// One row a router, then one an ingress.
     pub ingress: Vec<IngressRow>,
+    /// Clusters, nodes and what runs on them.
+    #[serde(default)]
+    pub platform: Vec<SubjectRow>,
+    /// Backups.
+    #[serde(default)]
+    pub recovery: Vec<SubjectRow>,
+    /// What delivers changes.
+    #[serde(default)]
+    pub delivery: Vec<SubjectRow>,
+    /// Processes of the business, and integrations.
+    #[serde(default)]
+    pub business: Vec<SubjectRow>,
+    /// Rights, certificates, privileged actions.
+    #[serde(default)]
+    pub security: Vec<SubjectRow>,
+}
+
+impl Panes {
+    /// The rows of a pane whose rows are subjects; none for the others.
+    pub fn subjects(&self, pane: Pane) -> &[SubjectRow] {
+        match pane {
+            Pane::Tenants | Pane::Database | Pane::Queue | Pane::Ingress => &[],
+            Pane::Platform => &self.platform,
+            Pane::Recovery => &self.recovery,
+            Pane::Delivery => &self.delivery,
+            Pane::Business => &self.business,
+            Pane::Security => &self.security,
+        }
+    }
+
+    /// The worst of a pane; `None` where there is nothing to observe.
+    pub fn health(&self, pane: Pane) -> Option<Health> {
+        match pane {
+            Pane::Tenants => self.tenants.iter().map(|r| r.health).max(),
+            Pane::Database => self.databases.iter().map(|r| r.health).max(),
+            Pane::Queue => self.queues.iter().map(QueueRow::health).max(),
+            Pane::Ingress => self.ingress.iter().map(|r| r.health).max(),
+            general => self.subjects(general).iter().map(|r| r.health).max(),
+        }
+    }
 }
 
 /// One observer.

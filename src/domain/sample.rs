@@ -24,6 +24,26 @@ pub enum SourceKind {
     Redis,
     /// A Traefik instance.
     Traefik,
+    /// Objects of controllers and of the platform on a Kubernetes API server.
+    Objects,
+    /// A Prometheus, asked by `PromQL`.
+    Prometheus,
+    /// An Alertmanager, asked or telling.
+    Alertmanager,
+    /// The REST API of Patroni.
+    Patroni,
+    /// A repository of pgBackRest.
+    Pgbackrest,
+    /// A bucket that backups lie in.
+    Bucket,
+    /// An address that is probed from here.
+    Probe,
+    /// An integration of a tenant.
+    Integration,
+    /// What a tenant does with its Odoo: orders, planning runs, sessions.
+    Business,
+    /// Transactions that are tried in a company of their own.
+    Synthetic,
 }
 
 impl SourceKind {
@@ -36,6 +56,16 @@ impl SourceKind {
             Self::Odoo => "odoo",
             Self::Redis => "redis",
             Self::Traefik => "traefik",
+            Self::Objects => "objects",
+            Self::Prometheus => "prometheus",
+            Self::Alertmanager => "alertmanager",
+            Self::Patroni => "patroni",
+            Self::Pgbackrest => "pgbackrest",
+            Self::Bucket => "bucket",
+            Self::Probe => "probe",
+            Self::Integration => "integration",
+            Self::Business => "business",
+            Self::Synthetic => "synthetic",
         }
     }
 }

@@ -80,6 +80,92 @@ pub enum Subject {
         /// Node name.
         node: String,
     },
+    /// A namespace of a cluster that is no tenant's.
+    Namespace {
+        /// The source that observes the cluster.
+        source: SourceId,
+        /// Its name.
+        namespace: String,
+    },
+    /// A workload of a cluster that is no tenant's.
+    Workload {
+        /// The source that observes the cluster.
+        source: SourceId,
+        /// `namespace/name`.
+        workload: String,
+    },
+    /// A volume or a claim of one.
+    Volume {
+        /// The source that says so.
+        source: SourceId,
+        /// `namespace/claim`, or `host:mount point`.
+        volume: String,
+    },
+    /// Servers of PostgreSQL that one keeper keeps: a `Cluster` of `CloudNativePG`, a cluster of Patroni.
+    Keep {
+        /// The source that asks the keeper.
+        source: SourceId,
+        /// Its name: `namespace/cluster`.
+        keep: String,
+    },
+    /// Backups of one thing: a stanza of pgBackRest, a `Cluster` of `CloudNativePG`, a bucket.
+    Backup {
+        /// The source that looks at them.
+        source: SourceId,
+        /// Of what.
+        backup: String,
+    },
+    /// What a delivery controller delivers: an Application of Argo CD, a Kustomization or a `HelmRelease` of Flux.
+    Application {
+        /// The source that observes the controller's objects.
+        source: SourceId,
+        /// `namespace/name`.
+        application: String,
+        /// Into whose namespace it is delivered.
+        tenant: Option<TenantId>,
+    },
+    /// A Certificate of cert-manager.
+    Certificate {
+        /// The source that observes it.
+        source: SourceId,
+        /// `namespace/name`.
+        certificate: String,
+    },
+    /// An address that is probed from here and is no tenant's.
+    Endpoint {
+        /// The source that probes it.
+        source: SourceId,
+        /// `host:port`.
+        endpoint: String,
+    },
+    /// What a tenant exchanges with others.
+    Integration {
+        /// Whose.
+        tenant: TenantId,
+        /// Its name in the configuration.
+        integration: String,
+    },
+    /// A list or a stream of a Redis.
+    Key {
+        /// The source that observes the Redis.
+        source: SourceId,
+        /// The key.
+        key: String,
+    },
+    /// An alert of another system.
+    Alert {
+        /// The source that it came from.
+        source: SourceId,
+        /// Its name and what tells it from others of that name.
+        alert: String,
+        /// Whom its labels name.
+        tenant: Option<TenantId>,
+    },
+    /// A source itself.
+    Source {
+        /// Which.
+        source: SourceId,
+    },
 }
 
 impl fmt::Display for Subject {
@@ -89,10 +175,57 @@ impl fmt::Display for Subject {
             Self::Instance { source }
             | Self::Redis { source }
             | Self::Ingress { source }
-            | Self::Cluster { source } => f.pad(source.as_str()),
+            | Self::Cluster { source }
+            | Self::Source { source } => f.pad(source.as_str()),
+            Self::Namespace { namespace: name, .. }
+            | Self::Workload { workload: name, .. }
+            | Self::Volume { volume: name, .. }
+            | Self::Keep { keep: name, .. }
+            | Self::Backup { backup: name, .. }
+            | Self::Application { application: name, .. }
+            | Self::Certificate { certificate: name, .. }
+            | Self::Endpoint { endpoint: name, .. }
+            | Self::Key { key: name, .. }
+            | Self::Alert { alert: name, .. } => f.pad(name),
+            Self::Integration { tenant, integration } => write!(f, "{tenant} {integration}"),
             Self::Channel { tenant, channel } => write!(f, "{tenant} {channel}"),
             Self::Router { router, .. } => f.pad(router),
             Self::Node { node, .. } => f.pad(node),
+        }
+    }
+}
+
+impl Subject {
+    /// The source that its name carries, where it carries one.
+    pub const fn source(&self) -> Option<&SourceId> {
+        match self {
+            Self::Tenant { .. } | Self::Channel { .. } | Self::Integration { .. } => None,
+            Self::Instance { source }
+            | Self::Redis { source }
+            | Self::Router { source, .. }
+            | Self::Ingress { source }
+            | Self::Cluster { source }
+            | Self::Node { source, .. }
+            | Self::Namespace { source, .. }
+            | Self::Workload { source, .. }
+            | Self::Volume { source, .. }
+            | Self::Keep { source, .. }
+            | Self::Backup { source, .. }
+            | Self::Application { source, .. }
+            | Self::Certificate { source, .. }
+            | Self::Endpoint { source, .. }
+            | Self::Key { source, .. }
+            | Self::Alert { source, .. }
+            | Self::Source { source } => Some(source),
+        }
+    }
+
+    /// The tenant that it belongs to, where one does.
+    pub const fn tenant(&self) -> Option<&TenantId> {
+        match self {
+            Self::Tenant { tenant } | Self::Channel { tenant, .. } | Self::Integration { tenant, .. } => Some(tenant),
+            Self::Alert { tenant, .. } | Self::Application { tenant, .. } => tenant.as_ref(),
+            _ => None,
         }
     }
 }
@@ -104,6 +237,6 @@ pub struct Reading {
     pub subject: Subject,
     /// Name in the table of signals: `lock.blocked`.
     pub signal: &'static str,
-    /// The value, in the unit that the table gives.
+    /// The value, in the unit that the table gives; not a number where it is known to be unknown.
     pub value: f64,
 }

@@ -1,6 +1,6 @@
 use super::model::fault::{Ending, Fault};
 use super::*;
-use crate::correlate::{Correlator, panes};
+use crate::correlate::Correlator;
 use crate::domain::finding::{Finding, Level};
 use crate::domain::health::Health;
 use crate::domain::id::Digest;
@@ -197,7 +197,7 @@ async fn the_maintenance_page_is_set_seen_from_outside_and_lifted() {
     let probe = || async { play.look("http.probe", json!({"tenant": "t090"})).await["status"].clone() };
     assert_eq!(probe().await, 503);
     play.play(10);
-    let shown = panes::build(&play.world, play.correlator.index(), play.correlator.settings(), play.now());
+    let shown = play.correlator.panes(&play.world, play.now());
     let row = shown.tenants.iter().find(|t| t.id.as_str() == "t090").unwrap();
     assert!(row.share_5xx.is_none() && shown.ingress.iter().any(|r| r.name == "t090@file" && r.maintenance));
     assert!(play.correlator.changes().any(|c| c.what.contains("quarterdeck-maintenance-t090@file in force")));
@@ -348,7 +348,7 @@ fn the_cost_of_a_thousand_tenants() {
         let findings = correlator.evaluate(&world, clock.now()).findings.len();
         timed(&format!("evaluate, {findings} findings"), 1, start);
         let start = std::time::Instant::now();
-        let panes = panes::build(&world, correlator.index(), correlator.settings(), clock.now());
+        let panes = correlator.panes(&world, clock.now());
         timed(&format!("panes, {} tenants", panes.tenants.len()), 1, start);
     }
 }

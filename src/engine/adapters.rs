@@ -10,11 +10,17 @@ use crate::domain::estate::Estate;
 use crate::domain::mode::Mode;
 use crate::domain::ports::{Clock, Observer};
 use crate::drill::{Drill, View};
+use crate::observe::alertmanager::AlertmanagerObserver;
+use crate::observe::integration::IntegrationObserver;
 use crate::observe::kubernetes::KubernetesObserver;
+use crate::observe::kubernetes::objects::ObjectsObserver;
 use crate::observe::odoo::Odoo;
+use crate::observe::patroni::PatroniObserver;
+use crate::observe::pgbackrest::PgbackrestObserver;
 use crate::observe::pgbouncer::Pgbouncer;
 use crate::observe::poll::Polling;
 use crate::observe::postgres::Postgres;
+use crate::observe::prometheus::{self, PrometheusObserver};
 use crate::observe::redis::{RedisObserver, password_of};
 use crate::observe::traefik::TraefikObserver;
 use jiff::Timestamp;
@@ -95,10 +101,14 @@ pub fn drill(drill: Drill) -> Adapters {
 }
 
 /// Builds adapters of real systems; nothing is connected yet. A mode that may not observe gets none. Fails with a
-/// sentence a threshold when one names a signal that there is not.
+/// sentence for each threshold or query that names a signal that there is not.
 pub fn live(config: &Config, mode: Mode) -> Result<Adapters, Vec<String>> {
     let settings =
         Settings::from_config(config).map_err(|unknown| unknown.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    let wrong = prometheus::check(config);
+    if !wrong.is_empty() {
+        return Err(wrong);
+    }
     Ok(Adapters {
         estate: Arc::new(config.estate.clone()),
         mode,
@@ -115,6 +125,7 @@ fn observers(config: &Config, mode: Mode) -> Vec<Box<dyn Observer>> {
     let mut all: Vec<Box<dyn Observer>> = Vec::new();
     for cluster in &config.kubernetes {
         all.push(Box::new(KubernetesObserver::new(may, cluster)));
+        all.push(Box::new(Polling(ObjectsObserver::new(may, cluster, &config.estate))));
     }
     for instance in &config.postgres {
         all.push(Box::new(Polling(Postgres::new(may, instance))));
@@ -131,6 +142,21 @@ fn observers(config: &Config, mode: Mode) -> Vec<Box<dyn Observer>> {
     }
     for traefik in &config.traefik {
         all.push(Box::new(Polling(TraefikObserver::new(may, traefik.clone()))));
+    }
+    for patroni in &config.patroni {
+        all.push(Box::new(Polling(PatroniObserver::new(may, patroni))));
+    }
+    for stanza in &config.pgbackrest {
+        all.push(Box::new(Polling(PgbackrestObserver::new(may, stanza))));
+    }
+    for integration in IntegrationObserver::all(may, config) {
+        all.push(Box::new(Polling(integration)));
+    }
+    for prometheus in &config.prometheus {
+        all.push(Box::new(Polling(PrometheusObserver::new(may, prometheus, &config.estate))));
+    }
+    for alerts in &config.alertmanager {
+        all.push(Box::new(AlertmanagerObserver::new(may, alerts, &config.estate)));
     }
     all
 }
@@ -154,7 +180,7 @@ fn verbs(config: &Config, mode: Mode) -> Verbs {
     let integration = act::integration::verbs(&instances, &config.integration);
     let keepers =
         act::backup::verbs(may, &config.pgbackrest).into_iter().chain(act::patroni::verbs(may, &config.patroni));
-    let redis = act::redis::verbs(may, &config.redis);
+    let redis = act::redis::verbs(may, &config.redis, &config.kubernetes);
     let comms = act::comms::verbs(may, &config.comms);
     // The allow-list is policy's: where it names no program, none is started.
     let commands = act::command::verbs(may, Vec::new());
@@ -168,6 +194,7 @@ fn verbs(config: &Config, mode: Mode) -> Verbs {
             .chain(integration)
             .chain(keepers)
             .chain(redis)
+            .chain(act::odoo::synthetics(may, &config.synthetic))
             .chain(comms)
             .chain(commands),
     )

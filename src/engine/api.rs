@@ -1,17 +1,19 @@
 //! What consoles and the command line exchange with the engine: [`Command`] in, [`Reply`] back, and a
 //! [`Snapshot`] whenever something changed. Everything is plain data, so that it can cross a socket.
 
-use crate::domain::estate::{Environment, Estate};
+use crate::domain::estate::{Environment, Estate, Service};
 use crate::domain::finding::{Change, Finding};
 use crate::domain::health::Health;
 use crate::domain::id::{Digest, FindingId, IncidentId, Person, PlaybookId, RunId, StepId};
 use crate::domain::incident::{Incident, Role, Severity, TimelineEntry};
 use crate::domain::mode::Mode;
-use crate::domain::pane::Panes;
+use crate::domain::pane::{Panes, SubjectView};
 use crate::domain::request::Request;
 use crate::domain::risk::ApprovalTerms;
 use crate::domain::risk::{Assessment, Risk};
 pub use crate::domain::run::{RunState, StepState};
+use crate::domain::secret::SecretText;
+use crate::domain::signal::Subject;
 use crate::playbook::schema::{Parameter, Playbook};
 pub use crate::policy::statement::{Decision, LogPoint};
 use indexmap::IndexMap;
@@ -88,6 +90,17 @@ pub enum Command {
         /// Incident it belongs to.
         incident: Option<IncidentId>,
     },
+    /// Starts a playbook that has secret parameters.
+    StartRunWith {
+        /// Which.
+        playbook: PlaybookId,
+        /// Parameters that are not secret, as text.
+        params: BTreeMap<String, String>,
+        /// Secret ones.
+        secrets: BTreeMap<String, SecretText>,
+        /// Incident it belongs to.
+        incident: Option<IncidentId>,
+    },
     /// Confirms the step as shown. Refused when target, digest or generation differ from what waits.
     Confirm {
         /// Run.
@@ -158,6 +171,13 @@ pub enum Command {
         /// Run.
         run: RunId,
     },
+    /// The same with the secrets that are not known any more after a restart ([`RunView::secrets_missing`]).
+    ResumeRunWith {
+        /// Run.
+        run: RunId,
+        /// The values, by parameter; each is checked against what it was started with.
+        secrets: BTreeMap<String, SecretText>,
+    },
     /// Stops every run after the target in hand, and says what can not be recalled.
     EmergencyStop,
     /// Breaks the glass for 30 minutes.
@@ -170,6 +190,13 @@ pub enum Command {
     /// Records the review of a broken glass.
     ReviewGlass {
         /// What the review found.
+        text: String,
+    },
+    /// Says that something that is owed after an incident is done; what can be looked at is looked at.
+    DutyDone {
+        /// Its measure: `duty/RUN-3/unfreeze`.
+        duty: String,
+        /// What was done.
         text: String,
     },
     /// Hands a measure in force to an owner with an end date, so that the incident may close.
@@ -246,6 +273,11 @@ pub enum Command {
         /// Digest of the `pruned.json` that was prepared beside the records, 64 hexadecimal digits.
         sha256: String,
     },
+    /// Asks for all that is known of one subject; changes nothing.
+    Look {
+        /// Which.
+        subject: Subject,
+    },
     /// Drill only: pause, resume or set the speed of the scenario clock.
     DrillClock {
         /// Speed; 0 pauses.
@@ -253,8 +285,15 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// Whether it changes nothing: who only looks on may ask it too.
+    pub const fn only_looks(&self) -> bool {
+        matches!(self, Self::Look { .. })
+    }
+}
+
 /// The answer to a command.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "reply", rename_all = "kebab-case")]
 pub enum Reply {
     /// Done, and on disk.
@@ -263,6 +302,11 @@ pub enum Reply {
         message: String,
         /// Name of what came of it (incident, run), where something did.
         id: Option<String>,
+    },
+    /// What was asked for.
+    Seen {
+        /// All that is known of the subject.
+        view: Box<SubjectView>,
     },
     /// Not done.
     Refused {
@@ -274,6 +318,15 @@ pub enum Reply {
 }
 
 impl Reply {
+    /// What it says.
+    pub fn words(&self) -> &str {
+        match self {
+            Self::Accepted { message, .. } => message,
+            Self::Seen { .. } => "seen",
+            Self::Refused { why, .. } => why,
+        }
+    }
+
     /// Done.
     pub fn accepted(message: impl Into<String>) -> Self {
         Self::Accepted { message: message.into(), id: None }
@@ -332,6 +385,9 @@ pub struct Snapshot {
     /// The policy in force.
     #[serde(default)]
     pub policy: PolicyView,
+    /// The declared services.
+    #[serde(default)]
+    pub services: Arc<Vec<Service>>,
     /// Who sits at this engine.
     pub me: Person,
     /// Who is attached.
@@ -402,6 +458,9 @@ pub struct ParameterView {
     pub default: Option<String>,
     /// Allowed values; empty when any.
     pub allowed: Vec<String>,
+    /// Whether it is secret: entered unseen, and given apart from the others.
+    #[serde(default)]
+    pub secret: bool,
 }
 
 impl ParameterView {
@@ -419,6 +478,7 @@ impl ParameterView {
             required: p.required,
             default: p.default.as_ref().map(text),
             allowed: p.allowed_values.iter().map(text).collect(),
+            secret: p.secret,
         };
         let mut all: Vec<Self> = parameters.iter().map(view).collect();
         all.sort_by_key(|p| !p.required);
@@ -455,6 +515,9 @@ pub struct RunView {
     pub steps: Vec<StepView>,
     /// One line: what happens now, or what is waited for.
     pub now: String,
+    /// Secret parameters that have to be given again before it can go on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets_missing: Vec<String>,
 }
 
 /// One step as it is shown.

@@ -269,7 +269,16 @@ impl Engine {
                     Input::NotApproved { step, digest, expired: false, why: format!("{person}: {reason}"), said }
                 }
             };
-            self.by_other(run, input, actor).await.map_err(Reply::refused)?;
+            if let Err(why) = self.by_other(run, input, actor).await {
+                let body = json!({
+                    "request": id, "run": run, "step": request.step, "digest": request.digest, "decision": decision,
+                    "why": format!("the answer to {id} came too late: {why}"),
+                });
+                if let Err(error) = self.record(Kind::StepRefused, request.incident.clone(), body, actor).await {
+                    tracing::error!(%error, "a refused answer was not written");
+                }
+                return Err(Reply::refused(why));
+            }
         } else {
             let kind = if decision == Decision::Approve { Kind::ApprovalGranted } else { Kind::ApprovalDenied };
             let body = answer_body(&signed, decision, &reason);
@@ -328,6 +337,7 @@ impl Engine {
                     "reason": format!("nobody has answered {} in time: {}", request.id, request.title),
                 });
                 let _ = self.record(Kind::EscalationSent, request.incident.clone(), body, &engine).await;
+                self.call_for(&request).await;
             }
             if latest < request.not_after {
                 continue;
@@ -348,6 +358,17 @@ impl Engine {
                     let _ = self.record(Kind::ApprovalExpired, request.incident.clone(), body, &engine).await;
                 }
             }
+        }
+    }
+
+    /// Calls whom the step names, else the audience that is called like the role which has to answer.
+    async fn call_for(&mut self, request: &RequestView) {
+        let (Some(run), Some(step)) = (&request.run, &request.step) else { return };
+        let named = self.runs.get(run).and_then(|held| held.run.step(step)?.escalate.as_ref().map(|e| e.to.clone()));
+        let role = request.terms.roles.first().map(ToString::to_string);
+        if let Some(to) = named.or(role) {
+            let why = format!("nobody has answered {} in time: {}", request.id, request.title);
+            self.call(run, step, &to, &why).await;
         }
     }
 

@@ -15,9 +15,9 @@ use crate::domain::world::World;
 use crate::playbook::expr::{Reading, Surroundings, tenant_value};
 use crate::playbook::plan::Plan;
 use crate::playbook::run::{Rendering, Run, Seat};
-use crate::playbook::schema::{Call, ConfirmationKind, DistinctFrom, OnTimeout, Playbook, Step};
+use crate::playbook::schema::{Call, ConfirmationKind, DistinctFrom, OnClosed, OnTimeout, Playbook, Step};
 use crate::playbook::{Piece, template};
-use crate::policy::assess::{Declared, GlassFacts, IncidentFacts, StepFacts, assess};
+use crate::policy::assess::{ChangeWindowFacts, Declared, GlassFacts, IncidentFacts, StepFacts, assess};
 use crate::policy::digest::{Bound, digest};
 use crate::policy::rules::Policy;
 use jiff::Timestamp;
@@ -272,6 +272,7 @@ fn judged(
     let freeze = super::people::freeze(scene, of.incident);
     let people = super::people::facts(scene, of);
     let mut declared = declared(written, tenant.map(|t| t.id.as_str()), of.run, around)?;
+    declared.calls = of.run.start().parent.as_ref().is_some_and(|p| p.calls) && spec.name.starts_with("comms.");
     declared.auto_run_low = declared.auto_run_low && scene.persists(plan, tenant.map(|t| &t.id));
     let mut assessment = assess(&StepFacts {
         now,
@@ -377,5 +378,10 @@ fn declared(step: &Step, tenant: Option<&str>, run: &Run, around: &Surroundings)
         severity_at_least: step.requires.severity_at_least,
         role: step.requires.role,
         auto_run_low: run.plan().playbook().triggers.auto_run_max_risk == Some(Risk::Low),
+        calls: false,
+        change_window: run.plan().playbook().change_window.as_ref().map(|w| ChangeWindowFacts {
+            calendar: w.calendar.clone(),
+            approvable: w.on_closed == OnClosed::RequireFreezeApprover,
+        }),
     })
 }

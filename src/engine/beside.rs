@@ -35,8 +35,18 @@ fn told(run: &Run, step: &Step, body: &Value) -> Option<(Kind, Value)> {
             Some((Kind::CommsSent, body))
         }
         StepType::Escalate => {
-            let to = step.escalate.as_ref().map(|e| e.to.clone());
-            let body = json!({ "run": run.id(), "step": step.id, "person": to, "channel": how, "reason": step.name });
+            let start = run.start();
+            let body = match start.parent.as_ref().filter(|p| p.calls) {
+                // A call belongs to the step that waits.
+                Some(parent) => json!({
+                    "run": parent.run, "step": parent.step, "person": start.params.get("audience"), "channel": how,
+                    "reason": start.params.get("text"), "by_run": run.id(),
+                }),
+                None => {
+                    let to = step.escalate.as_ref().map(|e| e.to.clone());
+                    json!({ "run": run.id(), "step": step.id, "person": to, "channel": how, "reason": step.name })
+                }
+            };
             Some((Kind::EscalationSent, body))
         }
         _ => None,
@@ -49,7 +59,7 @@ fn duties(run: &Run) -> Vec<(Kind, Value)> {
     let duty = |(word, what): (&str, &str)| {
         let body = json!({
             "measure": format!("duty/{}/{word}", run.id()), "what": format!("{word}: {what}"),
-            "lift": format!("hand it to an owner with a date; owed by {}", playbook.id),
+            "lift": format!("measures done, or hand it to an owner with a date; owed by {}", playbook.id),
         });
         (Kind::MeasureSet, body)
     };

@@ -19,12 +19,14 @@ use crate::act::Verbs;
 use crate::attest::anchor::Anchored;
 use crate::correlate::panes;
 use crate::domain::actor::Actor;
+use crate::domain::estate::Service;
 use crate::domain::finding::{Finding, Level, Offer};
 use crate::domain::id::{IncidentId, Person, RunId, StepId};
 use crate::domain::mode::Mode;
-use crate::domain::pane::Panes;
+use crate::domain::pane::{Panes, SubjectView};
 use crate::domain::ports::Clock;
 use crate::domain::sample::Sample;
+use crate::domain::signal::Subject;
 use crate::domain::world::World;
 use crate::journal::fold::Fold as _;
 use crate::journal::{Draft, Journal, Kind, Record, Scrub};
@@ -114,9 +116,13 @@ pub struct Engine {
     playbooks: Arc<Vec<PlaybookSummary>>,
     pub(super) runs: Runs,
     pub(super) governance: Governance,
+    /// Keys of those who can open what records commit to.
+    pub(super) openings: Vec<String>,
     pub(super) answers: mpsc::Sender<Answer>,
     pub(super) panes: Arc<Panes>,
     judge: Judge,
+    /// The declared services.
+    services: Arc<Vec<Service>>,
     /// When everything was last judged.
     judged: Instant,
     pub(super) journal: Journal,
@@ -162,6 +168,12 @@ pub fn start(parts: Parts) -> Running {
 
 /// Starts the engine under a policy, unless the journal has pinned another one.
 pub fn start_governed(parts: Parts, policy: PolicyFile) -> Running {
+    start_with(parts, policy, Vec::new())
+}
+
+/// The same; `openings` are the keys of those who can open what records commit to. Without them no run can be given a
+/// secret.
+pub fn start_with(parts: Parts, policy: PolicyFile, openings: Vec<String>) -> Running {
     let Parts { adapters, library, journal, state, journal_dir, me, loaded, witnesses, anchored } = parts;
     let Adapters { estate, mode, clock, observers, verbs, settings, drill } = adapters;
     let now = clock.now();
@@ -171,6 +183,7 @@ pub fn start_governed(parts: Parts, policy: PolicyFile) -> Running {
     let (stop, stopped) = oneshot::channel();
     let (end, ended) = oneshot::channel();
     let world = World::new(estate.clone(), observers.iter().map(|o| o.spec()), now);
+    let services = Arc::new(settings.services.clone());
     let judge = Judge::new(settings, &world.estate);
     let mut engine = Engine {
         mode,
@@ -181,8 +194,10 @@ pub fn start_governed(parts: Parts, policy: PolicyFile) -> Running {
         answers,
         panes: Arc::default(),
         judge,
+        services,
         judged: Instant::now(),
         outsiders: Outsiders::start(witnesses, &journal),
+        openings,
         consoles: Consoles::default(),
         journal,
         keeping: Keeping::default(),
@@ -245,8 +260,11 @@ impl Engine {
             tokio::select! {
                 biased;
                 Some(envelope) = ends.commands.recv() => {
+                    let only_looks = envelope.command.only_looks();
                     let reply = self.command(envelope.command, envelope.actor).await;
-                    snapshots.send_replace(Arc::new(self.snapshot()));
+                    if !only_looks {
+                        snapshots.send_replace(Arc::new(self.snapshot()));
+                    }
                     let _ = envelope.answer.send(reply);
                     continue;
                 }
@@ -470,6 +488,11 @@ impl Engine {
         &self.findings
     }
 
+    /// All that is known of one subject.
+    pub(super) fn subject(&self, subject: &Subject) -> SubjectView {
+        self.judge.subject(&self.world, subject, self.clock.now())
+    }
+
     /// Whether the engine is ending and starts nothing new.
     pub(super) const fn is_stopping(&self) -> bool {
         self.stopping
@@ -531,6 +554,7 @@ impl Engine {
             requests: Arc::new(self.state.requests().all().to_vec()),
             elevations: self.state.elevations().to_vec(),
             policy: self.policy_view(),
+            services: self.services.clone(),
             me: Person::new(self.me.user.clone()),
             consoles: self.consoles.views(),
         }
@@ -579,6 +603,7 @@ fn offer_triggered(library: &Library, finding: &mut Finding) {
     if finding.level == Level::Note {
         return;
     }
+    let own = finding.playbooks.len();
     for entry in library.fitting(&finding.rule) {
         let playbook = entry.playbook();
         if finding.playbooks.iter().any(|o| o.id == playbook.id) {
@@ -589,4 +614,14 @@ fn offer_triggered(library: &Library, finding: &mut Finding) {
         let why = format!("its triggers name {}", finding.rule);
         finding.playbooks.push(Offer { id: playbook.id.clone(), why, params });
     }
+    // What is for this finding alone comes before what is for many, and of equals what the rule itself offers.
+    let offers = std::mem::take(&mut finding.playbooks);
+    let rank = |(i, offer): (usize, Offer)| {
+        let named = library.get(&offer.id).map(|e| &e.playbook().triggers.findings);
+        let many = named.filter(|n| n.contains(&finding.rule)).map_or(1, Vec::len);
+        ((many, i >= own), offer)
+    };
+    let mut ranked: Vec<_> = offers.into_iter().enumerate().map(rank).collect();
+    ranked.sort_by_key(|(rank, _)| *rank);
+    finding.playbooks = ranked.into_iter().map(|(_, offer)| offer).collect();
 }

@@ -1,10 +1,11 @@
 //! Puts samples into the world and asks the correlation what they mean; the engine, `status` and `doctor` share it.
 
-use crate::correlate::{Correlator, Settings, panes};
-use crate::domain::estate::Estate;
+use crate::correlate::{Correlator, Settings};
+use crate::domain::estate::{Estate, Service};
 use crate::domain::finding::{Change, Finding};
-use crate::domain::pane::Panes;
+use crate::domain::pane::{Panes, SubjectView};
 use crate::domain::sample::Sample;
+use crate::domain::signal::Subject;
 use crate::domain::world::World;
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -35,8 +36,17 @@ impl Judge {
     /// Findings and panes at a moment.
     pub fn look(&mut self, world: &World, now: Timestamp) -> (Vec<Finding>, Panes) {
         let findings = self.correlator.evaluate(world, now).findings;
-        let panes = panes::build(world, self.correlator.index(), self.correlator.settings(), now);
-        (findings, panes)
+        (findings, self.correlator.panes(world, now))
+    }
+
+    /// All that is known of one subject.
+    pub fn subject(&self, world: &World, subject: &Subject, now: Timestamp) -> SubjectView {
+        self.correlator.look(world, subject, now)
+    }
+
+    /// The declared services.
+    pub fn services(&self) -> &[Service] {
+        &self.correlator.settings().services
     }
 
     /// What changed lately, newest first.

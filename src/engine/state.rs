@@ -5,10 +5,12 @@ use super::api::{Elevation, Glass, Measure};
 use super::evidence::Shelf;
 use super::requests::Requests;
 use crate::domain::finding::Acknowledged;
-use crate::domain::id::{FindingId, IncidentId, Person, RunId};
+use crate::domain::id::{FindingId, IncidentId, Person, RunId, StepId};
 use crate::domain::incident::{Incident, IncidentState, Role, Severity, TimelineEntry};
+use crate::domain::run::RunState;
 use crate::journal::fold::{Fold, Keep};
 use crate::journal::{Kind, Record};
+use crate::playbook::run::Parent;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -33,6 +35,8 @@ pub struct State {
     raised: BTreeMap<FindingId, String>,
     tail: VecDeque<TimelineEntry>,
     runs: Vec<(RunId, Vec<Record>)>,
+    /// The runs that belong to steps of runs that have not finished.
+    children: Vec<Child>,
     last_incident: u64,
     last_run: u64,
     size: u64,
@@ -44,8 +48,16 @@ pub struct State {
     requests: Requests,
 }
 
+/// A run that belongs to a step of another one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Child {
+    parent: Parent,
+    run: RunId,
+    state: RunState,
+}
+
 impl Keep for State {
-    const FORMAT: u64 = 2;
+    const FORMAT: u64 = 3;
 }
 
 fn text<'a>(body: &'a Value, key: &str) -> &'a str {
@@ -188,8 +200,24 @@ impl State {
             Some((_, records)) => records.push(record.clone()),
             None => self.runs.push((id.clone(), vec![record.clone()])),
         }
-        if record.kind == Kind::RunFinished {
-            self.runs.retain(|(known, _)| *known != id);
+        match record.kind {
+            Kind::RunStarted => {
+                if let Some(parent) = field(&record.body, "parent") {
+                    self.children.push(Child { parent, run: id, state: RunState::Stopped });
+                }
+            }
+            Kind::RunFinished => {
+                self.runs.retain(|(known, _)| *known != id);
+                self.children.retain(|c| c.parent.run != id);
+                if let Some(child) = self.children.iter_mut().find(|c| c.run == id) {
+                    child.state = match text(&record.body, "state") {
+                        "finished" => RunState::Finished,
+                        "rolled-back" => RunState::RolledBack,
+                        _ => RunState::Failed,
+                    };
+                }
+            }
+            _ => {}
         }
     }
 
@@ -273,6 +301,16 @@ impl State {
     /// Whether the journal says that a finding is up.
     pub fn is_raised(&self, finding: &FindingId) -> bool {
         self.raised.contains_key(finding)
+    }
+
+    /// The last run that names its parent like this, and how it ended; `Stopped` where it has not.
+    pub fn child_of(&self, parent: &Parent) -> Option<(RunId, RunState)> {
+        self.children.iter().rfind(|c| c.parent == *parent).map(|c| (c.run.clone(), c.state))
+    }
+
+    /// The steps of a run for which somebody was called.
+    pub fn called<'a>(&'a self, run: &'a RunId) -> impl Iterator<Item = &'a StepId> {
+        self.children.iter().filter(move |c| c.parent.calls && c.parent.run == *run).map(|c| &c.parent.step)
     }
 
     /// Records of the runs that have not finished.

@@ -5,15 +5,17 @@ use super::api::Reply;
 use super::assess::Surveying;
 use super::core::{Came, Engine};
 use super::runs::{Args, Surveyed};
+use super::secrets::filled;
 use crate::act::DynVerb;
 use crate::domain::actor::Actor;
-use crate::domain::id::{Person, RunId, StepId};
+use crate::domain::id::{Person, PlaybookId, RunId, StepId};
 use crate::domain::ports::{BoxFuture, Outcome, Reconciled};
 use crate::domain::request::{Operation, Request};
 use crate::domain::run::RunState;
 use crate::domain::sample::{Failure, FailureKind};
+use crate::domain::secret::Secrets;
 use crate::journal::Kind;
-use crate::playbook::run::{Input, LookAt, Rendering, Seat, Ticket};
+use crate::playbook::run::{ChildFound, Input, LookAt, Parent, Rendering, Seat, Ticket};
 use crate::playbook::schema::Class;
 use crate::playbook::template;
 use futures::StreamExt as _;
@@ -91,6 +93,10 @@ impl Engine {
         scene.compose(&held.of(), spec, &pieces, &|p| Ok(held.surveyed(&p.call.name(), &p.args).cloned()))
     }
 
+    fn secrets(&self, run: &RunId) -> Arc<Secrets> {
+        self.runs.get(run).map(|held| held.secrets.clone()).unwrap_or_default()
+    }
+
     fn verb_of(&self, request: &Request) -> Result<Arc<DynVerb>, String> {
         let verb = self.verbs.get(&request.verb).cloned();
         verb.ok_or_else(|| format!("the verb {} is not configured on this estate", request.verb))
@@ -100,11 +106,12 @@ impl Engine {
     fn requests(&self, run: &RunId, step: &StepId) -> Result<Vec<(Option<String>, Work)>, String> {
         let held = self.runs.get(run).ok_or("the run is gone")?;
         let request = held.run.request(step).ok_or("the step is not rendered")?;
+        let filled = |request: &Request| filled(&held.secrets, request.clone());
         let Operation::Several { requests } = &request.operation else {
-            return Ok(vec![(None, (self.verb_of(request)?, request.clone()))]);
+            return Ok(vec![(None, (self.verb_of(request)?, filled(request)?))]);
         };
         let labels = held.run.parts(step).unwrap_or_default().into_iter().map(|(seat, _)| seat.label);
-        let named = labels.zip(requests).map(|(label, r)| Ok((Some(label), (self.verb_of(r)?, r.clone()))));
+        let named = labels.zip(requests).map(|(label, r)| Ok((Some(label), (self.verb_of(r)?, filled(r)?))));
         named.collect()
     }
 
@@ -116,8 +123,10 @@ impl Engine {
         };
         match work {
             Ok(work) => {
+                let secrets = self.secrets(run);
                 self.later(run, async move {
-                    Came::Input(Input::Looked { ticket, outcome: looked(work, what == LookAt::Step).await })
+                    let outcome = secrets.outcome(looked(work, what == LookAt::Step).await);
+                    Came::Input(Input::Looked { ticket, outcome })
                 });
                 None
             }
@@ -129,9 +138,13 @@ impl Engine {
         let held = self.runs.get(run).ok_or("the run is gone")?;
         let call = held.run.call(step, LookAt::Verify(entry)).ok_or("there is nothing to look at")?;
         let Some(seats) = held.run.look_parts(step, entry) else {
-            return Ok(vec![(None, self.scene().request(&held.of(), call, None)?)]);
+            let (verb, request) = self.scene().request(&held.of(), call, None)?;
+            return Ok(vec![(None, (verb, filled(&held.secrets, request)?))]);
         };
-        let one = |seat: Seat| Ok((Some(seat.label.clone()), self.scene().request(&held.of(), call, Some(&seat))?));
+        let one = |seat: Seat| {
+            let (verb, request) = self.scene().request(&held.of(), call, Some(&seat))?;
+            Ok((Some(seat.label), (verb, filled(&held.secrets, request)?)))
+        };
         seats.into_iter().map(one).collect()
     }
 
@@ -143,10 +156,12 @@ impl Engine {
             None => whole.filter(|request| !matches!(request.operation, Operation::Several { .. })),
         };
         let work = request.cloned().ok_or_else(|| "its request is not known any more".to_owned());
-        match work.and_then(|request| Ok((self.verb_of(&request)?, request))) {
+        let secrets = self.secrets(run);
+        match work.and_then(|request| Ok((self.verb_of(&request)?, filled(&secrets, request)?))) {
             Ok((verb, request)) => {
                 self.later(run, async move {
-                    Came::Input(Input::Reconciled { ticket, found: verb.reconcile(&request).await })
+                    let found = secrets.reconciled(verb.reconcile(&request).await);
+                    Came::Input(Input::Reconciled { ticket, found })
                 });
                 None
             }
@@ -163,6 +178,7 @@ impl Engine {
             Ok(work) => work,
             Err(why) => return Some(Input::DryRan { ticket, said: Err(why) }),
         };
+        let secrets = self.secrets(run);
         self.later(run, async move {
             let mut all: Vec<BoxFuture<'static, Result<String, String>>> = Vec::new();
             for (label, (verb, request)) in work {
@@ -175,30 +191,56 @@ impl Engine {
                 }));
             }
             let said = together(all).await.into_iter().collect::<Result<Vec<_>, _>>().map(|lines| lines.join("; "));
+            let said = said.map(|text| secrets.scrub(&text)).map_err(|why| secrets.scrub(&why));
             Came::Input(Input::DryRan { ticket, said })
         });
         None
     }
 
-    /// The run that a step is, started if it is not there yet.
-    pub(super) async fn child(&mut self, run: &RunId, step: &StepId) -> Result<(RunId, RunState), String> {
-        let held = self.runs.get(run).ok_or("the run is gone")?;
-        let parent = held.run.as_parent().ok_or("the step is not started")?;
-        if let Some(found) = self.runs.child_of(&parent) {
-            return Ok(found);
-        }
-        let spec = held.run.step(step).ok_or("the run has no such step")?;
-        let playbook = spec.playbook.clone().ok_or("the step names no playbook")?;
+    /// The runs of the step in hand, started where they are not there yet.
+    pub(super) async fn children(&mut self, run: &RunId) -> Vec<ChildFound> {
+        let Some(held) = self.runs.get(run) else { return Vec::new() };
         let (around, outputs) = (self.scene().surroundings(&held.of()), held.run.outputs());
         let values = super::assess::values(&held.run, &around, &outputs);
         let text = |(name, source): (&String, &String)| Ok((name.clone(), template::text(source, &values)?));
-        let params: BTreeMap<String, String> = spec.params.iter().map(text).collect::<Result<_, String>>()?;
+        let wanted: Vec<(Parent, PlaybookId, Result<BTreeMap<String, String>, String>)> = held
+            .run
+            .open_children()
+            .into_iter()
+            .map(|(parent, playbook, params)| (parent, playbook.clone(), params.iter().map(text).collect()))
+            .collect();
         let (incident, actor) = (held.incident.clone(), held.actor.clone());
-        let started = self.start_run(&playbook, &params, incident, Some(parent.clone()), &actor).await;
-        if let Err(Reply::Refused { why, .. }) = started {
-            return Err(format!("{playbook} can not be started: {why}"));
+        let mut all = Vec::new();
+        for (parent, playbook, params) in wanted {
+            let branch = parent.branch.clone();
+            let found = match (self.child_of(&parent), params) {
+                (Some(found), _) => Ok(found),
+                (None, Err(why)) => Err(why),
+                (None, Ok(params)) => {
+                    let started = self
+                        .start_run(
+                            &playbook,
+                            (&params, &BTreeMap::new()),
+                            incident.clone(),
+                            Some(parent.clone()),
+                            &actor,
+                        )
+                        .await;
+                    match started {
+                        Err(reply) => Err(format!("{playbook} can not be started: {}", reply.words())),
+                        Ok(_) => self.child_of(&parent).ok_or_else(|| format!("{playbook} was not started")),
+                    }
+                }
+            };
+            all.push(ChildFound { branch, found });
         }
-        self.runs.child_of(&parent).ok_or_else(|| format!("{playbook} was not started"))
+        all
+    }
+
+    /// The run that names its parent like this: one that is held, else what the records say of it, so that no restart
+    /// runs it a second time.
+    pub(super) fn child_of(&self, parent: &Parent) -> Option<(RunId, RunState)> {
+        self.runs.child_of(parent).or_else(|| self.state.child_of(parent))
     }
 
     /// What a step tells stakeholders, with its templates filled in.

@@ -1,11 +1,16 @@
 //! Looking at real systems: one file or folder a system, each an [`Observer`](crate::domain::ports::Observer)
 //! that puts samples into a sink until it is dropped. Only the engine and `doctor` call this.
 
+pub mod alertmanager;
 pub mod http;
+pub mod integration;
 pub mod kubernetes;
 pub mod odoo;
+pub mod patroni;
+pub mod pgbackrest;
 pub mod pgbouncer;
 pub mod poll;
 pub mod postgres;
+pub mod prometheus;
 pub mod redis;
 pub mod traefik;

@@ -1,7 +1,7 @@
 //! The playbooks there are: those built into the program, and the user's, which take the place of built-in ones of the
 //! same id. The caller reads the user's files and passes their texts; a file with problems takes no place at all.
 
-use super::lint::{Problem, load};
+use super::lint::{Problem, lint, load, load_proven};
 use super::plan::Plan;
 use super::schema::Playbook;
 use crate::domain::id::PlaybookId;
@@ -43,6 +43,37 @@ pub const BUILT_IN: [(&str, &str); 27] = [
 /// Word for the origin of what is built in.
 pub const BUILT_IN_ORIGIN: &str = "built-in";
 
+/// The playbooks with which somebody is called when a step waits for too long, the surest way first: id, and verb of
+/// the adapter `comms`. They belong to the program and are not listed.
+pub const CALLS: [(&str, &str); 4] =
+    [("call-by-page", "page"), ("call-by-webhook", "webhook"), ("call-by-email", "email"), ("call-by-file", "file")];
+
+/// The text of one of [`CALLS`].
+fn call_text(id: &str, verb: &str) -> String {
+    format!(
+        "schemaVersion: 1
+id: {id}
+name: Call somebody
+version: 1
+owner: quarterdeck
+description: A step of another run has waited for too long and asks for somebody.
+parameters:
+  audience: {{type: string, required: true, description: who is called}}
+  subject: {{type: string, required: true, description: one line}}
+  text: {{type: string, required: true, description: why}}
+steps:
+- id: call
+  name: Call
+  why: A step of another run has waited for too long.
+  type: escalate
+  risk: low
+  escalate: {{to: the audience}}
+  run: {{adapter: comms, verb: {verb}, args: {{audience: '{{{{ params.audience }}}}', subject: '{{{{ params.subject }}}}', text: '{{{{ params.text }}}}'}}}}
+  onFailure: abort
+"
+    )
+}
+
 /// One playbook of the library.
 #[derive(Clone, Debug)]
 pub struct Entry {
@@ -63,16 +94,25 @@ impl Entry {
 #[derive(Clone, Debug, Default)]
 pub struct Library {
     entries: BTreeMap<PlaybookId, Entry>,
+    /// Those of [`CALLS`] whose verb there is.
+    calls: BTreeMap<PlaybookId, Entry>,
+}
+
+/// Everything that is wrong with the built-in playbooks; nothing, as a test proves.
+pub fn lint_built_in(verbs: &[&VerbSpec], signals: &[&str]) -> Vec<Problem> {
+    let all = BUILT_IN.iter();
+    all.flat_map(|(name, text)| lint(text, &format!("{BUILT_IN_ORIGIN}:{name}"), verbs, signals)).collect()
 }
 
 impl Library {
     /// Reads the built-in playbooks and the user's (path and text each). What is wrong with a file is told, and the
-    /// file is left out; a built-in playbook of its id stays then.
+    /// file is left out; a built-in playbook of its id stays then. What the words of the built-in ones mean is not looked
+    /// at again: `tests/playbooks/library.rs` and `playbook lint` do.
     pub fn load(files: &[(String, String)], verbs: &[&VerbSpec], signals: &[&str]) -> (Self, Vec<Problem>) {
         let mut library = Self::default();
         let mut problems = Vec::new();
         for (name, text) in BUILT_IN {
-            match load(text, &format!("{BUILT_IN_ORIGIN}:{name}"), verbs, signals) {
+            match load_proven(text, &format!("{BUILT_IN_ORIGIN}:{name}")) {
                 Ok(plan) => library.put(plan, BUILT_IN_ORIGIN.to_owned()),
                 Err(found) => problems.extend(found),
             }
@@ -92,6 +132,12 @@ impl Library {
             }
         }
         library.check_children(&mut problems);
+        for (id, verb) in CALLS {
+            // Where no such verb is there, nobody can be called by it.
+            if let Ok(plan) = load(&call_text(id, verb), id, verbs, signals) {
+                library.calls.insert(PlaybookId::new(id), Entry { plan, origin: BUILT_IN_ORIGIN.to_owned() });
+            }
+        }
         (library, problems)
     }
 
@@ -111,14 +157,14 @@ impl Library {
     }
 
     fn wrong_child(&self, entry: &Entry) -> Option<Problem> {
-        entry.playbook().steps.iter().find_map(|step| {
-            let child = step.playbook.as_ref()?;
+        let children = entry.playbook().steps.iter().flat_map(|step| step.children().map(move |child| (step, child)));
+        children.into_iter().find_map(|(step, (_, child, params))| {
             let message = match self.entries.get(child) {
                 None => Some(format!("there is no playbook `{child}`")),
                 Some(other) => {
                     let known = &other.playbook().parameters;
-                    let unknown = step.params.keys().find(|name| !known.contains_key(*name));
-                    let missing = known.iter().find(|(name, p)| p.required && !step.params.contains_key(*name));
+                    let unknown = params.keys().find(|name| !known.contains_key(*name));
+                    let missing = known.iter().find(|(name, p)| p.required && !params.contains_key(*name));
                     unknown
                         .map(|name| format!("the playbook `{child}` has no parameter `{name}`"))
                         .or_else(|| {
@@ -146,7 +192,9 @@ impl Library {
             if seen.insert(id.clone())
                 && let Some(entry) = self.entries.get(&id)
             {
-                open.extend(entry.playbook().steps.iter().filter_map(|step| step.playbook.clone()));
+                open.extend(
+                    entry.playbook().steps.iter().flat_map(|step| step.children().map(|(_, id, _)| id.clone())),
+                );
             }
         }
         false
@@ -163,7 +211,7 @@ impl Library {
 
     /// One of them.
     pub fn get(&self, id: &PlaybookId) -> Option<&Entry> {
-        self.entries.get(id)
+        self.entries.get(id).or_else(|| self.calls.get(id))
     }
 
     /// The playbooks whose triggers name a rule.

@@ -1,5 +1,5 @@
-//! A playbook that passed the lint, ready to be run: its expressions parsed; what is written inside a step as steps of
-//! their own: its exit criteria as a last one, what is kept before and after a step, and behind the last one how each
+//! A playbook that passed the lint, ready to be run: its expressions, parsed when they are first asked for; what is
+//! written inside a step as steps of their own: its exit criteria as a last one, what is kept before and after a step, and behind the last one how each
 //! is taken back.
 
 use super::expr::{Known, Parsed, Surroundings, Verdict};
@@ -8,6 +8,7 @@ use super::template;
 use crate::domain::id::{Digest, StepId};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// Id of the step that waits for the exit criteria; no step of a playbook may have it.
@@ -30,7 +31,8 @@ pub enum Over {
 pub struct Plan {
     playbook: Playbook,
     digest: Digest,
-    parsed: BTreeMap<String, Parsed>,
+    /// Each expression, parsed when it is first asked for; `None` in it where it can not be.
+    parsed: BTreeMap<String, OnceLock<Option<Parsed>>>,
     places: BTreeMap<StepId, usize>,
     /// Number of steps that are gone through in order; behind them lie those that take something back.
     flow: usize,
@@ -47,10 +49,7 @@ pub struct Plan {
 
 impl Plan {
     /// Prepares a playbook; `digest` is the sha256 of its text, so that a run is never continued with another text.
-    ///
-    /// # Errors
-    /// The first expression that can not be parsed; the lint finds it before.
-    pub fn new(mut playbook: Playbook, digest: Digest) -> Result<Self, String> {
+    pub fn new(mut playbook: Playbook, digest: Digest) -> Self {
         let mut steps: Vec<Step> = Vec::new();
         let mut entries = BTreeMap::new();
         let mut captures_after = BTreeMap::new();
@@ -81,15 +80,10 @@ impl Plan {
             }
         }
         playbook.steps = steps;
-        let mut parsed = BTreeMap::new();
-        for source in sources(&playbook) {
-            if !parsed.contains_key(source) {
-                parsed.insert(source.to_owned(), Parsed::new(source).map_err(|why| format!("`{source}`: {why}"))?);
-            }
-        }
+        let parsed = sources(&playbook).map(|source| (source.to_owned(), OnceLock::new())).collect();
         let places = playbook.steps.iter().enumerate().map(|(i, s)| (s.id.clone(), i)).collect();
         let over = playbook.steps.iter().map(|step| over(&playbook, step)).collect();
-        Ok(Self {
+        Self {
             playbook,
             digest,
             parsed,
@@ -100,6 +94,18 @@ impl Plan {
             entries,
             over,
             lines: BTreeMap::new(),
+        }
+    }
+
+    /// Parses all expressions now, as is done with each playbook that no test of ours has read.
+    ///
+    /// # Errors
+    /// The first expression that can not be parsed; the lint finds it before.
+    pub fn parse_all(&self) -> Result<(), String> {
+        self.parsed.iter().try_for_each(|(source, slot)| {
+            let parsed = Parsed::new(source).map_err(|why| format!("`{source}`: {why}"))?;
+            slot.get_or_init(|| Some(parsed));
+            Ok(())
         })
     }
 
@@ -203,7 +209,7 @@ impl Plan {
 
     /// An expression of this playbook, parsed.
     pub(super) fn parsed(&self, source: &str) -> Option<&Parsed> {
-        self.parsed.get(source)
+        self.parsed.get(source)?.get_or_init(|| Parsed::new(source).ok()).as_ref()
     }
 }
 

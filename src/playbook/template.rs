@@ -10,6 +10,7 @@ use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 /// Work that one template may do, in instructions of the engine.
 const FUEL: u64 = 10_000;
@@ -57,13 +58,15 @@ fn is_path(text: &str) -> bool {
     })
 }
 
-fn environment<'a>() -> Environment<'a> {
+/// The engine of all templates; making one fills its tables of filters and functions, which costs more than most
+/// templates do.
+static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_fuel(Some(FUEL));
     environment.set_recursion_limit(16);
     environment
-}
+});
 
 /// Renders the arguments of a call.
 ///
@@ -85,7 +88,7 @@ pub fn args(call: &Call, values: &Values<'_>) -> Result<BTreeMap<String, Value>,
 /// # Errors
 /// One sentence.
 pub fn text(source: &str, values: &Values<'_>) -> Result<String, String> {
-    let text = environment().render_str(source, Serde(values)).map_err(|e| sentence(source, &e))?;
+    let text = ENVIRONMENT.render_str(source, Serde(values)).map_err(|e| sentence(source, &e))?;
     checked(text)
 }
 
@@ -101,8 +104,7 @@ fn render(value: &Value, values: &Values<'_>) -> Result<Value, String> {
                         other => Ok(other.clone()),
                     };
                 }
-                let environment = environment();
-                let compiled = environment.compile_expression(expression).map_err(|e| sentence(source, &e))?;
+                let compiled = ENVIRONMENT.compile_expression(expression).map_err(|e| sentence(source, &e))?;
                 let result = compiled.eval(Serde(values)).map_err(|e| sentence(source, &e))?;
                 if result.is_undefined() {
                     return Err(format!("`{}` is not known", sanitize(source)));
@@ -184,8 +186,7 @@ pub(super) fn outputs_of(source: &str) -> Vec<String> {
 }
 
 fn names(source: &str) -> Vec<String> {
-    let environment = environment();
-    let mut names: Vec<String> = environment
+    let mut names: Vec<String> = ENVIRONMENT
         .template_from_str(source)
         .map(|t| t.undeclared_variables(true).into_iter().collect())
         .unwrap_or_default();
@@ -195,8 +196,7 @@ fn names(source: &str) -> Vec<String> {
 
 /// What is wrong with a template at its place, one sentence each.
 pub(super) fn check(source: &str, scope: &Scope) -> Vec<String> {
-    let environment = environment();
-    if let Err(error) = environment.template_from_str(source) {
+    if let Err(error) = ENVIRONMENT.template_from_str(source) {
         return vec![sentence(source, &error)];
     }
     let mut problems: Vec<String> = names(source).iter().filter_map(|name| unknown(name, scope)).collect();
@@ -205,7 +205,7 @@ pub(super) fn check(source: &str, scope: &Scope) -> Vec<String> {
     let tenant: Value = TENANT_FIELDS.iter().map(|(name, _)| ((*name).to_owned(), Value::from("1"))).collect();
     let item = Value::from("1");
     let values = Values { params: &params, tenant: Some(&tenant), outputs: &BTreeMap::new(), item: Some(&item) };
-    if let Err(error) = environment.render_str(source, Serde(&values))
+    if let Err(error) = ENVIRONMENT.render_str(source, Serde(&values))
         && matches!(
             error.kind(),
             ErrorKind::UnknownFilter | ErrorKind::UnknownFunction | ErrorKind::UnknownTest | ErrorKind::OutOfFuel

@@ -78,6 +78,19 @@ pub struct Declared {
     pub role: Option<Role>,
     /// Whether the playbook lets low-risk steps run without a key.
     pub auto_run_low: bool,
+    /// Whether it only calls somebody because a step waits for too long: nobody is there to press a key.
+    pub calls: bool,
+    /// The change window that its playbook names.
+    pub change_window: Option<ChangeWindowFacts>,
+}
+
+/// The change window of a playbook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangeWindowFacts {
+    /// Name of the windows of the policy.
+    pub calendar: String,
+    /// Whether the freeze approver lets a step run outside of them; else nobody does.
+    pub approvable: bool,
 }
 
 /// The facts of one step at one moment.
@@ -133,10 +146,18 @@ pub fn assess(facts: &StepFacts<'_>) -> Assessment {
     raise(&mut raised, facts);
     let Raised { risk, mut reasons } = raised;
 
-    let (approvals, terms) = approvals(facts, risk, &mut reasons);
+    let closed = closed(facts, risk);
+    if let Some((_, why)) = &closed {
+        reasons.push(why.clone());
+    }
+    let outside = closed.as_ref().and_then(|(approver, _)| *approver);
+    let (approvals, terms) = approvals(facts, risk, outside, &mut reasons);
     let needs_incident = facts.declared.incident || facts.declared.severity_at_least.is_some() || risk == Risk::High;
     let mut denials = requirements(facts, needs_incident);
     frozen(facts, risk, &mut denials);
+    if let Some((None, why)) = closed {
+        denials.push(why);
+    }
     match facts.mode {
         Mode::ReadOnly | Mode::Replay => denials.push(format!("nothing can run in the mode {}", facts.mode)),
         Mode::Drill if approvals > 0 => reasons.push("in a drill the second person is simulated".into()),
@@ -201,7 +222,8 @@ fn raise(raised: &mut Raised, facts: &StepFacts<'_>) {
 fn applies(rule: &Raise, facts: &StepFacts<'_>) -> bool {
     let over = |least: Option<u64>, number: u64| least.is_none_or(|least| number > least);
     let tenants = u64::try_from(facts.tenants.len()).unwrap_or(u64::MAX);
-    rule.verb.as_ref().is_none_or(|pattern| means(pattern, facts.verb.name))
+    // A call changes no system; only a rule that names it is about it.
+    rule.verb.as_ref().map_or(!facts.declared.calls, |pattern| means(pattern, facts.verb.name))
         && (rule.environments.is_empty() || rule.environments.contains(&facts.environment))
         && rule.tenancy.is_none_or(|tenancy| facts.tenancy == Some(tenancy))
         && rule.blast_radius.is_none_or(|least| blast(facts) >= least)
@@ -236,7 +258,26 @@ fn frozen(facts: &StepFacts<'_>, risk: Risk, denials: &mut Vec<String>) {
     }
 }
 
-fn approvals(facts: &StepFacts<'_>, risk: Risk, reasons: &mut Vec<String>) -> (u8, Option<ApprovalTerms>) {
+/// Whether the change window of the playbook is closed for a step of this risk: why, and whose approval lets it run.
+fn closed(facts: &StepFacts<'_>, risk: Risk) -> Option<(Option<Role>, String)> {
+    let window = facts.declared.change_window.as_ref().filter(|_| risk > Risk::Low)?;
+    let why = facts.policy.change_window_closed(&window.calendar, facts.now)?;
+    let approver = window.approvable.then_some(facts.policy.freeze_approver);
+    Some((
+        approver,
+        match approver {
+            Some(role) => format!("{why}; outside of it {risk} risk needs the approval of {role}"),
+            None => format!("{why}; outside of it {risk} risk does not run"),
+        },
+    ))
+}
+
+fn approvals(
+    facts: &StepFacts<'_>,
+    risk: Risk,
+    outside: Option<Role>,
+    reasons: &mut Vec<String>,
+) -> (u8, Option<ApprovalTerms>) {
     let strict = Policy::default();
     let rule: &ApprovalRule = match facts.policy.approvals.get(&risk).or_else(|| strict.approvals.get(&risk)) {
         Some(rule) => rule,
@@ -268,6 +309,9 @@ fn approvals(facts: &StepFacts<'_>, risk: Risk, reasons: &mut Vec<String>) -> (u
             also.push(right.needs);
             reasons.push(format!("it needs the approval of {}: {}", right.needs, right.because));
         }
+    }
+    if let Some(role) = outside.filter(|role| !also.contains(role)) {
+        also.push(role);
     }
     asks(u8::try_from(also.len()).unwrap_or(u8::MAX), format!("{} decide(s) too", also.len()), &mut Vec::new());
     let declared = facts.declared;
@@ -324,6 +368,7 @@ fn confirmation(facts: &StepFacts<'_>, risk: Risk) -> Option<Confirmation> {
             };
             Some(Confirmation::Typed { phrase })
         }
+        (None, Risk::Low) if facts.declared.calls && facts.policy.automation => None,
         (None, Risk::Low)
             if facts.declared.auto_run_low && facts.policy.automation && facts.tenancy == Some(Tenancy::Dedicated) =>
         {

@@ -251,3 +251,32 @@ fn no_rule_of_a_policy_lowers_a_risk() {
         }
     }
 }
+
+#[test]
+fn outside_its_change_window_a_change_needs_the_freeze_approver_and_says_when_it_opens() {
+    let nightly = "[[window]]\nname = \"nightly\"\nkind = \"change\"\nzone = \"UTC\"\nfrom = \"22:30\"\nto = \"05:00\"\n\
+                   [freeze]\napprover = \"business-owner\"\n";
+    let mut case = Case::with(nightly);
+    let window = |calendar: &str, approvable| Some(ChangeWindowFacts { calendar: calendar.into(), approvable });
+    case.declared.change_window = window("nightly", true);
+    // 22:13:20 of a day; the window opens at 22:30.
+    let a = case.assess(&CANCEL);
+    assert_eq!((a.risk, a.approvals), (Risk::Medium, 1));
+    assert_eq!(a.terms.unwrap().also, [Role::BusinessOwner]);
+    assert!(
+        a.reasons.iter().any(|r| r.contains("`nightly` is closed; it opens at 2023-11-14T22:30:00Z")),
+        "{:?}",
+        a.reasons
+    );
+    assert!(case.assess(&RESTART).terms.is_none_or(|t| t.also.is_empty()), "low risk is not held up by it");
+    case.declared.change_window = window("weekend", true);
+    let a = case.assess(&CANCEL);
+    assert!(a.reasons.iter().any(|r| r.contains("knows no change window `weekend`")), "{:?}", a.reasons);
+    assert_eq!(a.approvals, 1, "what is not known is not open");
+    case.declared.change_window = window("nightly", false);
+    assert!(case.assess(&CANCEL).denials.iter().any(|d| d.contains("does not run")));
+    let open = nightly.replace("22:30", "22:00").replace("business-owner", "approver");
+    case.policy = Policy::decode("policy.toml", &format!("{open}[approvals.medium]\nquorum = 0\n")).unwrap();
+    let a = case.assess(&CANCEL);
+    assert_eq!((a.approvals, a.denials), (0, vec![]), "within the window it is a step like any other");
+}

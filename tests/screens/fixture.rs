@@ -465,6 +465,7 @@ fn findings() -> Vec<Finding> {
                     params: params("t017"),
                 },
             ],
+            because: vec!["lock-chain (built-in): lock.blocked 41, critical from 20".into()],
             disproof: "Fewer than five sessions wait, or the oldest waits less than ten seconds.".into(),
             good_intervals: 0,
             acknowledged: None,
@@ -499,6 +500,7 @@ fn findings() -> Vec<Finding> {
                 why: "workers do not keep up".into(),
                 params: params("t003"),
             }],
+            because: vec!["lock-chain (built-in): lock.blocked 41, critical from 20".into()],
             disproof: "The oldest due job is younger than 5 min.".into(),
             good_intervals: 1,
             acknowledged: Some(quarterdeck::domain::finding::Acknowledged { by: "jon".into(), at: at("02:09:00") }),
@@ -517,6 +519,7 @@ fn findings() -> Vec<Finding> {
             evidence: Vec::new(),
             changed: Vec::new(),
             playbooks: Vec::new(),
+            because: vec!["lock-chain (built-in): lock.blocked 41, critical from 20".into()],
             disproof: "Memory below 90%.".into(),
             good_intervals: 0,
             acknowledged: None,
@@ -699,6 +702,7 @@ fn playbooks() -> Vec<PlaybookSummary> {
         required: true,
         default: None,
         allowed: Vec::new(),
+        secret: false,
     };
     let steps = |all: &[(&str, &str, Risk)]| {
         all.iter().map(|(id, name, risk)| StepSummary { id: (*id).into(), name: (*name).into(), risk: *risk }).collect()
@@ -730,6 +734,7 @@ fn playbooks() -> Vec<PlaybookSummary> {
             required: false,
             default: Some("root".into()),
             allowed: vec!["root".into(), "root.wms".into(), "root.edi".into()],
+            secret: false,
         },
     ];
     book.steps = steps(&[
@@ -770,6 +775,66 @@ fn consoles() -> Vec<ConsoleView> {
     ]
 }
 
+type Signals<'a> = &'a [(&'a str, f64, Unit, Health, Option<(f64, f64)>)];
+const RECOVERY: Signals<'_> = &[
+    ("backup.age", 259_200.0, Unit::Seconds, Health::Critical, Some((93_600.0, 187_200.0))),
+    ("backup.restore_test_age", 12.0, Unit::Days, Health::Ok, Some((30.0, 60.0))),
+];
+const DELIVERY: Signals<'_> = &[("delivery.synced", 1.0, Unit::Flag, Health::Ok, Some((0.5, 0.5)))];
+const BUSINESS: Signals<'_> = &[
+    ("integration.failed_share", 0.04, Unit::Ratio, Health::Warn, Some((0.02, 0.1))),
+    ("integration.backlog", 71.0, Unit::Count, Health::Ok, None),
+];
+
+fn subject(kind: &str, name: &str, health: Health, why: &str, signals: Signals<'_>) -> SubjectRow {
+    let signals = signals.iter().map(|(signal, value, unit, health, limits)| SignalValue {
+        signal: (*signal).into(),
+        value: Some(*value),
+        unit: *unit,
+        health: *health,
+        source: if kind == "node" || kind == "cluster" { "k8s-1" } else { "objects-1" }.into(),
+        warn: limits.map(|l| l.0),
+        critical: limits.map(|l| l.1),
+    });
+    SubjectRow {
+        subject: Subject::Node { source: "k8s-1".into(), node: name.into() },
+        kind: kind.into(),
+        name: name.into(),
+        tenant: (kind == "integration").then(|| "t003".into()),
+        owner: (kind == "backup").then(|| "dba".into()),
+        health,
+        why: why.into(),
+        signals: signals.collect(),
+        more: 0,
+        trend: if health == Health::Ok { Vec::new() } else { (0..24_u8).map(|n| 40.0 + f32::from(n)).collect() },
+        age_s: Some(if health == Health::Unknown { 190.0 } else { 2.0 }),
+    }
+}
+
+fn platform() -> Vec<SubjectRow> {
+    let node = |memory: f64, health| {
+        [
+            ("node.memory_share", memory, Unit::Ratio, health, Some((0.9, 0.98))),
+            ("node.ready", 1.0, Unit::Flag, Health::Ok, Some((0.5, 0.5))),
+            ("node.pressure", 0.0, Unit::Count, Health::Ok, Some((1.0, 3.0))),
+        ]
+    };
+    let silent = [("node.ready", 1.0, Unit::Flag, Health::Unknown, Some((0.5, 0.5)))];
+    vec![
+        subject("node", "node-9 of k8s-2", Health::Unknown, "k8s-2: connection refused", &silent),
+        subject("node", "node-7 of k8s-1", Health::Warn, "memory 91%", &node(0.91, Health::Warn)),
+        subject(
+            "cluster",
+            "k8s-1",
+            Health::Ok,
+            "",
+            &[("pods.pending", 2.0, Unit::Count, Health::Ok, Some((20.0, 100.0)))],
+        ),
+        subject("node", "node-1 of k8s-1", Health::Ok, "", &node(0.41, Health::Ok)),
+        subject("node", "node-2 of k8s-1", Health::Ok, "", &node(0.44, Health::Ok)),
+    ]
+}
+
 pub fn snapshot() -> Snapshot {
     let estate = Arc::new(estate());
     let mut tail: Vec<TimelineEntry> = (1100..1201)
@@ -787,6 +852,11 @@ pub fn snapshot() -> Snapshot {
             databases: databases(),
             queues: queues(),
             ingress: ingress(),
+            platform: platform(),
+            recovery: vec![subject("backup", "pg-a", Health::Critical, "last base backup 3 d old", RECOVERY)],
+            delivery: vec![subject("application", "t017", Health::Ok, "", DELIVERY)],
+            business: vec![subject("integration", "t003 edi", Health::Warn, "4% of messages fail", BUSINESS)],
+            ..Panes::default()
         }),
         estate,
         findings: Arc::new(findings()),
@@ -840,6 +910,7 @@ pub fn snapshot() -> Snapshot {
         requests: Arc::default(),
         elevations: vec![],
         policy: PolicyView::default(),
+        services: Arc::default(),
         me: "mara".into(),
         consoles: consoles(),
     }
@@ -870,6 +941,9 @@ pub fn calm() -> Snapshot {
     ];
     panes.ingress =
         vec![ingress_row("router", "t017@file", Health::Ok, ""), ingress_row("ingress", "edge-1", Health::Ok, "")];
+    panes.platform.retain(|row| row.health == Health::Ok);
+    panes.recovery = Vec::new();
+    panes.business = Vec::new();
     snapshot.panes = Arc::new(panes);
     snapshot.health = Health::Ok;
     snapshot.findings = Arc::default();

@@ -8,10 +8,13 @@ use quarterdeck::console::start::Start;
 use quarterdeck::console::state::{Scanned, State};
 use quarterdeck::console::theme::{ColorDepth, Role};
 use quarterdeck::console::update;
+use quarterdeck::domain::health::Health;
 use quarterdeck::domain::incident::Role as Duty;
 use quarterdeck::domain::mode::Mode;
+use quarterdeck::domain::pane::{SignalValue, SignalView, SubjectView, Usual};
+use quarterdeck::domain::signal::{Subject, Unit};
 use quarterdeck::engine::api::{
-    Command, CommsView, Glass, ParameterView, Proof, RunState, ScrubView, Snapshot, StepState, TargetView,
+    Command, CommsView, Glass, ParameterView, Proof, Reply, RunState, ScrubView, Snapshot, StepState, TargetView,
 };
 use quarterdeck::engine::client::{Attached, Link, Lost};
 use ratatui::Terminal;
@@ -35,6 +38,75 @@ fn overview() {
     for (width, height) in [(40, 10), (60, 18), (20, 3), (1, 1)] {
         insta::assert_snapshot!(format!("overview_{width}x{height}"), screen(&console(snapshot(), width, height)));
     }
+}
+
+#[test]
+fn panes_of_subjects() {
+    shots("platform", snapshot, "5 Down");
+    shots("recovery", snapshot, "6");
+    shots("business", snapshot, "8");
+    shots("security", snapshot, "9");
+    for (width, height) in SIZES {
+        let mut state = console(snapshot(), width, height);
+        let asked = press(&mut state, "5 Down Enter");
+        let Some(Effect::Command { id, command: Command::Look { subject } }) = asked.last().cloned() else {
+            panic!("the engine was not asked: {asked:?}")
+        };
+        let view = Box::new(looked_at(subject));
+        update(&mut state, Msg::Reply { to: id, reply: Reply::Seen { view } });
+        insta::assert_snapshot!(format!("sheet_subject_{width}x{height}"), screen(&state));
+        press(&mut state, "Tab");
+        assert!(screen(&state).contains("node.pressure 0"), "{}", screen(&state));
+    }
+}
+
+fn looked_at(subject: Subject) -> SubjectView {
+    let signal = |name: &str, now: f64, health, limits: (f64, f64), unit| SignalView {
+        now: SignalValue {
+            signal: name.into(),
+            value: Some(now),
+            unit,
+            health,
+            source: "k8s-1".into(),
+            warn: Some(limits.0),
+            critical: Some(limits.1),
+        },
+        observed_at: now_less(4),
+        what: "memory used against what there is".into(),
+        origin: "node_memory_MemAvailable_bytes".into(),
+        series: (0..60_u8)
+            .map(|n| (!(20..24).contains(&n)).then(|| 0.7 + f32::from(n) * 0.0035))
+            .map(|v| if unit == Unit::Count { Some(0.0) } else { v })
+            .collect(),
+        step_s: 10,
+        usual: Some(Usual { median: 0.55, spread: 0.04, count: 5 }),
+        forecast: Some("at this pace it is full in 3 h, between 2 h and 5 h".into()),
+    };
+    let signals = vec![
+        signal("memory.share", 0.91, Health::Warn, (0.9, 0.98), Unit::Ratio),
+        signal("node.pressure", 0.0, Health::Ok, (1.0, 3.0), Unit::Count),
+    ];
+    SubjectView { subject, signals }
+}
+
+fn now_less(seconds: i64) -> jiff::Timestamp {
+    now() - jiff::SignedDuration::from_secs(seconds)
+}
+
+#[test]
+fn rows_are_grouped_and_say_what_changed() {
+    for (width, height) in [(80, 24), (200, 60)] {
+        let mut state = console(snapshot(), width, height);
+        press(&mut state, "t c c");
+        insta::assert_snapshot!(format!("tenants_by_plant_{width}x{height}"), screen(&state));
+    }
+    let mut state = console(snapshot(), 120, 40);
+    press(&mut state, "i c");
+    let shown = screen(&state);
+    let place = |what: &str| shown.lines().position(|l| l.contains(what)).unwrap_or_else(|| panic!("{what}: {shown}"));
+    assert!(place("t017@file") < place("t044@file") && place("no tenant") < place("websecure") + 1, "{shown}");
+    press(&mut state, "c c c c");
+    assert!(!screen(&state).contains(" by "), "{}", screen(&state));
 }
 
 #[test]
@@ -97,6 +169,7 @@ fn asking() -> Snapshot {
         required: true,
         default: None,
         allowed: allowed.iter().map(|a| (*a).to_owned()).collect(),
+        secret: false,
     };
     step.asks = vec![
         ask("point_in_time", "the last good moment, UTC", &[]),

@@ -17,7 +17,10 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use std::sync::Arc;
 
-const WAYS: [&str; 22] = [
+const WAYS: [&str; 25] = [
+    "5 c End Enter Tab",
+    "8 /",
+    "t c c c c",
     "",
     "t Down",
     "d Tab Down",

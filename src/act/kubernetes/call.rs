@@ -1,6 +1,7 @@
 //! Sending what a request says, once, and telling what is known of its effect.
 
 use super::object;
+use crate::act::again;
 use crate::config::model::Kubernetes;
 use crate::domain::id::SourceId;
 use crate::domain::ports::{Outcome, Reconciled};
@@ -159,13 +160,7 @@ impl Clusters {
                 Err(why) => Reconciled::Undecided { why: why.message },
             }
         };
-        match look().await {
-            Reconciled::NoEffect { .. } => {
-                tokio::time::sleep(SECOND_LOOK).await;
-                look().await
-            }
-            seen => seen,
-        }
+        again::twice(SECOND_LOOK, look).await
     }
 
     async fn within(

@@ -2,15 +2,19 @@
 
 use crate::act::DynVerb;
 use crate::config::model::Kubernetes;
+use crate::domain::facts::{Facts, KubernetesFacts};
 use crate::domain::id::{Digest, SourceId};
-use crate::domain::ports::{Outcome, RenderContext, Survey, VerbError};
+use crate::domain::mode::Mode;
+use crate::domain::ports::{Observer as _, Outcome, RenderContext, Survey, VerbError};
 use crate::domain::request::Request;
 use crate::domain::world::World;
+use crate::observe::kubernetes::KubernetesObserver;
 use crate::policy::authorized::Authorized;
 use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A variable of the lab; without the lab the test is skipped, or fails where the lab is required.
@@ -33,6 +37,22 @@ pub(in crate::act) fn cluster() -> Option<Kubernetes> {
         act_kubeconfig: Some(lab("LAB_KUBECONFIG_ACT")?.into()),
         interval: Duration::from_secs(1),
     })
+}
+
+/// What the real observer sees first.
+pub(in crate::act) async fn facts(cluster: &Kubernetes) -> KubernetesFacts {
+    let observer = KubernetesObserver::new(Mode::Live.may_observe().unwrap(), cluster);
+    let (send, mut receive) = tokio::sync::mpsc::unbounded_channel();
+    let task = tokio::spawn(Box::new(observer).run(Arc::new(move |s| {
+        let _ = send.send(s);
+    })));
+    loop {
+        let sample = tokio::time::timeout(Duration::from_mins(1), receive.recv()).await.expect("a sample").unwrap();
+        if let Ok(Facts::Kubernetes(facts)) = sample.result.as_deref() {
+            task.abort();
+            return facts.clone();
+        }
+    }
 }
 
 /// Runs `kubectl` as administrator.
@@ -144,12 +164,29 @@ pub(in crate::act) enum Loses {
     Requests,
     /// Requests arrive and have their effect; nobody hears of it.
     Answers,
+    /// Requests arrive once it is thawed; nobody hears of it.
+    Time,
 }
 
 /// A kubeconfig for acting whose way to the API server loses what it is told to, as a firewall does that forgets
-/// connections. The bytes are TLS and pass as they are: the client's first are its greeting, and with what it sends
-/// after it has heard the server's greeting comes the request (RFC 8446, section 2).
-pub(in crate::act) async fn lossy(loses: Loses) -> (tempfile::TempDir, std::path::PathBuf) {
+/// connections, or a server that is frozen. The bytes are TLS and pass as they are: the client's first are its greeting,
+/// and with what it sends after it has heard the server's greeting comes the request (RFC 8446, section 2).
+pub(in crate::act) struct Way {
+    /// The kubeconfig.
+    pub kubeconfig: std::path::PathBuf,
+    thawed: tokio::sync::watch::Sender<bool>,
+    _dir: tempfile::TempDir,
+}
+
+impl Way {
+    /// Lets arrive what was held back.
+    pub(in crate::act) fn thaw(&self) {
+        self.thawed.send_replace(true);
+    }
+}
+
+/// Such a way.
+pub(in crate::act) async fn lossy(loses: Loses) -> Way {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::{TcpListener, TcpStream};
     let text = std::fs::read_to_string(lab("LAB_KUBECONFIG_ACT").unwrap()).unwrap();
@@ -159,20 +196,31 @@ pub(in crate::act) async fn lossy(loses: Loses) -> (tempfile::TempDir, std::path
     let dir = tempfile::tempdir().unwrap();
     let kubeconfig = dir.path().join("kubeconfig");
     std::fs::write(&kubeconfig, text.replace(&format!("127.0.0.1:{port}"), &format!("127.0.0.1:{own}"))).unwrap();
+    let (thawed, wait) = tokio::sync::watch::channel(false);
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
             let server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
             let (mut from_client, mut to_client) = client.into_split();
             let (mut from_server, mut to_server) = server.into_split();
             let (said, mut heard) = tokio::sync::watch::channel(0_u32);
+            let mut thaw = wait.clone();
             tokio::spawn(async move {
                 let mut buffer = vec![0; 64 << 10];
+                let mut held = Vec::new();
                 while let Ok(n @ 1..) = from_client.read(&mut buffer).await {
                     said.send_modify(|n| *n += 1);
                     let greeting = *said.borrow() == 1;
-                    if (greeting || loses == Loses::Answers) && to_server.write_all(&buffer[..n]).await.is_err() {
+                    if loses == Loses::Time && !greeting {
+                        held.extend_from_slice(&buffer[..n]);
+                    } else if (greeting || loses == Loses::Answers) && to_server.write_all(&buffer[..n]).await.is_err()
+                    {
                         return;
                     }
+                }
+                if thaw.wait_for(|thawed| *thawed).await.is_ok() {
+                    let _ = to_server.write_all(&held).await;
+                    // Closed only with the test: what is cut off need not be carried out.
+                    let _ = thaw.wait_for(|thawed| !*thawed).await;
                 }
             });
             tokio::spawn(async move {
@@ -187,5 +235,5 @@ pub(in crate::act) async fn lossy(loses: Loses) -> (tempfile::TempDir, std::path
             });
         }
     });
-    (dir, kubeconfig)
+    Way { kubeconfig, thawed, _dir: dir }
 }

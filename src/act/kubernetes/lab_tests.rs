@@ -3,12 +3,10 @@
 use super::lab::{kubectl, lab};
 use super::tests::{named, permit, render, verb, world};
 use super::*;
-use crate::domain::facts::{Facts, KubernetesFacts};
+use crate::domain::facts::KubernetesFacts;
 use crate::domain::id::SourceId;
-use crate::domain::mode::Mode;
-use crate::domain::ports::{Observer as _, Outcome, Reconciled};
+use crate::domain::ports::{Outcome, Reconciled};
 use crate::domain::sample::FailureKind;
-use crate::observe::kubernetes::KubernetesObserver;
 use jiff::Timestamp;
 use serde_json::json;
 use std::process::Command;
@@ -45,20 +43,8 @@ impl Own {
         self.kubectl(&["get", "deployment", "probe", "-o", &format!("jsonpath={path}")])
     }
 
-    /// What the real observer sees first.
     async fn facts(&self) -> KubernetesFacts {
-        let observer = KubernetesObserver::new(Mode::Live.may_observe().unwrap(), &self.cluster);
-        let (send, mut receive) = tokio::sync::mpsc::unbounded_channel();
-        let task = tokio::spawn(Box::new(observer).run(Arc::new(move |s| {
-            let _ = send.send(s);
-        })));
-        loop {
-            let sample = tokio::time::timeout(Duration::from_mins(1), receive.recv()).await.expect("a sample").unwrap();
-            if let Ok(Facts::Kubernetes(facts)) = sample.result.as_deref() {
-                task.abort();
-                return facts.clone();
-            }
-        }
+        super::lab::facts(&self.cluster).await
     }
 }
 

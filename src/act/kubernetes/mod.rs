@@ -31,7 +31,7 @@ mod lab_verbs;
 #[cfg(test)]
 pub(in crate::act) mod tests;
 
-pub(in crate::act) use self::call::{Clusters, acts_only};
+pub(in crate::act) use self::call::{Clusters, acts_only, seconds};
 use self::object::{Acting, Looking};
 use self::rollout_restart::RolloutRestart;
 use self::rollout_status::RolloutStatus;
@@ -44,6 +44,7 @@ use crate::domain::request::{ArgSpec, VerbSpec};
 pub use rollout_restart::SPEC as ROLLOUT_RESTART;
 pub use rollout_status::SPEC as ROLLOUT_STATUS;
 use std::sync::Arc;
+pub(in crate::act) use switch::DEPLOYMENT_RIGHTS;
 
 /// What the verbs of this adapter declare.
 pub static SPECS: &[&VerbSpec] = &[

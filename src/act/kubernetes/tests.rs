@@ -53,7 +53,7 @@ pub(super) fn estate() -> Arc<Estate> {
 }
 
 /// A world that knows of one cluster what was seen so many seconds ago.
-pub(super) fn world(facts: KubernetesFacts, taken_at: Timestamp) -> World {
+pub(in crate::act) fn world(facts: KubernetesFacts, taken_at: Timestamp) -> World {
     let spec = SourceSpec {
         id: SourceId::new("k8s-1"),
         kind: SourceKind::Kubernetes,

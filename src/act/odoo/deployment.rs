@@ -4,6 +4,7 @@
 //! when something else stands there by then.
 
 use super::TENANT;
+use crate::act::again;
 use crate::act::args::{self, shell};
 use crate::config::model::Kubernetes;
 use crate::domain::estate::NamespaceRef;
@@ -403,13 +404,7 @@ impl Verb for Setting {
                     Err(_) => Reconciled::Undecided { why: "the API server gave no answer in time".to_owned() },
                 }
             };
-            match look().await {
-                Reconciled::NoEffect { .. } => {
-                    tokio::time::sleep(SECOND_LOOK).await;
-                    look().await
-                }
-                seen => seen,
-            }
+            again::twice(SECOND_LOOK, look).await
         })
     }
 }

@@ -1,5 +1,5 @@
-//! Odoo through its database: jobs, crons, keys, exports; and through its Deployments: workers and their settings. The
-//! statements run on the PostgreSQL instance of the tenant. Only the engine calls this; `act::integration` shares how
+//! Odoo through its database: jobs, crons, keys, exports; through its Deployments: workers and their settings; through
+//! its API: small pieces of work. The statements run on the PostgreSQL instance of the tenant. Only the engine calls this; `act::integration` shares how
 //! a tenant's database is found.
 
 mod crons;
@@ -8,18 +8,25 @@ mod exports;
 mod inspect;
 mod keys;
 #[cfg(test)]
+mod lab_deployments;
+#[cfg(test)]
+mod lab_tests;
+#[cfg(test)]
 mod more_tests;
 mod priority;
 mod requeue;
 mod restart;
+mod synthetic;
 #[cfg(test)]
 mod tests;
 
 use super::DynVerb;
 use super::args;
+use super::kubernetes::DEPLOYMENT_RIGHTS;
 use super::look::Looking;
 use super::postgres::change::{About, Changing, Question};
 use super::postgres::{Instance, Instances, primary};
+use super::rights::Right;
 use crate::config::model;
 use crate::domain::estate::{DatabaseRef, Tenant};
 use crate::domain::facts::PostgresFacts;
@@ -43,6 +50,14 @@ pub static SPECS: &[&VerbSpec] = &[
     &restart::SPEC,
     &deployment::CAPACITY,
     &deployment::PROFILE,
+    &synthetic::SPEC,
+];
+
+/// What the verbs on Deployments have to be allowed to do.
+pub static RIGHTS: &[(&VerbSpec, &[Right])] = &[
+    (&restart::SPEC, DEPLOYMENT_RIGHTS),
+    (&deployment::CAPACITY, DEPLOYMENT_RIGHTS),
+    (&deployment::PROFILE, DEPLOYMENT_RIGHTS),
 ];
 
 /// The verbs on the tenants' databases on these instances, and on their Deployments on these clusters.
@@ -60,6 +75,11 @@ pub fn verbs(may: MayAct, instances: &Arc<Instances>, clusters: &[model::Kuberne
         Arc::new(deployment::Setting::new(&deployment::PROFILE, deployments)),
     ];
     own.into_iter().chain(restart::verb(may, clusters)).collect()
+}
+
+/// The verbs on the configured probe companies.
+pub fn synthetics(may: MayAct, configured: &[model::Synthetics]) -> Vec<Arc<DynVerb>> {
+    vec![synthetic::Try::shared(may, configured)]
 }
 
 /// The tenant that the arguments name, and where its database stands.

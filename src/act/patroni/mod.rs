@@ -4,9 +4,9 @@
 #[cfg(test)]
 mod tests;
 
-use super::DynVerb;
 use super::args::{self, shell};
 use super::call::{self, Secrets};
+use super::{DynVerb, again};
 use crate::config::model::Patroni as Config;
 use crate::domain::mode::MayAct;
 use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Survey, Verb, VerbError};
@@ -330,13 +330,7 @@ impl Verb for Patroni {
                     Err(why) => Reconciled::Undecided { why: why.message },
                 }
             };
-            match look().await {
-                Reconciled::NoEffect { .. } => {
-                    tokio::time::sleep(SECOND_LOOK).await;
-                    look().await
-                }
-                seen => seen,
-            }
+            again::twice(SECOND_LOOK, look).await
         })
     }
 }

@@ -3,7 +3,7 @@
 
 use super::Instances;
 use super::run::{self, Server};
-use crate::act::DynVerb;
+use crate::act::{DynVerb, again};
 use crate::domain::id::SourceId;
 use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Survey, Verb, VerbError};
 use crate::domain::request::{Operation, Request, Target, VerbSpec};
@@ -237,13 +237,7 @@ impl<C: Change> Verb for Changing<C> {
                     Err(why) => Reconciled::Undecided { why: why.message },
                 }
             };
-            match look().await {
-                Reconciled::NoEffect { .. } => {
-                    tokio::time::sleep(SECOND_LOOK).await;
-                    look().await
-                }
-                seen => seen,
-            }
+            again::twice(SECOND_LOOK, look).await
         })
     }
 }

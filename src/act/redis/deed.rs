@@ -2,7 +2,7 @@
 //! what is known.
 
 use super::{Server, Servers, Way};
-use crate::act::DynVerb;
+use crate::act::{DynVerb, again};
 use crate::domain::id::SourceId;
 use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Survey, Verb, VerbError};
 use crate::domain::request::{Request, VerbSpec};
@@ -258,13 +258,7 @@ impl<D: Deed> Verb for Acting<D> {
                     Err(_) => Reconciled::Undecided { why: late(request, ALLOWED, "nothing could be seen").message },
                 }
             };
-            match look().await {
-                Reconciled::NoEffect { .. } => {
-                    tokio::time::sleep(SECOND_LOOK).await;
-                    look().await
-                }
-                seen => seen,
-            }
+            again::twice(SECOND_LOOK, look).await
         })
     }
 }

@@ -2,7 +2,7 @@
 //! for agreement). The primary at that moment must still be the one that was shown.
 
 use super::{REDIS, Servers, facts, words};
-use crate::act::args;
+use crate::act::{again, args};
 use crate::config::model::Redis as Config;
 use crate::domain::id::SourceId;
 use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Survey, Verb, VerbError};
@@ -217,13 +217,7 @@ impl Verb for Failover {
                     Err(why) => Reconciled::Undecided { why: why.message },
                 }
             };
-            match look().await {
-                Reconciled::NoEffect { .. } => {
-                    tokio::time::sleep(SECOND_LOOK).await;
-                    look().await
-                }
-                seen => seen,
-            }
+            again::twice(SECOND_LOOK, look).await
         })
     }
 }

@@ -1,20 +1,25 @@
-//! Redis: memory, keys by pattern, whole databases, lists and streams that are put aside, and a failover by its
-//! sentinels. Only the engine calls this.
+//! Redis: memory, keys by pattern, whole databases, lists and streams that are put aside, a restart of its workload, and
+//! a failover by its sentinels. Only the engine calls this.
 
 mod aside;
 mod deed;
 mod failover;
 mod flush;
 mod info;
+#[cfg(test)]
+mod lab_tests;
 mod matching;
 mod memory;
+mod restart;
 mod save;
 #[cfg(test)]
 mod tests;
 
 use super::DynVerb;
+use super::kubernetes::Clusters;
 use super::look::Looking;
-use crate::config::model::Redis as Config;
+use super::rights::Right;
+use crate::config::model::{Kubernetes, Redis as Config};
 use crate::domain::facts::{Facts, RedisFacts};
 use crate::domain::id::SourceId;
 use crate::domain::mode::MayAct;
@@ -42,12 +47,17 @@ pub static SPECS: &[&VerbSpec] = &[
     &flush::SPEC,
     &aside::LIST,
     &aside::STREAM,
+    &restart::SPEC,
     &failover::SPEC,
 ];
 
-/// The verbs, for the configured servers.
-pub fn verbs(may: MayAct, config: &[Config]) -> Vec<Arc<DynVerb>> {
+/// What a restart has to be allowed to do on the workload.
+pub static RIGHTS: &[(&VerbSpec, &[Right])] = &[(&restart::SPEC, restart::RIGHTS)];
+
+/// The verbs, for the configured servers, and the clusters that their workloads run on.
+pub fn verbs(may: MayAct, config: &[Config], clusters: &[Kubernetes]) -> Vec<Arc<DynVerb>> {
     let servers = Arc::new(Servers::new(may, config));
+    let clusters = Arc::new(Clusters::new(clusters));
     vec![
         Looking::shared(info::Info(servers.clone())),
         Acting::shared(save::Save, &servers),
@@ -57,6 +67,7 @@ pub fn verbs(may: MayAct, config: &[Config]) -> Vec<Arc<DynVerb>> {
         Acting::shared(flush::Flush, &servers),
         Acting::shared(aside::Aside(&aside::LIST), &servers),
         Acting::shared(aside::Aside(&aside::STREAM), &servers),
+        Arc::new(restart::Restart { servers: servers.clone(), clusters }),
         Arc::new(failover::Failover(servers)),
     ]
 }

@@ -20,12 +20,13 @@ use std::process::Command;
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// A server, its verbs and one look at it. `act` logs in as `act` with the rules of the ACL given.
-struct Rig {
-    process: Process,
+pub(super) struct Rig {
+    pub(super) process: Process,
+    pub(super) config: Config,
     url: String,
     verbs: Verbs,
     world: World,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 fn secret(dir: &Path, name: &str, value: &str) -> SecretRef {
@@ -45,6 +46,8 @@ fn config(dir: &Path, url: &str, purpose: &str) -> Config {
         purpose: purpose.into(),
         sentinels: Vec::new(),
         sentinel_name: None,
+        keys: Vec::new(),
+        workload: None,
         interval: Duration::from_secs(1),
         timeout: Duration::from_secs(2),
     }
@@ -64,16 +67,26 @@ async fn start(dir: &Path, name: &str, port: u16, more: &[&str]) -> Process {
     process
 }
 
+const OPTIONS: [&str; 8] =
+    ["--requirepass", "admin", "--save", "", "--maxmemory", "64mb", "--maxmemory-policy", "allkeys-lru"];
+
 impl Rig {
-    async fn start(test: &str, purpose: &str, acl: &str) -> Option<Self> {
+    /// Ends the server and starts it again, as a kubelet does.
+    pub(super) async fn restart(&mut self) {
+        let port = self.url.rsplit([':', '/']).nth(1).unwrap().parse().unwrap();
+        self.process.signal(Signal::KILL);
+        until("redis-server ends", LIMIT, async || self.process.ended().then_some(())).await;
+        self.process = start(self.dir.path(), "primary", port, &OPTIONS).await;
+    }
+
+    pub(super) async fn start(test: &str, purpose: &str, acl: &str) -> Option<Self> {
         if program("redis-server").is_none() {
             skip(test, "there is no redis-server on the PATH");
             return None;
         }
         let dir = tempfile::tempdir().unwrap();
         let [port] = ports();
-        let more = ["--requirepass", "admin", "--save", "", "--maxmemory", "64mb", "--maxmemory-policy", "allkeys-lru"];
-        let process = start(dir.path(), "primary", port, &more).await;
+        let process = start(dir.path(), "primary", port, &OPTIONS).await;
         let url = format!("redis://127.0.0.1:{port}/0");
         let mut admin = connection(&url).await.unwrap();
         let mut rules = ::redis::cmd("ACL");
@@ -83,24 +96,27 @@ impl Rig {
         }
         rules.query_async::<()>(&mut admin).await.unwrap();
         let config = config(dir.path(), &url, purpose);
-        let verbs = Verbs::new(verbs(Mode::Live.may_act().unwrap(), std::slice::from_ref(&config)));
+        let verbs = Verbs::new(verbs(Mode::Live.may_act().unwrap(), std::slice::from_ref(&config), &[]));
         let password = password_of(config.observe.as_ref());
-        let mut observer =
-            crate::observe::poll::Polling(RedisObserver::new(Mode::Live.may_observe().unwrap(), config, password));
+        let mut observer = crate::observe::poll::Polling(RedisObserver::new(
+            Mode::Live.may_observe().unwrap(),
+            config.clone(),
+            password,
+        ));
         let world = world(&Arc::new(estate(&["t017"])), &mut [&mut observer.0]).await;
-        Some(Self { process, url, verbs, world, _dir: dir })
+        Some(Self { process, config, url, verbs, world, dir })
     }
 
     fn verb(&self, name: &str) -> &DynVerb {
         &**self.verbs.get(name).unwrap()
     }
 
-    async fn admin(&self) -> MultiplexedConnection {
+    pub(super) async fn admin(&self) -> MultiplexedConnection {
         connection(&self.url).await.unwrap()
     }
 }
 
-fn of(more: &[(&'static str, Value)]) -> Vec<(&'static str, Value)> {
+pub(super) fn of(more: &[(&'static str, Value)]) -> Vec<(&'static str, Value)> {
     [("redis", json!("redis-q"))].into_iter().chain(more.iter().cloned()).collect()
 }
 
@@ -320,9 +336,10 @@ async fn sentinels_replace_the_primary_that_was_shown() {
     let config = Config {
         sentinels: vec![format!("127.0.0.1:{s1}")],
         sentinel_name: Some("lab".into()),
+        keys: Vec::new(),
         ..config(dir.path(), &url, "queue")
     };
-    let verbs = Verbs::new(verbs(Mode::Live.may_act().unwrap(), &[config]));
+    let verbs = Verbs::new(verbs(Mode::Live.may_act().unwrap(), &[config], &[]));
     let verb = &**verbs.get("redis.failover").unwrap();
     let world = World::new(Arc::new(estate(&["t017"])), [], jiff::Timestamp::now());
     let request =

@@ -21,6 +21,16 @@ pub enum Action {
     Queue,
     /// To the ingress.
     Ingress,
+    /// To clusters, nodes and what runs on them.
+    Platform,
+    /// To the backups.
+    Recovery,
+    /// To what delivers changes.
+    Delivery,
+    /// To the processes of the business.
+    Business,
+    /// To the security.
+    Security,
     /// To the findings.
     Findings,
     /// To the incident.
@@ -57,6 +67,8 @@ pub enum Action {
     Filter,
     /// Sorts the rows another way.
     Sort,
+    /// Groups the rows another way.
+    Group,
     /// Searches the journal.
     Search,
     /// To the next match that is older.
@@ -158,6 +170,8 @@ pub enum Place {
     Queue,
     /// Ingress.
     Ingress,
+    /// A pane whose rows are subjects with their signals.
+    Subjects,
     /// List of findings.
     Findings,
     /// One finding.
@@ -176,6 +190,8 @@ pub enum Place {
     Sources,
     /// The sheet of a record on top.
     Record,
+    /// The sheet of a subject with its signals on top.
+    Subject,
     /// A sheet of text on top.
     Sheet,
     /// The dialog that confirms a step.
@@ -198,6 +214,7 @@ impl Place {
         !matches!(
             self,
             Self::Record
+                | Self::Subject
                 | Self::Sheet
                 | Self::Confirm
                 | Self::Asked
@@ -314,12 +331,13 @@ mod tests {
     use super::Place as P;
     use super::*;
 
-    const PLACES: [Place; 21] = [
+    const PLACES: [Place; 23] = [
         P::Overview,
         P::Tenants,
         P::Database,
         P::Queue,
         P::Ingress,
+        P::Subjects,
         P::Findings,
         P::Finding,
         P::Incident,
@@ -329,6 +347,7 @@ mod tests {
         P::Found,
         P::Sources,
         P::Record,
+        P::Subject,
         P::Sheet,
         P::Confirm,
         P::Asked,

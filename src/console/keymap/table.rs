@@ -39,6 +39,7 @@ const LISTS: Scope = In(&[
     P::Database,
     P::Queue,
     P::Ingress,
+    P::Subjects,
     P::Findings,
     P::Finding,
     P::Incident,
@@ -48,6 +49,7 @@ const LISTS: Scope = In(&[
     P::Found,
     P::Sources,
     P::Record,
+    P::Subject,
     P::Sheet,
 ]);
 const OPENED: Scope = In(&[
@@ -56,6 +58,7 @@ const OPENED: Scope = In(&[
     P::Database,
     P::Queue,
     P::Ingress,
+    P::Subjects,
     P::Findings,
     P::Finding,
     P::Incident,
@@ -64,8 +67,17 @@ const OPENED: Scope = In(&[
     P::Found,
     P::Sources,
 ]);
-const FILTERED: Scope =
-    In(&[P::Overview, P::Tenants, P::Queue, P::Ingress, P::Findings, P::Playbooks, P::Sources, P::Database]);
+const FILTERED: Scope = In(&[
+    P::Overview,
+    P::Tenants,
+    P::Queue,
+    P::Ingress,
+    P::Subjects,
+    P::Findings,
+    P::Playbooks,
+    P::Sources,
+    P::Database,
+]);
 const LOG: Scope = In(&[P::Journal, P::Found]);
 const PANES: Scope = In(&[P::Overview, P::Database, P::Incident, P::Playbooks, P::Finding]);
 const DIALOGS: Scope = In(&[P::Confirm, P::Asked, P::Question]);
@@ -75,10 +87,15 @@ const READ: Scope = In(&[P::Confirm, P::Asked]);
 pub const BINDINGS: &[Binding] = &[
     // Screens.
     bind(Action::Overview, &[ch('o')], "overview", "Overview: worst first", Screens, 40),
-    bind(Action::Tenants, &[ch('t')], "tenants", "Tenants", Screens, 41),
-    bind(Action::Database, &[ch('d')], "database", "Databases: topology, lag, lock tree", Screens, 42),
-    bind(Action::Queue, &[ch('q')], "queue", "Queues: job channels and Redis", Screens, 43),
-    bind(Action::Ingress, &[ch('i')], "ingress", "Ingress: routers, latency, certificates", Screens, 44),
+    bind(Action::Tenants, &[ch('t'), ch('1')], "tenants", "Tenants", Screens, 41),
+    bind(Action::Database, &[ch('d'), ch('2')], "database", "Databases: topology, lag, lock tree", Screens, 42),
+    bind(Action::Queue, &[ch('q'), ch('3')], "queue", "Queues: job channels and Redis", Screens, 43),
+    bind(Action::Ingress, &[ch('i'), ch('4')], "ingress", "Ingress: routers, latency, certificates", Screens, 44),
+    bind(Action::Platform, &[ch('5')], "platform", "Platform: clusters, nodes and what runs on them", Screens, 0),
+    bind(Action::Recovery, &[ch('6')], "recovery", "Recovery: backups and what they are worth", Screens, 0),
+    bind(Action::Delivery, &[ch('7')], "delivery", "Delivery: what brings changes, and how far it is", Screens, 0),
+    bind(Action::Business, &[ch('8')], "business", "Business: processes, integrations, synthetics", Screens, 0),
+    bind(Action::Security, &[ch('9')], "security", "Security: rights, certificates, privileged actions", Screens, 0),
     bind(Action::Playbooks, &[ch('p')], "playbooks", "Playbooks and runs", Screens, 45),
     bind(Action::Journal, &[ch('j')], "journal", "Journal: every record", Screens, 46),
     bind(Action::Findings, &[ch('f')], "findings", "Findings with their evidence", Screens, 47),
@@ -197,6 +214,23 @@ pub const BINDINGS: &[Binding] = &[
     ),
     bind(Action::Filter, &[ch('/')], "filter", "Filter the rows", FILTERED, 15),
     bind(Action::Sort, &[ch('S')], "sort", "Sort the rows another way", FILTERED, 17),
+    bind(Action::Group, &[ch('c')], "group", "Group the rows by tenant, plant, cluster or region", FILTERED, 18),
+    bind(
+        Action::NextPane,
+        &[key(KeyCode::Tab), key(KeyCode::Right)],
+        "next signal",
+        "Chart of the next signal",
+        In(&[P::Subject]),
+        11,
+    ),
+    bind(
+        Action::PreviousPane,
+        &[key(KeyCode::BackTab), key(KeyCode::Left)],
+        "signal before",
+        "Chart of the signal before",
+        In(&[P::Subject]),
+        0,
+    ),
     bind(Action::Copy, &[ch('y')], "copy", "Copy what is under the cursor to your clipboard", LISTS, 0),
     // Dialogs.
     bind(Action::Press, &[key(KeyCode::Enter)], "press", "Press the button with the focus", DIALOGS, 1),

@@ -5,6 +5,7 @@ use crate::console::format::{bytes, known, ratio, span};
 use crate::console::strip::Strip;
 use crate::console::theme::Role;
 use crate::domain::health::Health;
+use crate::domain::id::SourceId;
 use crate::domain::pane::{DatabaseRow, LockNode};
 
 /// The role of an instance in four letters.
@@ -42,6 +43,7 @@ impl PaneRow for DatabaseRow {
         Column::right("standbys", 8, 7),
         Column::right("timeline", 8, 9),
         Column::left("version", 7, 10, 10),
+        Column::left("changed", 14, 30, 5),
     ];
     const SORTS: &'static [Sort<Self>] = &[
         Sort { label: "as configured", compare: as_given },
@@ -85,7 +87,7 @@ impl PaneRow for DatabaseRow {
         )
     }
 
-    fn cells(&self, _: &Context<'_>) -> Vec<Cell> {
+    fn cells(&self, context: &Context<'_>) -> Vec<Cell> {
         let pool = self.role == "pgbouncer";
         let primary = self.role == "primary" || self.role == "unknown";
         let number = |n: u32| n.to_string();
@@ -112,7 +114,12 @@ impl PaneRow for DatabaseRow {
             Cell::known(self.standbys, primary, number),
             Cell::known(self.timeline, !pool, number),
             Cell::known(self.version.as_deref(), true, str::to_owned),
+            super::group::change_cell(self, context),
         ]
+    }
+
+    fn source(&self) -> Option<&SourceId> {
+        Some(&self.id)
     }
 }
 

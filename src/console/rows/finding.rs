@@ -6,6 +6,7 @@ use crate::console::strip::Strip;
 use crate::console::theme::Role;
 use crate::domain::finding::{Change, Class, Evidence, Finding, Offer};
 use crate::domain::health::Health;
+use crate::domain::id::{SourceId, TenantId};
 
 /// What a finding saw: `CAUSE+IMPACT`.
 pub fn class_words(finding: &Finding) -> String {
@@ -83,6 +84,14 @@ impl PaneRow for Finding {
             Cell::new(Role::Accent, offers.join(", ")),
             self.acknowledged.as_ref().map_or_else(|| Cell::dim("nobody"), |a| Cell::text(a.by.as_str())),
         ]
+    }
+
+    fn tenant(&self) -> Option<&TenantId> {
+        self.whom.tenants.first()
+    }
+
+    fn source(&self) -> Option<&SourceId> {
+        self.subject.source()
     }
 }
 

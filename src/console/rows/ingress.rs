@@ -5,6 +5,7 @@ use crate::console::format::{known, per_second, ratio, span};
 use crate::console::strip::Strip;
 use crate::console::theme::Role;
 use crate::domain::health::Health;
+use crate::domain::id::{SourceId, TenantId};
 use crate::domain::pane::IngressRow;
 use crate::domain::signal::days;
 
@@ -23,6 +24,7 @@ impl PaneRow for IngressRow {
         Column::right("reload", 10, 6),
         Column::left("tenant", 6, 8, 7),
         Column::left("maintenance", 11, 11, 8),
+        Column::left("changed", 14, 30, 4),
     ];
     const SORTS: &'static [Sort<Self>] = &[
         Sort { label: "worst first", compare: as_given },
@@ -56,7 +58,7 @@ impl PaneRow for IngressRow {
         Strip::of(Role::Dim, text).and(Role::Dim, certificate.unwrap_or_default())
     }
 
-    fn cells(&self, _: &Context<'_>) -> Vec<Cell> {
+    fn cells(&self, context: &Context<'_>) -> Vec<Cell> {
         let whole = self.scope == "ingress";
         let role = if self.health == Health::Ok { Role::Dim } else { self.health.into() };
         let reload = match (self.reload_ok, self.reload_age_s) {
@@ -82,6 +84,15 @@ impl PaneRow for IngressRow {
             reload,
             Cell::dim(self.tenant.as_ref().map_or("–", |t| t.as_str())),
             if self.maintenance { Cell::new(Role::Warn, "in force") } else { Cell::dim("no") },
+            super::group::change_cell(self, context),
         ]
+    }
+
+    fn tenant(&self) -> Option<&TenantId> {
+        self.tenant.as_ref()
+    }
+
+    fn source(&self) -> Option<&SourceId> {
+        Some(&self.source)
     }
 }

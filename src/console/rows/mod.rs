@@ -4,27 +4,33 @@
 mod custody;
 mod database;
 mod finding;
+mod group;
 mod ingress;
 mod journal;
 mod playbook;
 mod queue;
 mod source;
 mod step;
+mod subject;
 mod tenant;
 
 use super::format::{ABSENT, UNKNOWN, age};
 use super::strip::{Strip, fit};
 use super::theme::Role;
-use crate::domain::estate::Estate;
+use crate::domain::estate::{Estate, Service};
+use crate::domain::finding::Change;
 use crate::domain::health::Health;
+use crate::domain::id::{SourceId, TenantId};
 use jiff::Timestamp;
 use std::cmp::Ordering;
 use unicode_width::UnicodeWidthStr as _;
 
 pub use custody::{Custody, custody};
 pub use finding::{class_words, since_words, whom_words};
+pub use group::Group;
 pub use playbook::{is_open, risk_letter, run_words};
 pub use step::{step_sign, step_summary, step_words};
+pub use subject::{limit_words, signal_words};
 
 /// At which side of its column a cell stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +115,10 @@ pub struct Context<'a> {
     pub now: Timestamp,
     /// The declared estate.
     pub estate: &'a Estate,
+    /// What changed lately, newest first.
+    pub changes: &'a [Change],
+    /// The declared services.
+    pub services: &'a [Service],
 }
 
 /// A way of sorting.
@@ -136,6 +146,16 @@ pub trait PaneRow: 'static {
     fn note(&self, context: &Context<'_>) -> Strip;
     /// One cell a column.
     fn cells(&self, context: &Context<'_>) -> Vec<Cell>;
+
+    /// The tenant that it belongs to, where it belongs to one.
+    fn tenant(&self) -> Option<&TenantId> {
+        None
+    }
+
+    /// The source that tells of it, where it is one.
+    fn source(&self) -> Option<&SourceId> {
+        None
+    }
 
     /// Whether the row contains every word of a filter, in lower case.
     fn matches(&self, filter: &str, context: &Context<'_>) -> bool {

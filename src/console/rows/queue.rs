@@ -6,6 +6,7 @@ use crate::console::format::{ABSENT, bytes, known, per_second, ratio, span};
 use crate::console::strip::Strip;
 use crate::console::theme::Role;
 use crate::domain::health::Health;
+use crate::domain::id::{SourceId, TenantId};
 use crate::domain::pane::{ChannelRow, QueueRow, RedisRow};
 
 fn role_of(health: Health) -> Role {
@@ -62,6 +63,14 @@ impl PaneRow for ChannelRow {
             Cell::known(self.done_per_min, exists, |v| format!("{v:.0}")),
             Cell::known(self.cron_lateness_s, true, span),
         ]
+    }
+
+    fn tenant(&self) -> Option<&TenantId> {
+        Some(&self.tenant)
+    }
+
+    fn source(&self) -> Option<&SourceId> {
+        Some(&self.source)
     }
 }
 
@@ -130,6 +139,10 @@ impl PaneRow for RedisRow {
             Cell::known(self.link_up, self.role == "replica", |up| if up { "up" } else { "DOWN" }.into()),
             Cell::known(self.ops_per_s, true, per_second),
         ]
+    }
+
+    fn source(&self) -> Option<&SourceId> {
+        Some(&self.id)
     }
 }
 
@@ -201,5 +214,19 @@ impl PaneRow for QueueRow {
             ),
         };
         vec![Cell::text(self.label(context)), Cell::new(role, note), depth, oldest, memory]
+    }
+
+    fn tenant(&self) -> Option<&TenantId> {
+        match self {
+            Self::Channel(row) => Some(&row.tenant),
+            Self::Redis(_) => None,
+        }
+    }
+
+    fn source(&self) -> Option<&SourceId> {
+        match self {
+            Self::Channel(row) => Some(&row.source),
+            Self::Redis(row) => Some(&row.id),
+        }
     }
 }

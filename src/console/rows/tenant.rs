@@ -6,6 +6,7 @@ use crate::console::strip::Strip;
 use crate::console::theme::Role;
 use crate::domain::estate::Tenancy;
 use crate::domain::health::Health;
+use crate::domain::id::TenantId;
 use crate::domain::pane::TenantRow;
 use crate::domain::signal::days;
 
@@ -32,6 +33,7 @@ impl PaneRow for TenantRow {
         Column::left("image", 8, 16, 11),
         Column::right("crit", 4, 12),
         Column::left("plants", 10, 24, 10),
+        Column::left("changed", 14, 30, 4),
     ];
     const SORTS: &'static [Sort<Self>] = &[
         Sort { label: "worst first", compare: as_given },
@@ -91,6 +93,11 @@ impl PaneRow for TenantRow {
             Cell::known(self.image.as_deref(), housed, str::to_owned),
             Cell::dim(format!("{}{tenancy}", self.criticality)),
             Cell::dim(self.plants.join(", ")),
+            super::group::change_cell(self, context),
         ]
+    }
+
+    fn tenant(&self) -> Option<&TenantId> {
+        Some(&self.id)
     }
 }

@@ -9,7 +9,7 @@ use crate::console::strip::Strip;
 use crate::console::theme::Role;
 use crate::domain::finding::Finding;
 use crate::domain::id::{RunId, SourceId, StepId};
-use crate::domain::pane::{QueueRow, SourceRow};
+use crate::domain::pane::{QueueRow, SourceRow, SubjectRow};
 use crate::domain::risk::Confirmation;
 use crate::domain::sample::SourceKind;
 use crate::engine::api::{CheckView, RunView, Snapshot, StepView};
@@ -89,6 +89,18 @@ const fn asked(kind: SourceKind) -> &'static str {
         SourceKind::Odoo => "queue_job, ir_cron, ir_module_module",
         SourceKind::Redis => "INFO",
         SourceKind::Traefik => "metrics: requests_total, request_duration_seconds, config reloads, tls_certs_not_after",
+        SourceKind::Objects => {
+            "watch of platform objects, and of those of CloudNativePG, Argo CD, Flux and cert-manager"
+        }
+        SourceKind::Prometheus => "instant queries of PromQL, each mapped to one signal",
+        SourceKind::Alertmanager => "alerts that fire, from its API and from its web hook",
+        SourceKind::Patroni => "/cluster, /history",
+        SourceKind::Pgbackrest => "pgbackrest info --output=json",
+        SourceKind::Bucket => "versioning and object lock of the bucket, by the S3 API",
+        SourceKind::Probe => "TLS handshake, certificate chain, one GET",
+        SourceKind::Integration => "the query or the endpoint of the integration",
+        SourceKind::Business => "sale_order, procurement runs, sessions of Odoo's database",
+        SourceKind::Synthetic => "transactions tried in the probe company",
     }
 }
 
@@ -131,6 +143,24 @@ fn from_sources<'a>(out: &mut Page, state: &State, snapshot: &Snapshot, ids: imp
     }
 }
 
+/// A subject with its signals: value, grade, threshold and source of each.
+fn subject(out: &mut Page, state: &State, snapshot: &Snapshot, row: &SubjectRow) {
+    out.heading("Row");
+    out.pair("health", row.health.into(), row.health.word());
+    out.pair("kind", Role::Text, &row.kind);
+    if !row.why.is_empty() {
+        out.pair("why", row.health.into(), &row.why);
+    }
+    out.pair("owner", Role::Text, row.owner.as_deref().unwrap_or("not declared"));
+    if let Some(tenant) = &row.tenant {
+        out.pair("tenant", Role::Text, tenant.as_str());
+    }
+    findings(out, snapshot, |f| f.subject == row.subject);
+    let mut ids: Vec<&SourceId> = row.signals.iter().map(|s| &s.source).collect();
+    ids.dedup();
+    from_sources(out, state, snapshot, ids);
+}
+
 /// A row of a pane.
 pub(super) fn row(out: &mut Page, state: &State, snapshot: &Snapshot, pane: PaneId, key: &str) {
     let cx = state.context(snapshot);
@@ -138,6 +168,9 @@ pub(super) fn row(out: &mut Page, state: &State, snapshot: &Snapshot, pane: Pane
         ($rows:expr) => {
             $rows.into_iter().find(|r| r.key() == key)
         };
+    }
+    if pane.has_signals() {
+        super::signals::write(out, state, snapshot, pane, key);
     }
     let before = out.lines.len();
     match pane {
@@ -181,6 +214,12 @@ pub(super) fn row(out: &mut Page, state: &State, snapshot: &Snapshot, pane: Pane
             if let Some(row) = find!(&snapshot.panes.ingress) {
                 out.row(row, &cx);
                 from_sources(out, state, snapshot, [&row.source]);
+            }
+        }
+        PaneId::Platform | PaneId::Recovery | PaneId::Delivery | PaneId::Business | PaneId::Security => {
+            let rows = pane.subjects().map(|pane| snapshot.panes.subjects(pane)).unwrap_or_default();
+            if let Some(row) = find!(rows) {
+                subject(out, state, snapshot, row);
             }
         }
         PaneId::Sources => {

@@ -4,6 +4,7 @@
 mod detail;
 mod people;
 mod record;
+mod signals;
 
 use super::format::{age, clock, count, moment, seconds_between};
 use super::keymap::{self, Place};
@@ -63,6 +64,11 @@ pub fn title(kind: &SheetKind) -> String {
                 PaneId::Locks => "Session",
                 PaneId::Queues => "Queue",
                 PaneId::Ingress => "Ingress",
+                PaneId::Platform => "Platform",
+                PaneId::Recovery => "Recovery",
+                PaneId::Delivery => "Delivery",
+                PaneId::Business => "Business",
+                PaneId::Security => "Security",
                 PaneId::Findings => "Finding",
                 PaneId::Changes => "Change",
                 PaneId::Offers => "Offer",

@@ -6,6 +6,7 @@ mod clock;
 mod confirm;
 mod form;
 mod log;
+mod looked;
 mod overlay;
 mod pane;
 mod refresh;
@@ -29,6 +30,7 @@ pub use confirm::{Button, Confirm, Typed};
 pub use form::{Field, FieldKind, Focus, Form, Purpose};
 pub(super) use form::{ROLES, single_line, text_of};
 pub use log::{Log, MOST_HITS, ProofView, RecordView, Scan, Scanned, Wanted};
+pub use looked::{Looked, subject_of};
 pub use overlay::{Filter, Overlay, Palette, PaletteItem, Question, Sheet, SheetKind};
 pub use pane::{Look, Pane, PaneId, Panes, Slot};
 pub use refresh::{shown_finding, shown_locks};
@@ -59,6 +61,8 @@ pub enum Screen {
     Queue,
     /// Routers and ingresses.
     Ingress,
+    /// A pane whose rows are subjects with their signals.
+    Subjects(crate::domain::pane::Pane),
     /// Findings.
     Findings,
     /// One finding with its evidence.
@@ -84,6 +88,7 @@ impl Screen {
             Self::Database => Place::Database,
             Self::Queue => Place::Queue,
             Self::Ingress => Place::Ingress,
+            Self::Subjects(_) => Place::Subjects,
             Self::Findings => Place::Findings,
             Self::Finding(_) => Place::Finding,
             Self::Incident => Place::Incident,
@@ -109,6 +114,7 @@ impl Screen {
             Self::Database => &[PaneId::Databases, PaneId::Locks],
             Self::Queue => &[PaneId::Queues],
             Self::Ingress => &[PaneId::Ingress],
+            Self::Subjects(pane) => PaneId::alone(*pane),
             Self::Findings => &[PaneId::Findings],
             Self::Finding(_) => &[PaneId::Offers, PaneId::Evidence],
             Self::Incident => &[PaneId::Timeline, PaneId::Measures, PaneId::Changes],
@@ -145,6 +151,8 @@ pub struct Notice {
 pub enum Awaited {
     /// A run was started; its screen is opened when the engine has named it.
     Start,
+    /// A subject was asked about.
+    Look,
     /// A step was confirmed with this plan generation; it can not be confirmed again meanwhile.
     Confirm {
         /// Run.
@@ -187,6 +195,8 @@ pub struct State {
     pub awaited: BTreeMap<RequestId, Awaited>,
     /// What was read of the journal beyond the snapshot.
     pub log: Log,
+    /// The subject of the sheet on top, and what the engine said of it.
+    pub looked: Option<Looked>,
     /// When a key was last pressed, on the clock of the estate.
     pub last_key: Timestamp,
     /// When the person last left for longer than a minute, on the clock of the estate.
@@ -212,6 +222,7 @@ impl State {
             notice: None,
             awaited: BTreeMap::new(),
             log: Log::default(),
+            looked: None,
             last_key: now,
             left_at: None,
             next_request: 0,
@@ -276,7 +287,7 @@ impl State {
 
     /// What rows need besides themselves.
     pub fn context<'a>(&self, snapshot: &'a Snapshot) -> Context<'a> {
-        Context { now: self.now(), estate: &snapshot.estate }
+        Context { now: self.now(), estate: &snapshot.estate, changes: &snapshot.changes, services: &snapshot.services }
     }
 
     /// A run by its name.

@@ -34,6 +34,7 @@ impl Overlay {
     pub fn place(&self) -> Place {
         match self {
             Self::Sheet(sheet) if sheet.record().is_some() => Place::Record,
+            Self::Sheet(Sheet { kind: SheetKind::Row(pane, _), .. }) if pane.has_signals() => Place::Subject,
             Self::Sheet(_) => Place::Sheet,
             Self::Confirm(_) => Place::Confirm,
             Self::Asked(_) => Place::Asked,

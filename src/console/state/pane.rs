@@ -2,10 +2,12 @@
 //! places it, it is on the first row (on the last, where the newest is last). Rows are put in order again only
 //! while the cursor is elsewhere or was not placed, and at most every five seconds.
 
-use crate::console::rows::{Context, PaneRow};
+use crate::console::rows::{Context, Group, PaneRow};
+use crate::domain::pane::Pane as DomainPane;
 use jiff::{SignedDuration, Timestamp};
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 /// Least time between two sortings.
 const CALM: SignedDuration = SignedDuration::from_secs(5);
@@ -23,6 +25,16 @@ pub enum PaneId {
     Queues,
     /// Routers and ingresses.
     Ingress,
+    /// Clusters, nodes and what runs on them.
+    Platform,
+    /// Backups.
+    Recovery,
+    /// What delivers changes.
+    Delivery,
+    /// Processes of the business, and integrations.
+    Business,
+    /// Rights, certificates, privileged actions.
+    Security,
     /// Findings.
     Findings,
     /// What changed.
@@ -49,12 +61,17 @@ pub enum PaneId {
 
 impl PaneId {
     /// All of them, in the order of the enum.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 21] = [
         Self::Tenants,
         Self::Databases,
         Self::Locks,
         Self::Queues,
         Self::Ingress,
+        Self::Platform,
+        Self::Recovery,
+        Self::Delivery,
+        Self::Business,
+        Self::Security,
         Self::Findings,
         Self::Changes,
         Self::Offers,
@@ -67,6 +84,43 @@ impl PaneId {
         Self::Journal,
         Self::Sources,
     ];
+
+    /// The screen of one pane.
+    pub const fn alone(pane: DomainPane) -> &'static [Self] {
+        match pane {
+            DomainPane::Tenants => &[Self::Tenants],
+            DomainPane::Database => &[Self::Databases],
+            DomainPane::Queue => &[Self::Queues],
+            DomainPane::Ingress => &[Self::Ingress],
+            DomainPane::Platform => &[Self::Platform],
+            DomainPane::Recovery => &[Self::Recovery],
+            DomainPane::Delivery => &[Self::Delivery],
+            DomainPane::Business => &[Self::Business],
+            DomainPane::Security => &[Self::Security],
+        }
+    }
+
+    /// Whether its rows belong to tenants and places.
+    pub const fn can_group(self) -> bool {
+        self.has_signals() || matches!(self, Self::Findings)
+    }
+
+    /// Whether its rows are about something that signals tell of.
+    pub const fn has_signals(self) -> bool {
+        matches!(self, Self::Tenants | Self::Databases | Self::Queues | Self::Ingress) || self.subjects().is_some()
+    }
+
+    /// The pane of subjects that it is, if it is one.
+    pub const fn subjects(self) -> Option<DomainPane> {
+        match self {
+            Self::Platform => Some(DomainPane::Platform),
+            Self::Recovery => Some(DomainPane::Recovery),
+            Self::Delivery => Some(DomainPane::Delivery),
+            Self::Business => Some(DomainPane::Business),
+            Self::Security => Some(DomainPane::Security),
+            _ => None,
+        }
+    }
 
     /// Whether the newest row is the last, and the cursor follows it.
     pub const fn newest_last(self) -> bool {
@@ -92,6 +146,8 @@ pub struct Slot {
     pub key: String,
     /// Where it is among the engine's rows.
     pub index: usize,
+    /// The group that it stands in, while rows are grouped.
+    pub group: Option<Arc<str>>,
 }
 
 /// One pane.
@@ -105,12 +161,14 @@ pub struct Pane {
     pub filter: String,
     /// Which way of sorting.
     pub sort: usize,
+    /// By what rows are grouped.
+    pub group: Option<Group>,
     /// Whether a person has placed the cursor.
     pub pinned: bool,
     selected: Option<String>,
     at: usize,
     sorted_at: Option<Timestamp>,
-    sorted_by: (usize, String),
+    sorted_by: (usize, String, Option<Group>),
 }
 
 impl Pane {
@@ -176,9 +234,12 @@ impl Pane {
             (Some(a), Some(b), Some(compare)) => compare(a, b),
             _ => Ordering::Equal,
         });
-        let sorted: Vec<Slot> =
-            sorted.into_iter().filter_map(|index| rows.get(index).map(|row| Slot { key: row.key(), index })).collect();
-        let asked = (self.sort, self.filter.clone());
+        let sorted: Vec<Slot> = sorted
+            .into_iter()
+            .filter_map(|index| rows.get(index).map(|row| slot(*row, index, self.group, context)))
+            .collect();
+        let sorted = together(sorted);
+        let asked = (self.sort, self.filter.clone(), self.group);
         let due = !(self.pinned && focused) && self.sorted_at.is_none_or(|at| wall.duration_since(at) >= CALM);
         if due || newest_last || self.order.is_empty() || asked != self.sorted_by {
             self.order = sorted;
@@ -204,6 +265,22 @@ impl Pane {
     }
 }
 
+fn slot<R: PaneRow>(row: &R, index: usize, group: Option<Group>, context: &Context<'_>) -> Slot {
+    Slot { key: row.key(), index, group: group.map(|by| by.of(row, context).into()) }
+}
+
+/// Rows of a group together: the group whose first row comes first, first.
+fn together(mut sorted: Vec<Slot>) -> Vec<Slot> {
+    let mut places: HashMap<Arc<str>, usize> = HashMap::new();
+    for (place, slot) in sorted.iter().enumerate() {
+        if let Some(group) = &slot.group {
+            places.entry(group.clone()).or_insert(place);
+        }
+    }
+    sorted.sort_by_key(|slot| slot.group.as_ref().and_then(|group| places.get(group).copied()));
+    sorted
+}
+
 /// The rows of `sorted` in the order of `old`; a new one stands behind the one before it in `sorted`.
 fn keep_order(old: &[Slot], sorted: Vec<Slot>) -> Vec<Slot> {
     let known: HashSet<&str> = old.iter().map(|s| s.key.as_str()).collect();
@@ -223,7 +300,7 @@ fn keep_order(old: &[Slot], sorted: Vec<Slot>) -> Vec<Slot> {
         let Some(index) = indexes.get(&slot.key) else { continue };
         let key = slot.key.clone();
         let after = followers.remove(&Some(key.clone()));
-        out.push(Slot { key, index: *index });
+        out.push(Slot { key, index: *index, group: slot.group.clone() });
         out.extend(after.unwrap_or_default());
     }
     out
@@ -244,11 +321,12 @@ static EMPTY: Pane = Pane {
     total: 0,
     filter: String::new(),
     sort: 0,
+    group: None,
     pinned: false,
     selected: None,
     at: 0,
     sorted_at: None,
-    sorted_by: (0, String::new()),
+    sorted_by: (0, String::new(), None),
 };
 
 impl Panes {
@@ -268,7 +346,7 @@ mod tests {
     use super::*;
 
     fn slots(keys: &str) -> Vec<Slot> {
-        keys.chars().enumerate().map(|(index, c)| Slot { key: c.to_string(), index }).collect()
+        keys.chars().enumerate().map(|(index, c)| Slot { key: c.to_string(), index, group: None }).collect()
     }
 
     #[test]

@@ -5,13 +5,14 @@ use super::{back, dialogs, go, open_runs, palette, say, send};
 use crate::console::effect::Effect;
 use crate::console::keymap::Action;
 use crate::console::next::{Go, next};
-use crate::console::rows::{Column, PaneRow};
+use crate::console::rows::{Column, Group, PaneRow};
 use crate::console::state::{
     Awaited, Button, Overlay, PaneId, Question, Screen, Sheet, SheetKind, State, can_confirm, shown_finding,
 };
 use crate::console::theme::Role;
 use crate::domain::finding::Finding;
 use crate::domain::id::{FindingId, RunId};
+use crate::domain::pane::Pane;
 use crate::engine::api::{Command, RunState, StepState};
 
 /// Does an action.
@@ -22,6 +23,11 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         Action::Database => go(state, Screen::Database),
         Action::Queue => go(state, Screen::Queue),
         Action::Ingress => go(state, Screen::Ingress),
+        Action::Platform => go(state, Screen::Subjects(Pane::Platform)),
+        Action::Recovery => go(state, Screen::Subjects(Pane::Recovery)),
+        Action::Delivery => go(state, Screen::Subjects(Pane::Delivery)),
+        Action::Business => go(state, Screen::Subjects(Pane::Business)),
+        Action::Security => go(state, Screen::Subjects(Pane::Security)),
         Action::Findings => go(state, Screen::Findings),
         Action::Incident => go(state, Screen::Incident),
         Action::Playbooks => go(state, Screen::Playbooks),
@@ -44,6 +50,7 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         Action::SaveProof => log::save_proof(state, effects),
         Action::OnlyWho => log::narrow(state, By::Who, effects),
         Action::Sort => sort(state),
+        Action::Group => group(state),
         Action::Palette => palette::open(state),
         Action::Help => sheet(state, SheetKind::Help(state.screen_place())),
         Action::Copy => copy(state, effects),
@@ -187,7 +194,7 @@ fn sort(state: &mut State) {
         let next = (sort + 1) % R::SORTS.len().max(1);
         R::SORTS.get(next).map(|s| (next, s.label))
     }
-    use crate::domain::pane::{DatabaseRow, IngressRow, QueueRow, SourceRow, TenantRow};
+    use crate::domain::pane::{DatabaseRow, IngressRow, QueueRow, SourceRow, SubjectRow, TenantRow};
     let id = state.focused();
     let sort = state.panes.get(id).sort;
     let next = match id {
@@ -196,6 +203,7 @@ fn sort(state: &mut State) {
         PaneId::Queues => label::<QueueRow>(sort),
         PaneId::Ingress => label::<IngressRow>(sort),
         PaneId::Sources => label::<SourceRow>(sort),
+        id if id.subjects().is_some() => label::<SubjectRow>(sort),
         PaneId::Findings => label::<Finding>(sort),
         PaneId::Playbooks => label::<crate::engine::api::PlaybookSummary>(sort),
         _ => None,
@@ -204,6 +212,18 @@ fn sort(state: &mut State) {
     state.panes.change(id, |pane| pane.sort = next);
     state.refresh_pane(id);
     say(state, Role::Text, format!("sorted: {label}"));
+}
+
+/// Groups the rows of the pane with the cursor another way.
+fn group(state: &mut State) {
+    let id = state.focused();
+    if !id.can_group() {
+        return say(state, Role::Dim, "these rows are about no tenant and no place: they can not be grouped");
+    }
+    let next = Group::after(state.panes.get(id).group);
+    state.panes.change(id, |pane| pane.group = next);
+    state.refresh_pane(id);
+    say(state, Role::Text, next.map_or_else(|| "not grouped".to_owned(), |by| format!("grouped by {}", by.word())));
 }
 
 /// Opens what is under the cursor.
@@ -232,7 +252,10 @@ fn open(state: &mut State, effects: &mut Vec<Effect>) {
             }
             sheet(state, SheetKind::Row(pane, key));
         }
-        _ => sheet(state, SheetKind::Row(pane, key)),
+        _ => {
+            sheet(state, SheetKind::Row(pane, key));
+            super::look(state, effects);
+        }
     }
 }
 
@@ -283,6 +306,10 @@ fn resume(state: &mut State, effects: &mut Vec<Effect>) {
     match state.run(id).map(|r| r.state) {
         Some(RunState::Stopped | RunState::Unknown) => {
             let run = id.clone();
+            let missing = state.run(id).map(|r| r.secrets_missing.clone()).unwrap_or_default();
+            if !missing.is_empty() {
+                return dialogs::resume(state, &run, &missing);
+            }
             send(state, Command::ResumeRun { run }, Awaited::Other("resuming"), effects);
         }
         _ => say(state, Role::Dim, "this run is not stopped"),
@@ -375,6 +402,11 @@ fn under_cursor(state: &State) -> Option<String> {
         PaneId::Queues => row(snapshot.panes.queues.get(i), &cx),
         PaneId::Ingress => row(snapshot.panes.ingress.get(i), &cx),
         PaneId::Sources => row(snapshot.panes.sources.get(i), &cx),
+        PaneId::Platform => row(snapshot.panes.platform.get(i), &cx),
+        PaneId::Recovery => row(snapshot.panes.recovery.get(i), &cx),
+        PaneId::Delivery => row(snapshot.panes.delivery.get(i), &cx),
+        PaneId::Business => row(snapshot.panes.business.get(i), &cx),
+        PaneId::Security => row(snapshot.panes.security.get(i), &cx),
         PaneId::Findings => row(snapshot.findings.get(i), &cx),
         PaneId::Changes => row(snapshot.changes.get(i), &cx),
         PaneId::Measures => row(snapshot.measures.get(i), &cx),

@@ -161,7 +161,7 @@ pub fn press_form(state: &mut State, effects: &mut Vec<Effect>) {
         }
     };
     let about = match &command {
-        Command::StartRun { .. } => Awaited::Start,
+        Command::StartRun { .. } | Command::StartRunWith { .. } => Awaited::Start,
         Command::Declare { .. } => Awaited::Other("declaring"),
         _ => Awaited::Other("sending"),
     };
@@ -338,6 +338,19 @@ pub fn assign_measure(state: &mut State) {
     let key = state.panes.get(PaneId::Measures).selected_key().map(str::to_owned);
     let Some(measure) = key else { return say(state, Role::Dim, "no measure is in force") };
     let me = state.snapshot.as_ref().map(|s| s.me.to_string()).unwrap_or_default();
+    if measure.starts_with("duty/") {
+        let ways = vec![("done".into(), "it is done".into()), ("hand".into(), "hand it over".into())];
+        let fields = vec![
+            Field::choice("way", "what", ways, "done"),
+            Field::text("text", "done", "what was done, where it is done", false, ""),
+            Field::text("owner", "owner", "who answers for it, where it is handed over", false, &me),
+            Field::text("hours", "hours", "for how many hours, 1 to 8760", false, "24"),
+        ];
+        return push(
+            state,
+            Form::new(Purpose::Measure(measure.clone()), format!("Settle {measure}"), "Settle", fields),
+        );
+    }
     let fields = vec![
         Field::text("owner", "owner", "who answers for it after the incident", true, &me),
         Field::text("hours", "hours", "for how many hours, 1 to 8760", true, "24"),
@@ -422,7 +435,9 @@ pub fn give(state: &mut State) {
         .iter()
         .map(|p| {
             let value = p.default.clone().unwrap_or_default();
-            if p.allowed.is_empty() {
+            if p.secret {
+                Field::secret(&p.name, &p.name, &p.description, p.required)
+            } else if p.allowed.is_empty() {
                 Field::text(&p.name, &p.name, &p.description, p.required, &value)
             } else {
                 let options = p.allowed.iter().map(|v| (v.clone(), v.clone())).collect();
@@ -464,7 +479,9 @@ pub fn start(state: &mut State, playbook: &PlaybookId, known: &BTreeMap<String, 
                 .or_else(|| p.default.clone())
                 .or_else(|| tenant.filter(|_| p.name == "tenant").map(str::to_owned))
                 .unwrap_or_default();
-            if p.allowed.is_empty() {
+            if p.secret {
+                Field::secret(&p.name, &p.name, &p.description, p.required)
+            } else if p.allowed.is_empty() {
                 Field::text(&p.name, &p.name, &p.description, p.required, &value)
             } else {
                 let options = p.allowed.iter().map(|v| (v.clone(), v.clone())).collect();
@@ -482,6 +499,14 @@ pub fn start(state: &mut State, playbook: &PlaybookId, known: &BTreeMap<String, 
     ];
     let title = format!("Start {} v{}", book.name, book.version);
     push(state, Form::new(Purpose::Start(book.id.clone(), incident), title, "Start", fields).intro(intro));
+}
+
+/// Opens the dialog that asks again for the secrets of a run that goes on.
+pub fn resume(state: &mut State, run: &crate::domain::id::RunId, missing: &[String]) {
+    let field =
+        |name: &String| Field::secret(name, name, "the value with which it was started; it is kept nowhere", true);
+    let fields = missing.iter().map(field).collect();
+    push(state, Form::new(Purpose::Resume(run.clone()), format!("Go on with {run}"), "Go on", fields));
 }
 
 /// Opens the filter line of the pane with the cursor.

@@ -104,6 +104,12 @@ fn in_overlay(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
     match state.overlays.last_mut() {
         Some(Overlay::Sheet(sheet)) => match action {
             Action::Copy | Action::SaveProof => act(state, action, effects),
+            Action::NextPane | Action::PreviousPane => {
+                sheet.scroll = 0;
+                if let Some(looked) = &mut state.looked {
+                    looked.turn(action == Action::NextPane);
+                }
+            }
             _ => sheet.scroll = scrolled(sheet.scroll, action, page),
         },
         Some(Overlay::Confirm(dialog)) => match action {

@@ -11,7 +11,7 @@ use super::effect::Effect;
 use super::layout;
 use super::msg::Msg;
 use super::rows::is_open;
-use super::state::{Awaited, Notice, Overlay, PaneId, Screen, Sheet, SheetKind, State, Stay};
+use super::state::{Awaited, Looked, Notice, Overlay, PaneId, Screen, Sheet, SheetKind, State, Stay, subject_of};
 use super::theme::Role;
 use crate::domain::id::RunId;
 use crate::domain::incident::Role as Duty;
@@ -44,6 +44,7 @@ pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
         Msg::Link(link) => linked(state, link),
         Msg::Tick(at) => {
             state.clock.wall = at;
+            look_again(state, &mut effects);
             // A wall clock that was set back must not hide that the engine is silent.
             state.clock.heard = state.clock.heard.min(at);
             state.clock.beat = !state.clock.beat;
@@ -79,6 +80,35 @@ fn linked(state: &mut State, link: Link) {
     if doubt.is_some() && before.attached.and_then(|a| a.doubt) != doubt {
         let why = doubt.unwrap_or_default();
         say(state, Role::Warn, format!("your key does not prove you, the name stays claimed: {why}"));
+    }
+}
+
+/// How long what was said of a subject stands before it is asked again.
+const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
+
+/// Asks the engine about the subject of the sheet on top.
+fn look(state: &mut State, effects: &mut Vec<Effect>) {
+    let subject = match (state.overlays.last(), state.snapshot.as_deref()) {
+        (Some(Overlay::Sheet(Sheet { kind: SheetKind::Row(pane, key), .. })), Some(snapshot)) => {
+            subject_of(snapshot, *pane, key)
+        }
+        _ => None,
+    };
+    let Some(subject) = subject else { return state.looked = None };
+    let asked = state.clock.wall;
+    match &mut state.looked {
+        Some(looked) if looked.subject == subject => looked.asked = asked,
+        other => *other = Some(Looked { subject: subject.clone(), answer: None, asked, chosen: None }),
+    }
+    send(state, Command::Look { subject }, Awaited::Look, effects);
+}
+
+/// Asks again about the subject of the sheet on top, when the answer has grown old.
+fn look_again(state: &mut State, effects: &mut Vec<Effect>) {
+    let due = |l: &Looked| state.clock.wall.duration_since(l.asked) >= LOOK_AGAIN;
+    let on_top = matches!(state.overlays.last(), Some(Overlay::Sheet(s)) if matches!(s.kind, SheetKind::Row(..)));
+    if on_top && state.looked.as_ref().is_some_and(due) && !state.awaited.values().any(|a| *a == Awaited::Look) {
+        look(state, effects);
     }
 }
 
@@ -202,7 +232,19 @@ fn drop_stale(state: &mut State) {
 
 fn answer(state: &mut State, about: Option<Awaited>, to: super::effect::RequestId, reply: Reply) {
     state.awaited.remove(&to);
+    if about == Some(Awaited::Look) {
+        if let Some(looked) = &mut state.looked {
+            looked.answer = match reply {
+                Reply::Seen { view } if view.subject == looked.subject => Some(Ok(view)),
+                Reply::Refused { why, .. } => Some(Err(why)),
+                Reply::Seen { .. } | Reply::Accepted { .. } => return,
+            };
+            state.touch();
+        }
+        return;
+    }
     match reply {
+        Reply::Seen { .. } => {}
         Reply::Accepted { message, id } => {
             if let (Some(Awaited::Start), Some(run)) = (about, id) {
                 go(state, Screen::Run(RunId::new(run)));

@@ -91,6 +91,7 @@ pub fn choose(state: &mut State, effects: &mut Vec<Effect>) {
         PaletteItem::Row(pane, key) => {
             state.panes.change(pane, |pane| pane.select(&key));
             sheet(state, SheetKind::Row(pane, key));
+            super::look(state, effects);
         }
     }
 }

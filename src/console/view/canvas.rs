@@ -193,9 +193,18 @@ fn ascii(text: &str) -> String {
     for c in text.chars() {
         match c {
             ' '..='~' => out.push(c),
-            '·' | '–' | '—' | '─' => out.push('-'),
+            '·' | '–' | '—' | '─' | '┄' => out.push('-'),
+            '\u{2801}'..='\u{28ff}' => out.push(match (u32::from(c) & 0xff).count_ones() {
+                1..=2 => '.',
+                3..=5 => ':',
+                _ => '#',
+            }),
             '…' => out.push('~'),
             '→' => out.push('>'),
+            '▁' | '▂' => out.push('.'),
+            '▃' | '▄' => out.push(':'),
+            '▅' | '▆' => out.push('='),
+            '▇' | '█' => out.push('#'),
             '●' => out.push('o'),
             '▲' => out.push('^'),
             '✖' => out.push('x'),

@@ -9,9 +9,11 @@ mod databases;
 mod ingress;
 mod queues;
 mod sources;
+mod subjects;
 mod tenants;
 mod verdict;
 
+use super::history::History;
 use super::index::Index;
 use super::settings::Settings;
 use crate::domain::facts::{
@@ -19,7 +21,7 @@ use crate::domain::facts::{
 };
 use crate::domain::health::Health;
 use crate::domain::id::SourceId;
-use crate::domain::pane::Panes;
+use crate::domain::pane::{Pane, Panes};
 use crate::domain::sample::Freshness;
 use crate::domain::world::{SourceState, World};
 use jiff::Timestamp;
@@ -93,15 +95,21 @@ fn as_traefik(facts: &Facts) -> Option<&TraefikFacts> {
     if let Facts::Traefik(facts) = facts { Some(facts) } else { None }
 }
 
-/// All panes at one moment. `index` is that of the world's estate.
-pub fn build(world: &World, index: &Index, settings: &Settings, now: Timestamp) -> Panes {
+/// All panes at one moment. `index` is that of the world's estate, `history` holds what its sources have said.
+pub(super) fn build(world: &World, index: &Index, settings: &Settings, history: &History, now: Timestamp) -> Panes {
     let sight = Sight { world, settings, index, now };
+    let subjects::Rows { platform, recovery, delivery, business, security } = subjects::rows(sight, history);
     Panes {
         sources: sources::rows(sight),
         tenants: tenants::rows(sight),
         databases: databases::rows(sight),
         queues: queues::rows(sight),
         ingress: ingress::rows(sight),
+        platform,
+        recovery,
+        delivery,
+        business,
+        security,
     }
 }
 
@@ -112,5 +120,6 @@ pub fn health(panes: &Panes) -> Health {
     let queues = panes.queues.iter().map(crate::domain::pane::QueueRow::health);
     let ingress = panes.ingress.iter().map(|r| r.health);
     let sources = panes.sources.iter().map(|r| r.health);
-    Health::worst(tenants.chain(databases).chain(queues).chain(ingress).chain(sources))
+    let subjects = Pane::GENERAL.iter().flat_map(|pane| panes.subjects(*pane)).map(|r| r.health);
+    Health::worst(tenants.chain(databases).chain(queues).chain(ingress).chain(subjects).chain(sources))
 }

@@ -47,5 +47,6 @@ fn missing(facts: &Facts) -> &[Missing] {
         Facts::Odoo(facts) => &facts.missing,
         Facts::Redis(facts) => &facts.missing,
         Facts::Traefik(facts) => &facts.missing,
+        Facts::Measured(facts) => &facts.missing,
     }
 }

@@ -53,12 +53,22 @@ pub(super) fn read(facts: &KubernetesFacts, seen: &Seen<'_>, index: &Index, out:
         let age = since.map(|since| seen.at.duration_since(since).as_secs_f64().max(0.0));
         out.maybe(&subject, "workload.image_age", age);
     }
+    for workload in &facts.workloads {
+        if workload.desired > 0 && index.namespace(seen.source, &workload.namespace).is_none() {
+            let name = format!("{}/{}", workload.namespace, workload.name);
+            let subject = Subject::Workload { source: seen.source.clone(), workload: name };
+            let share = f64::from(workload.available) / f64::from(workload.desired);
+            out.push(&subject, "deployment.available", share.min(1.0));
+        }
+    }
     let cluster = Subject::Cluster { source: seen.source.clone() };
+    out.maybe(&cluster, "pods.pending", facts.pods.as_ref().map(|p| f64::from(p.pending)));
     out.maybe(&cluster, "workload.crash_looping", facts.pods.as_ref().map(|p| f64::from(p.crash_looping)));
     for node in &facts.nodes {
         let subject = Subject::Node { source: seen.source.clone(), node: node.name.clone() };
         // A node whose kubelet has gone silent (status Unknown) does not say that it is ready.
         out.push(&subject, "node.ready", flag(node.ready == Some(true)));
+        out.push(&subject, "node.cordoned", flag(node.cordoned));
         out.push(&subject, "node.pressure", f64::from(u32::try_from(node.pressure.len()).unwrap_or(u32::MAX)));
     }
 }

@@ -2,6 +2,7 @@
 //! no reading: a missing number is never a zero.
 
 pub(super) mod kubernetes;
+mod measured;
 mod odoo;
 pub(super) mod postgres;
 mod redis;
@@ -41,6 +42,7 @@ pub fn readings(seen: &Seen<'_>, index: &Index) -> Vec<Reading> {
         (Facts::Redis(facts), Some(Facts::Redis(before))) => redis::read(facts, Some(before), seen.source, &mut out),
         (Facts::Redis(facts), _) => redis::read(facts, None, seen.source, &mut out),
         (Facts::Traefik(facts), _) => traefik::read(facts, seen, index, &mut out),
+        (Facts::Measured(facts), _) => measured::read(facts, &mut out),
     }
     out.0
 }
@@ -115,7 +117,7 @@ pub fn tenant_signals(
         };
         let seen = Seen { facts: &good.facts, before: None, source: id, at: good.taken_at };
         for reading in readings(&seen, &index) {
-            if concerns(&reading.subject, declared) {
+            if reading.value.is_finite() && concerns(&reading.subject, declared) {
                 keep_worst(&mut all, &reading, good.taken_at, now, id);
             }
         }
@@ -132,7 +134,7 @@ fn concerns(subject: &Subject, tenant: &Tenant) -> bool {
         Subject::Instance { source } => tenant.database.as_ref().is_some_and(|d| d.instance == *source),
         Subject::Ingress { source } => tenant.router.as_ref().is_some_and(|r| r.ingress == *source),
         Subject::Redis { .. } => true,
-        Subject::Channel { .. } | Subject::Router { .. } | Subject::Cluster { .. } | Subject::Node { .. } => false,
+        _ => false,
     }
 }
 

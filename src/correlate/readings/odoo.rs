@@ -31,6 +31,7 @@ fn write(channel: &Channel, subject: &Subject, out: &mut Out) {
     out.push(subject, "queue.depth", f64::from(channel.depth()));
     // Nothing waits: then nothing is old. Jobs due in the future give a negative age.
     out.push(subject, "queue.oldest", channel.oldest_due_s.unwrap_or(0.0).max(0.0));
+    out.push(subject, "queue.done", f64::from(channel.done_10m));
     out.push(subject, "queue.zombies", f64::from(channel.zombies));
     let (failed, done) = (f64::from(channel.failed), f64::from(channel.done_10m));
     out.push(subject, "queue.failed_share", if failed > 0.0 { failed / (failed + done) } else { 0.0 });

@@ -2,6 +2,7 @@
 
 use super::{Out, flag, greater, tenant_subject};
 use crate::correlate::index::Index;
+use crate::domain::facts::postgres::Upkeep;
 use crate::domain::facts::{PgbouncerFacts, PostgresFacts};
 use crate::domain::id::SourceId;
 use crate::domain::signal::Subject;
@@ -43,6 +44,7 @@ impl Sessions {
 
 pub(super) fn read(facts: &PostgresFacts, source: &SourceId, index: &Index, out: &mut Out) {
     let instance = Subject::Instance { source: source.clone() };
+    read_upkeep(&facts.upkeep, &instance, out);
     if facts.max_connections > 0 {
         let share = f64::from(facts.connections) / f64::from(facts.max_connections);
         out.push(&instance, "connections.share", share);
@@ -90,6 +92,20 @@ pub(in crate::correlate) fn cache_hit(facts: &PostgresFacts) -> Option<f64> {
     (weights > 0.0).then(|| hits / weights)
 }
 
+fn read_upkeep(upkeep: &Upkeep, instance: &Subject, out: &mut Out) {
+    out.maybe(instance, "xid.age", upkeep.xid_age);
+    out.maybe(instance, "slots.inactive", upkeep.inactive_slots.map(f64::from));
+    out.maybe(instance, "slots.retained", upkeep.retained_bytes);
+    out.maybe(instance, "archiver.failing", upkeep.archiver_failing.map(flag));
+    out.maybe(instance, "archiver.age", upkeep.archiver_age_s);
+    out.maybe(instance, "recovery.rpo", upkeep.rpo_s);
+    out.maybe(instance, "checkpoints.requested", upkeep.checkpoints_requested);
+    out.maybe(instance, "database.size", upkeep.size_bytes);
+    let running = upkeep.maintenance.as_ref().and_then(|m| u32::try_from(m.len()).ok());
+    out.maybe(instance, "maintenance.running", running.map(f64::from));
+    out.maybe(instance, "statements.heaviest", upkeep.heaviest_share);
+}
+
 fn read_replication(facts: &PostgresFacts, instance: &Subject, out: &mut Out) {
     if facts.in_recovery {
         out.maybe(instance, "replication.lag", facts.replay_lag_s);
@@ -101,6 +117,9 @@ fn read_replication(facts: &PostgresFacts, instance: &Subject, out: &mut Out) {
     out.push(instance, "replication.standbys", f64::from(u32::try_from(streaming).unwrap_or(u32::MAX)));
     if !facts.standbys.is_empty() {
         // An idle standby that has caught up reports no lag: then there is none.
+        let bytes = facts.standbys.iter().filter_map(|s| s.lag_bytes).max();
+        #[expect(clippy::cast_precision_loss, reason = "bytes are shown with three digits")]
+        out.maybe(instance, "replication.lag_bytes", bytes.map(|b| b as f64));
         let worst = facts.standbys.iter().map(|s| s.replay_lag_s.unwrap_or(0.0)).fold(0.0, f64::max);
         out.push(instance, "replication.lag", worst);
     }

@@ -13,6 +13,15 @@ pub(super) fn read(facts: &RedisFacts, before: Option<&RedisFacts>, source: &Sou
     }
     out.maybe(&subject, "redis.evictions", facts.evicted_per_s);
     out.push(&subject, "redis.blocked_clients", f64::from(facts.blocked_clients));
+    out.maybe(&subject, "redis.fork", facts.latest_fork_ms.map(|ms| ms / 1000.0));
+    out.maybe(&subject, "redis.slow", facts.slow_commands.map(f64::from));
+    out.maybe(&subject, "redis.latency", facts.worst_stall_s);
+    for key in &facts.keys {
+        let of = Subject::Key { source: source.clone(), key: key.key.clone() };
+        out.push(&of, "redis.length", key.length as f64);
+        out.maybe(&of, "redis.stream_pending", key.pending.map(|n| n as f64));
+        out.maybe(&of, "redis.stream_lag", key.lag.map(|n| n as f64));
+    }
     let persistent: Vec<bool> = [facts.last_bgsave_ok, facts.last_aof_ok].into_iter().flatten().collect();
     if !persistent.is_empty() {
         out.push(&subject, "redis.persistence", flag(persistent.iter().all(|ok| *ok)));

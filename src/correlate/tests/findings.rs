@@ -1,5 +1,4 @@
 use super::support::{Bench, at, chain, jobs, pods, tenant, web};
-use crate::correlate::panes::build;
 use crate::correlate::{say, tenant_signals};
 use crate::domain::estate::Cutoff;
 use crate::domain::facts::odoo::Channel;
@@ -411,7 +410,8 @@ fn of_equal_findings_the_order_is_whom_they_hurt_then_the_cutoff_then_their_age(
     ];
     let mut sorted = order.to_vec();
     sorted.reverse();
-    sorted.sort_by(crate::correlate::finding::worst_first);
+    let rules = crate::correlate::rules::Rules::built_in();
+    sorted.sort_by(|a, b| crate::correlate::finding::worst_first(&rules, a, b));
     assert_eq!(sorted, order);
 }
 
@@ -446,7 +446,7 @@ fn pods_that_may_not_be_watched_any_more_have_not_recovered() {
     let found = bench.findings(40);
     let f = found.iter().find(|f| f.rule == "crash-loop").expect("losing a right clears nothing");
     assert_eq!(f.severity, Health::Unknown);
-    let panes = build(&bench.world, bench.correlator.index(), bench.correlator.settings(), at(40));
+    let panes = bench.correlator.panes(&bench.world, at(40));
     assert_eq!(panes.tenants.iter().find(|t| t.id.as_str() == "t017").unwrap().restarts_5m, None);
 }
 
@@ -460,7 +460,7 @@ fn a_certificate_has_the_same_days_in_its_finding_and_in_its_pane() {
     bench.see("edge-1", 0, Facts::Traefik(facts));
     let f = bench.findings(0).into_iter().find(|f| f.rule == "certificate").unwrap();
     assert!(f.what.contains("expires in 18 d"), "{}", f.what);
-    let panes = build(&bench.world, bench.correlator.index(), bench.correlator.settings(), at(0));
+    let panes = bench.correlator.panes(&bench.world, at(0));
     let left = panes.tenants.iter().find(|t| t.id.as_str() == "t017").unwrap().certificate_days.unwrap();
     assert_eq!(crate::domain::signal::days(left), "18 d");
 }

@@ -1,12 +1,12 @@
 use super::support::{Bench, at, chain, jobs, pods, tenant, web};
-use crate::correlate::panes::{build, health};
+use crate::correlate::panes::health;
 use crate::domain::facts::traefik::TraefikFacts;
 use crate::domain::facts::{Facts, KubernetesFacts, OdooFacts};
 use crate::domain::health::Health;
 use crate::domain::pane::{Panes, QueueRow};
 
 fn panes(bench: &Bench, second: i64) -> Panes {
-    build(&bench.world, bench.correlator.index(), bench.correlator.settings(), at(second))
+    bench.correlator.panes(&bench.world, at(second))
 }
 
 fn healthy(bench: &mut Bench, second: i64) {

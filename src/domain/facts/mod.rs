@@ -2,6 +2,7 @@
 //! Numbers carry their unit in the name; a value that the server did not give is `None`, never zero.
 
 pub mod kubernetes;
+pub mod measured;
 pub mod odoo;
 pub mod postgres;
 pub mod redis;
@@ -11,6 +12,7 @@ use super::sample::SourceKind;
 use serde::{Deserialize, Serialize};
 
 pub use kubernetes::KubernetesFacts;
+pub use measured::{Measured, MeasuredFacts};
 pub use odoo::OdooFacts;
 pub use postgres::{PgbouncerFacts, PostgresFacts};
 pub use redis::RedisFacts;
@@ -32,6 +34,8 @@ pub enum Facts {
     Redis(RedisFacts),
     /// Of a Traefik.
     Traefik(TraefikFacts),
+    /// Of a source that only delivers signals.
+    Measured(MeasuredFacts),
 }
 
 impl Facts {
@@ -44,6 +48,7 @@ impl Facts {
             Self::Odoo(_) => SourceKind::Odoo,
             Self::Redis(_) => SourceKind::Redis,
             Self::Traefik(_) => SourceKind::Traefik,
+            Self::Measured(facts) => facts.of,
         }
     }
 }

@@ -30,8 +30,37 @@ pub struct PostgresFacts {
     pub sessions: Vec<Session>,
     /// Per database: sizes and counters.
     pub databases: Vec<DatabaseStat>,
+    /// What changes slowly.
+    pub upkeep: Upkeep,
     /// Rights that are missing.
     pub missing: Vec<Missing>,
+}
+
+/// What changes slowly, at most half a minute old; `None` where the server does not say.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Upkeep {
+    /// Greatest `age(datfrozenxid)`.
+    pub xid_age: Option<f64>,
+    /// Replication slots that nobody reads.
+    pub inactive_slots: Option<u32>,
+    /// WAL in bytes that the slot furthest behind keeps; `None` without slots.
+    pub retained_bytes: Option<f64>,
+    /// Whether the newest attempt to archive failed; `None` where nothing is archived.
+    pub archiver_failing: Option<bool>,
+    /// Seconds since WAL was last archived; zero while none waits.
+    pub archiver_age_s: Option<f64>,
+    /// Seconds of work that only this server has, as far as archiving goes: zero while it is idle.
+    pub rpo_s: Option<f64>,
+    /// Share of checkpoints that were asked for, in ten minutes.
+    pub checkpoints_requested: Option<f64>,
+    /// Size of all databases in bytes, at most five minutes old.
+    pub size_bytes: Option<f64>,
+    /// Vacuums, index builds and base backups that run, one sentence each.
+    pub maintenance: Option<Vec<String>>,
+    /// Share of one processor that the heaviest statement took.
+    pub heaviest_share: Option<f64>,
+    /// That statement, normalised, cut.
+    pub heaviest: Option<String>,
 }
 
 /// One standby, as `pg_stat_replication` on the primary shows it.

@@ -44,8 +44,30 @@ pub struct RedisFacts {
     pub latest_fork_ms: Option<f64>,
     /// `loading` is 1.
     pub loading: bool,
+    /// Commands that went into the slow log since the sample before; `None` at the first sample.
+    pub slow_commands: Option<u32>,
+    /// The slowest of them, sanitised, cut.
+    pub slowest: Option<String>,
+    /// The worst stall of the last five minutes in seconds; zero when there was none, `None` where the latency
+    /// monitor is off.
+    pub worst_stall_s: Option<f64>,
+    /// Lists and streams that are configured.
+    pub keys: Vec<KeyFacts>,
     /// What the sentinels say, when configured: address of the primary they agree on.
     pub sentinel_primary: Option<String>,
     /// Rights that are missing.
     pub missing: Vec<Missing>,
+}
+
+/// A list or a stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyFacts {
+    /// The key.
+    pub key: String,
+    /// `LLEN` or `XLEN`; zero for a key that there is not.
+    pub length: u64,
+    /// Of the worst group of a stream: given out and not acknowledged.
+    pub pending: Option<u64>,
+    /// Of the worst group of a stream: not given out yet; `None` where Redis can not tell.
+    pub lag: Option<u64>,
 }

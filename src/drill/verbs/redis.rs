@@ -1,11 +1,12 @@
 //! The verbs of the simulated Redis servers.
 
-use super::effect::{Aim, Done, Effect, Look, sql};
+use super::effect::{Aim, Done, Effect, Look, http, sql};
 use super::given::Given;
 use crate::domain::id::SourceId;
 use crate::domain::ports::VerbError;
 use crate::domain::text::sanitize;
 use crate::drill::model::Simulation;
+use crate::drill::model::build::CLUSTER;
 use crate::drill::model::shared::Redis;
 use serde_json::{Value, json};
 
@@ -29,6 +30,12 @@ pub(super) static EFFECTS: &[Effect] = &[
         aim: flush_aim,
         act: flush,
         stands: |g, s| redis(g, s).is_ok_and(Redis::is_empty),
+    },
+    Effect {
+        name: "redis.restart",
+        aim: restart_aim,
+        act: restart,
+        stands: |g, s| redis(g, s).is_ok_and(|r| r.starting_s > 0),
     },
     Effect {
         name: "redis.failover",
@@ -167,6 +174,28 @@ fn flush(given: &Given<'_>, sim: &mut Simulation) -> Result<Done, VerbError> {
         sim.told.push("all sessions are gone: people log in again".into());
     }
     Ok((json!({ "deleted": keys }), format!("{keys} keys deleted")))
+}
+
+fn restart_aim(given: &Given<'_>, sim: &Simulation) -> Result<Aim, VerbError> {
+    let (name, redis) = (given.text("redis")?, redis(given, sim)?);
+    let path = format!("/apis/apps/v1/namespaces/redis/statefulsets/{name}");
+    let body = json!({ "restartedAt": sim.now().to_string(), "redis-before-restart": redis.run_id });
+    let aim = Aim::at(CLUSTER, format!("Redis {name} in StatefulSet redis/{name}"), http("PATCH", path, &body));
+    let hurts = format!("everyone who uses {name}: its pod is replaced, and what is not on disk is lost");
+    Ok(Aim { identity: redis.run_id.clone(), ..aim }
+        .bound(json!({ "run_id": redis.run_id }))
+        .by_hand(format!("kubectl -n redis rollout restart statefulset/{name}"))
+        .tenants(sim.tenants.iter().map(|t| t.id.clone()))
+        .means(hurts, "can not be taken back"))
+}
+
+fn restart(given: &Given<'_>, sim: &mut Simulation) -> Result<Done, VerbError> {
+    let redis = redis_mut(given, sim)?;
+    let before = redis.run_id.clone();
+    // It comes back with what it had on disk, under another run id.
+    redis.run_id = before.chars().rev().collect();
+    redis.starting_s = 5;
+    Ok((json!({ "before": before }), "the rollout begins".into()))
 }
 
 fn failover_aim(given: &Given<'_>, sim: &Simulation) -> Result<Aim, VerbError> {

@@ -410,7 +410,7 @@ impl Served {
                     peer.send(&all).await?;
                 }
                 Ask::Command { id, command } => {
-                    let reply = if peer.read_only {
+                    let reply = if peer.read_only && !command.only_looks() {
                         looks_on()
                     } else {
                         self.host.client.acting_as(peer.actor.clone()).send(command).await
@@ -539,7 +539,7 @@ impl Served {
             Ask::Alive => {}
             Ask::Command { id, command } => {
                 let client = self.host.client.acting_as(peer.actor.clone());
-                let read_only = peer.read_only;
+                let read_only = peer.read_only && !command.only_looks();
                 tokio::spawn(async move {
                     let reply = match (&turn, read_only) {
                         (_, true) => looks_on(),

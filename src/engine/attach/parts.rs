@@ -8,7 +8,7 @@ use crate::domain::estate::{Environment, Estate};
 use crate::domain::finding::{Change, Finding};
 use crate::domain::id::IncidentId;
 use crate::domain::incident::{Incident, TimelineEntry};
-use crate::domain::pane::{DatabaseRow, IngressRow, Panes, QueueRow, SourceRow, TenantRow};
+use crate::domain::pane::{DatabaseRow, IngressRow, Panes, QueueRow, SourceRow, SubjectRow, TenantRow};
 use crate::engine::api::{PlaybookSummary, RunView, Snapshot};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -55,6 +55,16 @@ pub enum Part {
     Queues,
     /// Rows of the pane.
     Ingress,
+    /// Rows of the pane.
+    Platform,
+    /// Rows of the pane.
+    Recovery,
+    /// Rows of the pane.
+    Delivery,
+    /// Rows of the pane.
+    Business,
+    /// Rows of the pane.
+    Security,
     /// Findings.
     Findings,
     /// What changed.
@@ -67,6 +77,25 @@ pub enum Part {
     Runs,
     /// The newest records.
     Tail,
+}
+
+impl Part {
+    /// Whether it holds rows of a pane.
+    const fn is_pane(self) -> bool {
+        matches!(
+            self,
+            Self::Sources
+                | Self::Tenants
+                | Self::Databases
+                | Self::Queues
+                | Self::Ingress
+                | Self::Platform
+                | Self::Recovery
+                | Self::Delivery
+                | Self::Business
+                | Self::Security
+        )
+    }
 }
 
 /// The timeline of one incident.
@@ -167,6 +196,11 @@ fn write(before: Option<&Snapshot>, now: &Snapshot) -> io::Result<Page> {
         page.rows(Part::Databases, old.map(|p| &*p.databases), &now.panes.databases)?;
         page.rows(Part::Queues, old.map(|p| &*p.queues), &now.panes.queues)?;
         page.rows(Part::Ingress, old.map(|p| &*p.ingress), &now.panes.ingress)?;
+        page.rows(Part::Platform, old.map(|p| &*p.platform), &now.panes.platform)?;
+        page.rows(Part::Recovery, old.map(|p| &*p.recovery), &now.panes.recovery)?;
+        page.rows(Part::Delivery, old.map(|p| &*p.delivery), &now.panes.delivery)?;
+        page.rows(Part::Business, old.map(|p| &*p.business), &now.panes.business)?;
+        page.rows(Part::Security, old.map(|p| &*p.security), &now.panes.security)?;
     }
     if before.is_none_or(|b| !Arc::ptr_eq(&b.findings, &now.findings)) {
         page.rows(Part::Findings, before.map(|b| b.findings.as_slice()), &now.findings)?;
@@ -390,6 +424,11 @@ impl Assembler {
             Part::Databases => patch::<DatabaseRow>(&mut self.panes.databases, bytes)?,
             Part::Queues => patch::<QueueRow>(&mut self.panes.queues, bytes)?,
             Part::Ingress => patch::<IngressRow>(&mut self.panes.ingress, bytes)?,
+            Part::Platform => patch::<SubjectRow>(&mut self.panes.platform, bytes)?,
+            Part::Recovery => patch::<SubjectRow>(&mut self.panes.recovery, bytes)?,
+            Part::Delivery => patch::<SubjectRow>(&mut self.panes.delivery, bytes)?,
+            Part::Business => patch::<SubjectRow>(&mut self.panes.business, bytes)?,
+            Part::Security => patch::<SubjectRow>(&mut self.panes.security, bytes)?,
             Part::Findings => patch_shared::<Finding>(&mut light.findings, bytes)?,
             Part::Changes => patch_shared::<Change>(&mut light.changes, bytes)?,
             Part::Runs => patch_shared::<RunView>(&mut light.runs, bytes)?,
@@ -401,8 +440,7 @@ impl Assembler {
                 *rows = apply(rows, delta)?;
             }
         }
-        let is_pane = matches!(part, Part::Sources | Part::Tenants | Part::Databases | Part::Queues | Part::Ingress);
-        self.panes_changed |= is_pane;
+        self.panes_changed |= part.is_pane();
         self.incidents_changed |= matches!(part, Part::Incidents | Part::Timeline);
         Ok(())
     }

@@ -3,7 +3,7 @@
 
 use crate::domain::finding::{Change, Finding};
 use crate::domain::incident::{Incident, TimelineEntry};
-use crate::domain::pane::{DatabaseRow, IngressRow, QueueRow, SourceRow, TenantRow};
+use crate::domain::pane::{DatabaseRow, IngressRow, QueueRow, SourceRow, SubjectRow, TenantRow};
 use crate::engine::api::RunView;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -77,6 +77,7 @@ rows! {
     DatabaseRow, |r, o| r.id == o.id, r.id.to_string(), [age_s];
     IngressRow, |r, o| r.name == o.name && r.source == o.source && r.scope == o.scope,
         format!("{}\n{}\n{}", r.source, r.scope, r.name), [age_s, reload_age_s];
+    SubjectRow, |r, o| r.subject == o.subject, format!("{:?}", r.subject), [age_s];
     Finding, |r, o| r.id == o.id, r.id.to_string(), [];
     Change, |r, o| r == o, format!("{}\n{:?}\n{}\n{}", r.at, r.subject, r.what, r.by), [];
     RunView, |r, o| r.id == o.id, r.id.to_string(), [];

@@ -7,6 +7,7 @@ mod fold;
 mod follow;
 mod lines;
 pub mod link;
+pub mod objects;
 mod store;
 mod wire;
 
@@ -124,12 +125,11 @@ impl Version {
 
 impl Poll for Watcher {
     fn spec(&self) -> SourceSpec {
-        let context = self.config.context.as_ref().map(|c| format!(", context {c}")).unwrap_or_default();
         SourceSpec {
             id: self.config.id.clone(),
             kind: SourceKind::Kubernetes,
             interval: self.config.interval,
-            address: sanitize(&format!("{}{context}", self.config.kubeconfig.display())),
+            address: Self::address(&self.config),
         }
     }
 
@@ -156,6 +156,12 @@ impl Poll for Watcher {
 }
 
 impl Watcher {
+    /// Where a cluster is found, for people.
+    fn address(config: &Kubernetes) -> String {
+        let context = config.context.as_ref().map(|c| format!(", context {c}")).unwrap_or_default();
+        sanitize(&format!("{}{context}", config.kubeconfig.display()))
+    }
+
     /// Time allowed for one sample. The driver allows a little more, so that the failure can say here what was
     /// waited for.
     fn allowed(&self) -> Duration {

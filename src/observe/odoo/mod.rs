@@ -4,6 +4,7 @@
 //! that the tenants need. Only the engine calls this; the verbs share [`source_id`] and [`queue`].
 
 pub mod queue;
+pub mod synthetic;
 #[cfg(test)]
 pub(crate) mod tests;
 

@@ -9,6 +9,7 @@ pub mod sessions;
 pub(crate) mod testbed;
 #[cfg(test)]
 pub(crate) mod tests;
+mod upkeep;
 
 use super::poll::Poll;
 use crate::config::model;
@@ -31,6 +32,7 @@ pub struct Postgres {
     link: Link,
     session: Option<Session>,
     before: instance::Before,
+    upkeep: upkeep::Keeper,
 }
 
 impl Postgres {
@@ -45,6 +47,7 @@ impl Postgres {
             link,
             session: None,
             before: instance::Before::new(),
+            upkeep: upkeep::Keeper::default(),
         }
     }
 
@@ -55,9 +58,11 @@ impl Postgres {
         } else {
             // It may be another server now, behind the same name: its counters tell nothing of these.
             self.before.clear();
+            self.upkeep = upkeep::Keeper::default();
             self.link.open(&self.database, Settings::Look { statement_timeout: STATEMENT_TIMEOUT }).await?
         };
-        let facts = instance::observe(&self.link, &session, &mut self.before).await?;
+        let mut facts = instance::observe(&self.link, &session, &mut self.before).await?;
+        facts.upkeep = self.upkeep.observe(&self.link, &session).await?;
         self.session = Some(session);
         Ok(Facts::Postgres(facts))
     }

@@ -1,9 +1,10 @@
-//! Observes one Redis by one `INFO` a poll, and asks its sentinels, where there are any, which primary they
+//! Observes one Redis by one `INFO` a poll and a few commands in constant time, and asks its sentinels, where there are any, which primary they
 //! agree on. Built by the engine; `act::redis` shares the way to a server.
 
 pub mod connection;
 pub mod info;
 mod sentinel;
+mod trouble;
 
 use crate::config::model::Redis as Config;
 use crate::domain::facts::{Facts, RedisFacts};
@@ -39,6 +40,7 @@ pub struct RedisObserver {
     connection: Option<MultiplexedConnection>,
     sentinels: Vec<Sentinel>,
     before: Option<Evictions>,
+    slow: trouble::SlowLog,
 }
 
 /// The eviction counter at one moment of one run of the server.
@@ -58,7 +60,15 @@ impl RedisObserver {
             Some(_) => config.sentinels.iter().map(|address| Sentinel::new(address, tls)).collect(),
             None => Vec::new(),
         };
-        Self { config, password, endpoint, connection: None, sentinels, before: None }
+        Self {
+            config,
+            password,
+            endpoint,
+            connection: None,
+            sentinels,
+            before: None,
+            slow: trouble::SlowLog::default(),
+        }
     }
 
     async fn observe(&mut self) -> Result<RedisFacts, Failure> {
@@ -80,7 +90,7 @@ impl RedisObserver {
         let name = self.config.sentinel_name.as_deref().unwrap_or_default();
         let view = sentinel::ask_all(&mut self.sentinels, name, timeout / 2);
         let (asked, view) = futures::join!(asked, view);
-        let (connection, reply) = asked?;
+        let (mut connection, reply) = asked?;
         let at = Instant::now();
         let text = match reply {
             redis::Value::BulkString(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
@@ -97,6 +107,10 @@ impl RedisObserver {
         });
         facts.sentinel_primary = view.primary;
         facts.missing = view.missing;
+        if !facts.loading {
+            let keys = &self.config.keys;
+            trouble::observe(&mut connection, endpoint, keys, timeout, &mut self.slow, &mut facts).await?;
+        }
         self.connection = Some(connection);
         Ok(facts)
     }

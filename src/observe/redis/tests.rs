@@ -21,6 +21,8 @@ fn config(url: &str, user: Option<&str>) -> Config {
         purpose: "queue".into(),
         sentinels: Vec::new(),
         sentinel_name: None,
+        keys: Vec::new(),
+        workload: None,
         interval: Duration::from_secs(1),
         timeout: Duration::from_secs(2),
     }
@@ -314,6 +316,7 @@ async fn sentinels_agree_without_one_that_is_frozen_and_not_without_two() {
     let config = Config {
         sentinels: started.iter().map(|(_, address)| address.clone()).collect(),
         sentinel_name: Some("odoo".into()),
+        keys: Vec::new(),
         ..config(&private.url, None)
     };
     let address = private.url.trim_start_matches("redis://").trim_end_matches("/0");
@@ -381,6 +384,7 @@ async fn the_lab_is_seen_with_its_least_rights() {
     let config = Config {
         sentinels: sentinels.split(',').map(str::to_owned).collect(),
         sentinel_name: env("LAB_REDIS_SENTINEL_NAME"),
+        keys: Vec::new(),
         ..config(&format!("redis://{rest}"), Some(user))
     };
     let seen = facts(&mut observer(config, Some(password))).await.unwrap();

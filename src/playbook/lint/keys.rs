@@ -1,6 +1,7 @@
 //! Which keys a step of each type has, which it can not do without, and what their values may be.
 
 use super::rules::{Found, empty, is_id, is_name};
+use crate::domain::id::StepId;
 use crate::domain::incident::Role;
 use crate::domain::risk::Risk;
 use crate::playbook::schema::{
@@ -38,10 +39,11 @@ pub(super) fn fitting(at: &str, step: &Step, found: &mut Vec<Found>) {
     let acts = step.class() == Class::Acts;
     let sends = is(&[Check, Evidence, Action, Foreach, Notify, Escalate]);
     let gated = acts || is(&[Approval]);
-    let checked = gated || is(&[Check, Evidence, Parallel]);
+    let looks = is(&[Check, Evidence]) || (kind == Parallel && step.runs.is_empty());
+    let checked = gated || looks;
     let present = [
         ("run", step.run.is_some(), sends),
-        ("timeout", step.timeout.is_some(), sends || is(&[Parallel])),
+        ("timeout", step.timeout.is_some(), sends || looks),
         ("outputs", !step.outputs.is_empty(), is(&[Check, Evidence, Action, Notify, Escalate])),
         ("preconditions", !step.preconditions.is_empty(), checked),
         ("bind", !step.bind.is_empty(), gated && kind != Foreach),
@@ -55,7 +57,7 @@ pub(super) fn fitting(at: &str, step: &Step, found: &mut Vec<Found>) {
         ("verify", !step.verify.is_empty(), is(&[Action, Foreach, Assert, WaitFor, Manual])),
         ("choices", !step.choices.is_empty(), is(&[Decision])),
         ("onFailure", step.on_failure != OnFailure::default(), !is(&[Decision, Branch, Input, Sleep])),
-        ("retry", step.retry.is_some(), acts || is(&[Check, Evidence, Parallel, Assert])),
+        ("retry", step.retry.is_some(), acts || looks || is(&[Assert])),
         ("rollback", step.rollback.is_some(), is(&[Action, Foreach])),
         ("evidence", !step.evidence.is_empty(), is(&[Action, Foreach, Manual])),
         ("comms", step.comms.is_some(), !is(&[Branch, Sleep])),
@@ -63,6 +65,7 @@ pub(super) fn fitting(at: &str, step: &Step, found: &mut Vec<Found>) {
         ("branches", !step.branches.is_empty(), is(&[Branch])),
         ("otherwise", step.otherwise.is_some(), is(&[Branch])),
         ("looks", !step.looks.is_empty(), is(&[Parallel])),
+        ("runs", !step.runs.is_empty(), is(&[Parallel])),
         ("foreach", step.foreach.is_some(), is(&[Foreach])),
         ("inputs", !step.inputs.is_empty(), is(&[Input])),
         ("playbook", step.playbook.is_some(), is(&[SubPlaybook])),
@@ -156,18 +159,15 @@ fn choices(at: &str, step: &Step, found: &mut Vec<Found>) {
 }
 
 fn parts(at: &str, step: &Step, found: &mut Vec<Found>) {
-    if step.kind == StepType::Parallel && !(2..=MAX_PARTS).contains(&step.looks.len()) {
-        found.push((format!("{at}/id"), format!("the step `{}` needs 2 to {MAX_PARTS} `looks`", step.id)));
-    }
-    for (i, look) in step.looks.iter().enumerate() {
-        let place = format!("{at}/looks/{i}/id");
-        if !is_id(look.id.as_str()) {
-            found.push((place.clone(), super::rules::id_rule(look.id.as_str())));
-        }
-        if step.looks.iter().take(i).any(|other| other.id == look.id) {
-            found.push((place, format!("the id `{}` is taken already", look.id)));
+    if step.kind == StepType::Parallel {
+        let both = !step.looks.is_empty() && !step.runs.is_empty();
+        if both || !(2..=MAX_PARTS).contains(&(step.looks.len() + step.runs.len())) {
+            let message = format!("the step `{}` needs 2 to {MAX_PARTS} `looks`, or as many `runs`", step.id);
+            found.push((format!("{at}/id"), message));
         }
     }
+    ids(&format!("{at}/looks"), &step.looks.iter().map(|l| &l.id).collect::<Vec<_>>(), found);
+    ids(&format!("{at}/runs"), &step.runs.iter().map(|r| &r.id).collect::<Vec<_>>(), found);
     if step.inputs.len() > MAX_PARTS {
         found.push((format!("{at}/inputs"), format!("a step asks for at most {MAX_PARTS} values")));
     }
@@ -186,6 +186,19 @@ fn parts(at: &str, step: &Step, found: &mut Vec<Found>) {
     }
     if let Some(foreach) = &step.foreach {
         at_once(&format!("{at}/foreach"), foreach.max_concurrency, found);
+    }
+}
+
+/// Names of the parts of a step.
+fn ids(at: &str, ids: &[&StepId], found: &mut Vec<Found>) {
+    for (i, id) in ids.iter().enumerate() {
+        let place = format!("{at}/{i}/id");
+        if !is_id(id.as_str()) {
+            found.push((place.clone(), super::rules::id_rule(id.as_str())));
+        }
+        if ids.iter().take(i).any(|other| other == id) {
+            found.push((place, format!("the id `{id}` is taken already")));
+        }
     }
 }
 

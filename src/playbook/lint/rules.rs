@@ -6,7 +6,7 @@ use crate::domain::risk::Risk;
 use crate::playbook::expr::{self, Parsed, Scope, Type};
 use crate::playbook::params::{self, type_of};
 use crate::playbook::plan::EXIT_STEP;
-use crate::playbook::schema::{Next, OnFailure, Parameter, ParameterType, Playbook, SCHEMA_VERSION, StepType};
+use crate::playbook::schema::{Class, Next, OnFailure, Parameter, ParameterType, Playbook, SCHEMA_VERSION, StepType};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most steps of a playbook.
@@ -126,6 +126,12 @@ impl<'a> Rules<'a> {
         for (word, what) in playbook.post_incident.duties() {
             empty("/postIncident", what, word, found);
         }
+        if let Some(window) = &playbook.change_window {
+            empty("/changeWindow/calendar", &window.calendar, "calendar", found);
+            if !playbook.steps.iter().any(|s| s.class() == Class::Acts || s.class() == Class::Child) {
+                found.push(("/changeWindow".into(), "no step of the playbook changes anything".into()));
+            }
+        }
         self.targets(found);
         for (i, rule) in playbook.triggers.findings.iter().enumerate().filter(|(_, rule)| !is_id(rule)) {
             found.push((format!("/triggers/findings/{i}"), id_rule(rule)));
@@ -244,7 +250,17 @@ impl<'a> Rules<'a> {
 
 pub(super) fn parameter_rules(at: &str, parameter: &Parameter, found: &mut Vec<Found>) {
     if parameter.secret {
-        found.push((format!("{at}/secret"), "`secret` is not supported in this version".into()));
+        if parameter.kind != ParameterType::String {
+            found.push((format!("{at}/type"), "a secret parameter is of type string".into()));
+        }
+        for (key, there) in
+            [("default", parameter.default.is_some()), ("allowedValues", !parameter.allowed_values.is_empty())]
+        {
+            if there {
+                found
+                    .push((format!("{at}/{key}"), format!("a secret parameter has no `{key}`: it would be no secret")));
+            }
+        }
     }
     let fits = |value: &serde_json::Value| match parameter.kind {
         ParameterType::String | ParameterType::Tenant | ParameterType::Database => value.is_string(),

@@ -246,6 +246,11 @@ impl Rules<'_> {
         for (name, text) in &step.params {
             template_words(&format!("{at}/params/{}", escape(name)), text, scope, found);
         }
+        for (i, run) in step.runs.iter().enumerate() {
+            for (name, text) in &run.params {
+                template_words(&format!("{at}/runs/{i}/params/{}", escape(name)), text, scope, found);
+            }
+        }
     }
 
     fn call(&self, at: &str, call: &Call, scope: &Scope, found: &mut Vec<Found>) -> Option<&VerbSpec> {

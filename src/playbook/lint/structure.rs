@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const ENOUGH: usize = 100;
 
 /// Keys of the full design that this version does not carry out.
-const LATER: [&str; 2] = ["changeWindow", "hooks"];
+const LATER: [&str; 1] = ["hooks"];
 
 /// What could be read.
 pub(super) struct Read {
@@ -99,6 +99,7 @@ impl Reading {
                     ("type", _) => Value::from("manual"),
                     ("then", _) => Value::from("continue"),
                     ("kind", _) => Value::from("keypress"),
+                    ("onClosed", _) => Value::from("deny"),
                     ("schemaVersion" | "version" | "quorum", _) => Value::from(1),
                     ("steps", _) => Value::Array(Vec::new()),
                     _ => Value::from("missing"),

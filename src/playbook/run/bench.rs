@@ -52,7 +52,7 @@ steps:
 ";
 
 pub(in crate::playbook) fn plan(text: &str) -> Arc<Plan> {
-    Arc::new(Plan::new(serde_saphyr::from_str(text).unwrap(), Digest::from_bytes(&[7; 32])).unwrap())
+    Arc::new(Plan::new(serde_saphyr::from_str(text).unwrap(), Digest::from_bytes(&[7; 32])))
 }
 
 /// The plan of [`PLAYBOOK`], parsed once: parsing CEL is what takes time.
@@ -131,6 +131,7 @@ impl Bench {
             by: Person::from("mara"),
             targets: Vec::new(),
             parent: None,
+            secrets: BTreeMap::new(),
         };
         Self {
             run: Run::new(plan, start),
@@ -292,7 +293,7 @@ impl Bench {
                 }
                 self.apply(Input::Reconciled { ticket, found })
             }
-            Effect::DryRun { .. } | Effect::Child { .. } | Effect::Escalate { .. } => Ok(()),
+            Effect::DryRun { .. } | Effect::Children { .. } | Effect::Escalate { .. } => Ok(()),
             Effect::Finish { state } => {
                 self.finished = Some(state);
                 Ok(())
@@ -432,7 +433,7 @@ impl Bench {
             | Effect::Look { .. }
             | Effect::Reconcile { .. }
             | Effect::DryRun { .. }
-            | Effect::Child { .. } => {
+            | Effect::Children { .. } => {
                 assert!(!self.stopped, "nothing is asked while the run is stopped");
             }
             Effect::Finish { .. } | Effect::Escalate { .. } => {}

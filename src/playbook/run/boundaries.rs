@@ -50,6 +50,7 @@ steps:
 - {id: page, name: P, why: W, type: escalate, escalate: {to: dba}, run: {adapter: comms, verb: page}}
 - {id: keep, name: K, why: W, type: evidence, run: {adapter: pg, verb: tree}}
 - {id: other, name: O, why: W, type: sub_playbook, playbook: another}
+- {id: sides, name: S, why: W, type: parallel, runs: [{id: a, playbook: another}, {id: b, playbook: third}]}
 - {id: pause, name: P, why: W, type: sleep, duration: 5s}
 ";
 
@@ -87,6 +88,36 @@ struct World {
     refusals: BTreeMap<String, u32>,
     /// What looking for an effect answers where it can not tell.
     blind: bool,
+    /// How often was asked for each run that belongs to a step, and which of them have failed.
+    children: BTreeMap<String, u32>,
+    failed: BTreeSet<String>,
+}
+
+impl World {
+    /// The run that is a step or a branch of one: it goes on at the first question and has ended at the second.
+    fn child(&mut self, parent: &Parent) -> (crate::domain::id::RunId, RunState) {
+        let branch = parent.branch.as_ref().map_or_else(|| "it".to_owned(), ToString::to_string);
+        let name = format!("RUN-{branch}-{}", parent.started);
+        let asked = self.children.entry(name.clone()).or_default();
+        *asked += 1;
+        if *asked == 1 {
+            return (name.as_str().into(), RunState::Waiting);
+        }
+        let key = format!("{} {branch}", parent.step);
+        if let Some(left) = self.refusals.get_mut(&key).filter(|left| **left > 0) {
+            if *asked == 2 {
+                *left -= 1;
+                self.failed.insert(name.clone());
+            }
+        }
+        if self.failed.contains(&name) {
+            return (name.as_str().into(), RunState::Failed);
+        }
+        if *asked == 2 {
+            *self.effects.entry(key).or_default() += 1;
+        }
+        (name.as_str().into(), RunState::Finished)
+    }
 }
 
 struct Engine {
@@ -114,6 +145,7 @@ impl Engine {
             by: "mara".into(),
             targets: (0..targets).map(|i| format!("t{i:03}").as_str().into()).collect(),
             parent: None,
+            secrets: BTreeMap::new(),
         };
         let mut run = Run::new(plan.clone(), start);
         let queue = run.apply(Input::Begin, at(0)).unwrap().into();
@@ -300,7 +332,13 @@ impl Engine {
                 Input::Reconciled { ticket, found }
             }
             Effect::DryRun { ticket, .. } => Input::DryRan { ticket, said: Ok("1 row".into()) },
-            Effect::Child { ticket, .. } => Input::Child { ticket, found: Ok(("RUN-2".into(), RunState::Finished)) },
+            Effect::Children { ticket, .. } => {
+                let one = |(parent, _, _): (Parent, _, _)| ChildFound {
+                    found: Ok(world.child(&parent)),
+                    branch: parent.branch,
+                };
+                Input::Children { ticket, found: self.run.open_children().into_iter().map(one).collect() }
+            }
             Effect::Escalate { .. } => return None,
             Effect::Finish { .. } => {
                 self.finished = true;
@@ -400,6 +438,8 @@ fn every_boundary_of_every_type_of_step_can_be_gone_on_from() {
     }
     cases += every_interruption(EVERYTHING, 0, &refuses, RunState::Finished).0;
     cases += every_interruption(RINGS, 5, &World::default(), RunState::Finished).0;
+    let branch = World { refusals: [("sides b".to_owned(), 1)].into(), ..World::default() };
+    cases += every_interruption(EVERYTHING, 0, &branch, RunState::Finished).0;
     let one = World { refusals: [("act t003".to_owned(), 1)].into(), ..World::default() };
     cases += every_interruption(RINGS, 5, &one, RunState::Finished).0;
     let three = World { refusals: [("three it".to_owned(), 9)].into(), ..World::default() };

@@ -102,8 +102,9 @@ pub enum Effect {
         /// Which step.
         step: StepId,
     },
-    /// See to it that the step's own run exists, and how it stands; answer [`super::Input::Child`].
-    Child {
+    /// See to it that the runs of the step exist ([`super::Run::open_children`]), and how they stand; answer
+    /// [`super::Input::Children`].
+    Children {
         /// Ticket of the answer.
         ticket: Ticket,
         /// Which step.

@@ -29,6 +29,8 @@ pub struct Start {
     pub targets: Vec<TenantId>,
     /// The step of another run that it was started by.
     pub parent: Option<Parent>,
+    /// What the record says of each secret parameter: its commitment. Among the parameters stands the word for it.
+    pub secrets: BTreeMap<String, Value>,
 }
 
 /// The step that another run was started by.
@@ -40,6 +42,21 @@ pub struct Parent {
     pub step: StepId,
     /// Sequence number of the record that the step was started with; a step that is begun again has another run.
     pub started: u64,
+    /// Which branch of the step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<StepId>,
+    /// Whether the run only calls somebody because the step waits for too long.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub calls: bool,
+}
+
+/// How a run that belongs to a step stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChildFound {
+    /// Which branch, where the step has several.
+    pub branch: Option<StepId>,
+    /// The run and its state, or why there is none; one sentence.
+    pub found: Result<(RunId, RunState), String>,
 }
 
 /// A step as it was rendered at one moment.
@@ -230,12 +247,12 @@ pub enum Input {
         /// What the server said that it would do, or why it would refuse.
         said: Result<String, String>,
     },
-    /// Answer to `Effect::Child`.
-    Child {
+    /// Answer to `Effect::Children`.
+    Children {
         /// Ticket of the question.
         ticket: Ticket,
-        /// The run and its state, or why there is none; one sentence.
-        found: Result<(RunId, RunState), String>,
+        /// One for each that was asked for.
+        found: Vec<ChildFound>,
     },
     /// A person gives the values that the step asks for.
     Given {

@@ -172,10 +172,26 @@ impl Run {
         self.plan.playbook().step(step)
     }
 
-    /// The step that is another run, as that run names it; while it is in hand.
-    pub fn as_parent(&self) -> Option<Parent> {
-        let step = self.current_step()?.id.clone();
-        Some(Parent { run: self.start.run.clone(), step, started: self.here()?.started? })
+    /// The runs of the step in hand that have not finished: of each how it names its parent, its playbook and its
+    /// parameters, which are templates.
+    pub fn open_children(&self) -> Vec<(Parent, &PlaybookId, &BTreeMap<String, String>)> {
+        let (Some(step), Some(started)) = (self.current_step(), self.here().and_then(|h| h.started)) else {
+            return Vec::new();
+        };
+        let finished = self.lasting.get(self.current).map(|l| &l.finished);
+        let open = step.children().filter(|(b, ..)| b.is_none_or(|b| finished.is_none_or(|f| !f.contains_key(b))));
+        open.map(|(branch, playbook, params)| {
+            let (run, step) = (self.start.run.clone(), step.id.clone());
+            (Parent { run, step, started, branch: branch.cloned(), calls: false }, playbook, params)
+        })
+        .collect()
+    }
+
+    /// Notes that somebody was called because a step waits, by a run whose records are not this run's.
+    pub fn note_called(&mut self, step: &StepId) {
+        if let Some(lasting) = self.plan.index(step).and_then(|i| self.lasting.get_mut(i)) {
+            lasting.escalated = true;
+        }
     }
 
     /// The request for one of several targets of a step.
@@ -397,12 +413,10 @@ impl Run {
             }
             Input::RenderFailed { ticket, why } => {
                 if self.answers(ticket, Question::Render) {
-                    self.block(format!("it can not be rendered: {}", why.clean()), now);
+                    self.refuse(format!("it can not be rendered: {}", why.clean()), now, &mut out);
                 } else if self.renews(ticket) {
-                    self.block(
-                        format!("it changed while it waited, and can not be rendered now: {}", why.clean()),
-                        now,
-                    );
+                    let why = format!("it changed while it waited, and can not be rendered now: {}", why.clean());
+                    self.refuse(why, now, &mut out);
                 }
             }
             Input::Evaluated { ticket, results } => self.evaluated(ticket, results, now, &mut out),
@@ -438,9 +452,9 @@ impl Run {
                     self.dry_ran(said, now, &mut out);
                 }
             }
-            Input::Child { ticket, found } => {
+            Input::Children { ticket, found } => {
                 if matches!(self.phase, Phase::Child { ticket: Some(asked), .. } if asked == ticket) {
-                    self.child(found, now, &mut out);
+                    self.children(found, now, &mut out);
                 }
             }
             Input::Given { step, generation, values, by } => {
@@ -459,6 +473,7 @@ impl Run {
             Input::Seen => self.renew(&mut out),
             Input::Tick => self.tick(now, &mut out),
         }
+        self.note_waiting(now);
         Ok(out)
     }
 

@@ -23,7 +23,7 @@ mod waits;
 
 pub use effect::{Effect, LookAt, Mark, Subject, Ticket};
 pub use fan::Seat;
-pub use input::{ApprovalGiven, Input, Parent, Refusal, Rendering, SignedBy, Start};
+pub use input::{ApprovalGiven, ChildFound, Input, Parent, Refusal, Rendering, SignedBy, Start};
 pub use machine::{MAX_CHECK_AGE, Run, StartProof};
 pub use replay::{Past, ReplayError};
 pub use state::ConfirmedBy;

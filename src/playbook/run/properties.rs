@@ -128,7 +128,7 @@ fn play(bench: &mut Bench, one: &Move) {
                 | Effect::Execute { ticket: t, .. }
                 | Effect::Look { ticket: t, .. }
                 | Effect::DryRun { ticket: t, .. }
-                | Effect::Child { ticket: t, .. }
+                | Effect::Children { ticket: t, .. }
                 | Effect::Reconcile { ticket: t, .. } => *t == ticket,
                 Effect::Finish { .. } | Effect::Escalate { .. } => false,
             });

@@ -130,7 +130,10 @@ fn line<'a>(spec: &'a Step, run: &'a StepRun, now: Timestamp) -> StepLine<'a> {
         verify: spec.verify.iter().zip(&run.watches).map(|(verify, watch)| watched(verify, watch, now)).collect(),
         outcome: run.line.clone(),
         output: run.result.as_ref().map(lines).unwrap_or_default(),
-        targets: run.fan.iter().flat_map(|f| f.items.iter().map(|item| target(item, run.state))).collect(),
+        targets: match &run.fan {
+            Some(fan) => fan.items.iter().map(|item| target(item, run.state)).collect(),
+            None => run.branches.clone(),
+        },
         dry_run: run.dry_run.clone(),
         by_itself_at: None,
         asks: false,

@@ -3,13 +3,14 @@
 use super::effect::{Mark, Ticket};
 use super::fan::Fan;
 use super::input::{ApprovalGiven, Rendering};
-use super::view::{RunState, StepState};
-use crate::domain::id::{Digest, Person};
+use super::view::{RunState, StepState, TargetLine};
+use crate::domain::id::{Digest, Person, RunId, StepId};
 use crate::domain::ports::Reconciled;
 use crate::playbook::expr::Evaluation;
 use crate::playbook::schema::Next;
 use jiff::Timestamp;
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// What the run waits for. There is always exactly one thing.
 #[derive(Clone, Debug, PartialEq)]
@@ -219,6 +220,10 @@ pub(super) struct StepRun {
     pub(super) fan: Option<Fan>,
     /// What the server said that it would do.
     pub(super) dry_run: Option<String>,
+    /// Why it was last refused, as the record says.
+    pub(super) refused: Option<String>,
+    /// How each of its branches stands.
+    pub(super) branches: Vec<TargetLine>,
 }
 
 /// What is remembered of a step however often it is begun.
@@ -234,6 +239,8 @@ pub(super) struct Lasting {
     pub(super) escalated: bool,
     /// Whether what it did was taken back.
     pub(super) rolled_back: bool,
+    /// The branches that have finished, with their runs; a retry does not run them again.
+    pub(super) finished: BTreeMap<StepId, RunId>,
 }
 
 /// What an offered choice will do, before somebody has given a reason for it.
@@ -274,6 +281,8 @@ impl StepRun {
             ended_at: None,
             fan: None,
             dry_run: None,
+            refused: None,
+            branches: Vec::new(),
         }
     }
 

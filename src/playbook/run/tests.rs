@@ -615,7 +615,7 @@ fn another_text_of_the_playbook_does_not_continue_a_run() {
         serde_saphyr::from_str(PLAYBOOK).unwrap(),
         crate::domain::id::Digest::from_bytes(&[8; 32]),
     );
-    let error = Run::replay(std::sync::Arc::new(other.unwrap()), &past).unwrap_err();
+    let error = Run::replay(std::sync::Arc::new(other), &past).unwrap_err();
     assert!(matches!(error, ReplayError::OtherPlaybook { .. }), "{error}");
     assert_eq!(Run::replay(std::sync::Arc::clone(bench.run.plan()), &past[1..]).unwrap_err(), ReplayError::NoStart);
     assert_eq!(Run::playbook_of(past[0].body).unwrap().0, "bench");
@@ -741,6 +741,8 @@ fn a_target_that_is_gone_before_the_confirmation_blocks_the_step() {
     bench.apply(Input::Tick).unwrap();
     let Effect::Render { ticket, .. } = bench.open.remove(0) else { panic!("{:?}", bench.open) };
     bench.apply(Input::RenderFailed { ticket, why: "there is no backend 4711".into() }).unwrap();
+    bench.answer(0, 0);
+    assert_eq!(bench.kinds.last().unwrap(), "step.refused", "the refusal is on disk");
     assert_eq!(bench.state("cancel"), StepState::Blocked);
     assert!(line(&bench, "cancel").contains("it changed while it waited"), "{}", line(&bench, "cancel"));
     assert!(bench.run.generation() > shown);

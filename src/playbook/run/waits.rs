@@ -2,13 +2,13 @@
 //! goes on beside a step that waits: that stakeholders are told, and that somebody is called.
 
 use super::effect::Effect;
-use super::input::Refusal;
+use super::input::{ChildFound, Refusal};
 use super::machine::{Run, offer};
 use super::outcome::abort;
 use super::prepare::{AGAIN, after};
 use super::record::Clean;
 use super::state::{Choose, Phase, Then};
-use super::view::{RunState, StepState};
+use super::view::{RunState, StepState, TargetLine};
 use crate::domain::id::{Person, RunId, StepId};
 use crate::playbook::expr::{Evaluation, Verdict};
 use crate::playbook::params;
@@ -109,7 +109,16 @@ impl Run {
 
     /// The start of a step that is another run is on disk.
     pub(super) fn begin_child(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
-        self.edit(|s| s.state = StepState::Executing);
+        let finished = self.lasting.get(self.current).map(|l| l.finished.clone()).unwrap_or_default();
+        let line = |(branch, run): (StepId, RunId)| TargetLine {
+            label: branch.to_string(),
+            state: StepState::Done,
+            line: format!("{run} finished").as_str().clean(),
+        };
+        self.edit(|s| {
+            s.state = StepState::Executing;
+            s.branches = finished.into_iter().map(line).collect();
+        });
         self.ask_child(now, out);
     }
 
@@ -117,31 +126,64 @@ impl Run {
         let Some(step) = self.current_step().map(|s| s.id.clone()) else { return };
         let ticket = self.ticket();
         self.phase = Phase::Child { ask_at: after(now, AGAIN), ticket: Some(ticket) };
-        out.push(Effect::Child { ticket, step });
+        out.push(Effect::Children { ticket, step });
     }
 
-    pub(super) fn child(&mut self, found: Result<(RunId, RunState), String>, now: Timestamp, out: &mut Vec<Effect>) {
-        match found {
-            Ok((run, RunState::Finished)) => {
-                let summary = format!("{run} finished").clean();
-                self.edit(|s| s.line = Some(summary.clone()));
-                let body = json!({"ended": "done", "summary": summary, "child": run});
-                self.record("step.finished", body, Then::Done { next: Next::Continue }, out);
+    /// How the runs of the step stand. The step is over when all of them are: when one fails, the others go on to their
+    /// ends first.
+    pub(super) fn children(&mut self, found: Vec<ChildFound>, now: Timestamp, out: &mut Vec<Effect>) {
+        let mut failed = Vec::new();
+        let done = self.lasting.get(self.current).map_or(0, |l| l.finished.len());
+        let mut open = found.is_empty() && self.spec().is_none_or(|s| s.runs.is_empty() || s.runs.len() > done);
+        for ChildFound { branch, found } in found {
+            let label = branch.as_ref().map(|b| format!("{b}: ")).unwrap_or_default();
+            let (state, line) = match found {
+                Ok((run, RunState::Finished)) => {
+                    let line = format!("{run} finished").clean();
+                    if let (Some(branch), Some(lasting)) = (&branch, self.lasting.get_mut(self.current)) {
+                        lasting.finished.insert(branch.clone(), run);
+                    }
+                    (StepState::Done, line)
+                }
+                Ok((run, state)) if state.is_over() => {
+                    (StepState::Failed, format!("{run} ended as {}", state.word()).clean())
+                }
+                Ok((run, state)) => {
+                    open = true;
+                    (StepState::Executing, format!("{run} is {}", state.word()).clean())
+                }
+                Err(why) => (StepState::Failed, why.clean()),
+            };
+            if state == StepState::Failed {
+                failed.push(format!("{label}{line}"));
             }
-            Ok((run, state)) if state.is_over() => {
-                let why = format!("{run} ended as {}", state.word()).clean();
-                let body = json!({"ended": "failed", "why": why, "child": run});
-                self.record("step.finished", body, Then::Failed { why }, out);
+            self.edit(|s| match branch {
+                Some(branch) => {
+                    s.branches.retain(|b| b.label != branch.as_str());
+                    s.branches.push(TargetLine { label: branch.to_string(), state, line });
+                }
+                None => s.line = Some(line),
+            });
+        }
+        self.edit(|s| {
+            s.branches.sort_by(|a, b| a.label.cmp(&b.label));
+            if !s.branches.is_empty() {
+                s.line = Some(branches_line(&s.branches));
             }
-            Ok((run, state)) => {
-                self.edit(|s| s.line = Some(format!("{run} is {}", state.word()).clean()));
-                self.phase = Phase::Child { ask_at: after(now, AGAIN), ticket: None };
-            }
-            Err(why) => {
-                let why = why.clean();
-                let body = json!({"ended": "failed", "why": why});
-                self.record("step.finished", body, Then::Failed { why }, out);
-            }
+        });
+        if open {
+            self.phase = Phase::Child { ask_at: after(now, AGAIN), ticket: None };
+            return;
+        }
+        let finished = self.lasting.get(self.current).map(|l| json!(l.finished)).filter(|f| *f != json!({}));
+        if failed.is_empty() {
+            let summary = self.here().and_then(|h| h.line.clone()).unwrap_or_default();
+            let body = json!({"ended": "done", "summary": summary, "branches": finished});
+            self.record("step.finished", body, Then::Done { next: Next::Continue }, out);
+        } else {
+            let why = failed.join("; ");
+            let body = json!({"ended": "failed", "why": why, "branches": finished});
+            self.record("step.finished", body, Then::Failed { why }, out);
         }
     }
 
@@ -181,9 +223,9 @@ impl Run {
         }
     }
 
-    /// Calls somebody when the step in hand has waited for too long; once.
-    pub(super) fn heed_waiting(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
-        let waits = matches!(
+    /// Whether the step in hand waits for a person or a system.
+    const fn waits(&self) -> bool {
+        matches!(
             self.phase,
             Phase::Blocked { .. }
                 | Phase::Confirmation { .. }
@@ -191,7 +233,21 @@ impl Run {
                 | Phase::Decision
                 | Phase::Form
                 | Phase::Verifying
-        );
+        )
+    }
+
+    /// Notes since when the step in hand waits.
+    pub(super) fn note_waiting(&mut self, now: Timestamp) {
+        if self.waits()
+            && let Some(lasting) = self.lasting.get_mut(self.current)
+        {
+            lasting.waits_since.get_or_insert(now);
+        }
+    }
+
+    /// Calls somebody when the step in hand has waited for too long; once.
+    pub(super) fn heed_waiting(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
+        let waits = self.waits();
         let Some((step, escalate)) = self.current_step().and_then(|s| Some((s.id.clone(), s.escalate.clone()?))) else {
             return;
         };
@@ -208,4 +264,9 @@ impl Run {
         let why = format!("{step} has waited for {} s", now.duration_since(since).as_secs());
         out.push(Effect::Escalate { step, to: escalate.to, why });
     }
+}
+
+/// One line: how the branches of a step stand.
+fn branches_line(branches: &[TargetLine]) -> String {
+    branches.iter().map(|b| format!("{}: {}", b.label, b.line)).collect::<Vec<_>>().join("; ")
 }

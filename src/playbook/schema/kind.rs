@@ -31,7 +31,7 @@ types! {
     Manual "manual" "Something that a person does outside and then confirms.";
     Decision "decision" "A person chooses how to go on.";
     Branch "branch" "Conditions choose how to go on.";
-    Parallel "parallel" "Several looks at the same time.";
+    Parallel "parallel" "Several looks, or several playbooks, at the same time.";
     Foreach "foreach" "A verb that changes something, for each item of a list.";
     Input "input" "A person gives values that later steps use.";
     Notify "notify" "Stakeholders are told, by a verb of `comms` or by a person.";

@@ -11,8 +11,8 @@ pub use json::schema;
 pub use kind::{Class, StepType};
 pub use parts::{
     ApprovalSpec, Call, Capture, Choice, Comms, ConfirmationKind, ConfirmationSpec, DistinctFrom, Escalate, Foreach,
-    Member, OnTimeout, OnUnknown, Order, Output, PostIncident, Precondition, Requires, Retry, RetryOn, Rollback,
-    Targets, Verify, Way, When,
+    Member, OnTimeout, OnUnknown, Order, Output, ParallelRun, PostIncident, Precondition, Requires, Retry, RetryOn,
+    Rollback, Targets, Verify, Way, When,
 };
 pub use scalar::{Next, OnFailure, Span};
 pub use step::{Step, output_name};
@@ -68,6 +68,8 @@ pub struct Playbook {
     pub parameters: IndexMap<String, Parameter>,
     /// The tenants that it is run for, where they are several.
     pub targets: Option<Targets>,
+    /// The times in which its changes need nobody besides.
+    pub change_window: Option<ChangeWindow>,
     /// Steps in order.
     pub steps: Vec<Step>,
     /// What must hold at the end: CEL, all of them.
@@ -76,6 +78,26 @@ pub struct Playbook {
     /// What is owed after the incident.
     #[serde(default)]
     pub post_incident: PostIncident,
+}
+
+/// The times in which the steps of a playbook may change something like any other step.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ChangeWindow {
+    /// Name of the windows of kind `change` in the policy. A name that the policy does not know is never open.
+    pub calendar: String,
+    /// What steps of medium and high risk need outside of them.
+    pub on_closed: OnClosed,
+}
+
+/// What a step needs outside its change window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum OnClosed {
+    /// The approval of the role that policy names for it (`[freeze] approver`).
+    RequireFreezeApprover,
+    /// Nothing helps: the step waits for the window.
+    Deny,
 }
 
 /// What a playbook has to reach.

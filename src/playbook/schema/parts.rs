@@ -1,7 +1,7 @@
 //! The mappings within a step.
 
 use super::scalar::{Next, Span};
-use crate::domain::id::StepId;
+use crate::domain::id::{PlaybookId, StepId};
 use crate::domain::incident::{Role, Severity};
 use crate::domain::risk::Risk;
 use std::collections::BTreeMap;
@@ -222,6 +222,19 @@ pub struct Member {
     pub id: StepId,
     /// What is run.
     pub run: Call,
+}
+
+/// One branch of a parallel step that acts: a playbook of its own, with its own intents, confirmations and approvals.
+#[derive(Clone, Debug, PartialEq, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ParallelRun {
+    /// Id within the step.
+    pub id: StepId,
+    /// Which playbook it runs.
+    pub playbook: PlaybookId,
+    /// Its parameters, templates.
+    #[serde(default)]
+    pub params: BTreeMap<String, String>,
 }
 
 /// In which order several targets are taken.

@@ -4,7 +4,7 @@ use super::Parameter;
 use super::kind::{Class, StepType};
 use super::parts::{
     ApprovalSpec, Call, Capture, Choice, Comms, ConfirmationSpec, Escalate, Foreach, Member, OnUnknown, Output,
-    Precondition, Requires, Retry, Rollback, Verify, Way,
+    ParallelRun, Precondition, Requires, Retry, Rollback, Verify, Way,
 };
 use super::scalar::{Next, OnFailure, Span};
 use crate::domain::id::{PlaybookId, StepId};
@@ -93,6 +93,10 @@ pub struct Step {
     /// Looks of a parallel step.
     #[serde(default)]
     pub looks: Vec<Member>,
+    /// Playbooks that a parallel step runs at the same time, instead of looks. When one fails the others go on to their
+    /// ends; then the step has failed, and its `onFailure` says what follows.
+    #[serde(default)]
+    pub runs: Vec<ParallelRun>,
     /// Items of a foreach.
     pub foreach: Option<Foreach>,
     /// Values that a step of type input asks for; in arguments `{{ outputs.STEP.NAME }}`.
@@ -121,6 +125,7 @@ impl Step {
     /// What carrying it out amounts to.
     pub const fn class(&self) -> Class {
         match self.kind {
+            StepType::Parallel if !self.runs.is_empty() => Class::Child,
             StepType::Check | StepType::Evidence | StepType::Parallel => Class::Looks,
             StepType::Action | StepType::Foreach => Class::Acts,
             StepType::Notify | StepType::Escalate if self.run.is_some() => Class::Acts,
@@ -143,6 +148,12 @@ impl Step {
     /// The calls that are rendered when it is reached: its own, or those of its looks.
     pub fn calls(&self) -> impl Iterator<Item = &Call> {
         self.run.iter().chain(self.looks.iter().map(|m| &m.run))
+    }
+
+    /// The playbooks that it runs: of each the branch, the playbook and its parameters.
+    pub fn children(&self) -> impl Iterator<Item = (Option<&StepId>, &PlaybookId, &BTreeMap<String, String>)> {
+        let own = self.playbook.iter().map(|playbook| (None, playbook, &self.params));
+        own.chain(self.runs.iter().map(|r| (Some(&r.id), &r.playbook, &r.params)))
     }
 
     /// A step that has nothing but its name.
@@ -176,6 +187,7 @@ impl Step {
             branches: Vec::new(),
             otherwise: None,
             looks: Vec::new(),
+            runs: Vec::new(),
             foreach: None,
             inputs: IndexMap::new(),
             playbook: None,

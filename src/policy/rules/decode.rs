@@ -70,11 +70,8 @@ fn whole(mut root: Table<'_, '_>, digest: Digest) -> Policy {
     }
     let rights = root.tables("right").into_iter().filter_map(|t| right(t, &people)).collect();
     let windows = root.tables("window").into_iter().filter_map(window).collect();
-    let freeze_may_act = root.table("freeze").map(|mut t| {
-        let roles = roles(&mut t, "may_act");
-        t.finish();
-        roles
-    });
+    let (freeze_may_act, freeze_approver) =
+        root.table("freeze").map_or((Vec::new(), Role::Approver), |t| freeze(t, &people));
     let strict = Policy::default();
     let (glass, waives) = root.table("glass").map_or((strict.glass, Vec::new()), glass);
     let (elevation_by, elevation_longest) =
@@ -116,7 +113,8 @@ fn whole(mut root: Table<'_, '_>, digest: Digest) -> Policy {
         approvals,
         rights,
         windows,
-        freeze_may_act: freeze_may_act.unwrap_or_default(),
+        freeze_may_act,
+        freeze_approver,
         glass,
         glass_waives_approvals: waives.iter().any(|w| w == "approvals"),
         glass_waives_witnesses: waives.iter().any(|w| w == "witnesses"),
@@ -330,9 +328,10 @@ fn right(mut table: Table<'_, '_>, people: &[Member]) -> Option<Right> {
 fn window(mut table: Table<'_, '_>) -> Option<Window> {
     let name = table.required("name", "month-end closing");
     table.required("kind", "freeze");
-    let kind = table.parsed("kind", "production, freeze", |w| match w {
+    let kind = table.parsed("kind", "production, freeze, change", |w| match w {
         "production" => Some(WindowKind::Production),
         "freeze" => Some(WindowKind::Freeze),
+        "change" => Some(WindowKind::Change),
         _ => None,
     });
     table.required("zone", "Europe/Berlin");
@@ -366,6 +365,23 @@ fn window(mut table: Table<'_, '_>) -> Option<Window> {
     }
     table.finish();
     Some(Window { name, kind: kind?, zone: zone?, days, hours: from.zip(to), start, end })
+}
+
+fn freeze(mut table: Table<'_, '_>, people: &[Member]) -> (Vec<Role>, Role) {
+    let may_act = roles(&mut table, "may_act");
+    let approver = table.parsed("approver", ROLES, word::<Role>);
+    if let Some(role) = approver
+        && !people.is_empty()
+        && !any(people, role)
+    {
+        let why = format!("nobody in the roster is {role}, so nothing could run outside a change window");
+        table.reject("approver", why);
+    }
+    if approver == Some(Role::Observer) {
+        table.reject("approver", "an observer approves nothing");
+    }
+    table.finish();
+    (may_act, approver.unwrap_or(Role::Approver))
 }
 
 fn glass(mut table: Table<'_, '_>) -> (Duration, Vec<String>) {

@@ -138,6 +138,8 @@ pub struct Policy {
     pub windows: Vec<Window>,
     /// Who may act while changes are frozen; empty is everybody.
     pub freeze_may_act: Vec<Role>,
+    /// Whose approval a step needs outside the change window of its playbook.
+    pub freeze_approver: Role,
     /// How long a broken glass stays broken.
     pub glass: Duration,
     /// Whether a broken glass stands for approvals.
@@ -178,6 +180,7 @@ impl Default for Policy {
             rights: Vec::new(),
             windows: Vec::new(),
             freeze_may_act: Vec::new(),
+            freeze_approver: Role::Approver,
             glass: Duration::from_mins(30),
             glass_waives_approvals: true,
             glass_waives_witnesses: true,
@@ -253,6 +256,21 @@ impl Policy {
     /// The production window of a moment.
     pub fn production_window(&self, at: Timestamp) -> Option<&Window> {
         self.windows.iter().find(|w| w.kind == WindowKind::Production && w.contains(at))
+    }
+
+    /// Whether a change window is closed at a moment, and why, for people. One that the policy does not know is closed.
+    pub fn change_window_closed(&self, calendar: &str, at: Timestamp) -> Option<String> {
+        let named = || self.windows.iter().filter(|w| w.kind == WindowKind::Change && w.name == calendar);
+        if named().next().is_none() {
+            return Some(format!("the policy knows no change window `{calendar}`, so it is never open"));
+        }
+        if named().any(|w| w.contains(at)) {
+            return None;
+        }
+        Some(match named().filter_map(|w| w.opens_after(at)).min() {
+            Some(opens) => format!("the change window `{calendar}` is closed; it opens at {opens:.0}"),
+            None => format!("the change window `{calendar}` is closed, and does not open within five weeks"),
+        })
     }
 
     /// The file of allowed signers with which `ssh-keygen -Y verify` checks approvals.

@@ -123,3 +123,21 @@ fn the_strict_policy_lets_nothing_through() {
     assert!(strict.raises.iter().all(|r| r.to == Some(Risk::High)));
     assert!(strict.approvals.values().all(|a| a.quorum >= 1) && !strict.automation);
 }
+
+#[test]
+fn a_change_window_knows_when_it_opens_next() {
+    let text = "[[window]]\nname = \"w\"\nkind = \"change\"\nzone = \"Europe/Berlin\"\ndays = [\"sat\"]\nfrom = \"22:00\"\nto = \"04:00\"\n";
+    let policy = Policy::decode("policy.toml", text).unwrap();
+    let closed = |at: &str| policy.change_window_closed("w", at.parse().unwrap());
+    assert_eq!(closed("2026-11-21T21:00:00Z"), None, "Saturday, 22:00 in Berlin");
+    assert_eq!(closed("2026-11-22T02:59:59Z"), None, "past midnight it is still Saturday's");
+    assert!(closed("2026-11-22T03:00:00Z").unwrap().contains("opens at 2026-11-28T21:00:00Z"));
+    let over = text.replace("days = [\"sat\"]", "end = \"2026-01-01T00:00\"");
+    let policy = Policy::decode("policy.toml", &over).unwrap();
+    let said = policy.change_window_closed("w", "2026-11-22T03:00:00Z".parse().unwrap()).unwrap();
+    assert!(said.contains("does not open within five weeks"), "{said}");
+    let found = problems(&format!("{}[freeze]\napprover = \"dba\"\n", roster()));
+    assert!(found.is_empty(), "{found:?}");
+    let found = problems(&format!("{}[freeze]\napprover = \"scribe\"\n", roster()));
+    assert!(found.iter().any(|p| p.contains("nobody in the roster is scribe")), "{found:?}");
+}

@@ -1,8 +1,8 @@
 //! Times of the week and of the year, in a place's own time.
 
-use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Time, Weekday};
 use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan as _};
 
 /// What a window is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub enum WindowKind {
     Production,
     /// Changes are frozen.
     Freeze,
+    /// Changes are meant to be made: what a playbook names as its `changeWindow`.
+    Change,
 }
 
 /// A time.
@@ -32,6 +34,9 @@ pub struct Window {
     pub end: Option<DateTime>,
 }
 
+/// How far ahead it is looked for the next opening of a window.
+const AHEAD_DAYS: i64 = 35;
+
 impl Window {
     /// Whether a moment lies within.
     pub fn contains(&self, at: Timestamp) -> bool {
@@ -47,5 +52,15 @@ impl Window {
             // Past midnight it is still the window of the day before.
             Some((from, to)) => (is_day(today) && time >= from) || (time < to && today.yesterday().is_ok_and(is_day)),
         }
+    }
+
+    /// The first moment after `at` at which it opens, within five weeks; of one that is open now, the next time.
+    pub fn opens_after(&self, at: Timestamp) -> Option<Timestamp> {
+        let today = at.to_zoned(self.zone.clone()).date();
+        let begins = self.hours.map_or(Time::midnight(), |(from, _)| from);
+        let of_day =
+            (0..=AHEAD_DAYS).filter_map(|ahead| Some(today.checked_add(ahead.days()).ok()?.to_datetime(begins)));
+        let moments = of_day.chain(self.start).filter_map(|m| Some(m.to_zoned(self.zone.clone()).ok()?.timestamp()));
+        moments.filter(|moment| *moment > at && self.contains(*moment)).min()
     }
 }

@@ -8,6 +8,7 @@ ODOO_PACKAGE=odoo-19
 ODOO_VERSION=19.0.0+dfsg-1
 LINKED="libjs-jquery libjs-jquery-form libjs-underscore fonts-dejavu-core fonts-font-awesome fonts-glyphicons-halflings fonts-inconsolata fonts-montserrat fonts-ocr-b fonts-roboto-unhinted"   # its pages link to files of these
 QUEUE_JOB=odoo-addon-queue-job==19.0.2.4.0.1   # Python packages: odoo/requirements.txt
+PROBE=t003   # the tenant with a probe company
 MODULES=base,queue_job,sale_management,stock,mrp
 . "$(dirname "${BASH_SOURCE[0]}")/postgres.sh"
 PART=odoo
@@ -163,13 +164,22 @@ port = $whttp"
   put LAB_ODOO_LOGIN admin
   put LAB_ODOO_PASSWORD admin
   PYTHONPATH=$DIST spawn odoo-supervisor python3 "$HERE/odoo/supervisor.py" "$LAB" "$PYTHON" "$O/root/usr/bin/odoo"
-  PART=odoo stage "processes" -- ready
+  PART=odoo stage "processes, and the probe company of $PROBE" -- ready
   load_env
   if [ -n "${LAB_TRAEFIK_DYNAMIC:-}" ]; then PART=traefik bash "$HERE/parts/traefik.sh" routes; fi
+}
+# The company in which synthetics run, with a key of its user; made beside the starting processes.
+probe() {
+  local key
+  key=$(odoo shell -c "$LAB/odoo/odoo.conf" -d "$PROBE" --no-http < "$HERE/../../docs/probe-company.py" 2> "$LOG/odoo-probe.log" | sed -n 's/^QUARTERDECK_PROBE_KEY=//p')
+  [ -n "$key" ] || { tail -n 15 "$LOG/odoo-probe.log" >&2; die "docs/probe-company.py failed"; }
+  (umask 077; printf '%s' "$key" > "$SECRETS/odoo-probe-key")
+  put LAB_ODOO_PROBE_KEY_FILE "$SECRETS/odoo-probe-key"
 }
 answers() { curl -fsS -m 5 -o /dev/null -H "Host: $1.lab.test" "$LAB_ODOO_URL/web/health"; }
 ready() {
   load_env
+  probe
   wait_for "Odoo serves /web/health" 60 odoo-supervisor answers t017
   wait_for "the jobrunner holds the database t017" 60 odoo-supervisor grep -q 'queue job runner ready for db t017' "$LOG/odoo-worker.log"
 }

@@ -32,6 +32,7 @@ pub fn draw(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
         Screen::Database => database::draw(canvas, state, snapshot, area),
         Screen::Queue => queue::draw(canvas, state, snapshot, area),
         Screen::Ingress => tables::ingress(canvas, state, snapshot, area),
+        Screen::Subjects(pane) => tables::subjects(canvas, state, snapshot, area, *pane),
         Screen::Findings => finding::all(canvas, state, snapshot, area),
         Screen::Finding(id) => finding::one(canvas, state, snapshot, area, id),
         Screen::Incident => incident::draw(canvas, state, snapshot, area),

@@ -3,10 +3,14 @@
 use super::super::canvas::{Canvas, cells};
 use super::panes::{Form, findings, locks, pane};
 use super::{halves, share, split};
+use crate::console::format::ABSENT;
+use crate::console::keymap::{Action, key_of};
 use crate::console::next::headline;
 use crate::console::state::{PaneId, State};
 use crate::console::strip::Strip;
 use crate::console::theme::Role;
+use crate::domain::health::Health;
+use crate::domain::pane::Pane;
 use crate::engine::api::Snapshot;
 use ratatui::layout::Rect;
 
@@ -15,7 +19,13 @@ pub fn draw(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: R
     let area = if area.height > 6 {
         let (head, rest) = split(area, 1);
         canvas.line(head, 0, &Strip::text(" ").and_strip(headline(state, usize::from(head.width.saturating_sub(1)))));
-        rest
+        if area.height < 12 {
+            rest
+        } else {
+            let (strip, rest) = split(rest, 1);
+            canvas.line(strip, 0, &roll_up(canvas, snapshot, strip.width));
+            rest
+        }
     } else {
         area
     };
@@ -24,6 +34,40 @@ pub fn draw(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: R
         72..150 => two(canvas, state, snapshot, area),
         _ => three(canvas, state, snapshot, area),
     }
+}
+
+/// Every pane in a word with the sign of its worst row; where there is no room, those alone that have no rows below.
+/// A pane that nothing is observed for has the sign of nothing.
+fn roll_up(canvas: &Canvas<'_>, snapshot: &Snapshot, width: u16) -> Strip {
+    let glyphs = canvas.theme.glyphs;
+    let build = |panes: &[Pane]| {
+        let mut strip = Strip::new();
+        for pane in panes {
+            let action = match pane {
+                Pane::Tenants => Action::Tenants,
+                Pane::Database => Action::Database,
+                Pane::Queue => Action::Queue,
+                Pane::Ingress => Action::Ingress,
+                Pane::Platform => Action::Platform,
+                Pane::Recovery => Action::Recovery,
+                Pane::Delivery => Action::Delivery,
+                Pane::Business => Action::Business,
+                Pane::Security => Action::Security,
+            };
+            strip.push(Role::Accent, format!(" {} ", key_of(action)));
+            match snapshot.panes.health(*pane) {
+                Some(health) => {
+                    let role = if health == Health::Ok { Role::Dim } else { health.into() };
+                    strip.push(health.into(), glyphs.of(health));
+                    strip.push(role, format!(" {} ", pane.title()));
+                }
+                None => strip.push(Role::Dim, format!("{ABSENT} {} ", pane.title())),
+            }
+        }
+        strip
+    };
+    let all = build(&Pane::ALL);
+    if all.width() <= usize::from(width) { all } else { build(&Pane::GENERAL) }
 }
 
 /// Rows of the findings pane with its rule.

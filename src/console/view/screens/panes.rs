@@ -29,6 +29,9 @@ pub fn title(canvas: &mut Canvas<'_>, state: &State, area: Rect, id: PaneId, nam
     if !pane.filter.is_empty() {
         strip.push(Role::Accent, format!(" /{} {} of {}", pane.filter, pane.order.len(), pane.total));
     }
+    if let Some(by) = pane.group {
+        strip.push(Role::Accent, format!(" by {}", by.word()));
+    }
     canvas.rule(area, 0, &strip, right);
 }
 

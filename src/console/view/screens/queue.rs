@@ -25,14 +25,14 @@ pub fn draw(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: R
                 if at == pane.at() {
                     channel_cursor = Some(channels.len());
                 }
-                channel_slots.push(Slot { key: slot.key.clone(), index: channels.len() });
+                channel_slots.push(Slot { index: channels.len(), ..slot.clone() });
                 channels.push(row);
             }
             Some(QueueRow::Redis(row)) => {
                 if at == pane.at() {
                     redis_cursor = Some(redis.len());
                 }
-                redis_slots.push(Slot { key: slot.key.clone(), index: redis.len() });
+                redis_slots.push(Slot { index: redis.len(), ..slot.clone() });
                 redis.push(row);
             }
             None => {}

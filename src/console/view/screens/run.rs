@@ -204,7 +204,12 @@ fn outcome(step: &StepView, width: usize) -> Part {
 }
 
 fn request(run: &RunView, step: &StepView, width: usize, glyphs: &Glyphs, terse: bool) -> Part {
-    let title = Strip::of(Role::Title, "Request");
+    let word = match step.kind.as_str() {
+        "notify" => "Message",
+        "escalate" => "Call",
+        _ => "Request",
+    };
+    let title = Strip::of(Role::Title, word);
     let Some(request) = &step.request else {
         let mut lines: Vec<_> = wrap(&step.why, width).into_iter().map(|l| Strip::text(format!(" {l}"))).collect();
         let text = match step.state {

@@ -4,10 +4,12 @@ use super::super::canvas::Canvas;
 use super::panes::{Form, pane};
 use super::split;
 use crate::console::format::{ahead, moment};
+use crate::console::rows::{limit_words, signal_words};
 use crate::console::state::{PaneId, State};
 use crate::console::strip::{Strip, wrap};
 use crate::console::theme::Role;
 use crate::domain::estate::Tenancy;
+use crate::domain::pane::Pane;
 use crate::engine::api::Snapshot;
 use jiff::tz::TimeZone;
 use ratatui::layout::Rect;
@@ -64,6 +66,35 @@ fn next_time(now: jiff::Timestamp, cutoff: &crate::domain::estate::Cutoff) -> Op
 pub fn ingress(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rect) {
     let rows = &snapshot.panes.ingress;
     pane(canvas, state, snapshot, area, PaneId::Ingress, "Ingress", rows, Form::Table, "no ingress is configured");
+}
+
+/// A pane whose rows are subjects, with the signals of the one under the cursor below it.
+pub fn subjects(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rect, which: Pane) {
+    let Some(id) = PaneId::alone(which).first().copied() else { return };
+    let rows = snapshot.panes.subjects(which);
+    let below = if area.height >= 12 && !rows.is_empty() { 5 } else { 0 };
+    let (table, below) = split(area, area.height.saturating_sub(below));
+    let empty = "nothing is observed for it: no source is configured that tells of it";
+    pane(canvas, state, snapshot, table, id, which.title(), rows, Form::Table, empty);
+    let slot = state.panes.get(id).selected();
+    let Some(row) = slot.and_then(|s| rows.get(s.index)) else { return };
+    let owner = row.owner.as_deref().unwrap_or("not declared");
+    canvas.rule(
+        below,
+        0,
+        &Strip::of(Role::Title, format!("{} {}", row.kind, row.name)),
+        &Strip::of(Role::Dim, format!("owner {owner}")),
+    );
+    let glyphs = canvas.theme.glyphs;
+    let lines: Vec<_> = (row.signals.iter())
+        .map(|signal| {
+            Strip::text(" ")
+                .and(signal.health.into(), glyphs.of(signal.health))
+                .and(Role::Text, format!(" {}", signal_words(signal)))
+                .and(Role::Dim, format!("   {}   from {}", limit_words(signal), signal.source))
+        })
+        .collect();
+    canvas.lines(split(below, 1).1, &lines);
 }
 
 /// Sources.

@@ -86,7 +86,9 @@ pub fn table<R: PaneRow>(canvas: &mut Canvas<'_>, area: Rect, listing: &Listing<
     }
     let glyphs = canvas.theme.glyphs;
     let graded = listing.slots.first().and_then(|s| (listing.row)(s.index)).is_some_and(|r| r.health().is_some());
-    let indent: u16 = if graded { 3 } else { 1 };
+    let grouped = listing.slots.iter().any(|s| s.group.is_some()) && area.width >= 60;
+    let group_width: u16 = if grouped { 12 } else { 0 };
+    let indent = if graded { 3 } else { 1 } + group_width;
     let gap = if area.width < 100 { 1 } else { 2 };
     let columns = layout(R::COLUMNS, area.width.saturating_sub(indent), gap);
     let space = " ".repeat(usize::from(gap));
@@ -103,6 +105,13 @@ pub fn table<R: PaneRow>(canvas: &mut Canvas<'_>, area: Rect, listing: &Listing<
     for (row, (at, slot)) in listing.slots.iter().enumerate().skip(first).take(rows).enumerate() {
         let Some(data) = (listing.row)(slot.index) else { continue };
         let mut strip = Strip::text(" ");
+        if grouped {
+            // Said once, and again at the top of what is in sight.
+            let before = if row == 0 { None } else { at.checked_sub(1).and_then(|b| listing.slots.get(b)) };
+            let name = slot.group.as_deref().filter(|name| before.is_none_or(|b| b.group.as_deref() != Some(name)));
+            strip.push(Role::Accent, place(name.unwrap_or_default(), Align::Left, group_width - 1, glyphs.ellipsis));
+            strip.push(Role::Text, " ");
+        }
         if let Some(health) = data.health() {
             strip.push(health.into(), glyphs.of(health));
             strip.push(Role::Text, " ");

@@ -3,7 +3,9 @@
 use super::super::effect::{Aim, Done, Effect, http};
 use super::super::given::Given;
 use super::{statement, tenant, tenant_mut};
+use crate::domain::id::SourceId;
 use crate::domain::ports::VerbError;
+use crate::domain::synthetic::Synthetic;
 use crate::domain::text::sanitize;
 use crate::drill::model::Simulation;
 use crate::drill::model::build::CLUSTER;
@@ -15,6 +17,7 @@ pub(super) static EFFECTS: &[Effect] = &[
     Effect { name: "odoo.set_job_priority", aim: priority_aim, act: set_priority, stands: has_priority },
     Effect { name: "odoo.set_channel_capacity", aim: capacity_aim, act: set_capacity, stands: has_capacity },
     Effect { name: "odoo.set_worker_profile", aim: profile_aim, act: set_profile, stands: has_profile },
+    Effect { name: "odoo.synthetic", aim: synthetic_aim, act: synthetic, stands: |_, _| false },
     Effect { name: "odoo.restart_workers", aim: restart_aim, act: restart, stands: restarted },
 ];
 
@@ -177,6 +180,48 @@ fn set_profile(given: &Given<'_>, sim: &mut Simulation) -> Result<Done, VerbErro
 
 fn has_profile(given: &Given<'_>, sim: &Simulation) -> bool {
     tenant(given, sim).is_ok_and(|t| t.limits.profile == profile(given).ok())
+}
+
+fn synthetic_named(given: &Given<'_>) -> Result<Synthetic, VerbError> {
+    let name = given.text("synthetic")?;
+    let wrong = || {
+        let allowed = Synthetic::ALL.map(Synthetic::name).join(", ");
+        VerbError::new(format!("the argument synthetic is {}; allowed is {allowed}", sanitize(&name)))
+    };
+    Synthetic::named(&name).ok_or_else(wrong)
+}
+
+fn synthetic_aim(given: &Given<'_>, sim: &Simulation) -> Result<Aim, VerbError> {
+    let (t, synthetic) = (tenant(given, sim)?, synthetic_named(given)?);
+    let model = synthetic.document();
+    let object = format!("probe company of tenant {}: {}", t.id, synthetic.what());
+    let aim = Aim::at(
+        SourceId::new(format!("odoo/{}", t.id)),
+        object,
+        http("POST", format!("/json/2/{model}/create"), &json!({})),
+    );
+    Ok(aim.tenants([t.id.clone()]).means(
+        "nobody: it works in the probe company alone",
+        "it takes away what it makes, and looks whether anything is left",
+    ))
+}
+
+fn synthetic(given: &Given<'_>, sim: &mut Simulation) -> Result<Done, VerbError> {
+    let synthetic = synthetic_named(given)?;
+    // The database has to take writes.
+    statement(given, sim, "SELECT 1", Vec::new(), String::new())?;
+    let t = tenant(given, sim)?;
+    let broken = match () {
+        () if t.maintenance => Some("the maintenance page stands before it: HTTP 503"),
+        () if t.lock.is_some() => Some("Odoo gave no answer in time"),
+        () if t.broken_release > 0.2 => Some("Odoo answered HTTP 500"),
+        () => None,
+    };
+    if let Some(why) = broken {
+        return Err(VerbError::new(format!("{why}; nothing of the try is left")));
+    }
+    let result = json!({ "synthetic": synthetic.name(), "took_ms": 640, "calls": 9 });
+    Ok((result, format!("{}, in 0.6 s, and nothing of it is left", synthetic.what())))
 }
 
 fn restart_aim(given: &Given<'_>, sim: &Simulation) -> Result<Aim, VerbError> {

@@ -1,0 +1,120 @@
+//! `[[synthetic]]`: the probe company of a tenant's Odoo, and what is tried in it.
+
+use super::decode::{path, required_url, secret_of};
+use super::model::SecretRef;
+use super::reader::Table;
+use crate::domain::estate::Tenant;
+use crate::domain::id::TenantId;
+use crate::domain::synthetic::Synthetic;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// `[[synthetic]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Synthetics {
+    /// Whose Odoo it is.
+    pub tenant: TenantId,
+    /// Base URL of Odoo, as its users reach it.
+    pub url: String,
+    /// `Host`, where it differs from the URL's.
+    pub host: Option<String>,
+    /// Its database.
+    pub database: String,
+    /// Name of the company that exists for nothing else.
+    pub company: String,
+    /// API key of a user who belongs to that company alone.
+    pub key: Option<SecretRef>,
+    /// What is tried.
+    pub run: Vec<Synthetic>,
+    /// Time between two tries of each.
+    pub interval: Duration,
+    /// Time allowed for one, with its clean-up.
+    pub timeout: Duration,
+    /// Own certificate authorities, PEM.
+    pub ca: Option<PathBuf>,
+}
+
+/// Decodes `[[synthetic]]`.
+pub fn all(tables: Vec<Table<'_, '_>>, tenants: &[Tenant]) -> Vec<Synthetics> {
+    let mut seen = BTreeSet::new();
+    let one = |mut table: Table<'_, '_>| {
+        let tenant = table.required("tenant", "t001");
+        let known = tenants.iter().find(|t| t.id.as_str() == tenant);
+        if !tenant.is_empty() && known.is_none() {
+            table.reject("tenant", format!("`tenant` names `{tenant}`, which is no [[tenant]]"));
+        }
+        if !tenant.is_empty() && !seen.insert(tenant.clone()) {
+            table.reject(
+                "tenant",
+                format!("a [[synthetic]] of `{tenant}` stands twice; a tenant has one probe company"),
+            );
+        }
+        let url = required_url(&mut table, "url", &["http://", "https://"], "https://t001.example");
+        let host = table.string("host");
+        let own = known.and_then(|t| t.database.as_ref()).map(|d| d.name.clone());
+        let database = table.string("database").or(own).unwrap_or_default();
+        if database.is_empty() && known.is_some() {
+            table.reject("database", "[[synthetic]] lacks `database`, and its tenant has none in the configuration");
+        }
+        let company = table.string("company").unwrap_or_else(|| "Quarterdeck Probe".to_owned());
+        let key = secret_of(&mut table, "key");
+        if key.is_none() && !table.has("key") {
+            table.reject("key", "[[synthetic]] lacks `key`, the API key of the probe company's user");
+        }
+        let names = table.strings("run");
+        let mut run: Vec<Synthetic> = Vec::new();
+        for name in &names {
+            match Synthetic::named(name) {
+                Some(found) if run.contains(&found) => table.reject("run", format!("`run` names `{name}` twice")),
+                Some(found) => run.push(found),
+                None => {
+                    let allowed = Synthetic::ALL.map(Synthetic::name).join(", ");
+                    table.reject("run", format!("`run` names `{name}`; allowed is {allowed}"));
+                }
+            }
+        }
+        if names.is_empty() {
+            run = Synthetic::ALL.to_vec();
+        }
+        let (minute, day) = (Duration::from_mins(1), Duration::from_hours(24));
+        let interval = table.duration("interval", minute, day).unwrap_or(minute * 5);
+        let timeout = table.duration("timeout", Duration::from_secs(5), minute * 5).unwrap_or(minute / 2);
+        let ca = path(&mut table, "ca");
+        table.finish();
+        Synthetics { tenant: TenantId::new(tenant), url, host, database, company, key, run, interval, timeout, ca }
+    };
+    tables.into_iter().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::decode::decode;
+    use crate::domain::synthetic::Synthetic;
+
+    const HEAD: &str = "[estate]\nname = \"e\"\nenvironment = \"production\"\ntime_zone = \"UTC\"\n\
+        [[tenant]]\nid = \"t1\"\nname = \"T\"\ntenancy = \"dedicated\"\n[[synthetic]]\ntenant = \"t1\"\n";
+
+    fn problems(rest: &str) -> String {
+        decode("c.toml", &format!("{HEAD}{rest}")).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_probe_company_is_read_with_its_defaults_and_wrong_words_are_named() {
+        let good = "url = \"https://t1.example\"\ndatabase = \"t1\"\nkey = \"env:PROBE\"\nrun = [\"work-order\"]\n";
+        let config = decode("c.toml", &format!("{HEAD}{good}")).unwrap();
+        let read = &config.synthetic[0];
+        assert_eq!((read.run.as_slice(), read.company.as_str()), (&[Synthetic::WorkOrder][..], "Quarterdeck Probe"));
+        assert_eq!((read.interval.as_secs(), read.timeout.as_secs()), (300, 30));
+        let bad = problems("url = \"https://t1.example\"\nrun = [\"invoice\"]\n");
+        for words in [
+            "`run` names `invoice`; allowed is sales-order, stock-move, work-order",
+            "lacks `key`",
+            "lacks `database`, and its tenant has none",
+        ] {
+            assert!(bad.contains(words), "{bad}");
+        }
+        let twice = problems(&format!("{good}[[synthetic]]\ntenant = \"t1\"\n{good}"));
+        assert!(twice.contains("stands twice"), "{twice}");
+    }
+}

@@ -1,0 +1,101 @@
+//! Why something is a finding: which rule, on which values, what it explains, who takes and who suffers.
+
+use super::finding::{Active, Build};
+use super::signals;
+use super::{say, whom, words};
+use crate::domain::facts::Facts;
+use crate::domain::finding::{Class, Level};
+use crate::domain::health::Health;
+use crate::domain::id::{SourceId, TenantId};
+use crate::domain::signal::{Subject, Unit};
+use jiff::Timestamp;
+
+/// The sentences, the rule first.
+pub(super) fn lines(
+    build: &Build<'_>,
+    group: &[&Active<'_>],
+    level: Level,
+    deploy: Option<&(String, Timestamp)>,
+) -> Vec<String> {
+    let Some((head, rest)) = group.split_first() else { return Vec::new() };
+    let mut out = vec![format!("{} ({}): {}", head.rule.name, head.rule.origin, values(build, head))];
+    for other in rest.iter().take(6) {
+        let by = if other.class() == Class::Impact { "harm that it explains" } else { "explained by it" };
+        out.push(format!("{} on {}, {by}: {}", other.rule.name, words::subject(other.subject), values(build, other)));
+    }
+    if let Some((tag, at)) = deploy {
+        let after = say::span(head.condition.since.duration_since(*at).as_secs_f64());
+        out.push(format!("deploy {tag} lies {after} before it"));
+    }
+    out.extend(neighbours(build, head));
+    out.push(match level {
+        Level::Note => "pressure alone is a note".to_owned(),
+        Level::Alert => "a cause without proven harm, or harm without a known cause, is an alert".to_owned(),
+        Level::Incident => "a cause with harm is an incident".to_owned(),
+    });
+    out
+}
+
+/// The values that raised it against their thresholds, and since when.
+fn values(build: &Build<'_>, active: &Active<'_>) -> String {
+    let told = active.rule.signals.iter().filter_map(|name| {
+        let seen = active.condition.values.get(name)?;
+        let (row, limits) = (signals::find(name)?, build.thresholds.of(name)?);
+        let now = say::value(seen.now, row.unit);
+        Some(match seen.health {
+            Health::Critical => format!("{name} {now}, critical from {}", say::value(limits.critical, row.unit)),
+            Health::Warn => format!("{name} {now}, warns from {}", say::value(limits.warn, row.unit)),
+            _ => format!("{name} {now}, good"),
+        })
+    });
+    let told: Vec<String> = told.collect();
+    if told.is_empty() { "not measured now".to_owned() } else { told.join("; ") }
+}
+
+/// On a shared PostgreSQL instance: the tenant that takes most of it, and the others whose requests suffer.
+fn neighbours(build: &Build<'_>, head: &Active<'_>) -> Option<String> {
+    let Subject::Instance { source } = head.subject else { return None };
+    let (taker, share) = greatest_taker(build, source)?;
+    let suffers = build.index.estate().tenants_on(source).filter(|t| t.id != taker).filter(|t| {
+        let subject = Subject::Tenant { tenant: t.id.clone() };
+        build.history.newest(&subject).any(|n| {
+            matches!(n.signal.name, "http.p95" | "http.share_5xx" | "queue.oldest")
+                && build.thresholds.grade(n.signal.name, n.value) > Health::Ok
+        })
+    });
+    let suffers: Vec<String> = suffers.map(|t| t.id.to_string()).collect();
+    let of = build.index.estate().tenants_on(source).count();
+    let whom = match suffers.as_slice() {
+        [] => format!("none of the other {} suffers so far", of.saturating_sub(1)),
+        some => format!("{} of the other {} suffer: {}", some.len(), of.saturating_sub(1), cut(some)),
+    };
+    Some(format!("{taker} takes {} of the transactions on {source}; {whom}", say::value(share, Unit::Ratio)))
+}
+
+fn cut(all: &[String]) -> String {
+    let first = all.iter().take(8).cloned().collect::<Vec<_>>().join(" ");
+    if all.len() > 8 { format!("{first} and {} more", all.len() - 8) } else { first }
+}
+
+/// The tenant with the most commits a second on an instance that several share, where that is out of proportion: at
+/// least three times an equal share and more than a third of all.
+fn greatest_taker(build: &Build<'_>, source: &SourceId) -> Option<(TenantId, f64)> {
+    let good = build.world.sources.get(source)?.good.as_ref()?;
+    let Facts::Postgres(facts) = &*good.facts else { return None };
+    let known = facts.databases.iter().filter_map(|d| {
+        let tenant = build.index.at(build.index.database(source, &d.name)?)?;
+        Some((&tenant.id, d.commits_per_s?))
+    });
+    let known: Vec<(&TenantId, f64)> = known.collect();
+    let total: f64 = known.iter().map(|(_, rate)| rate).sum();
+    let (tenant, most) = known.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
+    let equal = 1.0 / f64::from(u32::try_from(known.len()).ok()?);
+    let share = most / total;
+    (known.len() > 1 && total > 0.0 && share > 1.0 / 3.0 && share >= 3.0 * equal || known.len() == 2 && share > 0.8)
+        .then(|| ((*tenant).clone(), share))
+}
+
+/// The tenant that a subject belongs to, for callers that group by it.
+pub(super) fn tenant_of(subject: &Subject) -> Option<&TenantId> {
+    whom::owner(subject)
+}

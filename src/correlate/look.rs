@@ -1,0 +1,53 @@
+//! All that is known of one subject: for the sheet about it, which asks when it is opened.
+
+use super::history::{History, SLOT_S};
+use super::settings::Settings;
+use crate::domain::health::Health;
+use crate::domain::pane::{SignalValue, SignalView, SubjectView};
+use crate::domain::signal::Subject;
+use crate::domain::world::World;
+use jiff::Timestamp;
+
+/// Every signal of a subject with its past, worst first. What its source no longer tells is left out.
+pub(super) fn look(
+    world: &World,
+    settings: &Settings,
+    history: &History,
+    subject: &Subject,
+    now: Timestamp,
+) -> SubjectView {
+    let signals = history.newest(subject).filter_map(|newest| {
+        let state = world.sources.get(newest.source)?;
+        if newest.at_ms < state.good.as_ref()?.taken_at.as_millisecond() {
+            return None;
+        }
+        let name = newest.signal.name;
+        let limits = settings.thresholds.of(name);
+        let fresh = state.freshness(now).is_fresh();
+        Some(SignalView {
+            now: SignalValue {
+                signal: name.to_owned(),
+                value: Some(newest.value),
+                unit: newest.signal.unit,
+                health: if fresh { settings.thresholds.grade(name, newest.value) } else { Health::Unknown },
+                source: newest.source.clone(),
+                warn: limits.map(|l| l.warn),
+                critical: limits.map(|l| l.critical),
+            },
+            observed_at: Timestamp::from_millisecond(newest.at_ms).ok()?,
+            what: newest.signal.what.to_owned(),
+            origin: newest.signal.source.to_owned(),
+            series: history.slots(subject, name),
+            step_s: u32::try_from(SLOT_S).unwrap_or(u32::MAX),
+            usual: None,
+            forecast: None,
+        })
+    });
+    let mut signals: Vec<SignalView> = signals.collect();
+    signals.sort_by(|a, b| {
+        (b.now.health.cmp(&a.now.health))
+            .then_with(|| b.now.warn.is_some().cmp(&a.now.warn.is_some()))
+            .then_with(|| a.now.signal.cmp(&b.now.signal))
+    });
+    SubjectView { subject: subject.clone(), signals }
+}

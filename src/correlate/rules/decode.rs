@@ -1,0 +1,327 @@
+//! From the text of rule files to rules. What is wrong is told with its file, line and column; a rule with a problem is
+//! left out, and a shipped rule of its name stays then.
+
+use super::{Absent, BUILT_IN, Fits, Rule, Rules, SHIPPED};
+use crate::config::problem::Problem;
+use crate::config::reader::{Source, Table};
+use crate::correlate::signals::{self, SubjectKind};
+use crate::domain::finding::Class;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use toml::de::DeTable;
+
+/// Longest hold.
+const DAY: Duration = Duration::from_hours(24);
+
+const KINDS: [(&str, SubjectKind); 20] = [
+    ("tenant", SubjectKind::Tenant),
+    ("instance", SubjectKind::Instance),
+    ("channel", SubjectKind::Channel),
+    ("redis", SubjectKind::Redis),
+    ("router", SubjectKind::Router),
+    ("ingress", SubjectKind::Ingress),
+    ("cluster", SubjectKind::Cluster),
+    ("node", SubjectKind::Node),
+    ("namespace", SubjectKind::Namespace),
+    ("workload", SubjectKind::Workload),
+    ("volume", SubjectKind::Volume),
+    ("keep", SubjectKind::Keep),
+    ("backup", SubjectKind::Backup),
+    ("application", SubjectKind::Application),
+    ("certificate", SubjectKind::Certificate),
+    ("endpoint", SubjectKind::Endpoint),
+    ("integration", SubjectKind::Integration),
+    ("key", SubjectKind::Key),
+    ("alert", SubjectKind::Alert),
+    ("source", SubjectKind::Source),
+];
+
+/// The kind of a word.
+fn kind(word: &str) -> Option<SubjectKind> {
+    KINDS.iter().find(|(name, _)| *name == word).map(|(_, kind)| *kind)
+}
+
+/// The word of a kind.
+pub(super) fn word(kind: SubjectKind) -> &'static str {
+    KINDS.iter().find(|(_, k)| *k == kind).map_or("source", |(name, _)| name)
+}
+
+fn class(word: &str) -> Option<Class> {
+    match word {
+        "pressure" => Some(Class::Pressure),
+        "cause" => Some(Class::Cause),
+        "impact" => Some(Class::Impact),
+        _ => None,
+    }
+}
+
+/// What a file says of one rule.
+enum Said {
+    Rule(Box<Rule>),
+    Off(String),
+}
+
+/// The shipped rules with the user's (path and text each) in their places, and what is wrong with those.
+pub fn all(files: &[(String, String)]) -> (Rules, Vec<Problem>) {
+    let mut problems = Vec::new();
+    let mut rules = Vec::new();
+    let shipped = [(BUILT_IN.to_owned(), SHIPPED.to_owned())];
+    for (file, text) in shipped.iter().chain(files) {
+        put(&mut rules, file, text, &mut problems);
+    }
+    (Rules(rules), problems)
+}
+
+/// Puts the rules of one file in their places.
+fn put(rules: &mut Vec<Rule>, file: &str, text: &str, problems: &mut Vec<Problem>) {
+    let (root, syntax) = DeTable::parse_recoverable(text);
+    if !syntax.is_empty() {
+        problems.extend(syntax.iter().map(|e| match e.span() {
+            Some(span) => Problem::at(file, text, &span, e.message().trim().to_owned()),
+            None => Problem::whole(file, e.message().to_owned()),
+        }));
+        return;
+    }
+    let source = Source::new(file, text);
+    let mut root = Table::root(&source, &root);
+    let mut seen: Vec<String> = Vec::new();
+    for table in root.tables("rule") {
+        let Some(said) = one(table, file, rules, &mut seen) else { continue };
+        match said {
+            Said::Off(name) => rules.retain(|r| r.name != name),
+            Said::Rule(rule) => match rules.iter_mut().find(|r| r.name == rule.name) {
+                Some(known) => *known = *rule,
+                None => rules.push(*rule),
+            },
+        }
+    }
+    root.finish();
+    problems.extend(source.into_problems());
+    problems.extend(between(rules, file));
+}
+
+/// One rule; `None` when something is wrong with it, which is noted.
+fn one(mut table: Table<'_, '_>, file: &str, known: &[Rule], seen: &mut Vec<String>) -> Option<Said> {
+    let before = table.noted();
+    let name = crate::config::decode::name(&mut table, "name", "lock-chain");
+    if seen.contains(&name) {
+        table.reject("name", format!("there are two rules `{name}` in this file"));
+    }
+    seen.push(name.clone());
+    if table.boolean("enabled") == Some(false) {
+        if !known.iter().any(|r| r.name == name) {
+            table.reject("name", format!("there is no rule `{name}` that could be switched off"));
+        }
+        table.finish();
+        return Some(Said::Off(name));
+    }
+    let class_words = "pressure, cause or impact";
+    if !table.has("class") {
+        table.reject("class", format!("the rule `{name}` lacks `class`; allowed is {class_words}"));
+    }
+    let of_class = table.parsed("class", class_words, class).unwrap_or(Class::Pressure);
+    let critical_class = table.parsed("critical_class", class_words, class).unwrap_or(of_class);
+    let signals = signals_of(&mut table, &name, known);
+    let subjects = subjects_of(&mut table, &name, &signals);
+    let seconds = |d: Option<Duration>| d.map_or(0, |d| u32::try_from(d.as_secs()).unwrap_or(u32::MAX));
+    let hold_s = seconds(table.duration("hold", Duration::ZERO, DAY));
+    let critical_hold_s = seconds(table.duration("critical_hold", Duration::ZERO, DAY));
+    let explains_impact = table.boolean("explains_impact").unwrap_or(false);
+    let explained_by = table.strings("explained_by");
+    let absent = table.parsed("absent", "good or unknown", |word| match word {
+        "good" => Some(Absent::Good),
+        "unknown" => Some(Absent::Unknown),
+        _ => None,
+    });
+    let offers = table.tables("offers").into_iter().map(|mut offer| {
+        let fits = Fits { playbook: offer.required("playbook", "schema-lock"), why: offer.required("why", "it fits") };
+        offer.finish();
+        fits
+    });
+    let offers = offers.collect();
+    let disproof = table.required("disproof", "the value falls below the threshold");
+    let good = table.noted() == before;
+    let clean = table.finish_clean() && good;
+    let rule = Rule {
+        name,
+        signals,
+        subjects,
+        class: of_class,
+        critical_class,
+        hold_s,
+        critical_hold_s,
+        explains_impact,
+        explained_by,
+        offers,
+        absent: absent.unwrap_or(Absent::Good),
+        disproof,
+        origin: file.to_owned(),
+    };
+    clean.then(|| Said::Rule(Box::new(rule)))
+}
+
+fn signals_of(table: &mut Table<'_, '_>, rule: &str, known: &[Rule]) -> Vec<&'static str> {
+    let mut all = Vec::new();
+    let asked = table.strings("signals");
+    if asked.is_empty() {
+        table.reject("signals", format!("the rule `{rule}` judges no signal; name at least one"));
+    }
+    for name in asked {
+        let Some(signal) = signals::find(&name) else {
+            let near = signals::near(&name).join(", ");
+            table.reject("signals", format!("there is no signal `{name}`; near to it: {near}"));
+            continue;
+        };
+        if let Some(other) = known.iter().find(|r| r.name != rule && r.signals.contains(&signal.name)) {
+            let message = format!(
+                "`{name}` is judged by the rule `{}` of {}; a signal has one rule: replace that one or switch it off first",
+                other.name, other.origin
+            );
+            table.reject("signals", message);
+        }
+        all.push(signal.name);
+    }
+    all
+}
+
+fn subjects_of(table: &mut Table<'_, '_>, rule: &str, signals: &[&'static str]) -> Vec<SubjectKind> {
+    let mut all = Vec::new();
+    for word in table.strings("subjects") {
+        match kind(&word) {
+            Some(kind) => all.push(kind),
+            None => {
+                let words: Vec<&str> = KINDS.iter().map(|(word, _)| *word).collect();
+                table.reject("subjects", format!("`{word}` is no kind of subject; allowed are {}", words.join(", ")));
+            }
+        }
+    }
+    if all.is_empty() {
+        table.reject("subjects", format!("the rule `{rule}` judges no kind of subject; name at least one"));
+    }
+    for name in signals {
+        let Some(signal) = signals::find(name) else { continue };
+        if !all.is_empty() && !all.iter().any(|kind| signal.subjects.contains(kind)) {
+            let kinds: Vec<&str> = signal.subjects.iter().map(|k| word(*k)).collect();
+            table.reject("subjects", format!("`{name}` is about none of these; it is about {}", kinds.join(", ")));
+        }
+    }
+    all
+}
+
+/// What is wrong between rules: explanations by rules that there are not, and in circles. Such explanations are dropped.
+fn between(rules: &mut [Rule], file: &str) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let names: Vec<String> = rules.iter().map(|r| r.name.clone()).collect();
+    for rule in rules.iter_mut() {
+        let name = &rule.name;
+        rule.explained_by.retain(|by| {
+            let known = names.contains(by);
+            if !known {
+                let message = format!("the rule `{name}` is explained by `{by}`, which is no rule");
+                problems.push(Problem::whole(file, message));
+            }
+            known
+        });
+    }
+    let graph: BTreeMap<String, Vec<String>> = rules.iter().map(|r| (r.name.clone(), r.explained_by.clone())).collect();
+    for rule in rules.iter_mut().filter(|r| r.origin == file) {
+        if circles(&graph, &rule.name) {
+            let message = format!("the rule `{}` is explained by itself in a circle", rule.name);
+            problems.push(Problem::whole(file, message));
+            rule.explained_by.clear();
+        }
+    }
+    problems
+}
+
+fn circles(graph: &BTreeMap<String, Vec<String>>, of: &str) -> bool {
+    let mut left: Vec<&str> = vec![of];
+    let mut seen: Vec<&str> = Vec::new();
+    while let Some(at) = left.pop() {
+        for next in graph.get(at).into_iter().flatten() {
+            if next == of {
+                return true;
+            }
+            if !seen.contains(&next.as_str()) {
+                seen.push(next);
+                left.push(next);
+            }
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> (Rules, Vec<String>) {
+        let (rules, problems) = all(&[("r.toml".into(), text.into())]);
+        (rules, problems.iter().map(ToString::to_string).collect())
+    }
+
+    const BASE: &str = "[[rule]]\nname = \"lock-chain\"\nclass = \"cause\"\nsignals = [\"lock.blocked\"]\n\
+                        subjects = [\"tenant\"]\ndisproof = \"it is gone\"\n";
+
+    #[test]
+    fn a_rule_of_the_same_name_takes_its_place_and_another_is_added_behind() {
+        let before = Rules::built_in();
+        let place = |rules: &Rules, name: &str| rules.iter().position(|r| r.name == name);
+        let (rules, problems) = load(&format!(
+            "{BASE}hold = \"2m\"\n[[rule]]\nname = \"busy\"\nclass = \"pressure\"\nsignals = [\"http.requests\"]\n\
+             subjects = [\"tenant\"]\ndisproof = \"fewer come\"\n"
+        ));
+        assert_eq!(problems, Vec::<String>::new());
+        assert_eq!(place(&rules, "lock-chain"), place(&before, "lock-chain"));
+        let chain = rules.find("lock-chain").unwrap();
+        assert_eq!(
+            (chain.hold_s, chain.origin.as_str(), chain.signals.as_slice()),
+            (120, "r.toml", &["lock.blocked"][..])
+        );
+        assert_eq!(place(&rules, "busy"), Some(before.iter().count()));
+    }
+
+    #[test]
+    fn a_rule_can_be_switched_off() {
+        let (rules, problems) = load("[[rule]]\nname = \"cache-hit\"\nenabled = false\n");
+        assert!(problems.is_empty() && rules.find("cache-hit").is_none(), "{problems:?}");
+    }
+
+    #[test]
+    fn each_mistake_has_its_sentence_and_its_place_and_the_shipped_rule_stays() {
+        for (from, to, said) in [
+            (
+                "lock.blocked",
+                "lock.blokked",
+                "r.toml:4:11: there is no signal `lock.blokked`; near to it: lock.blocked",
+            ),
+            ("lock.blocked", "http.p95", "`http.p95` is judged by the rule `http-slow` of built-in"),
+            ("\"tenant\"", "\"tenants\"", "r.toml:5:12: `tenants` is no kind of subject; allowed are tenant, "),
+            ("\"tenant\"", "\"node\"", "`lock.blocked` is about none of these; it is about tenant, instance"),
+            (
+                "\"cause\"",
+                "\"reason\"",
+                "r.toml:3:9: `class` of [[rule]] is `reason`; allowed is pressure, cause or impact",
+            ),
+            ("class = \"cause\"\n", "", "the rule `lock-chain` lacks `class`"),
+            ("disproof", "disprove", "unknown key `disprove`"),
+            ("[\"tenant\"]", "[]", "judges no kind of subject"),
+            ("[[rule]]", "[[rules]]", "unknown key `rules`"),
+            ("disproof = \"it is gone\"", "disproof = \"x\"\nexplained_by = [\"nobody\"]", "which is no rule"),
+            (
+                "disproof = \"it is gone\"",
+                "disproof = \"x\"\nexplained_by = [\"http-slow\", \"deadlocks\"]",
+                "in a circle",
+            ),
+            ("name = \"lock-chain\"", "name = ", "r.toml:2:"),
+        ] {
+            let (rules, problems) = load(&BASE.replace(from, to));
+            assert!(problems.iter().any(|p| p.contains(said)), "{said}: {problems:#?}");
+            assert!(rules.find("lock-chain").is_some(), "{said}");
+        }
+        let (_, problems) = load(&format!("{BASE}{BASE}"));
+        assert!(problems[0].starts_with("r.toml:8:8: there are two rules"), "{problems:?}");
+        let (_, problems) = load("[[rule]]\nname = \"no-such\"\nenabled = false\n");
+        assert!(problems[0].contains("no rule `no-such`"), "{problems:?}");
+    }
+}

@@ -1,0 +1,72 @@
+//! A rule in words: what it judges, when it counts, what it entitles to, and what would disprove it.
+
+use super::decode::word;
+use super::{Absent, Rule, Rules};
+use crate::correlate::say;
+use crate::correlate::signals::{self, Direction, Thresholds};
+use crate::domain::finding::Class;
+
+const fn class(class: Class) -> &'static str {
+    match class {
+        Class::Pressure => "PRESSURE: something is full or busy; alone it is a note",
+        Class::Cause => "CAUSE: something that explains harm; alone it is an alert, with IMPACT an incident",
+        Class::Impact => "IMPACT: harm to transactions; with a CAUSE it is an incident",
+    }
+}
+
+fn hold(seconds: u32) -> String {
+    if seconds == 0 { "at once".into() } else { format!("after {}", say::span(f64::from(seconds))) }
+}
+
+impl Rules {
+    /// Lines that explain a rule: a name and a text each.
+    pub fn explain(&self, rule: &Rule, thresholds: &Thresholds) -> Vec<(&'static str, String)> {
+        let mut out =
+            vec![("rule", format!("{} ({})", rule.name, rule.origin)), ("class", class(rule.class).to_owned())];
+        if rule.critical_class != rule.class {
+            out.push(("", format!("beyond the second threshold {}", class(rule.critical_class))));
+        }
+        let kinds: Vec<&str> = rule.subjects.iter().map(|k| word(*k)).collect();
+        out.push(("judges", kinds.join(", ")));
+        for name in &rule.signals {
+            let Some(signal) = signals::find(name) else { continue };
+            let limits = thresholds.of(name).map_or_else(
+                || "evidence only, no threshold".to_owned(),
+                |l| {
+                    let from = if signal.direction == Direction::Above { "from" } else { "down from" };
+                    let (warn, critical) = (say::value(l.warn, signal.unit), say::value(l.critical, signal.unit));
+                    format!("warns {from} {warn}, critical {from} {critical}")
+                },
+            );
+            out.push(("signal", format!("{name}: {}; {limits}; from {}", signal.what, signal.source)));
+        }
+        out.push((
+            "counts",
+            format!(
+                "{} beyond the first threshold, {} beyond the second",
+                hold(rule.hold_s),
+                hold(rule.critical_hold_s)
+            ),
+        ));
+        out.push(("clears", "after three good samples; what comes again within 15 minutes is the same".to_owned()));
+        if rule.absent == Absent::Unknown {
+            out.push(("absence", "a value that is not told neither ends it nor goes on with it".to_owned()));
+        }
+        if rule.explains_impact {
+            out.push(("explains", "failing and slow requests of the same tenant".to_owned()));
+        }
+        let of = |r: &&Rule| r.explained_by.contains(&rule.name);
+        let others: Vec<&str> = self.iter().filter(of).map(|r| r.name.as_str()).collect();
+        if !others.is_empty() {
+            out.push(("explains", others.join(", ")));
+        }
+        if !rule.explained_by.is_empty() {
+            out.push(("is part of", format!("{} where that holds too", rule.explained_by.join(", "))));
+        }
+        for offer in &rule.offers {
+            out.push(("offers", format!("{}: {}", offer.playbook, offer.why)));
+        }
+        out.push(("refute", rule.disproof.clone()));
+        out
+    }
+}

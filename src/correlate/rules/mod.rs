@@ -1,0 +1,150 @@
+//! The rules: which signals make which finding, after how long, of which class, what explains it, which playbooks fit,
+//! and what would disprove it. They are data: `rules/built-in.toml` ships, files of the user replace and add. Read by
+//! [`decode`], said in words by [`explain`].
+
+pub mod decode;
+mod explain;
+
+use super::signals::SubjectKind;
+use crate::domain::finding::Class;
+use crate::domain::health::Health;
+use std::sync::{Arc, OnceLock};
+
+/// Name of the rule for sources that went silent; it has no signal.
+pub const SOURCE_UNKNOWN: &str = "source-unknown";
+/// Where the shipped rules come from.
+pub const BUILT_IN: &str = "built-in";
+/// The shipped rules.
+const SHIPPED: &str = include_str!("../../../rules/built-in.toml");
+
+/// What the absence of a reading means while its source is fresh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absent {
+    /// The thing is gone, and with it the trouble: a channel without jobs, a node taken out.
+    Good,
+    /// It can not be told: a router without requests has no share of errors.
+    Unknown,
+}
+
+/// A playbook that fits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fits {
+    /// Its id.
+    pub playbook: String,
+    /// Why.
+    pub why: String,
+}
+
+/// One rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Name: `lock-chain`.
+    pub name: String,
+    /// Signals, any of which raises it.
+    pub signals: Vec<&'static str>,
+    /// Kinds of subject that it judges; the first is the one that findings are about, the others stand in
+    /// where nothing of the first kind is to blame on the same source.
+    pub subjects: Vec<SubjectKind>,
+    /// What it is beyond the first threshold.
+    pub class: Class,
+    /// What it is beyond the second.
+    pub critical_class: Class,
+    /// Seconds for which it must hold beyond the first threshold.
+    pub hold_s: u32,
+    /// Seconds for which it must hold beyond the second.
+    pub critical_hold_s: u32,
+    /// Whether it explains failing or slow requests of the tenant.
+    pub explains_impact: bool,
+    /// Rules that, when they hold for the same tenant, explain this one.
+    pub explained_by: Vec<String>,
+    /// Playbooks that fit a tenant's finding.
+    pub offers: Vec<Fits>,
+    /// What the absence of a reading means.
+    pub absent: Absent,
+    /// What would disprove it.
+    pub disproof: String,
+    /// `built-in`, or the file that it comes from.
+    pub origin: String,
+}
+
+impl Rule {
+    /// What it is at this severity.
+    pub const fn class_at(&self, health: Health) -> Class {
+        match health {
+            Health::Critical => self.critical_class,
+            _ => self.class,
+        }
+    }
+
+    /// How long it must hold at this severity, in seconds.
+    pub const fn hold_at(&self, health: Health) -> u32 {
+        match health {
+            Health::Critical => self.critical_hold_s,
+            _ => self.hold_s,
+        }
+    }
+
+    /// Whether it judges this kind of subject.
+    pub fn judges(&self, kind: SubjectKind) -> bool {
+        self.subjects.contains(&kind)
+    }
+}
+
+/// All rules, in the order in which they explain: the first of several causes heads the finding.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rules(Vec<Rule>);
+
+impl Rules {
+    /// The shipped rules; read once.
+    pub fn built_in() -> Arc<Self> {
+        static ONCE: OnceLock<Arc<Rules>> = OnceLock::new();
+        // A test holds that nothing is wrong with them.
+        Arc::clone(ONCE.get_or_init(|| Arc::new(decode::all(&[]).0)))
+    }
+
+    /// The rule at a position.
+    pub fn get(&self, position: usize) -> Option<&Rule> {
+        self.0.get(position)
+    }
+
+    /// All, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = &Rule> {
+        self.0.iter()
+    }
+
+    /// The rule of a name.
+    pub fn find(&self, name: &str) -> Option<&Rule> {
+        self.0.iter().find(|r| r.name == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::correlate::signals::{self, SIGNALS};
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn nothing_is_wrong_with_the_shipped_rules() {
+        let (rules, problems) = decode::all(&[]);
+        assert!(problems.is_empty(), "{problems:#?}");
+        assert!(rules.iter().count() > 50);
+        let offered: BTreeSet<&str> = rules.iter().flat_map(|r| &r.offers).map(|o| o.playbook.as_str()).collect();
+        for id in offered {
+            let shipped = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("playbooks/{id}.yaml"));
+            assert!(shipped.is_file(), "{id} is offered and does not ship");
+        }
+    }
+
+    #[test]
+    fn each_signal_with_limits_has_its_rule() {
+        let rules = Rules::built_in();
+        let seen: BTreeSet<&str> = rules.iter().flat_map(|r| r.signals.iter().copied()).collect();
+        // The worse of web and workers, which have their rule.
+        let folded = ["workload.available"];
+        for signal in SIGNALS.iter().filter(|s| s.limits.is_some() && !folded.contains(&s.name)) {
+            assert!(seen.contains(signal.name), "{} has limits and no rule", signal.name);
+        }
+        assert!(signals::find("lock.blocked").is_some());
+    }
+}

@@ -1,0 +1,93 @@
+//! Calling somebody when a step waits for too long: an own run of a playbook that is built in, through the gate and with
+//! its own records, once for each step. It goes by the best way that the audience has: pager, web hook, mail, file.
+
+use super::core::Engine;
+use crate::domain::id::{PlaybookId, RunId, StepId};
+use crate::domain::run::RunState;
+use crate::domain::text::sanitize;
+use crate::journal::Kind;
+use crate::playbook::library::CALLS;
+use crate::playbook::run::{Input, Parent};
+use crate::playbook::schema::Call;
+use serde_json::json;
+use std::collections::BTreeMap;
+
+/// Longest subject of a call, in characters.
+const SUBJECT: usize = 120;
+
+impl Engine {
+    /// Starts the call that a step asks for; where it is not known how, that is noted.
+    pub(super) async fn call(&mut self, run: &RunId, step: &StepId, to: &str, why: &str) {
+        let parent = Parent { run: run.clone(), step: step.clone(), started: 0, branch: None, calls: true };
+        if self.child_of(&parent).is_none() {
+            self.call_by(parent, to, why, &CALLS).await;
+        }
+    }
+
+    /// A call has ended without reaching anybody: it goes by the next way.
+    pub(super) async fn call_ended(&mut self, call: &RunId, state: RunState) {
+        let Some(held) = self.runs.get(call).filter(|_| state == RunState::Failed) else { return };
+        let start = held.run.start();
+        let Some(parent) = start.parent.clone().filter(|p| p.calls) else { return };
+        let by = held.run.plan().playbook().id.clone();
+        let left = CALLS.iter().skip_while(|(id, _)| *id != by.as_str()).skip(1);
+        let text = |name: &str| start.params.get(name).and_then(|v| v.as_str()).unwrap_or_default().to_owned();
+        let (to, why, left) = (text("audience"), text("text"), left.copied().collect::<Vec<_>>());
+        self.call_by(parent, &to, &why, &left).await;
+    }
+
+    async fn call_by(&mut self, parent: Parent, to: &str, why: &str, ways: &[(&str, &str)]) {
+        let incident = self.runs.get(&parent.run).and_then(|held| held.incident.clone());
+        let subject: String =
+            sanitize(&format!("{} {}: {why}", parent.run, parent.step)).chars().take(SUBJECT).collect();
+        let params: BTreeMap<String, String> = [("audience", to), ("subject", &subject), ("text", why)]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into();
+        let args = params.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+        let mut no = Vec::new();
+        for (id, verb) in ways {
+            let call = Call {
+                adapter: "comms".into(),
+                verb: (*verb).into(),
+                args: BTreeMap::new(),
+                dry_run: false,
+                mask_outputs: vec![],
+            };
+            match self.scene().request_with(&call, &args, None) {
+                Err(why) => no.push(why),
+                Ok(_) => {
+                    let actor = self.me.engine();
+                    let playbook = PlaybookId::new(*id);
+                    match self
+                        .start_run(
+                            &playbook,
+                            (&params, &BTreeMap::new()),
+                            incident.clone(),
+                            Some(parent.clone()),
+                            &actor,
+                        )
+                        .await
+                    {
+                        Ok(_) => return,
+                        Err(reply) => no.push(reply.words().to_owned()),
+                    }
+                }
+            }
+        }
+        let why = no.first().map_or("no way is left", String::as_str);
+        let text = format!("{} {}: {to} could not be called: {why}", parent.run, parent.step);
+        let _ = self.record(Kind::NoteAdded, incident, json!({ "text": sanitize(&text) }), &self.me.engine()).await;
+    }
+
+    /// Goes on with the calls of a run that has been gone on with.
+    pub(super) async fn resume_calls(&mut self, run: &RunId) {
+        for child in self.runs.children_of(run) {
+            let held =
+                self.runs.get(&child).map(|h| (h.run.start().parent.as_ref().is_some_and(|p| p.calls), h.run.state()));
+            if let Some((true, RunState::Stopped | RunState::Unknown)) = held {
+                let by = self.me.engine().user.as_str().into();
+                self.feed_logged(&child, Input::Resume { by }).await;
+            }
+        }
+    }
+}
