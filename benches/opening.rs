@@ -12,6 +12,7 @@
     reason = "a tool for developers; it fails by panicking"
 )]
 
+use jiff::SignedDuration;
 use quarterdeck::domain::actor::Actor;
 use quarterdeck::domain::estate::Environment;
 use quarterdeck::domain::id::IncidentId;
@@ -19,6 +20,7 @@ use quarterdeck::domain::mode::Mode;
 use quarterdeck::engine::state::State;
 use quarterdeck::journal::checkpoint::Checkpoint;
 use quarterdeck::journal::key::LogKey;
+use quarterdeck::journal::read::{Filter, Reader};
 use quarterdeck::journal::tree::Frontier;
 use quarterdeck::journal::verify::{self, Options};
 use quarterdeck::journal::{Draft, Kind, OpenOptions, Record, fold};
@@ -54,6 +56,7 @@ fn record(seq: u64) -> Record {
         n => (Kind::NoteAdded, json!({ "text": format!("looked at plant {n}") })),
     };
     let incident = Some(IncidentId::new(format!("INC-{number}")));
+    let time = time + SignedDuration::from_secs(i64::try_from(seq).unwrap());
     let mut record = Record { v: 1, seq, time, kind, incident, actor, mode, environment, body };
     let missing = RECORD.saturating_sub(record.to_bytes().unwrap().len() + ",\"pad\":\"\"".len());
     record.body["pad"] = "x".repeat(missing).into();
@@ -139,6 +142,52 @@ fn open(dir: &Path, leave: bool) {
     journal.close_blocking(options(dir).time).unwrap();
 }
 
+/// Shows what a position and a time ask for, beside reading the whole log.
+fn show(dir: &Path, records: u64) {
+    // What the writer's thread publishes is not there for a log that was written so.
+    let out = tempfile::tempdir().unwrap();
+    quarterdeck::journal::export(dir, out.path(), &verify::own_key(dir).unwrap()).unwrap();
+    copy(&out.path().join("tile"), &dir.join("tile")).unwrap();
+    std::fs::copy(out.path().join("checkpoint"), dir.join("checkpoint")).unwrap();
+    let read = |filter: Filter| {
+        let begun = Instant::now();
+        let count = Reader::checked(dir, filter).unwrap().map(Result::unwrap).count();
+        (count, begun.elapsed().as_secs_f64() * 1e3)
+    };
+    let (first, last) = (Some(records - 2_000), Some(records - 1_990));
+    let time = |seq: u64| Some(record(seq).time);
+    let (_, whole) = read(Filter { kinds: vec![Kind::KeyRotated], ..Filter::default() });
+    let (by_number, number) = read(Filter { first, last, ..Filter::default() });
+    let (by_time, timed) =
+        read(Filter { since: time(records / 2), until: time(records / 2 + 10), ..Filter::default() });
+    println!(
+        "the whole log {whole:.0} ms; {by_number} records by number {number:.0} ms, {:.0} times less",
+        whole / number
+    );
+    println!("{by_time} records by time {timed:.0} ms, {:.0} times less", whole / timed);
+    let begun = Instant::now();
+    let state: State = fold::replay_kept(dir).unwrap();
+    println!(
+        "the state of {} incidents without an engine in {:.0} ms",
+        state.incidents().len(),
+        begun.elapsed().as_secs_f64() * 1e3
+    );
+}
+
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &to)?;
+        } else {
+            std::fs::copy(entry.path(), to)?;
+        }
+    }
+    Ok(())
+}
+
 fn main() {
     let args: Vec<String> = std::env::args().filter(|a| a != "--bench").skip(1).collect();
     if let [what, dir] = args.as_slice() {
@@ -156,6 +205,7 @@ fn main() {
     for what in ["open", "open", "leave", "open", "open", "open"] {
         again(what);
     }
+    show(dir.path(), records);
     let report = verify::verify(dir.path(), &Options::default()).unwrap();
     println!("verify: {:?}, {} records, first bad {:?}", report.verdict, report.records, report.first_bad);
 }

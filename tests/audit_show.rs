@@ -174,3 +174,49 @@ fn following_ends_by_itself_where_nothing_more_can_be_wanted() {
     let (code, out, _) = show(dir.path(), &["--follow", "--to", "2", "--format", "json"]);
     assert_eq!((code, seqs(&out)), (0, vec![0, 1, 2]));
 }
+
+#[test]
+fn a_position_and_a_time_leave_other_segments_unread() {
+    let dir = fast_dir();
+    let opened = OpenOptions { segment_bytes: 2_000, ..options(dir.path()) };
+    let start = opened.time;
+    let (journal, _) = Journal::open(opened).unwrap();
+    for n in 0..60 {
+        let mut draft = note(format!("hour {n} {}", "x".repeat(300)));
+        draft.time = start + jiff::SignedDuration::from_hours(n);
+        journal.append_blocking(vec![draft]).unwrap();
+    }
+    // The last thing that it does is to publish its tiles.
+    drop(journal);
+    let all = segments(dir.path());
+    assert!(all.len() > 8, "{}", all.len());
+    // An edit in the second segment, which only whoever reads that comes upon.
+    let text = std::fs::read_to_string(&all[1]).unwrap();
+    std::fs::write(&all[1], text.replacen("hour", "HOUR", 1)).unwrap();
+    let time = |hours| (start + jiff::SignedDuration::from_hours(hours)).to_string();
+    let of = |args: &[&str]| {
+        let (code, out, err) = show(dir.path(), &[&["--format", "json"], args].concat());
+        (code, seqs(&out), err)
+    };
+    let (code, before, err) = of(&[]);
+    assert!(code == 3 && before.len() < 10 && err.contains("root"), "{code} {before:?} {err}");
+    assert_eq!(of(&["--from", "50", "--to", "52"]), (0, vec![50, 51, 52], String::new()));
+    assert_eq!(of(&["--since", &time(40), "--until", &time(43)]), (0, vec![41, 42, 43], String::new()));
+    assert_eq!(of(&["--since", &time(57)]), (0, vec![58, 59, 60], String::new()));
+    // What is shown is still held against its checkpoint, also in the first segment that is read.
+    let copied = fast_dir();
+    journal_support::copy(dir.path(), copied.path());
+    let segment = segments(copied.path()).into_iter().rfind(|s| name_of(s) <= 50).unwrap();
+    let text = std::fs::read_to_string(&segment).unwrap();
+    std::fs::write(&segment, text.replacen("hour", "HOUR", 1)).unwrap();
+    let (code, _, err) = show(copied.path(), &["--from", "50", "--to", "52"]);
+    assert!(code == 3 && err.contains("root"), "{code} {err}");
+    // Without tiles the whole log is read, and so the damage is found.
+    std::fs::remove_dir_all(dir.path().join("tile")).unwrap();
+    assert_eq!(of(&["--from", "50", "--to", "52"]).0, 3);
+}
+
+/// Number of the first record of a segment.
+fn name_of(segment: &Path) -> u64 {
+    segment.file_stem().unwrap().to_str().unwrap().parse().unwrap()
+}

@@ -8,7 +8,6 @@ use crate::domain::id::Person;
 use crate::engine::api::{Command, Measure};
 use crate::engine::state::State;
 use crate::journal::fold;
-use crate::journal::read::Filter;
 use jiff::{SignedDuration, Timestamp};
 
 /// Runs `elevate`.
@@ -75,10 +74,8 @@ fn in_force(global: &Global) -> Result<Vec<Measure>, Error> {
         return Err(Error::Usage("a drill keeps its measures in its own journal; use its console".into()));
     }
     let home = session::home(&session::load(global)?.config);
-    let mut state = State::default();
-    if home.journal.exists() {
-        fold::replay(&home.journal, Filter::default(), &mut state).map_err(Error::failed)?;
-    }
+    let state: State =
+        if home.journal.exists() { fold::replay_kept(&home.journal).map_err(Error::failed)? } else { State::default() };
     Ok(state.measures())
 }
 

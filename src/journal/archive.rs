@@ -8,6 +8,7 @@ use super::pieces::note_at;
 use super::pruned::{Builder, Place, Pruned};
 use super::read::first_key;
 use super::record::Record;
+use super::snapshot::Maker;
 use super::store::file::hashes::check_root;
 use super::store::file::lock::Lock;
 use super::store::file::pruned::{self as files, beginning};
@@ -101,7 +102,7 @@ pub fn plan(dir: &Path, retention: Option<Retention>, format: u64, now: Timestam
     let (due, stays) = match retention {
         None => (0, Some("no [journal.retention] says what may go".to_owned())),
         Some(retention) => {
-            let covered = snapshots::named(dir, format)?.map_or(0, |s| s.place.tree.size());
+            let covered = snapshots::named(dir, format, Maker::Any)?.map_or(0, |s| s.place.tree.size());
             let reason = |s: &Sealed| keeps(s, retention, size, covered, now);
             let due = sealed.iter().take_while(|s| reason(s).is_none()).count();
             (due, sealed.get(due).and_then(reason))
@@ -250,7 +251,7 @@ pub fn check(dir: &Path, sha256: &Digest, format: u64) -> Result<Due, JournalErr
     if note_at(dir, size)?.as_deref() != Some(pruned.note()) {
         return Err(refused(format!("the log has another checkpoint over {size} records")));
     }
-    let covered = snapshots::named(dir, format)?.map_or(0, |s| s.place.tree.size());
+    let covered = snapshots::named(dir, format, Maker::Any)?.map_or(0, |s| s.place.tree.size());
     if covered < size {
         let why = format!("no snapshot of the state that a record names covers {size} records, only {covered}");
         return Err(refused(why));

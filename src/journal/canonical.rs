@@ -69,16 +69,27 @@ pub fn to_bytes(value: &impl Serialize) -> Result<Vec<u8>, Unwritable> {
     serde_json_canonicalizer::to_vec(value).map_err(|e| Unwritable::Serializer { why: e.to_string() })
 }
 
+/// Canonical bytes of something whose parts [`admit`] has let through and whose own members are declared in the order of
+/// their names, appended to `out`. What is left of RFC 8785 then is how strings and whole numbers are written, and that
+/// is how `serde_json` writes them.
+pub(super) fn write_admitted(value: &impl Serialize, out: &mut Vec<u8>) -> Result<(), Unwritable> {
+    serde_json::to_writer(out, value).map_err(|e| Unwritable::Serializer { why: e.to_string() })
+}
+
 /// Makes a string safe to keep: DEL, C1, bidirectional and invisible controls, which JCS would write as they
 /// are, become `·`. C0 controls stay; JCS escapes them.
 pub fn disarm(text: &mut String) {
+    if text.bytes().all(|b| b < 0x7f) {
+        return;
+    }
     let is_raw_control = |c: char| c >= '\u{7f}' && is_hostile(c);
     if text.chars().any(is_raw_control) {
         *text = text.chars().map(|c| if is_raw_control(c) { '·' } else { c }).collect();
     }
 }
 
-/// Makes a value writable in the form: disarms its strings, and says what can not be written at all.
+/// Makes a value writable in the form: disarms its strings, puts members in order where they are kept in another, and
+/// says what can not be written at all.
 pub fn admit(value: &mut Value) -> Result<(), Unwritable> {
     admit_at(value, &mut Path(vec![]))
 }
@@ -136,6 +147,7 @@ fn admit_at(value: &mut Value, path: &mut Path) -> Result<(), Unwritable> {
             Ok(())
         }
         Value::Object(members) => {
+            members.sort_keys();
             for (key, member) in members.iter_mut() {
                 if !key.bytes().all(is_key_byte) {
                     let key = crate::domain::text::sanitize(key);

@@ -5,7 +5,7 @@ use super::error::JournalError;
 use super::handle::{Journal, OpenOptions, Recovered};
 use super::read::{Filter, Reader};
 use super::record::Record;
-use super::snapshot::Place;
+use super::snapshot::{Maker, Place};
 use super::store::file::{open, snapshots};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -32,18 +32,22 @@ pub fn replay(dir: &Path, filter: Filter, state: &mut impl Fold) -> Result<(), J
     Ok(())
 }
 
-/// As [`replay`] for all records, and where the first of them were moved to an archive from the newest snapshot that a
-/// record names.
+/// As [`replay`] for all records, from the newest snapshot of this program on that a record names. Where the first
+/// records were moved to an archive, one of another program with the same form of the state does too.
 pub fn replay_kept<S: Keep>(dir: &Path) -> Result<S, JournalError> {
-    let mut state = S::default();
-    let mut filter = Filter::default();
-    if let Some(moved) = super::read::moved(dir)? {
-        let found = snapshots::named(dir, S::FORMAT)?;
-        let taken = found.and_then(|s| Some((s.place.tree.size(), serde_json::from_value(s.state).ok()?)));
-        let Some((size, kept)) = taken else { return Err(super::archive::lost(&moved)) };
-        (state, filter.first) = (kept, Some(size));
-    }
-    replay(dir, filter, &mut state)?;
+    let moved = super::read::moved(dir)?;
+    let found = match &moved {
+        Some(_) => snapshots::named(dir, S::FORMAT, Maker::Any)?,
+        // A snapshot only saves time here: whatever is wrong with one, the state is rebuilt without it.
+        None => snapshots::named(dir, S::FORMAT, Maker::This).unwrap_or_default(),
+    };
+    let taken = found.and_then(|s| Some((s.place.tree.size(), serde_json::from_value(s.state).ok()?)));
+    let (mut state, first) = match (taken, &moved) {
+        (Some((size, kept)), _) => (kept, Some(size)),
+        (None, Some(moved)) => return Err(super::archive::lost(moved)),
+        (None, None) => (S::default(), None),
+    };
+    replay(dir, Filter { first, ..Filter::default() }, &mut state)?;
     Ok(state)
 }
 

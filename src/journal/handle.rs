@@ -7,6 +7,7 @@ use super::kind::Kind;
 use super::record::{Committed, Draft, Ready, Record};
 use super::snapshot::{self, Place};
 use super::store::file::batch::MAX_BATCH_BYTES;
+use super::store::file::intake::{Intake, Queue};
 use super::store::file::scrub::Scrubber;
 use super::store::file::{follow, open, rotate, snapshots};
 use super::tree::Hash;
@@ -20,10 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use tokio::sync::{mpsc, oneshot, watch};
-
-/// Appends that may wait for the writer before the next one has to.
-const QUEUE: usize = 1024;
+use tokio::sync::{oneshot, watch};
 
 /// How to open a journal for writing.
 #[derive(Clone, Debug)]
@@ -190,7 +188,7 @@ pub struct Journal {
 struct Inner {
     options: OpenOptions,
     ring: KeyRing,
-    outbox: Mutex<Option<mpsc::Sender<Message>>>,
+    queue: Arc<Queue>,
     status: watch::Receiver<Status>,
     published: watch::Receiver<follow::Published>,
     /// The writer, then the publisher of tiles, then the scrub.
@@ -221,16 +219,17 @@ impl Journal {
         ring: KeyRing,
         mut status: Status,
         scrubber: Option<Scrubber>,
-        run: impl FnOnce(mpsc::Receiver<Message>, watch::Sender<Status>) + Send + 'static,
+        run: impl FnOnce(Intake, watch::Sender<Status>) + Send + 'static,
     ) -> Result<Self, JournalError> {
-        let (outbox, inbox) = mpsc::channel(QUEUE);
+        let queue = Queue::new();
+        let intake = Intake::new(queue.clone());
         status.scrub = scrubber.as_ref().map(Scrubber::begun);
         let (sender, receiver) = watch::channel(status);
         let (alive, ended) = std::sync::mpsc::channel();
         let (follower, published) = follow::start(&options.dir, options.low_water, receiver.clone(), ended)?;
         let (said, stop) = (sender.clone(), Arc::new(AtomicBool::new(false)));
         let thread = std::thread::Builder::new().name("journal".into()).spawn(move || {
-            run(inbox, sender);
+            run(intake, sender);
             drop(alive);
         });
         let thread = thread.map_err(|e| JournalError::io("starting the writer of", &options.dir, &e))?;
@@ -243,7 +242,7 @@ impl Journal {
             options,
             ring,
             stop,
-            outbox: Mutex::new(Some(outbox)),
+            queue,
             status: receiver,
             published,
             threads: Mutex::new([Some(thread), Some(follower), scrub].into_iter().flatten().collect()),
@@ -279,9 +278,9 @@ impl Journal {
     }
 
     async fn send(&self, message: Message, answer: Answer) -> Result<Vec<Committed>, JournalError> {
-        let outbox = self.inner.outbox.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let outbox = outbox.ok_or(JournalError::Closed)?;
-        outbox.send(message).await.map_err(|_| JournalError::Closed)?;
+        if !self.inner.queue.push(message).await {
+            return Err(JournalError::Closed);
+        }
         answer.await.unwrap_or(Err(JournalError::Closed))
     }
 
@@ -332,7 +331,7 @@ impl Journal {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.outbox.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        self.queue.close();
         self.stop.store(true, Ordering::Relaxed);
         for thread in self.threads.get_mut().unwrap_or_else(PoisonError::into_inner).drain(..) {
             let _ = thread.join();

@@ -10,7 +10,9 @@ use super::record::{NotARecord, Record};
 use super::rotation::Rotation;
 use super::store::file::batch::Batch;
 use super::store::file::chain::Chain;
+use super::store::file::hashes::tree_before;
 use super::store::file::pruned::{beginning, elsewhere};
+use super::store::file::times;
 pub use super::store::file::walk::Whole;
 use super::store::file::walk::{Step, Walk};
 use super::tree::{Hash, record_hash};
@@ -123,21 +125,30 @@ pub struct Reader {
     done: bool,
     /// The tree so far, where every batch is held against its checkpoint.
     chain: Option<Chain>,
+    /// Number of the record from which on none can be wanted, as far as that was known at the beginning.
+    end: Option<u64>,
 }
 
 impl Reader {
     /// Begins to read; the segments before the first wanted record are passed over.
     pub fn open<'a>(at: impl Into<Whole<'a>>, filter: Filter) -> Result<Self, JournalError> {
         let walk = Walk::open(at, filter.first.unwrap_or(0))?;
-        Ok(Self { walk, filter, waiting: VecDeque::new(), done: false, chain: None })
+        Ok(Self { walk, filter, waiting: VecDeque::new(), done: false, chain: None, end: None })
     }
 
-    /// Begins to read at the first record that is here, and gives out a batch only when its form, its numbers and the root
-    /// of its checkpoint are right: the first damage ends it. Signatures are not checked.
+    /// Begins to read and gives out a batch only when its form, its numbers and the root of its checkpoint are right: the
+    /// first damage ends it. Signatures are not checked. Segments that can hold nothing that is wanted, by the numbers and
+    /// the times of their first records, are passed over where the tiles tell of the tree before the rest; else it
+    /// begins at the first record that is here.
     pub fn checked<'a>(at: impl Into<Whole<'a>>, filter: Filter) -> Result<Self, JournalError> {
+        let at = at.into();
+        let (from, end) = times::span(at, filter.since, filter.until)?;
         let (walk, base) = beginning(at)?;
-        let chain = base.pruned().map_or_else(Chain::default, |p| Chain::from(p.origin(), p.tree().clone()));
-        Ok(Self { walk, filter, waiting: VecDeque::new(), done: false, chain: Some(chain) })
+        let (walk, chain) = match later(at, from.max(filter.first.unwrap_or(0)), base.size())? {
+            Some(begun) => begun,
+            None => (walk, base.pruned().map_or_else(Chain::default, |p| Chain::from(p.origin(), p.tree().clone()))),
+        };
+        Ok(Self { walk, filter, waiting: VecDeque::new(), done: false, chain: Some(chain), end })
     }
 
     /// Whether nothing that comes later can be wanted.
@@ -171,7 +182,7 @@ impl Reader {
                 return Ok(None);
             }
             let first = self.walk.seq();
-            if self.filter.last.is_some_and(|last| first > last) {
+            if self.filter.last.is_some_and(|last| first > last) || self.end.is_some_and(|end| first >= end) {
                 self.done = true;
                 return Ok(None);
             }
@@ -207,6 +218,20 @@ impl Reader {
         }
         Ok(wanted)
     }
+}
+
+/// The start of the segment that holds record `seq`, with the tree before it, if that is known and lies beyond the first
+/// `base` records.
+fn later(at: Whole<'_>, seq: u64, base: u64) -> Result<Option<(Walk, Chain)>, JournalError> {
+    if seq <= base {
+        return Ok(None);
+    }
+    let walk = Walk::open(at, seq)?;
+    if walk.seq() <= base {
+        return Ok(None);
+    }
+    let tree = tree_before(at.dir, walk.seq());
+    Ok(tree.map(|(origin, tree)| (walk, Chain::from(&origin, tree))))
 }
 
 impl Iterator for Reader {

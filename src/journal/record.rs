@@ -159,12 +159,30 @@ pub struct Ready {
 /// Members before `seq` in canonical order.
 #[derive(Serialize)]
 struct Before<'a> {
-    actor: &'a Actor,
+    actor: Author<'a>,
     body: &'a Value,
     environment: Environment,
     incident: &'a Option<IncidentId>,
     kind: Kind,
     mode: Mode,
+}
+
+/// An actor, its members in canonical order.
+#[derive(Serialize)]
+struct Author<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    console: Option<&'a str>,
+    host: &'a str,
+    uid: u32,
+    user: &'a str,
+    via: &'a str,
+}
+
+impl<'a> From<&'a Actor> for Author<'a> {
+    fn from(actor: &'a Actor) -> Self {
+        let Actor { user, uid, via, host, console } = actor;
+        Self { console: console.as_deref(), host, uid: *uid, user, via }
+    }
 }
 
 impl Ready {
@@ -182,8 +200,9 @@ impl Ready {
             IncidentId::new(text)
         });
         let time = Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time);
-        let before = Before { actor: &actor, body: &body, environment, incident: &incident, kind, mode };
-        let mut head = canonical::to_bytes(&before).map_err(refused)?;
+        let before = Before { actor: Author::from(&actor), body: &body, environment, incident: &incident, kind, mode };
+        let mut head = Vec::with_capacity(512);
+        canonical::write_admitted(&before, &mut head).map_err(refused)?;
         head.pop();
         head.extend_from_slice(b",\"seq\":");
         let tail = format!(",\"time\":\"{time:.6}\",\"v\":{VERSION}}}").into_bytes();
@@ -258,6 +277,7 @@ fn read_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D:
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use proptest::prelude::*;
     use serde_json::json;
 
     pub(crate) fn draft(kind: Kind, body: Value) -> Draft {
@@ -310,6 +330,37 @@ pub(crate) mod tests {
                 let bytes = bytes(draft, seq);
                 assert_eq!(Record::parse(&bytes).unwrap().to_bytes().unwrap(), bytes);
             }
+        }
+    }
+
+    fn any_value() -> impl Strategy<Value = Value> {
+        let text = proptest::string::string_regex("[ -~\u{0}-\u{ff}\u{2028}\u{202e}\u{1f600}]{0,12}").unwrap();
+        let leaf = prop_oneof![
+            Just(json!(null)),
+            any::<bool>().prop_map(Value::from),
+            (-(1_i64 << 53) + 1..1 << 53).prop_map(Value::from),
+            text.prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 24, 4, |inner| {
+            let keys = "[ !#-\\[\\]-~]{0,6}";
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                proptest::collection::vec((keys, inner), 0..4).prop_map(|m| Value::Object(m.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_admitted_is_written_as_the_canonical_serializer_does(body in any_value(), via: String, seq in 0..MAX_INTEGER) {
+            let mut draft = draft(Kind::NoteAdded, body);
+            draft.actor.via = via;
+            let ready = Ready::new(draft).unwrap();
+            let mut bytes = vec![];
+            ready.write(seq, &mut bytes);
+            let record = ready.into_committed(seq).record;
+            prop_assert_eq!(canonical::to_bytes(&record).unwrap(), bytes.clone());
+            prop_assert_eq!(Record::parse(&bytes).unwrap(), record);
         }
     }
 

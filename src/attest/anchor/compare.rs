@@ -145,7 +145,7 @@ pub async fn compare(
     let objects = list(bucket, prefix).await?;
     let sizes: Vec<u64> = objects.iter().filter_map(|o| keys::checkpoint_size(prefix, &o.key)).collect();
     let (dir, known) = (dir.to_owned(), key.clone());
-    let (reached, roots) = blocking(move || Ok(reach(&dir, &known, &sizes)?)).await?;
+    let (reached, roots) = blocking(move || reach(&dir, &known, &sizes)).await?;
     let found = judge_all(bucket, prefix, &reached.ring, objects).await?;
     Ok(report(bucket.name(), prefix, key, pinned, &roots, reached, found, begun))
 }

@@ -158,6 +158,7 @@ pub struct Verify {
     /// Holds the log against the copies of its checkpoints too: those in the configured bucket, or in a directory with
     /// such a folder `checkpoint`; exit 3 when none of them vouches for the log
     #[arg(long, value_name = "DIR", num_args = 0..=1, conflicts_with_all = ["from", "to"])]
+    #[allow(clippy::option_option, reason = "absent, without a directory, with one: as clap has it")]
     pub anchor: Option<Option<PathBuf>>,
     /// The first record to look at; those before it are only hashed
     #[arg(long, value_name = "SEQ")]

@@ -44,7 +44,7 @@ pub fn run(global: &Global, what: &Open) -> Result<Exit, Error> {
                 "the opening of {commitment} is not there: it was deleted, or is not in this copy ({file})"
             ))
         })?;
-        let found = commitment::open(&commitment, &sealed, &identities).map_err(refusal)?;
+        let found = commitment::open(&commitment, &sealed, &identities).map_err(|e| refusal(&e))?;
         if opening.is_some_and(|expected| expected != digest(&sealed)) {
             return Err(Error::Damaged(format!(
                 "the opening of {commitment} leads to it, and is not the file that the record names: it was sealed anew"
@@ -83,7 +83,7 @@ fn named(dir: &Path, what: &str) -> Result<(Option<u64>, Vec<Reference>), Error>
 }
 
 /// A key that does not fit is bad usage; what does not lead to its commitment does not verify.
-fn refusal(error: CommitmentError) -> Error {
+fn refusal(error: &CommitmentError) -> Error {
     match error {
         CommitmentError::OtherIdentity { .. } => Error::Usage(error.to_string()),
         _ => Error::Damaged(error.to_string()),

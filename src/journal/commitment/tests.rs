@@ -57,8 +57,8 @@ fn a_value_is_opened_by_each_recipient_and_stands_nowhere_in_the_clear() {
     // The check is that of RFC 2104, which others have too.
     let opening = open(&commitment, &bytes, &identities(&[&one])).unwrap();
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &opening.salt), SECRET.as_bytes());
-    let digest = crate::domain::id::Digest::from_bytes(tag.as_ref().try_into().unwrap());
-    assert_eq!(commitment.to_string(), digest.to_string());
+    let digest = Digest::from_bytes(tag.as_ref().try_into().unwrap());
+    assert_eq!(commitment.to_string(), format!("sha256:{digest}"));
 }
 
 #[test]

@@ -119,6 +119,15 @@ pub fn published_commit(dir: &Path) -> Option<(Checkpoint, String, Walk)> {
     (walk.seq() == checkpoint.size && last.as_ref() == Some(&note)).then_some((checkpoint, note, walk))
 }
 
+/// The origin of a log and the tree over its first `size` records, from its tiles, if a published tree that reaches so
+/// far vouches for them.
+pub fn tree_before(dir: &Path, size: u64) -> Option<(String, Frontier)> {
+    let (checkpoint, _, _) = published_commit(dir)?;
+    let mut tiles = Tiles::open(dir, &checkpoint).filter(|_| size <= checkpoint.size)?;
+    let peaks = peak_indexes(size).map(|index| tiles.hash(index)).collect::<Option<_>>()?;
+    Some((checkpoint.origin, Frontier::of(size, peaks)?))
+}
+
 /// Hashes from tiles, if a published tree of at least `size` records vouches for all of them.
 fn from_tiles(dir: &Path, size: u64, indexes: &[u64]) -> Option<Vec<Hash>> {
     let (checkpoint, _, _) = published_commit(dir)?;
@@ -179,12 +188,17 @@ fn from_records(at: Whole<'_>, size: u64, indexes: &[u64]) -> Result<Vec<Hash>, 
 
 /// The complete subtrees of a tree, each with its index.
 fn peaks(tree: &Frontier) -> impl Iterator<Item = (u64, Hash)> + '_ {
+    peak_indexes(tree.size()).zip(tree.peaks().iter().copied())
+}
+
+/// The indexes of the complete subtrees of a tree of `size` records, the greatest first.
+fn peak_indexes(size: u64) -> impl Iterator<Item = u64> {
     let mut begin = 0;
-    let heights = (0..u64::BITS).rev().filter(|height| tree.size() >> height & 1 == 1);
-    heights.zip(tree.peaks()).map(move |(height, peak)| {
+    let heights = (0..u64::BITS).rev().filter(move |height| size >> height & 1 == 1);
+    heights.map(move |height| {
         let index = stored_hash_index(u8::try_from(height).unwrap_or(u8::MAX), begin >> height);
         begin += 1 << height;
-        (index, *peak)
+        index
     })
 }
 

@@ -1,50 +1,124 @@
-//! What the writer takes together into one batch. Callers that were answered a moment ago mostly ask again at once,
-//! while the writer has gone on with those who came during the sync: left alone, the callers fall into two halves that
-//! take turns, and each sync serves one half. So the next batch waits a little for as many as there were, and never
-//! longer than half of what the last batch took, which is paid back when one sync serves all. A lone caller never waits.
+//! What the writer takes together into one batch, and the queue where that waits. Callers that were answered a moment
+//! ago mostly ask again at once, while the writer has gone on with those who came during the sync: left alone, the
+//! callers fall into two halves that take turns, and each sync serves one half. So the next batch waits a little for as
+//! many as there were, and never longer than half of what the last batch took, which is paid back when one sync serves
+//! all. A lone caller never waits. The writer sleeps until all that it waits for are there, so that it is woken once a
+//! batch and leaves the processors to the callers until then.
 
 use super::batch::MAX_BATCH_BYTES;
 use crate::journal::handle::{Append, Message};
-use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// How long a wait may be spent without letting the processor sleep.
-const AWAKE: Duration = Duration::from_micros(200);
+/// Appends that may wait for the writer before the next one has to.
+const MOST: usize = 1024;
 
-/// The writer's side of the queue.
+/// Where appends wait for the writer.
+#[derive(Debug)]
+pub struct Queue {
+    room: Arc<Semaphore>,
+    state: Mutex<State>,
+    /// Told when as many are there as the writer waits for.
+    filled: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: VecDeque<(Message, OwnedSemaphorePermit)>,
+    /// How many the writer sleeps for; 0 when it does not sleep.
+    wanted: usize,
+    /// Whether nothing more comes, or nobody takes it any more.
+    closed: bool,
+}
+
+impl Queue {
+    /// An empty one.
+    pub fn new() -> Arc<Self> {
+        let room = Arc::new(Semaphore::new(MOST));
+        Arc::new(Self { room, state: Mutex::default(), filled: Condvar::new() })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a message at the end; whether somebody will take it.
+    pub async fn push(&self, message: Message) -> bool {
+        let Ok(permit) = self.room.clone().acquire_owned().await else { return false };
+        let is_last = matches!(message, Message::Close(_));
+        let mut state = self.state();
+        if state.closed {
+            return false;
+        }
+        state.waiting.push_back((message, permit));
+        let wakes = state.wanted > 0 && (is_last || state.waiting.len() >= state.wanted);
+        if wakes {
+            state.wanted = 0;
+        }
+        drop(state);
+        if wakes {
+            self.filled.notify_one();
+        }
+        true
+    }
+
+    /// Nothing more comes. What waits is still taken.
+    pub fn close(&self) {
+        self.room.close();
+        self.state().closed = true;
+        self.filled.notify_one();
+    }
+}
+
+/// The writer's side of the queue. Nobody waits there any more when it is dropped.
 #[derive(Debug)]
 pub struct Intake {
-    inbox: mpsc::Receiver<Message>,
-    /// What did not fit into the batch before.
-    held: Option<Message>,
+    queue: Arc<Queue>,
     /// How many appends were on their way at once when the last batch was done.
     expected: usize,
     /// How long the next batch may wait for them.
     patience: Duration,
 }
 
+impl Drop for Intake {
+    fn drop(&mut self) {
+        self.queue.close();
+        // Those who asked hear that it is closed when their message is dropped.
+        let left = std::mem::take(&mut self.queue.state().waiting);
+        drop(left);
+    }
+}
+
 impl Intake {
     /// Takes from this queue.
-    pub const fn new(inbox: mpsc::Receiver<Message>) -> Self {
-        Self { inbox, held: None, expected: 0, patience: Duration::ZERO }
+    pub const fn new(queue: Arc<Queue>) -> Self {
+        Self { queue, expected: 0, patience: Duration::ZERO }
     }
 
     /// Says how many appends were served and how long that took, before any of them is answered.
     pub fn learn(&mut self, served: usize, took: Duration) {
-        self.expected = served + self.inbox.len();
+        self.expected = served + self.queue.state().waiting.len();
         self.patience = took / 2;
     }
 
     /// The appends of the next batch, and the one that closes the log after them; waits for the first of them. `None`
     /// when nobody is left to write for.
     pub fn next(&mut self) -> Option<(Vec<Append>, Option<Append>)> {
-        let (mut batch, mut bytes) = (vec![], 0);
-        let mut next = Some(self.held.take().or_else(|| self.inbox.blocking_recv())?);
-        let begun = Instant::now();
-        while let Some(message) = next {
+        let mut state = self.queue.state();
+        if self.expected > 1 {
+            state = self.sleep(state, self.expected, Some(self.patience));
+        }
+        state = self.sleep(state, 1, None);
+        if state.waiting.is_empty() {
+            return None;
+        }
+        let (mut batch, mut bytes) = (Vec::with_capacity(state.waiting.len()), 0);
+        while let Some((message, room)) = state.waiting.pop_front() {
             match message {
                 Message::Append(append) if bytes > 0 && bytes + append.max_len() > MAX_BATCH_BYTES => {
-                    self.held = Some(Message::Append(append));
+                    state.waiting.push_front((Message::Append(append), room));
                     break;
                 }
                 Message::Append(append) => {
@@ -53,17 +127,38 @@ impl Intake {
                 }
                 Message::Close(last) => return Some((batch, Some(last))),
             }
-            next = self.inbox.try_recv().ok();
-            while next.is_none() && batch.len() < self.expected && begun.elapsed() < self.patience {
-                if begun.elapsed() < AWAKE {
-                    std::thread::yield_now();
-                } else {
-                    std::thread::sleep(AWAKE / 4);
-                }
-                next = self.inbox.try_recv().ok();
-            }
         }
         Some((batch, None))
+    }
+
+    /// Waits until so many are there, the last one is, or time is over.
+    fn sleep<'a>(
+        &self,
+        mut state: MutexGuard<'a, State>,
+        wanted: usize,
+        time: Option<Duration>,
+    ) -> MutexGuard<'a, State> {
+        let is_enough = |state: &State| {
+            let closes = state.waiting.back().is_some_and(|(message, _)| matches!(message, Message::Close(_)));
+            state.waiting.len() >= wanted || state.closed || closes
+        };
+        if is_enough(&state) {
+            return state;
+        }
+        state.wanted = wanted;
+        let queue = &self.queue;
+        state = match time {
+            None => {
+                let woken = queue.filled.wait_while(state, |state| !is_enough(state));
+                woken.unwrap_or_else(PoisonError::into_inner)
+            }
+            Some(time) => {
+                let woken = queue.filled.wait_timeout_while(state, time, |state| !is_enough(state));
+                woken.unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+        state.wanted = 0;
+        state
     }
 }
 
@@ -80,43 +175,51 @@ mod tests {
         Message::Append(Append { records: vec![record], reply: oneshot::channel().0 })
     }
 
-    fn intake(messages: Vec<Message>) -> (Intake, mpsc::Sender<Message>) {
-        let (sender, inbox) = mpsc::channel(1024);
+    fn put(queue: &Queue, message: Message) -> bool {
+        futures::executor::block_on(queue.push(message))
+    }
+
+    fn intake(messages: Vec<Message>) -> (Intake, Arc<Queue>) {
+        let queue = Queue::new();
         for message in messages {
-            sender.try_send(message).unwrap();
+            assert!(put(&queue, message));
         }
-        (Intake::new(inbox), sender)
+        (Intake::new(queue.clone()), queue)
     }
 
     #[test]
     fn what_waits_is_taken_together_up_to_the_greatest_batch() {
-        let (mut intake, sender) = intake((0..70).map(|_| append(65_000)).collect());
+        let (mut intake, queue) = intake((0..70).map(|_| append(65_000)).collect());
         let first = intake.next().unwrap().0.len();
         assert!((60..70).contains(&first), "{first}");
         assert_eq!(intake.next().unwrap().0.len(), 70 - first);
-        drop(sender);
+        assert_eq!(queue.room.available_permits(), MOST);
+        queue.close();
         assert!(intake.next().is_none());
+        assert!(!put(&queue, append(1)));
     }
 
     #[test]
     fn a_batch_waits_for_those_who_were_there_before_and_a_lone_one_does_not() {
-        let (mut intake, sender) = intake(vec![]);
+        let (mut intake, queue) = intake(vec![]);
         // It would wait for ever, were it to wait.
         intake.learn(1, Duration::MAX);
-        sender.try_send(append(1)).unwrap();
+        put(&queue, append(1));
         assert_eq!(intake.next().unwrap().0.len(), 1);
-        sender.try_send(append(1)).unwrap();
+        put(&queue, append(1));
         intake.learn(2, Duration::MAX);
         assert_eq!(intake.expected, 3, "two that will come again, and one that waits");
-        let late = std::thread::spawn(move || {
-            sender.try_send(append(1)).unwrap();
-            sender.try_send(append(1)).unwrap();
-            sender
+        let late = std::thread::spawn({
+            let queue = queue.clone();
+            move || {
+                put(&queue, append(1));
+                put(&queue, append(1));
+            }
         });
         assert_eq!(intake.next().unwrap().0.len(), 3);
-        let sender = late.join().unwrap();
+        late.join().unwrap();
         // Nobody comes: patience ends.
-        sender.try_send(append(1)).unwrap();
+        put(&queue, append(1));
         intake.learn(7, Duration::from_millis(2));
         assert_eq!(intake.next().unwrap().0.len(), 1);
     }
@@ -124,8 +227,32 @@ mod tests {
     #[test]
     fn the_end_comes_after_what_was_asked_before_it() {
         let Message::Append(last) = append(1) else { unreachable!() };
-        let (mut intake, _sender) = intake(vec![append(1), Message::Close(last), append(1)]);
+        let (mut intake, _queue) = intake(vec![append(1), Message::Close(last), append(1)]);
+        intake.expected = 9;
+        intake.patience = Duration::from_millis(1);
         let (batch, closing) = intake.next().unwrap();
         assert_eq!((batch.len(), closing.is_some()), (1, true));
+    }
+
+    #[test]
+    fn whoever_waits_hears_when_the_writer_is_gone() {
+        let record = || Ready::new(draft(Kind::NoteAdded, json!({}))).unwrap();
+        let (reply, answer) = oneshot::channel();
+        let (intake, queue) = intake(vec![Message::Append(Append { records: vec![record()], reply })]);
+        drop(intake);
+        assert!(futures::executor::block_on(answer).is_err());
+        assert!(!put(&queue, append(1)));
+    }
+
+    #[test]
+    fn a_full_queue_makes_the_next_one_wait_and_not_the_writer() {
+        let (mut intake, queue) = intake((0..MOST).map(|_| append(1)).collect());
+        let late = std::thread::spawn({
+            let queue = queue.clone();
+            move || put(&queue, append(1))
+        });
+        assert_eq!(intake.next().unwrap().0.len(), MOST);
+        assert_eq!(intake.next().unwrap().0.len(), 1);
+        assert!(late.join().unwrap());
     }
 }

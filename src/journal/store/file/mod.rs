@@ -27,6 +27,7 @@ pub mod scrub;
 pub mod snapshots;
 pub mod succession;
 pub mod tiles;
+pub mod times;
 pub mod walk;
 pub mod writer;
 

@@ -30,7 +30,7 @@ pub fn open(options: OpenOptions, replay: Option<&mut dyn Replay>) -> Result<(Jo
         damaged: writer.damaged(),
     });
     let status = writer.status();
-    let run = move |inbox, status| writer.run(inbox, &status, lock);
+    let run = move |intake, status| writer.run(intake, &status, lock);
     Ok((Journal::start(options, ring, status, scrubber, run)?, recovered))
 }
 

@@ -55,9 +55,9 @@ pub fn list(dir: &Path) -> Vec<(u64, PathBuf)> {
 }
 
 /// The newest snapshot that a record names, whose state has this form.
-pub fn named(dir: &Path, format: u64) -> Result<Option<Snapshot>, JournalError> {
+pub fn named(dir: &Path, format: u64, maker: Maker) -> Result<Option<Snapshot>, JournalError> {
     for (_, path) in list(dir) {
-        let Ok(snapshot) = Snapshot::decode_of(&read(&path)?, format, Maker::Any) else { continue };
+        let Ok(snapshot) = Snapshot::decode_of(&read(&path)?, format, maker) else { continue };
         let Ok(mut walk) = Walk::at(dir, &snapshot.place) else { continue };
         while let Step::Batch(batch) = walk.next()? {
             let size = snapshot.place.tree.size();

@@ -16,7 +16,7 @@ use super::succession::Accepted;
 use super::walk::Segment;
 use crate::journal::checkpoint::Checkpoint;
 use crate::journal::error::{Damage, JournalError};
-use crate::journal::handle::{Append, Message, OpenOptions, Reply, Status};
+use crate::journal::handle::{Append, OpenOptions, Reply, Status};
 use crate::journal::key::LogKey;
 use crate::journal::kind::Kind;
 use crate::journal::record::{Committed, Ready};
@@ -25,7 +25,7 @@ use crate::journal::tree::{Frontier, Hash};
 use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 /// How far ahead the segment is filled at once, in bytes.
 const STEP: u64 = 1 << 20;
@@ -136,8 +136,7 @@ impl<M: Medium> Writer<M> {
     }
 
     /// Writes what comes in until it is closed or nobody is left to write for.
-    pub fn run(mut self, inbox: mpsc::Receiver<Message>, status: &watch::Sender<Status>, lock: Lock) {
-        let mut intake = Intake::new(inbox);
+    pub fn run(mut self, mut intake: Intake, status: &watch::Sender<Status>, lock: Lock) {
         while let Some((batch, closing)) = intake.next() {
             let begun = Instant::now();
             let replies = self.group(batch);
