@@ -678,6 +678,7 @@ pub fn run() -> RunView {
         current: 2,
         steps: vec![tree, cancel, terminate, hold, back],
         now: "waits for the commander to confirm".into(),
+        secrets_missing: Vec::new(),
     }
 }
 
