@@ -10,12 +10,14 @@
 
 mod approvals_support;
 
+use age::secrecy::ExposeSecret as _;
 use approvals_support::{Bench, accepted, actor, denied, person};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signer as _, SigningKey};
 use quarterdeck::domain::incident::{IncidentState, Role, Severity};
 use quarterdeck::domain::run::RunState;
+use quarterdeck::domain::secret::SecretText;
 use quarterdeck::engine::api::{Command, Decision, Reply, RequestState, StepState};
 use quarterdeck::policy::sshsig::{armor, to_sign};
 use quarterdeck::policy::statement::NAMESPACE;
@@ -205,7 +207,9 @@ async fn time_denies_or_escalates_and_never_grants() {
     assert_eq!(called[0].body["person"], serde_json::json!(["bo", "ines"]));
     assert_eq!(bench.pokes(), 0);
     accepted(&bench.approve(&request, "bo").await);
-    bench.until(|s| s.runs[0].state == RunState::Finished).await;
+    let over =
+        |r: &quarterdeck::engine::api::RunView| Some(&r.id) == request.run.as_ref() && r.state == RunState::Finished;
+    bench.until(|s| s.runs.iter().any(over)).await;
     assert_eq!(bench.pokes(), 1);
 
     let request = bench.ask("escalates").await;
@@ -394,5 +398,209 @@ async fn a_freeze_is_a_measure_and_recovery_is_the_business_owners() {
     accepted(&bench.send_as(&actor("otto", 1006), accept).await);
     accepted(&bench.send(close).await);
     assert!(bench.snapshot().incidents.iter().all(|i| i.state == IncidentState::Closed));
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_reaches_its_server_and_nothing_else_also_across_a_restart() {
+    const VALUE: &str = "correct horse \"battery\" staple";
+    let mut bench = Bench::start("");
+    let declare = Command::Declare { title: "it stands".into(), severity: Severity::Sev1, findings: vec![] };
+    accepted(&bench.send(declare).await);
+    let start = |value: &str| Command::StartRunWith {
+        playbook: "secret".into(),
+        params: std::collections::BTreeMap::new(),
+        secrets: [("token".to_owned(), SecretText::new(value))].into(),
+        incident: None,
+    };
+    assert!(!format!("{:?}", start(VALUE)).contains("horse"));
+    // Not among the parameters, not without it, not too short for one.
+    let params = [("token".to_owned(), VALUE.to_owned())].into();
+    let plain = Command::StartRun { playbook: "secret".into(), params, incident: None };
+    for (command, says) in [
+        (plain, "never among the parameters"),
+        (
+            Command::StartRun { playbook: "secret".into(), params: std::collections::BTreeMap::new(), incident: None },
+            "must be given",
+        ),
+        (start("abc"), "4 characters at least"),
+    ] {
+        let reply = bench.send(command).await;
+        assert!(reply.words().contains(says) && !reply.words().contains("horse"), "{reply:?}");
+    }
+    let Reply::Accepted { id: Some(run), .. } = bench.send(start(VALUE)).await else { panic!("it did not start") };
+    let request = bench.confirm(&run).await;
+    assert!(request.document.to_string().contains("secret-sha256-"), "{}", request.document);
+
+    bench.end().await;
+    bench.open();
+    bench.until(|s| s.runs.iter().any(|r| r.secrets_missing == ["token"])).await;
+    let again = |value: Option<&str>| Command::ResumeRunWith {
+        run: run.as_str().into(),
+        secrets: value.map(|v| ("token".to_owned(), SecretText::new(v))).into_iter().collect(),
+    };
+    for (value, says) in [(None, "given again: token"), (Some("another horse"), "is not the value")] {
+        let reply = bench.send(again(value)).await;
+        assert!(reply.words().contains(says), "{reply:?}");
+    }
+    accepted(&bench.send(again(Some(VALUE))).await);
+    let request = bench.confirm(&run).await;
+    accepted(&bench.approve(&request, "ines").await);
+    assert_eq!(bench.run_over().await.state, RunState::Finished);
+    assert_eq!(bench.said(), [format!("lab.poke: {VALUE}")], "the server gets it, once");
+
+    let snapshot = bench.snapshot();
+    let frames = format!("{snapshot:?} {}", serde_json::to_string(snapshot.as_ref()).unwrap());
+    assert!(frames.contains("secret-sha256-"), "what the server said again is kept without it");
+    bench.end().await;
+    let all = bench.on_disk();
+    assert!(all.len() > 3 && all.iter().any(|(path, _)| path.to_string_lossy().contains("openings")));
+    assert!(!all.iter().any(|(path, _)| path.to_string_lossy().contains("salts")), "the salt goes with the run");
+    for (name, bytes) in
+        all.iter().map(|(p, b)| (p.display().to_string(), b.clone())).chain([("frames".into(), frames.into_bytes())])
+    {
+        for form in ["correct horse", "battery\\\"", "correct%20horse", "Y29ycmVjdCBob3JzZS"] {
+            let found = bytes.windows(form.len()).any(|w| w == form.as_bytes());
+            assert!(!found, "{name} holds the secret");
+        }
+    }
+    // What the record holds can be opened by whoever was named, and proves the value.
+    let started = &bench.records("run.started")[0].body["params"]["token"];
+    let commitment = started["commitment"].as_str().unwrap().parse().unwrap();
+    let sealed = quarterdeck::journal::commitment::sealed(&bench.journal(), &commitment).unwrap().unwrap();
+    let identity =
+        quarterdeck::journal::commitment::Identities::parse("k", bench.opener.to_string().expose_secret()).unwrap();
+    let opening = quarterdeck::journal::commitment::open(&commitment, &sealed, &identity).unwrap();
+    assert_eq!(opening.value.as_str(), VALUE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_is_called_through_the_gate_after_the_time_and_once() {
+    let mut bench = Bench::start("[automation]\nlow_risk = true\n[approvals.low]\nquorum = 0\n");
+    let request = bench.ask("called").await;
+    let run = request.run.clone().unwrap();
+    assert!(bench.said().is_empty());
+    bench.ahead(301);
+    let call =
+        |s: &quarterdeck::engine::api::Snapshot| s.runs.iter().find(|r| r.playbook.as_str() == "call-by-page").cloned();
+    let seen = bench.until(|s| call(s).is_some_and(|r| r.steps[0].by_itself_at.is_some())).await;
+    assert!(bench.said().is_empty(), "it is shown before it goes out");
+    let calling = call(&seen).unwrap().id;
+    bench.ahead(15);
+    bench.until(|s| call(s).is_some_and(|r| r.state == RunState::Finished)).await;
+    assert_eq!(bench.said().len(), 1);
+    assert!(bench.said()[0].contains("comms.page: poke has waited for"), "{:?}", bench.said());
+    let sent = bench.records("escalation.sent");
+    let body = &sent[0].body;
+    assert_eq!(
+        (sent.len(), &body["run"], &body["person"], &body["by_run"]),
+        (1, &serde_json::json!(run), &serde_json::json!("dba-oncall"), &serde_json::json!(calling))
+    );
+    let order: Vec<u64> = ["step.intended", "step.confirmed", "step.started", "step.finished"]
+        .map(|kind| bench.records(kind).iter().find(|r| r.body["run"] == serde_json::json!(calling)).unwrap().seq)
+        .to_vec();
+    assert!(order.is_sorted() && order[3] < sent[0].seq, "{order:?}");
+
+    // Not again with more time, nor by the next engine.
+    bench.ahead(600);
+    bench.end().await;
+    bench.open();
+    bench.until(|s| s.runs.iter().any(|r| r.id == run)).await;
+    accepted(&bench.send(Command::ResumeRun { run: run.clone() }).await);
+    bench.confirm(run.as_str()).await;
+    bench.ahead(600);
+    bench.until(|s| s.requests.iter().any(|r| r.state == RequestState::Void || r.state == RequestState::Expired)).await;
+    assert_eq!(bench.said().len(), 1, "{:?}", bench.said());
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn branches_side_by_side_have_their_own_gates_and_no_restart_runs_one_twice() {
+    let mut bench = Bench::start("");
+    let declare = Command::Declare { title: "it stands".into(), severity: Severity::Sev1, findings: vec![] };
+    accepted(&bench.send(declare).await);
+    let begin =
+        Command::StartRun { playbook: "sides".into(), params: std::collections::BTreeMap::new(), incident: None };
+    let Reply::Accepted { id: Some(both), .. } = bench.send(begin).await else { panic!("it did not start") };
+    let seen = bench.until(|s| s.runs.len() == 3).await;
+    let of = |id: &str| seen.runs.iter().find(|r| r.playbook.as_str() == id).unwrap().id.to_string();
+    let (left, right) = (of("plain"), of("two"));
+    let request = bench.confirm(&left).await;
+    accepted(&bench.approve(&request, "ines").await);
+    let other = bench.confirm(&right).await;
+    assert_eq!((request.needed, other.needed), (1, 2), "each has its own request");
+    bench.until(|s| s.runs.iter().any(|r| r.id.as_str() == left && r.state == RunState::Finished)).await;
+    assert_eq!(bench.pokes(), 1);
+    bench.end().await;
+    bench.open();
+    bench.until(|s| s.runs.len() == 2).await;
+    for run in [&both, &right] {
+        accepted(&bench.send(Command::ResumeRun { run: run.as_str().into() }).await);
+    }
+    let other = bench.confirm(&right).await;
+    let lines = |s: &quarterdeck::engine::api::Snapshot| {
+        let view = s.runs.iter().find(|r| r.id.as_str() == both).unwrap();
+        view.steps[0].targets.iter().map(|t| (t.name.clone(), t.state)).collect::<Vec<_>>()
+    };
+    bench
+        .until(|s| lines(s) == [("left".to_owned(), StepState::Done), ("right".to_owned(), StepState::Executing)])
+        .await;
+    accepted(&bench.approve(&other, "ines").await);
+    accepted(&bench.approve(&other, "bo").await);
+    bench.until(|s| s.runs.iter().any(|r| r.id.as_str() == both && r.state == RunState::Finished)).await;
+    assert_eq!(bench.pokes(), 2, "each branch once");
+    assert_eq!(bench.records("run.started").len(), 3);
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_owed_is_done_or_keeps_the_incident_open() {
+    let mut bench = Bench::start("");
+    let request = bench.ask("owing").await;
+    accepted(&bench.approve(&request, "ines").await);
+    bench.run_over().await;
+    let incident = bench.incident();
+    let close = || Command::Close { incident: incident.clone(), summary: "over".into() };
+    assert!(denied(&bench.send(close()).await).contains("duty/RUN-1/unfreeze is in force"));
+    let done = |word: &str| Command::DutyDone { duty: format!("duty/RUN-1/{word}"), text: "see ticket 4711".into() };
+    accepted(&bench.send(Command::SetFreeze { reason: "hold on".into(), until: None }).await);
+    assert!(denied(&bench.send(done("unfreeze")).await).contains("freeze/changes is still in force"));
+    assert!(bench.send(done("nothing")).await.words().contains("there is no duty"));
+    accepted(&bench.send(Command::LiftFreeze { reason: "over".into() }).await);
+    accepted(&bench.send(done("unfreeze")).await);
+    assert!(denied(&bench.send(close()).await).contains("duty/RUN-1/retrospective"));
+    accepted(&bench.send(done("retrospective")).await);
+    accepted(&bench.send(close()).await);
+    let lifted = bench.records("measure.lifted");
+    assert!(
+        lifted
+            .iter()
+            .any(|r| r.body["checked"] == "no hold on deliveries is in force" && r.body["done"] == "see ticket 4711")
+    );
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_vanished_after_the_approval_was_asked_for_is_a_journaled_refusal() {
+    let mut bench = Bench::start("");
+    let request = bench.ask("plain").await;
+    bench.vanish();
+    let void = |s: &quarterdeck::engine::api::Snapshot| {
+        s.requests.iter().any(|r| r.id == request.id && r.state == RequestState::Void)
+    };
+    bench.until(void).await;
+    assert!(denied(&bench.approve(&request, "ines").await).contains("is void"));
+    let refused = bench.records("step.refused");
+    assert!(
+        refused[0].body["why"].as_str().unwrap().contains("the thing is not there any more"),
+        "{:?}",
+        refused[0].body
+    );
+    assert_eq!((bench.pokes(), bench.records("step.started").len()), (0, 0));
+    // Nothing is written again and again while it stays away.
+    bench.ahead(60);
+    let next = bench.ask_blocked("plain").await;
+    assert!(next.contains("not there any more"), "{next}");
+    assert_eq!(bench.records("step.refused").iter().filter(|r| r.body["run"] == "RUN-2").count(), 1);
     bench.end().await;
 }

@@ -7,10 +7,15 @@
     reason = "tests fail by panicking"
 )]
 
+#[path = "support/engine.rs"]
+mod engine;
 mod support;
 
+use engine::Served;
 use serde_json::Value;
-use support::run;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use support::{lonely, records, run};
 
 #[test]
 fn the_shipped_policy_checks_and_says_that_nobody_is_in_it() {
@@ -71,4 +76,113 @@ fn without_an_engine_nothing_waits_and_a_drill_asks_nobody() {
     let (code, _, err) = run(home.path(), &["--drill", "request", "list"]);
     assert_eq!(code, 2, "{err}");
     assert!(err.contains("simulated"), "{err}");
+}
+
+/// Makes a key with `ssh-keygen`; its public line.
+fn key(home: &Path, name: &str) -> String {
+    keygen(home, &["-q", "-t", "ed25519", "-N", "", "-C", name, "-f", name]);
+    std::fs::read_to_string(home.join(format!("{name}.pub"))).unwrap().trim().to_owned()
+}
+
+fn keygen(home: &Path, args: &[&str]) {
+    let done = Command::new("ssh-keygen").args(args).current_dir(home).stdin(Stdio::null()).output().unwrap();
+    assert!(done.status.success(), "{args:?}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+/// Playbooks that nobody should be able to load, each with a part of the sentence that says so.
+fn hostile() -> Vec<(&'static str, String, &'static str)> {
+    let head = |id: &str| format!("schemaVersion: 1\nid: {id}\nname: N\nversion: 1\nowner: o\ndescription: d\n");
+    let bomb =
+        (1..30).fold("a0: &a0 [x]\n".to_owned(), |text, i| text + &format!("a{i}: &a{i} [*a{0}, *a{0}]\n", i - 1));
+    let steps =
+        (0..100_000).fold(String::new(), |text, i| text + &format!("- {{id: s{i}, name: N, why: W, type: manual}}\n"));
+    let deep = format!("- {{id: s, name: N, why: W, type: assert, verify: [{{check: '{}1 > 0'}}]}}\n", "(".repeat(900));
+    vec![
+        ("bomb.yaml", bomb, "bomb.yaml:"),
+        ("steps.yaml", head("steps") + "steps:\n" + &steps, "at most 262144 are read"),
+        ("deep.yaml", head("deep") + "steps:\n" + &deep, "deep.yaml:8:"),
+    ]
+}
+
+#[test]
+fn a_request_is_signed_elsewhere_and_the_pinned_policy_is_what_everything_goes_by() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let uid = rustix::process::getuid().as_raw();
+    let (ines, otto) = (key(home, "ines"), key(home, "otto"));
+    let policy = format!(
+        "[[person]]\nname = \"mara\"\nuid = {uid}\nroles = [\"commander\"]\n\n[[person]]\nname = \"ines\"\nuid = {}\nroles = \
+         [\"approver\"]\nkeys = [\"{ines}\"]\n\n[[person]]\nname = \"otto\"\nuid = {}\nroles = [\"business-owner\"]\nkeys = \
+         [\"{otto}\"]\n\n[elevation]\ngranted_by = [\"approver\"]\n",
+        uid + 1,
+        uid + 2
+    );
+    let own = home.join(".config/quarterdeck/playbooks");
+    std::fs::create_dir_all(&own).unwrap();
+    for (name, text, _) in hostile() {
+        std::fs::write(own.join(name), text).unwrap();
+    }
+    // The configuration names the policy.
+    std::fs::create_dir(home.join("rules")).unwrap();
+    std::fs::write(home.join("rules/ours.toml"), &policy).unwrap();
+    let config = lonely(home);
+    let text = std::fs::read_to_string(&config).unwrap() + "[engine]\npolicy = \"rules/ours.toml\"\n";
+    std::fs::write(&config, text).unwrap();
+    let served = Served::start(home, &["--config", &config]);
+    let ask = |args: &[&str]| run(home, &[&["--config", &config][..], args].concat());
+
+    let (code, out, err) = ask(&["elevate", "dba", "--for", "30m", "--reason", "the replica has to be rebuilt"]);
+    assert_eq!(code, 0, "{out}{err}");
+    let (code, out, err) = ask(&["request", "list", "--format", "json"]);
+    assert_eq!(code, 0, "{err}");
+    let id = serde_json::from_str::<Value>(&out).unwrap()[0]["id"].as_str().unwrap().to_owned();
+    // Carried to a laptop, signed there, carried back.
+    let laptop = home.join("laptop");
+    std::fs::create_dir(&laptop).unwrap();
+    let to = laptop.display().to_string();
+    let (code, out, err) = ask(&["request", "export", &id, "--output", &to]);
+    assert_eq!(code, 0, "{out}{err}");
+    let statement = laptop.join(format!("{id}.approve.json")).display().to_string();
+    let signature = format!("{statement}.sig");
+    // By somebody who may not, then with another purpose, then as it should be.
+    for (who, namespace, says) in [
+        ("otto", "approval@quarterdeck", "does not hold the role approver"),
+        ("ines", "file", "namespace"),
+        ("ines", "approval@quarterdeck", ""),
+    ] {
+        let _ = std::fs::remove_file(&signature);
+        keygen(home, &["-q", "-Y", "sign", "-n", namespace, "-f", who, &statement]);
+        let (code, out, err) = ask(&["request", "import", &signature]);
+        assert_eq!(code, if says.is_empty() { 0 } else { 7 }, "{who} {namespace}: {out}{err}");
+        assert!(says.is_empty() || err.contains(says), "{who} {namespace}: {err}");
+    }
+    let (code, _, err) = ask(&["request", "import", &signature]);
+    assert_eq!(code, 7, "a second time: {err}");
+    let journal = home.join("journal");
+    let of = |kind: &str| -> Vec<Value> { records(home, &journal).into_iter().filter(|r| r["kind"] == kind).collect() };
+    assert_eq!(of("elevation.granted")[0]["body"]["person"], "mara");
+    assert_eq!(of("step.refused").len(), 3, "each answer that does not count is journaled");
+    let left_out = of("config.loaded")[0]["body"]["left_out"].to_string();
+    for (name, _, says) in hostile() {
+        assert!(left_out.contains(name) && left_out.contains(says), "{name}: {left_out}");
+    }
+
+    // The file on the disk changes; what the journal has pinned goes on counting, also without an engine.
+    std::fs::write(home.join("rules/ours.toml"), policy.replace("\"approver\"", "\"approver\", \"scribe\"")).unwrap();
+    served.kill();
+    let (code, out, err) = ask(&["policy", "show"]);
+    assert_eq!(code, 0, "{err}");
+    assert_eq!(out, policy);
+    let (code, out, err) = ask(&["policy", "roster", "--format", "json"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(!out.contains("scribe"), "{out}");
+    let (code, out, err) =
+        ask(&["policy", "explain", "schema-lock/terminate-root", "--param", "tenant=t1", "--format", "json"]);
+    assert_eq!(code, 0, "{out}{err}");
+    let said: Value = serde_json::from_str(&out).unwrap();
+    assert!(said["policy"].as_str().unwrap().starts_with("record "), "{said}");
+    // One that the command line names is explained as what it would be.
+    let (code, out, err) = ask(&["--policy", "rules/ours.toml", "policy", "roster"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(out.contains("scribe"), "{out}");
 }

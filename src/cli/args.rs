@@ -255,6 +255,9 @@ pub struct Headless {
     /// A parameter, `name=value`
     #[arg(long = "param", value_name = "K=V", value_parser = pair)]
     pub params: Vec<(String, String)>,
+    /// Where a secret parameter is read: env:VARIABLE, file:PATH or prompt; also with --continue, after a restart
+    #[arg(long = "secret", value_name = "K=PLACE", value_parser = pair)]
+    pub secrets: Vec<(String, String)>,
     /// Confirms exactly this request of a step; `playbook render` prints its digest, and so does a run that waits
     #[arg(long, value_name = "STEP=DIGEST", value_parser = pair)]
     pub confirm: Vec<(String, String)>,

@@ -164,16 +164,21 @@ async fn begin(client: &Client, asked: &Headless) -> Result<RunId, Error> {
                 Err(Error::Usage(format!("{run} is a run of {playbook}, not of {}", asked.id)))
             }
             Some((RunState::Stopped | RunState::Unknown, _)) => {
-                accepted(client.send(Command::ResumeRun { run: run.clone() }).await)?;
+                let secrets = super::secrets::read(&asked.secrets).await?;
+                accepted(client.send(Command::ResumeRunWith { run: run.clone(), secrets }).await)?;
                 Ok(run)
             }
             Some(_) => Ok(run),
         };
     }
-    let command = Command::StartRun {
-        playbook: PlaybookId::new(asked.id.as_str()),
-        params: asked.params.iter().cloned().collect(),
-        incident: asked.incident.as_deref().map(IncidentId::new),
+    let playbook = PlaybookId::new(asked.id.as_str());
+    let params = asked.params.iter().cloned().collect();
+    let incident = asked.incident.as_deref().map(IncidentId::new);
+    let secrets = super::secrets::read(&asked.secrets).await?;
+    let command = if secrets.is_empty() {
+        Command::StartRun { playbook, params, incident }
+    } else {
+        Command::StartRunWith { playbook, params, secrets, incident }
     };
     let id = accepted(client.send(command).await)?;
     id.map(RunId::new).ok_or_else(|| Error::Failed("the engine named no run".into()))
@@ -382,6 +387,7 @@ mod tests {
         Headless {
             id: "p".into(),
             params: vec![],
+            secrets: vec![],
             confirm: pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
             typed: vec![],
             decide: vec![],

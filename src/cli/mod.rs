@@ -26,6 +26,7 @@ mod policy;
 mod report;
 #[cfg(test)]
 mod schemas;
+mod secrets;
 mod serve;
 mod session;
 mod status;

@@ -91,9 +91,13 @@ pub fn live(loaded: &Loaded, mode: Mode, observe: bool, via: &str) -> Result<Ope
     let witnesses = witnesses::settings(loaded, &home)?;
     let group = loaded.config.engine.socket_group.as_deref().map(Group::named).transpose().map_err(Error::Usage)?;
     let (policy, anchor) = (super::policy::of(loaded)?, loaded.config.journal.anchor.as_ref());
-    let outside = Outside { pin: Some(pin(loaded)?), witnesses, anchor, access: Access { group }, policy };
+    let openings = loaded.config.journal.openings.clone();
+    let outside = Outside { pin: Some(pin(loaded)?), witnesses, anchor, access: Access { group }, policy, openings };
     open(adapters, home, &named, outside, via)
 }
+
+/// Most playbooks that were left out of which a record says why.
+const LEFT_OUT: usize = 20;
 
 /// What is known of a journal's key: what the configuration says, or its pin.
 struct Pin {
@@ -109,6 +113,8 @@ struct Outside<'a> {
     anchor: Option<&'a config::model::Anchor>,
     policy: PolicyFile,
     access: Access,
+    /// Keys of those who can open what records commit to.
+    openings: Vec<String>,
 }
 
 fn pin(loaded: &Loaded) -> Result<Pin, Error> {
@@ -196,7 +202,7 @@ fn open(
     let environment = adapters.estate.environment;
     // In the name of the person: whoever comes second is told who holds the journal.
     let options = OpenOptions::new(&home.journal, origin, me.clone(), adapters.mode, environment, adapters.clock.now());
-    let Outside { pin, witnesses, anchor, access, policy } = outside;
+    let Outside { pin, witnesses, anchor, access, policy, openings } = outside;
     let known = pin.as_ref().and_then(|p| p.key.clone());
     let options = OpenOptions { pin: known.clone(), ..options };
     let (journal, recovered, state) =
@@ -218,15 +224,21 @@ fn open(
     if let Some(torn) = &recovered.quarantined {
         eprintln!("quarterdeck: the end of the journal was torn ({}); it lies in {}", torn.why, torn.file);
     }
-    let (library, problems) =
-        reading.join().map_err(|_| Error::Failed("the playbooks could not be read: a defect, please report it".into()))?;
-    for problem in problems {
+    let (library, problems) = reading
+        .join()
+        .map_err(|_| Error::Failed("the playbooks could not be read: a defect, please report it".into()))?;
+    for problem in &problems {
         eprintln!("quarterdeck: a playbook is left out: {problem}");
     }
+    let left_out: Vec<String> =
+        problems.iter().take(LEFT_OUT).map(|p| crate::domain::text::sanitize(&p.to_string())).collect();
     let digests: BTreeMap<_, _> = library.all().map(|e| (&e.playbook().id, e.plan.digest())).collect();
     let mut loaded = loaded.clone();
     if let Some(members) = loaded.as_object_mut() {
         members.insert("playbooks".into(), json!(digests));
+        if !left_out.is_empty() {
+            members.insert("left_out".into(), json!(left_out));
+        }
         if pin.is_some() {
             members.insert("policy".into(), json!(policy.policy.digest));
         }
@@ -238,9 +250,10 @@ fn open(
         Anchor::start(anchor.clone(), log, adapters.clock.clone())
     });
     let anchored = anchor.as_ref().map(Anchor::view);
-    let running = core::start_governed(
+    let running = core::start_with(
         Parts { adapters, library, journal, state, journal_dir, me, loaded, witnesses, anchored },
         policy,
+        openings,
     );
     let host = Host {
         client: running.client.clone(),

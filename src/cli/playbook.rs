@@ -273,12 +273,12 @@ fn render(global: &Global, id: &str, params: &BTreeMap<String, String>) -> Resul
             (opening::adapters(&session::load(global)?, mode)?, mode)
         }
     };
-    let policy = super::policy::in_force(global)?.policy;
+    let (policy, state) = super::policy::known(global)?;
     let verbs = adapters.verbs.clone();
     let runtime = session::runtime()?;
     let seen = runtime.block_on(status::look_once(adapters));
     let steps = runtime
-        .block_on(preview(&entry.plan, params, &seen.world, &verbs, &policy, mode, seen.at))
+        .block_on(preview(&entry.plan, params, &seen.world, &verbs, (&policy.policy, &state), mode, seen.at))
         .map_err(|problems| Error::Usage(problems.join("; ")))?;
     if global.format == Format::Json {
         let playbook = entry.playbook();

@@ -11,8 +11,12 @@ use crate::domain::id::StepId;
 use crate::domain::mode::Mode;
 use crate::domain::risk::{Assessment, Risk};
 use crate::engine::api::Command;
+use crate::engine::people::standing;
 use crate::engine::preview::{Preview, preview};
-use crate::engine::roster::PolicyFile;
+use crate::engine::roster::{PolicyFile, pinned_of};
+use crate::engine::state::State;
+use crate::journal::fold;
+use crate::journal::read::Filter;
 use crate::policy::rules::Policy;
 use crate::policy::sshsig::Revoked;
 use crate::policy::statement::NAMESPACE;
@@ -78,7 +82,7 @@ pub fn run(global: &Global, what: &What) -> Result<Exit, Error> {
         What::Check { file } => check(global, file.as_deref()),
         What::Explain { step, params } => explain(global, step, &params.iter().cloned().collect()),
         What::Show => {
-            output::raw(in_force(global)?.text.as_bytes())?;
+            output::raw(known(global)?.0.text.as_bytes())?;
             Ok(Exit::Done)
         }
         What::Roster { allowed_signers } => roster(global, *allowed_signers),
@@ -97,20 +101,43 @@ pub fn in_force(global: &Global) -> Result<PolicyFile, Error> {
         return read(path);
     }
     match session::locate(global)? {
-        Located::File(path) if global.drill.is_none() => beside(&path),
+        Located::File(_) if global.drill.is_none() => of(&session::load(global)?),
         _ => Ok(PolicyFile::default()),
     }
 }
 
-/// The policy of a configured estate.
+/// The policy of a configured estate as it lies on the disk: that of the command line, else the one that the
+/// configuration names, else `policy.toml` beside it, else the shipped one.
 pub fn of(loaded: &Loaded) -> Result<PolicyFile, Error> {
-    loaded.policy.as_ref().map_or_else(|| beside(&loaded.path), |path| read(path))
+    if let Some(path) = &loaded.policy {
+        return read(path);
+    }
+    if let Some(named) = &loaded.config.engine.policy {
+        return read(&loaded.path.parent().unwrap_or(Path::new(".")).join(named));
+    }
+    let beside = loaded.path.with_file_name("policy.toml");
+    if beside.exists() { read(&beside) } else { Ok(PolicyFile::default()) }
 }
 
-/// The policy beside a configuration, else the shipped one.
-fn beside(config: &Path) -> Result<PolicyFile, Error> {
-    let path = config.with_file_name("policy.toml");
-    if path.exists() { read(&path) } else { Ok(PolicyFile::default()) }
+/// What is in force, as far as the records say: the policy that they have pinned, unless the command line names one,
+/// and the state that they make (a freeze, elevations).
+pub fn known(global: &Global) -> Result<(PolicyFile, State), Error> {
+    let mut state = State::default();
+    if global.drill.is_some() {
+        return Ok((in_force(global)?, state));
+    }
+    let Located::File(_) = session::locate(global)? else { return Ok((in_force(global)?, state)) };
+    let loaded = session::load(global)?;
+    let journal = session::home(&loaded.config).journal;
+    if journal.exists() {
+        fold::replay(&journal, Filter::default(), &mut state).map_err(Error::failed)?;
+    }
+    let pinned = pinned_of(&journal, &state).filter(|_| global.policy.is_none());
+    let policy = match pinned {
+        Some(pinned) => pinned.map_err(|why| Error::Failed(format!("the policy in force can not be read: {why}")))?,
+        None => of(&loaded)?,
+    };
+    Ok((policy, state))
 }
 
 /// Reads a policy file with the file of what is revoked beside it.
@@ -187,11 +214,11 @@ fn explain(global: &Global, step: &str, params: &BTreeMap<String, String>) -> Re
     let entry = library
         .get(&playbook.into())
         .ok_or_else(|| Error::Usage(format!("there is no playbook `{playbook}`; `playbook list` shows them")))?;
-    let known: Vec<&str> = entry.playbook().steps.iter().map(|s| s.id.as_str()).collect();
-    if !known.contains(&id) {
-        return Err(Error::Usage(format!("{playbook} has no step `{id}`; it has {}", known.join(", "))));
+    let steps: Vec<&str> = entry.playbook().steps.iter().map(|s| s.id.as_str()).collect();
+    if !steps.contains(&id) {
+        return Err(Error::Usage(format!("{playbook} has no step `{id}`; it has {}", steps.join(", "))));
     }
-    let file = in_force(global)?;
+    let (file, state) = known(global)?;
     let (adapters, mode) = match &global.drill {
         Some(scenario) => (opening::drill_adapters(scenario)?, Mode::Drill),
         None => {
@@ -203,7 +230,7 @@ fn explain(global: &Global, step: &str, params: &BTreeMap<String, String>) -> Re
     let runtime = session::runtime()?;
     let seen = runtime.block_on(status::look_once(adapters));
     let steps = runtime
-        .block_on(preview(&entry.plan, params, &seen.world, &verbs, &file.policy, mode, seen.at))
+        .block_on(preview(&entry.plan, params, &seen.world, &verbs, (&file.policy, &state), mode, seen.at))
         .map_err(|problems| Error::Usage(problems.join("; ")))?;
     let Some(found) = steps.into_iter().find(|s| s.id.as_str() == id) else {
         return Err(Error::Failed(format!("{step} was not rendered")));
@@ -212,7 +239,7 @@ fn explain(global: &Global, step: &str, params: &BTreeMap<String, String>) -> Re
     let terms = assessment.as_ref().and_then(|a| a.terms.as_ref());
     let approvers = terms.map(|terms| {
         let roles: Vec<_> = if terms.roles.is_empty() { vec![] } else { [&terms.roles[..], &terms.also].concat() };
-        file.policy.standing(seen.at).with(&roles).into_iter().map(ToString::to_string).collect()
+        standing(&file.policy, &state, seen.at).with(&roles).into_iter().map(ToString::to_string).collect()
     });
     let playbook = playbook.to_owned();
     let approvers = approvers.unwrap_or_default();
@@ -258,7 +285,7 @@ fn print(explained: &Explained) -> Result<(), Error> {
 }
 
 fn roster(global: &Global, allowed_signers: bool) -> Result<Exit, Error> {
-    let file = in_force(global)?;
+    let file = known(global)?.0;
     if allowed_signers {
         output::raw(file.policy.allowed_signers(NAMESPACE).as_bytes())?;
         return Ok(Exit::Done);

@@ -464,6 +464,7 @@ fn engine(mut table: Table<'_, '_>) -> Engine {
             table.reject("socket", message);
         }
     }
+    let policy = path(&mut table, "policy");
     let socket_group = table.string("socket_group");
     if socket_group.is_some() && socket.is_none() {
         let message = "`socket_group` needs `socket`: beside the journal, which only the engine's user may read, no \
@@ -471,7 +472,7 @@ fn engine(mut table: Table<'_, '_>) -> Engine {
         table.reject("socket_group", message);
     }
     table.finish();
-    Engine { socket, socket_group }
+    Engine { socket, socket_group, policy }
 }
 
 fn console(mut table: Table<'_, '_>) -> Console {

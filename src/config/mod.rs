@@ -16,7 +16,7 @@ pub mod problem;
 pub mod prometheus;
 pub mod reader;
 pub mod secret;
-pub mod synthetic;
 mod service;
+pub mod synthetic;
 pub mod template;
 mod witness;

@@ -66,6 +66,8 @@ pub struct Engine {
     pub socket: Option<PathBuf>,
     /// Name or number of the group whose members may attach; only the engine's user and root when absent.
     pub socket_group: Option<String>,
+    /// The policy file, from the directory of the configuration on; `policy.toml` beside it when absent.
+    pub policy: Option<PathBuf>,
 }
 
 /// A secret as the configuration names it; the value is read when it is needed and is never stored here.

@@ -16,6 +16,7 @@ pub mod request;
 pub mod risk;
 pub mod run;
 pub mod sample;
+pub mod secret;
 pub mod signal;
 pub mod synthetic;
 pub mod text;

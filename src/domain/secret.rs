@@ -164,7 +164,11 @@ impl Secrets {
         let mut missing = false;
         visit(&filled.operation, &mut |text| missing = missing || stands_in(text));
         let done = done.and_then(|()| {
-            if missing { Err("a secret value of it is not known any more and has to be given again".into()) } else { Ok(()) }
+            if missing {
+                Err("a secret value of it is not known any more and has to be given again".into())
+            } else {
+                Ok(())
+            }
         });
         if let Err(why) = done {
             wipe(&mut filled.operation);
@@ -223,9 +227,9 @@ impl Secrets {
     }
 
     fn http(&self, path: &mut String, headers: &mut BTreeMap<String, String>, body: &mut String) {
-        let form = headers.iter().any(|(k, v)| {
-            k.eq_ignore_ascii_case("content-type") && v.starts_with("application/x-www-form-urlencoded")
-        });
+        let form = headers
+            .iter()
+            .any(|(k, v)| k.eq_ignore_ascii_case("content-type") && v.starts_with("application/x-www-form-urlencoded"));
         self.put(path, Form::Percent);
         headers.values_mut().for_each(|value| self.put(value, Form::Plain));
         let form = match (form, is_json(body)) {

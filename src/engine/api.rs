@@ -12,6 +12,7 @@ use crate::domain::request::Request;
 use crate::domain::risk::ApprovalTerms;
 use crate::domain::risk::{Assessment, Risk};
 pub use crate::domain::run::{RunState, StepState};
+use crate::domain::secret::SecretText;
 use crate::domain::signal::Subject;
 use crate::playbook::schema::{Parameter, Playbook};
 pub use crate::policy::statement::{Decision, LogPoint};
@@ -89,6 +90,17 @@ pub enum Command {
         /// Incident it belongs to.
         incident: Option<IncidentId>,
     },
+    /// Starts a playbook that has secret parameters.
+    StartRunWith {
+        /// Which.
+        playbook: PlaybookId,
+        /// Parameters that are not secret, as text.
+        params: BTreeMap<String, String>,
+        /// Secret ones.
+        secrets: BTreeMap<String, SecretText>,
+        /// Incident it belongs to.
+        incident: Option<IncidentId>,
+    },
     /// Confirms the step as shown. Refused when target, digest or generation differ from what waits.
     Confirm {
         /// Run.
@@ -158,6 +170,13 @@ pub enum Command {
     ResumeRun {
         /// Run.
         run: RunId,
+    },
+    /// The same with the secrets that are not known any more after a restart ([`RunView::secrets_missing`]).
+    ResumeRunWith {
+        /// Run.
+        run: RunId,
+        /// The values, by parameter; each is checked against what it was started with.
+        secrets: BTreeMap<String, SecretText>,
     },
     /// Stops every run after the target in hand, and says what can not be recalled.
     EmergencyStop,
@@ -439,6 +458,9 @@ pub struct ParameterView {
     pub default: Option<String>,
     /// Allowed values; empty when any.
     pub allowed: Vec<String>,
+    /// Whether it is secret: entered unseen, and given apart from the others.
+    #[serde(default)]
+    pub secret: bool,
 }
 
 impl ParameterView {
@@ -456,6 +478,7 @@ impl ParameterView {
             required: p.required,
             default: p.default.as_ref().map(text),
             allowed: p.allowed_values.iter().map(text).collect(),
+            secret: p.secret,
         };
         let mut all: Vec<Self> = parameters.iter().map(view).collect();
         all.sort_by_key(|p| !p.required);
@@ -492,6 +515,9 @@ pub struct RunView {
     pub steps: Vec<StepView>,
     /// One line: what happens now, or what is waited for.
     pub now: String,
+    /// Secret parameters that have to be given again before it can go on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets_missing: Vec<String>,
 }
 
 /// One step as it is shown.

@@ -269,7 +269,16 @@ impl Engine {
                     Input::NotApproved { step, digest, expired: false, why: format!("{person}: {reason}"), said }
                 }
             };
-            self.by_other(run, input, actor).await.map_err(Reply::refused)?;
+            if let Err(why) = self.by_other(run, input, actor).await {
+                let body = json!({
+                    "request": id, "run": run, "step": request.step, "digest": request.digest, "decision": decision,
+                    "why": format!("the answer to {id} came too late: {why}"),
+                });
+                if let Err(error) = self.record(Kind::StepRefused, request.incident.clone(), body, actor).await {
+                    tracing::error!(%error, "a refused answer was not written");
+                }
+                return Err(Reply::refused(why));
+            }
         } else {
             let kind = if decision == Decision::Approve { Kind::ApprovalGranted } else { Kind::ApprovalDenied };
             let body = answer_body(&signed, decision, &reason);

@@ -58,7 +58,16 @@ impl Engine {
                 Ok(_) => {
                     let actor = self.me.engine();
                     let playbook = PlaybookId::new(*id);
-                    match self.start_run(&playbook, &params, incident.clone(), Some(parent.clone()), &actor).await {
+                    match self
+                        .start_run(
+                            &playbook,
+                            (&params, &BTreeMap::new()),
+                            incident.clone(),
+                            Some(parent.clone()),
+                            &actor,
+                        )
+                        .await
+                    {
                         Ok(_) => return,
                         Err(reply) => no.push(reply.words().to_owned()),
                     }

@@ -10,6 +10,7 @@ use crate::journal::Kind;
 use crate::playbook::run::Input;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// Least length of a reason for breaking the glass, in characters.
 const REASON: usize = 10;
@@ -51,7 +52,11 @@ impl Engine {
             Command::Acknowledge { finding } => self.acknowledge(finding, actor).await,
             Command::StartRun { playbook, params, incident } => {
                 let incident = self.known(incident.or_else(|| self.current_incident()))?;
-                self.start_run(&playbook, &params, incident, None, actor).await
+                self.start_run(&playbook, (&params, &BTreeMap::new()), incident, None, actor).await
+            }
+            Command::StartRunWith { playbook, params, secrets, incident } => {
+                let incident = self.known(incident.or_else(|| self.current_incident()))?;
+                self.start_run(&playbook, (&params, &secrets), incident, None, actor).await
             }
             Command::Confirm { run, step, digest, generation, typed } => {
                 let by = Person::new(actor.user.clone());
@@ -83,12 +88,8 @@ impl Engine {
                 self.stop_children(&run, &reason, &by).await;
                 Ok(reply)
             }
-            Command::ResumeRun { run } => {
-                let by = Person::new(actor.user.clone());
-                let reply = self.by_person(&run, Input::Resume { by }, actor, "it goes on").await?;
-                self.resume_calls(&run).await;
-                Ok(reply)
-            }
+            Command::ResumeRun { run } => self.resume_with(&run, &BTreeMap::new(), actor).await,
+            Command::ResumeRunWith { run, secrets } => self.resume_with(&run, &secrets, actor).await,
             Command::EmergencyStop => Ok(Reply::accepted(self.stop_all("emergency stop", true, actor).await)),
             Command::BreakGlass { reason } => self.break_glass(&reason, actor).await,
             Command::RestoreGlass => self.restore_glass(actor).await,

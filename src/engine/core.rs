@@ -116,6 +116,8 @@ pub struct Engine {
     playbooks: Arc<Vec<PlaybookSummary>>,
     pub(super) runs: Runs,
     pub(super) governance: Governance,
+    /// Keys of those who can open what records commit to.
+    pub(super) openings: Vec<String>,
     pub(super) answers: mpsc::Sender<Answer>,
     pub(super) panes: Arc<Panes>,
     judge: Judge,
@@ -166,6 +168,12 @@ pub fn start(parts: Parts) -> Running {
 
 /// Starts the engine under a policy, unless the journal has pinned another one.
 pub fn start_governed(parts: Parts, policy: PolicyFile) -> Running {
+    start_with(parts, policy, Vec::new())
+}
+
+/// The same; `openings` are the keys of those who can open what records commit to. Without them no run can be given a
+/// secret.
+pub fn start_with(parts: Parts, policy: PolicyFile, openings: Vec<String>) -> Running {
     let Parts { adapters, library, journal, state, journal_dir, me, loaded, witnesses, anchored } = parts;
     let Adapters { estate, mode, clock, observers, verbs, settings, drill } = adapters;
     let now = clock.now();
@@ -189,6 +197,7 @@ pub fn start_governed(parts: Parts, policy: PolicyFile) -> Running {
         services,
         judged: Instant::now(),
         outsiders: Outsiders::start(witnesses, &journal),
+        openings,
         consoles: Consoles::default(),
         journal,
         keeping: Keeping::default(),

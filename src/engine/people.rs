@@ -20,7 +20,7 @@ const FREEZE: &str = "freeze/changes";
 
 /// Who holds which roles at a moment: by the roster, and by elevations that somebody signed. What `role.assigned`
 /// says counts for nothing here.
-pub(super) fn standing(policy: &Policy, state: &State, at: Timestamp) -> Standing {
+pub fn standing(policy: &Policy, state: &State, at: Timestamp) -> Standing {
     let mut standing = policy.standing(at);
     for elevation in state.elevations().iter().filter(|e| at < e.until) {
         standing.elevate(&elevation.person, elevation.role);

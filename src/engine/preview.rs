@@ -60,13 +60,22 @@ pub async fn preview(
     given: &BTreeMap<String, String>,
     world: &World,
     verbs: &Verbs,
-    policy: &Policy,
+    (policy, state): (&Policy, &State),
     mode: Mode,
     now: Timestamp,
 ) -> Result<Vec<Preview>, Vec<String>> {
-    let bound = params::bind(plan.playbook(), given, &world.estate)?;
-    let state = State::default();
-    let scene = Scene { mode, now, world, state: &state, verbs, findings: &[], policy };
+    // A secret is not needed to show what would be sent: a word stands for it.
+    let secret = plan.playbook().parameters.iter().filter(|(name, p)| p.secret && !given.contains_key(*name));
+    let words = secret.map(|(name, _)| (name.clone(), crate::domain::secret::no_word()));
+    let given: BTreeMap<String, String> = given.iter().map(|(k, v)| (k.clone(), v.clone())).chain(words).collect();
+    let bound = params::bind(plan.playbook(), &given, &world.estate)?;
+    // Programs are started by the verb that the policy makes: only what it allows can be shown.
+    let commands = mode.may_act().map(|may| crate::act::command::verbs(may, policy.commands.clone()));
+    let verbs = &match commands.filter(|_| mode == Mode::Live) {
+        Some(commands) => verbs.clone().and(commands),
+        None => verbs.clone(),
+    };
+    let scene = Scene { mode, now, world, state, verbs, findings: &[], policy };
     let targets = scene.select(plan, &bound.values, None).map_err(|why| vec![why])?;
     let start = Start {
         run: RunId::new("RUN-0"),
@@ -76,6 +85,7 @@ pub async fn preview(
         by: Person::new("nobody"),
         targets,
         parent: None,
+        secrets: BTreeMap::new(),
     };
     let run = Run::new(plan.clone(), start);
     let of = OfRun { run: &run, incident: None, user: "nobody", actor: None };

@@ -5,6 +5,7 @@
 use super::api::{PolicyView, Reply, RequestView};
 use super::approvals::{Asked, of_others};
 use super::core::Engine;
+use super::state::State;
 use crate::domain::actor::Actor;
 use crate::domain::id::Digest;
 use crate::domain::mode::Mode;
@@ -64,6 +65,12 @@ fn pinned(dir: &Path, policy: &Digest, revoked: Option<&Digest>, seq: u64) -> Re
     let text = String::from_utf8(read(policy)?).map_err(|_| "the policy is not UTF-8".to_owned())?;
     let revoked = revoked.map(read).transpose()?;
     PolicyFile::of(&format!("record {seq}"), &text, revoked)
+}
+
+/// The policy that a journal has put in force, for who only reads it; `None` where it has pinned none.
+pub fn pinned_of(dir: &Path, state: &State) -> Option<Result<PolicyFile, String>> {
+    let known = state.pinned_policy()?;
+    Some(pinned(dir, &known.policy, known.revoked.as_ref(), known.seq))
 }
 
 impl Engine {

@@ -14,6 +14,7 @@ use crate::domain::ports::Outcome;
 use crate::domain::risk::Risk;
 use crate::domain::run::RunState;
 use crate::domain::sample::{Failure, FailureKind};
+use crate::domain::secret::{SecretText, Secrets};
 use crate::journal::{Kind, Record};
 use crate::playbook::run::{
     ApprovalGiven, Effect, Input, Parent, Past, Rendering, Run, Start, StepLine, StepState, Subject, TargetLine, Ticket,
@@ -47,6 +48,8 @@ pub(super) struct Held {
     began: Actor,
     /// What the verbs of the step in hand have read of their targets last.
     surveyed: Vec<Surveyed>,
+    /// Its secrets, as far as they are known.
+    pub(super) secrets: Arc<Secrets>,
 }
 
 /// Arguments after templating.
@@ -76,7 +79,7 @@ impl Runs {
         self.held.get(&number(run)).filter(|(id, _)| id == run).map(|(_, held)| held)
     }
 
-    fn get_mut(&mut self, run: &RunId) -> Option<&mut Held> {
+    pub(super) fn get_mut(&mut self, run: &RunId) -> Option<&mut Held> {
         self.held.get_mut(&number(run)).filter(|(id, _)| id == run).map(|(_, held)| held)
     }
 
@@ -156,6 +159,7 @@ impl Held {
             current: view.current,
             steps: view.steps.into_iter().map(|step| self.step_view(step)).collect(),
             now: view.now,
+            secrets_missing: super::secrets::missing(&self.run.start().secrets, &self.secrets),
         }
     }
 }
@@ -206,7 +210,7 @@ impl Engine {
     pub(super) async fn start_run(
         &mut self,
         playbook: &PlaybookId,
-        params: &BTreeMap<String, String>,
+        given: (&BTreeMap<String, String>, &BTreeMap<String, SecretText>),
         incident: Option<IncidentId>,
         parent: Option<Parent>,
         actor: &Actor,
@@ -220,7 +224,11 @@ impl Engine {
         let Some(plan) = self.library.get(playbook).map(|e| e.plan.clone()) else {
             return Err(Reply::refused(format!("there is no playbook {playbook}")));
         };
-        let bound = crate::playbook::params::bind(plan.playbook(), params, &self.world.estate)
+        let (params, secrets) = given;
+        let entrusted = self.entrust(plan.playbook(), params, secrets, parent.as_ref())?;
+        let mut params = params.clone();
+        params.extend(entrusted.words.clone());
+        let bound = crate::playbook::params::bind(plan.playbook(), &params, &self.world.estate)
             .map_err(|problems| Reply::refused(problems.join("; ")))?;
         let targets = self.scene().select(&plan, &bound.values, incident.as_ref()).map_err(Reply::refused)?;
         let id = self.state.next_run();
@@ -232,16 +240,19 @@ impl Engine {
             by: Person::new(actor.user.clone()),
             targets,
             parent,
+            secrets: entrusted.references.clone(),
         };
+        self.keep_salts(&id, &entrusted)?;
         let run = Run::new(plan, start);
         let held = Held {
             run,
             incident,
-            params: params.clone(),
+            params: shown(&params),
             actor: actor.clone(),
             other: None,
             began: actor.clone(),
             surveyed: Vec::new(),
+            secrets: Arc::new(entrusted.values),
         };
         self.runs.insert(id.clone(), held);
         self.feed(&id, Input::Begin).await.map_err(Reply::refused)?;
@@ -382,6 +393,7 @@ impl Engine {
             Effect::Finish { state } => {
                 tracing::info!(%run, state = state.word(), "a run has ended");
                 Box::pin(self.call_ended(run, state)).await;
+                self.forget_secrets(run);
                 None
             }
         }
@@ -454,11 +466,20 @@ impl Engine {
     fn execute(&self, run: &RunId, ticket: Ticket, step: &StepId, part: Option<usize>, waited: bool) -> Option<Input> {
         match self.permit(run, step, part, waited) {
             Ok((verb, permit)) => {
-                self.later(
-                    run,
-                    async move { Came::Input(Input::Executed { ticket, outcome: verb.execute(permit).await }) },
-                );
-                None
+                let secrets = self.runs.get(run).map(|held| held.secrets.clone()).unwrap_or_default();
+                match permit.filled(&secrets) {
+                    Ok(permit) => {
+                        self.later(run, async move {
+                            let outcome = secrets.outcome(verb.execute(permit).await);
+                            Came::Input(Input::Executed { ticket, outcome })
+                        });
+                        None
+                    }
+                    Err(why) => {
+                        let why = Failure::new(FailureKind::Local, format!("{why}; nothing was sent"));
+                        Some(Input::Executed { ticket, outcome: Outcome::Failed { why } })
+                    }
+                }
             }
             Err(why) => {
                 let why = Failure::new(FailureKind::Local, why);
@@ -642,10 +663,20 @@ impl Engine {
                         run.note_called(step);
                     }
                     let params = run.start().params.iter().map(|(k, v)| (k.clone(), text_of(v))).collect();
+                    let params = shown(&params);
                     let incident = records.iter().rev().find_map(|r| r.incident.clone());
                     let began = first.actor.clone();
                     let actor = self.me.engine();
-                    let held = Held { run, incident, params, actor, other: None, began, surveyed: Vec::new() };
+                    let held = Held {
+                        run,
+                        incident,
+                        params,
+                        actor,
+                        other: None,
+                        began,
+                        surveyed: Vec::new(),
+                        secrets: Arc::default(),
+                    };
                     self.runs.insert(id, held);
                 }
                 Err(error) => {
@@ -669,6 +700,15 @@ pub(super) fn rendered(ticket: Ticket, rendering: Result<Rendering, String>) -> 
         Ok(rendering) => Input::Rendered { ticket, rendering: Box::new(rendering) },
         Err(why) => Input::RenderFailed { ticket, why },
     }
+}
+
+/// Parameters as they are shown: of a secret, only that there is one.
+fn shown(params: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let one = |(name, text): (&String, &String)| {
+        let secret = crate::domain::secret::stands_in(text);
+        (name.clone(), if secret { "(secret)".to_owned() } else { text.clone() })
+    };
+    params.iter().map(one).collect()
 }
 
 /// A parameter as it was typed.

@@ -5,6 +5,7 @@ use super::api::Reply;
 use super::assess::Surveying;
 use super::core::{Came, Engine};
 use super::runs::{Args, Surveyed};
+use super::secrets::filled;
 use crate::act::DynVerb;
 use crate::domain::actor::Actor;
 use crate::domain::id::{Person, PlaybookId, RunId, StepId};
@@ -12,6 +13,7 @@ use crate::domain::ports::{BoxFuture, Outcome, Reconciled};
 use crate::domain::request::{Operation, Request};
 use crate::domain::run::RunState;
 use crate::domain::sample::{Failure, FailureKind};
+use crate::domain::secret::Secrets;
 use crate::journal::Kind;
 use crate::playbook::run::{ChildFound, Input, LookAt, Parent, Rendering, Seat, Ticket};
 use crate::playbook::schema::Class;
@@ -91,6 +93,10 @@ impl Engine {
         scene.compose(&held.of(), spec, &pieces, &|p| Ok(held.surveyed(&p.call.name(), &p.args).cloned()))
     }
 
+    fn secrets(&self, run: &RunId) -> Arc<Secrets> {
+        self.runs.get(run).map(|held| held.secrets.clone()).unwrap_or_default()
+    }
+
     fn verb_of(&self, request: &Request) -> Result<Arc<DynVerb>, String> {
         let verb = self.verbs.get(&request.verb).cloned();
         verb.ok_or_else(|| format!("the verb {} is not configured on this estate", request.verb))
@@ -100,11 +106,12 @@ impl Engine {
     fn requests(&self, run: &RunId, step: &StepId) -> Result<Vec<(Option<String>, Work)>, String> {
         let held = self.runs.get(run).ok_or("the run is gone")?;
         let request = held.run.request(step).ok_or("the step is not rendered")?;
+        let filled = |request: &Request| filled(&held.secrets, request.clone());
         let Operation::Several { requests } = &request.operation else {
-            return Ok(vec![(None, (self.verb_of(request)?, request.clone()))]);
+            return Ok(vec![(None, (self.verb_of(request)?, filled(request)?))]);
         };
         let labels = held.run.parts(step).unwrap_or_default().into_iter().map(|(seat, _)| seat.label);
-        let named = labels.zip(requests).map(|(label, r)| Ok((Some(label), (self.verb_of(r)?, r.clone()))));
+        let named = labels.zip(requests).map(|(label, r)| Ok((Some(label), (self.verb_of(r)?, filled(r)?))));
         named.collect()
     }
 
@@ -116,8 +123,10 @@ impl Engine {
         };
         match work {
             Ok(work) => {
+                let secrets = self.secrets(run);
                 self.later(run, async move {
-                    Came::Input(Input::Looked { ticket, outcome: looked(work, what == LookAt::Step).await })
+                    let outcome = secrets.outcome(looked(work, what == LookAt::Step).await);
+                    Came::Input(Input::Looked { ticket, outcome })
                 });
                 None
             }
@@ -129,9 +138,13 @@ impl Engine {
         let held = self.runs.get(run).ok_or("the run is gone")?;
         let call = held.run.call(step, LookAt::Verify(entry)).ok_or("there is nothing to look at")?;
         let Some(seats) = held.run.look_parts(step, entry) else {
-            return Ok(vec![(None, self.scene().request(&held.of(), call, None)?)]);
+            let (verb, request) = self.scene().request(&held.of(), call, None)?;
+            return Ok(vec![(None, (verb, filled(&held.secrets, request)?))]);
         };
-        let one = |seat: Seat| Ok((Some(seat.label.clone()), self.scene().request(&held.of(), call, Some(&seat))?));
+        let one = |seat: Seat| {
+            let (verb, request) = self.scene().request(&held.of(), call, Some(&seat))?;
+            Ok((Some(seat.label), (verb, filled(&held.secrets, request)?)))
+        };
         seats.into_iter().map(one).collect()
     }
 
@@ -143,10 +156,12 @@ impl Engine {
             None => whole.filter(|request| !matches!(request.operation, Operation::Several { .. })),
         };
         let work = request.cloned().ok_or_else(|| "its request is not known any more".to_owned());
-        match work.and_then(|request| Ok((self.verb_of(&request)?, request))) {
+        let secrets = self.secrets(run);
+        match work.and_then(|request| Ok((self.verb_of(&request)?, filled(&secrets, request)?))) {
             Ok((verb, request)) => {
                 self.later(run, async move {
-                    Came::Input(Input::Reconciled { ticket, found: verb.reconcile(&request).await })
+                    let found = secrets.reconciled(verb.reconcile(&request).await);
+                    Came::Input(Input::Reconciled { ticket, found })
                 });
                 None
             }
@@ -163,6 +178,7 @@ impl Engine {
             Ok(work) => work,
             Err(why) => return Some(Input::DryRan { ticket, said: Err(why) }),
         };
+        let secrets = self.secrets(run);
         self.later(run, async move {
             let mut all: Vec<BoxFuture<'static, Result<String, String>>> = Vec::new();
             for (label, (verb, request)) in work {
@@ -175,6 +191,7 @@ impl Engine {
                 }));
             }
             let said = together(all).await.into_iter().collect::<Result<Vec<_>, _>>().map(|lines| lines.join("; "));
+            let said = said.map(|text| secrets.scrub(&text)).map_err(|why| secrets.scrub(&why));
             Came::Input(Input::DryRan { ticket, said })
         });
         None
@@ -200,8 +217,15 @@ impl Engine {
                 (Some(found), _) => Ok(found),
                 (None, Err(why)) => Err(why),
                 (None, Ok(params)) => {
-                    let started =
-                        self.start_run(&playbook, &params, incident.clone(), Some(parent.clone()), &actor).await;
+                    let started = self
+                        .start_run(
+                            &playbook,
+                            (&params, &BTreeMap::new()),
+                            incident.clone(),
+                            Some(parent.clone()),
+                            &actor,
+                        )
+                        .await;
                     match started {
                         Err(reply) => Err(format!("{playbook} can not be started: {}", reply.words())),
                         Ok(_) => self.child_of(&parent).ok_or_else(|| format!("{playbook} was not started")),

@@ -182,6 +182,13 @@ impl Recipients {
     }
 }
 
+impl Recipients {
+    /// A key whose private half is thrown away: for a drill, in which nobody opens anything.
+    pub fn nobody() -> Self {
+        Self(vec![age::x25519::Identity::generate().to_public()])
+    }
+}
+
 impl fmt::Debug for Recipients {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.0.iter().map(ToString::to_string)).finish()
@@ -242,14 +249,23 @@ impl fmt::Debug for Opening {
 
 /// Commits to a value under a fresh salt. Nothing is written.
 pub fn commit(value: &str, recipients: &Recipients) -> Result<(Commitment, SealedOpening), CommitmentError> {
+    let (commitment, sealed, _) = commit_with_salt(value, recipients)?;
+    Ok((commitment, sealed))
+}
+
+/// The same with the salt, for who has to check the value when it is given again.
+pub fn commit_with_salt(
+    value: &str,
+    recipients: &Recipients,
+) -> Result<(Commitment, SealedOpening, Zeroizing<Vec<u8>>), CommitmentError> {
     if value.len() > MAX_VALUE {
         return Err(CommitmentError::TooLong { bytes: value.len() });
     }
-    let mut salt = Zeroizing::new([0; SALT]);
+    let mut salt = Zeroizing::new(vec![0; SALT]);
     OsRng.fill_bytes(salt.as_mut_slice());
     let commitment = Commitment::of(salt.as_slice(), value);
     let sealed = seal(&commitment, salt.as_slice(), value, recipients)?;
-    Ok((commitment.clone(), SealedOpening { commitment, sealed }))
+    Ok((commitment.clone(), SealedOpening { commitment, sealed }, salt))
 }
 
 /// Whether salt and value are what was committed to.

@@ -4,6 +4,7 @@ use super::expr::Type;
 use super::schema::{Parameter, ParameterType, Playbook};
 use crate::domain::estate::Estate;
 use crate::domain::id::TenantId;
+use crate::domain::secret::SecretText;
 use crate::domain::text::sanitize;
 use indexmap::IndexMap;
 use serde_json::Value;
@@ -31,6 +32,10 @@ pub fn bind(playbook: &Playbook, given: &BTreeMap<String, String>, estate: &Esta
     }
     for (name, parameter) in &playbook.parameters {
         let value = match given.get(name) {
+            Some(text) if parameter.secret => secret_word(text),
+            None if parameter.secret && parameter.required => {
+                Err("it is secret and must be given: from `env:`, `file:` or a prompt".into())
+            }
             Some(text) => {
                 typed(parameter.kind, text).and_then(|value| allowed(parameter, &value, text).map(|()| value))
             }
@@ -53,6 +58,26 @@ pub fn bind(playbook: &Playbook, given: &BTreeMap<String, String>, estate: &Esta
         problems.push(format!("the playbook {} is not for the tenancy of {}", playbook.id, tenant.id));
     }
     if problems.is_empty() { Ok(Bound { values, tenant }) } else { Err(problems) }
+}
+
+/// Checks the value of a secret parameter. What is wrong is said without repeating it.
+///
+/// # Errors
+/// One sentence.
+pub fn check_secret(parameter: &Parameter, value: &SecretText) -> Result<(), String> {
+    value.check()?;
+    if let Some(pattern) = &parameter.pattern
+        && !super::expr::matches_whole(pattern, value.expose())?
+    {
+        return Err(format!("it does not match `{pattern}`"));
+    }
+    Ok(())
+}
+
+/// What takes the place of a secret value: the word for it, which is made of its commitment.
+fn secret_word(text: &str) -> Result<Value, String> {
+    let given = "it is secret, and is given from `env:`, `file:` or a prompt, never among the parameters";
+    crate::domain::secret::commitment_of(text).map(|_| Value::from(text)).ok_or_else(|| given.to_owned())
 }
 
 /// Checks values that a person gives to a step, which names no estate: no tenant and no database.

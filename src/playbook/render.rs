@@ -173,6 +173,7 @@ steps:
             by: "nobody".into(),
             targets: Vec::new(),
             parent: None,
+            secrets: BTreeMap::new(),
         };
         let run = Run::new(plan, start);
         let steps = render(&run, &mut |_| around.clone(), &mut renderer);

@@ -104,7 +104,7 @@ fn render(value: &Value, values: &Values<'_>) -> Result<Value, String> {
                         other => Ok(other.clone()),
                     };
                 }
-                            let compiled = ENVIRONMENT.compile_expression(expression).map_err(|e| sentence(source, &e))?;
+                let compiled = ENVIRONMENT.compile_expression(expression).map_err(|e| sentence(source, &e))?;
                 let result = compiled.eval(Serde(values)).map_err(|e| sentence(source, &e))?;
                 if result.is_undefined() {
                     return Err(format!("`{}` is not known", sanitize(source)));

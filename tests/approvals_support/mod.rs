@@ -17,7 +17,7 @@ use quarterdeck::domain::id::{IncidentId, PlaybookId};
 use quarterdeck::domain::incident::{Role, Severity};
 use quarterdeck::domain::mode::Mode;
 use quarterdeck::domain::ports::{BoxFuture, Clock, Outcome, RenderContext, Verb, VerbError};
-use quarterdeck::domain::request::{Operation, Request, Target, VerbSpec};
+use quarterdeck::domain::request::{ArgSpec, Operation, Request, Target, VerbSpec};
 use quarterdeck::domain::risk::{BlastRadius, Reversible, Risk};
 use quarterdeck::domain::sample::{Failure, FailureKind};
 use quarterdeck::engine::adapters::Adapters;
@@ -35,8 +35,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 static POKE: VerbSpec = VerbSpec {
@@ -47,7 +47,22 @@ static POKE: VerbSpec = VerbSpec {
     reversible: Reversible::No,
     idempotent: false,
     read_only: false,
-    args: &[],
+    args: &[ArgSpec { name: "token", required: false, what: "what it is poked with" }],
+};
+
+static PAGE: VerbSpec = VerbSpec {
+    name: "comms.page",
+    what: "wakes somebody",
+    risk_floor: Risk::Low,
+    blast_radius: BlastRadius::Pod,
+    reversible: Reversible::No,
+    idempotent: false,
+    read_only: false,
+    args: &[
+        ArgSpec { name: "audience", required: true, what: "who" },
+        ArgSpec { name: "subject", required: true, what: "one line" },
+        ArgSpec { name: "text", required: true, what: "why" },
+    ],
 };
 
 fn playbook(id: &str, more: &str) -> (String, String) {
@@ -63,27 +78,51 @@ fn headed(id: &str, head: &str, more: &str) -> (String, String) {
     (format!("{id}.yaml"), text)
 }
 
-struct Poke(Arc<AtomicU64>);
+/// What was sent, and whether the thing is there.
+#[derive(Default)]
+pub struct Seen {
+    pokes: AtomicU64,
+    said: Mutex<Vec<String>>,
+    gone: AtomicBool,
+}
+
+fn secret(id: &str) -> (String, String) {
+    let (name, text) = headed(id, "parameters: {token: {type: string, required: true, secret: true}}\n", "");
+    (name, text.replace("verb: poke}", "verb: poke, args: {token: '{{ params.token }}'}}"))
+}
+
+fn sides() -> (String, String) {
+    let text = "schemaVersion: 1\nid: sides\nname: S\nversion: 1\nowner: tests\ndescription: Both.\nsteps:\n- {id: both, \
+                name: B, why: W, type: parallel, runs: [{id: left, playbook: plain}, {id: right, playbook: two}]}\n";
+    ("sides.yaml".to_owned(), text.to_owned())
+}
+
+struct Poke(&'static VerbSpec, Arc<Seen>);
 
 impl Verb for Poke {
     type Permit = Authorized;
 
     fn spec(&self) -> &'static VerbSpec {
-        &POKE
+        self.0
     }
 
-    fn render(&self, _: &RenderContext<'_>) -> Result<Request, VerbError> {
+    fn render(&self, context: &RenderContext<'_>) -> Result<Request, VerbError> {
+        if self.1.gone.load(Ordering::SeqCst) {
+            return Err(VerbError::new("the thing is not there any more"));
+        }
+        let word = |name: &str| context.args.get(name).and_then(|v| v.as_str()).unwrap_or_default().to_owned();
+        let object = if self.0.name == PAGE.name { word("audience") } else { "the thing".into() };
         Ok(Request {
-            verb: POKE.name.into(),
+            verb: self.0.name.into(),
             target: Target {
                 source: "lab".into(),
                 identity: "lab".into(),
                 environment: Environment::Production,
-                object: "the thing".into(),
+                object,
                 tenants: vec![],
                 count: 1,
             },
-            operation: Operation::Simulated { statement: "poke".into() },
+            operation: Operation::Simulated { statement: format!("{}{}", word("token"), word("text")) },
             server_checks: vec![],
             hurts: "nobody".into(),
             undo: "none".into(),
@@ -100,9 +139,16 @@ impl Verb for Poke {
     }
 
     fn execute(&self, permit: Authorized) -> BoxFuture<'_, Outcome> {
-        drop(permit);
-        self.0.fetch_add(1, Ordering::SeqCst);
-        Box::pin(async { Outcome::Done { result: json!({}), summary: "poked".into() } })
+        let Operation::Simulated { statement } = &permit.request().operation else { panic!("{permit:?}") };
+        assert!(!format!("{permit:?}").contains("statement"), "a permit shows no request");
+        let statement = statement.clone();
+        if self.0.name == POKE.name {
+            self.1.pokes.fetch_add(1, Ordering::SeqCst);
+        }
+        self.1.said.lock().unwrap().push(format!("{}: {statement}", self.0.name));
+        // A server that says everything again.
+        let result = json!({ "echo": statement });
+        Box::pin(async move { Outcome::Done { result, summary: format!("poked: {statement}") } })
     }
 }
 
@@ -164,7 +210,9 @@ pub struct Bench {
     pub policy: String,
     running: Option<Running>,
     clock: Arc<Ahead>,
-    pokes: Arc<AtomicU64>,
+    seen: Arc<Seen>,
+    /// Who can open what records commit to.
+    pub opener: age::x25519::Identity,
 }
 
 /// One entry of a roster.
@@ -193,7 +241,9 @@ impl Bench {
         let approvals = if rules.contains("[approvals.high]") { "" } else { approvals };
         let raise = "[[raise]]\nto = \"high\"\nverb = \"lab.*\"\nbecause = \"nobody pokes alone\"\n";
         let policy = format!("{policy}{raise}{approvals}[elevation]\ngranted_by = [\"approver\"]\n{rules}");
-        let mut bench = Self { dir, keys, policy, running: None, clock: Arc::default(), pokes: Arc::default() };
+        let opener = age::x25519::Identity::generate();
+        let (clock, seen) = (Arc::default(), Arc::default());
+        let mut bench = Self { dir, keys, policy, running: None, clock, seen, opener };
         bench.open();
         bench
     }
@@ -208,9 +258,13 @@ impl Bench {
             playbook("escalates", escalates),
             playbook("careful", ", preconditions: [{check: \"incident.severity == 'SEV1'\"}]"),
             playbook("bound", ", bind: [incident.severity]"),
+            playbook("called", ", escalate: {after: 5m, to: dba-oncall}"),
+            secret("secret"),
+            sides(),
+            headed("owing", "postIncident: {unfreeze: the hold of today, retrospective: why it stood}\n", ""),
             headed("timed", "changeWindow: {calendar: tonight, onClosed: requireFreezeApprover}\n", ""),
         ];
-        let (library, problems) = Library::load(&books, &[&POKE], &[]);
+        let (library, problems) = Library::load(&books, &[&POKE, &PAGE], &[]);
         assert!(problems.iter().all(|p| p.to_string().starts_with("built-in")), "{problems:?}");
         let estate = Estate {
             name: "lab".into(),
@@ -223,7 +277,7 @@ impl Bench {
             mode: Mode::Live,
             clock: self.clock.clone(),
             observers: vec![],
-            verbs: Verbs::new([Arc::new(Poke(self.pokes.clone())) as _]),
+            verbs: Verbs::new([&POKE, &PAGE].map(|spec| Arc::new(Poke(spec, self.seen.clone())) as _)),
             settings: quarterdeck::correlate::settings::Settings::default(),
             drill: None,
         };
@@ -251,7 +305,7 @@ impl Bench {
             anchored: None,
         };
         let policy = PolicyFile::of("policy.toml", &self.policy, None).unwrap();
-        self.running = Some(core::start_governed(parts, policy));
+        self.running = Some(core::start_with(parts, policy, vec![self.opener.to_public().to_string()]));
     }
 
     pub fn journal(&self) -> PathBuf {
@@ -266,7 +320,35 @@ impl Bench {
     }
 
     pub fn pokes(&self) -> u64 {
-        self.pokes.load(Ordering::SeqCst)
+        self.seen.pokes.load(Ordering::SeqCst)
+    }
+
+    /// What was sent, in its order: verb and words.
+    pub fn said(&self) -> Vec<String> {
+        self.seen.said.lock().unwrap().clone()
+    }
+
+    /// The thing vanishes.
+    pub fn vanish(&self) {
+        self.seen.gone.store(true, Ordering::SeqCst);
+    }
+
+    /// Everything that lies on the disk, with the keys of the people left out.
+    pub fn on_disk(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let mut open = vec![self.journal()];
+        let mut all = Vec::new();
+        while let Some(dir) = open.pop() {
+            for entry in fs::read_dir(dir).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    open.push(path);
+                } else {
+                    let bytes = fs::read(&path).unwrap_or_default();
+                    all.push((path, bytes));
+                }
+            }
+        }
+        all
     }
 
     pub fn ahead(&self, seconds: i64) {
@@ -311,6 +393,19 @@ impl Bench {
         let begin = Command::StartRun { playbook, params: BTreeMap::new(), incident: None };
         let Reply::Accepted { id: Some(run), .. } = self.send(begin).await else { panic!("the run did not start") };
         self.confirm(&run).await
+    }
+
+    /// Starts a playbook whose step can not be prepared; why not, when it has been tried a few times.
+    pub async fn ask_blocked(&self, playbook: &str) -> String {
+        let begin = Command::StartRun { playbook: playbook.into(), params: BTreeMap::new(), incident: None };
+        let Reply::Accepted { id: Some(run), .. } = self.send(begin).await else { panic!("the run did not start") };
+        for _ in 0..3 {
+            self.ahead(3);
+            let recheck = Command::Recheck { run: run.as_str().into(), step: "poke".into() };
+            accepted(&self.send(recheck).await);
+        }
+        let seen = self.snapshot();
+        seen.runs.iter().find(|r| r.id.as_str() == run).unwrap().steps[0].outcome.clone().unwrap_or_default()
     }
 
     /// Confirms the step of a run, and waits for its request.

@@ -107,7 +107,8 @@ fn verification_has_a_time_and_what_uses_signals_an_age() {
 
 #[test]
 fn findings_that_offer_them_exist() {
-    let rules: BTreeSet<&str> = quarterdeck::correlate::rules::RULES.iter().map(|r| r.name).collect();
+    let built_in = quarterdeck::correlate::rules::Rules::built_in();
+    let rules: BTreeSet<&str> = built_in.iter().map(|rule| rule.name.as_str()).collect();
     for playbook in playbooks() {
         for finding in &playbook.triggers.findings {
             assert!(rules.contains(finding.as_str()) || finding == "source-unknown", "{}: {finding}", playbook.id);

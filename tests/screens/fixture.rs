@@ -702,6 +702,7 @@ fn playbooks() -> Vec<PlaybookSummary> {
         required: true,
         default: None,
         allowed: Vec::new(),
+        secret: false,
     };
     let steps = |all: &[(&str, &str, Risk)]| {
         all.iter().map(|(id, name, risk)| StepSummary { id: (*id).into(), name: (*name).into(), risk: *risk }).collect()
@@ -733,6 +734,7 @@ fn playbooks() -> Vec<PlaybookSummary> {
             required: false,
             default: Some("root".into()),
             allowed: vec!["root".into(), "root.wms".into(), "root.edi".into()],
+            secret: false,
         },
     ];
     book.steps = steps(&[

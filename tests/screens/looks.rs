@@ -169,6 +169,7 @@ fn asking() -> Snapshot {
         required: true,
         default: None,
         allowed: allowed.iter().map(|a| (*a).to_owned()).collect(),
+        secret: false,
     };
     step.asks = vec![
         ask("point_in_time", "the last good moment, UTC", &[]),

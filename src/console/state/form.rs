@@ -3,6 +3,7 @@
 
 use crate::domain::id::{FindingId, IncidentId, Person, PlaybookId, RunId, StepId};
 use crate::domain::incident::{IncidentState, Role, Severity};
+use crate::domain::secret::SecretText;
 use crate::domain::text::sanitize;
 use crate::engine::api::{Command, RequestView};
 use jiff::{SignedDuration, Timestamp};
@@ -49,25 +50,44 @@ pub struct Field {
     pub required: bool,
     /// How.
     pub kind: FieldKind,
+    /// Whether what is typed is not shown, and is given apart.
+    pub secret: bool,
 }
 
 impl Field {
+    /// A text field whose text is not shown.
+    pub fn secret(name: &str, label: &str, help: impl Into<String>, required: bool) -> Self {
+        let mut area = single_line("");
+        area.set_mask_char('*');
+        let kind = FieldKind::Text(Box::new(area));
+        Self { name: name.into(), label: label.into(), help: help.into(), required, kind, secret: true }
+    }
+
     /// A text field.
     pub fn text(name: &str, label: &str, help: impl Into<String>, required: bool, value: &str) -> Self {
         let kind = FieldKind::Text(Box::new(single_line(value)));
-        Self { name: name.into(), label: label.into(), help: help.into(), required, kind }
+        Self { name: name.into(), label: label.into(), help: help.into(), required, kind, secret: false }
     }
 
     /// A choice; `chosen` is the value that stands there at first.
     pub fn choice(name: &str, label: &str, options: Vec<(String, String)>, chosen: &str) -> Self {
         let at = options.iter().position(|(value, _)| value == chosen).unwrap_or(0);
         let kind = FieldKind::Choice { options, at };
-        Self { name: name.into(), label: label.into(), help: "Left and Right choose".into(), required: true, kind }
+        Self {
+            name: name.into(),
+            label: label.into(),
+            help: "Left and Right choose".into(),
+            required: true,
+            kind,
+            secret: false,
+        }
     }
 
     /// What stands in it.
     pub fn value(&self) -> String {
         match &self.kind {
+            // Nothing of a secret is taken away: a blank may belong to it.
+            FieldKind::Text(area) if self.secret => area.lines().concat(),
             FieldKind::Text(area) => text_of(area).trim().to_owned(),
             FieldKind::Choice { options, at } => options.get(*at).map(|(value, _)| value.clone()).unwrap_or_default(),
         }
@@ -110,6 +130,8 @@ pub enum Purpose {
     Told(RunId, StepId),
     /// Stops a run.
     StopRun(RunId),
+    /// Goes on with a run, with its secrets given again.
+    Resume(RunId),
     /// Breaks the glass.
     BreakGlass,
     /// Reviews a broken glass.
@@ -231,6 +253,13 @@ impl Form {
                 Command::TakeOver { incident: incident.clone(), reason: self.value("reason") }
             }
             Purpose::Close(incident) => Command::Close { incident: incident.clone(), summary: self.value("summary") },
+            Purpose::Start(playbook, incident) if self.fields.iter().any(|f| f.secret) => Command::StartRunWith {
+                playbook: playbook.clone(),
+                params: self.filled(),
+                secrets: self.secrets(),
+                incident: incident.clone(),
+            },
+            Purpose::Resume(run) => Command::ResumeRunWith { run: run.clone(), secrets: self.secrets() },
             Purpose::Start(playbook, incident) => {
                 Command::StartRun { playbook: playbook.clone(), params: self.filled(), incident: incident.clone() }
             }
@@ -273,7 +302,13 @@ impl Form {
 
     /// The fields that are filled, by name.
     fn filled(&self) -> BTreeMap<String, String> {
-        self.fields.iter().map(|f| (f.name.clone(), f.value())).filter(|(_, value)| !value.is_empty()).collect()
+        let open = self.fields.iter().filter(|f| !f.secret).map(|f| (f.name.clone(), f.value()));
+        open.filter(|(_, value)| !value.is_empty()).collect()
+    }
+
+    fn secrets(&self) -> BTreeMap<String, SecretText> {
+        let secret = self.fields.iter().filter(|f| f.secret && !f.value().is_empty());
+        secret.map(|f| (f.name.clone(), SecretText::new(f.value()))).collect()
     }
 }
 

@@ -306,6 +306,10 @@ fn resume(state: &mut State, effects: &mut Vec<Effect>) {
     match state.run(id).map(|r| r.state) {
         Some(RunState::Stopped | RunState::Unknown) => {
             let run = id.clone();
+            let missing = state.run(id).map(|r| r.secrets_missing.clone()).unwrap_or_default();
+            if !missing.is_empty() {
+                return dialogs::resume(state, &run, &missing);
+            }
             send(state, Command::ResumeRun { run }, Awaited::Other("resuming"), effects);
         }
         _ => say(state, Role::Dim, "this run is not stopped"),

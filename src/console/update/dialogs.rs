@@ -161,7 +161,7 @@ pub fn press_form(state: &mut State, effects: &mut Vec<Effect>) {
         }
     };
     let about = match &command {
-        Command::StartRun { .. } => Awaited::Start,
+        Command::StartRun { .. } | Command::StartRunWith { .. } => Awaited::Start,
         Command::Declare { .. } => Awaited::Other("declaring"),
         _ => Awaited::Other("sending"),
     };
@@ -435,7 +435,9 @@ pub fn give(state: &mut State) {
         .iter()
         .map(|p| {
             let value = p.default.clone().unwrap_or_default();
-            if p.allowed.is_empty() {
+            if p.secret {
+                Field::secret(&p.name, &p.name, &p.description, p.required)
+            } else if p.allowed.is_empty() {
                 Field::text(&p.name, &p.name, &p.description, p.required, &value)
             } else {
                 let options = p.allowed.iter().map(|v| (v.clone(), v.clone())).collect();
@@ -477,7 +479,9 @@ pub fn start(state: &mut State, playbook: &PlaybookId, known: &BTreeMap<String, 
                 .or_else(|| p.default.clone())
                 .or_else(|| tenant.filter(|_| p.name == "tenant").map(str::to_owned))
                 .unwrap_or_default();
-            if p.allowed.is_empty() {
+            if p.secret {
+                Field::secret(&p.name, &p.name, &p.description, p.required)
+            } else if p.allowed.is_empty() {
                 Field::text(&p.name, &p.name, &p.description, p.required, &value)
             } else {
                 let options = p.allowed.iter().map(|v| (v.clone(), v.clone())).collect();
@@ -495,6 +499,14 @@ pub fn start(state: &mut State, playbook: &PlaybookId, known: &BTreeMap<String, 
     ];
     let title = format!("Start {} v{}", book.name, book.version);
     push(state, Form::new(Purpose::Start(book.id.clone(), incident), title, "Start", fields).intro(intro));
+}
+
+/// Opens the dialog that asks again for the secrets of a run that goes on.
+pub fn resume(state: &mut State, run: &crate::domain::id::RunId, missing: &[String]) {
+    let field =
+        |name: &String| Field::secret(name, name, "the value with which it was started; it is kept nowhere", true);
+    let fields = missing.iter().map(field).collect();
+    push(state, Form::new(Purpose::Resume(run.clone()), format!("Go on with {run}"), "Go on", fields));
 }
 
 /// Opens the filter line of the pane with the cursor.

@@ -250,7 +250,17 @@ impl<'a> Rules<'a> {
 
 pub(super) fn parameter_rules(at: &str, parameter: &Parameter, found: &mut Vec<Found>) {
     if parameter.secret {
-        found.push((format!("{at}/secret"), "`secret` is not supported in this version".into()));
+        if parameter.kind != ParameterType::String {
+            found.push((format!("{at}/type"), "a secret parameter is of type string".into()));
+        }
+        for (key, there) in
+            [("default", parameter.default.is_some()), ("allowedValues", !parameter.allowed_values.is_empty())]
+        {
+            if there {
+                found
+                    .push((format!("{at}/{key}"), format!("a secret parameter has no `{key}`: it would be no secret")));
+            }
+        }
     }
     let fits = |value: &serde_json::Value| match parameter.kind {
         ParameterType::String | ParameterType::Tenant | ParameterType::Database => value.is_string(),

@@ -192,7 +192,7 @@ fn what_the_words_mean_is_checked() {
         ("default: 3", "default: three", "the value is not of the parameter's type: a whole number"),
         ("default: 3", "default: 3, required: true", "has no use for a default"),
         ("default: 3", "default: 3, pattern: '[0-9'", "a pattern is only for texts"),
-        ("default: 3", "default: 3, secret: true", "`secret` is not supported in this version"),
+        ("default: 3", "default: 3, secret: true", "a secret parameter is of type string"),
         ("limit: {type: integer, default: 3}", "limit: {type: tenant}", "only one parameter may be of type tenant"),
         ("limit: {type: integer, default: 3}", "Limit: {type: integer}", "made of lower-case letters"),
         ("limit: {type: integer, default: 3}", "limit: {type: string, pattern: '['}", "is not a regular expression"),

@@ -131,6 +131,7 @@ impl Bench {
             by: Person::from("mara"),
             targets: Vec::new(),
             parent: None,
+            secrets: BTreeMap::new(),
         };
         Self {
             run: Run::new(plan, start),

@@ -145,6 +145,7 @@ impl Engine {
             by: "mara".into(),
             targets: (0..targets).map(|i| format!("t{i:03}").as_str().into()).collect(),
             parent: None,
+            secrets: BTreeMap::new(),
         };
         let mut run = Run::new(plan.clone(), start);
         let queue = run.apply(Input::Begin, at(0)).unwrap().into();

@@ -29,6 +29,8 @@ pub struct Start {
     pub targets: Vec<TenantId>,
     /// The step of another run that it was started by.
     pub parent: Option<Parent>,
+    /// What the record says of each secret parameter: its commitment. Among the parameters stands the word for it.
+    pub secrets: BTreeMap<String, Value>,
 }
 
 /// The step that another run was started by.

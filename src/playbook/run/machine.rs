@@ -413,12 +413,10 @@ impl Run {
             }
             Input::RenderFailed { ticket, why } => {
                 if self.answers(ticket, Question::Render) {
-                    self.block(format!("it can not be rendered: {}", why.clean()), now);
+                    self.refuse(format!("it can not be rendered: {}", why.clean()), now, &mut out);
                 } else if self.renews(ticket) {
-                    self.block(
-                        format!("it changed while it waited, and can not be rendered now: {}", why.clean()),
-                        now,
-                    );
+                    let why = format!("it changed while it waited, and can not be rendered now: {}", why.clean());
+                    self.refuse(why, now, &mut out);
                 }
             }
             Input::Evaluated { ticket, results } => self.evaluated(ticket, results, now, &mut out),
@@ -475,6 +473,7 @@ impl Run {
             Input::Seen => self.renew(&mut out),
             Input::Tick => self.tick(now, &mut out),
         }
+        self.note_waiting(now);
         Ok(out)
     }
 

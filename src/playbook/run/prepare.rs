@@ -304,6 +304,22 @@ impl Run {
         }
     }
 
+    /// Blocks the step, and says so in a record: the first time, and whenever something was waiting for an answer.
+    pub(super) fn refuse(&mut self, why: String, now: Timestamp, out: &mut Vec<Effect>) {
+        let known = self.here().is_some_and(|h| h.refused.as_ref() == Some(&why));
+        let waited = matches!(self.phase, Phase::Confirmation { .. } | Phase::Approval { .. });
+        if known && !waited {
+            return self.block(why, now);
+        }
+        self.edit(|s| {
+            s.refused = Some(why.clone());
+            s.intended = None;
+            s.confirmed = None;
+            s.approvals.clear();
+        });
+        self.record("step.refused", json!({"why": why}), Then::Refused { why }, out);
+    }
+
     pub(super) fn block(&mut self, why: String, now: Timestamp) {
         let same = self.here().is_some_and(|h| h.state == StepState::Blocked && h.line.as_ref() == Some(&why));
         if !same {

@@ -46,8 +46,11 @@ impl Run {
 
     pub(super) fn started_body(&self) -> Value {
         let playbook = self.plan.playbook();
-        let params: Map<String, Value> =
-            self.start.params.iter().map(|(name, value)| (name.clone(), json!(plain(value)))).collect();
+        let said = |(name, value): (&String, &Value)| {
+            let said = self.start.secrets.get(name).cloned().unwrap_or_else(|| json!(plain(value)));
+            (name.clone(), said)
+        };
+        let params: Map<String, Value> = self.start.params.iter().map(said).collect();
         let targets = (!self.start.targets.is_empty()).then_some(&self.start.targets);
         let parent = &self.start.parent;
         json!({

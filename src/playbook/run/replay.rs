@@ -8,7 +8,7 @@ use super::outcome::BY_ITSELF;
 use super::record;
 use super::state::{Phase, Sent, StepRun};
 use super::view::{RunState, StepState};
-use crate::domain::id::{IncidentId, Person, RunId, StepId, TenantId};
+use crate::domain::id::{Digest, IncidentId, Person, RunId, StepId, TenantId};
 use crate::playbook::params;
 use crate::playbook::plan::{Over, Plan};
 use crate::playbook::schema::{Class, Next};
@@ -361,9 +361,16 @@ fn started(plan: &Plan, past: &Past<'_>) -> Result<Start, ReplayError> {
         });
     }
     let mut typed = BTreeMap::new();
+    let mut secrets = BTreeMap::new();
     if let Some(Value::Object(fields)) = past.body.get("params") {
         for (name, value) in fields {
             let Some(parameter) = plan.playbook().parameters.get(name) else { continue };
+            let commitment = value.get("commitment").and_then(Value::as_str).and_then(|c| c.strip_prefix("sha256:"));
+            if let Some(commitment) = commitment.filter(|_| parameter.secret).and_then(Digest::parse) {
+                typed.insert(name.clone(), Value::from(crate::domain::secret::word(&commitment)));
+                secrets.insert(name.clone(), value.clone());
+                continue;
+            }
             let value = params::typed(parameter.kind, value.as_str().unwrap_or_default())
                 .map_err(|why| ReplayError::Parameter { seq, why: format!("`{name}`: {why}") })?;
             typed.insert(name.clone(), value);
@@ -377,6 +384,7 @@ fn started(plan: &Plan, past: &Past<'_>) -> Result<Start, ReplayError> {
         by: Person::from(text("by")?),
         targets: of("targets").and_then(|t| serde_json::from_value(t).ok()).unwrap_or_default(),
         parent: of("parent").and_then(|p| serde_json::from_value(p).ok()),
+        secrets,
     })
 }
 

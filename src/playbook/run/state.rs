@@ -220,6 +220,8 @@ pub(super) struct StepRun {
     pub(super) fan: Option<Fan>,
     /// What the server said that it would do.
     pub(super) dry_run: Option<String>,
+    /// Why it was last refused, as the record says.
+    pub(super) refused: Option<String>,
     /// How each of its branches stands.
     pub(super) branches: Vec<TargetLine>,
 }
@@ -279,6 +281,7 @@ impl StepRun {
             ended_at: None,
             fan: None,
             dry_run: None,
+            refused: None,
             branches: Vec::new(),
         }
     }

@@ -741,6 +741,8 @@ fn a_target_that_is_gone_before_the_confirmation_blocks_the_step() {
     bench.apply(Input::Tick).unwrap();
     let Effect::Render { ticket, .. } = bench.open.remove(0) else { panic!("{:?}", bench.open) };
     bench.apply(Input::RenderFailed { ticket, why: "there is no backend 4711".into() }).unwrap();
+    bench.answer(0, 0);
+    assert_eq!(bench.kinds.last().unwrap(), "step.refused", "the refusal is on disk");
     assert_eq!(bench.state("cancel"), StepState::Blocked);
     assert!(line(&bench, "cancel").contains("it changed while it waited"), "{}", line(&bench, "cancel"));
     assert!(bench.run.generation() > shown);

@@ -223,9 +223,9 @@ impl Run {
         }
     }
 
-    /// Calls somebody when the step in hand has waited for too long; once.
-    pub(super) fn heed_waiting(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
-        let waits = matches!(
+    /// Whether the step in hand waits for a person or a system.
+    const fn waits(&self) -> bool {
+        matches!(
             self.phase,
             Phase::Blocked { .. }
                 | Phase::Confirmation { .. }
@@ -233,7 +233,21 @@ impl Run {
                 | Phase::Decision
                 | Phase::Form
                 | Phase::Verifying
-        );
+        )
+    }
+
+    /// Notes since when the step in hand waits.
+    pub(super) fn note_waiting(&mut self, now: Timestamp) {
+        if self.waits()
+            && let Some(lasting) = self.lasting.get_mut(self.current)
+        {
+            lasting.waits_since.get_or_insert(now);
+        }
+    }
+
+    /// Calls somebody when the step in hand has waited for too long; once.
+    pub(super) fn heed_waiting(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
+        let waits = self.waits();
         let Some((step, escalate)) = self.current_step().and_then(|s| Some((s.id.clone(), s.escalate.clone()?))) else {
             return;
         };
