@@ -247,7 +247,9 @@ mod tests {
 
     fn config(postgres: Option<&Server>, measure: &str) -> model::Config {
         let (port, password) = match postgres.map(|server| (server.port, server.config("observe").observe.password)) {
-            Some((port, Some(model::SecretRef::File(path)))) => (port, format!("password = \"file:{}\"\n", path.display())),
+            Some((port, Some(model::SecretRef::File(path)))) => {
+                (port, format!("password = \"file:{}\"\n", path.display()))
+            }
             _ => (1, String::new()),
         };
         let text = format!(

@@ -109,7 +109,11 @@ impl TrialObserver {
             }
             if let Some(why) = &tried.unclean {
                 facts.lacks(
-                    format!("that nothing of the last {} is left in {}", synthetic.name(), sanitize(&self.config.company)),
+                    format!(
+                        "that nothing of the last {} is left in {}",
+                        synthetic.name(),
+                        sanitize(&self.config.company)
+                    ),
                     format!("look there for {MARK}: {}", why.message),
                 );
             }

@@ -346,7 +346,10 @@ mod tests {
              (`[[prometheus.query]]`); the source of a value says which. A value that is not known is shown as unknown with why.\n",
         );
         for pane in Pane::ALL {
-            text.push_str(&format!("\n## {}\n\n| signal | unit | of | what | source | warn | critical |\n", pane.word()));
+            text.push_str(&format!(
+                "\n## {}\n\n| signal | unit | of | what | source | warn | critical |\n",
+                pane.word()
+            ));
             text.push_str("|---|---|---|---|---|---|---|\n");
             for s in SIGNALS.iter().filter(|s| s.pane == pane) {
                 let subjects: Vec<String> = s.subjects.iter().map(|k| format!("{k:?}").to_lowercase()).collect();
