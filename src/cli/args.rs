@@ -84,6 +84,21 @@ pub enum Command {
         #[arg(long)]
         watch: bool,
     },
+    /// Explains a rule, or a finding of the engine that runs; without a name lists the rules
+    Explain {
+        /// RULE, or FINDING as RULE/SUBJECT
+        #[arg(value_name = "FINDING|RULE")]
+        what: Option<String>,
+    },
+    /// Three questions after a deploy, for a pipeline; exit 0 all good, 5 one is not, 6 one can not be told
+    Gate {
+        /// A moment, a span before now (30m), or the tag of a deploy that was seen
+        #[arg(long, value_name = "DEPLOY")]
+        since: String,
+        /// Only what hurts this tenant
+        #[arg(long)]
+        tenant: Option<String>,
+    },
     /// Playbooks: what there is, what it would do
     Playbook {
         /// What about them

@@ -57,7 +57,7 @@ fn socket(global: &Global) -> Result<PathBuf, Error> {
     Ok(session::home(&session::load(global)?.config).socket)
 }
 
-fn running(global: &Global) -> Result<Arc<Snapshot>, Error> {
+pub fn running(global: &Global) -> Result<Arc<Snapshot>, Error> {
     let socket = socket(global)?;
     let home = session::Home { journal: PathBuf::new(), socket };
     let snapshot = session::runtime()?.block_on(session::running_snapshot(&home))?;

@@ -4,6 +4,7 @@ use super::args::{Config as What, Format, Global};
 use super::output::{self, Error, Exit};
 use super::session;
 use crate::config::describe;
+use crate::config::problem::Problems;
 use crate::domain::estate::Environment;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -54,6 +55,10 @@ pub struct Written<'a> {
 fn check(global: &Global) -> Result<Exit, Error> {
     let loaded = session::load(global)?;
     let config = &loaded.config;
+    let (_, problems) = super::explain::rules()?;
+    if !problems.is_empty() {
+        return Err(Problems(problems).into());
+    }
     if global.format == Format::Json {
         output::json(&Checked {
             file: &loaded.path,

@@ -11,7 +11,9 @@ mod config;
 mod console;
 mod doctor;
 mod drill;
+mod explain;
 mod files;
+mod gate;
 mod headless;
 mod incident;
 mod init;
@@ -80,6 +82,8 @@ fn run(cli: Cli) -> Result<Exit, Error> {
         Some(Command::Attach { socket }) => attach::run(&global, socket.as_deref()),
         Some(Command::Consoles) => brief::consoles(&global),
         Some(Command::Status { watch }) => status::run(&global, watch),
+        Some(Command::Explain { what }) => explain::run(&global, what.as_deref()),
+        Some(Command::Gate { since, tenant }) => gate::run(&global, &since, tenant.as_deref()),
         Some(Command::Playbook { what }) => playbook::run(&global, &what),
         Some(Command::Incident { what }) => incident::run(&global, what),
         Some(Command::Run { what }) => incident::runs(&global, what),

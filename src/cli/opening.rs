@@ -76,8 +76,14 @@ pub fn drill_adapters(scenario: &str) -> Result<Adapters, Error> {
 /// The adapters of a configured estate.
 pub fn adapters(loaded: &Loaded, mode: Mode) -> Result<Adapters, Error> {
     let file = loaded.path.display().to_string();
-    adapters::live(&loaded.config, mode)
-        .map_err(|all| Problems(all.into_iter().map(|message| Problem::whole(&file, message)).collect()).into())
+    let mut adapters = adapters::live(&loaded.config, mode)
+        .map_err(|all| Problems(all.into_iter().map(|message| Problem::whole(&file, message)).collect()))?;
+    let (rules, problems) = super::explain::rules()?;
+    for problem in problems {
+        eprintln!("quarterdeck: a rule is left out: {problem}");
+    }
+    adapters.settings.rules = rules;
+    Ok(adapters)
 }
 
 /// Opens the engine of a live estate. Without observers it only keeps the record (`incident declare`).

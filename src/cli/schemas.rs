@@ -1,7 +1,9 @@
 //! The JSON schemas of everything that `--format json` prints, made from the types that are printed. They lie in
 //! `docs/schemas`; a test fails when those files are not what the types say (`UPDATE_SCHEMAS=1` writes them).
 
-use crate::cli::{approve, audit, brief, config, doctor, drill, headless, man, output, playbook, policy, status};
+use crate::cli::{
+    approve, audit, brief, config, doctor, drill, explain, gate, headless, man, output, playbook, policy, status,
+};
 use crate::domain::incident::Incident;
 use crate::drill::catalog;
 use crate::engine::api::{ConsoleView, Measure, Reply, RequestView, RunView};
@@ -61,6 +63,8 @@ fn all() -> Vec<(&'static str, &'static str, Schema)> {
         ("audit-verify-proof", "audit verify PROOF --format json", of::<audit::proof::Verified<'_>>()),
         ("audit-export", "audit export --format json", of::<crate::journal::Exported>()),
         ("report", "report INCIDENT --format json", of::<crate::report::Report>()),
+        ("explain", "explain --format json", of::<explain::Explanation>()),
+        ("gate", "gate --format json", of::<gate::Verdict>()),
         ("error", "each line on standard error with --format json", of::<output::Failure>()),
         ("playbook", "a playbook file (quarterdeck playbook schema)", crate::playbook::schema::schema()),
         (

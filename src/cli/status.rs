@@ -16,6 +16,7 @@ use crate::domain::pane::{DatabaseRow, IngressRow, Pane, Panes, QueueRow, Source
 use crate::domain::ports::Clock;
 use crate::domain::world::World;
 use crate::engine::adapters::Adapters;
+use crate::engine::api::Snapshot;
 use crate::engine::inbox::Inbox;
 use crate::engine::judge::Judge;
 use jiff::Timestamp;
@@ -125,14 +126,57 @@ impl SourceLine {
 }
 
 /// One look at an estate.
-struct Look {
-    estate: Arc<Estate>,
+pub struct Look {
+    /// The estate.
+    pub estate: Arc<Estate>,
     mode: Mode,
-    at: Timestamp,
-    panes: Panes,
-    findings: Vec<Finding>,
-    changes: Vec<Change>,
+    /// When.
+    pub at: Timestamp,
+    /// Its panes.
+    pub panes: Panes,
+    /// What is wrong.
+    pub findings: Vec<Finding>,
+    /// What changed, newest first.
+    pub changes: Vec<Change>,
     services: Vec<Service>,
+}
+
+impl Look {
+    fn of(snapshot: &Snapshot) -> Self {
+        Self {
+            estate: snapshot.estate.clone(),
+            mode: snapshot.mode,
+            at: snapshot.at,
+            panes: (*snapshot.panes).clone(),
+            findings: (*snapshot.findings).clone(),
+            changes: (*snapshot.changes).clone(),
+            services: (*snapshot.services).clone(),
+        }
+    }
+}
+
+/// One look: the engine's where one runs, else until every source has answered or the patience is over.
+pub fn once(global: &Global) -> Result<Look, Error> {
+    session::runtime()?.block_on(async {
+        let live = match global.drill {
+            Some(_) => None,
+            None => Some(session::load(global)?),
+        };
+        if let Some(loaded) = &live
+            && let Some(snapshot) = session::running_snapshot(&session::home(&loaded.config)).await?
+        {
+            return Ok(Look::of(&snapshot));
+        }
+        let adapters = match (&live, &global.drill) {
+            (Some(loaded), _) => opening::adapters(loaded, Mode::ReadOnly)?,
+            (None, scenario) => opening::drill_adapters(scenario.as_deref().unwrap_or_default())?,
+        };
+        let mut looking = Looking::start(adapters);
+        while !looking.answered() && tokio::time::Instant::now() < looking.deadline {
+            looking.take().await;
+        }
+        Ok(looking.look())
+    })
 }
 
 /// Runs it.
@@ -162,15 +206,7 @@ async fn from_engine(global: &Global, home: &session::Home, watch: bool) -> Resu
         let Some(snapshot) = session::running_snapshot(home).await? else {
             return Err(Error::Failed("the engine has ended".into()));
         };
-        let look = Look {
-            estate: snapshot.estate.clone(),
-            mode: snapshot.mode,
-            at: snapshot.at,
-            panes: (*snapshot.panes).clone(),
-            findings: (*snapshot.findings).clone(),
-            changes: (*snapshot.changes).clone(),
-            services: (*snapshot.services).clone(),
-        };
+        let look = Look::of(&snapshot);
         if let Some(exit) = said(global, &look, watch, &mut last)? {
             return Ok(exit);
         }
@@ -220,6 +256,20 @@ impl Looking {
         self.world.sources.values().all(|s| s.good.is_some() || s.failing.is_some())
     }
 
+    fn look(&mut self) -> Look {
+        let at = self.clock.now();
+        let (findings, panes) = self.judge.look(&self.world, at);
+        Look {
+            estate: self.world.estate.clone(),
+            mode: self.mode,
+            at,
+            panes,
+            findings,
+            changes: self.judge.changes(),
+            services: self.judge.services().to_vec(),
+        }
+    }
+
     async fn take(&mut self) {
         // The time-out is no failure: silence is judged as well.
         let _ = tokio::time::timeout(Duration::from_millis(500), self.inbox.arrived()).await;
@@ -242,17 +292,7 @@ async fn own_look(global: &Global, adapters: Adapters, watch: bool) -> Result<Ex
     let mut last = None;
     loop {
         if looking.answered() || tokio::time::Instant::now() >= looking.deadline {
-            let at = looking.clock.now();
-            let (findings, panes) = looking.judge.look(&looking.world, at);
-            let look = Look {
-                estate: looking.world.estate.clone(),
-                mode: looking.mode,
-                at,
-                panes,
-                findings,
-                changes: looking.judge.changes(),
-                services: looking.judge.services().to_vec(),
-            };
+            let look = looking.look();
             if let Some(exit) = said(global, &look, watch, &mut last)? {
                 return Ok(exit);
             }

@@ -68,6 +68,7 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
     let (integration, measure) = super::integration::all(root.tables("integration"), &tenants);
     let synthetic = super::synthetic::all(root.tables("synthetic"), &tenants);
     let sources: BTreeSet<String> = ids.sources.keys().cloned().collect();
+    let calendar = super::calendar::all(root.tables("calendar"), &tenants);
     let services = super::service::services(root.tables("service"), &sources);
     let comms = root.table("comms").map(super::comms::decode).unwrap_or_default();
     let webhook = super::comms::hooks(root.tables("webhook"));
@@ -94,6 +95,7 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
         measure,
         synthetic,
         journal,
+        calendar,
         services,
         thresholds,
         console,

@@ -4,6 +4,7 @@
 mod anchor;
 mod archive;
 pub mod backup;
+mod calendar;
 pub mod comms;
 pub mod decode;
 mod delivery;

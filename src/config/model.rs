@@ -5,7 +5,7 @@ pub use super::comms::{Audience, Comms, Hook, Mailer, Pager, PagerKind, Place, S
 pub use super::integration::{Integration, Measure, MeasureBy};
 pub use super::prometheus::{Alertmanager, HttpAuth, PromQuery, PromSubject, Prometheus, Webhook};
 pub use super::synthetic::Synthetics;
-use crate::domain::estate::{Estate, Service};
+use crate::domain::estate::{Estate, Occasion, Service};
 use crate::domain::id::SourceId;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -49,6 +49,8 @@ pub struct Config {
     pub synthetic: Vec<Synthetics>,
     /// Where the journal and the other state lie.
     pub journal: Journal,
+    /// The business calendar beside the cut-offs of tenants.
+    pub calendar: Vec<Occasion>,
     /// What stands on what.
     pub services: Vec<Service>,
     /// Thresholds that differ from the defaults, by signal name.

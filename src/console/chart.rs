@@ -130,7 +130,7 @@ mod tests {
         let series = (0..=40_u8).map(|n| Some(f32::from(n))).collect();
         let lines: Vec<String> = chart(&signal(series, 20.0), 30, 5).iter().map(Strip::plain).collect();
         assert_eq!(lines.len(), 5, "{lines:#?}");
-        assert!(lines[0].starts_with("       40 ") && lines[0].ends_with(['⠉', '⠏', '⠋', '⠃', '⡏', '⠊']), "{lines:#?}");
+        assert!(lines[0].starts_with("       40 ") && lines[0].ends_with('⠚'), "{lines:#?}");
         assert!(lines.iter().any(|l| l.starts_with("       20 ┄")), "{lines:#?}");
         assert!(lines[3].starts_with("        0 "), "{lines:#?}");
         assert!(lines[4].contains("before") && lines[4].ends_with("00:00:00"), "{lines:#?}");
@@ -142,7 +142,7 @@ mod tests {
         let lines = chart(&signal(series, 1e9), 50, 4);
         let drawn: String = lines.iter().take(3).map(Strip::plain).collect();
         let dots = drawn.chars().filter(|c| ('\u{2801}'..='\u{28ff}').contains(c)).count();
-        assert_eq!(dots, 28, "{drawn}");
+        assert_eq!(dots, 27, "{drawn}");
     }
 
     #[test]

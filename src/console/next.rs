@@ -204,12 +204,26 @@ fn of_calm(snapshot: &Snapshot) -> Next {
     Next::wait(Role::Ok, "nothing: all is well")
 }
 
+/// What the calendar has in force or ahead, the nearest: `receiving starts in 02:13 (t017)`.
+pub fn upcoming(snapshot: &Snapshot, now: jiff::Timestamp) -> Option<String> {
+    let first = snapshot.ahead.iter().find(|a| a.at > now || a.in_force(now))?;
+    let whom = match first.tenants.as_slice() {
+        [] => String::new(),
+        [one] => format!(" ({one})"),
+        [one, rest @ ..] => format!(" ({one} and {} more)", rest.len()),
+    };
+    Some(match first.until.filter(|_| first.in_force(now)) {
+        Some(until) => format!("{} until {}{whom}", first.what, until.strftime("%H:%MZ")),
+        None => format!("{} {}{whom}", first.what, ahead(now, first.at)),
+    })
+}
+
 /// The one line to read aloud: what is wrong, whom it hurts, what happens next, and since when where there is room.
 pub fn headline(state: &State, width: usize) -> Strip {
     let Some(snapshot) = state.snapshot.as_deref() else { return Strip::new() };
     let Some(finding) = snapshot.findings.iter().find(|f| f.level != Level::Note) else {
         let role = if snapshot.health == Health::Ok { Role::Ok } else { snapshot.health.into() };
-        return match snapshot.health {
+        let said = match snapshot.health {
             Health::Ok => Strip::of(role, "All is well"),
             Health::Unknown => {
                 Strip::of(role, "Not everything is known; nothing that is known is wrong enough for a finding")
@@ -218,6 +232,8 @@ pub fn headline(state: &State, width: usize) -> Strip {
                 Strip::of(role, "Something is beyond its threshold; no rule makes a finding of it")
             }
         };
+        let with = upcoming(snapshot, state.now()).map(|text| said.clone().and(Role::Strong, format!("; {text}")));
+        return with.filter(|strip| strip.width() <= width).unwrap_or(said);
     };
     let what = Strip::of(finding.severity.into(), &finding.what);
     let hurts = match (finding.whom.plants.len(), finding.whom.tenants.len()) {

@@ -28,6 +28,10 @@ pub(super) fn lines(
         out.push(format!("deploy {tag} lies {after} before it"));
     }
     out.extend(neighbours(build, head));
+    for window in build.calendar.in_force(tenant_of(head.subject), build.now) {
+        let until = window.until.map_or_else(String::new, |u| format!(" until {}", u.strftime("%H:%MZ")));
+        out.push(format!("the calendar: {} is in force{until}", window.what));
+    }
     out.push(match level {
         Level::Note => "pressure alone is a note".to_owned(),
         Level::Alert => "a cause without proven harm, or harm without a known cause, is an alert".to_owned(),
@@ -77,8 +81,8 @@ fn cut(all: &[String]) -> String {
     if all.len() > 8 { format!("{first} and {} more", all.len() - 8) } else { first }
 }
 
-/// The tenant with the most commits a second on an instance that several share, where that is out of proportion: at
-/// least three times an equal share and more than a third of all.
+/// The tenant with the most commits a second on an instance that several share, where that is out of proportion: more
+/// than a third of all, and three times an equal share or more than 60%.
 fn greatest_taker(build: &Build<'_>, source: &SourceId) -> Option<(TenantId, f64)> {
     let good = build.world.sources.get(source)?.good.as_ref()?;
     let Facts::Postgres(facts) = &*good.facts else { return None };
@@ -91,8 +95,8 @@ fn greatest_taker(build: &Build<'_>, source: &SourceId) -> Option<(TenantId, f64
     let (tenant, most) = known.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
     let equal = 1.0 / f64::from(u32::try_from(known.len()).ok()?);
     let share = most / total;
-    (known.len() > 1 && total > 0.0 && share > 1.0 / 3.0 && share >= 3.0 * equal || known.len() == 2 && share > 0.8)
-        .then(|| ((*tenant).clone(), share))
+    let out_of_proportion = share > 1.0 / 3.0 && share >= (3.0 * equal).min(0.6);
+    (known.len() > 1 && total > 0.0 && out_of_proportion).then(|| ((*tenant).clone(), share))
 }
 
 /// The tenant that a subject belongs to, for callers that group by it.

@@ -25,6 +25,7 @@ struct Series {
     minutes: Box<[Minute; HOUR]>,
     newest: i64,
     last_ms: i64,
+    since_ms: i64,
 }
 
 /// The budgets of all subjects that have requests.
@@ -56,7 +57,7 @@ impl Budgets {
     fn take(&mut self, subject: &Subject, rate: f64, share: f64, at: Timestamp) -> Option<f64> {
         let (minute, ms) = (at.as_second().div_euclid(60), at.as_millisecond());
         if !self.0.contains_key(subject) {
-            let empty = Series { minutes: Box::new([(0.0, 0.0); HOUR]), newest: minute, last_ms: ms };
+            let empty = Series { minutes: Box::new([(0.0, 0.0); HOUR]), newest: minute, last_ms: ms, since_ms: ms };
             self.0.insert(subject.clone(), empty);
         }
         let series = self.0.get_mut(subject)?;
@@ -83,7 +84,9 @@ impl Budgets {
         };
         let burn = |(requests, failed): Minute| f64::from(failed / requests) / BUDGET;
         let (short, long) = (over(SHORT), over(HOUR));
-        (short.0 >= FEW).then(|| burn(short).min(burn(long)))
+        // What is known of less than the short window is a moment, not a pace.
+        let known = ms.saturating_sub(series.since_ms) >= 300_000;
+        (known && short.0 >= FEW).then(|| burn(short).min(burn(long)))
     }
 
     /// Drops what has had no requests for an hour.

@@ -14,7 +14,7 @@ use super::readings::{Seen, readings};
 use super::settings::Settings;
 use super::signals::{self, SIGNALS, SubjectKind};
 use super::silence::Watch;
-use crate::domain::estate::Estate;
+use crate::domain::estate::{Ahead, Estate};
 use crate::domain::facts::Facts;
 use crate::domain::finding::{Acknowledged, Change, Finding};
 use crate::domain::health::Health;
@@ -107,7 +107,7 @@ impl Correlator {
         let rules = &settings.rules;
         let rule_of = SIGNALS.iter().map(|s| rules.iter().position(|rule| rule.signals.contains(&s.name))).collect();
         Self {
-            calendar: Calendar::new(estate, zones),
+            calendar: Calendar::new(estate, &settings.calendar, zones),
             index: Index::new(estate).with_services(&settings.services),
             settings,
             rule_of,
@@ -143,6 +143,11 @@ impl Correlator {
     /// All that is known of one subject.
     pub fn look(&self, world: &World, subject: &Subject, now: Timestamp) -> SubjectView {
         look::look(world, &self.settings, &self.history, subject, now)
+    }
+
+    /// What the calendar has in force, and what lies ahead within a day.
+    pub fn ahead(&self, now: Timestamp) -> Vec<Ahead> {
+        self.calendar.ahead(self.index.estate(), now)
     }
 
     /// The recent past of one signal.
@@ -285,11 +290,12 @@ impl Correlator {
             made.iter().map(|m| (m.finding.id.clone(), (m.finding.clone(), m.keys.clone()))).collect();
         let transitions = self.transitions(&current);
         for (id, (finding, _)) in self.previous.iter().filter(|(id, _)| !current.contains_key(*id)) {
-            let times = self.cooling.get(id).map_or(1, |c| c.times.saturating_add(1));
+            let known = self.cooling.get(id).filter(|c| c.until > now);
+            let times = known.map_or(1, |c| c.times.saturating_add(1));
             self.cooling.insert(id.clone(), Cooling { until: later(now, COOL_DOWN), since: finding.since, times });
         }
         self.cooling.retain(|id, c| c.until > now || current.contains_key(id));
-        self.acknowledged.retain(|id, _| current.contains_key(id) || self.cooling.contains_key(id));
+        self.acknowledged.retain(|id, _| current.contains_key(id));
         self.previous = current;
         Evaluation { findings: made.into_iter().map(|m| m.finding).collect(), transitions }
     }
@@ -297,7 +303,7 @@ impl Correlator {
     /// What comes again within the cool-down is the same: it has lasted since it first came.
     fn cool_down(&mut self, made: &mut [Made], now: Timestamp) {
         for Made { finding, .. } in made {
-            let Some(cooling) = self.cooling.get_mut(&finding.id) else { continue };
+            let Some(cooling) = self.cooling.get_mut(&finding.id).filter(|c| c.until > now) else { continue };
             cooling.until = later(now, COOL_DOWN);
             finding.since = finding.since.min(cooling.since);
             let times = cooling.times.saturating_add(1);

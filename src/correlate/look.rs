@@ -1,5 +1,6 @@
 //! All that is known of one subject: for the sheet about it, which asks when it is opened.
 
+use super::forecast::forecast;
 use super::history::{History, SLOT_S};
 use super::settings::Settings;
 use crate::domain::health::Health;
@@ -24,6 +25,8 @@ pub(super) fn look(
         let name = newest.signal.name;
         let limits = settings.thresholds.of(name);
         let fresh = state.freshness(now).is_fresh();
+        let series = history.slots(subject, name);
+        let forecast = if fresh { forecast(newest.signal, limits, &series, newest.value) } else { None };
         Some(SignalView {
             now: SignalValue {
                 signal: name.to_owned(),
@@ -37,10 +40,10 @@ pub(super) fn look(
             observed_at: Timestamp::from_millisecond(newest.at_ms).ok()?,
             what: newest.signal.what.to_owned(),
             origin: newest.signal.source.to_owned(),
-            series: history.slots(subject, name),
+            series,
             step_s: u32::try_from(SLOT_S).unwrap_or(u32::MAX),
             usual: None,
-            forecast: None,
+            forecast,
         })
     });
     let mut signals: Vec<SignalView> = signals.collect();

@@ -9,6 +9,7 @@ pub mod changes;
 mod condition;
 mod correlator;
 mod finding;
+mod forecast;
 pub mod history;
 pub mod index;
 pub mod locks;

@@ -3,7 +3,7 @@
 use super::rules::Rules;
 use super::signals::{Limits, Thresholds, near};
 use crate::config::model::{Config, Threshold};
-use crate::domain::estate::Service;
+use crate::domain::estate::{Occasion, Service};
 use crate::domain::id::SourceId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,6 +15,8 @@ pub struct Settings {
     pub thresholds: Thresholds,
     /// What each Redis is for: `cache`, `session` or `queue`. It decides what an eviction means.
     pub redis_purpose: BTreeMap<SourceId, String>,
+    /// The business calendar beside the cut-offs of tenants.
+    pub calendar: Vec<Occasion>,
     /// The rules in force.
     pub rules: Arc<Rules>,
     /// What stands on what, as it is declared.
@@ -28,6 +30,7 @@ impl Default for Settings {
             redis_purpose: BTreeMap::new(),
             rules: Rules::built_in(),
             services: Vec::new(),
+            calendar: Vec::new(),
         }
     }
 }
@@ -50,6 +53,7 @@ impl Settings {
             thresholds: thresholds(&config.thresholds)?,
             redis_purpose,
             services: config.services.clone(),
+            calendar: config.calendar.clone(),
             ..Self::default()
         })
     }

@@ -12,9 +12,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// So many tenants are many.
 const MANY: usize = 3;
 
-/// A service and which of its tenants are red.
+/// Services that the same tenants stand on, and which of these are red.
 struct Suspect<'a> {
-    service: &'a str,
+    services: Vec<&'a str>,
     red: BTreeSet<&'a TenantId>,
     all: usize,
 }
@@ -43,7 +43,8 @@ fn suspect<'a>(build: &Build<'a>, red: &BTreeSet<TenantId>) -> Option<Suspect<'a
     let mut by_service: BTreeMap<&str, Suspect<'a>> = BTreeMap::new();
     for tenant in &index.estate().tenants {
         for service in index.stands_on(tenant) {
-            let known = by_service.entry(service).or_insert(Suspect { service, red: BTreeSet::new(), all: 0 });
+            let known =
+                by_service.entry(service).or_insert(Suspect { services: vec![service], red: BTreeSet::new(), all: 0 });
             known.all += 1;
             if red.contains(&tenant.id) {
                 known.red.insert(&tenant.id);
@@ -51,10 +52,16 @@ fn suspect<'a>(build: &Build<'a>, red: &BTreeSet<TenantId>) -> Option<Suspect<'a
         }
     }
     let fits = |s: &Suspect<'_>| s.red.len() >= MANY && s.red.len() * 2 >= s.all && s.red.len() * 3 >= red.len() * 2;
-    by_service.into_values().filter(fits).max_by(|a, b| {
-        // Of those that explain as many, the one with fewer tenants that are well.
-        a.red.len().cmp(&b.red.len()).then_with(|| b.all.cmp(&a.all)).then_with(|| b.service.cmp(a.service))
-    })
+    let mut fitting: Vec<Suspect<'a>> = by_service.into_values().filter(fits).collect();
+    // Of those that explain as many, the one with fewer tenants that are well.
+    fitting.sort_by(|a, b| b.red.len().cmp(&a.red.len()).then_with(|| a.all.cmp(&b.all)));
+    let mut fitting = fitting.into_iter();
+    let mut first = fitting.next()?;
+    // What can not be told apart is named together.
+    for other in fitting.filter(|o| o.red == first.red && o.all == first.all).collect::<Vec<_>>() {
+        first.services.extend(other.services);
+    }
+    Some(first)
 }
 
 fn merge(build: &Build<'_>, group: Vec<Made>, suspect: &Suspect<'_>) -> Vec<Made> {
@@ -62,7 +69,9 @@ fn merge(build: &Build<'_>, group: Vec<Made>, suspect: &Suspect<'_>) -> Vec<Made
     let (inside, mut out): (Vec<Made>, Vec<Made>) = group.into_iter().partition(explained);
     let mut inside = inside.into_iter();
     let Some(mut first) = inside.next() else { return out };
-    let id = FindingId::new(format!("{}/{}", first.finding.rule, suspect.service));
+    let names = suspect.services.join(", ");
+    let service = suspect.services.first().copied().unwrap_or_default();
+    let id = FindingId::new(format!("{}/{service}", first.finding.rule));
     for other in inside {
         absorb(&mut first.finding, other.finding);
         first.keys.extend(other.keys);
@@ -74,23 +83,23 @@ fn merge(build: &Build<'_>, group: Vec<Made>, suspect: &Suspect<'_>) -> Vec<Made
         "{} of {} tenants; all stand on {}, where {} of {} tenants are red: {}",
         finding.rule.replace('-', " "),
         suspect.red.len(),
-        suspect.service,
+        names,
         suspect.red.len(),
         suspect.all,
         finding.what
     );
     let subjects: Vec<Subject> = suspect.red.iter().map(|t| Subject::Tenant { tenant: (*t).clone() }).collect();
     finding.whom = whom::hurt(subjects.iter(), build.index, build.calendar, build.now);
-    if let Some(subject) = build.world.sources.iter().find(|(id, _)| id.as_str() == suspect.service) {
+    if let Some(subject) = build.world.sources.iter().find(|(id, _)| id.as_str() == service) {
         finding.subject = silence::subject(subject.1, build.index);
     }
     finding.because.push(format!(
         "the declared dependencies: {} of the {} tenants that stand on {} are red",
         suspect.red.len(),
         suspect.all,
-        suspect.service
+        names
     ));
-    finding.disproof = format!("a tenant that does not stand on {} fails the same way", suspect.service);
+    finding.disproof = format!("a tenant that does not stand on {names} fails the same way");
     out.push(first);
     out
 }

@@ -131,6 +131,74 @@ pub struct Service {
     pub depends_on: Vec<String>,
 }
 
+/// What an occasion of the business calendar is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OccasionKind {
+    /// A planning run.
+    Mrp,
+    /// A change of shift.
+    Shift,
+    /// The close of a month.
+    MonthEnd,
+    /// A moment after which something can not be caught up.
+    CutOff,
+    /// No changes are wanted.
+    Freeze,
+}
+
+/// One occasion of the business calendar, as it is declared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Occasion {
+    /// What it is, as its people say it.
+    pub what: String,
+    /// Its kind.
+    pub kind: OccasionKind,
+    /// On which days; on all when empty.
+    pub days: Vec<OccasionDay>,
+    /// When it begins, local time.
+    pub from: jiff::civil::Time,
+    /// When it ends, local time, on the next day where that is not later; a moment when absent.
+    pub to: Option<jiff::civil::Time>,
+    /// IANA time zone in which both are meant.
+    pub time_zone: String,
+    /// Whom it concerns; everybody when empty.
+    pub tenants: Vec<TenantId>,
+}
+
+/// A day on which an occasion is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OccasionDay {
+    /// A day of the week.
+    Week(jiff::civil::Weekday),
+    /// A day of the month, from 1.
+    Month(i8),
+    /// The last day of the month.
+    Last,
+}
+
+/// Something that the calendar has in force, or that lies ahead.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Ahead {
+    /// What.
+    pub what: String,
+    /// Its kind.
+    pub kind: OccasionKind,
+    /// When it begins, or has begun.
+    pub at: jiff::Timestamp,
+    /// When it ends; a moment when absent.
+    pub until: Option<jiff::Timestamp>,
+    /// Whom it concerns; everybody when empty.
+    pub tenants: Vec<TenantId>,
+}
+
+impl Ahead {
+    /// Whether it goes on at a moment.
+    pub fn in_force(&self, now: jiff::Timestamp) -> bool {
+        self.at <= now && self.until.is_some_and(|until| until > now)
+    }
+}
+
 /// What one console commands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Estate {

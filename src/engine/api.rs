@@ -1,7 +1,7 @@
 //! What consoles and the command line exchange with the engine: [`Command`] in, [`Reply`] back, and a
 //! [`Snapshot`] whenever something changed. Everything is plain data, so that it can cross a socket.
 
-use crate::domain::estate::{Environment, Estate, Service};
+use crate::domain::estate::{Ahead, Environment, Estate, Service};
 use crate::domain::finding::{Change, Finding};
 use crate::domain::health::Health;
 use crate::domain::id::{Digest, FindingId, IncidentId, Person, PlaybookId, RunId, StepId};
@@ -388,6 +388,9 @@ pub struct Snapshot {
     /// The declared services.
     #[serde(default)]
     pub services: Arc<Vec<Service>>,
+    /// What the calendar has in force, and what lies ahead within a day, by time.
+    #[serde(default)]
+    pub ahead: Arc<Vec<Ahead>>,
     /// Who sits at this engine.
     pub me: Person,
     /// Who is attached.

@@ -555,6 +555,7 @@ impl Engine {
             elevations: self.state.elevations().to_vec(),
             policy: self.policy_view(),
             services: self.services.clone(),
+            ahead: self.judge.ahead(self.clock.now()),
             me: Person::new(self.me.user.clone()),
             consoles: self.consoles.views(),
         }

@@ -1,28 +1,34 @@
 //! Puts samples into the world and asks the correlation what they mean; the engine, `status` and `doctor` share it.
 
 use crate::correlate::{Correlator, Settings};
-use crate::domain::estate::{Estate, Service};
+use crate::domain::estate::{Ahead, Estate, Service};
 use crate::domain::finding::{Change, Finding};
 use crate::domain::pane::{Panes, SubjectView};
 use crate::domain::sample::Sample;
 use crate::domain::signal::Subject;
 use crate::domain::world::World;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
 
 /// Changes that a snapshot carries.
 const CHANGES: usize = 50;
 
+/// How long what the calendar says is taken to hold.
+const LOOK_UP: SignedDuration = SignedDuration::from_secs(30);
+
 /// The correlation with what it needs at hand.
 #[derive(Debug)]
 pub struct Judge {
     correlator: Correlator,
+    /// What the calendar says, and until when that holds.
+    ahead: (Arc<Vec<Ahead>>, Timestamp),
 }
 
 impl Judge {
     /// One that has seen nothing.
     pub fn new(settings: Settings, estate: &Arc<Estate>) -> Self {
-        Self { correlator: Correlator::new(settings, estate, jiff::tz::db()) }
+        let correlator = Correlator::new(settings, estate, jiff::tz::db());
+        Self { correlator, ahead: (Arc::default(), Timestamp::MIN) }
     }
 
     /// Takes in a sample; one that the world does not accept (older than what is known) counts for nothing.
@@ -42,6 +48,15 @@ impl Judge {
     /// All that is known of one subject.
     pub fn subject(&self, world: &World, subject: &Subject, now: Timestamp) -> SubjectView {
         self.correlator.look(world, subject, now)
+    }
+
+    /// What the calendar has in force, and what lies ahead; looked up anew twice a minute.
+    pub fn ahead(&mut self, now: Timestamp) -> Arc<Vec<Ahead>> {
+        if now >= self.ahead.1 {
+            let next = now.checked_add(LOOK_UP).unwrap_or(Timestamp::MAX);
+            self.ahead = (Arc::new(self.correlator.ahead(now)), next);
+        }
+        self.ahead.0.clone()
     }
 
     /// The declared services.

@@ -1,27 +1,19 @@
 //! Carries out what runs ask for: writes their records, renders and assesses their steps, passes the gate and
 //! hands permits to verbs. What the run means is decided in `playbook::run`; what may run, in `policy`.
 
-use super::api::{CheckView, CommsView, Decision, ParameterView, Reply, RequestState, RunView, StepView, TargetView};
+use super::api::{Reply, RunView};
 use super::approvals::Asked;
-use super::assess::{OfRun, Scene, rendering};
+use super::assess::{OfRun, Scene};
 use super::core::{Answer, Came, Engine};
-use super::outsiders::Wait;
-use crate::act::DynVerb;
 use crate::domain::actor::Actor;
 use crate::domain::id::{IncidentId, Person, PlaybookId, RunId, StepId, TenantId};
 use crate::domain::mode::Mode;
-use crate::domain::ports::Outcome;
-use crate::domain::risk::Risk;
 use crate::domain::run::RunState;
-use crate::domain::sample::{Failure, FailureKind};
 use crate::domain::secret::{SecretText, Secrets};
-use crate::journal::{Kind, Record};
-use crate::playbook::run::{
-    ApprovalGiven, Effect, Input, Parent, Past, Rendering, Run, Start, StepLine, StepState, Subject, TargetLine, Ticket,
-};
+use crate::journal::Kind;
+use crate::playbook::run::{ApprovalGiven, Effect, Input, Parent, Rendering, Run, Start, StepState, Ticket};
 use crate::policy::digest::{Bound, document};
-use crate::policy::gate::{Approval, Checked, Confirmed, Durable, Gate, Witnessed};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -39,15 +31,15 @@ const SIMULATED: &str = "ines (simulated)";
 pub(super) struct Held {
     pub(super) run: Run,
     pub(super) incident: Option<IncidentId>,
-    params: BTreeMap<String, String>,
+    pub(super) params: BTreeMap<String, String>,
     /// Who asked for what happens now; records name them.
     pub(super) actor: Actor,
     /// Who else is just being heard: an approver.
-    other: Option<Actor>,
+    pub(super) other: Option<Actor>,
     /// Who started it, with the user id that tells who that is.
-    began: Actor,
+    pub(super) began: Actor,
     /// What the verbs of the step in hand have read of their targets last.
-    surveyed: Vec<Surveyed>,
+    pub(super) surveyed: Vec<Surveyed>,
     /// Its secrets, as far as they are known.
     pub(super) secrets: Arc<Secrets>,
 }
@@ -83,7 +75,7 @@ impl Runs {
         self.held.get_mut(&number(run)).filter(|(id, _)| id == run).map(|(_, held)| held)
     }
 
-    fn insert(&mut self, id: RunId, held: Held) {
+    pub(super) fn insert(&mut self, id: RunId, held: Held) {
         self.held.insert(number(&id), (id, held));
         let over: Vec<u64> = self.held.iter().filter(|(_, (_, h))| !h.run.is_open()).map(|(n, _)| *n).collect();
         for old in over.iter().take(over.len().saturating_sub(KEPT)) {
@@ -140,68 +132,6 @@ impl Held {
 
     pub(super) fn of(&self) -> OfRun<'_> {
         OfRun { run: &self.run, incident: self.incident.as_ref(), user: &self.actor.user, actor: Some(&self.actor) }
-    }
-
-    fn view(&self, id: &RunId, now: jiff::Timestamp) -> RunView {
-        let view = self.run.view(now);
-        let plan = self.run.plan().playbook();
-        RunView {
-            id: id.clone(),
-            playbook: plan.id.clone(),
-            name: plan.name.clone(),
-            version: plan.version,
-            params: self.params.clone(),
-            incident: self.incident.clone(),
-            state: view.state,
-            started_at: view.started_at.unwrap_or_default(),
-            ended_at: view.ended_at,
-            generation: view.generation,
-            current: view.current,
-            steps: view.steps.into_iter().map(|step| self.step_view(step)).collect(),
-            now: view.now,
-            secrets_missing: super::secrets::missing(&self.run.start().secrets, &self.secrets),
-        }
-    }
-}
-
-fn check_view(check: crate::playbook::run::CheckLine) -> CheckView {
-    CheckView { text: check.text, holds: check.holds, detail: check.detail }
-}
-
-impl Held {
-    fn step_view(&self, step: StepLine<'_>) -> StepView {
-        let spec = self.run.step(step.id);
-        let target = |t: TargetLine| TargetView { name: t.label, state: t.state, outcome: t.line };
-        let asks = spec.filter(|_| step.asks).map(|s| ParameterView::of(&s.inputs)).unwrap_or_default();
-        let comms = spec.and_then(|s| s.comms.as_ref()).zip(step.tell_at);
-        StepView {
-            kind: spec.map(|s| s.kind.word().to_owned()).unwrap_or_default(),
-            shown_digest: step.rendering.and_then(|r| r.shown.clone()),
-            targets: step.targets.into_iter().map(target).collect(),
-            dry_run: step.dry_run,
-            by_itself_at: step.by_itself_at,
-            asks,
-            comms: comms.map(|(comms, due)| CommsView {
-                audience: comms.audience.clone(),
-                text: comms.template.clone(),
-                due,
-            }),
-            id: step.id.clone(),
-            name: step.name.to_owned(),
-            why: step.why.to_owned(),
-            state: step.state,
-            risk: step.risk,
-            assessment: step.rendering.map(|r| r.assessment.clone()),
-            request: step.rendering.map(|r| r.request.clone()),
-            digest: step.rendering.map(|r| r.digest.clone()),
-            checks: step.checks.into_iter().map(check_view).collect(),
-            verify: step.verify.into_iter().map(check_view).collect(),
-            outcome: step.outcome,
-            output: step.output,
-            choices: step.choices.into_iter().map(|c| (c.key, c.label)).collect(),
-            started_at: step.started_at,
-            ended_at: step.ended_at,
-        }
     }
 }
 
@@ -431,63 +361,6 @@ impl Engine {
         }
     }
 
-    /// What a step waits for at the witnesses before it may pass the gate.
-    fn witness_wait(&self, run: &RunId, step: &StepId) -> Option<Wait> {
-        if self.mode == Mode::Drill {
-            return None;
-        }
-        let held = self.runs.get(run)?;
-        let proof = held.run.start_proof(step)?;
-        self.outsiders.wait(held.run.risk(step)?, proof.started)
-    }
-
-    /// Says in the journal that a broken glass stands for witnesses that did not answer.
-    async fn note_waiver(&mut self, run: &RunId, step: &StepId) {
-        let waives = self.governance.policy.glass_waives_witnesses;
-        let glass = self.state.broken_glass(self.clock.now()).filter(|_| waives);
-        let glass = glass.map(|g| (g.until, g.reason.clone()));
-        let Some(held) = self.runs.get(run) else { return };
-        let started = held.run.start_proof(step).and_then(|p| p.started);
-        let high = held.run.risk(step) == Some(Risk::High);
-        let said = glass.zip(self.outsiders.witnessed(started, None)).filter(|_| high);
-        let Some(((until, reason), Witnessed { needed, confirmed, size, .. })) = said else { return };
-        if started.is_some_and(|seq| size > seq) {
-            return;
-        }
-        let text = format!(
-            "{run} {step}: {confirmed} of {needed} witnesses have cosigned its start; the glass, broken until {until}, \
-             stands for the others: {reason}"
-        );
-        let (incident, actor) = (held.incident.clone(), held.actor.clone());
-        let _ = self.record(Kind::NoteAdded, incident, json!({ "text": text }), &actor).await;
-    }
-
-    /// Passes the gate and sends the request; an answer that is there at once is returned.
-    fn execute(&self, run: &RunId, ticket: Ticket, step: &StepId, part: Option<usize>, waited: bool) -> Option<Input> {
-        match self.permit(run, step, part, waited) {
-            Ok((verb, permit)) => {
-                let secrets = self.runs.get(run).map(|held| held.secrets.clone()).unwrap_or_default();
-                match permit.filled(&secrets) {
-                    Ok(permit) => {
-                        self.later(run, async move {
-                            let outcome = secrets.outcome(verb.execute(permit).await);
-                            Came::Input(Input::Executed { ticket, outcome })
-                        });
-                        None
-                    }
-                    Err(why) => {
-                        let why = Failure::new(FailureKind::Local, format!("{why}; nothing was sent"));
-                        Some(Input::Executed { ticket, outcome: Outcome::Failed { why } })
-                    }
-                }
-            }
-            Err(why) => {
-                let why = Failure::new(FailureKind::Local, why);
-                Some(Input::Executed { ticket, outcome: Outcome::Failed { why } })
-            }
-        }
-    }
-
     /// Writes a record of a run. The measure that a step has set or lifted is written in the same batch as the outcome
     /// of that step, so that no crash can part them.
     async fn append_for(&mut self, run: &RunId, kind: &'static str, body: Value) -> Result<u64, String> {
@@ -555,75 +428,6 @@ impl Engine {
         Scene { mode: self.mode, now: self.clock.now(), world, state, verbs, findings, policy }
     }
 
-    /// Passes the gate with everything looked up again; after a wait the preconditions too, which may be false by then.
-    fn permit(
-        &self,
-        run: &RunId,
-        step: &StepId,
-        part: Option<usize>,
-        waited: bool,
-    ) -> Result<(Arc<DynVerb>, crate::policy::authorized::Authorized), String> {
-        let held = self.runs.get(run).ok_or("the run is gone")?;
-        if let Some(why) = self.outsiders.alarm() {
-            return Err(format!("{why}; nothing was sent"));
-        }
-        if waited && held.run.is_stop_asked() {
-            return Err("the run was stopped while its start waited for the witnesses; nothing was sent".into());
-        }
-        let proof = held.run.start_proof(step).ok_or("the step is not ready to start")?;
-        let verb = self.verbs.get(&proof.request.verb).ok_or("its verb is not configured on this estate")?;
-        let fresh = rendering(&self.scene(), &held.of(), step, verb.spec(), proof.request.clone())?;
-        if fresh.bound != held.run.rendering(step).map(|r| r.bound.clone()).unwrap_or_default() {
-            return Err("a value that the approval is bound to has changed; nothing was sent".into());
-        }
-        let mut evaluated_at = proof.checked_at.unwrap_or_default();
-        let mut said = proof.checks;
-        if waited {
-            let (scene, of) = (self.scene(), held.of());
-            let mut around = |tenant: Option<&TenantId>| scene.around_each(&of, tenant);
-            let again = held.run.evaluate(step, Subject::Preconditions, &mut around, None);
-            evaluated_at = scene.now;
-            let again = again.iter().map(|e| e.verdict.holds()).chain(std::iter::repeat(None));
-            said = said.into_iter().zip(again).map(|((text, _), holds)| (text, holds)).collect();
-        }
-        let checks: Vec<Checked> =
-            said.into_iter().map(|(text, holds)| Checked { text, holds, evaluated_at }).collect();
-        let confirmed = proof.confirmed.and_then(|c| {
-            let record = Durable::new(c.seq?);
-            Some(Confirmed { digest: c.digest.clone(), generation: c.generation, typed: c.typed.clone(), record })
-        });
-        let approvals = proof.approvals.iter().filter_map(|given| self.approval(given).transpose());
-        let approvals: Vec<Approval> = approvals.collect::<Result<_, String>>()?;
-        let (requester, operator) = (self.person(&held.began), self.person(&held.actor));
-        let gate = Gate {
-            now: self.clock.now(),
-            mode: self.mode,
-            playbook: proof.playbook,
-            run,
-            step,
-            request: proof.request,
-            timeout: proof.timeout,
-            generation: proof.generation,
-            assessment: &fresh.assessment,
-            checks: &checks,
-            confirmed: confirmed.as_ref(),
-            approvals: &approvals,
-            requester: requester.as_ref(),
-            operator: operator.as_ref(),
-            incident: held.incident.as_ref(),
-            intended_digest: proof.digest,
-            intended: proof.intended.map(Durable::new),
-            started: proof.started.map(Durable::new),
-            witnessed: self.outsiders.witnessed(proof.started, self.glass_for_witnesses()),
-        };
-        let permit = crate::policy::gate::authorize(&gate).map_err(|denial| denial.to_string())?;
-        let permit = match part {
-            Some(part) => permit.part(part).ok_or("there is no such part of the request")?,
-            None => permit,
-        };
-        Ok((verb.clone(), permit))
-    }
-
     /// Where a step waits for a second person: a drill simulates one, a broken glass stands for one.
     fn approval_due(&self, run: &RunId) -> Option<Input> {
         let held = self.runs.get(run)?;
@@ -641,57 +445,6 @@ impl Engine {
         };
         Some(Input::Approved { step: step.clone(), digest: digest.clone(), approval })
     }
-
-    /// Rebuilds the runs that were open when the last engine ended. They come back stopped; a start without an
-    /// outcome is looked at when the run goes on, never run again.
-    pub(super) async fn recover_runs(&mut self) {
-        let open = self.state.open_runs().to_vec();
-        let dir = self.journal().dir().to_owned();
-        for (id, mut records) in open {
-            super::evidence::restore_results(&dir, &mut records);
-            let Some(first) = records.first() else { continue };
-            let playbook = first.body.get("playbook").and_then(Value::as_str).unwrap_or_default();
-            let Some(plan) = self.library.get(&PlaybookId::new(playbook)).map(|e| e.plan.clone()) else {
-                let text = format!("{id} can not be rebuilt: the playbook {playbook} is not there any more");
-                let actor = self.me.engine();
-                let _ = self.record(Kind::NoteAdded, first.incident.clone(), json!({ "text": text }), &actor).await;
-                continue;
-            };
-            match Run::replay(plan, &past(&records)) {
-                Ok(mut run) => {
-                    for step in self.state.called(&id) {
-                        run.note_called(step);
-                    }
-                    let params = run.start().params.iter().map(|(k, v)| (k.clone(), text_of(v))).collect();
-                    let params = shown(&params);
-                    let incident = records.iter().rev().find_map(|r| r.incident.clone());
-                    let began = first.actor.clone();
-                    let actor = self.me.engine();
-                    let held = Held {
-                        run,
-                        incident,
-                        params,
-                        actor,
-                        other: None,
-                        began,
-                        surveyed: Vec::new(),
-                        secrets: Arc::default(),
-                    };
-                    self.runs.insert(id, held);
-                }
-                Err(error) => {
-                    let text = format!("{id} can not be rebuilt: {error}");
-                    let actor = self.me.engine();
-                    let _ = self.record(Kind::NoteAdded, first.incident.clone(), json!({ "text": text }), &actor).await;
-                }
-            }
-        }
-    }
-}
-
-/// Records as a run is rebuilt from them.
-fn past(records: &[Record]) -> Vec<Past<'_>> {
-    records.iter().map(|r| Past { seq: r.seq, at: r.time, kind: r.kind.word(), body: &r.body }).collect()
 }
 
 /// The answer to the question for a rendering.
@@ -703,48 +456,10 @@ pub(super) fn rendered(ticket: Ticket, rendering: Result<Rendering, String>) -> 
 }
 
 /// Parameters as they are shown: of a secret, only that there is one.
-fn shown(params: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+pub(super) fn shown(params: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let one = |(name, text): (&String, &String)| {
         let secret = crate::domain::secret::stands_in(text);
         (name.clone(), if secret { "(secret)".to_owned() } else { text.clone() })
     };
     params.iter().map(one).collect()
-}
-
-/// A parameter as it was typed.
-fn text_of(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-impl Engine {
-    /// Until when a broken glass stands for witnesses.
-    fn glass_for_witnesses(&self) -> Option<jiff::Timestamp> {
-        let glass = self.state.broken_glass(self.clock.now()).filter(|_| self.governance.policy.glass_waives_witnesses);
-        glass.map(|g| g.until)
-    }
-
-    /// An approval as the gate takes it; one whose record is not durable counts for nothing. A signature is checked
-    /// again under the policy, the roles and the revocations of this moment.
-    fn approval(&self, (given, seq): &(ApprovalGiven, Option<u64>)) -> Result<Option<Approval>, String> {
-        let Some(record) = seq.map(Durable::new) else { return Ok(None) };
-        Ok(Some(match given {
-            ApprovalGiven::Simulated { .. } => Approval::Simulated { record },
-            ApprovalGiven::Glass { until, .. } => Approval::Glass { until: *until, record },
-            ApprovalGiven::Signed(by) => {
-                let request = self.state.requests().named(&by.request).ok_or("the request of an approval is gone")?;
-                let now = self.latest();
-                let again = self.verify(request, Decision::Approve, by.role, &by.signature, now)?;
-                if again.person != by.person || again.statement != by.statement {
-                    return Err(format!("the approval of {} is not what was signed", by.person));
-                }
-                // What the records say: the one start that these approvals are for is the last thing that happened.
-                if !matches!(request.state, RequestState::Used | RequestState::Granted) {
-                    return Err(format!("{} is {}", request.id, request.state.word()));
-                }
-                let security_key = again.key_is_security_key;
-                let (digest, not_after) = (request.digest.clone(), request.not_after);
-                Approval::Signed { person: again.person, role: again.role, digest, not_after, security_key, record }
-            }
-        }))
-    }
 }

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp, civil};
 use quarterdeck::console::state::{Facts, ProofView, RecordView, State};
 use quarterdeck::console::{msg::Msg, update};
 use quarterdeck::domain::estate::{
-    Cutoff, DatabaseRef, Environment, Estate, NamespaceRef, Plant, RouterRef, Tenancy, Tenant,
+    Ahead, Cutoff, DatabaseRef, Environment, Estate, NamespaceRef, OccasionKind, Plant, RouterRef, Tenancy, Tenant,
 };
 use quarterdeck::domain::finding::{Change, Class, Evidence, Finding, Level, NextCutoff, Offer, Whom};
 use quarterdeck::domain::health::Health;
@@ -911,6 +911,22 @@ pub fn snapshot() -> Snapshot {
         elevations: vec![],
         policy: PolicyView::default(),
         services: Arc::default(),
+        ahead: Arc::new(vec![
+            Ahead {
+                what: "month-end close".into(),
+                kind: OccasionKind::MonthEnd,
+                at: at("01:00:00"),
+                until: Some(at("05:00:00")),
+                tenants: Vec::new(),
+            },
+            Ahead {
+                what: "receiving starts".into(),
+                kind: OccasionKind::CutOff,
+                at: at("04:27:00"),
+                until: None,
+                tenants: vec!["t017".into()],
+            },
+        ]),
         me: "mara".into(),
         consoles: consoles(),
     }

@@ -14,6 +14,7 @@ use super::strip::{Strip, wrap};
 use super::theme::Role;
 use crate::console::rows::since_words;
 use crate::domain::health::Health;
+use crate::domain::id::FindingId;
 use crate::engine::api::Snapshot;
 use detail::{by_hand, explain, row, with_step};
 
@@ -82,6 +83,7 @@ pub fn title(kind: &SheetKind) -> String {
             };
             format!("{noun} {key}")
         }
+        SheetKind::Why(id) => format!("Why {id}"),
         SheetKind::Explain(_, step) => format!("Risk of {step}"),
         SheetKind::ByHand(_, step) => format!("{step} by hand"),
         SheetKind::Situation => "Situation".into(),
@@ -106,6 +108,7 @@ pub fn lines(state: &State, kind: &SheetKind, width: u16) -> Vec<Strip> {
     match kind {
         SheetKind::Help(_) => {}
         SheetKind::Row(pane, key) => row(&mut out, state, snapshot, *pane, key),
+        SheetKind::Why(id) => why(&mut out, snapshot, id),
         SheetKind::Explain(run, step) => with_step(&mut out, state, run, step, explain),
         SheetKind::ByHand(run, step) => with_step(&mut out, state, run, step, by_hand),
         SheetKind::Situation => situation(&mut out, state, snapshot),
@@ -115,6 +118,23 @@ pub fn lines(state: &State, kind: &SheetKind, width: u16) -> Vec<Strip> {
         SheetKind::Brief => people::brief(&mut out, state, snapshot),
     }
     out.lines
+}
+
+/// Why a finding is one, and what would disprove it.
+fn why(out: &mut Page, snapshot: &Snapshot, id: &FindingId) {
+    let Some(finding) = snapshot.findings.iter().find(|f| f.id == *id) else {
+        out.line(Role::Ok, "It has cleared.");
+        return;
+    };
+    out.line(finding.severity.into(), &finding.what);
+    out.heading("Because");
+    for text in &finding.because {
+        out.line(Role::Text, format!("- {text}"));
+    }
+    out.heading("What would disprove it");
+    out.line(Role::Text, &finding.disproof);
+    out.heading("Its rule");
+    out.line(Role::Dim, format!("quarterdeck explain {} says when it counts and what it offers", finding.rule));
 }
 
 fn help(out: &mut Page, place: Place) {
@@ -164,6 +184,9 @@ fn situation(out: &mut Page, state: &State, snapshot: &Snapshot) {
             Role::Strong,
             format!("{} of {} {}", cutoff.what, cutoff.tenant, super::format::ahead(now, cutoff.at)),
         );
+    }
+    if let Some(text) = super::next::upcoming(snapshot, now) {
+        out.line(Role::Text, format!("Calendar: {text}."));
     }
     let tally = |health: Health| snapshot.panes.tenants.iter().filter(|t| t.health == health).count();
     out.line(

@@ -6,7 +6,7 @@ use super::confirm::{Button, Confirm};
 use super::form::Form;
 use super::pane::PaneId;
 use crate::console::keymap::{Action, Place};
-use crate::domain::id::{PlaybookId, RunId, StepId};
+use crate::domain::id::{FindingId, PlaybookId, RunId, StepId};
 use std::collections::BTreeMap;
 use tui_textarea::TextArea;
 
@@ -53,6 +53,8 @@ pub enum SheetKind {
     Help(Place),
     /// A row of a pane.
     Row(PaneId, String),
+    /// Why a finding is one.
+    Why(FindingId),
     /// Why a step has its risk.
     Explain(RunId, StepId),
     /// A step as a command to type.

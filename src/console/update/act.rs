@@ -77,7 +77,7 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
             }
         }
         Action::ReviewGlass => dialogs::review_glass(state),
-        Action::Explain => with_step(state, SheetKind::Explain),
+        Action::Explain => explain(state),
         Action::ByHand => with_step(state, SheetKind::ByHand),
         Action::Recheck => recheck(state, effects),
         Action::StopRun => dialogs::stop_run(state),
@@ -289,6 +289,19 @@ fn acknowledge(state: &mut State, effects: &mut Vec<Effect>) {
     };
     match finding {
         Some(finding) => send(state, Command::Acknowledge { finding }, Awaited::Other("acknowledging"), effects),
+        None => say(state, Role::Dim, "there is no finding"),
+    }
+}
+
+/// Explains the step on the screen, or the finding.
+fn explain(state: &mut State) {
+    let finding = match &state.screen {
+        Screen::Finding(id) => Some(id.clone()),
+        Screen::Findings => state.panes.get(PaneId::Findings).selected_key().map(FindingId::from),
+        _ => return with_step(state, SheetKind::Explain),
+    };
+    match finding {
+        Some(id) => sheet(state, SheetKind::Why(id)),
         None => say(state, Role::Dim, "there is no finding"),
     }
 }

@@ -51,7 +51,9 @@ fn a_lock_chain_is_an_alert_and_with_failing_requests_an_incident() {
     assert!(f.what.contains("13 min after deploy r118"), "{}", f.what);
     assert!(f.changed.iter().any(|c| c.what == "deploy r118" && c.at == at(-780)));
     let offered: Vec<_> = f.playbooks.iter().map(|p| p.id.as_str()).collect();
-    assert_eq!(offered, ["schema-lock", "maintenance-mode"]);
+    assert_eq!(offered, ["schema-lock", "release-rollback", "maintenance-mode"], "the lock is released first");
+    assert!(f.because[0].starts_with("lock-chain (built-in): lock.blocked 41, critical from 20"), "{:?}", f.because);
+    assert!(f.because.iter().any(|b| b.starts_with("http-errors on t017, harm that it explains")), "{:?}", f.because);
     let blocked = f.evidence.iter().find(|e| e.signal == "lock.blocked").unwrap();
     assert_eq!((blocked.now, blocked.threshold), (41.0, 20.0));
     assert_eq!(blocked.series, [0.0, 9.0, 41.0, 41.0, 41.0, 41.0, 41.0, 41.0, 41.0]);
@@ -212,7 +214,8 @@ fn errors_after_a_deploy_are_an_incident_with_the_deploy_as_cause() {
     let f = &bench.findings(60)[0];
     assert_eq!((f.level, &f.classes[..]), (Level::Incident, &[Class::Cause, Class::Impact][..]));
     assert!(f.what.ends_with("began 50 min after deploy r118"), "{}", f.what);
-    assert_eq!(f.playbooks[0].id.as_str(), "maintenance-mode");
+    let offered: Vec<_> = f.playbooks.iter().map(|p| p.id.as_str()).collect();
+    assert_eq!(offered, ["release-rollback", "maintenance-mode"]);
 }
 
 #[test]
@@ -463,4 +466,112 @@ fn a_certificate_has_the_same_days_in_its_finding_and_in_its_pane() {
     let panes = bench.correlator.panes(&bench.world, at(0));
     let left = panes.tenants.iter().find(|t| t.id.as_str() == "t017").unwrap().certificate_days.unwrap();
     assert_eq!(crate::domain::signal::days(left), "18 d");
+}
+
+fn many() -> Bench {
+    let tenants = (1..=6).map(|n| {
+        let mut tenant = tenant(&format!("t00{n}"), 2);
+        if n > 3 {
+            tenant.database =
+                Some(crate::domain::estate::DatabaseRef { instance: "pg-b".into(), name: tenant.id.to_string() });
+        }
+        tenant
+    });
+    Bench::new(tenants.collect())
+}
+
+fn fails(bench: &mut Bench, second: i64, tenants: &[&str]) {
+    let routes = ["t001", "t002", "t003", "t004", "t005", "t006"].map(|id| crate::domain::facts::traefik::Route {
+        name: format!("{id}@file"),
+        requests_per_s: Some(9.0),
+        share_5xx: Some(if tenants.contains(&id) { 0.3 } else { 0.0 }),
+        ..Default::default()
+    });
+    bench.see("edge-1", second, Facts::Traefik(TraefikFacts { routers: routes.into(), ..TraefikFacts::default() }));
+}
+
+#[test]
+fn many_red_tenants_are_one_finding_about_what_they_share() {
+    let mut bench = many();
+    for second in [0, 30, 60] {
+        fails(&mut bench, second, &["t001", "t002", "t003"]);
+    }
+    let found = bench.findings(60);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    let f = &found[0];
+    assert_eq!(f.id.as_str(), "http-errors/pg-a");
+    assert!(
+        f.what.starts_with("http errors of 3 tenants; all stand on pg-a, where 3 of 3 tenants are red"),
+        "{}",
+        f.what
+    );
+    assert_eq!(f.whom.tenants.len(), 3);
+    assert!(f.disproof.contains("does not stand on pg-a"));
+    // Two are no crowd.
+    let mut bench = many();
+    for second in [0, 30, 60] {
+        fails(&mut bench, second, &["t001", "t005"]);
+    }
+    assert_eq!(bench.findings(60).len(), 2);
+}
+
+#[test]
+fn what_comes_again_within_the_cool_down_has_lasted_since_it_first_came() {
+    let mut bench = bench();
+    bench.see("pg-a", 0, chain("t017", 9, 12.0));
+    assert_eq!(bench.findings(0).len(), 1);
+    for second in [10, 20, 30] {
+        bench.see("pg-a", second, chain("t017", 0, 0.0));
+    }
+    assert!(bench.findings(30).is_empty());
+    bench.see("pg-a", 300, chain("t017", 9, 12.0));
+    let f = &bench.findings(300)[0];
+    assert_eq!(f.since, at(0));
+    assert!(f.because.iter().any(|b| b.contains("comes and goes: the 2. time")), "{:?}", f.because);
+    for second in [310, 320, 330] {
+        bench.see("pg-a", second, chain("t017", 0, 0.0));
+    }
+    assert!(bench.findings(330).is_empty());
+    bench.see("pg-a", 2000, chain("t017", 9, 12.0));
+    assert_eq!(bench.findings(2000)[0].since, at(2000), "after the cool-down it is a new one");
+}
+
+#[test]
+fn a_neighbour_that_takes_most_is_named_with_those_who_suffer() {
+    let mut bench = many();
+    let databases = ["t001", "t002", "t003"].map(|name| crate::domain::facts::postgres::DatabaseStat {
+        name: name.into(),
+        commits_per_s: Some(if name == "t002" { 970.0 } else { 15.0 }),
+        ..Default::default()
+    });
+    for second in [0, 60, 120] {
+        let facts = PostgresFacts {
+            connections: 199,
+            max_connections: 200,
+            databases: databases.clone().into(),
+            ..PostgresFacts::default()
+        };
+        bench.see("pg-a", second, Facts::Postgres(facts));
+        fails(&mut bench, second, &["t003"]);
+    }
+    let found = bench.findings(120);
+    let f = found.iter().find(|f| f.rule == "connections").unwrap();
+    let said = f.because.iter().find(|b| b.contains("takes")).unwrap();
+    assert_eq!(said, "t002 takes 97% of the transactions on pg-a; 1 of the other 2 suffer: t003");
+}
+
+#[test]
+fn declared_services_carry_the_blast_radius() {
+    let mut settings = crate::correlate::Settings::default();
+    let service = |id: &str, on: &[&str]| crate::domain::estate::Service {
+        id: id.into(),
+        owner: None,
+        region: None,
+        depends_on: on.iter().map(|o| (*o).to_owned()).collect(),
+    };
+    settings.services = vec![service("pg-a", &["storage"]), service("storage", &["redis-q"])];
+    let estate = super::support::estate(vec![tenant("t001", 1)]);
+    let index = crate::correlate::index::Index::new(&estate).with_services(&settings.services);
+    let stands: Vec<&str> = index.stands_on(&estate.tenants[0]).into_iter().collect();
+    assert_eq!(stands, ["edge-1", "k8s-1", "pg-a", "redis-q", "storage"]);
 }

@@ -91,11 +91,11 @@ async fn prometheus(test: &str, page: &'static str) -> Option<(Server, Tiny, Str
     let exporter = Tiny::http(move |_, _| (200, page.to_owned()));
     let dir = tempfile::tempdir().unwrap();
     let [listens] = ports::<1>();
-    let text = format!(
+    let settings = format!(
         "global: {{scrape_interval: 1s}}\nscrape_configs:\n- job_name: page\n  honor_labels: true\n  static_configs: [{{targets: [\"{}\"]}}]\n",
         exporter.address
     );
-    std::fs::write(dir.path().join("p.yml"), text).unwrap();
+    std::fs::write(dir.path().join("p.yml"), settings).unwrap();
     let server = Server::start(
         Command::new(binary)
             .arg(format!("--config.file={}", dir.path().join("p.yml").display()))

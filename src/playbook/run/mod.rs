@@ -4,6 +4,7 @@
 //! executed, outcome durable, verified. A run is rebuilt from its records alone.
 
 mod effect;
+mod evaluate;
 mod fan;
 mod flow;
 mod halt;

@@ -204,9 +204,9 @@ async fn changes(link: &Link, board: &Board, number: usize, kind: &KindOf, from:
     let response = tokio::time::timeout(SILENCE, link.send(request)).await.map_err(|_| late(link))??;
     let mut body = Lines::new(link.clone(), response);
     loop {
-        let line = tokio::time::timeout(SILENCE, body.next()).await.map_err(|_| late(link))??;
-        let Some(line) = line else { return Ok(version) };
-        let event: Value = serde_json::from_slice(line).map_err(|_| rubbish(link))?;
+        let entry = tokio::time::timeout(SILENCE, body.next()).await.map_err(|_| late(link))??;
+        let Some(entry) = entry else { return Ok(version) };
+        let event: Value = serde_json::from_slice(entry).map_err(|_| rubbish(link))?;
         let object = &event["object"];
         match event["type"].as_str() {
             Some("ADDED" | "MODIFIED") => board.put(number, kind, object),

@@ -1,0 +1,95 @@
+//! What the past of a signal foretells: when it reaches its critical threshold, or when a queue has drained, with the
+//! uncertainty that the past has. The pace is the median of the slopes between all pairs of values (Theil and Sen), the
+//! range their quartiles, so that single outliers count for nothing.
+
+use super::history::SLOT_S;
+use super::say;
+use super::signals::{Direction, Limits, Signal};
+
+/// Values below which nothing is foretold.
+const FEW: usize = 12;
+/// Signals that are foretold to reach their critical threshold.
+const FILLS: [&str; 6] =
+    ["connections.share", "volume.used", "redis.memory_share", "memory.share", "quota.share", "xid.age"];
+/// Signals that are foretold to come back to zero.
+const DRAINS: [&str; 3] = ["queue.depth", "queue.oldest", "integration.backlog"];
+/// Further ahead than this, in seconds, ten minutes of the past say nothing.
+const HORIZON_S: f64 = 4.0 * 86_400.0;
+
+/// One line, or nothing where the past has no direction.
+pub(super) fn forecast(signal: &Signal, limits: Option<Limits>, series: &[Option<f32>], now: f64) -> Option<String> {
+    let (fills, drains) = (FILLS.contains(&signal.name), DRAINS.contains(&signal.name));
+    if !fills && !drains {
+        return None;
+    }
+    let (slow, pace, fast) = slopes(series)?;
+    let target = if drains { 0.0 } else { limits?.critical };
+    let left = target - now;
+    // All three have to lead there.
+    let after = |slope: f64| (slope * left > 0.0).then(|| left / slope);
+    if left.abs() < f64::EPSILON || fills && signal.direction == Direction::Above && left < 0.0 {
+        return None;
+    }
+    let mut times = [after(slow)?, after(pace)?, after(fast)?];
+    times.sort_by(f64::total_cmp);
+    let [soonest, likely, latest] = times;
+    if likely > HORIZON_S {
+        return None;
+    }
+    let what = if drains { "drained".to_owned() } else { format!("at {}", say::value(target, signal.unit)) };
+    let (from, to) = (say::span(soonest), say::span(latest));
+    Some(format!("at the pace of the last minutes it is {what} in {}, between {from} and {to}", say::span(likely)))
+}
+
+/// The lower quartile, the median and the upper quartile of the slopes between all pairs, a second each.
+fn slopes(series: &[Option<f32>]) -> Option<(f64, f64, f64)> {
+    let known: Vec<(f64, f64)> =
+        (0_u32..).zip(series).filter_map(|(at, value)| Some((f64::from(at), f64::from((*value)?)))).collect();
+    if known.len() < FEW {
+        return None;
+    }
+    let step = f64::from(u32::try_from(SLOT_S).ok()?);
+    let mut all: Vec<f64> = Vec::with_capacity(known.len() * known.len() / 2);
+    for (i, (at, value)) in known.iter().enumerate() {
+        all.extend(known.iter().skip(i + 1).map(|(later, then)| (then - value) / ((later - at) * step)));
+    }
+    all.sort_by(f64::total_cmp);
+    let quantile = |of_four: usize| all.get(all.len() * of_four / 4).copied();
+    Some((quantile(1)?, quantile(2)?, quantile(3)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::correlate::signals::{Thresholds, find};
+
+    fn told(name: &str, value: impl Fn(f32) -> f32) -> Option<String> {
+        let series: Vec<Option<f32>> = (0..60_u8).map(|n| Some(value(f32::from(n)))).collect();
+        forecast(find(name).unwrap(), Thresholds::default().of(name), &series, f64::from(value(59.0)))
+    }
+
+    #[test]
+    fn a_rise_with_an_outlier_foretells_when_it_is_full() {
+        let said = told("connections.share", |n| if n == 30.0 { 0.95 } else { 0.5 + n * 0.002 }).unwrap();
+        assert!(said.starts_with("at the pace of the last minutes it is at 95% in 27m"), "{said}");
+    }
+
+    #[test]
+    fn a_queue_that_shrinks_foretells_when_it_is_drained_and_one_that_grows_does_not() {
+        let said = told("queue.depth", |n| 1000.0 - n * 10.0).unwrap();
+        assert!(said.contains("drained in 6m50s"), "{said}");
+        assert_eq!(told("queue.depth", |n| n * 10.0), None);
+    }
+
+    #[test]
+    fn what_stands_still_wanders_or_has_no_end_foretells_nothing() {
+        assert_eq!(told("connections.share", |_| 0.5), None);
+        assert_eq!(told("connections.share", |n| 0.5 + (n * 1.7).sin() * 0.1), None);
+        assert_eq!(told("http.p95", |n| n), None);
+        let few = [Some(0.1), None, Some(0.2)];
+        assert_eq!(
+            forecast(find("connections.share").unwrap(), Thresholds::default().of("connections.share"), &few, 0.2),
+            None
+        );
+    }
+}
