@@ -116,8 +116,7 @@ pub fn all(tables: Vec<Table<'_, '_>>, tenants: &[Tenant]) -> (Vec<Integration>,
         if open == closed {
             table.reject("open", format!("`open` and `closed` are both `{open}`: the switch would do nothing"));
         }
-        let measured = table.table("measure").and_then(|t| measure(t, &id, &tenant));
-        measures.extend(measured);
+        measures.extend(table.table("measure").and_then(|t| measure(t, &id, &tenant)));
         table.finish();
         Integration { id, tenant: TenantId::new(tenant), channel, switch, open, closed }
     };

@@ -67,6 +67,11 @@ const OUTSIDE: &str = "\n# [[pgbouncer]]\n# id = \"pool-a\"\n# host = \"127.0.0.
     # [[integration]]              # what a tenant exchanges with others, through a channel of queue_job\n\
     # id = \"edi-t001\"\n# tenant = \"t001\"\n# channel = \"root.edi\"\n\
     # switch = \"edi.enabled\"       # ir_config_parameter that its module asks; open = \"False\", closed = \"True\"\n\
+    # measure = { url = \"https://edi.example/health\", fields = { ok = \"/up\", backlog = \"/queue/depth\" } }\n\
+    # [[prometheus]]               # signals where direct access is not given; see docs/sources.md\n\
+    # id = \"prom-1\"\n# url = \"http://prometheus.internal:9090\"\n\
+    # [[alertmanager]]             # its alerts as findings; webhook = { secret = \"file:/etc/quarterdeck/hook\" } listens too\n\
+    # id = \"alerts\"\n# url = \"http://alertmanager.internal:9093\"\n\
     # [[webhook]]                  # what http.webhook may call; url may be a secret reference\n\
     # id = \"ci-hold\"\n# url = \"https://ci.example/hold\"\n# token = \"env:QUARTERDECK_CI_TOKEN\"\n\
     # [comms]\n# dir = \"/var/spool/quarterdeck\"   # where comms.file leaves messages\n\

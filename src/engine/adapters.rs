@@ -23,6 +23,7 @@ use crate::observe::postgres::Postgres;
 use crate::observe::prometheus::{self, PrometheusObserver};
 use crate::observe::redis::{RedisObserver, password_of};
 use crate::observe::traefik::TraefikObserver;
+use crate::observe::trial::TrialObserver;
 use jiff::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
@@ -151,6 +152,11 @@ fn observers(config: &Config, mode: Mode) -> Vec<Box<dyn Observer>> {
     }
     for integration in IntegrationObserver::all(may, config) {
         all.push(Box::new(Polling(integration)));
+    }
+    if let Some(may) = mode.may_act() {
+        for trial in TrialObserver::all(may, config) {
+            all.push(Box::new(Polling(trial)));
+        }
     }
     for prometheus in &config.prometheus {
         all.push(Box::new(Polling(PrometheusObserver::new(may, prometheus, &config.estate))));

@@ -246,10 +246,15 @@ mod tests {
     use crate::observe::postgres::testbed::Server;
 
     fn config(postgres: Option<&Server>, measure: &str) -> model::Config {
-        let port = postgres.map_or(1, |server| server.port);
+        let (port, password) = match postgres.map(|server| (server.port, server.config("observe").observe.password)) {
+            Some((port, Some(model::SecretRef::File(path)))) => {
+                (port, format!("password = \"file:{}\"\n", path.display()))
+            }
+            _ => (1, String::new()),
+        };
         let text = format!(
             "[estate]\nname = \"a\"\nenvironment = \"staging\"\n[[postgres]]\nid = \"pg\"\nhost = \"127.0.0.1\"\n\
-             port = {port}\nuser = \"observe\"\ntls = \"disable\"\n[[tenant]]\nid = \"t1\"\nname = \"A\"\n\
+             port = {port}\n{password}user = \"observe\"\ntls = \"disable\"\n[[tenant]]\nid = \"t1\"\nname = \"A\"\n\
              database = {{ instance = \"pg\", name = \"postgres\" }}\n[[integration]]\nid = \"edi\"\ntenant = \"t1\"\n\
              channel = \"root.edi\"\n[integration.measure]\n{measure}\n"
         );

@@ -14,3 +14,4 @@ pub mod postgres;
 pub mod prometheus;
 pub mod redis;
 pub mod traefik;
+pub mod trial;

@@ -63,7 +63,7 @@ impl PgbackrestObserver {
         let mut command = Command::new(program);
         command.args(words);
         if let Some(file) = &self.config.config {
-            command.arg("--config").arg(file);
+            command.arg(format!("--config={}", file.display()));
         }
         command
             .args([&format!("--stanza={}", self.config.stanza), "info", "--output=json"])

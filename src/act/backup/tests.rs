@@ -71,6 +71,14 @@ async fn a_backup_is_checked_taken_and_restored_aside() {
     let created = run(&argv(&of, "stanza-create", &[]), Duration::from_mins(1)).await.unwrap();
     assert!(created.status.success(), "{}", process::said("stanza-create", &created));
 
+    let mut observer = crate::observe::pgbackrest::PgbackrestObserver::new(Mode::Live.may_observe().unwrap(), &of);
+    let mut seen = async || {
+        let answer = crate::observe::poll::Poll::poll(&mut observer).await;
+        let Ok(crate::domain::facts::Facts::Measured(facts)) = answer else { panic!("{answer:?}") };
+        let of = |signal: &str| facts.readings.iter().find(|r| r.signal == signal).map(|r| r.value);
+        (of("backup.age"), of("backup.kept"))
+    };
+    assert_eq!(seen().await, (None, Some(0.0)), "without a backup its age is not known");
     let all = crate::act::Verbs::new(verbs(Mode::Live.may_act().unwrap(), &[of]));
     let verb = |name: &str| all.get(name).unwrap().clone();
     let world = World::new(Arc::new(estate(&["t017"])), [], jiff::Timestamp::now());
@@ -101,6 +109,8 @@ async fn a_backup_is_checked_taken_and_restored_aside() {
     let shows = verb("backup.pgbackrest_info");
     let (result, _) = done(shows.look(&prepare(&*shows, &world, &list).await.unwrap()).await);
     assert_eq!(result["backup"][0]["label"], label.as_str());
+    let (age, kept) = seen().await;
+    assert!(age.is_some_and(|a| a < 300.0) && kept == Some(1.0), "{age:?}, {kept:?}");
 
     let request = prepare(&*restore, &world, &place).await.unwrap();
     assert!(matches!(restore.reconcile(&request).await, Reconciled::NoEffect { .. }));

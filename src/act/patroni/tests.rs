@@ -134,9 +134,18 @@ async fn a_cluster_is_paused_switched_over_and_a_replica_made_anew() {
     let Some(rig) = Rig::start("a_cluster_is_paused").await else { return };
     let first = leader(&cluster(&rig.config).await.unwrap()).unwrap();
     let second = if first == "m1" { "m2" } else { "m1" };
+    let mut observer = crate::observe::patroni::PatroniObserver::new(Mode::Live.may_observe().unwrap(), &rig.config);
+    let mut seen = async || {
+        let answer = crate::observe::poll::Poll::poll(&mut observer).await;
+        let Ok(crate::domain::facts::Facts::Measured(facts)) = answer else { panic!("{answer:?}") };
+        ["keep.leader", "keep.ready", "keep.paused"]
+            .map(|signal| facts.readings.iter().find(|r| r.signal == signal).map(|r| r.value))
+    };
+    assert_eq!(seen().await, [Some(1.0), Some(1.0), Some(0.0)]);
     let pause = rig.prepare("patroni.pause", &[]).await.unwrap();
     assert!(matches!(rig.execute(&pause).await, Outcome::Done { .. }));
     until("it is paused", LIMIT, async || took(&rig.verb("patroni.pause").reconcile(&pause).await).then_some(())).await;
+    assert_eq!(seen().await[2], Some(1.0));
     assert!(rig.prepare("patroni.pause", &[]).await.unwrap_err().message.ends_with("is paused already"));
     let resume = rig.prepare("patroni.pause", &[("paused", json!(false))]).await.unwrap();
     assert!(matches!(rig.execute(&resume).await, Outcome::Done { .. }));

@@ -13,6 +13,8 @@ pub(super) fn read(facts: &OdooFacts, source: &SourceId, index: &Index, out: &mu
     out.push(&subject, "cron.lateness", facts.cron_lateness_s);
     out.push(&subject, "cron.failing", f64::from(facts.crons_failing));
     out.push(&subject, "modules.pending", f64::from(facts.modules_pending));
+    out.maybe(&subject, "orders.hour", facts.orders_hour.map(f64::from));
+    out.maybe(&subject, "sessions.active", facts.sessions_active.map(f64::from));
     let Some(channels) = &facts.channels else { return };
     let mut total = Channel::default();
     for channel in channels {

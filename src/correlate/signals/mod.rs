@@ -328,4 +328,63 @@ mod tests {
         assert_eq!(limits.grade("http.p95", f64::NAN), Health::Unknown);
         assert_eq!(limits.grade("no.such", 1.0), Health::Unknown);
     }
+
+    /// The table as `docs/signals.md` has it.
+    fn document() -> String {
+        let unit = |unit: Unit| match unit {
+            Unit::Count => "count",
+            Unit::Seconds => "s",
+            Unit::Ratio => "share",
+            Unit::Bytes => "bytes",
+            Unit::PerSecond => "per s",
+            Unit::Days => "days",
+            Unit::Flag => "yes/no",
+        };
+        let mut text = String::from(
+            "# Signals\n\nEvery number that is observed, by the pane that shows it; made from the table in `correlate::signals` by its \
+             test (`UPDATE_SIGNALS=1 cargo test --lib correlate::signals`).\nEach may also come from a Prometheus \
+             (`[[prometheus.query]]`); the source of a value says which. A value that is not known is shown as unknown with why.\n",
+        );
+        for pane in Pane::ALL {
+            text.push_str(&format!(
+                "\n## {}\n\n| signal | unit | of | what | source | warn | critical |\n",
+                pane.word()
+            ));
+            text.push_str("|---|---|---|---|---|---|---|\n");
+            for s in SIGNALS.iter().filter(|s| s.pane == pane) {
+                let subjects: Vec<String> = s.subjects.iter().map(|k| format!("{k:?}").to_lowercase()).collect();
+                let sign = if s.direction == Direction::Above { "≥" } else { "≤" };
+                // A threshold that no value reaches is none.
+                let reached = |limit: f64| match s.unit {
+                    Unit::Flag => (0.0..=1.0).contains(&limit),
+                    _ => true,
+                };
+                let limit = |pick: fn(Limits) -> f64| match s.limits.map(pick).filter(|l| reached(*l)) {
+                    Some(limit) => format!("{sign} {limit}"),
+                    None => String::new(),
+                };
+                text.push_str(&format!(
+                    "| `{}` | {} | {} | {} | {} | {} | {} |\n",
+                    s.name,
+                    unit(s.unit),
+                    subjects.join(", "),
+                    s.what,
+                    s.source.replace('|', "\\|"),
+                    limit(|l| l.warn),
+                    limit(|l| l.critical)
+                ));
+            }
+        }
+        text
+    }
+
+    #[test]
+    fn the_document_of_signals_is_what_the_table_says() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/signals.md");
+        if std::env::var_os("UPDATE_SIGNALS").is_some() {
+            std::fs::write(path, document()).unwrap();
+        }
+        let written = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(written == document(), "docs/signals.md is not what the table says; run with UPDATE_SIGNALS=1");
+    }
 }

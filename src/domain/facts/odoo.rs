@@ -28,6 +28,12 @@ pub struct OdooFacts {
     pub crons_failing: u32,
     /// Modules in a state like `to upgrade`; any halts the crons.
     pub modules_pending: u32,
+    /// Sales orders confirmed in the last hour; `None` where that is not installed, not readable, or costly to ask.
+    #[serde(default)]
+    pub orders_hour: Option<u32>,
+    /// People seen in the last five minutes; `None` for the same reasons.
+    #[serde(default)]
+    pub sessions_active: Option<u32>,
     /// Rights that are missing.
     pub missing: Vec<Missing>,
 }

@@ -122,7 +122,7 @@ pub(super) fn pulled(
     now: Timestamp,
 ) -> Result<BTreeMap<String, Alert>, String> {
     let all: Vec<Wire> = serde_json::from_str(body).map_err(|e| place(&e))?;
-    Ok(all.into_iter().map(|wire| (key(&wire), read(wire, config, now))).collect())
+    Ok(all.into_iter().map(|wire| (key(&wire), read(&wire, config, now))).collect())
 }
 
 /// A call of the web hook.
@@ -134,7 +134,7 @@ pub(super) fn told(body: &[u8], config: &model::Alertmanager, now: Timestamp) ->
         if matches!(&wire.status, Some(Status::Word(word)) if word == "resolved") {
             told.resolved.push(key);
         } else {
-            told.firing.insert(key, read(wire, config, now));
+            told.firing.insert(key, read(&wire, config, now));
         }
     }
     Ok(told)
@@ -150,7 +150,7 @@ fn key(wire: &Wire) -> String {
     if wire.fingerprint.is_empty() { format!("{:?}", wire.labels) } else { wire.fingerprint.clone() }
 }
 
-fn read(wire: Wire, config: &model::Alertmanager, now: Timestamp) -> Alert {
+fn read(wire: &Wire, config: &model::Alertmanager, now: Timestamp) -> Alert {
     let label = |name: &str| wire.labels.get(name).map(String::as_str).filter(|v| !v.is_empty());
     let mut words = vec![label("alertname").unwrap_or("alert without a name")];
     words.extend(TELLING.iter().filter_map(|name| label(name)).take(2));

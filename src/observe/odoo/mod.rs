@@ -3,6 +3,7 @@
 //! it, and of one server at most [`AT_ONCE`] are open at a time, so that watching never takes the connections
 //! that the tenants need. Only the engine calls this; the verbs share [`source_id`] and [`queue`].
 
+mod business;
 pub mod queue;
 pub mod synthetic;
 #[cfg(test)]
@@ -140,6 +141,7 @@ impl Odoo {
             }),
             None => {}
         }
+        (facts.orders_hour, facts.sessions_active) = business::read(&session).await.map_err(classify)?;
         session.close().await;
         Ok(facts)
     }

@@ -89,6 +89,23 @@ async fn a_primary_and_its_replica_are_seen_and_a_paused_replica_falls_behind() 
 }
 
 #[tokio::test]
+async fn slots_that_nobody_reads_and_archiving_that_fails_are_seen() {
+    let Some(server) = Server::start_with(&["archive_mode=on", "archive_command=false"]).await else { return };
+    server.role("observe", "").await;
+    server.sql("postgres", "SELECT pg_create_physical_replication_slot('left_over', true)").await;
+    server.sql("postgres", "CREATE TABLE big AS SELECT generate_series(1, 20000) AS n").await;
+    server.sql("postgres", "SELECT pg_switch_wal()").await;
+    server.until("postgres", "SELECT last_failed_time IS NOT NULL FROM pg_stat_archiver").await;
+    let seen = facts(&mut observer(&server.config("postgres"))).await.upkeep;
+    assert_eq!((seen.inactive_slots, seen.archiver_failing), (Some(1), Some(true)), "{seen:?}");
+    assert!(seen.retained_bytes.is_some_and(|b| b > 0.0) && seen.rpo_s.is_some_and(|s| s > 0.0), "{seen:?}");
+    assert!(seen.xid_age.is_some_and(|a| a > 0.0) && seen.size_bytes.is_some_and(|b| b > 1e6), "{seen:?}");
+    assert_eq!((seen.maintenance.as_deref(), seen.checkpoints_requested), (Some(&[][..]), None));
+    let poor = facts(&mut observer(&server.config("observe"))).await.upkeep;
+    assert_eq!((poor.archiver_failing, poor.inactive_slots), (None, Some(1)), "what may not be asked is not known");
+}
+
+#[tokio::test]
 async fn a_lock_chain_is_seen_with_who_waits_for_whom_and_how_long() {
     let Some(server) = Server::start().await else { return };
     server.sql("postgres", "CREATE DATABASE t017").await;

@@ -19,7 +19,7 @@ pub(super) struct Cluster {
     pub(super) last_backup: Option<Timestamp>,
     pub(super) last_failed: Option<Timestamp>,
     pub(super) recoverable_from: String,
-    /// The condition ContinuousArchiving.
+    /// The condition `ContinuousArchiving`.
     pub(super) archiving: Option<bool>,
 }
 

@@ -36,6 +36,7 @@ fn short(revision: &str) -> String {
     if hash { last.chars().take(7).collect() } else { last.chars().take(40).collect() }
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "one signature for all kinds")]
 pub(super) fn application(object: &Value) -> Option<What> {
     let (spec, status) = (&object["spec"], &object["status"]);
     let server = spec["destination"]["server"].as_str().unwrap_or_default();

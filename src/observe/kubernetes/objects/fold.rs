@@ -138,7 +138,11 @@ pub(super) fn fold(
                 match ready {
                     Some(ready) => facts.measure(&subject, "certificate.ready", flag(*ready)),
                     None => {
-                        facts.untell(&subject, "certificate.ready", "cert-manager has not said yet whether it is ready")
+                        facts.untell(
+                            &subject,
+                            "certificate.ready",
+                            "cert-manager has not said yet whether it is ready",
+                        );
                     }
                 }
                 if *ready == Some(false) {

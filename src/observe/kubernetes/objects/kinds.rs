@@ -53,21 +53,21 @@ pub(super) struct Row {
 /// The fields that are read, by kind.
 #[derive(Debug, PartialEq)]
 pub(super) enum What {
-    /// HorizontalPodAutoscaler.
+    /// `HorizontalPodAutoscaler`.
     Autoscaler { current: u64, most: u64, target: String },
-    /// PodDisruptionBudget.
+    /// `PodDisruptionBudget`.
     Budget { allowed: i64, expected: i64 },
-    /// ResourceQuota: the fullest resource and how full it is.
+    /// `ResourceQuota`: the fullest resource and how full it is.
     Quota { share: Option<f64>, resource: String },
-    /// PersistentVolumeClaim.
+    /// `PersistentVolumeClaim`.
     Claim { phase: String },
     /// Event of type Warning.
     Warning { reason: String, about: String, message: String, count: u64, at: Option<Timestamp> },
-    /// `Cluster` of CloudNativePG.
+    /// `Cluster` of `CloudNativePG`.
     Database(databases::Cluster),
-    /// `Backup` of CloudNativePG.
+    /// `Backup` of `CloudNativePG`.
     Backup { cluster: String, phase: String, stopped: Option<Timestamp>, error: String, created: Option<Timestamp> },
-    /// `ScheduledBackup` of CloudNativePG.
+    /// `ScheduledBackup` of `CloudNativePG`.
     Schedule { cluster: String, suspended: bool, last: Option<Timestamp> },
     /// What Argo CD or Flux delivers.
     Delivered(delivery::Delivered),
@@ -87,7 +87,7 @@ const fn kind(
 
 /// Position of kinds that the fold asks for.
 pub(super) const EVENTS: usize = 4;
-/// Backups of CloudNativePG.
+/// Backups of `CloudNativePG`.
 pub(super) const BACKUPS: usize = 6;
 
 /// All.

@@ -94,7 +94,7 @@ pub(super) fn warning(object: &Value) -> Option<What> {
 pub(super) fn certificate(object: &Value) -> Option<What> {
     let ready = condition(object, "Ready");
     Some(What::Certificate {
-        ready: ready.and_then(|c| truth(c)),
+        ready: ready.and_then(truth),
         why: ready.map(|c| text(&c["message"])).unwrap_or_default(),
         not_after: moment(&object["status"]["notAfter"]),
     })

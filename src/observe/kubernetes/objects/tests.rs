@@ -177,9 +177,9 @@ async fn a_missing_right_is_said_and_all_missing_is_a_failure() {
 
 #[tokio::test]
 async fn a_silent_server_rubbish_and_one_that_is_gone_are_failures() {
-    let fake = Fake::start(|asked| match asked.line.contains("readyz") {
-        true => Reply::Answer(200, "ok".into()),
-        false => Reply::Answer(200, "<html>".into()),
+    let fake = Fake::start(|asked| {
+        let body = if asked.line.contains("readyz") { "ok" } else { "<html>" };
+        Reply::Answer(200, body.into())
     })
     .await;
     let failure = look(&mut observer(&fake.kubeconfig, "erp")).await.unwrap_err();

@@ -178,7 +178,7 @@ async fn list(link: &Link, board: &Board, number: usize, kind: &KindOf) -> Resul
         if let Value::Array(items) = page["items"].take() {
             objects.extend(items);
         }
-        next = page["metadata"]["continue"].as_str().unwrap_or_default().to_owned();
+        page["metadata"]["continue"].as_str().unwrap_or_default().clone_into(&mut next);
         if next.is_empty() || objects.len() > ROWS {
             board.clear(number);
             for object in &objects {
@@ -202,11 +202,11 @@ async fn changes(link: &Link, board: &Board, number: usize, kind: &KindOf, from:
         .body(Vec::new())
         .map_err(|e| Fault::NotSent(Failure::new(FailureKind::Local, format!("{path} can not be asked for: {e}"))))?;
     let response = tokio::time::timeout(SILENCE, link.send(request)).await.map_err(|_| late(link))??;
-    let mut lines = Lines::new(link.clone(), response);
+    let mut body = Lines::new(link.clone(), response);
     loop {
-        let line = tokio::time::timeout(SILENCE, lines.next()).await.map_err(|_| late(link))??;
-        let Some(line) = line else { return Ok(version) };
-        let event: Value = serde_json::from_slice(line).map_err(|_| rubbish(link))?;
+        let entry = tokio::time::timeout(SILENCE, body.next()).await.map_err(|_| late(link))??;
+        let Some(entry) = entry else { return Ok(version) };
+        let event: Value = serde_json::from_slice(entry).map_err(|_| rubbish(link))?;
         let object = &event["object"];
         match event["type"].as_str() {
             Some("ADDED" | "MODIFIED") => board.put(number, kind, object),
