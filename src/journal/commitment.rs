@@ -180,9 +180,7 @@ impl Recipients {
         let refused = |text: &String| CommitmentError::Recipient { text: crate::domain::text::sanitize(text) };
         keys.iter().map(|key| key.parse().map_err(|_| refused(key))).collect::<Result<_, _>>().map(Self)
     }
-}
 
-impl Recipients {
     /// A key whose private half is thrown away: for a drill, in which nobody opens anything.
     pub fn nobody() -> Self {
         Self(vec![age::x25519::Identity::generate().to_public()])
