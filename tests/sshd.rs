@@ -196,7 +196,7 @@ fn leave(mut term: Term) {
 }
 
 #[test]
-fn a_forwarded_agent_proves_the_person_and_without_one_it_is_only_claimed() {
+fn a_forwarded_agent_proves_the_person_and_without_one_nothing_does() {
     let Some(bastion) = Bastion::open() else { return };
     let mut proven = bastion.console(bastion.port, true);
     proven.keys("W").shows("You are mara");
@@ -221,7 +221,11 @@ fn a_forwarded_agent_proves_the_person_and_without_one_it_is_only_claimed() {
     leave(claimed);
     let all = bastion.until("both to be gone", |all| of(all, "console.detached").len() == 2);
     let said = of(&all, "console.attached")[1];
-    assert_eq!((&said["body"]["proof"], &said["actor"]["via"]), (&"claimed".into(), &"socket".into()), "{said}");
+    assert_eq!(
+        (said["actor"]["user"].as_str(), said["actor"]["via"].as_str()),
+        (Some(&*bastion.login), Some("socket"))
+    );
+    assert_ne!(said["body"]["proof"], "by key", "{said}");
     assert_eq!(of(&all, "console.proven").len(), 1);
     bastion.ends();
 }
