@@ -25,11 +25,6 @@ impl Records {
         self.0.iter().filter(|r| r["body"]["step"] == step).map(Self::kind).collect()
     }
 
-    /// The kind of the last record.
-    pub fn last_kind(&self) -> String {
-        self.0.last().map(Self::kind).unwrap_or_default().to_owned()
-    }
-
     /// All records of a kind.
     pub fn all(&self, kind: &str) -> Vec<&Value> {
         self.0.iter().filter(|r| Self::kind(r) == kind).collect()
