@@ -10,6 +10,7 @@ pub mod cnpg;
 pub mod command;
 pub mod comms;
 pub mod delivery;
+pub mod held;
 pub mod http;
 pub mod integration;
 pub mod kubernetes;

@@ -6,6 +6,7 @@ use super::opening;
 use super::output::{self, Error, Exit};
 use super::session;
 use super::witnesses;
+use crate::act;
 use crate::attest::anchor::{self, Bucket, Protection};
 use crate::config::model::Anchor as Config;
 use crate::domain::facts::{Facts, Missing};
@@ -55,6 +56,17 @@ struct Finding {
     missing: Vec<Missing>,
     /// Certificates seen, with their end.
     certificates: Vec<String>,
+    /// The rights that the verbs need; only where there is a login for acting that can be asked.
+    rights: Option<Rights>,
+}
+
+/// Rights that the verbs on a system need.
+#[derive(Clone, Copy, Serialize, JsonSchema)]
+struct Rights {
+    /// How many.
+    needed: usize,
+    /// How many of them its logins hold.
+    held: usize,
 }
 
 /// Runs it.
@@ -66,6 +78,11 @@ pub fn run(global: &Global) -> Result<Exit, Error> {
     let adapters = opening::adapters(&loaded, Mode::ReadOnly)?;
     let runtime = session::runtime()?;
     let mut all = runtime.block_on(ask_all(adapters));
+    if let Some(may) = Mode::ReadOnly.may_observe() {
+        for held in runtime.block_on(act::held::ask(may, &loaded.config)) {
+            add(&mut all, held);
+        }
+    }
     let home = session::home(&loaded.config);
     all.push(journal(&home));
     if let Some(settings) = witnesses::settings(&loaded, &home)? {
@@ -99,6 +116,7 @@ pub fn run(global: &Global) -> Result<Exit, Error> {
                 why: None,
                 missing,
                 certificates: Vec::new(),
+                rights: None,
             });
         }
     }
@@ -113,12 +131,25 @@ pub fn run(global: &Global) -> Result<Exit, Error> {
     Ok(health.into())
 }
 
+/// What the login for acting lacks, beside what the one for looking lacks.
+fn add(all: &mut [Finding], held: act::held::Held) {
+    let Some(finding) = all.iter_mut().find(|f| f.id == held.source.as_str()) else { return };
+    finding.rights = Some(Rights { needed: held.asked, held: held.held }).filter(|r| r.needed > 0);
+    if finding.health == Health::Ok && !held.missing.is_empty() {
+        finding.health = Health::Warn;
+    }
+    finding.missing.extend(held.missing);
+}
+
 fn print(finding: &Finding) -> Result<(), Error> {
-    let Finding { id, kind, address, health, version, why, missing, certificates, .. } = finding;
+    let Finding { id, kind, address, health, version, why, missing, certificates, rights, .. } = finding;
     let version = version.as_deref().unwrap_or("version not known");
     output::line(&format!("{:<8} {id:<18} {kind:<11} {address}  {version}", health.word()))?;
     if let Some(why) = why {
         output::line(&format!("         {why}"))?;
+    }
+    if let Some(Rights { needed, held }) = rights {
+        output::line(&format!("         rights of the verbs: {held} of {needed} held"))?;
     }
     for Missing { disables, remedy } in missing {
         output::line(&format!("         missing: {disables}; {remedy}"))?;
@@ -177,6 +208,7 @@ async fn ask_all(adapters: Adapters) -> Vec<Finding> {
                 why,
                 missing,
                 certificates,
+                rights: None,
             }
         })
         .collect()
@@ -210,6 +242,7 @@ fn witness(tried: witnesses::Tried) -> Finding {
         why: why.into_iter().chain(said).reduce(|all, one| format!("{all}; {one}")),
         missing: Vec::new(),
         certificates: Vec::new(),
+        rights: None,
     }
 }
 
@@ -240,6 +273,7 @@ async fn anchor(config: &Config) -> Finding {
         why,
         missing,
         certificates: Vec::new(),
+        rights: None,
     }
 }
 
@@ -258,5 +292,6 @@ fn journal(home: &session::Home) -> Finding {
         why,
         missing: Vec::new(),
         certificates: Vec::new(),
+        rights: None,
     }
 }

@@ -206,19 +206,22 @@ pub(in crate::act) async fn lossy(loses: Loses) -> Way {
             let mut thaw = wait.clone();
             tokio::spawn(async move {
                 let mut buffer = vec![0; 64 << 10];
-                let mut held = Vec::new();
+                let mut held: Vec<Vec<u8>> = Vec::new();
                 while let Ok(n @ 1..) = from_client.read(&mut buffer).await {
                     said.send_modify(|n| *n += 1);
                     let greeting = *said.borrow() == 1;
                     if loses == Loses::Time && !greeting {
-                        held.extend_from_slice(&buffer[..n]);
+                        held.push(buffer[..n].to_vec());
                     } else if (greeting || loses == Loses::Answers) && to_server.write_all(&buffer[..n]).await.is_err()
                     {
                         return;
                     }
                 }
                 if thaw.wait_for(|thawed| *thawed).await.is_ok() {
-                    let _ = to_server.write_all(&held).await;
+                    // Not the client's farewell, an alert of 24 bytes: it makes the server give the request up.
+                    for bytes in held.iter().filter(|b| b.len() > 32) {
+                        let _ = to_server.write_all(bytes).await;
+                    }
                     // Closed only with the test: what is cut off need not be carried out.
                     let _ = thaw.wait_for(|thawed| !*thawed).await;
                 }

@@ -41,6 +41,9 @@ pub(super) async fn render(verb: &DynVerb, estate: &Arc<Estate>, args: &[(&str, 
     verb.render(&RenderContext { estate, world: &world, now, args: &args, surveyed: surveyed.as_ref() })
 }
 
+/// The probe company is one, and what is counted in it is this test's.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// The lab's probe company, in the database of t003.
 fn probe() -> Option<Synthetics> {
     Some(Synthetics {
@@ -94,6 +97,7 @@ async fn left() -> i64 {
 #[tokio::test]
 async fn each_synthetic_works_in_the_probe_company_and_leaves_nothing() {
     let Some(config) = probe() else { return };
+    let _turn = TURN.lock().await;
     let verb = tries(&config);
     let others = "SELECT (SELECT count(*) FROM sale_order) + (SELECT count(*) FROM mrp_production)";
     let before = count(others).await;
@@ -120,6 +124,7 @@ async fn each_synthetic_works_in_the_probe_company_and_leaves_nothing() {
 #[tokio::test]
 async fn outside_of_a_dedicated_probe_company_nothing_is_done() {
     let Some(config) = probe() else { return };
+    let _turn = TURN.lock().await;
     let says = async |config: &Synthetics, synthetic| {
         render(&*tries(config), &estate(None), &of(synthetic)).await.unwrap_err().message
     };
@@ -199,6 +204,7 @@ async fn deaf_to(method: &'static str) -> String {
 #[tokio::test]
 async fn an_answer_that_is_lost_leaves_nothing_and_is_looked_after() {
     let Some(config) = probe() else { return };
+    let _turn = TURN.lock().await;
     for (lost, synthetic) in [("/create", Synthetic::SalesOrder), ("/button_start", Synthetic::WorkOrder)] {
         let through = Synthetics { url: deaf_to(lost).await, ..config.clone() };
         let verb = tries(&through);

@@ -54,6 +54,11 @@ impl Clusters {
         Link::open(cluster.kubeconfig.clone(), call::context(cluster, false), LOOK_TIMEOUT).await
     }
 
+    /// A link with the credentials for acting, to ask what they allow.
+    pub(in crate::act) async fn open_as_actor(&self, cluster: &SourceId, within: Duration) -> Result<Link, Failure> {
+        open_to_act(self.configured(cluster)?, within).await
+    }
+
     /// Sends the requests of a permit, each once and in their order, and gives their answers. An eviction that a
     /// budget holds up is tried again while there is time: it was refused, so it had no effect.
     pub(in crate::act) async fn send(&self, verb: &str, permit: Authorized) -> Result<Vec<Value>, Outcome> {

@@ -1,0 +1,75 @@
+//! Which of the rights that the verbs need their logins hold, asked of the servers themselves without changing anything:
+//! access reviews, `has_…_privilege`, and commands of a transaction that is discarded. Only `doctor` calls this.
+
+mod kubernetes;
+mod postgres;
+mod redis;
+
+#[cfg(test)]
+mod lab_tests;
+
+use crate::config::model::Config;
+use crate::domain::facts::Missing;
+use crate::domain::id::SourceId;
+use crate::domain::mode::MayObserve;
+use crate::domain::sample::Failure;
+use std::time::Duration;
+
+/// For asking one server.
+const ALLOWED: Duration = Duration::from_secs(8);
+
+/// What the logins for acting on one source hold.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// The source.
+    pub source: SourceId,
+    /// How many rights were asked for; none where it could not be asked.
+    pub asked: usize,
+    /// How many of these are held.
+    pub held: usize,
+    /// Those that are lacking, with the verbs that need them and what would grant them.
+    pub missing: Vec<Missing>,
+}
+
+/// Asks every server that verbs can be aimed at; a source without a login for acting is left out.
+pub async fn ask(_: MayObserve, config: &Config) -> Vec<Held> {
+    let clusters = config.kubernetes.iter().filter(|c| c.act_kubeconfig.is_some()).map(|c| {
+        let asking = async { kubernetes::ask(c, &config.estate).await };
+        async { told(&c.id, tokio::time::timeout(ALLOWED * 2, asking).await.ok()) }
+    });
+    let databases = config.postgres.iter().filter(|p| p.act.is_some()).map(|p| {
+        let asking = async { postgres::ask(p, &config.estate).await };
+        async { told(&p.id, tokio::time::timeout(ALLOWED, asking).await.ok()) }
+    });
+    let caches = config.redis.iter().filter(|r| r.act.is_some()).map(|r| {
+        let asking = async { redis::ask(r).await };
+        async { told(&r.id, tokio::time::timeout(ALLOWED, asking).await.ok()) }
+    });
+    let (mut all, more, rest) = futures::join!(
+        futures::future::join_all(clusters),
+        futures::future::join_all(databases),
+        futures::future::join_all(caches)
+    );
+    all.extend(more);
+    all.extend(rest);
+    all
+}
+
+/// How many rights were asked for, how many of them are lacking, and what that means.
+struct Found {
+    asked: usize,
+    lacking: usize,
+    missing: Vec<Missing>,
+}
+
+fn told(id: &SourceId, found: Option<Result<Found, Failure>>) -> Held {
+    let why = match found {
+        Some(Ok(Found { asked, lacking, missing })) => {
+            return Held { source: id.clone(), asked, held: asked.saturating_sub(lacking), missing };
+        }
+        Some(Err(why)) => why.message,
+        None => "it did not answer in time".to_owned(),
+    };
+    let disables = "which rights its login for acting has is not known".to_owned();
+    Held { source: id.clone(), asked: 0, held: 0, missing: vec![Missing { disables, remedy: why }] }
+}
