@@ -293,7 +293,8 @@ mod tests {
         assert!(why("DELETE FROM pg_catalog.pg_class").await.message.contains("syntax error"));
         let slow = why("SELECT 1 AS ok FROM pg_catalog.pg_sleep(30)").await;
         assert!(slow.kind == FailureKind::Timeout || slow.message.contains("statement timeout"), "{slow}");
-        let write = why("SELECT pg_catalog.lo_create(0)::int8 AS ok").await;
+        server.sql("postgres", "CREATE SEQUENCE public.counts; GRANT USAGE ON SEQUENCE public.counts TO observe").await;
+        let write = why("SELECT pg_catalog.nextval('public.counts') AS ok").await;
         assert!(write.message.contains("read-only"), "{write}");
         drop(server);
     }
