@@ -55,12 +55,12 @@ pub struct Verdict {
     /// `ok`: all three are; `critical`: one is not; `unknown`: one can not be told.
     verdict: Health,
     /// The three answers.
-    answers: Vec<Answer>,
+    answers: Vec<Judged>,
 }
 
 /// One of the three questions.
 #[derive(Serialize, JsonSchema)]
-struct Answer {
+struct Judged {
     /// The question.
     question: &'static str,
     /// `ok`, `critical` or `unknown`.
@@ -134,13 +134,13 @@ fn moment(look: &Look, text: &str, tenant: Option<&TenantId>) -> Result<(Timesta
     }
 }
 
-fn answer(question: &'static str, known: bool, because: Vec<String>) -> Answer {
+fn answer(question: &'static str, known: bool, because: Vec<String>) -> Judged {
     let answer = match (because.is_empty(), known) {
         (false, _) => Health::Critical,
         (true, false) => Health::Unknown,
         (true, true) => Health::Ok,
     };
-    Answer { question, answer, because }
+    Judged { question, answer, because }
 }
 
 /// Findings since the deploy; those of a tenant where one is meant. A note is none.
@@ -151,7 +151,7 @@ fn found<'a>(look: &'a Look, since: Timestamp, tenant: Option<&'a TenantId>) -> 
     })
 }
 
-fn platform(look: &Look, since: Timestamp) -> Answer {
+fn platform(look: &Look, since: Timestamp) -> Judged {
     let about = |f: &&Finding| !APPLICATION.contains(&f.rule.as_str()) && !WORKFLOWS.contains(&f.rule.as_str());
     let mut because: Vec<String> = found(look, since, None).filter(about).map(|f| f.what.clone()).collect();
     let shared = [Pane::Platform, Pane::Database, Pane::Ingress];
@@ -164,7 +164,7 @@ fn platform(look: &Look, since: Timestamp) -> Answer {
     answer("the platform is healthy", known, because)
 }
 
-fn application(look: &Look, since: Timestamp, tenant: Option<&TenantId>) -> Answer {
+fn application(look: &Look, since: Timestamp, tenant: Option<&TenantId>) -> Judged {
     let about = |f: &&Finding| APPLICATION.contains(&f.rule.as_str()) || f.classes.contains(&Class::Impact);
     let because: Vec<String> = found(look, since, tenant).filter(about).map(|f| f.what.clone()).collect();
     let rows = look.panes.tenants.iter().filter(|r| tenant.is_none_or(|t| r.id == *t));
@@ -173,7 +173,7 @@ fn application(look: &Look, since: Timestamp, tenant: Option<&TenantId>) -> Answ
     answer("the application is stable", known, because)
 }
 
-fn workflows(look: &Look, since: Timestamp, tenant: Option<&TenantId>) -> Answer {
+fn workflows(look: &Look, since: Timestamp, tenant: Option<&TenantId>) -> Judged {
     let about = |f: &&Finding| WORKFLOWS.contains(&f.rule.as_str());
     let mut because: Vec<String> = found(look, since, tenant).filter(about).map(|f| f.what.clone()).collect();
     let rows = look.panes.business.iter().filter(|r| tenant.is_none_or(|t| r.tenant.as_ref() == Some(t)));

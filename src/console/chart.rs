@@ -120,7 +120,6 @@ mod tests {
             origin: String::new(),
             series,
             step_s: 10,
-            usual: None,
             forecast: None,
         }
     }

@@ -232,8 +232,8 @@ pub fn headline(state: &State, width: usize) -> Strip {
                 Strip::of(role, "Something is beyond its threshold; no rule makes a finding of it")
             }
         };
-        let with = upcoming(snapshot, state.now()).map(|text| said.clone().and(Role::Strong, format!("; {text}")));
-        return with.filter(|strip| strip.width() <= width).unwrap_or(said);
+        let longer = upcoming(snapshot, state.now()).map(|text| said.clone().and(Role::Strong, format!("; {text}")));
+        return longer.filter(|strip| strip.width() <= width).unwrap_or(said);
     };
     let what = Strip::of(finding.severity.into(), &finding.what);
     let hurts = match (finding.whom.plants.len(), finding.whom.tenants.len()) {

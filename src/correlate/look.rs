@@ -42,7 +42,6 @@ pub(super) fn look(
             origin: newest.signal.source.to_owned(),
             series,
             step_s: u32::try_from(SLOT_S).unwrap_or(u32::MAX),
-            usual: None,
             forecast,
         })
     });

@@ -11,7 +11,7 @@ use quarterdeck::console::update;
 use quarterdeck::domain::health::Health;
 use quarterdeck::domain::incident::Role as Duty;
 use quarterdeck::domain::mode::Mode;
-use quarterdeck::domain::pane::{SignalValue, SignalView, SubjectView, Usual};
+use quarterdeck::domain::pane::{SignalValue, SignalView, SubjectView};
 use quarterdeck::domain::signal::{Subject, Unit};
 use quarterdeck::engine::api::{
     Command, CommsView, Glass, ParameterView, Proof, Reply, RunState, ScrubView, Snapshot, StepState, TargetView,
@@ -79,7 +79,6 @@ fn looked_at(subject: Subject) -> SubjectView {
             .map(|v| if unit == Unit::Count { Some(0.0) } else { v })
             .collect(),
         step_s: 10,
-        usual: Some(Usual { median: 0.55, spread: 0.04, count: 5 }),
         forecast: Some("at this pace it is full in 3 h, between 2 h and 5 h".into()),
     };
     let signals = vec![

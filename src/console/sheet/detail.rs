@@ -145,7 +145,6 @@ fn from_sources<'a>(out: &mut Page, state: &State, snapshot: &Snapshot, ids: imp
 
 /// A subject with its signals: value, grade, threshold and source of each.
 fn subject(out: &mut Page, state: &State, snapshot: &Snapshot, row: &SubjectRow) {
-    out.heading("Row");
     out.pair("health", row.health.into(), row.health.word());
     out.pair("kind", Role::Text, &row.kind);
     if !row.why.is_empty() {

@@ -2,7 +2,7 @@
 
 use super::Page;
 use crate::console::chart::chart;
-use crate::console::format::{age, seconds_between, value};
+use crate::console::format::{age, seconds_between};
 use crate::console::rows::{limit_words, signal_words};
 use crate::console::state::{PaneId, State, subject_of};
 use crate::console::strip::Strip;
@@ -49,16 +49,6 @@ fn picture(out: &mut Page, signal: &SignalView) {
     out.lines.push(title);
     out.lines.extend(chart(signal, u16::try_from(out.width).unwrap_or(u16::MAX), CHART));
     out.line(Role::Text, format!("{}; from {}: {}", signal.what, signal.now.source, signal.origin));
-    if let Some(usual) = signal.usual {
-        let unit = signal.now.unit;
-        let text = format!(
-            "usual at this hour of the week: {} give or take {} ({} observations)",
-            value(usual.median, unit),
-            value(usual.spread, unit),
-            usual.count
-        );
-        out.line(Role::Dim, text);
-    }
     if let Some(forecast) = &signal.forecast {
         out.line(Role::Strong, forecast);
     }

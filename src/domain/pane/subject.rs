@@ -100,19 +100,6 @@ pub struct SignalView {
     pub series: Vec<Option<f32>>,
     /// Seconds between two of them.
     pub step_s: u32,
-    /// What is usual at this hour of the week: median and spread, where enough weeks are known.
-    pub usual: Option<Usual>,
     /// What its past foretells, one line.
     pub forecast: Option<String>,
-}
-
-/// What is usual, robust to outliers.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct Usual {
-    /// The middle.
-    pub median: f64,
-    /// Median absolute deviation from it, scaled to a standard deviation.
-    pub spread: f64,
-    /// On how many observations it rests.
-    pub count: u32,
 }
