@@ -173,11 +173,11 @@ async fn rendering() {
     let estate = estate();
     let world = World::new(estate.clone(), std::iter::empty(), Timestamp::now());
     let verbs = Verbs::new([Arc::new(Poke(Arc::default())) as _]);
-    let (policy, state) = (Policy::shipped(), State::default());
+    let (policy, state, none) = (Policy::shipped(), State::default(), BTreeMap::new());
     let mut took = Vec::new();
     for _ in 0..7 {
         let begun = Instant::now();
-        let steps = preview(&plan, &BTreeMap::new(), &world, &verbs, (&policy, &state), Mode::Live, Timestamp::now());
+        let steps = preview(&plan, &none, &world, &verbs, (&policy, &state), Mode::Live, Timestamp::now());
         let steps = steps.await.unwrap();
         took.push(begun.elapsed().as_secs_f64() * 1e3);
         assert_eq!(steps.len(), STEPS);

@@ -51,7 +51,7 @@ impl Case {
         journal.append_blocking(vec![note("before"), draft(Kind::RunStarted, body)]).unwrap();
         let key = journal.verifier().clone();
         std::fs::write(home.path().join("vkey"), key.as_str()).unwrap();
-        Self { log, key, first, second, home }
+        Self { home, log, key, first, second }
     }
 
     fn go(&self, args: &[&str]) -> (i32, String, String) {

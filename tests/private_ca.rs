@@ -155,7 +155,7 @@ fn object_storage_is_trusted_by_its_own_authority_only() {
     assert_eq!(list(&ca).unwrap().copies, []);
     match list(&other).unwrap_err() {
         AnchorError::Unreachable(why) => {
-            assert!(why.contains("TLS with") && why.contains("invalid peer certificate"), "{why}")
+            assert!(why.contains("TLS with") && why.contains("invalid peer certificate"), "{why}");
         }
         other => panic!("{other:?}"),
     }

@@ -39,7 +39,7 @@ const APPLICATION: [&str; 9] = [
 
 /// The output contract of `gate --format json`.
 #[derive(Serialize, JsonSchema)]
-pub struct Verdict {
+pub struct Gated {
     /// Version of this schema: 1.
     schema: u32,
     /// The estate.
@@ -83,7 +83,7 @@ pub fn run(global: &Global, since: &str, tenant: Option<&str>) -> Result<Exit, E
         application(&look, since, tenant.as_ref()),
         workflows(&look, since, tenant.as_ref()),
     ];
-    let verdict = Verdict {
+    let verdict = Gated {
         schema: 1,
         estate: look.estate.name.clone(),
         at: look.at,

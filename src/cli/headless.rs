@@ -163,9 +163,13 @@ async fn begin(client: &Client, asked: &Headless) -> Result<RunId, Error> {
             Some((_, playbook)) if playbook.as_str() != asked.id => {
                 Err(Error::Usage(format!("{run} is a run of {playbook}, not of {}", asked.id)))
             }
-            Some((RunState::Stopped | RunState::Unknown, _)) => {
+            Some((state @ (RunState::Stopped | RunState::Unknown), _)) => {
                 let secrets = super::secrets::read(&asked.secrets).await?;
-                accepted(client.send(Command::ResumeRunWith { run: run.clone(), secrets }).await)?;
+                let reply = client.send(Command::ResumeRunWith { run: run.clone(), secrets }).await;
+                // A run that is looked after, or that asks a person what became of its step, need not be resumed.
+                if state == RunState::Stopped {
+                    accepted(reply)?;
+                }
                 Ok(run)
             }
             Some(_) => Ok(run),

@@ -64,7 +64,7 @@ fn all() -> Vec<(&'static str, &'static str, Schema)> {
         ("audit-export", "audit export --format json", of::<crate::journal::Exported>()),
         ("report", "report INCIDENT --format json", of::<crate::report::Report>()),
         ("explain", "explain --format json", of::<explain::Explanation>()),
-        ("gate", "gate --format json", of::<gate::Verdict>()),
+        ("gate", "gate --format json", of::<gate::Gated>()),
         ("error", "each line on standard error with --format json", of::<output::Failure>()),
         ("playbook", "a playbook file (quarterdeck playbook schema)", crate::playbook::schema::schema()),
         (

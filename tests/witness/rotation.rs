@@ -107,6 +107,8 @@ fn served_with(
     (old.verifier().clone(), served, out, memory)
 }
 
+type Change<'a> = &'a dyn Fn(&mut Value);
+
 fn same(key: &LogKey) -> LogKey {
     LogKey::parse(key.secret()).unwrap()
 }
@@ -124,7 +126,7 @@ fn a_rotation_that_is_not_signed_by_both_is_a_fork() {
         body.as_object_mut().unwrap().remove("handover");
     };
     let foreign = |body: &mut Value| body["handover"] = body["checkpoint"].clone();
-    let cases: [(&dyn Fn(&mut Value), &str); 3] = [
+    let cases: [(Change<'_>, &str); 3] = [
         (&unsigned, "is not signed by its new key"),
         (&taken, "has no handover that the old key"),
         (&foreign, "has no handover that the old key"),

@@ -97,6 +97,7 @@ async fn rules_of_the_user_that_acts_are_named_where_they_lack_and_nothing_is_ca
             sentinels: Vec::new(),
             sentinel_name: None,
             workload: None,
+            keys: Vec::new(),
             interval: Duration::from_secs(1),
             timeout: Duration::from_secs(2),
         }
