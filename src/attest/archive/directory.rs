@@ -36,7 +36,8 @@ impl Directory {
         }
         let folder = path.parent().unwrap_or(&self.0);
         self.make(folder).map_err(|e| format!("making {} failed: {e}", folder.display()))?;
-        let part = folder.join(format!(".{}-{:x}.part", std::process::id(), fastrand::u64(..)));
+        // Not in the folder: a copy that is killed leaves it behind, and what lies among segments has to be one.
+        let part = self.0.join(format!(".{}-{:x}.part", std::process::id(), fastrand::u64(..)));
         let put = || {
             let mut out = File::options().write(true).create_new(true).mode(0o640).open(&part)?;
             fill(&mut out)?;
@@ -86,5 +87,22 @@ impl Directory {
             Ok(Some(bytes))
         };
         read().map_err(|e: io::Error| format!("reading {} failed: {e}", path.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_in_the_making_is_never_among_the_segments() {
+        let home = tempfile::tempdir().unwrap();
+        let archive = Directory::new(home.path().join("archive"));
+        let segments = || std::fs::read_dir(home.path().join("archive/records")).unwrap().count();
+        let put = archive.put("records/00000000000000000000.jsonl", |out| {
+            assert_eq!(segments(), 0);
+            out.write_all(b"{}")
+        });
+        assert_eq!((put, segments()), (Ok(true), 1));
     }
 }
