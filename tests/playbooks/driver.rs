@@ -4,6 +4,7 @@ use crate::cases::Case;
 use quarterdeck::domain::actor::Actor;
 use quarterdeck::domain::incident::Severity;
 use quarterdeck::domain::mode::Mode;
+use quarterdeck::domain::pane::Panes;
 use quarterdeck::domain::risk::Confirmation;
 use quarterdeck::domain::run::{RunState, StepState};
 use quarterdeck::drill::{Drill, Options, View, parse};
@@ -67,9 +68,21 @@ impl Stage {
         }
     }
 
-    /// Declares an incident and starts the playbook of the case in it.
+    /// Waits until the share of failing requests of t017 is known: a rate needs two samples.
+    async fn until_rates_are_known(&self) {
+        let mut snapshots = self.client.snapshots.clone();
+        let known = |panes: &Panes| panes.tenants.iter().any(|t| t.id.as_str() == "t017" && t.share_5xx.is_some());
+        while !known(&snapshots.borrow_and_update().panes) {
+            snapshots.changed().await.unwrap();
+        }
+    }
+
+    /// Declares an incident and starts the playbook of the case in it; where nothing is wrong, once that is known.
     pub async fn begin(&self, case: &Case) {
         self.drill.set_speed(SPEED);
+        if case.faults.is_empty() && case.injects.is_empty() {
+            self.until_rates_are_known().await;
+        }
         let title = format!("trouble for {}", case.playbook);
         let declare = Command::Declare { title, severity: Severity::Sev1, findings: vec![] };
         let reply = self.client.send(declare).await;
