@@ -10,6 +10,7 @@ pub mod patroni;
 pub mod pgbackrest;
 pub mod pgbouncer;
 pub mod poll;
+pub mod process;
 pub mod postgres;
 pub mod prometheus;
 pub mod redis;
