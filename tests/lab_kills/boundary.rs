@@ -60,11 +60,11 @@ pub fn of(case: &Case<'_>, full: bool, traced: bool) -> Box<dyn Iterator<Item = 
     let wired: Vec<Boundary> = wired
         .filter(|b| matches!(b, Boundary::Wire { at, event } if can.contains(at) && (*event != Event::Cut || case.gate.cuts())))
         .collect();
-    // What comes before the confirmation is the same whatever the verb: once for each adapter.
-    let starts: &[bool] = match (traced, case.first) {
+    // Which records there are is the same for all verbs of an adapter; what comes before the confirmation, for all.
+    let starts: &[bool] = match (traced && case.first, case.verb) {
         (false, _) => &[],
-        (true, true) => &[true, false],
-        (true, false) => &[false],
+        (true, "http.webhook") => &[true, false],
+        (true, _) => &[false],
     };
     let calls = case.calls.clone();
     let called = starts.iter().flat_map(move |from_start| {

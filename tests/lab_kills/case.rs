@@ -77,6 +77,12 @@ impl<'a> Case<'a> {
         Self { first: true, ..self }
     }
 
+    /// With other words about its risk.
+    #[must_use]
+    pub fn with(self, terms: &'static str) -> Self {
+        Self { terms, ..self }
+    }
+
     /// Whether it is confirmed by typing, and approved: by the broken glass, here.
     pub fn is_high(&self) -> bool {
         self.terms.contains("high")

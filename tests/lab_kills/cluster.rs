@@ -50,7 +50,7 @@ fn apply(scene: &Scene<'_>, objects: &str) {
 
 const CLUSTER: &str = "apiVersion: postgresql.cnpg.io/v1
 kind: Cluster
-metadata: {name: pg}
+metadata: {name: NAME}
 spec: {instances: 2, storage: {size: 1Gi}}
 ";
 
@@ -151,7 +151,10 @@ pub fn cases<'a>(scene: &'a Scene<'a>) -> Vec<Case<'a>> {
     ));
 
     let clusters = format!("/apis/postgresql.cnpg.io/v1/namespaces/{space}");
-    let database = move |more: &str| format!("cluster: k8s, namespace: {space}, database: pg, {more}");
+    let database = move |name: &str, more: &str| {
+        apply(scene, &CLUSTER.replace("NAME", name));
+        format!("cluster: k8s, namespace: {space}, database: {name}, {more}")
+    };
     let (gate, config) = wired(scene, "cnpg-backup", "POST", &format!("{clusters}/backups"));
     cases.push(
         Case::new(
@@ -159,9 +162,8 @@ pub fn cases<'a>(scene: &'a Scene<'a>) -> Vec<Case<'a>> {
             config,
             gate,
             move || {
-                apply(scene, CLUSTER);
                 scene.kubectl(&["delete", "backups.postgresql.cnpg.io", "--all"]);
-                database("name: kills")
+                database("pg-kept", "name: kills")
             },
             move || there("backups.postgresql.cnpg.io"),
         )
@@ -170,17 +172,20 @@ pub fn cases<'a>(scene: &'a Scene<'a>) -> Vec<Case<'a>> {
     let (gate, config) = wired(scene, "cnpg-scale", "PATCH", &format!("{clusters}/clusters/pg"));
     let sized = generation("clusters.postgresql.cnpg.io/pg");
     let again = sized.clone();
-    cases.push(Case::new(
-        ("cnpg.scale", "set"),
-        config,
-        gate,
-        move || {
-            apply(scene, CLUSTER);
-            sized.now();
-            database("instances: 3")
-        },
-        move || again.count(),
-    ));
+    cases.push(
+        Case::new(
+            ("cnpg.scale", "set"),
+            config,
+            gate,
+            move || {
+                let args = database("pg", "instances: 3");
+                sized.now();
+                args
+            },
+            move || again.count(),
+        )
+        .with("risk: medium, blastRadius: cluster, reversible: compensatable"),
+    );
 
     let delivery =
         format!("[[delivery]]\nid = \"gitops\"\ncluster = \"k8s\"\nargocd_namespace = \"{space}\"\nflux = true\n");

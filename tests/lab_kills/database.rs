@@ -3,10 +3,8 @@
 
 use crate::case::{Case, Gate, Scene, Since, number};
 use crate::lab_support::Lab;
-use crate::support::SOON;
-use crate::wire::{Wire, posts, runs, says};
-use std::io::Write as _;
-use std::process::{Child, Command, Stdio};
+use crate::wire::{Wire, runs, says};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 /// The role that acts; gone with this.
@@ -23,16 +21,6 @@ impl<'a> Role<'a> {
             ),
         );
         lab.sql("postgres", &format!("CREATE DATABASE {name} OWNER {name}"));
-        lab.sql(&name, "CREATE TABLE held()");
-        // Documents of a try are taken away again: the server notes each that was made.
-        lab.sql(
-            "t003",
-            "CREATE TABLE kills_made (ref varchar);
-             CREATE FUNCTION kills_note() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public AS
-               'BEGIN INSERT INTO kills_made VALUES (NEW.client_order_ref); RETURN NEW; END';
-             CREATE TRIGGER kills_note AFTER INSERT ON sale_order FOR EACH ROW
-               WHEN (NEW.client_order_ref LIKE 'quarterdeck-probe/verb/%') EXECUTE FUNCTION kills_note()",
-        );
         Self(lab, name)
     }
 }
@@ -40,35 +28,9 @@ impl<'a> Role<'a> {
 impl Drop for Role<'_> {
     fn drop(&mut self) {
         let name = &self.1;
-        self.0.sql("t003", "DROP FUNCTION kills_note CASCADE; DROP TABLE kills_made");
         self.0.sql("postgres", &format!("DROP DATABASE {name} WITH (FORCE)"));
         let functions = "pg_create_restore_point(text), pg_switch_wal()";
         self.0.sql("postgres", &format!("REVOKE EXECUTE ON FUNCTION {functions} FROM {name}; DROP ROLE {name}"));
-    }
-}
-
-/// A session that waits in a lock chain, or is the root of it.
-struct Client(Child);
-
-impl Client {
-    fn begin(lab: &Lab, database: &str, statements: &str) -> Self {
-        let server = lab.var("LAB_PG_ADMIN_DSN").rsplit_once('/').unwrap().0;
-        let mut child = Command::new("psql")
-            .args(["-X", "-q", "-At", &format!("{server}/{database}?application_name=kills")])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        child.stdin.as_mut().unwrap().write_all(statements.as_bytes()).unwrap();
-        Self(child)
-    }
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 
@@ -143,33 +105,6 @@ pub fn cases<'a>(scene: &'a Scene<'a>) -> Vec<Case<'a>> {
         },
     ));
 
-    let (gate, config) = on("pg_cancel_backend", &name);
-    let chain: Arc<Mutex<Vec<Client>>> = Arc::default();
-    let (own, again) = (role.clone(), role.clone());
-    cases.push(Case::new(
-        ("postgres.cancel_backend", "one-shot"),
-        config,
-        gate,
-        move || {
-            let mut chain = chain.lock().unwrap();
-            chain.clear();
-            let waiting = format!(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = '{}' AND wait_event_type = 'Lock'",
-                own.1
-            );
-            lab.until("the last chain to be gone", SOON, || lab.count("postgres", &waiting) == 0);
-            let root = "BEGIN; LOCK TABLE held; SELECT pg_sleep(600);\n";
-            chain.push(Client::begin(lab, &own.1, root));
-            let locked =
-                "SELECT count(*) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation WHERE c.relname = 'held'";
-            lab.until("the root to hold its lock", SOON, || lab.count(&own.1, locked) == 1);
-            chain.push(Client::begin(lab, &own.1, "BEGIN; LOCK TABLE held; SELECT pg_sleep(600);\n"));
-            lab.until("a session to wait", SOON, || lab.count("postgres", &waiting) == 1);
-            format!("instance: pg, root_of: {}", own.1)
-        },
-        move || cancelled(lab, &again.1),
-    ));
-
     let pool = scene.port("LAB_PGBOUNCER_PORT");
     let wire = Wire::to(pool, says("PAUSE "));
     let config = format!(
@@ -208,6 +143,8 @@ fn tables<'a>(scene: &'a Scene<'a>, role: &Arc<Role<'a>>) -> Vec<Case<'a>> {
     let lab = scene.lab;
     let primary = scene.port("LAB_PG_PRIMARY_PORT");
     let mut cases = Vec::new();
+    // The role lives for as long as a case that stands on it.
+    let [crons_role, switch_role] = std::array::from_fn(|_| role.clone());
     let wire = Wire::to(primary, runs("quarterdeck.paused_crons"));
     let config = instance(scene, &role.1, wire.port()) + &tenant("t090");
     cases.push(Case::new(
@@ -215,6 +152,7 @@ fn tables<'a>(scene: &'a Scene<'a>, role: &Arc<Role<'a>>) -> Vec<Case<'a>> {
         config,
         Gate::Wire(wire),
         move || {
+            let _ = &crons_role;
             let note = "(SELECT value FROM ir_config_parameter WHERE key = 'quarterdeck.paused_crons')";
             lab.sql(
                 "t090",
@@ -232,30 +170,7 @@ fn tables<'a>(scene: &'a Scene<'a>, role: &Arc<Role<'a>>) -> Vec<Case<'a>> {
                          WHERE key = 'quarterdeck.paused_crons'";
             lab.count("t090", noted)
         },
-    ));
-
-    let wire = Wire::to(scene.port("LAB_ODOO_URL"), posts("/sale.order/create", "quarterdeck-probe/verb/"));
-    let config = format!(
-        "[[synthetic]]\ntenant = \"t1\"\nurl = \"http://127.0.0.1:{}\"\nhost = \"t003.lab.test\"\ndatabase = \"t003\"\n\
-         run = [\"sales-order\"]\ninterval = \"24h\"\nkey = \"file:{}\"\n[[tenant]]\nid = \"t1\"\n",
-        wire.port(),
-        lab.var("LAB_ODOO_PROBE_KEY_FILE")
-    );
-    let orders = Since::new(move || lab.count("t003", "SELECT count(*) FROM kills_made"));
-    let again = orders.clone();
-    cases.push(
-        Case::new(
-            ("odoo.synthetic", "create"),
-            config,
-            Gate::Wire(wire),
-            move || {
-                orders.now();
-                "tenant: t1, synthetic: sales-order".to_owned()
-            },
-            move || again.count(),
-        )
-        .first(),
-    );
+    ).first());
 
     let wire = Wire::to(primary, runs("orm_signaling_stable"));
     let config = instance(scene, &role.1, wire.port())
@@ -271,6 +186,7 @@ fn tables<'a>(scene: &'a Scene<'a>, role: &Arc<Role<'a>>) -> Vec<Case<'a>> {
             config,
             Gate::Wire(wire),
             move || {
+                let _ = &switch_role;
                 lab.sql(
                     "t090",
                     "INSERT INTO ir_config_parameter (key, value) VALUES ('kills.edi', 'True')
@@ -284,15 +200,6 @@ fn tables<'a>(scene: &'a Scene<'a>, role: &Arc<Role<'a>>) -> Vec<Case<'a>> {
         .first(),
     );
     cases
-}
-
-/// Whether the root of the chain was cancelled: its transaction is lost, and it has no statement any more.
-fn cancelled(lab: &Lab, database: &str) -> u64 {
-    let over = format!(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND application_name = 'kills' \
-         AND state = 'idle in transaction (aborted)'"
-    );
-    lab.count("postgres", &over)
 }
 
 /// A command on PgBouncer's console.

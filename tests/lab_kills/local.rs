@@ -118,9 +118,12 @@ pub fn cases<'a>(scene: &'a Scene<'a>) -> Vec<Case<'a>> {
         },
         move || std::fs::read_to_string(&ran).unwrap_or_default().lines().count() as u64,
     )
-    .first();
-    case.policy =
-        Some(format!("[[command]]\npath = \"{}\"\nsha256 = \"{sha256}\"\nargs = []\n", base.join("tool").display()));
+    .first()
+    .with("risk: high, blastRadius: region, reversible: false, approval: {quorum: 1}");
+    case.policy = Some(format!(
+        "[[command]]\npath = \"{}\"\nsha256 = \"{sha256}\"\nargs = []\n[glass]\nwaives = [\"approvals\"]\n",
+        base.join("tool").display()
+    ));
     cases.push(case);
 
     if let Some((server, port)) = mails(&base) {
@@ -133,7 +136,7 @@ pub fn cases<'a>(scene: &'a Scene<'a>) -> Vec<Case<'a>> {
         let kept = base.join("mails/new");
         let sent = Since::new(move || files(&kept));
         let again = sent.clone();
-        let mut case = Case::new(
+        let case = Case::new(
             ("comms.email", "one-shot"),
             config,
             Gate::Wire(wire),
@@ -145,8 +148,7 @@ pub fn cases<'a>(scene: &'a Scene<'a>) -> Vec<Case<'a>> {
             move || again.count(),
         )
         .first();
-        case.terms = TOLD;
-        cases.push(case);
+        cases.push(case.with(TOLD));
     }
 
     let left = base.join("left");
@@ -156,7 +158,7 @@ pub fn cases<'a>(scene: &'a Scene<'a>) -> Vec<Case<'a>> {
         left.display()
     );
     let messages = left.clone();
-    let mut case = Case::new(
+    let case = Case::new(
         ("comms.file", "create"),
         config,
         Gate::None,
@@ -168,7 +170,6 @@ pub fn cases<'a>(scene: &'a Scene<'a>) -> Vec<Case<'a>> {
         move || files(&messages),
     )
     .writes();
-    case.terms = TOLD;
-    cases.push(case);
+    cases.push(case.with(TOLD));
     cases
 }

@@ -31,20 +31,15 @@ use boundary::Boundary;
 use case::Case;
 use lab_support::Lab;
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Cases that are tried at the same time: they mostly wait.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 8;
 
-const NEEDS: &[&str] = &[
-    "LAB_KUBECTL",
-    "LAB_DELIVERY",
-    "LAB_PG_ADMIN_DSN",
-    "LAB_REDIS_ADMIN_URL",
-    "LAB_ODOO_PROBE_KEY_FILE",
-    "LAB_TRAEFIK_API",
-];
+const NEEDS: &[&str] =
+    &["LAB_KUBECTL", "LAB_DELIVERY", "LAB_PG_ADMIN_DSN", "LAB_REDIS_ADMIN_URL", "LAB_ODOO_URL", "LAB_TRAEFIK_API"];
 
 #[test]
 fn no_kill_and_no_cut_runs_a_step_twice_or_forgets_one() {
@@ -61,19 +56,38 @@ fn no_kill_and_no_cut_runs_a_step_twice_or_forgets_one() {
     let traced = syscalls::can_trace();
     let next = AtomicUsize::new(0);
     let counts: Mutex<BTreeMap<String, usize>> = Mutex::default();
+    let failed: Mutex<Vec<String>> = Mutex::default();
     let tried = |case: &Case<'_>| {
         let mut lasts = BTreeMap::<String, usize>::new();
         let mut done = 0;
+        let mut over = None;
         for boundary in boundary::of(case, full, traced) {
-            let Some(last) = trial::run(&scene, case, &boundary) else { continue };
+            if over.is_some() && over == Some(boundary.kind()) {
+                continue;
+            }
+            let last = match catch_unwind(AssertUnwindSafe(|| trial::run(&scene, case, &boundary))) {
+                Ok(Some(last)) => last,
+                // The run does not come that far: neither does it with a later call of this kind.
+                Ok(None) => {
+                    over = Some(boundary.kind());
+                    continue;
+                }
+                Err(why) => {
+                    failed.lock().unwrap().push(format!("{} {boundary:?}: {}", case.verb, words(&*why)));
+                    trial::release(&case.gate, false);
+                    continue;
+                }
+            };
             done += 1;
-            if !only.is_empty() {
+            if full {
                 lab.note(&format!("{} {boundary:?}: {last}", case.verb));
             }
             *lasts.entry(last).or_default() += 1;
             *counts.lock().unwrap().entry(boundary.class().to_owned()).or_default() += 1;
         }
-        assert!(done > 0, "{}: nothing was ever cut", case.verb);
+        if done == 0 {
+            failed.lock().unwrap().push(format!("{}: nothing was ever cut", case.verb));
+        }
         lab.note(&format!("{} ({}): {done} cases, last on disk at the cut: {lasts:?}", case.verb, case.class));
     };
     std::thread::scope(|scope| {
@@ -85,7 +99,8 @@ fn no_kill_and_no_cut_runs_a_step_twice_or_forgets_one() {
             });
         }
     });
-    let counts = counts.into_inner().unwrap();
+    let (counts, failed) = (counts.into_inner().unwrap(), failed.into_inner().unwrap());
+    assert!(failed.is_empty(), "{} cases failed:\n{}", failed.len(), failed.join("\n"));
     let total: usize = counts.values().sum();
     let by_class: Vec<String> = counts.iter().map(|(class, n)| format!("{n} {class}")).collect();
     lab.note(&format!(
@@ -95,7 +110,21 @@ fn no_kill_and_no_cut_runs_a_step_twice_or_forgets_one() {
     ));
 }
 
+/// What a panic said.
+fn words(why: &(dyn std::any::Any + Send)) -> String {
+    let said = why.downcast_ref::<String>().cloned();
+    said.or_else(|| why.downcast_ref::<&str>().map(|s| (*s).to_owned())).unwrap_or_default()
+}
+
 impl Boundary {
+    /// What is alike but for its number.
+    fn kind(&self) -> Self {
+        match *self {
+            Self::Call { from_start, call, .. } => Self::Call { from_start, call, nth: 0 },
+            wire @ Self::Wire { .. } => wire,
+        }
+    }
+
     /// A word for the counts.
     fn class(&self) -> &'static str {
         match self {

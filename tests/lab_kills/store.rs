@@ -62,34 +62,40 @@ pub fn cases<'a>(scene: &'a Scene<'a>) -> Vec<Case<'a>> {
     let (gate, config) = over("maxmemory\r\n$9\r\n987654321");
     let sets = counted("config|set");
     let again = sets.clone();
-    cases.push(Case::new(
-        ("redis.set_maxmemory", "set"),
-        config,
-        gate,
-        move || {
-            redis(lab, &["CONFIG", "SET", "maxmemory", "0"]);
-            sets.now();
-            "redis: acted, bytes: 987654321".to_owned()
-        },
-        move || again.count(),
-    ));
+    cases.push(
+        Case::new(
+            ("redis.set_maxmemory", "set"),
+            config,
+            gate,
+            move || {
+                redis(lab, &["CONFIG", "SET", "maxmemory", "0"]);
+                sets.now();
+                "redis: acted, bytes: 987654321".to_owned()
+            },
+            move || again.count(),
+        )
+        .with("risk: medium, blastRadius: cluster, reversible: compensatable"),
+    );
 
     let (gate, config) = over("UNLINK\r\n");
     let unlinks = counted("unlink");
     let again = unlinks.clone();
-    cases.push(Case::new(
-        ("redis.delete_matching", "delete"),
-        config,
-        gate,
-        move || {
-            redis(lab, &["MSET", "kills:a", "1", "kills:b", "2"]);
-            unlinks.now();
-            "redis: acted, pattern: 'kills:*'".to_owned()
-        },
-        move || again.count(),
-    ));
+    cases.push(
+        Case::new(
+            ("redis.delete_matching", "delete"),
+            config,
+            gate,
+            move || {
+                redis(lab, &["MSET", "kills:a", "1", "kills:b", "2"]);
+                unlinks.now();
+                "redis: acted, pattern: 'kills:*'".to_owned()
+            },
+            move || again.count(),
+        )
+        .with("risk: medium, blastRadius: cluster, reversible: false"),
+    );
 
-    let (gate, config) = over("EXEC\r\n");
+    let (gate, config) = over("RENAMENX\r\n");
     let renames = counted("renamenx");
     let again = renames.clone();
     cases.push(Case::new(

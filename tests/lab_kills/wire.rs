@@ -35,17 +35,6 @@ pub fn says(word: impl Into<Vec<u8>>) -> Asks {
     Arc::new(move |_, bytes| contains(bytes, &word))
 }
 
-/// An HTTP request to a path whose body contains a word.
-pub fn posts(path: &'static str, word: &'static str) -> Asks {
-    Arc::new(move |there, bytes| {
-        if contains(bytes, b"POST ") {
-            there.clear();
-            there.extend(contains(bytes, path.as_bytes()).then_some(1));
-        }
-        !there.is_empty() && contains(bytes, word.as_bytes())
-    })
-}
-
 /// A statement of PostgreSQL's extended protocol that contains a word: it runs with the message that binds it.
 pub fn runs(word: &'static str) -> Asks {
     const BIND: u8 = b'B';
@@ -189,9 +178,10 @@ fn join(client: TcpStream, server: TcpStream, all: &Arc<Shared>) {
     all.state.lock().unwrap().open.extend([client.try_clone().unwrap(), server.try_clone().unwrap()]);
     let (shared, sent) = (all.clone(), asked.clone());
     std::thread::spawn(move || {
-        let (mut buffer, mut before) = (vec![0; 64 * 1024], Vec::new());
+        let (mut buffer, mut before, mut late) = (vec![0; 64 * 1024], Vec::new(), false);
         while let Ok(n @ 1..) = from_client.read(&mut buffer) {
             let asks = (shared.asks)(&mut before, &buffer[..n]);
+            late |= asks && shared.is_at(At::Late);
             if asks && !shared.held(&[At::Request, At::Late]) {
                 break;
             }
@@ -205,7 +195,10 @@ fn join(client: TcpStream, server: TcpStream, all: &Arc<Shared>) {
                 shared.state.lock().unwrap().arrived += 1;
             }
         }
-        let _ = to_server.shutdown(Shutdown::Write);
+        // A server need not carry out what comes from somebody who has hung up: one that is late has not.
+        if !late {
+            let _ = to_server.shutdown(Shutdown::Write);
+        }
     });
     let (shared, mut from_server, mut to_client) = (all.clone(), server, client);
     std::thread::spawn(move || {

@@ -125,7 +125,10 @@ async fn begin(client: &Client, asked: &Headless) -> Result<RunId, Error> {
         let run = RunId::new(run.as_str());
         let known = client.snapshots.borrow().runs.iter().find(|r| r.id == run).map(|r| (r.state, r.playbook.clone()));
         return match known {
-            None => Err(Error::Failed(format!("there is no run {run} here"))),
+            None => {
+                let ended = "`quarterdeck run list` says whether it has ended";
+                Err(Error::Failed(format!("there is no open run {run} here; {ended}")))
+            }
             Some((_, playbook)) if playbook.as_str() != asked.id => {
                 Err(Error::Usage(format!("{run} is a run of {playbook}, not of {}", asked.id)))
             }
