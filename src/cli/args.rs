@@ -256,7 +256,8 @@ pub enum Playbook {
         #[arg(long = "param", value_name = "K=V", value_parser = pair)]
         params: Vec<(String, String)>,
     },
-    /// Runs it without a screen, with the same gates; exit 7 where a gate stays shut, 8 unknown, 9 rolled back
+    /// Runs it without a screen, with the same gates; exit 7 where a gate stays shut, 8 where an outcome is not known
+    /// (also because the engine is gone), 9 rolled back
     Run(Headless),
     /// The JSON schema of a playbook file, for editors
     Schema,

@@ -72,6 +72,9 @@ pub enum Error {
     /// Policy said no; exit 7.
     #[error("{0}")]
     Denied(String),
+    /// Whether it was done is not known: whoever was asked is gone; exit 8.
+    #[error("{0}")]
+    Unanswered(String),
 }
 
 impl Error {
@@ -107,6 +110,7 @@ impl Error {
             Self::Failed(_) => Exit::Failed,
             Self::Damaged(_) => Exit::Verification,
             Self::Denied(_) => Exit::Denied,
+            Self::Unanswered(_) => Exit::OutcomeUnknown,
         }
     }
 
@@ -117,6 +121,7 @@ impl Error {
             Self::Failed(_) => ErrorKind::Failed,
             Self::Damaged(_) => ErrorKind::Damaged,
             Self::Denied(_) => ErrorKind::Denied,
+            Self::Unanswered(_) => ErrorKind::Unanswered,
         }
     }
 }
@@ -130,7 +135,8 @@ pub struct Failure {
 
 #[derive(Serialize, JsonSchema)]
 struct Shown {
-    /// Class: `configuration` and `usage` exit with 2, `failed` with 1, `damaged` with 3, `denied` with 7.
+    /// Class: `configuration` and `usage` exit with 2, `failed` with 1, `damaged` with 3, `denied` with 7,
+    /// `unanswered` with 8.
     kind: ErrorKind,
     /// One sentence.
     message: String,
@@ -150,6 +156,7 @@ enum ErrorKind {
     Failed,
     Damaged,
     Denied,
+    Unanswered,
 }
 
 impl Failure {

@@ -20,7 +20,7 @@ use crate::attest::anchor::Anchored;
 use crate::correlate::panes;
 use crate::domain::actor::Actor;
 use crate::domain::estate::Service;
-use crate::domain::finding::{Finding, Level, Offer};
+use crate::domain::finding::Finding;
 use crate::domain::id::{IncidentId, Person, RunId, StepId};
 use crate::domain::mode::Mode;
 use crate::domain::pane::{Panes, SubjectView};
@@ -385,7 +385,7 @@ impl Engine {
         let (mut findings, panes) = self.judge.look(&self.world, now);
         for finding in &mut findings {
             finding.acknowledged = self.state.acknowledged(&finding.id).cloned();
-            offer_triggered(&self.library, finding);
+            super::offers::triggered(&self.library, finding);
         }
         self.withdraw_offers(&mut findings);
         self.findings = Arc::new(findings);
@@ -596,25 +596,4 @@ fn summary(entry: &Entry) -> PlaybookSummary {
             .collect(),
         origin: entry.origin.clone(),
     }
-}
-
-/// Adds the playbooks whose own triggers name the rule of a finding, behind those that the rule itself offers: first
-/// what is for this finding alone, then what is for many. A note entitles to none.
-fn offer_triggered(library: &Library, finding: &mut Finding) {
-    if finding.level == Level::Note {
-        return;
-    }
-    let own = finding.playbooks.len();
-    for entry in library.fitting(&finding.rule) {
-        let playbook = entry.playbook();
-        if finding.playbooks.iter().any(|o| o.id == playbook.id) {
-            continue;
-        }
-        let tenant = playbook.tenant_parameter().zip(finding.whom.tenants.first());
-        let params = tenant.map(|(name, tenant)| (name.to_owned(), tenant.to_string())).into_iter().collect();
-        let why = format!("its triggers name {}", finding.rule);
-        finding.playbooks.push(Offer { id: playbook.id.clone(), why, params });
-    }
-    let triggered = finding.playbooks.get_mut(own..).unwrap_or_default();
-    triggered.sort_by_key(|offer| library.get(&offer.id).map_or(0, |e| e.playbook().triggers.findings.len()));
 }

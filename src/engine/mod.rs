@@ -19,6 +19,7 @@ pub mod inbox;
 pub mod judge;
 mod keeping;
 mod measures;
+mod offers;
 mod outsiders;
 pub mod people;
 pub mod presence;

@@ -338,7 +338,7 @@ fn out_of_reach(facts: &StepFacts<'_>, needed: u8, terms: &ApprovalTerms) -> Opt
     let people = facts.people;
     if people.standing.is_empty() {
         return Some(
-            "it needs the signature of a second person, and the policy names nobody: put people with their keys into              policy.toml, or break the glass"
+            "it needs the signature of a second person, and the policy names nobody: put people with their keys into policy.toml, or break the glass"
                 .into(),
         );
     }

@@ -44,6 +44,11 @@ impl Records {
         }
     }
 
+    /// Kind of the newest record.
+    pub fn last_kind(&self) -> String {
+        self.0.last().map(|r| Self::kind(r).to_owned()).unwrap_or_default()
+    }
+
     /// The bodies of a step's records of a kind.
     pub fn bodies(&self, step: &str, kind: &str) -> Vec<&Value> {
         self.all(kind).into_iter().map(|r| &r["body"]).filter(|b| b["step"] == step).collect()

@@ -235,6 +235,26 @@ pub const CASES: &[(&str, Case)] = &[
         },
     ),
     (
+        "redis-pressure-restart",
+        Case {
+            playbook: "redis-pressure",
+            faults: "{fault: redis-fills, redis: redis-s, bytes_per_s: 4000000}",
+            injects: "{id: slower, at: T+105s, channel: telemetry, \
+                      effects: [{fault: redis-fills, redis: redis-s, bytes_per_s: 1000}]}",
+            after: 110.0,
+            params: &[
+                T017,
+                ("redis", "redis-s"),
+                ("purpose", "session"),
+                ("bytes", "2gb"),
+                ("pattern", "session:orphan:*"),
+            ],
+            decisions: &[("what-fills-it", "hangs"), ("restarted", "well")],
+            done: &["room", "restart", "settled"],
+            ..NONE
+        },
+    ),
+    (
         "noisy-tenant",
         Case {
             playbook: "noisy-tenant",

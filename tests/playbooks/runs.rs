@@ -61,6 +61,7 @@ plays! {
     an_environment_is_built_anew "environment-rebuild";
     a_backlog_is_drained "queue-backlog";
     a_full_redis_is_emptied "redis-pressure";
+    a_redis_that_hangs_is_restarted "redis-pressure-restart";
     a_noisy_tenant_is_bounded "noisy-tenant";
     a_saturated_ingress_is_relieved "ingress-saturation";
     a_wrong_route_is_mended "ingress-misroute";

@@ -324,6 +324,36 @@ fn dialogs() {
     shots("palette", snapshot, ":");
 }
 
+/// A secret is typed into a field that shows how long it is, and stands on no screen.
+#[test]
+fn what_is_typed_into_a_secret_field_is_masked() {
+    const VALUE: &str = "correct horse";
+    let mut with_secret = snapshot();
+    let mut books = with_secret.playbooks.to_vec();
+    let book = books.iter_mut().find(|b| b.id.as_str() == "queue-backlog").unwrap();
+    book.parameters.push(ParameterView {
+        name: "token".into(),
+        description: "key of the partner's interface".into(),
+        required: true,
+        default: None,
+        allowed: Vec::new(),
+        secret: true,
+    });
+    with_secret.playbooks = books.into();
+    for (width, height) in SIZES {
+        let mut state = console(with_secret.clone(), width, height);
+        press(&mut state, "p Down Enter");
+        let form = |state: &State| screen(state).contains("token");
+        assert!(form(&state), "{}", screen(&state));
+        press(&mut state, "Tab Tab");
+        type_text(&mut state, VALUE);
+        let shown = screen(&state);
+        assert!(!shown.contains("correct") && !shown.contains("horse"), "{shown}");
+        assert!(!format!("{state:?}").contains("correct horse"), "no debug output has it");
+        insta::assert_snapshot!(format!("dialog_secret_{width}x{height}"), shown);
+    }
+}
+
 #[test]
 fn palette_search_and_filter() {
     let mut state = console(snapshot(), 80, 24);

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::act::kubernetes::lab::{cluster, lab};
-use crate::config::model::{Kubernetes, Login, Postgres, Redis, SecretRef, Tls};
+use crate::config::model::{Kubernetes, Login, Pgbouncer, Postgres, Redis, SecretRef, Tls};
 use crate::domain::estate::Estate;
 
 fn estate() -> Estate {
@@ -128,4 +128,55 @@ async fn rules_of_the_user_that_acts_are_named_where_they_lack_and_nothing_is_ca
         "{:?}",
         none.missing
     );
+}
+
+#[tokio::test]
+async fn who_is_no_administrator_of_a_pooler_is_told_so() {
+    let Some(url) = lab("LAB_PGBOUNCER_ACT_DSN") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let config = |url: &str| {
+        let (user, password, host, port) = parts(url);
+        let login = login(dir.path(), (&user, &password));
+        Pgbouncer {
+            id: "pool".into(),
+            host,
+            port,
+            observe: login.clone(),
+            act: Some(login),
+            databases_file: None,
+            interval: Duration::from_secs(1),
+            timeout: Duration::from_secs(5),
+        }
+    };
+    let whole = pgbouncer::ask(&config(&url)).await.unwrap();
+    assert_eq!((whole.asked, whole.missing.len()), (1, 0), "{:?}", whole.missing);
+    let looks = pgbouncer::ask(&config(&lab("LAB_PGBOUNCER_OBSERVE_DSN").unwrap())).await.unwrap();
+    assert_eq!(looks.lacking, 1);
+    assert_eq!(looks.missing[0].remedy, "add quarterdeck_observe to admin_users in pgbouncer.ini, then RELOAD");
+    assert!(looks.missing[0].disables.contains("pgbouncer_pause"), "{:?}", looks.missing);
+}
+
+#[tokio::test]
+async fn sentinels_are_asked_about_nobody_and_one_that_is_silent_is_named() {
+    let (Some(url), Some(sentinels)) = (lab("LAB_REDIS_PLAIN_URL"), lab("LAB_REDIS_SENTINELS")) else { return };
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let mut config = Redis {
+        id: "redis-s".into(),
+        url,
+        observe: None,
+        act: None,
+        purpose: "session".into(),
+        sentinels: sentinels.split(',').map(str::to_owned).collect(),
+        sentinel_name: lab("LAB_REDIS_SENTINEL_NAME"),
+        workload: None,
+        keys: Vec::new(),
+        interval: Duration::from_secs(1),
+        timeout: Duration::from_secs(2),
+    };
+    let whole = cache(&config).await.unwrap();
+    assert_eq!((whole.asked, whole.missing.len()), (6, 0), "{:?}", whole.missing);
+    config.sentinels.push(nobody.clone());
+    let one = cache(&config).await.unwrap();
+    assert_eq!((one.asked, one.lacking), (8, 1));
+    assert!(one.missing[0].disables.contains(&nobody), "{:?}", one.missing);
 }

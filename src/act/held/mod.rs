@@ -1,14 +1,17 @@
 //! Which of the rights that the verbs need their logins hold, asked of the servers themselves without changing anything:
-//! access reviews, `has_…_privilege`, and commands of a transaction that is discarded. Only `doctor` calls this.
+//! access reviews, `has_…_privilege`, commands of a transaction that is discarded, PgBouncer's own configuration, and
+//! questions to sentinels about a primary that there is not. Only `doctor` calls this.
 
 mod kubernetes;
+mod pgbouncer;
 mod postgres;
 mod redis;
+mod sentinel;
 
 #[cfg(test)]
 mod lab_tests;
 
-use crate::config::model::Config;
+use crate::config::model::{Config, Redis};
 use crate::domain::facts::Missing;
 use crate::domain::id::SourceId;
 use crate::domain::mode::MayObserve;
@@ -41,18 +44,36 @@ pub async fn ask(_: MayObserve, config: &Config) -> Vec<Held> {
         let asking = async { postgres::ask(p, &config.estate).await };
         async { told(&p.id, tokio::time::timeout(ALLOWED, asking).await.ok()) }
     });
-    let caches = config.redis.iter().filter(|r| r.act.is_some()).map(|r| {
-        let asking = async { redis::ask(r).await };
+    let caches = config.redis.iter().filter(|r| r.act.is_some() || !r.sentinels.is_empty()).map(|r| {
+        let asking = async { cache(r).await };
         async { told(&r.id, tokio::time::timeout(ALLOWED, asking).await.ok()) }
     });
-    let (mut all, more, rest) = futures::join!(
+    let poolers = config.pgbouncer.iter().filter(|p| p.act.is_some()).map(|p| {
+        let asking = async { pgbouncer::ask(p).await };
+        async { told(&p.id, tokio::time::timeout(ALLOWED, asking).await.ok()) }
+    });
+    let (mut all, more, rest, poolers) = futures::join!(
         futures::future::join_all(clusters),
         futures::future::join_all(databases),
-        futures::future::join_all(caches)
+        futures::future::join_all(caches),
+        futures::future::join_all(poolers)
     );
-    all.extend(more);
-    all.extend(rest);
+    all.extend(more.into_iter().chain(rest).chain(poolers));
     all
+}
+
+/// A Redis and its sentinels.
+async fn cache(config: &Redis) -> Result<Found, Failure> {
+    let sentinels = async { if config.sentinels.is_empty() { None } else { Some(sentinel::ask(config).await) } };
+    let own = async { if config.act.is_some() { Some(redis::ask(config).await) } else { None } };
+    let (own, sentinels) = futures::join!(own, sentinels);
+    let mut found = own.transpose()?.unwrap_or(Found { asked: 0, lacking: 0, missing: Vec::new() });
+    if let Some(more) = sentinels {
+        found.asked += more.asked;
+        found.lacking += more.lacking;
+        found.missing.extend(more.missing);
+    }
+    Ok(found)
 }
 
 /// How many rights were asked for, how many of them are lacking, and what that means.

@@ -193,7 +193,8 @@ impl<C: Change> Verb for Changing<C> {
         Some(Box::pin(async move {
             let asked = question.map_err(|e| Failure::new(FailureKind::Local, e.message))?;
             let instance = instances.reach(&asked.instance)?;
-            let link = &instance.observe;
+            // What is read before is what is looked at afterwards: by the same login, which has the rights for it.
+            let link = instance.act().unwrap_or(&instance.observe);
             let database = asked.database.as_deref().unwrap_or(&instance.config.database);
             let rows = run::read(link, database, &asked.statement, &asked.parameters, ALLOWED).await?;
             read(&rows).map(Value::Array).map_err(|e| failure::classify(link.address(), &e))

@@ -83,11 +83,11 @@ impl Talk<'_> {
 
     fn broken(&self, error: &RedisError, words: &[&str]) -> Broken {
         let why = self.said(error, words);
-        // An answer in words is a refusal; silence and a cut connection leave it open.
-        if error.is_timeout() || error.is_io_error() || error.is_connection_dropped() {
-            Broken::Open(why)
-        } else {
+        // An answer in words is a refusal; silence, a cut connection and half an answer leave it open.
+        if matches!(error.kind(), redis::ErrorKind::Server(_) | redis::ErrorKind::Extension) {
             Broken::Refused(why)
+        } else {
+            Broken::Open(why)
         }
     }
 }

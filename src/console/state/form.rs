@@ -38,7 +38,7 @@ pub enum FieldKind {
 }
 
 /// One field.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Field {
     /// Name in the command.
     pub name: String,
@@ -52,6 +52,15 @@ pub struct Field {
     pub kind: FieldKind,
     /// Whether what is typed is not shown, and is given apart.
     pub secret: bool,
+}
+
+impl std::fmt::Debug for Field {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut all = f.debug_struct("Field");
+        all.field("name", &self.name).field("label", &self.label).field("required", &self.required);
+        // What is typed into a secret one stands in no log.
+        if self.secret { all.field("secret", &true) } else { all.field("kind", &self.kind) }.finish_non_exhaustive()
+    }
 }
 
 impl Field {

@@ -36,7 +36,10 @@ const TURNED_AWAY: Duration = Duration::from_secs(15);
 /// Commands and questions that may wait.
 const WAITING: usize = 64;
 /// What a command is answered whose connection broke.
-const UNANSWERED: &str = "the connection to the engine broke before it answered; the journal says whether it was done";
+pub const UNANSWERED: &str =
+    "the connection to the engine broke before it answered; the journal says whether it was done";
+/// What a command is answered while there is no connection.
+pub const UNREACHABLE: &str = "nothing was sent: the engine can not be reached";
 
 /// Signs a text with one of the keys that an engine knows, given by their fingerprints; nothing where there is none.
 pub type Sign = Arc<dyn Fn(String, Vec<String>) -> BoxFuture<'static, Option<String>> + Send + Sync>;
@@ -510,8 +513,7 @@ impl Keeper {
             tokio::select! {
                 () = &mut over => return Some(()),
                 envelope = self.commands.recv() => {
-                    let why = "nothing was sent: the engine can not be reached";
-                    let _ = envelope?.answer.send(Reply::refused(why));
+                    let _ = envelope?.answer.send(Reply::refused(UNREACHABLE));
                 }
                 Some((_, answer)) = self.questions.recv() => {
                     let _ = answer.send(Err("the engine can not be reached".to_owned()));

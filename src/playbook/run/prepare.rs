@@ -19,6 +19,20 @@ pub(super) fn after(now: Timestamp, wait: SignedDuration) -> Timestamp {
     now.checked_add(wait).unwrap_or(Timestamp::MAX)
 }
 
+/// What stands in a step's way.
+pub(super) struct Broken {
+    /// What it is, without numbers that change from look to look: while it stays the same it is recorded once.
+    what: String,
+    /// The same with what was seen, one sentence.
+    pub(super) why: String,
+}
+
+impl Broken {
+    fn new(why: String) -> Self {
+        Self { what: why.clone(), why }
+    }
+}
+
 impl Run {
     pub(super) fn ask(&mut self, question: Question, out: &mut Vec<Effect>) {
         let Some(step) = self.current_step().map(|s| s.id.clone()) else { return };
@@ -119,7 +133,7 @@ impl Run {
                 self.edit(|s| s.dry_run = Some(text.as_str().clean()));
                 self.ready(now, out);
             }
-            Err(why) => self.block(format!("the dry run says no: {}", why.clean()), now),
+            Err(why) => self.refuse(format!("the dry run says no: {}", why.clean()), now, out),
         }
     }
 
@@ -129,7 +143,7 @@ impl Run {
         if rendering.read_only != looks {
             let which =
                 if looks { "changes something, and the step only looks" } else { "only looks, and the step acts" };
-            return self.block(format!("the verb {} {which}", rendering.request.verb), now);
+            return self.refuse(format!("the verb {} {which}", rendering.request.verb), now, out);
         }
         let changed = self.here().is_some_and(|h| h.rendering.as_ref() != Some(&rendering));
         if changed {
@@ -196,7 +210,7 @@ impl Run {
                     self.checked(results, now);
                     match self.broken() {
                         None => self.start_step(out),
-                        Some(why) => {
+                        Some(Broken { why, .. }) => {
                             let said = self.here().map(|h| checks(&h.checks));
                             self.record(
                                 "step.refused",
@@ -248,9 +262,14 @@ impl Run {
                 self.record("step.skipped", json!({"why": why.clean()}), Then::Skipped, out);
             }
             Some(Evaluation { verdict: Verdict::Unknown(why), .. }) => {
-                self.block(format!("whether it is needed is not known: {why}"), now);
+                let what = "whether it is needed is not known".to_owned();
+                let why = format!("{what}: {}", why.clean());
+                self.refuse_for(Broken { what, why }, now, out);
             }
-            None => self.block("whether it is needed is not known: the condition was not evaluated".into(), now),
+            None => {
+                let why = "whether it is needed is not known: the condition was not evaluated";
+                self.refuse(why.to_owned(), now, out);
+            }
         }
     }
 
@@ -275,11 +294,15 @@ impl Run {
     }
 
     /// The first precondition that does not hold.
-    pub(super) fn broken(&self) -> Option<String> {
-        self.here()?.checks.iter().find_map(|c| match &c.verdict {
-            Verdict::True => None,
-            Verdict::False => Some(format!("a precondition is false: {} ({})", c.text, c.detail).clean()),
-            Verdict::Unknown(why) => Some(format!("a precondition is not known: {} ({why})", c.text).clean()),
+    pub(super) fn broken(&self) -> Option<Broken> {
+        self.here()?.checks.iter().find_map(|c| {
+            let (word, detail) = match &c.verdict {
+                Verdict::True => return None,
+                Verdict::False => ("false", &c.detail),
+                Verdict::Unknown(why) => ("not known", why),
+            };
+            let what = format!("a precondition is {word}: {}", c.text);
+            Some(Broken { why: format!("{what} ({detail})").clean(), what })
         })
     }
 
@@ -288,10 +311,11 @@ impl Run {
         let (Some(spec), Some(rendering)) = (self.spec(), self.here().and_then(|h| h.rendering.clone())) else {
             return;
         };
-        let why = rendering.assessment.denials.first().map(|d| d.clean()).or_else(|| self.broken());
-        if let Some(why) = why {
-            return self.block(why, now);
+        let denied = rendering.assessment.denials.first().map(|d| Broken::new(d.clean()));
+        if let Some(broken) = denied.or_else(|| self.broken()) {
+            return self.refuse_for(broken, now, out);
         }
+        self.edit(|s| s.refused = None);
         if spec.class() == Class::Looks {
             return self.start_step(out);
         }
@@ -300,24 +324,30 @@ impl Run {
         }
         match self.intended_body(&spec.id, &rendering) {
             Ok(body) => self.record("step.intended", body, Then::Intended, out),
-            Err(why) => self.block(why, now),
+            Err(why) => self.refuse(why, now, out),
         }
     }
 
     /// Blocks the step, and says so in a record: the first time, and whenever something was waiting for an answer.
     pub(super) fn refuse(&mut self, why: String, now: Timestamp, out: &mut Vec<Effect>) {
-        let known = self.here().is_some_and(|h| h.refused.as_ref() == Some(&why));
+        self.refuse_for(Broken::new(why), now, out);
+    }
+
+    fn refuse_for(&mut self, Broken { what, why }: Broken, now: Timestamp, out: &mut Vec<Effect>) {
+        let known = self.here().is_some_and(|h| h.refused.as_ref() == Some(&what));
         let waited = matches!(self.phase, Phase::Confirmation { .. } | Phase::Approval { .. });
         if known && !waited {
             return self.block(why, now);
         }
         self.edit(|s| {
-            s.refused = Some(why.clone());
+            s.refused = Some(what);
             s.intended = None;
             s.confirmed = None;
             s.approvals.clear();
         });
-        self.record("step.refused", json!({"why": why}), Then::Refused { why }, out);
+        let said = self.here().map(|h| checks(&h.checks)).filter(|said| *said != json!([]));
+        let body = said.map_or_else(|| json!({"why": why}), |said| json!({"why": why, "checks": said}));
+        self.record("step.refused", body, Then::Refused { why }, out);
     }
 
     pub(super) fn block(&mut self, why: String, now: Timestamp) {

@@ -257,9 +257,39 @@ fn what_is_not_known_blocks_and_says_why() {
             bench.answer(0, 0);
         }
         bench.answer(0, variant);
+        assert_ne!(bench.state("cancel"), StepState::Blocked, "the record is first");
+        bench.answer(0, 0); // step.refused is durable
         assert_eq!(bench.run.state(), RunState::Waiting);
         assert!(line(&bench, "cancel").contains(sentence), "{}", line(&bench, "cancel"));
         assert!(bench.run.view(bench.now).now.contains("cancel is blocked"));
+        let (kind, body) = bench.records.last().map(|r| (r.2, &r.3)).unwrap();
+        assert_eq!(kind, "step.refused");
+        assert!(body["why"].as_str().unwrap().starts_with(sentence), "{body}");
+        assert!(body["checks"].as_array().unwrap().iter().any(|c| c["holds"] != "true"), "{body}");
+        // It stays as it is: that is no news.
+        for _ in 0..3 {
+            bench.wait(2000);
+            bench.apply(Input::Tick).unwrap();
+            while !matches!(bench.open.first(), Some(Effect::Evaluate { what: Subject::Preconditions, .. })) {
+                bench.answer(0, 0);
+            }
+            bench.answer(0, variant);
+            assert_eq!(bench.state("cancel"), StepState::Blocked);
+        }
+        let refusals = |bench: &Bench| bench.kinds.iter().filter(|k| *k == "step.refused").count();
+        assert_eq!(refusals(&bench), 1);
+        // It holds for a moment, and then not: that is another refusal.
+        bench.wait(2000);
+        bench.apply(Input::Tick).unwrap();
+        bench.settle();
+        assert_eq!(bench.state("cancel"), StepState::AwaitsConfirmation);
+        bench.apply(Input::Recheck { step: "cancel".into() }).unwrap();
+        while !matches!(bench.open.first(), Some(Effect::Evaluate { what: Subject::Preconditions, .. })) {
+            bench.answer(0, 0);
+        }
+        bench.answer(0, variant);
+        bench.answer(0, 0);
+        assert_eq!(refusals(&bench), 2);
     }
 }
 

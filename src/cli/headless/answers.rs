@@ -1,82 +1,27 @@
-//! `playbook run`: a run without a screen, with the same gates. Every confirmation names the digest of what is to be sent;
-//! what nobody has answered beforehand is said, and the command ends. It goes through the engine that runs; without one
-//! it opens its own, and a run that has not ended can be gone on with (`--continue`).
+//! What was answered beforehand, and what follows from it as a run stands.
 
-use super::args::{Format, Global, Headless};
-use super::opening::{self, Opened};
-use super::output::{self, Error, Exit};
-use super::session;
-use crate::domain::id::{Digest, IncidentId, PlaybookId, RunId, StepId};
-use crate::domain::risk::{Confirmation, Risk};
+use super::Waits;
+use crate::cli::args::Headless;
+use crate::cli::output::{Error, Exit};
+use crate::domain::id::Digest;
+use crate::domain::risk::Confirmation;
 use crate::domain::run::{RunState, StepState};
-use crate::engine::api::{Command, Reply, RunView, StepView};
-use crate::engine::attach::remote::{self, Away, Remote};
-use crate::engine::client::Client;
-use schemars::JsonSchema;
-use serde::Serialize;
+use crate::engine::api::{Command, RunView, StepView};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use tokio::time::Instant;
-
-/// The output contract of `playbook run --format json`.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct Summary {
-    /// The run.
-    run: RunId,
-    /// The playbook.
-    playbook: PlaybookId,
-    /// State at the end of the command; only `finished`, `failed` and `rolled-back` are final.
-    state: RunState,
-    /// One line: what happened last, or what is waited for.
-    now: String,
-    /// What it waits for, where it has not ended.
-    waits: Option<Waits>,
-    /// Steps in order.
-    steps: Vec<Line>,
-}
-
-/// What a run waits for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Waits {
-    /// The step.
-    step: StepId,
-    /// `confirmation`, `approval`, `decision`, `values`, `comms` or `precondition`.
-    what: &'static str,
-    /// How it is answered, one sentence.
-    how: String,
-    /// Digest of the request, for `--confirm`.
-    digest: Option<String>,
-    /// Keys of the choices, for `--decide`.
-    choices: Vec<String>,
-}
-
-/// One step of the summary.
-#[derive(Debug, Serialize, JsonSchema)]
-struct Line {
-    /// Id.
-    id: StepId,
-    /// State.
-    state: StepState,
-    /// Risk: assessed when it was rendered, else declared.
-    risk: Risk,
-    /// Digest of its request in this run.
-    digest: Option<String>,
-    /// What came out, or why it waits.
-    outcome: Option<String>,
-}
 
 /// What a person has answered beforehand, by step.
-struct Answers<'a> {
+pub(super) struct Answers<'a> {
     confirm: BTreeMap<&'a str, &'a str>,
     typed: BTreeMap<&'a str, &'a str>,
     decide: BTreeMap<&'a str, &'a str>,
     give: BTreeMap<&'a str, BTreeMap<String, String>>,
     told: BTreeSet<&'a str>,
-    wait: Duration,
+    pub(super) wait: Duration,
 }
 
 impl<'a> Answers<'a> {
-    fn new(asked: &'a Headless) -> Result<Self, Error> {
+    pub(super) fn new(asked: &'a Headless) -> Result<Self, Error> {
         let map = |pairs: &'a [(String, String)]| pairs.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
         let mut give: BTreeMap<&str, BTreeMap<String, String>> = BTreeMap::new();
         for (name, value) in &asked.give {
@@ -97,7 +42,7 @@ impl<'a> Answers<'a> {
 }
 
 /// What is done next.
-enum Next {
+pub(super) enum Next {
     Send(Command),
     /// Nothing for the moment.
     Wait,
@@ -106,136 +51,8 @@ enum Next {
     End(Exit),
 }
 
-/// Runs it.
-pub fn run(global: &Global, asked: &Headless) -> Result<Exit, Error> {
-    if global.read_only {
-        return Err(Error::Denied("with --read-only no verb can be built, so no playbook can run".into()));
-    }
-    let answers = Answers::new(asked)?;
-    session::runtime()?.block_on(async {
-        match engine(global).await? {
-            Way::Attached(remote) => drive(global.format, &remote.client, asked, &answers).await,
-            Way::Own(opened) => {
-                let came = drive(global.format, &opened.running.client, asked, &answers).await;
-                opened.end().await;
-                came
-            }
-        }
-    })
-}
-
-/// How the engine is reached.
-enum Way {
-    /// It runs already.
-    Attached(Remote),
-    /// It was opened for this run.
-    Own(Opened),
-}
-
-/// The engine that runs for the estate, else an own one.
-async fn engine(global: &Global) -> Result<Way, Error> {
-    if global.drill.is_none() {
-        let socket = session::home(&session::load(global)?.config).socket;
-        match remote::attach(session::caller(&socket, "cli", false)).await {
-            Ok(remote) => return Ok(Way::Attached(remote)),
-            Err(Away::Nobody(_)) => {}
-            Err(away) => return Err(Error::failed(away)),
-        }
-    }
-    Ok(Way::Own(opening::named(global, true, "cli")?))
-}
-
-fn accepted(reply: Reply) -> Result<Option<String>, Error> {
-    match reply {
-        Reply::Accepted { id, .. } => Ok(id),
-        Reply::Seen { .. } => Ok(None),
-        Reply::Refused { why, denied: true } => Err(Error::Denied(why)),
-        Reply::Refused { why, denied: false } => Err(Error::Failed(why)),
-    }
-}
-
-async fn begin(client: &Client, asked: &Headless) -> Result<RunId, Error> {
-    if let Some(run) = &asked.go_on {
-        let run = RunId::new(run.as_str());
-        let known = client.snapshots.borrow().runs.iter().find(|r| r.id == run).map(|r| (r.state, r.playbook.clone()));
-        return match known {
-            None => Err(Error::Failed(format!("there is no run {run} here"))),
-            Some((_, playbook)) if playbook.as_str() != asked.id => {
-                Err(Error::Usage(format!("{run} is a run of {playbook}, not of {}", asked.id)))
-            }
-            Some((state @ (RunState::Stopped | RunState::Unknown), _)) => {
-                let secrets = super::secrets::read(&asked.secrets).await?;
-                let reply = client.send(Command::ResumeRunWith { run: run.clone(), secrets }).await;
-                // A run that is looked after, or that asks a person what became of its step, need not be resumed.
-                if state == RunState::Stopped {
-                    accepted(reply)?;
-                }
-                Ok(run)
-            }
-            Some(_) => Ok(run),
-        };
-    }
-    let playbook = PlaybookId::new(asked.id.as_str());
-    let params = asked.params.iter().cloned().collect();
-    let incident = asked.incident.as_deref().map(IncidentId::new);
-    let secrets = super::secrets::read(&asked.secrets).await?;
-    let command = if secrets.is_empty() {
-        Command::StartRun { playbook, params, incident }
-    } else {
-        Command::StartRunWith { playbook, params, secrets, incident }
-    };
-    let id = accepted(client.send(command).await)?;
-    id.map(RunId::new).ok_or_else(|| Error::Failed("the engine named no run".into()))
-}
-
-async fn drive(format: Format, client: &Client, asked: &Headless, answers: &Answers<'_>) -> Result<Exit, Error> {
-    let mut snapshots = client.snapshots.clone();
-    let run = begin(client, asked).await?;
-    let mut said: BTreeMap<StepId, (StepState, Option<String>)> = BTreeMap::new();
-    let mut sent: BTreeSet<(String, u64)> = BTreeSet::new();
-    let mut waiting: Option<(Waits, Instant)> = None;
-    loop {
-        let found = snapshots.borrow_and_update().runs.iter().find(|r| r.id == run).cloned();
-        if let Some(view) = found {
-            if format != Format::Json {
-                tell(&view, &mut said)?;
-            }
-            match next(&view, answers) {
-                Next::Send(command) => {
-                    waiting = None;
-                    let key = (format!("{command:?}"), view.generation);
-                    if sent.insert(key)
-                        && let Reply::Refused { why, .. } = client.send(command).await
-                    {
-                        output::complaint(&format!("{}: {why}", view.id));
-                    }
-                }
-                Next::Wait => waiting = None,
-                Next::Person(waits, exit, patience) => {
-                    let since = match &waiting {
-                        Some((before, since)) if before.step == waits.step && before.what == waits.what => *since,
-                        _ => Instant::now(),
-                    };
-                    if since.elapsed() >= patience {
-                        return end(format, view, Some(waits), exit);
-                    }
-                    waiting = Some((waits, since));
-                }
-                Next::End(exit) => return end(format, view, None, exit),
-            }
-        }
-        let tick = tokio::time::sleep(Duration::from_millis(500));
-        tokio::select! {
-            changed = snapshots.changed() => {
-                changed.map_err(|_| Error::Failed(format!("the engine has ended; {run} can be gone on with")))?;
-            }
-            () = tick => {}
-        }
-    }
-}
-
 /// What follows from how the run stands.
-fn next(view: &RunView, answers: &Answers<'_>) -> Next {
+pub(super) fn next(view: &RunView, answers: &Answers<'_>) -> Next {
     let exit = match view.state {
         RunState::Finished => Some(Exit::Done),
         RunState::RolledBack => Some(Exit::RolledBack),
@@ -330,47 +147,10 @@ fn confirm(
     Next::Send(Command::Confirm { run, step: step.id.clone(), digest, generation, typed })
 }
 
-/// Says what has changed since it was last said.
-fn tell(view: &RunView, said: &mut BTreeMap<StepId, (StepState, Option<String>)>) -> Result<(), Error> {
-    for step in &view.steps {
-        let now = (step.state, step.outcome.clone());
-        let passing = matches!(step.state, StepState::Pending | StepState::Preparing);
-        if passing || said.get(&step.id) == Some(&now) {
-            continue;
-        }
-        let outcome = step.outcome.as_deref().map(|line| format!(": {line}")).unwrap_or_default();
-        output::line(&format!("{} {} {}{outcome}", view.id, step.id, step.state.word()))?;
-        said.insert(step.id.clone(), now);
-    }
-    Ok(())
-}
-
-fn end(format: Format, view: RunView, waits: Option<Waits>, exit: Exit) -> Result<Exit, Error> {
-    if format == Format::Json {
-        let steps = view.steps.iter().map(|step| Line {
-            id: step.id.clone(),
-            state: step.state,
-            risk: step.risk,
-            digest: step.digest.as_ref().map(|d| d.as_str().to_owned()),
-            outcome: step.outcome.clone(),
-        });
-        let steps = steps.collect();
-        let RunView { id: run, playbook, state, now, .. } = view;
-        output::json(&Summary { run, playbook, state, now, waits, steps })?;
-        return Ok(exit);
-    }
-    output::line(&format!("{} {}: {}", view.id, view.state.word(), view.now))?;
-    if let Some(waits) = waits {
-        output::line(&format!("{} waits for {} of {}: {}", view.id, waits.what, waits.step, waits.how))?;
-        output::line(&format!("go on: quarterdeck playbook run {} --continue {}", view.playbook, view.id))?;
-    }
-    Ok(exit)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::risk::Assessment;
+    use crate::domain::risk::{Assessment, Risk};
 
     fn view(state: RunState, step: StepState) -> RunView {
         let step = serde_json::json!({

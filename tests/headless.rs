@@ -1,0 +1,206 @@
+//! `playbook run` without a screen when something goes wrong around it: its engine is killed or hangs, and it ends with a
+//! sentence and an exit code; a secret is asked for at the terminal and is not shown.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
+
+#[path = "support/engine.rs"]
+mod engine;
+mod support;
+
+use engine::Served;
+use rustix::process::Signal;
+use serde_json::Value;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+use support::{ENTER, SOON, Start, Term, kinds, program, records, run, verifies};
+
+/// Longest that a command may go on when its engine is gone.
+const ENDS: Duration = Duration::from_secs(30);
+
+/// An estate with one web hook, which gets each request as a stream that is not answered yet.
+struct House {
+    home: tempfile::TempDir,
+    config: String,
+    asked: mpsc::Receiver<TcpStream>,
+}
+
+/// A public key of age, for whoever opens commitments to secrets; nobody does here.
+const RECIPIENT: &str = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+
+const HOOK: &str = "{adapter: http, verb: webhook, args: {webhook: hook, body: '{\"a\": 1}'}}";
+
+impl House {
+    fn new(parameters: &str, call: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (send, asked) = mpsc::channel();
+        // It ends with the test's process.
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                if lines.by_ref().map_while(Result::ok).take_while(|l| !l.is_empty()).count() > 0 {
+                    let _ = send.send(stream);
+                }
+            }
+        });
+        let home = tempfile::tempdir().unwrap();
+        let config = support::config(
+            home.path(),
+            &format!(
+                "[estate]\nname = \"lonely\"\nenvironment = \"development\"\ntime_zone = \"UTC\"\n[journal]\ndir = \"{}\"\n\
+                 [journal.openings]\nrecipients = [\"{RECIPIENT}\"]\n[[webhook]]\nid = \"hook\"\nurl = \"http://127.0.0.1:{port}/hook\"\n",
+                home.path().join("journal").display()
+            ),
+        );
+        let books = home.path().join(".config/quarterdeck/playbooks");
+        std::fs::create_dir_all(&books).unwrap();
+        let text = format!(
+            "schemaVersion: 1\nid: call\nname: Call\nversion: 1\nowner: tests\ndescription: One call.\n\
+             lastReviewed: 2026-11-22\nseverity: [SEV1, SEV2, SEV3]\n{parameters}steps:\n  - id: act\n    name: call\n    \
+             why: It is tried.\n    type: action\n    risk: medium\n    blastRadius: tenant\n    reversible: compensatable\n    \
+             run: {call}\n    timeout: 60s\n    onUnknown: reconcile\n"
+        );
+        std::fs::write(books.join("call.yaml"), text).unwrap();
+        Self { home, config, asked }
+    }
+
+    fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    fn serve(&self) -> Served {
+        Served::start(self.home(), &["--config", &self.config])
+    }
+
+    fn go(&self, more: &[&str]) -> (i32, String, String) {
+        let head = ["--config", &self.config, "playbook", "run", "call", "--format", "json"];
+        run(self.home(), &[&head[..], more].concat())
+    }
+
+    /// Starts a run; what confirms its step.
+    fn confirmation(&self) -> String {
+        let (code, out, err) = self.go(&[]);
+        assert_eq!(code, 7, "{out}{err}");
+        let said: Value = serde_json::from_str(&out).unwrap();
+        format!("act={}", said["waits"]["digest"].as_str().unwrap())
+    }
+
+    fn begin(&self, more: &[&str]) -> Child {
+        let head = ["--config", &self.config, "playbook", "run", "call", "--format", "json"];
+        let mut command = Command::new(program());
+        command.args(head).args(more).env_clear().env("PATH", std::env::var("PATH").unwrap_or_default());
+        command.env("HOME", self.home()).env("USER", "mara").env("LANG", "C.UTF-8").current_dir(self.home());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+}
+
+/// Exit code and standard error of a command that ends by itself.
+fn ended(mut child: Child) -> (Option<i32>, String) {
+    let deadline = Instant::now() + ENDS;
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+            panic!("it waits for ever");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    (child.wait().unwrap().code(), said)
+}
+
+#[test]
+fn an_engine_that_is_killed_while_it_sends_leaves_an_unknown_outcome_and_the_run_goes_on_later() {
+    let house = House::new("", HOOK);
+    let served = house.serve();
+    let confirm = house.confirmation();
+    let client = house.begin(&["--continue", "RUN-1", "--confirm", &confirm]);
+    let stream = house.asked.recv_timeout(SOON).unwrap();
+    served.kill();
+    let (code, said) = ended(client);
+    assert_eq!(code, Some(8), "{said}");
+    let error: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    assert_eq!(error["error"]["kind"], "unanswered", "{said}");
+    let words = error["error"]["message"].as_str().unwrap();
+    assert!(words.starts_with("the engine can not be reached any more"), "{words}");
+    assert!(words.contains("what became of act of RUN-1 is not known"), "{words}");
+    assert!(words.ends_with("quarterdeck playbook run call --continue RUN-1"), "{words}");
+    drop(stream);
+
+    // What it says can be done.
+    let again = house.serve();
+    let (code, out, _) = house.go(&["--continue", "RUN-1", "--decide", "act=took-effect:the owner says so"]);
+    assert_eq!(code, 0, "{out}");
+    again.ends();
+    let all = records(house.home(), &house.home().join("journal"));
+    assert_eq!(kinds(&all).iter().filter(|k| **k == "step.started").count(), 1);
+    verifies(house.home(), &house.home().join("journal"));
+}
+
+#[test]
+fn an_engine_that_is_killed_or_hangs_while_a_person_is_waited_for_ends_the_command() {
+    let house = House::new("", "{adapter: http, verb: webhook, args: {webhook: nowhere, body: '{}'}}");
+    // The step is blocked, and that is waited for.
+    let served = house.serve();
+    let client = house.begin(&["--wait", "600"]);
+    let deadline = Instant::now() + SOON;
+    let blocked =
+        || run(house.home(), &["--config", &house.config, "run", "list", "--format", "json"]).1.contains("blocked");
+    while !blocked() {
+        assert!(Instant::now() < deadline, "the run is not blocked");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    served.kill();
+    let (code, said) = ended(client);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("act of RUN-1 was blocked; once it serves again"), "{said}");
+
+    let served = house.serve();
+    let client = house.begin(&["--wait", "600"]);
+    let known =
+        || run(house.home(), &["--config", &house.config, "run", "list", "--format", "json"]).1.contains("RUN-2");
+    while !known() {
+        assert!(Instant::now() < deadline + SOON, "the run does not start");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    served.signal(Signal::STOP);
+    let (code, said) = ended(client);
+    served.signal(Signal::CONT);
+    assert!(code == Some(1) || code == Some(8), "{code:?} {said}");
+    assert!(said.contains("it has said nothing for 15 s") && said.contains("--continue RUN-2"), "{said}");
+}
+
+#[test]
+fn a_secret_is_asked_for_at_the_terminal_and_shown_nowhere() {
+    const VALUE: &str = "correct-horse-battery";
+    let call = "{adapter: http, verb: webhook, args: {webhook: hook, body: '{\"token\": \"{{ params.token }}\"}'}}";
+    let house = House::new("parameters: {token: {type: string, required: true, secret: true}}\n", call);
+    let _served = house.serve();
+    let args = ["--config", &house.config, "playbook", "run", "call", "--secret", "token=prompt", "--format", "json"];
+    let start = Start { args: &args, env: &[], home: house.home(), size: (110, 30) };
+    let mut term = Term::start(&start);
+    term.shows("token: ");
+    term.keys(VALUE).keys(ENTER);
+    // It waits for its confirmation, which nobody has given.
+    let status = term.ends(SOON);
+    assert_eq!(status.exit_code(), 7, "{}", term.text());
+    let raw = String::from_utf8_lossy(&term.raw()).into_owned();
+    assert!(raw.contains("confirmation") && !raw.contains(VALUE) && !raw.contains("horse"), "{raw}");
+    let journal = house.home().join("journal");
+    let (code, out, err) =
+        run(house.home(), &["audit", "show", "--journal", &journal.display().to_string(), "--format", "json"]);
+    assert!(code == 0 && !out.contains("horse") && out.contains("secret"), "{out}{err}");
+
+    // Without a terminal it can not be asked for.
+    let (code, _, err) = house.go(&["--secret", "token=prompt"]);
+    assert!(code == 1 && err.contains("token can not be asked for without a terminal"), "{code} {err}");
+}
