@@ -244,7 +244,8 @@ fn at_a_call(trial: &Trial<'_>, from_start: bool, call: &str, nth: usize) -> (Op
     gone(client);
     let _ = strace.kill();
     let _ = strace.wait();
-    if !reached {
+    // What follows after the command has ended, such as that its console is gone, is a record too.
+    if !(reached || served.has_ended()) {
         return (None, served);
     }
     drop(served);
