@@ -257,11 +257,14 @@ served() { # what a client is shown
   local end; end=$(openssl s_client -connect "${LAB_TRAEFIK_HTTPS#https://}" -servername t090.lab.test < /dev/null 2>/dev/null | openssl x509 -noout -enddate | cut -d= -f2)
   if [ "$1" = on ]; then [ "$(date -d "$end" +%s)" -lt "$(date +%s)" ]; else [ "$(date -d "$end" +%s)" -gt "$(date +%s)" ]; fi
 }
-traefik_bad_config() { # traefik_bad_config on|off [syntax|router]: a file that is no YAML, so nothing is reloaded any more; or a router with errors
+traefik_bad_config() { # traefik_bad_config on|off [syntax|router|tenant]: a file that is no YAML, so nothing is reloaded any more; or a router with errors, of nobody or of t017
   local lines file=$LAB_TRAEFIK_DYNAMIC/lab-bad.yml; lines=$(grep -c ERR "$LOG/traefik.log" || true)
   if [ "$1" = off ]; then rm -f "$file"; parts traefik routes; return; fi
   if [ "${2:-syntax}" = syntax ]; then printf 'http:\n  routers:\n   broken: {rule: [\n' > "$file"
-  else printf 'http:\n  routers:\n    broken: {rule: "Host(`broken.lab.test`)", service: nowhere, middlewares: [missing]}\n' > "$file"; fi
+  else
+    local host=broken; [ "$2" != tenant ] || host=t017
+    printf 'http:\n  routers:\n    broken: {rule: "Host(`%s.lab.test`) && PathPrefix(`/shop`)", service: nowhere, middlewares: [missing]}\n' "$host" > "$file"
+  fi
   wait_for "Traefik complains about $file" 15 traefik eval '[ "$(grep -c ERR "$LOG/traefik.log")" -gt '"$lines"' ]'
 }
 

@@ -271,11 +271,11 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "Traefik takes a router with errors",
-        make: &[&["traefik_bad_config", "on", "router"]],
+        make: &[&["traefik_bad_config", "on", "tenant"]],
         undo: &[&["traefik_bad_config", "off"]],
         load: None,
         rules: &["router-disabled"],
-        about: "edge",
+        about: "t017",
         playbook: Some("ingress-misroute"),
         wait: AT_ONCE,
         quick: false,

@@ -91,30 +91,31 @@ impl Outcome {
 
 /// Makes a fault, watches, and takes it back.
 fn play(lab: &Lab, watch: &Watch, case: &'static Case, round: u64) -> Outcome {
-    let before = watch.quiet();
+    let is_it = |seen: &Seen| case.rules.contains(&seen.rule.as_str()) && seen.whole.contains(case.about);
+    let at_rest = watch.quiet();
+    let of_before: BTreeSet<String> = at_rest.iter().filter(|s| is_it(s)).map(|s| s.id.clone()).collect();
+    let is_new = |seen: &Seen| is_it(seen) && !of_before.contains(&seen.id);
     let _load = case.load.map(|tenant| watch.load(lab, &[tenant]));
     for step in case.make {
         lab.fault(step);
     }
     let there = Instant::now();
-    let is_it = |seen: &Seen| case.rules.contains(&seen.rule.as_str()) && seen.whole.contains(case.about);
-    let found = watch.until(case.hold() + case.wait + DETECT, |all| {
-        all.iter().find(|s| is_it(s) && !before.contains(&s.id)).cloned()
-    });
+    let found = watch.until(case.hold() + case.wait + DETECT, |all| all.iter().find(|s| is_new(s)).cloned());
     let detected = found.is_some().then(|| there.elapsed());
     // What is offered may depend on signals that come a moment later.
     let settled = |all: &[Seen]| {
-        let now = all.iter().find(|s| is_it(s) && !before.contains(&s.id))?;
+        let now = all.iter().find(|s| is_new(s))?;
         let first = now.playbooks.first().map(String::as_str);
         (case.playbook.is_none() || first == case.playbook).then(|| now.clone())
     };
     let seen = found.and_then(|found| watch.until(Duration::from_secs(15), settled).or(Some(found)));
-    let beside = watch.now().into_iter().filter(|s| !is_it(s) && !before.contains(&s.id)).map(|s| s.rule).collect();
+    let beside = watch.now().into_iter().filter(|s| !is_it(s) && !at_rest.iter().any(|r| r.id == s.id));
+    let beside = beside.map(|s| s.rule).collect();
     for step in case.undo {
         lab.fault(step);
     }
     let undone = Instant::now();
-    let gone = seen.is_some() && watch.until(CLEAR, |all| (!all.iter().any(is_it)).then_some(())).is_some();
+    let gone = seen.is_some() && watch.until(CLEAR, |all| (!all.iter().any(is_new)).then_some(())).is_some();
     Outcome { case, round, detected, cleared: gone.then(|| undone.elapsed()), seen, beside }
 }
 
@@ -156,7 +157,9 @@ fn a_healthy_lab_under_load_is_not_accused() {
     let load = watch.load(&lab, &["t017", "t003", "t090"]);
     let mut accused = BTreeSet::new();
     watch.until(time, |all| {
-        accused.extend(all.iter().filter(|s| !before.contains(&s.id)).map(|s| format!("{}: {}", s.rule, s.what)));
+        accused.extend(
+            all.iter().filter(|s| !before.iter().any(|b| b.id == s.id)).map(|s| format!("{}: {}", s.rule, s.what)),
+        );
         None::<()>
     });
     println!("{} s of healthy running, {} requests: {} false findings", time.as_secs(), load.served(), accused.len());

@@ -129,15 +129,15 @@ impl Watch {
         }
     }
 
-    /// Waits until the same is found for a few seconds: what lies in the lab at rest. Its ids.
-    pub fn quiet(&self) -> BTreeSet<String> {
+    /// Waits until the same is found for a few seconds: what lies in the lab at rest.
+    pub fn quiet(&self) -> Vec<Seen> {
         let (mut last, mut since) = (BTreeSet::new(), Instant::now());
         let rest = self.until(LONG, |all| {
             let now: BTreeSet<String> = all.iter().map(|s| s.id.clone()).collect();
             if now != last {
                 (last, since) = (now, Instant::now());
             }
-            (since.elapsed() > Duration::from_secs(4)).then(|| last.clone())
+            (since.elapsed() > Duration::from_secs(4)).then(|| all.to_vec())
         });
         rest.unwrap_or_else(|| panic!("the lab does not come to rest: {:#?}", self.now()))
     }

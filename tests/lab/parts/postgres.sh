@@ -45,6 +45,7 @@ hot_standby = on
 hot_standby_feedback = on
 wal_receiver_status_interval = 1s
 archive_mode = on
+archive_timeout = 60
 archive_command = 'test ! -e $PG/archive-fails'
 shared_preload_libraries = 'pg_stat_statements'
 track_io_timing = on
