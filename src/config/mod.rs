@@ -4,6 +4,7 @@
 mod anchor;
 mod archive;
 pub mod backup;
+pub mod bucket;
 mod calendar;
 pub mod comms;
 pub mod decode;
@@ -13,6 +14,7 @@ pub mod integration;
 pub mod locate;
 pub mod model;
 mod openings;
+pub mod probe;
 pub mod problem;
 pub mod prometheus;
 pub mod reader;

@@ -68,6 +68,8 @@ const OUTSIDE: &str = "\n# [[pgbouncer]]\n# id = \"pool-a\"\n# host = \"127.0.0.
     # id = \"edi-t001\"\n# tenant = \"t001\"\n# channel = \"root.edi\"\n\
     # switch = \"edi.enabled\"       # ir_config_parameter that its module asks; open = \"False\", closed = \"True\"\n\
     # measure = { url = \"https://edi.example/health\", fields = { ok = \"/up\", backlog = \"/queue/depth\" } }\n\
+    # [[probe]]                    # asked from here, as people outside reach it\n\
+    # id = \"front-t001\"\n# url = \"https://t001.example/web/login\"\n\
     # [[prometheus]]               # signals where direct access is not given; see docs/sources.md\n\
     # id = \"prom-1\"\n# url = \"http://prometheus.internal:9090\"\n\
     # [[alertmanager]]             # its alerts as findings; webhook = { secret = \"file:/etc/quarterdeck/hook\" } listens too\n\

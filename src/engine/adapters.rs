@@ -11,6 +11,7 @@ use crate::domain::mode::Mode;
 use crate::domain::ports::{Clock, Observer};
 use crate::drill::{Drill, View};
 use crate::observe::alertmanager::AlertmanagerObserver;
+use crate::observe::bucket::BucketObserver;
 use crate::observe::integration::IntegrationObserver;
 use crate::observe::kubernetes::KubernetesObserver;
 use crate::observe::kubernetes::objects::ObjectsObserver;
@@ -20,6 +21,7 @@ use crate::observe::pgbackrest::PgbackrestObserver;
 use crate::observe::pgbouncer::Pgbouncer;
 use crate::observe::poll::Polling;
 use crate::observe::postgres::Postgres;
+use crate::observe::probe::ProbeObserver;
 use crate::observe::prometheus::{self, PrometheusObserver};
 use crate::observe::redis::{RedisObserver, password_of};
 use crate::observe::traefik::TraefikObserver;
@@ -149,6 +151,13 @@ fn observers(config: &Config, mode: Mode) -> Vec<Box<dyn Observer>> {
     }
     for stanza in &config.pgbackrest {
         all.push(Box::new(Polling(PgbackrestObserver::new(may, stanza))));
+    }
+    let wall: Arc<dyn Clock> = Arc::new(Wall);
+    for bucket in BucketObserver::all(may, config, &wall) {
+        all.push(Box::new(Polling(bucket)));
+    }
+    for probe in &config.probe {
+        all.push(Box::new(Polling(ProbeObserver::new(may, probe))));
     }
     for integration in IntegrationObserver::all(may, config) {
         all.push(Box::new(Polling(integration)));

@@ -1,6 +1,6 @@
 //! What tells how much would be lost and whether it comes back.
 
-use super::SubjectKind::{Backup, Instance};
+use super::SubjectKind::{Backup, Instance, Tenant};
 use super::{Signal, high, low, plain};
 use crate::domain::signal::Unit;
 
@@ -11,7 +11,7 @@ pub(super) const ROWS: &[Signal] = &[
         Unit::Seconds,
         &[Backup],
         "time since the newest good backup ended",
-        "pgbackrest info, Cluster status.lastSuccessfulBackup, Backup status",
+        "pgbackrest info, Cluster status.lastSuccessfulBackup, Backup status, newest object of a bucket",
         93_600.0,
         180_000.0,
     ),
@@ -24,7 +24,32 @@ pub(super) const ROWS: &[Signal] = &[
         0.5,
         2.0,
     ),
-    plain("backup.kept", Unit::Count, &[Backup], "good backups kept", "pgbackrest info backup, Backup objects"),
+    plain(
+        "backup.kept",
+        Unit::Count,
+        &[Backup],
+        "good backups kept",
+        "pgbackrest info backup, Backup objects, objects of a bucket",
+    ),
+    plain("backup.size", Unit::Bytes, &[Backup], "bytes of the newest backup", "newest object of a bucket"),
+    high(
+        "backup.skew",
+        Unit::Seconds,
+        &[Tenant],
+        "time between the newest dump and the newest copy of the filestore",
+        "newest objects below the prefixes of [[bucket.pair]]",
+        3600.0,
+        21_600.0,
+    ),
+    low(
+        "backup.apart",
+        Unit::Flag,
+        &[Backup],
+        "whether the backups lie in another region than what they are of",
+        "`region` of [[bucket]], [[service]] and [estate]",
+        0.5,
+        -1.0,
+    ),
     high(
         "recovery.rpo",
         Unit::Seconds,
@@ -48,7 +73,7 @@ pub(super) const ROWS: &[Signal] = &[
         Unit::Flag,
         &[Backup],
         "whether what lies in the bucket can not be deleted before its time",
-        "GetObjectLockConfiguration",
+        "GetObjectLockConfiguration, HeadObject",
         0.5,
         0.5,
     ),
