@@ -69,6 +69,7 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
     let pgbackrest = super::backup::pgbackrest(root.tables("pgbackrest"), &mut ids);
     let patroni = super::backup::patroni(root.tables("patroni"), &mut ids);
     let bucket = super::bucket::all(root.tables("bucket"), &mut ids, &tenants);
+    let restore_test = super::restore_test::all(root.tables("restore_test"), &mut ids);
     let probe = super::probe::all(root.tables("probe"), &mut ids, &tenants);
     let (integration, measure) = super::integration::all(root.tables("integration"), &tenants);
     let synthetic = super::synthetic::all(root.tables("synthetic"), &tenants);
@@ -97,6 +98,7 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
         pgbackrest,
         patroni,
         bucket,
+        restore_test,
         probe,
         integration,
         measure,

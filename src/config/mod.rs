@@ -18,6 +18,7 @@ pub mod probe;
 pub mod problem;
 pub mod prometheus;
 pub mod reader;
+pub mod restore_test;
 pub mod secret;
 mod service;
 pub mod synthetic;

@@ -6,6 +6,7 @@ pub use super::comms::{Audience, Comms, Hook, Mailer, Pager, PagerKind, Place, S
 pub use super::integration::{Integration, Measure, MeasureBy};
 pub use super::probe::Probe;
 pub use super::prometheus::{Alertmanager, HttpAuth, PromQuery, PromSubject, Prometheus, Webhook};
+pub use super::restore_test::RestoreTest;
 pub use super::synthetic::Synthetics;
 use crate::domain::estate::{Estate, Occasion, Service};
 use crate::domain::id::SourceId;
@@ -45,6 +46,8 @@ pub struct Config {
     pub patroni: Vec<Patroni>,
     /// Object storage that backups lie in.
     pub bucket: Vec<Bucket>,
+    /// How it is known that backups can be restored.
+    pub restore_test: Vec<RestoreTest>,
     /// Addresses that are asked from here.
     pub probe: Vec<Probe>,
     /// Integrations that can be cut off.

@@ -4,6 +4,7 @@
 use super::api::{DrillView, Reply};
 use crate::act::postgres::Instances;
 use crate::act::{self, Verbs};
+use crate::config::locate::Places;
 use crate::config::model::Config;
 use crate::correlate::Settings;
 use crate::domain::estate::Estate;
@@ -24,6 +25,7 @@ use crate::observe::postgres::Postgres;
 use crate::observe::probe::ProbeObserver;
 use crate::observe::prometheus::{self, PrometheusObserver};
 use crate::observe::redis::{RedisObserver, password_of};
+use crate::observe::restore_test::RestoreTestObserver;
 use crate::observe::traefik::TraefikObserver;
 use crate::observe::trial::TrialObserver;
 use jiff::Timestamp;
@@ -155,6 +157,9 @@ fn observers(config: &Config, mode: Mode) -> Vec<Box<dyn Observer>> {
     let wall: Arc<dyn Clock> = Arc::new(Wall);
     for bucket in BucketObserver::all(may, config, &wall) {
         all.push(Box::new(Polling(bucket)));
+    }
+    for test in RestoreTestObserver::all(may, config, &Places::from_env().journal(config), &wall) {
+        all.push(Box::new(Polling(test)));
     }
     for probe in &config.probe {
         all.push(Box::new(Polling(ProbeObserver::new(may, probe))));

@@ -15,6 +15,7 @@ pub mod postgres;
 pub mod probe;
 pub mod prometheus;
 pub mod redis;
+pub mod restore_test;
 pub mod storage;
 pub mod traefik;
 pub mod trial;

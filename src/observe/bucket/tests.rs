@@ -50,12 +50,10 @@ fn lock(mode: &str, days: u32) -> String {
 }
 
 fn list(objects: &[(&str, &str, u64)], more: bool) -> String {
-    let objects: String = objects
-        .iter()
-        .map(|(key, at, size)| {
-            format!("<Contents><Key>{key}</Key><LastModified>{at}</LastModified><Size>{size}</Size></Contents>")
-        })
-        .collect();
+    let each = objects.iter().map(|(key, at, size)| {
+        format!("<Contents><Key>{key}</Key><LastModified>{at}</LastModified><Size>{size}</Size></Contents>")
+    });
+    let objects = each.collect::<Vec<_>>().concat();
     format!("<ListBucketResult><IsTruncated>{more}</IsTruncated>{objects}</ListBucketResult>")
 }
 
