@@ -13,6 +13,7 @@ pub mod pgbouncer;
 pub mod poll;
 pub mod postgres;
 pub mod probe;
+pub mod process;
 pub mod prometheus;
 pub mod redis;
 pub mod restore_test;

@@ -77,7 +77,8 @@ pub(super) async fn read(session: &Session) -> Result<Business, tokio_postgres::
             "sale_order" => found.orders_hour = counted(session, ORDERS).await?,
             "ir_cron_progress" | "ir_model_data" => recorded += 1,
             presences => {
-                found.sessions_active = found.sessions_active.max(counted(session, &presence(presences)).await?)
+                let seen = counted(session, &presence(presences)).await?;
+                found.sessions_active = found.sessions_active.max(seen);
             }
         }
     }
