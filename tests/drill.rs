@@ -196,6 +196,17 @@ fn tells(home: &Path, dir: &Path) {
     assert!(recovered["seconds"].as_i64().is_some_and(|s| s > 60), "{recovered}");
     assert_eq!(told["proof"]["verdict"], "self-consistent, key unpinned");
     assert!(report("md", &[]).contains("This was an exercise on a simulated estate."));
+
+    let trends = |form: &str, more: &[&str]| {
+        let args = [&["report", "governance", "--journal", &journal, "--format", form], more].concat();
+        run(home, &args)
+    };
+    let (code, out, _) = trends("json", &["--since", "2020-01-01"]);
+    let counted: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &counted["all"]["exercises"], &counted["all"]["incidents"]), (0, &1.into(), &0.into()), "{out}");
+    assert!(trends("html", &[]).1.contains("<svg"));
+    let (code, _, said) = trends("md", &["--since", "nonsense"]);
+    assert!(code == 2 && said.contains("--since nonsense: allowed are"), "{said}");
     let page = home.join("report.html").display().to_string();
     assert_eq!(report("html", &["--output", &page]), "");
     assert!(std::fs::read_to_string(&page).unwrap().contains("<svg"));

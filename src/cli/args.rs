@@ -561,8 +561,11 @@ pub enum Run {
 /// A report.
 #[derive(Debug, Args)]
 pub struct Report {
-    /// The incident: INC-1
+    /// The incident: INC-1; or `governance` for trends over all of them
     pub incident: String,
+    /// With `governance`: from this moment on, such as 2026-01-01 or 90d; a year by default
+    #[arg(long, value_name = "MOMENT")]
+    pub since: Option<String>,
     /// Directory of the journal; that of the configured estate when absent
     #[arg(long, value_name = "DIR")]
     pub journal: Option<PathBuf>,

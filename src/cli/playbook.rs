@@ -177,7 +177,7 @@ fn left_out(problems: &[Problem]) -> Vec<Row> {
 }
 
 /// The playbooks, and the problems of files that were left out.
-fn library() -> Result<(Library, Vec<Problem>), Error> {
+pub fn library() -> Result<(Library, Vec<Problem>), Error> {
     let (library, problems) = opening::library()?;
     Ok((library, problems.iter().map(problem).collect()))
 }

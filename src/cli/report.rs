@@ -1,20 +1,34 @@
-//! `report`: the after-action report on an incident, from the journal alone.
+//! `report`: the after-action report on an incident, and trends over all of them (`report governance`), from the journal
+//! alone.
 
 use super::args::{Format, Global, Report as Asked};
 use super::audit::directory;
 use super::output::{self, Error, Exit};
-use super::pins;
+use super::{moment, pins, playbook};
 use crate::domain::id::IncidentId;
 use crate::journal::fold;
 use crate::journal::read::Filter;
 use crate::journal::verify::{self, Options};
-use crate::report::{self, Collector, Proof, Report};
+use crate::playbook::library::Entry;
+use crate::report::{self, Collector, Proof, Report, Stale, Trends};
+use jiff::{SignedDuration, Timestamp};
 use std::io::{ErrorKind, Write as _};
 use std::path::Path;
+
+/// The word that stands for all incidents.
+const GOVERNANCE: &str = "governance";
+/// Hours of a year.
+const YEAR_HOURS: i64 = 365 * 24;
 
 /// Runs it.
 pub fn run(global: &Global, asked: &Asked) -> Result<Exit, Error> {
     let dir = directory(global, asked.journal.as_deref())?;
+    if asked.incident == GOVERNANCE {
+        return governance(global, asked, &dir);
+    }
+    if asked.since.is_some() {
+        return Err(Error::Usage(format!("--since goes with `report {GOVERNANCE}`, not with an incident")));
+    }
     let id = IncidentId::new(asked.incident.clone());
     let mut collector = Collector::new(id.clone());
     fold::replay(&dir, Filter::default(), &mut collector).map_err(|e| Error::journal(&e))?;
@@ -27,15 +41,46 @@ pub fn run(global: &Global, asked: &Asked) -> Result<Exit, Error> {
         Format::Html => report::html(&report).map_err(Error::Failed)?,
         Format::Table | Format::Md => report::markdown(&report).map_err(Error::Failed)?,
     };
-    match &asked.output {
-        Some(path) => write(path, &text, asked.force)?,
-        None => output::raw(text.as_bytes())?,
-    }
+    put(asked, &text)?;
     if verdict == "damaged" {
         eprintln!("quarterdeck: the journal does not verify; `quarterdeck audit verify` says where");
         return Ok(Exit::Verification);
     }
     Ok(Exit::Done)
+}
+
+/// Trends over all incidents.
+fn governance(global: &Global, asked: &Asked, dir: &Path) -> Result<Exit, Error> {
+    let now = Timestamp::now();
+    let since = match &asked.since {
+        Some(text) => moment::parse(text, now).map_err(|why| Error::Usage(format!("--since {text}: {why}")))?,
+        None => now - SignedDuration::from_hours(YEAR_HOURS),
+    };
+    let mut trends = Trends::new(since);
+    fold::replay(dir, Filter::default(), &mut trends).map_err(|e| Error::journal(&e))?;
+    let (library, problems) = playbook::library()?;
+    for problem in problems {
+        eprintln!("quarterdeck: {problem}");
+    }
+    let reviewed = |entry: &Entry| {
+        let of = entry.playbook();
+        Stale { playbook: of.id.clone(), owner: of.owner.clone(), reviewed: of.last_reviewed }
+    };
+    let report = trends.report(&library.all().map(reviewed).collect::<Vec<_>>());
+    let text = match global.format {
+        Format::Json => format!("{}\n", serde_json::to_string(&report).map_err(Error::failed)?),
+        Format::Html => report::governance_html(&report).map_err(Error::Failed)?,
+        Format::Table | Format::Md => report::governance_markdown(&report).map_err(Error::Failed)?,
+    };
+    put(asked, &text)?;
+    Ok(Exit::Done)
+}
+
+fn put(asked: &Asked, text: &str) -> Result<(), Error> {
+    match &asked.output {
+        Some(path) => write(path, text, asked.force),
+        None => output::raw(text.as_bytes()),
+    }
 }
 
 fn write(path: &Path, text: &str, replace: bool) -> Result<(), Error> {

@@ -63,6 +63,7 @@ fn all() -> Vec<(&'static str, &'static str, Schema)> {
         ("audit-verify-proof", "audit verify PROOF --format json", of::<audit::proof::Verified<'_>>()),
         ("audit-export", "audit export --format json", of::<crate::journal::Exported>()),
         ("report", "report INCIDENT --format json", of::<crate::report::Report>()),
+        ("governance", "report governance --format json", of::<crate::report::Governance>()),
         ("explain", "explain --format json", of::<explain::Explanation>()),
         ("gate", "gate --format json", of::<gate::Gated>()),
         ("error", "each line on standard error with --format json", of::<output::Failure>()),

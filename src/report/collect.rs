@@ -41,11 +41,11 @@ pub(super) fn text(body: &Value, key: &str) -> Option<String> {
     }
 }
 
-fn field<T: DeserializeOwned>(body: &Value, key: &str) -> Option<T> {
+pub(super) fn field<T: DeserializeOwned>(body: &Value, key: &str) -> Option<T> {
     serde_json::from_value(body.get(key)?.clone()).ok()
 }
 
-fn list(body: &Value, key: &str) -> Vec<String> {
+pub(super) fn list(body: &Value, key: &str) -> Vec<String> {
     let items = body.get(key).and_then(Value::as_array);
     items.into_iter().flatten().filter_map(Value::as_str).map(sanitize).collect()
 }

@@ -1,18 +1,20 @@
 //! Reports, made from the journal's records alone: [`Collector`] is a fold over them, [`Report`] what an incident
-//! amounts to, [`markdown`] and [`html`] how it is read. Called by the command line; it reads no clock and no file, so
+//! amounts to, [`markdown`] and [`html`] how it is read; [`Trends`] and [`Governance`] are the same over all incidents. Called by the command line; it reads no clock and no file, so
 //! that equal records give equal reports.
 
 mod collect;
+mod governance;
 mod model;
 mod moments;
 mod review;
 mod write;
 
 pub use collect::Collector;
+pub use governance::{Governance, Stale, Trends};
 pub use model::{
     Action, Comms, Decision, Found, Gap, Glass, Held, Hurt, Interval, Measure, Moments, Proof, Ran, Report, Said,
 };
-pub use write::{html, markdown};
+pub use write::{governance_html, governance_markdown, html, markdown};
 
 #[cfg(test)]
 mod tests;

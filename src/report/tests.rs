@@ -193,3 +193,108 @@ fn equal_records_give_equal_reports_and_another_incident_none() {
     log.0.iter().for_each(|r| other.apply(r));
     assert_eq!(other.report(), None);
 }
+
+const DAY: i64 = 86_400;
+
+/// A quarter with one incident, one exercise, one restore test, a waiver and a request for a second person.
+fn quarter() -> Log {
+    let mut log = Log::default();
+    log.add(0, Kind::JournalOpened, None, "mara", json!({}));
+    let harm = json!({
+        "finding": "http-errors/t017", "what": "errors", "severity": "critical", "since": at(10 * DAY - 60),
+        "classes": ["IMPACT"], "tenants": ["t017"], "plants": [],
+    });
+    log.add(10 * DAY, Kind::FindingRaised, None, "quarterdeck", harm);
+    let declared = json!({ "title": "x", "severity": "SEV1", "findings": ["http-errors/t017"] });
+    log.add(10 * DAY + 30, Kind::IncidentDeclared, Some("INC-1"), "mara", declared);
+    log.add(10 * DAY + 40, Kind::ApprovalRequested, Some("INC-1"), "mara", json!({ "request": "REQ-1" }));
+    log.add(
+        10 * DAY + 100,
+        Kind::ApprovalGranted,
+        Some("INC-1"),
+        "mara",
+        json!({ "request": "REQ-1", "person": "jo" }),
+    );
+    log.add(10 * DAY + 200, Kind::GlassBroken, Some("INC-1"), "mara", json!({ "reason": "nobody answers" }));
+    log.add(
+        10 * DAY + 3600,
+        Kind::FindingCleared,
+        Some("INC-1"),
+        "quarterdeck",
+        json!({ "finding": "http-errors/t017" }),
+    );
+    log.add(10 * DAY + 4000, Kind::RecoveryAccepted, Some("INC-1"), "owner", json!({}));
+    log.add(10 * DAY + 5000, Kind::IncidentClosed, Some("INC-1"), "mara", json!({ "summary": "over" }));
+    let restore = json!({ "request": { "verb": "backup.restore_aside", "target": { "object": "backup-a" } } });
+    log.step(40 * DAY, Kind::StepIntended, "restore", &restore);
+    log.step(40 * DAY + 1, Kind::StepStarted, "restore", &json!({}));
+    log.step(40 * DAY + 900, Kind::StepVerified, "restore", &json!({}));
+    log.add(60 * DAY, Kind::IncidentDeclared, Some("INC-2"), "mara", json!({ "title": "drill", "severity": "SEV1" }));
+    log.0.last_mut().unwrap().mode = Mode::Drill;
+    log.add(90 * DAY, Kind::JournalHeartbeat, None, "quarterdeck", json!({}));
+    log
+}
+
+fn trends(log: &Log, since: i64) -> Governance {
+    let mut trends = Trends::new(at(since));
+    for record in &log.0 {
+        trends.apply(record);
+    }
+    let playbook = |id: &str, reviewed: Option<&str>| Stale {
+        playbook: id.into(),
+        owner: "operations".into(),
+        reviewed: reviewed.map(|day| day.parse().unwrap()),
+    };
+    trends.report(&[playbook("new", Some("2026-01-01")), playbook("old", Some("2025-05-01")), playbook("never", None)])
+}
+
+#[test]
+fn a_quarter_is_counted_by_month_with_what_is_still_to_be_done() {
+    let report = trends(&quarter(), 0);
+    assert_eq!(report.months.len(), 3, "{:?}", report.months);
+    let all = &report.all;
+    assert_eq!((all.incidents, all.exercises, all.by_severity.get("SEV1")), (1, 1, Some(&1)));
+    assert_eq!(
+        (all.to_detect_s, all.to_declare_s, all.to_recover_s, all.to_approve_s),
+        (Some(60), Some(30), Some(3970), Some(60))
+    );
+    assert_eq!((all.approvals_asked, all.approvals_granted, all.steps, all.glass, all.restore_tests), (1, 1, 1, 1, 1));
+    assert_eq!(report.tenants.len(), 1);
+    assert_eq!(
+        (report.tenants[0].tenant.as_str(), report.tenants[0].harmed_s, report.tenants[0].findings),
+        ("t017", 3600, 1)
+    );
+    assert!((report.tenants[0].available - (1.0 - 3600.0 / (90.0 * 86_400.0))).abs() < 1e-9);
+    assert_eq!((report.open.as_slice(), report.unreviewed_glass.len()), (["INC-2".to_owned()].as_slice(), 1));
+    assert_eq!(report.restore_tests[0].target, "backup-a");
+    let stale: Vec<_> = report.stale_playbooks.iter().map(|s| s.playbook.as_str()).collect();
+    assert_eq!(stale, ["old", "never"]);
+    let said = report.attention.join("\n");
+    for words in ["nobody has reviewed: 1", "still open: 1", "half a year: 2", "restore test is 49 days old"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let text = governance_markdown(&report).unwrap();
+    assert!(
+        text.contains("| all | 1 (SEV1 1) | 1 | 1 min 00 s | 30 s | 1 h 06 min | 1 (1, 0, 0) | 1 min 00 s |"),
+        "{text}"
+    );
+    let page = governance_html(&report).unwrap();
+    assert!(page.contains("<svg") && page.contains("99.954 %") && !page.contains("<script"), "{page}");
+}
+
+#[test]
+fn only_the_period_counts_but_what_is_left_over_from_before_is_told() {
+    let report = trends(&quarter(), 20 * DAY);
+    assert_eq!((report.all.incidents, report.all.exercises, report.all.to_approve_s), (0, 1, None));
+    assert!(report.tenants.is_empty() && report.all.glass == 0);
+    assert_eq!(report.unreviewed_glass.len(), 1, "it is still not reviewed");
+    let mut reviewed = quarter();
+    reviewed.add(91 * DAY, Kind::GlassReviewed, None, "jo", json!({ "text": "right" }));
+    assert!(trends(&reviewed, 0).unreviewed_glass.is_empty());
+    // A harm that lasts counts up to the newest record.
+    let mut lasting = Log::default();
+    let harm = json!({ "finding": "f", "what": "w", "severity": "critical", "since": at(0), "classes": ["IMPACT"], "tenants": ["t1"] });
+    lasting.add(0, Kind::FindingRaised, None, "quarterdeck", harm);
+    lasting.add(500, Kind::JournalHeartbeat, None, "quarterdeck", json!({}));
+    assert_eq!(trends(&lasting, 100).tenants[0].harmed_s, 400);
+}

@@ -1,6 +1,7 @@
 //! How a report is read: Markdown, and one HTML page that needs nothing else, prints well and reads without scripts.
-//! The texts are the two templates beside this file; every value in them is escaped for its form.
+//! The texts are the templates beside this file; every value in them is escaped for its form.
 
+use super::governance::Governance;
 use super::model::Report;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -8,6 +9,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, Output, State, UndefinedBehavior, Value};
 use serde::Serialize;
+use std::path::Path;
 
 /// Width of the chart, in units of its drawing.
 const WIDTH: i64 = 1000;
@@ -59,26 +61,56 @@ pub fn html(report: &Report) -> Result<String, String> {
     write("report.html", report)
 }
 
+/// The trends as Markdown.
+///
+/// # Errors
+/// One sentence, when the template and the report do not fit.
+pub fn governance_markdown(report: &Governance) -> Result<String, String> {
+    fill("governance.md", report)
+}
+
+/// The trends as one HTML page.
+///
+/// # Errors
+/// One sentence, when the template and the report do not fit.
+pub fn governance_html(report: &Governance) -> Result<String, String> {
+    fill("governance.html", report)
+}
+
 fn write(name: &str, report: &Report) -> Result<String, String> {
+    fill(name, &Page { report, chart: chart(report) })
+}
+
+fn fill(name: &str, page: &impl Serialize) -> Result<String, String> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     let mut syntax = SyntaxConfig::builder();
     let syntax = syntax.trim_blocks(true).lstrip_blocks(true).build().map_err(|e| e.to_string())?;
     environment.set_syntax(syntax);
     environment.set_auto_escape_callback(|name| {
-        if name == "report.html" { AutoEscape::Html } else { AutoEscape::Custom("markdown".into()) }
+        if Path::new(name).extension().is_some_and(|e| e == "html") {
+            AutoEscape::Html
+        } else {
+            AutoEscape::Custom("markdown".into())
+        }
     });
     environment.set_formatter(formatted);
     environment.add_filter("stamp", |text: &str| moment(text, "%Y-%m-%d %H:%M:%SZ"));
     environment.add_filter("clock", |text: &str| moment(text, "%H:%M:%SZ"));
     environment.add_filter("span", span);
-    let texts = [("report.md", include_str!("report.md")), ("report.html", include_str!("report.html"))];
+    environment.add_filter("percent", |share: f64| format!("{:.3} %", share * 100.0));
+    let texts = [
+        ("report.md", include_str!("report.md")),
+        ("report.html", include_str!("report.html")),
+        ("style.html", include_str!("style.html")),
+        ("governance.md", include_str!("governance.md")),
+        ("governance.html", include_str!("governance.html")),
+    ];
     for (name, text) in texts {
         environment.add_template(name, text).map_err(|e| e.to_string())?;
     }
-    let page = Page { report, chart: chart(report) };
     let template = environment.get_template(name).map_err(|e| e.to_string())?;
-    let text = template.render(Serde(&page)).map_err(|e| format!("the report can not be written: {e}"))?;
+    let text = template.render(Serde(page)).map_err(|e| format!("the report can not be written: {e}"))?;
     Ok(text + "\n")
 }
 

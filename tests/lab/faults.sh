@@ -140,6 +140,11 @@ redis_failover() { # prints the port of the new primary
   redis_master
 }
 
+redis_home() { # the first Redis is the primary again: the sentinels may have taken another while it was frozen or gone
+  wait_for "the first Redis is the primary" 120 redis-sentinel-1 eval 'redis "$LAB_REDIS_PORT" info replication | grep -q "^role:master" && [ "$(redis_master)" = "$LAB_REDIS_PORT" ] || { sentinel failover lab > /dev/null; sleep 3; false; }'
+  wait_for "its replica follows it" 40 redis-sentinel-1 eval 'redis "$LAB_REDIS_PORT" info replication | grep -q "state=online"'
+}
+
 # ---- Odoo and queue_job -----------------------------------------------------------------------------------------
 odoo_shell() { # odoo_shell DB: Python on stdin, in Odoo's own environment
   PYTHONPATH=$LAB_ODOO_PYTHONPATH "$LAB_ODOO_PYTHON" "$LAB_ODOO_BIN" shell -c "$LAB_ODOO_CONF" -d "$1" --no-http --log-level=error >> "$LOG/odoo-shell.log" 2>&1 ||

@@ -139,7 +139,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "connections exhausted",
-        make: &[&["connections_exhaust", "t090", "62"]],
+        make: &[&["connections_exhaust", "t090", "65"]],
         undo: &[&["connections_exhaust_clear"]],
         load: None,
         rules: &["connections"],
@@ -162,7 +162,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "Redis frozen",
         make: &[&["redis_freeze"]],
-        undo: &[&["redis_thaw"]],
+        undo: &[&["redis_thaw"], &["redis_home"]],
         load: None,
         rules: &["source-unknown"],
         about: "redis-s",
@@ -173,7 +173,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "Redis killed",
         make: &[&["redis_stop"]],
-        undo: &[&["redis_start"]],
+        undo: &[&["redis_start"], &["redis_home"]],
         load: None,
         rules: &["source-unknown", "redis-link"],
         about: "redis-s",
