@@ -13,7 +13,7 @@ mod journal_support;
 
 use anchor_support::*;
 use journal_support::*;
-use quarterdeck::attest::anchor::{self, Anchor, AnchorError, Anchored, Bucket, Log, Report};
+use quarterdeck::attest::anchor::{self, Anchor, AnchorError, Anchored, Bucket, Log, Report, StorageError};
 use quarterdeck::config::model::Anchor as Config;
 use quarterdeck::journal::checkpoint::Checkpoint;
 use quarterdeck::journal::key::VerifierKey;
@@ -347,7 +347,7 @@ fn every_gap_of_a_bucket_is_a_sentence() {
             assert!(words.starts_with("s ahead of the storage's, which refuses from 900 s on; set"), "{said}");
         }
         let refused = probe(&good, std::sync::Arc::new(Skewed(-3_600))).await.unwrap_err();
-        assert!(matches!(refused, AnchorError::Clock { .. }), "{refused}");
+        assert!(matches!(refused, AnchorError::Storage(StorageError::Clock { .. })), "{refused}");
         assert!(refused.to_string().ends_with(" s behind that of the storage; set the clock"), "{refused}");
         let absent = storage.config("no-such-bucket-here");
         let refused = probe(&absent, wall()).await.unwrap_err().to_string();

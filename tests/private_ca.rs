@@ -8,7 +8,7 @@
 )]
 
 use jiff::Timestamp;
-use quarterdeck::attest::anchor::{AnchorError, Bucket, fetch_checkpoints};
+use quarterdeck::attest::anchor::{AnchorError, Bucket, StorageError, fetch_checkpoints};
 use quarterdeck::attest::witness::Witness;
 use quarterdeck::attest::witness::client::{Answered, Client, Refused, Submission};
 use quarterdeck::config::model::{SecretRef, Storage};
@@ -154,7 +154,7 @@ fn object_storage_is_trusted_by_its_own_authority_only() {
     };
     assert_eq!(list(&ca).unwrap().copies, []);
     match list(&other).unwrap_err() {
-        AnchorError::Unreachable(why) => {
+        AnchorError::Storage(StorageError::Unreachable(why)) => {
             assert!(why.contains("TLS with") && why.contains("invalid peer certificate"), "{why}");
         }
         other => panic!("{other:?}"),

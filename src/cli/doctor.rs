@@ -9,7 +9,7 @@ use super::witnesses;
 use crate::act;
 use crate::attest::anchor::{self, Bucket, Protection};
 use crate::config::model::Anchor as Config;
-use crate::domain::facts::{Facts, Missing};
+use crate::domain::facts::{Facts, Measured, Missing};
 use crate::domain::health::Health;
 use crate::domain::mode::Mode;
 use crate::domain::sample::{Sample, SourceKind};
@@ -54,7 +54,7 @@ struct Finding {
     why: Option<String>,
     /// What is missing, what that disables and what would help.
     missing: Vec<Missing>,
-    /// Certificates seen, with their end.
+    /// Certificates seen, with their end; of a probe all that was seen.
     certificates: Vec<String>,
     /// The rights that the verbs need; only where there is a login for acting that can be asked.
     rights: Option<Rights>,
@@ -189,7 +189,9 @@ async fn ask_all(adapters: Adapters) -> Vec<Finding> {
                 Some(Err(failure)) => (None, Some(failure.message.clone()), Vec::new(), Vec::new(), false),
                 Some(Ok(facts)) => {
                     let (version, missing, certificates) = said(facts);
-                    (version, None, missing, certificates, true)
+                    let silent = unanswered(facts);
+                    let reachable = silent.is_none();
+                    (version, silent, missing, certificates, reachable)
                 }
             };
             let health = match (reachable, missing.is_empty()) {
@@ -214,6 +216,13 @@ async fn ask_all(adapters: Adapters) -> Vec<Finding> {
         .collect()
 }
 
+/// Why a probed address does not answer as it should, where it does not.
+fn unanswered(facts: &Facts) -> Option<String> {
+    let Facts::Measured(facts) = facts else { return None };
+    let bad = |r: &Measured| r.signal == "probe.ok" && r.value < 1.0;
+    facts.readings.iter().any(bad).then(|| facts.said.first().cloned()).flatten()
+}
+
 fn said(facts: &Facts) -> (Option<String>, Vec<Missing>, Vec<String>) {
     match facts {
         Facts::Kubernetes(f) => (Some(f.version.clone()), f.missing.clone(), Vec::new()),
@@ -221,6 +230,7 @@ fn said(facts: &Facts) -> (Option<String>, Vec<Missing>, Vec<String>) {
         Facts::Pgbouncer(f) => (Some(f.version.clone()), Vec::new(), Vec::new()),
         Facts::Odoo(f) => (Some(f.version.clone()), f.missing.clone(), Vec::new()),
         Facts::Redis(f) => (Some(f.version.clone()), f.missing.clone(), Vec::new()),
+        Facts::Measured(f) if f.of == SourceKind::Probe => (None, f.missing.clone(), f.said.clone()),
         Facts::Measured(f) => (f.version.clone(), f.missing.clone(), Vec::new()),
         Facts::Traefik(f) => {
             let certificates = f.certificates.iter().map(|c| format!("certificate {} until {}", c.name, c.not_after));

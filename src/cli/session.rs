@@ -72,8 +72,7 @@ pub struct Home {
 
 /// Where the state of a live estate lies.
 pub fn home(config: &Config) -> Home {
-    let state = Places::from_env().state_dir();
-    let journal = config.journal.dir.clone().unwrap_or_else(|| state.join("journals").join(&config.estate.name));
+    let journal = Places::from_env().journal(config);
     Home { socket: config.engine.socket.clone().unwrap_or_else(|| journal.join(SOCKET)), journal }
 }
 

@@ -2,8 +2,8 @@
 //! is the one place that lists its keys, bounds and defaults.
 
 use super::model::{
-    Config, Console, Engine, Journal, Kubernetes, Login, Pgbouncer, Postgres, Redis, SecretRef, Threshold, Tls,
-    Traefik, Workload, WorkloadKind,
+    Archiving, Config, Console, Engine, Journal, Kubernetes, Login, Pgbouncer, Postgres, Redis, SecretRef, Threshold,
+    Tls, Traefik, Workload, WorkloadKind,
 };
 use super::problem::{Problem, Problems};
 use super::reader::{Source, Table};
@@ -62,9 +62,15 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
     let mut tenants: Vec<_> = root.tables("tenant").into_iter().map(|t| tenant(t, &mut ids)).collect();
     tenants.sort_by(|a, b| a.id.cmp(&b.id));
     let thresholds = root.tables("threshold").into_iter().filter_map(threshold).collect();
-    let journal = root.table("journal").map(|t| journal(t, &name, region)).unwrap_or_default();
+    let journal = match root.table("journal") {
+        Some(table) => journal(table, &name, region),
+        None => Journal { archiving: Archiving { region, ..Archiving::default() }, ..Journal::default() },
+    };
     let pgbackrest = super::backup::pgbackrest(root.tables("pgbackrest"), &mut ids);
     let patroni = super::backup::patroni(root.tables("patroni"), &mut ids);
+    let bucket = super::bucket::all(root.tables("bucket"), &mut ids, &tenants);
+    let restore_test = super::restore_test::all(root.tables("restore_test"), &mut ids);
+    let probe = super::probe::all(root.tables("probe"), &mut ids, &tenants);
     let (integration, measure) = super::integration::all(root.tables("integration"), &tenants);
     let synthetic = super::synthetic::all(root.tables("synthetic"), &tenants);
     let sources: BTreeSet<String> = ids.sources.keys().cloned().collect();
@@ -91,6 +97,9 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
         webhook,
         pgbackrest,
         patroni,
+        bucket,
+        restore_test,
+        probe,
         integration,
         measure,
         synthetic,

@@ -1,5 +1,6 @@
 //! Where configuration and state lie.
 
+use super::model::Config;
 use super::problem::{Problem, Problems};
 use std::path::{Path, PathBuf};
 
@@ -52,6 +53,12 @@ impl Places {
     /// The state directory.
     pub fn state_dir(&self) -> PathBuf {
         self.state_home.clone().unwrap_or_else(|| PathBuf::from(".")).join("quarterdeck")
+    }
+
+    /// Directory of a live estate's journal.
+    pub fn journal(&self, config: &Config) -> PathBuf {
+        let own = || self.state_dir().join("journals").join(&config.estate.name);
+        config.journal.dir.clone().unwrap_or_else(own)
     }
 
     /// Finds the configuration: what was asked for, then the environment, the user's, the machine's. A file

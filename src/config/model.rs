@@ -1,9 +1,12 @@
 //! What a configuration says after it has been checked. One struct a table of the file.
 
 pub use super::backup::{Patroni, Pgbackrest};
+pub use super::bucket::Bucket;
 pub use super::comms::{Audience, Comms, Hook, Mailer, Pager, PagerKind, Place, Smtps};
 pub use super::integration::{Integration, Measure, MeasureBy};
+pub use super::probe::Probe;
 pub use super::prometheus::{Alertmanager, HttpAuth, PromQuery, PromSubject, Prometheus, Webhook};
+pub use super::restore_test::RestoreTest;
 pub use super::synthetic::Synthetics;
 use crate::domain::estate::{Estate, Occasion, Service};
 use crate::domain::id::SourceId;
@@ -41,6 +44,12 @@ pub struct Config {
     pub pgbackrest: Vec<Pgbackrest>,
     /// Clusters of Patroni.
     pub patroni: Vec<Patroni>,
+    /// Object storage that backups lie in.
+    pub bucket: Vec<Bucket>,
+    /// How it is known that backups can be restored.
+    pub restore_test: Vec<RestoreTest>,
+    /// Addresses that are asked from here.
+    pub probe: Vec<Probe>,
     /// Integrations that can be cut off.
     pub integration: Vec<Integration>,
     /// How they are doing, where that is measured.

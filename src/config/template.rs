@@ -68,6 +68,13 @@ const OUTSIDE: &str = "\n# [[pgbouncer]]\n# id = \"pool-a\"\n# host = \"127.0.0.
     # id = \"edi-t001\"\n# tenant = \"t001\"\n# channel = \"root.edi\"\n\
     # switch = \"edi.enabled\"       # ir_config_parameter that its module asks; open = \"False\", closed = \"True\"\n\
     # measure = { url = \"https://edi.example/health\", fields = { ok = \"/up\", backlog = \"/queue/depth\" } }\n\
+    # [[bucket]]                   # object storage that backups lie in; see docs/sources.md\n\
+    # id = \"backups\"\n# endpoint = \"https://s3.eu-west-1.example\"\n# bucket = \"pg-backups\"\n\
+    # access_key = \"env:QUARTERDECK_BUCKET_ACCESS_KEY\"\n# secret_key = \"env:QUARTERDECK_BUCKET_SECRET_KEY\"\n\
+    # [[restore_test]]             # when a restore was last tested: from the journal, or from a report\n\
+    # id = \"restore-a\"\n# of = \"backup-a\"\n\
+    # [[probe]]                    # asked from here, as people outside reach it\n\
+    # id = \"front-t001\"\n# url = \"https://t001.example/web/login\"\n\
     # [[prometheus]]               # signals where direct access is not given; see docs/sources.md\n\
     # id = \"prom-1\"\n# url = \"http://prometheus.internal:9090\"\n\
     # [[alertmanager]]             # its alerts as findings; webhook = { secret = \"file:/etc/quarterdeck/hook\" } listens too\n\

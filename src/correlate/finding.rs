@@ -279,7 +279,7 @@ fn id(rule: &str, subject: &Subject) -> FindingId {
         | Subject::Backup { source, backup: name }
         | Subject::Application { source, application: name, .. }
         | Subject::Certificate { source, certificate: name }
-        | Subject::Endpoint { source, endpoint: name }
+        | Subject::Endpoint { source, endpoint: name, .. }
         | Subject::Key { source, key: name }
         | Subject::Alert { source, alert: name, .. } => format!("{source}/{name}"),
         other => other.to_string(),

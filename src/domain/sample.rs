@@ -36,6 +36,8 @@ pub enum SourceKind {
     Pgbackrest,
     /// A bucket that backups lie in.
     Bucket,
+    /// Tests of restores, as the journal and reports tell of them.
+    Restore,
     /// An address that is probed from here.
     Probe,
     /// An integration of a tenant.
@@ -62,6 +64,7 @@ impl SourceKind {
             Self::Patroni => "patroni",
             Self::Pgbackrest => "pgbackrest",
             Self::Bucket => "bucket",
+            Self::Restore => "restore",
             Self::Probe => "probe",
             Self::Integration => "integration",
             Self::Business => "business",

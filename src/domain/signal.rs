@@ -131,12 +131,15 @@ pub enum Subject {
         /// `namespace/name`.
         certificate: String,
     },
-    /// An address that is probed from here and is no tenant's.
+    /// An address that is probed from here.
     Endpoint {
         /// The source that probes it.
         source: SourceId,
-        /// `host:port`.
+        /// `host:port`, with the path that is asked for.
         endpoint: String,
+        /// Whose address it is.
+        #[serde(default)]
+        tenant: Option<TenantId>,
     },
     /// What a tenant exchanges with others.
     Integration {
@@ -224,7 +227,9 @@ impl Subject {
     pub const fn tenant(&self) -> Option<&TenantId> {
         match self {
             Self::Tenant { tenant } | Self::Channel { tenant, .. } | Self::Integration { tenant, .. } => Some(tenant),
-            Self::Alert { tenant, .. } | Self::Application { tenant, .. } => tenant.as_ref(),
+            Self::Alert { tenant, .. } | Self::Application { tenant, .. } | Self::Endpoint { tenant, .. } => {
+                tenant.as_ref()
+            }
             _ => None,
         }
     }

@@ -4,6 +4,7 @@
 use super::api::{DrillView, Reply};
 use crate::act::postgres::Instances;
 use crate::act::{self, Verbs};
+use crate::config::locate::Places;
 use crate::config::model::Config;
 use crate::correlate::Settings;
 use crate::domain::estate::Estate;
@@ -11,6 +12,7 @@ use crate::domain::mode::Mode;
 use crate::domain::ports::{Clock, Observer};
 use crate::drill::{Drill, View};
 use crate::observe::alertmanager::AlertmanagerObserver;
+use crate::observe::bucket::BucketObserver;
 use crate::observe::integration::IntegrationObserver;
 use crate::observe::kubernetes::KubernetesObserver;
 use crate::observe::kubernetes::objects::ObjectsObserver;
@@ -20,8 +22,10 @@ use crate::observe::pgbackrest::PgbackrestObserver;
 use crate::observe::pgbouncer::Pgbouncer;
 use crate::observe::poll::Polling;
 use crate::observe::postgres::Postgres;
+use crate::observe::probe::ProbeObserver;
 use crate::observe::prometheus::{self, PrometheusObserver};
 use crate::observe::redis::{RedisObserver, password_of};
+use crate::observe::restore_test::RestoreTestObserver;
 use crate::observe::traefik::TraefikObserver;
 use crate::observe::trial::TrialObserver;
 use jiff::Timestamp;
@@ -149,6 +153,16 @@ fn observers(config: &Config, mode: Mode) -> Vec<Box<dyn Observer>> {
     }
     for stanza in &config.pgbackrest {
         all.push(Box::new(Polling(PgbackrestObserver::new(may, stanza))));
+    }
+    let wall: Arc<dyn Clock> = Arc::new(Wall);
+    for bucket in BucketObserver::all(may, config, &wall) {
+        all.push(Box::new(Polling(bucket)));
+    }
+    for test in RestoreTestObserver::all(may, config, &Places::from_env().journal(config), &wall) {
+        all.push(Box::new(Polling(test)));
+    }
+    for probe in &config.probe {
+        all.push(Box::new(Polling(ProbeObserver::new(may, probe))));
     }
     for integration in IntegrationObserver::all(may, config) {
         all.push(Box::new(Polling(integration)));

@@ -2,6 +2,7 @@
 //! that puts samples into a sink until it is dropped. Only the engine and `doctor` call this.
 
 pub mod alertmanager;
+pub mod bucket;
 pub mod http;
 pub mod integration;
 pub mod kubernetes;
@@ -11,8 +12,11 @@ pub mod pgbackrest;
 pub mod pgbouncer;
 pub mod poll;
 pub mod postgres;
+pub mod probe;
 pub mod process;
 pub mod prometheus;
 pub mod redis;
+pub mod restore_test;
+pub mod storage;
 pub mod traefik;
 pub mod trial;

@@ -3,7 +3,7 @@
 use crate::anchor_support::{Storage, wall};
 use crate::house::*;
 use crate::journal_support::*;
-use quarterdeck::attest::anchor::AnchorError;
+use quarterdeck::attest::anchor::StorageError;
 use quarterdeck::attest::archive::{Archive, ArchiveError};
 use quarterdeck::config::model::{Anchor, Archive as Config, Storage as Wanted, Store};
 use quarterdeck::journal::archive;
@@ -42,14 +42,14 @@ fn segments_lie_in_a_bucket_and_what_is_wrong_there_is_said() {
         assert!(matches!(other, ArchiveError::OtherLog { .. }), "{other}");
         let reader = Archive::open(&bucket(&storage.reader(&name), "eu"), ORIGIN, wall()).await.unwrap();
         let refused = reader.keep("records/new", &first.path, &sha256).await.unwrap_err();
-        assert!(matches!(refused, ArchiveError::Storage { why: AnchorError::Refused { .. }, .. }), "{refused}");
+        assert!(matches!(refused, ArchiveError::Storage { why: StorageError::Refused { .. }, .. }), "{refused}");
         let gone = Anchor { bucket: "not-there".into(), ..config.clone() };
         let gone = Archive::open(&bucket(&gone, "eu"), ORIGIN, wall()).await.unwrap_err();
-        assert!(matches!(gone, ArchiveError::Storage { why: AnchorError::NoBucket { .. }, .. }), "{gone}");
+        assert!(matches!(gone, ArchiveError::Storage { why: StorageError::NoBucket { .. }, .. }), "{gone}");
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let silent = Anchor { endpoint: format!("http://127.0.0.1:{port}"), ..config };
         let silent = Archive::open(&bucket(&silent, "eu"), ORIGIN, wall()).await.unwrap_err();
-        assert!(matches!(silent, ArchiveError::Storage { why: AnchorError::Unreachable(_), .. }), "{silent}");
+        assert!(matches!(silent, ArchiveError::Storage { why: StorageError::Unreachable(_), .. }), "{silent}");
         let said = silent.to_string();
         assert!(
             said.starts_with("the archive s3://") && said.contains("quarterdeck/test at http://127.0.0.1:"),

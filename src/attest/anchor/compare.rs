@@ -1,7 +1,6 @@
 //! Compares every checkpoint in the bucket with the log: what its key holder rewrote after a copy was made does not
 //! have the copy's root.
 
-use super::bucket::Bucket;
 use super::copies::{self, Copy, Judged, Listing, Object};
 use super::directory;
 use super::error::AnchorError;
@@ -13,6 +12,7 @@ use crate::journal::key::{KeyRing, VerifierKey};
 use crate::journal::pieces::{self, Reached};
 use crate::journal::tree::Hash;
 use crate::journal::verify::Anchored;
+use crate::observe::storage::Bucket;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use serde::Serialize;

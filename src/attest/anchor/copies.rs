@@ -2,14 +2,14 @@
 //! several versions the oldest that the log's key signed counts: whoever may write can put newer ones over it, and
 //! nobody can put one under it.
 
-use super::bucket::Bucket;
-use super::error::AnchorError;
 use super::keys;
-use super::xml::Version;
 use crate::journal::checkpoint::Checkpoint;
 use crate::journal::cosignature;
 use crate::journal::key::KeyRing;
 use crate::journal::tree::Hash;
+use crate::observe::storage::Bucket;
+use crate::observe::storage::StorageError;
+use crate::observe::storage::xml::Version;
 use jiff::Timestamp;
 use std::collections::VecDeque;
 
@@ -50,7 +50,7 @@ impl<'b> Listing<'b> {
     }
 
     /// The next one.
-    pub async fn next(&mut self) -> Result<Option<Object>, AnchorError> {
+    pub async fn next(&mut self) -> Result<Option<Object>, StorageError> {
         let Some(first) = self.peek().await?.cloned() else { return Ok(None) };
         let (mut kept, mut count) = (VecDeque::new(), 0);
         while self.peek().await?.is_some_and(|v| v.key == first.key) {
@@ -66,7 +66,7 @@ impl<'b> Listing<'b> {
         Ok(Some(Object { key: first.key, versions, count }))
     }
 
-    async fn peek(&mut self) -> Result<Option<&Version>, AnchorError> {
+    async fn peek(&mut self) -> Result<Option<&Version>, StorageError> {
         while self.page.is_empty() && self.more {
             let after = self.after.as_ref().map(|(key, version)| (key.as_str(), version.as_deref()));
             let page = self.bucket.versions(&self.prefix, after, PAGE).await?;
@@ -109,7 +109,7 @@ pub enum Judged {
 }
 
 /// Looks at the versions of an object, the oldest first, until one is a checkpoint over the size in its key.
-pub async fn judge(bucket: &Bucket, prefix: &str, ring: &KeyRing, object: &Object) -> Result<Judged, AnchorError> {
+pub async fn judge(bucket: &Bucket, prefix: &str, ring: &KeyRing, object: &Object) -> Result<Judged, StorageError> {
     let Some(size) = keys::checkpoint_size(prefix, &object.key) else { return Ok(Judged::Noise) };
     let mut judged = Judged::Noise;
     for (n, version) in object.versions.iter().enumerate() {
@@ -139,7 +139,7 @@ pub fn judge_note(note: String, size: u64, ring: &KeyRing, copy: impl FnOnce(Has
 }
 
 /// The one object with this key.
-pub async fn object(bucket: &Bucket, key: &str) -> Result<Option<Object>, AnchorError> {
+pub async fn object(bucket: &Bucket, key: &str) -> Result<Option<Object>, StorageError> {
     let found = Listing::new(bucket, key.to_owned(), None).next().await?;
     Ok(found.filter(|o| o.key == key))
 }

@@ -1,10 +1,10 @@
 //! Brings a log back from its copies: what is left when a host is lost. What comes is checked against the digests in
 //! its names; whether it is the log is for `audit verify` to say, with the key from outside.
 
-use super::bucket::Bucket;
 use super::copies::{Listing, Object};
 use super::error::AnchorError;
 use super::keys;
+use crate::observe::storage::Bucket;
 use sha2::{Digest as _, Sha256};
 use std::io::Write as _;
 use std::os::unix::fs::DirBuilderExt as _;

@@ -2,7 +2,6 @@
 //! and the bytes of the log and its evidence, so that a lost host leaves more than a proof of loss. The command line
 //! starts it beside the engine; `doctor` and `audit anchors` ask it too.
 
-mod bucket;
 mod compare;
 mod copies;
 mod directory;
@@ -11,9 +10,8 @@ mod fetch;
 mod keys;
 mod protection;
 mod ship;
-mod xml;
 
-pub use bucket::{Bucket, Put};
+pub use crate::observe::storage::{Bucket, Put, StorageError};
 pub use compare::{Checkpoints, Compared, Report, Rewritten, compare, compare_directory, fetch_checkpoints};
 pub use copies::Copy;
 pub use error::AnchorError;

@@ -1,11 +1,11 @@
 //! What the bucket promises for what is put into it, and what the key to it may do. Each gap is said with what it
 //! disables and what would mend it.
 
-use super::bucket::{Bucket, Put};
 use super::error::AnchorError;
 use super::keys;
 use crate::config::model::Anchor as Config;
 use crate::domain::facts::Missing;
+use crate::observe::storage::{Bucket, Put, StorageError};
 
 /// Clocks may differ by this many seconds before it is said.
 const CLOCK: i64 = 60;
@@ -55,20 +55,20 @@ pub async fn read(bucket: &Bucket, config: &Config) -> Result<Protection, Anchor
                 found.lacks(short, "lengthen the default retention, or lower retention_days");
             }
         }
-        Err(AnchorError::Refused { said, .. }) => {
+        Err(StorageError::Refused { said, .. }) => {
             "object lock not known".clone_into(&mut found.words);
             let why = format!("whether copies are locked can not be read ({said}), so they count as not locked");
             found.lacks(why, "allow s3:GetBucketObjectLockConfiguration");
         }
-        Err(other) => return Err(other),
+        Err(other) => return Err(other.into()),
     }
     match bucket.versioning().await {
         Ok(true) => {}
         Ok(false) => found.lacks("no versions are kept, so that a copy can be overwritten", "turn versioning on"),
-        Err(AnchorError::Refused { said, .. }) => {
+        Err(StorageError::Refused { said, .. }) => {
             found.lacks(format!("whether versions are kept can not be read ({said})"), "allow s3:GetBucketVersioning");
         }
-        Err(other) => return Err(other),
+        Err(other) => return Err(other.into()),
     }
     let ahead = bucket.ahead();
     if ahead.abs() > CLOCK {
@@ -85,7 +85,7 @@ pub async fn probe(bucket: &Bucket, config: &Config) -> Result<Protection, Ancho
     let key = keys::probe(&config.prefix, &bucket.now().strftime("%Y-%m-%d").to_string());
     let doing = "putting an object";
     let first = match bucket.put_new(&key, PROBE, doing).await {
-        Err(AnchorError::Refused { said, .. }) => {
+        Err(StorageError::Refused { said, .. }) => {
             let gap = Missing {
                 disables: format!("nothing can be copied there: {doing} is refused ({said})"),
                 remedy: format!("allow s3:PutObject on {}/*", config.prefix),
@@ -103,7 +103,7 @@ pub async fn probe(bucket: &Bucket, config: &Config) -> Result<Protection, Ancho
         found.lacks(gap, "use a storage that honours If-None-Match");
     }
     let object = match super::copies::object(bucket, &key).await {
-        Err(AnchorError::Refused { said, .. }) => {
+        Err(StorageError::Refused { said, .. }) => {
             let gap = format!("the copies can not be listed ({said}), so that none can be compared with the log");
             found.lacks(gap, "allow s3:ListBucketVersions and s3:GetObjectVersion");
             return Ok(found);

@@ -2,7 +2,6 @@
 //! interval the newest checkpoint, then the batches and the evidence that came since. It never waits for the writer
 //! nor the writer for it, and holds one piece of the log at a time.
 
-use super::bucket::{Bucket, Put};
 use super::copies::{self, Judged, Listing, Object};
 use super::error::AnchorError;
 use super::keys;
@@ -13,6 +12,7 @@ use crate::domain::ports::Clock;
 use crate::journal::key::KeyRing;
 use crate::journal::pieces::{self, Pieces};
 use crate::journal::{JournalError, Status};
+use crate::observe::storage::{Bucket, Put, StorageError};
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeSet, VecDeque};
@@ -363,13 +363,13 @@ impl Work {
             match bucket.put_file(&key, &entry.path(), &digest, "putting evidence").await {
                 Ok(_) => {}
                 // It was redacted in the meantime.
-                Err(AnchorError::File(_)) if !entry.path().exists() => continue,
+                Err(StorageError::File(_)) if !entry.path().exists() => continue,
                 // The storage computes the digest itself.
-                Err(AnchorError::Answer { status: 400, said, .. }) => {
+                Err(StorageError::Answer { status: 400, said, .. }) => {
                     self.notice = Some(format!("evidence/{name} does not have the bytes of its name{said}"));
                     continue;
                 }
-                Err(other) => return Err(other),
+                Err(other) => return Err(other.into()),
             }
             self.evidence.insert(name);
         }

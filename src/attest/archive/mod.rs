@@ -4,7 +4,6 @@
 
 mod directory;
 
-use crate::attest::anchor::{AnchorError, Bucket};
 use crate::config::model::{Archive as Config, Store as Wanted};
 use crate::domain::id::Digest;
 use crate::domain::ports::Clock;
@@ -12,6 +11,7 @@ use crate::domain::text::sanitize;
 use crate::journal::JournalError;
 use crate::journal::evidence::digest;
 use crate::journal::pruned::Place;
+use crate::observe::storage::{Bucket, StorageError};
 use directory::Directory;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -40,7 +40,7 @@ pub enum ArchiveError {
         /// Which.
         place: String,
         /// Why.
-        why: AnchorError,
+        why: StorageError,
     },
     /// It belongs to another log.
     #[error("the archive {place} is that of the log `{found}`, not of `{expected}`; each log has its own")]
@@ -237,7 +237,7 @@ impl Archive {
         done.map_err(|e| failed(e.to_string()))?.map_err(failed)
     }
 
-    fn storage(&self, why: AnchorError) -> ArchiveError {
+    fn storage(&self, why: StorageError) -> ArchiveError {
         ArchiveError::Storage { place: self.place.location.clone(), why }
     }
 

@@ -97,6 +97,7 @@ const fn asked(kind: SourceKind) -> &'static str {
         SourceKind::Patroni => "/cluster, /history",
         SourceKind::Pgbackrest => "pgbackrest info --output=json",
         SourceKind::Bucket => "versioning and object lock of the bucket, by the S3 API",
+        SourceKind::Restore => "runs of the playbook in the journal, and the report",
         SourceKind::Probe => "TLS handshake, certificate chain, one GET",
         SourceKind::Integration => "the query or the endpoint of the integration",
         SourceKind::Business => "sale_order, procurement runs, sessions of Odoo's database",

@@ -15,6 +15,12 @@ pub(super) fn read(facts: &OdooFacts, source: &SourceId, index: &Index, out: &mu
     out.push(&subject, "modules.pending", f64::from(facts.modules_pending));
     out.maybe(&subject, "orders.hour", facts.orders_hour.map(f64::from));
     out.maybe(&subject, "sessions.active", facts.sessions_active.map(f64::from));
+    out.maybe(&subject, "mrp.duration", facts.planning.map(|p| p.took_s));
+    if let Some(access) = &facts.access {
+        out.push(&subject, "tenancy.role", super::flag(access.own_role));
+        let foreign = u32::try_from(access.foreign.len()).unwrap_or(u32::MAX);
+        out.push(&subject, "tenancy.foreign", f64::from(foreign));
+    }
     let Some(channels) = &facts.channels else { return };
     let mut total = Channel::default();
     for channel in channels {

@@ -75,7 +75,7 @@ pub(super) const ROWS: &[Signal] = &[
         Unit::Seconds,
         &[Tenant],
         "how long the last planning run took, or the one that runs takes so far",
-        "a [[prometheus.query]]: Odoo keeps no such time",
+        "ir_cron_progress of stock.ir_cron_scheduler_action, Odoo 18 and later; a [[prometheus.query]] else",
     ),
     plain(
         "sessions.active",

@@ -103,6 +103,17 @@ pub(super) const ROWS: &[Signal] = &[
         0.5,
         0.5,
     ),
+    low(
+        "certificate.valid",
+        Unit::Flag,
+        &[Endpoint],
+        "whether the chain is trusted here, holds now and covers the name",
+        "TLS handshake from here",
+        0.5,
+        0.5,
+    ),
+    plain("probe.status", Unit::Count, &[Endpoint], "status of the answer", "GET from the bastion"),
+    plain("probe.tls", Unit::Count, &[Endpoint], "version of TLS that is agreed on", "TLS handshake from here"),
     high(
         "probe.latency",
         Unit::Seconds,

@@ -34,8 +34,35 @@ pub struct OdooFacts {
     /// People seen in the last five minutes; `None` for the same reasons.
     #[serde(default)]
     pub sessions_active: Option<u32>,
+    /// The newest run of the scheduler that plans procurement and production; `None` where Odoo records none (before 18)
+    /// or it may not be read.
+    #[serde(default)]
+    pub planning: Option<Planning>,
+    /// Who may come near the database.
+    #[serde(default)]
+    pub access: Option<Access>,
     /// Rights that are missing.
     pub missing: Vec<Missing>,
+}
+
+/// A run of the scheduler, from `ir_cron_progress`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Planning {
+    /// Seconds that it took, or takes so far.
+    pub took_s: f64,
+    /// Whether it has ended.
+    pub ended: bool,
+}
+
+/// Who may come near a tenant's database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Access {
+    /// Its owner.
+    pub owner: String,
+    /// Whether the owner owns no other database.
+    pub own_role: bool,
+    /// Owners of other databases that may connect to it; at most 20.
+    pub foreign: Vec<String>,
 }
 
 /// One `queue_job` channel.

@@ -13,6 +13,15 @@ const END: &str = "-----END CERTIFICATE-----";
 
 /// Reads the certificates of a file; every one of them must be usable. Blocks.
 pub fn read(path: &Path) -> Result<Vec<Certificate>, String> {
+    let made = ders(path)?.into_iter().map(|der| Certificate::from_der(&der));
+    made.collect::<Result<_, _>>().map_err(|e| {
+        let file = path.display();
+        format!("the authorities in {file} can not be used: {}", innermost(&e))
+    })
+}
+
+/// The same as they are encoded. Blocks.
+pub fn ders(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let file = path.display();
     let text = std::fs::read(path).map_err(|e| format!("the authorities in {file} can not be used: {e}"))?;
     parse(&String::from_utf8_lossy(&text)).map_err(|(line, why)| match line {
@@ -22,7 +31,7 @@ pub fn read(path: &Path) -> Result<Vec<Certificate>, String> {
 }
 
 /// The certificates of a text, or the line, 0 where it is about no line, and what is wrong.
-fn parse(text: &str) -> Result<Vec<Certificate>, (usize, String)> {
+fn parse(text: &str) -> Result<Vec<CertificateDer<'static>>, (usize, String)> {
     let mut found = Vec::new();
     let mut lines = (1..).zip(text.lines().map(str::trim));
     while let Some((begin, line)) = lines.next() {
@@ -54,10 +63,10 @@ fn parse(text: &str) -> Result<Vec<Certificate>, (usize, String)> {
         let der = BASE64_STANDARD.decode(base64);
         let der = der.map_err(|e| (begin, format!("the certificate that begins here is not base64: {e}")))?;
         // The client itself would pass it over in silence.
-        let usable = RootCertStore::empty().add(CertificateDer::from(der.as_slice()));
+        let der = CertificateDer::from(der);
+        let usable = RootCertStore::empty().add(der.clone());
         usable.map_err(|e| (begin, format!("the certificate that begins here can not be used: {}", innermost(&e))))?;
-        let certificate = Certificate::from_der(&der).map_err(|e| (begin, innermost(&e)))?;
-        found.push(certificate);
+        found.push(der);
     }
     if found.is_empty() { Err((0, "there is no PEM certificate in it".into())) } else { Ok(found) }
 }

@@ -6,6 +6,7 @@
 mod business;
 pub mod queue;
 pub mod synthetic;
+mod tenancy;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -141,7 +142,16 @@ impl Odoo {
             }),
             None => {}
         }
-        (facts.orders_hour, facts.sessions_active) = business::read(&session).await.map_err(classify)?;
+        let business = business::read(&session).await.map_err(classify)?;
+        (facts.orders_hour, facts.sessions_active) = (business.orders_hour, business.sessions_active);
+        facts.planning = business.planning;
+        if !business.unreadable.is_empty() {
+            facts.missing.push(Missing {
+                disables: format!("what is done in database {}: orders, planning runs, people", self.database),
+                remedy: self.grant(&business.unreadable.join(", ")),
+            });
+        }
+        facts.access = tenancy::read(&session).await.map_err(classify)?;
         session.close().await;
         Ok(facts)
     }

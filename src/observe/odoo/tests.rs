@@ -227,3 +227,68 @@ async fn a_database_made_by_odoo_is_read() {
         Err(failure) => panic!("{failure}"),
     }
 }
+
+/// What a planning run leaves behind, as Odoo 19 writes it, and the orders beside it.
+const BUSINESS: &str = "
+ALTER TABLE ir_cron ADD COLUMN lastcall timestamp;
+CREATE TABLE ir_model_data (id serial PRIMARY KEY, module varchar, name varchar, res_id integer);
+CREATE INDEX ON ir_model_data (module, name);
+CREATE TABLE ir_cron_progress (id serial PRIMARY KEY, cron_id integer, create_date timestamp, write_date timestamp);
+CREATE INDEX ON ir_cron_progress (cron_id);
+CREATE TABLE sale_order (id serial PRIMARY KEY, state varchar, date_order timestamp);
+INSERT INTO ir_cron (id, cron_name, active, nextcall) VALUES (7, 'Procurement: run scheduler', true, ago(-60));
+INSERT INTO ir_model_data (module, name, res_id) VALUES ('stock', 'ir_cron_scheduler_action', 7);
+INSERT INTO sale_order (state, date_order) VALUES ('sale', ago(10)), ('sale', ago(50)), ('draft', ago(1)), ('sale', ago(70));
+";
+
+#[tokio::test]
+async fn orders_and_the_planning_run_are_read_and_what_may_not_be_read_is_said_with_its_grant() {
+    let Some(server) = tenant(ODOO_19).await else { return };
+    server.sql("t017", BUSINESS).await;
+    server.role("observe", "").await;
+    server.sql("t017", "GRANT SELECT ON ir_module_module, ir_cron, queue_job, sale_order TO observe").await;
+    let mut observer = observers(&server, "observe", &["t017"]).remove(0);
+    let facts = look(&mut observer).await.unwrap();
+    assert_eq!((facts.orders_hour, facts.planning), (Some(2), None));
+    let remedy = "GRANT SELECT ON ir_cron_progress, ir_model_data TO observe";
+    assert!(facts.missing.iter().any(|m| m.remedy == remedy), "{facts:#?}");
+    server.sql("t017", "GRANT SELECT ON ir_cron_progress, ir_model_data TO observe").await;
+    let facts = look(&mut observer).await.unwrap();
+    assert!(facts.planning.is_none() && facts.missing.is_empty(), "no run yet: {facts:#?}");
+    let ran = |from: u32, to: u32| {
+        format!("INSERT INTO ir_cron_progress (cron_id, create_date, write_date) VALUES (7, ago({from}), ago({to}))")
+    };
+    let last = |minutes: u32| format!("UPDATE ir_cron SET lastcall = ago({minutes}) WHERE id = 7");
+    server.sql("t017", &ran(30, 18)).await;
+    server.sql("t017", &last(30)).await;
+    let planning = look(&mut observer).await.unwrap().planning.unwrap();
+    assert_eq!((minutes(Some(planning.took_s)), planning.ended), (Some(12), true));
+    // One that has begun and not ended, although its row was written since.
+    server.sql("t017", &ran(9, 8)).await;
+    let planning = look(&mut observer).await.unwrap().planning.unwrap();
+    assert_eq!((minutes(Some(planning.took_s)), planning.ended), (Some(9), false));
+    server.sql("t017", "UPDATE ir_cron_progress SET write_date = ago(5) WHERE id = 2").await;
+    server.sql("t017", &last(9)).await;
+    let planning = look(&mut observer).await.unwrap().planning.unwrap();
+    assert_eq!((minutes(Some(planning.took_s)), planning.ended), (Some(4), true));
+}
+
+#[tokio::test]
+async fn an_owner_of_another_database_that_may_connect_is_found() {
+    let Some(server) = tenant(ODOO_19).await else { return };
+    server.role("observe", "").await;
+    server.sql("t017", "GRANT SELECT ON ir_module_module, ir_cron, queue_job TO observe").await;
+    server.sql("postgres", "CREATE ROLE own LOGIN; CREATE ROLE stranger LOGIN; CREATE ROLE idle LOGIN").await;
+    server.sql("postgres", "ALTER DATABASE t017 OWNER TO own").await;
+    let mut observer = observers(&server, "observe", &["t017"]).remove(0);
+    let access = look(&mut observer).await.unwrap().access.unwrap();
+    assert_eq!((access.owner.as_str(), access.own_role, access.foreign.len()), ("own", true, 0));
+    server.sql("postgres", "CREATE DATABASE t018 OWNER stranger").await;
+    let access = look(&mut observer).await.unwrap().access.unwrap();
+    assert_eq!(access.foreign, ["stranger"], "PUBLIC may connect as long as nobody took it away");
+    server.sql("postgres", "REVOKE CONNECT ON DATABASE t017 FROM PUBLIC").await;
+    server.sql("postgres", "GRANT CONNECT ON DATABASE t017 TO observe").await;
+    assert!(look(&mut observer).await.unwrap().access.unwrap().foreign.is_empty());
+    server.sql("postgres", "CREATE DATABASE t019 OWNER own").await;
+    assert!(!look(&mut observer).await.unwrap().access.unwrap().own_role);
+}

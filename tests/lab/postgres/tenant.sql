@@ -4,7 +4,8 @@ GRANT CONNECT ON DATABASE :"db" TO odoo, quarterdeck_observe, quarterdeck_act, q
 GRANT USAGE ON SCHEMA public TO quarterdeck_observe, quarterdeck_act;
 SELECT format('GRANT SELECT ON %I TO quarterdeck_observe, quarterdeck_act', relname)
   FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
-   AND relname IN ('queue_job', 'queue_job_lock', 'queue_job_channel', 'queue_job_function', 'ir_cron', 'ir_module_module', 'ir_act_server') \gexec
+   AND relname IN ('queue_job', 'queue_job_lock', 'queue_job_channel', 'queue_job_function', 'ir_cron', 'ir_module_module', 'ir_act_server',
+                   'sale_order', 'mail_presence', 'bus_presence', 'ir_cron_progress', 'ir_model_data') \gexec
 SELECT format('GRANT UPDATE ON %I TO quarterdeck_act', relname)
   FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname IN ('queue_job', 'queue_job_lock', 'ir_cron') \gexec
 -- What the verbs of docs/verbs.md need besides.

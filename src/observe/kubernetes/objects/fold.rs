@@ -3,7 +3,7 @@
 use super::Owners;
 use super::databases::Cluster;
 use super::delivery::Delivered;
-use super::kinds::{BACKUPS, EVENTS, KINDS, Row, What};
+use super::kinds::{BACKUPS, EVENTS, FENCES, KINDS, QUOTAS, Row, What};
 use crate::domain::facts::MeasuredFacts;
 use crate::domain::facts::measured::Happened;
 use crate::domain::id::SourceId;
@@ -66,6 +66,17 @@ pub(super) fn fold(
         all.add(cluster.clone(), "events.warning", 0.0);
         all.add(cluster.clone(), "pods.evicted", 0.0);
     }
+    // A namespace of a tenant that has none is a value too.
+    for namespace in owners.namespaces() {
+        let subject = owners.subject(namespace, |source| Subject::Namespace { source, namespace: namespace.clone() });
+        if sees(FENCES) {
+            all.most(subject.clone(), "tenancy.isolated", 0.0);
+            all.add(subject.clone(), "tenancy.open", 0.0);
+        }
+        if sees(QUOTAS) {
+            all.most(subject, "tenancy.quota", 0.0);
+        }
+    }
     let mut warnings: Vec<(Timestamp, String)> = Vec::new();
     let mut claims: Vec<(bool, &Row)> = Vec::new();
     let mut databases: Vec<(&Row, &Cluster)> = Vec::new();
@@ -99,6 +110,7 @@ pub(super) fn fold(
                 }
             }
             What::Quota { share: Some(share), resource } => {
+                all.most(namespace(), "tenancy.quota", 1.0);
                 all.most(namespace(), "quota.share", *share);
                 if *share >= 0.85 {
                     let share = share * 100.0;
@@ -106,6 +118,13 @@ pub(super) fn fold(
                 }
             }
             What::Quota { share: None, .. } => facts.untell(&namespace(), "quota.share", "the quota has no status yet"),
+            What::Fence { all: isolates, open } => {
+                all.most(namespace(), "tenancy.isolated", flag(*isolates));
+                all.add(namespace(), "tenancy.open", flag(*open));
+                if *open {
+                    facts.said.push(format!("network policy {}/{} lets everybody in", row.namespace, row.name));
+                }
+            }
             What::Claim { phase } => claims.push((phase == "Bound", row)),
             What::Warning { reason, about, message, count: times, at } => {
                 let Some(at) = *at else { continue };

@@ -71,6 +71,8 @@ pub(super) enum What {
     Schedule { cluster: String, suspended: bool, last: Option<Timestamp> },
     /// What Argo CD or Flux delivers.
     Delivered(delivery::Delivered),
+    /// `NetworkPolicy`: whether it keeps others from all pods, and whether it lets everybody in.
+    Fence { all: bool, open: bool },
     /// Certificate of cert-manager.
     Certificate { ready: Option<bool>, why: String, not_after: Option<Timestamp> },
 }
@@ -87,11 +89,15 @@ const fn kind(
 
 /// Position of kinds that the fold asks for.
 pub(super) const EVENTS: usize = 4;
+/// Quotas.
+pub(super) const QUOTAS: usize = 2;
+/// Network policies.
+pub(super) const FENCES: usize = 12;
 /// Backups of `CloudNativePG`.
 pub(super) const BACKUPS: usize = 6;
 
 /// All.
-pub(super) static KINDS: [KindOf; 12] = [
+pub(super) static KINDS: [KindOf; 13] = [
     kind(
         "autoscaling",
         "v2",
@@ -113,4 +119,5 @@ pub(super) static KINDS: [KindOf; 12] = [
     kind("kustomize.toolkit.fluxcd.io", "v1", "kustomizations", "Kustomizations of Flux", delivery::kustomization),
     kind("helm.toolkit.fluxcd.io", "v2", "helmreleases", "HelmReleases of Flux", delivery::release),
     kind("cert-manager.io", "v1", "certificates", "Certificates of cert-manager", platform::certificate),
+    kind("networking.k8s.io", "v1", "networkpolicies", "whether namespaces keep others out", platform::network_policy),
 ];

@@ -82,6 +82,11 @@ impl Owners {
         Self { cluster: cluster.clone(), namespaces: estate.tenants.iter().filter_map(of).collect() }
     }
 
+    /// Namespaces of tenants.
+    fn namespaces(&self) -> impl Iterator<Item = &String> {
+        self.namespaces.keys()
+    }
+
     fn tenant(&self, namespace: &str) -> Option<TenantId> {
         self.namespaces.get(namespace).cloned()
     }

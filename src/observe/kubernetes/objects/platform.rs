@@ -100,6 +100,34 @@ pub(super) fn certificate(object: &Value) -> Option<What> {
     })
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "one signature for all kinds")]
+pub(super) fn network_policy(object: &Value) -> Option<What> {
+    let spec = &object["spec"];
+    let empty = |selector: &Value| {
+        let bare = |key: &str| match &selector[key] {
+            Value::Object(map) => map.is_empty(),
+            Value::Array(list) => list.is_empty(),
+            _ => true,
+        };
+        selector.is_object() && bare("matchLabels") && bare("matchExpressions")
+    };
+    // Without types it is about what comes in.
+    let inward = spec["policyTypes"].as_array().is_none_or(|types| types.iter().any(|t| t == "Ingress"));
+    let everybody = |from: &Value| {
+        let pods = &from["podSelector"];
+        let cidr = from["ipBlock"]["cidr"].as_str();
+        (empty(&from["namespaceSelector"]) && (pods.is_null() || empty(pods)))
+            || matches!(cidr, Some("0.0.0.0/0" | "::/0"))
+    };
+    let opens = |rule: &Value| match rule["from"].as_array() {
+        // A rule that names nobody lets all of them in.
+        None => true,
+        Some(from) => from.is_empty() || from.iter().any(everybody),
+    };
+    let open = inward && spec["ingress"].as_array().is_some_and(|rules| rules.iter().any(opens));
+    Some(What::Fence { all: inward && empty(&spec["podSelector"]), open })
+}
+
 /// A condition of an object's status.
 pub(super) fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
     object["status"]["conditions"].as_array()?.iter().find(|c| c["type"] == kind)
@@ -118,6 +146,25 @@ pub(super) fn truth(condition: &Value) -> Option<bool> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_policy_keeps_others_out_or_lets_everybody_in() {
+        let fence = |spec: Value| match network_policy(&json!({ "spec": spec })) {
+            Some(What::Fence { all, open }) => (all, open),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(fence(json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"]})), (true, false));
+        assert_eq!(fence(json!({"podSelector": {}, "policyTypes": ["Egress"]})), (false, false));
+        let labels = json!({"matchLabels": {"app": "odoo"}});
+        let from = |from: Value| fence(json!({"podSelector": labels, "ingress": [{"from": [from]}]}));
+        assert_eq!(from(json!({"namespaceSelector": labels})), (false, false));
+        assert_eq!(from(json!({"podSelector": {}})), (false, false), "its own namespace");
+        assert_eq!(from(json!({"namespaceSelector": {}})), (false, true));
+        assert_eq!(from(json!({"namespaceSelector": {}, "podSelector": labels})), (false, false));
+        assert_eq!(from(json!({"ipBlock": {"cidr": "0.0.0.0/0"}})), (false, true));
+        assert_eq!(fence(json!({"podSelector": {}, "ingress": [{}]})), (true, true));
+        assert_eq!(fence(json!({})), (false, false), "an object without a spec says nothing");
+    }
 
     #[test]
     fn quantities_are_read_and_the_fullest_resource_counts() {

@@ -1,8 +1,10 @@
 //! A bucket of S3-compatible object storage: requests signed with AWS Signature Version 4 (by `rusty-s3`, in the
 //! query), create-only puts, all versions of objects, and what protects them.
 
-use super::error::AnchorError;
-use super::xml::{self, Page};
+mod error;
+pub mod xml;
+
+use crate::config::bucket::Bucket as Watched;
 use crate::config::model::{Anchor as Config, SecretRef, Storage};
 use crate::config::secret::{self, Secret};
 use crate::domain::ports::Clock;
@@ -10,6 +12,7 @@ use crate::domain::text::sanitize;
 use crate::observe::http::{Answer, Http, Trust, public};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+pub use error::StorageError;
 use reqwest::Url;
 use rusty_s3::{Method, UrlStyle, signing};
 use sha2::{Digest as _, Sha256};
@@ -17,6 +20,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
+use xml::Page;
 
 /// Time allowed for a request that carries little.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -120,6 +124,12 @@ impl<'a> From<&'a Config> for Access<'a> {
     }
 }
 
+impl<'a> From<&'a Watched> for Access<'a> {
+    fn from(config: &'a Watched) -> Self {
+        Self { table: "[[bucket]]", ..Self::from(&config.storage) }
+    }
+}
+
 impl<'a> From<&'a Storage> for Access<'a> {
     fn from(storage: &'a Storage) -> Self {
         let Storage { endpoint, bucket, signing_region: region, access_key, secret_key, ca, .. } = storage;
@@ -136,14 +146,14 @@ impl<'a> From<&'a Storage> for Access<'a> {
 
 impl Bucket {
     /// Reads the keys and the authorities; asks the server nothing yet.
-    pub async fn connect<'a>(config: impl Into<Access<'a>>, clock: Arc<dyn Clock>) -> Result<Self, AnchorError> {
+    pub async fn connect<'a>(config: impl Into<Access<'a>>, clock: Arc<dyn Clock>) -> Result<Self, StorageError> {
         let Access { table, endpoint: base, bucket, region, keys: (access_key, secret_key), ca } = config.into();
         let read = async |key, reference| {
-            secret::read(reference).await.map_err(|e| AnchorError::Secret { table, key, why: e.to_string() })
+            secret::read(reference).await.map_err(|e| StorageError::Secret { table, key, why: e.to_string() })
         };
         let access_key = read("access_key", access_key).await?;
         let secret_key = read("secret_key", secret_key).await?;
-        let bad = |why: String| AnchorError::Config { table, why };
+        let bad = |why: String| StorageError::Config { table, why };
         let endpoint = Url::parse(base).map_err(|e| bad(e.to_string()))?;
         let (name, signed_for) = (bucket.to_owned(), region.to_owned());
         let place =
@@ -191,7 +201,7 @@ impl Bucket {
     }
 
     /// Puts an object unless its key is taken.
-    pub async fn put_new(&self, key: &str, bytes: &[u8], doing: &'static str) -> Result<Put, AnchorError> {
+    pub async fn put_new(&self, key: &str, bytes: &[u8], doing: &'static str) -> Result<Put, StorageError> {
         let digest: [u8; 32] = Sha256::digest(bytes).into();
         if !self.looks_first() {
             match self.put(key, Body::Bytes(bytes.to_vec()), &digest, true, doing).await? {
@@ -212,8 +222,8 @@ impl Bucket {
         path: &std::path::Path,
         digest: &[u8; 32],
         doing: &'static str,
-    ) -> Result<Put, AnchorError> {
-        let failed = |e: std::io::Error| AnchorError::File(format!("{} can not be read: {e}", path.display()));
+    ) -> Result<Put, StorageError> {
+        let failed = |e: std::io::Error| StorageError::File(format!("{} can not be read: {e}", path.display()));
         // Looking first costs one small request and keeps a large file from being sent for nothing.
         if self.exists(key, doing).await? {
             return Ok(Put::Taken);
@@ -239,7 +249,7 @@ impl Bucket {
         digest: &[u8; 32],
         only_new: bool,
         doing: &'static str,
-    ) -> Result<Option<Put>, AnchorError> {
+    ) -> Result<Option<Put>, StorageError> {
         // The server refuses a body that came in otherwise. Amazon asks for a checksum where objects are locked.
         let checksum = BASE64_STANDARD.encode(digest);
         let with: &[(&str, &str)] = &[("if-none-match", "*"), ("x-amz-checksum-sha256", &checksum)];
@@ -254,7 +264,7 @@ impl Bucket {
         }
     }
 
-    async fn exists(&self, key: &str, doing: &'static str) -> Result<bool, AnchorError> {
+    async fn exists(&self, key: &str, doing: &'static str) -> Result<bool, StorageError> {
         let ask = Ask {
             method: Method::Head,
             key: Some(key),
@@ -273,7 +283,7 @@ impl Bucket {
     }
 
     /// A version of an object, of at most `limit` bytes.
-    pub async fn get(&self, key: &str, version: &str, limit: usize) -> Result<Object, AnchorError> {
+    pub async fn get(&self, key: &str, version: &str, limit: usize) -> Result<Object, StorageError> {
         let doing = "getting a version of an object";
         let query = [("versionId", version)];
         let ask =
@@ -282,13 +292,11 @@ impl Bucket {
         if answer.status != 200 {
             return Err(self.said(doing, answer.status, &answer.body));
         }
-        let mode = header(&answer, "x-amz-object-lock-mode");
-        let until = header(&answer, "x-amz-object-lock-retain-until-date").and_then(|t| t.parse().ok());
-        Ok(Object { bytes: answer.body, mode, until })
+        Ok(protected(answer))
     }
 
     /// An object as it is now, of at most `limit` bytes; none when there is none.
-    pub async fn newest(&self, key: &str, limit: usize, doing: &'static str) -> Result<Option<Vec<u8>>, AnchorError> {
+    pub async fn newest(&self, key: &str, limit: usize, doing: &'static str) -> Result<Option<Vec<u8>>, StorageError> {
         let ask = Ask { method: Method::Get, key: Some(key), query: &[], headers: &[], body: Body::None, limit, doing };
         let answer = self.send(ask).await?;
         match answer.status {
@@ -299,7 +307,7 @@ impl Bucket {
     }
 
     /// Tries to delete a version for good; whether the server did.
-    pub async fn delete(&self, key: &str, version: &str) -> Result<bool, AnchorError> {
+    pub async fn delete(&self, key: &str, version: &str) -> Result<bool, StorageError> {
         let doing = "deleting a version of an object";
         let query = [("versionId", version)];
         let ask = Ask {
@@ -327,7 +335,7 @@ impl Bucket {
         prefix: &str,
         after: Option<(&str, Option<&str>)>,
         most: usize,
-    ) -> Result<Page, AnchorError> {
+    ) -> Result<Page, StorageError> {
         let doing = "listing versions";
         let most = most.to_string();
         let mut query = vec![("encoding-type", "url")];
@@ -343,13 +351,35 @@ impl Bucket {
         self.xml(&query, doing, xml::versions).await
     }
 
+    /// A page of the objects whose keys begin with `prefix`, behind the key `after`.
+    pub async fn objects(&self, prefix: &str, after: Option<&str>, most: usize) -> Result<xml::Objects, StorageError> {
+        let most = most.to_string();
+        let mut query =
+            vec![("encoding-type", "url"), ("list-type", "2"), ("max-keys", most.as_str()), ("prefix", prefix)];
+        query.extend(after.map(|key| ("start-after", key)));
+        self.xml(&query, "listing objects", xml::objects).await
+    }
+
+    /// What protects the newest version of an object; none when there is no object.
+    pub async fn head(&self, key: &str) -> Result<Option<Object>, StorageError> {
+        let doing = "looking at an object";
+        let ask =
+            Ask { method: Method::Head, key: Some(key), query: &[], headers: &[], body: Body::None, limit: 0, doing };
+        let answer = self.send(ask).await?;
+        match answer.status {
+            200 => Ok(Some(protected(answer))),
+            404 => Ok(None),
+            status => Err(self.said(doing, status, &answer.body)),
+        }
+    }
+
     /// Whether versions are kept.
-    pub async fn versioning(&self) -> Result<bool, AnchorError> {
+    pub async fn versioning(&self) -> Result<bool, StorageError> {
         self.xml(&[("versioning", "")], "reading whether versions are kept", xml::versioning).await
     }
 
     /// What locks objects.
-    pub async fn lock(&self) -> Result<xml::Lock, AnchorError> {
+    pub async fn lock(&self) -> Result<xml::Lock, StorageError> {
         let doing = "reading its object lock";
         match self.ask_xml(&[("object-lock", "")], doing).await? {
             answer if answer.status == 200 => self.parse(&answer, doing, xml::lock),
@@ -364,7 +394,7 @@ impl Bucket {
         query: &[(&str, &str)],
         doing: &'static str,
         read: fn(&[u8]) -> Result<T, String>,
-    ) -> Result<T, AnchorError> {
+    ) -> Result<T, StorageError> {
         let answer = self.ask_xml(query, doing).await?;
         if answer.status != 200 {
             return Err(self.said(doing, answer.status, &answer.body));
@@ -372,7 +402,7 @@ impl Bucket {
         self.parse(&answer, doing, read)
     }
 
-    async fn ask_xml(&self, query: &[(&str, &str)], doing: &'static str) -> Result<Answer, AnchorError> {
+    async fn ask_xml(&self, query: &[(&str, &str)], doing: &'static str) -> Result<Answer, StorageError> {
         let ask = Ask { method: Method::Get, key: None, query, headers: &[], body: Body::None, limit: ANSWER, doing };
         self.send(ask).await
     }
@@ -382,15 +412,15 @@ impl Bucket {
         answer: &Answer,
         doing: &'static str,
         read: fn(&[u8]) -> Result<T, String>,
-    ) -> Result<T, AnchorError> {
-        let rubbish = |why| AnchorError::Rubbish { endpoint: self.endpoint.clone(), doing, why };
+    ) -> Result<T, StorageError> {
+        let rubbish = |why| StorageError::Rubbish { endpoint: self.endpoint.clone(), doing, why };
         if answer.truncated {
             return Err(rubbish(format!("more than {ANSWER} bytes")));
         }
         read(&answer.body).map_err(rubbish)
     }
 
-    async fn send(&self, ask: Ask<'_>) -> Result<Answer, AnchorError> {
+    async fn send(&self, ask: Ask<'_>) -> Result<Answer, StorageError> {
         let Ask { method, key, query, headers, body, limit, doing } = ask;
         let url = key.map_or_else(|| self.place.base_url().clone(), |key| self.place.object_url(key));
         let signed = signing::sign(
@@ -425,7 +455,7 @@ impl Bucket {
             Body::File(file, _) => request.body(file),
         };
         let answer = Http::send(request, url.as_str(), limit, patience).await;
-        let answer = answer.map_err(|failure| AnchorError::Unreachable(failure.message))?;
+        let answer = answer.map_err(|failure| StorageError::Unreachable(failure.message))?;
         let theirs = header(&answer, "date").and_then(|d| jiff::fmt::rfc2822::parse(&d).ok());
         match theirs {
             Some(theirs) => {
@@ -435,14 +465,14 @@ impl Bucket {
             // Every HTTP server with a clock sends it (RFC 9110, 6.6.1), so this is no storage.
             None => {
                 let why = format!("HTTP {} without a date", answer.status);
-                return Err(AnchorError::Rubbish { endpoint: self.endpoint.clone(), doing, why });
+                return Err(StorageError::Rubbish { endpoint: self.endpoint.clone(), doing, why });
             }
         }
         Ok(answer)
     }
 
     /// What an answer that was not hoped for says.
-    fn said(&self, doing: &'static str, status: u16, body: &[u8]) -> AnchorError {
+    fn said(&self, doing: &'static str, status: u16, body: &[u8]) -> StorageError {
         let bucket = self.name().to_owned();
         let error = xml::error(body);
         let code = error.as_ref().map_or("", |(code, _)| code.as_str());
@@ -452,23 +482,30 @@ impl Bucket {
             },
         );
         match (status, code) {
-            (404, "NoSuchBucket") => AnchorError::NoBucket { bucket, endpoint: self.endpoint.clone() },
+            (404, "NoSuchBucket") => StorageError::NoBucket { bucket, endpoint: self.endpoint.clone() },
             (401 | 403, _) if code == "RequestTimeTooSkewed" || self.ahead().abs() > SKEWED => {
-                AnchorError::Clock { bucket, doing, ahead: self.ahead() }
+                StorageError::Clock { bucket, doing, ahead: self.ahead() }
             }
             (401 | 403, _) => {
-                AnchorError::Refused { bucket, doing, said: words.unwrap_or_else(|| format!("HTTP {status}")) }
+                StorageError::Refused { bucket, doing, said: words.unwrap_or_else(|| format!("HTTP {status}")) }
             }
             (200..=299, _) => {
                 let why = format!("HTTP {status} without what was asked for");
-                AnchorError::Rubbish { endpoint: self.endpoint.clone(), doing, why }
+                StorageError::Rubbish { endpoint: self.endpoint.clone(), doing, why }
             }
             _ => {
                 let said = words.map(|w| format!(": {}", sanitize(&w))).unwrap_or_default();
-                AnchorError::Answer { bucket, doing, status, said }
+                StorageError::Answer { bucket, doing, status, said }
             }
         }
     }
+}
+
+/// What an answer says of the lock of its object.
+fn protected(answer: Answer) -> Object {
+    let mode = header(&answer, "x-amz-object-lock-mode");
+    let until = header(&answer, "x-amz-object-lock-retain-until-date").and_then(|t| t.parse().ok());
+    Object { bytes: answer.body, mode, until }
 }
 
 fn is_no_bucket(body: &[u8]) -> bool {

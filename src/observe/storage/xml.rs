@@ -63,6 +63,44 @@ pub struct Page {
     pub next: Option<(String, String)>,
 }
 
+/// One object as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Key.
+    pub key: String,
+    /// When it was put there, by the server's clock.
+    pub modified: Timestamp,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// A page of `ListBucketResult`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Objects {
+    /// By key.
+    pub objects: Vec<Listed>,
+    /// Whether more come behind the last.
+    pub more: bool,
+}
+
+/// `ListBucketResult`.
+pub fn objects(body: &[u8]) -> Result<Objects, String> {
+    read(body, "ListBucketResult", |root| {
+        let encoded = text_of(root, "EncodingType").as_deref() == Some("url");
+        let object = |node: Node<'_, '_>| {
+            let key = text_of(node, "Key")?;
+            Some(Listed {
+                key: if encoded { decoded(&key) } else { key },
+                modified: text_of(node, "LastModified")?.parse().ok()?,
+                size: text_of(node, "Size")?.parse().ok()?,
+            })
+        };
+        let found = root.children().filter(|n| n.tag_name().name() == "Contents");
+        let objects = found.map(object).collect::<Option<Vec<_>>>().ok_or("an object without key, time or size")?;
+        Ok(Objects { objects, more: text_of(root, "IsTruncated").as_deref() == Some("true") })
+    })
+}
+
 /// `ListVersionsResult`.
 pub fn versions(body: &[u8]) -> Result<Page, String> {
     read(body, "ListVersionsResult", |root| {
@@ -166,6 +204,10 @@ mod tests {
             page.versions.iter().map(|v| (v.key.as_str(), v.marker, v.size)).collect::<Vec<_>>(),
             [("a/b", true, 0), ("a/b", false, 5)]
         );
+        let now = b"<ListBucketResult><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated><Contents><Key>a%2Fb</Key>\
+            <LastModified>2026-11-21T17:42:16.250Z</LastModified><Size>5</Size></Contents></ListBucketResult>";
+        let page = objects(now).unwrap();
+        assert_eq!((page.objects[0].key.as_str(), page.objects[0].size, page.more), ("a/b", 5, true));
         assert_eq!(error(b"<Error><Code>NoSuchKey</Code></Error>"), Some(("NoSuchKey".into(), String::new())));
     }
 
@@ -185,7 +227,7 @@ mod tests {
         #[test]
         fn bytes_of_strangers_break_nothing(body: Vec<u8>, text in "[<>/A-Za-z%&;!\\[\\]\"= ]{0,200}") {
             for body in [&body[..], text.as_bytes(), format!("<ListVersionsResult>{text}</ListVersionsResult>").as_bytes()] {
-                let _ = (error(body), lock(body), versioning(body), versions(body));
+                let _ = (error(body), lock(body), versioning(body), versions(body), objects(body));
             }
             proptest::prop_assert_eq!(decoded(&format!("a%2F{}", text.replace('%', ""))), format!("a/{}", text.replace('%', "")));
         }

@@ -1,0 +1,156 @@
+//! Whether backups were restored, when, how long it took and where the evidence is: from runs of playbooks in the journal,
+//! and from a report that other tools write. A test that nobody recorded is not known, and never well. Only the engine and
+//! `doctor` call this.
+
+mod report;
+mod runs;
+#[cfg(test)]
+mod tests;
+
+use super::poll::Poll;
+use crate::config::model::Config;
+use crate::config::restore_test::{Proof, RestoreTest};
+use crate::domain::facts::{Facts, MeasuredFacts};
+use crate::domain::mode::MayObserve;
+use crate::domain::ports::{BoxFuture, Clock};
+use crate::domain::sample::{Failure, FailureKind, SourceKind, SourceSpec};
+use crate::domain::signal::Subject;
+use crate::domain::text::sanitize;
+use jiff::Timestamp;
+use runs::Runs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Tests are days apart.
+const INTERVAL: Duration = Duration::from_mins(1);
+/// Reading goes on at the next look when it takes longer than [`runs::READ_FOR`].
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How one test went.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Tested {
+    /// When it ended.
+    at: Timestamp,
+    /// Whether what was restored was whole.
+    ok: bool,
+    /// Seconds that it took.
+    took_s: Option<f64>,
+    /// Where to read about it.
+    evidence: String,
+}
+
+/// Observes one kind of test.
+pub struct RestoreTestObserver {
+    config: RestoreTest,
+    journal: PathBuf,
+    clock: Arc<dyn Clock>,
+    runs: Option<Runs>,
+}
+
+impl RestoreTestObserver {
+    /// For each `[[restore_test]]`; `journal` is the directory of the estate's journal. Nothing is read before they run.
+    pub fn all(_: MayObserve, config: &Config, journal: &std::path::Path, clock: &Arc<dyn Clock>) -> Vec<Self> {
+        let one = |test: &RestoreTest| Self {
+            config: test.clone(),
+            journal: journal.to_owned(),
+            clock: Arc::clone(clock),
+            runs: None,
+        };
+        config.restore_test.iter().map(one).collect()
+    }
+
+    async fn look(&mut self) -> Result<Facts, Failure> {
+        let runs = self.runs.take().unwrap_or_else(|| Runs::new(&self.journal, &self.config));
+        let report = self.config.report.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let mut runs = runs;
+            let known = runs.read();
+            (runs, known, report.map(|path| report::read(&path)))
+        });
+        let local = |why: String| Failure::new(FailureKind::Local, why);
+        let (runs, known, report) = read.await.map_err(|_| local("reading the journal was broken off".to_owned()))?;
+        let behind = known.map_err(|why| local(format!("the journal can not be read: {why}")))?;
+        let mut tests: Vec<Tested> = runs.newest.iter().chain(&runs.newest_good).cloned().collect();
+        self.runs = Some(runs);
+        let mut facts = MeasuredFacts::of(SourceKind::Restore);
+        match report {
+            Some(Ok(Some(tested))) => tests.push(tested),
+            Some(Err(why)) => facts.lacks("what the report says", why),
+            Some(Ok(None)) | None => {}
+        }
+        self.tell(&tests, behind, &mut facts);
+        Ok(Facts::Measured(facts))
+    }
+
+    fn tell(&self, tests: &[Tested], behind: Option<u64>, facts: &mut MeasuredFacts) {
+        let (age, ok, took) = match self.config.proof {
+            Proof::Restore => ("restore_test.age", "restore_test.ok", "restore_test.took"),
+            Proof::Rehearsal => ("rehearsal.age", "rehearsal.ok", "rehearsal.took"),
+        };
+        let subject = Subject::Backup { source: self.config.id.clone(), backup: self.config.of.clone() };
+        let now = self.clock.now();
+        // What is of tomorrow was written by a clock that is wrong, or by somebody who wants to be well.
+        let (known, ahead): (Vec<&Tested>, Vec<&Tested>) =
+            tests.iter().partition(|t| t.at.duration_since(now).as_secs() < 300);
+        facts.said.extend(ahead.first().map(|t| format!("{} is of {}, which is still to come", t.evidence, t.at)));
+        let newest = |all: &mut dyn Iterator<Item = &&Tested>| all.max_by_key(|t| t.at).map(|t| (*t).clone());
+        let why = match behind {
+            Some(records) => format!("the journal is still being read, {records} records so far"),
+            None => {
+                let Proof::Restore = self.config.proof else {
+                    return self.tell_known(&known, [age, ok, took], &subject, facts, "no rehearsal");
+                };
+                return self.tell_known(&known, [age, ok, took], &subject, facts, "no restore test");
+            }
+        };
+        match newest(&mut known.iter()) {
+            Some(_) => self.tell_known(&known, [age, ok, took], &subject, facts, ""),
+            None => facts.untell(&subject, age, why),
+        }
+    }
+
+    fn tell_known(
+        &self,
+        known: &[&Tested],
+        [age, ok, took]: [&'static str; 3],
+        subject: &Subject,
+        facts: &mut MeasuredFacts,
+        none: &str,
+    ) {
+        let of = sanitize(&self.config.of);
+        let Some(newest) = known.iter().max_by_key(|t| t.at) else {
+            return facts.untell(subject, age, format!("{none} of {of} is known"));
+        };
+        facts.measure(subject, ok, if newest.ok { 1.0 } else { 0.0 });
+        if !newest.ok {
+            facts.said.push(format!("the newest one failed at {}: {}", newest.at, newest.evidence));
+        }
+        match known.iter().filter(|t| t.ok).max_by_key(|t| t.at) {
+            Some(good) => {
+                let days = self.clock.now().duration_since(good.at).as_secs_f64().max(0.0) / 86_400.0;
+                facts.measure(subject, age, days);
+                if let Some(seconds) = good.took_s {
+                    facts.measure(subject, took, seconds);
+                }
+                facts.said.push(format!("the newest good one ended at {}: {}", good.at, good.evidence));
+            }
+            None => facts.untell(subject, age, format!("no test of {of} went well yet")),
+        }
+    }
+}
+
+impl Poll for RestoreTestObserver {
+    fn spec(&self) -> SourceSpec {
+        let address = sanitize(&format!("{} of {}", self.config.playbook, self.config.of));
+        SourceSpec { id: self.config.id.clone(), kind: SourceKind::Restore, interval: INTERVAL, address }
+    }
+
+    fn timeout(&self) -> Duration {
+        TIMEOUT
+    }
+
+    fn poll(&mut self) -> BoxFuture<'_, Result<Facts, Failure>> {
+        Box::pin(self.look())
+    }
+}
