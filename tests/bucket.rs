@@ -1,4 +1,4 @@
-//! `[[bucket]]` against the lab's SeaweedFS: with a lock, without one, with a key that lacks a right, and no bucket.
+//! `[[bucket]]` against the lab's `SeaweedFS`: with a lock, without one, with a key that lacks a right, and no bucket.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

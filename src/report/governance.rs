@@ -64,7 +64,7 @@ pub struct Governance {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Month {
     /// `2026-11`; `all` for the period.
-    pub month: String,
+    pub name: String,
     /// Incidents declared on the real estate.
     pub incidents: u64,
     /// The same by severity.
@@ -180,7 +180,7 @@ struct Tally {
 
 impl Tally {
     fn named(name: &str) -> Self {
-        Self { month: Month { month: name.to_owned(), ..Month::default() }, ..Self::default() }
+        Self { month: Month { name: name.to_owned(), ..Month::default() }, ..Self::default() }
     }
 
     fn done(self) -> Month {

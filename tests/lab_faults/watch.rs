@@ -70,7 +70,7 @@ impl Watch {
         let watch = Self { _engine: engine, home, config: file };
         let silent = |status: &Value| -> Vec<String> {
             let sources = status["sources"].as_array().unwrap().iter();
-            sources.filter(|s| s["kind"] != "none" && s["health"] == "unknown").map(|s| s.to_string()).collect()
+            sources.filter(|s| s["kind"] != "none" && s["health"] == "unknown").map(Value::to_string).collect()
         };
         let deadline = Instant::now() + LONG;
         loop {
@@ -143,7 +143,7 @@ impl Watch {
     }
 
     /// People who use these tenants, until it is dropped.
-    pub fn load(&self, lab: &Lab, tenants: &[&str]) -> Load {
+    pub fn load(lab: &Lab, tenants: &[&str]) -> Load {
         let (end, served) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let url = format!("{}/web/health", lab.var("LAB_TRAEFIK_HTTP"));
         let hosts: Vec<String> = tenants.iter().map(|t| format!("Host: {t}.lab.test")).collect();
