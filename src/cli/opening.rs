@@ -89,6 +89,7 @@ pub fn adapters(loaded: &Loaded, mode: Mode) -> Result<Adapters, Error> {
 /// Opens the engine of a live estate. Without observers it only keeps the record (`incident declare`).
 pub fn live(loaded: &Loaded, mode: Mode, observe: bool, via: &str) -> Result<Opened, Error> {
     let mut adapters = self::adapters(loaded, mode)?;
+    adapters.usual = observe.then(|| session::usual_file(&loaded.config));
     if !observe {
         adapters.observers.clear();
     }

@@ -1,6 +1,6 @@
 //! Why something is a finding: which rule, on which values, what it explains, who takes and who suffers.
 
-use super::finding::{Active, Build};
+use super::finding::{Active, Build, limits};
 use super::signals;
 use super::{say, whom, words};
 use crate::domain::facts::Facts;
@@ -44,8 +44,17 @@ pub(super) fn lines(
 fn values(build: &Build<'_>, active: &Active<'_>) -> String {
     let told = active.rule.signals.iter().filter_map(|name| {
         let seen = active.condition.values.get(name)?;
-        let (row, limits) = (signals::find(name)?, build.thresholds.of(name)?);
+        let (row, limits) = (signals::find(name)?, limits(build, active.rule, name, seen)?);
         let now = say::value(seen.now, row.unit);
+        if let Some((beyond, usual)) = active.rule.usual.as_ref().zip(seen.usual) {
+            let usual = say::value(usual, row.unit);
+            let factor = beyond.factor(seen.health);
+            return Some(match seen.health {
+                Health::Critical => format!("{name} {now}, critical from {factor} times the usual {usual}"),
+                Health::Warn => format!("{name} {now}, warns from {factor} times the usual {usual}"),
+                _ => format!("{name} {now}, good, usual is {usual}"),
+            });
+        }
         Some(match seen.health {
             Health::Critical => format!("{name} {now}, critical from {}", say::value(limits.critical, row.unit)),
             Health::Warn => format!("{name} {now}, warns from {}", say::value(limits.warn, row.unit)),

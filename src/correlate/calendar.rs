@@ -81,6 +81,12 @@ impl Calendar {
         all.filter(|a| a.tenants.is_empty() || tenant.is_none_or(|t| a.tenants.contains(t))).collect()
     }
 
+    /// From when to when an occasion goes on, now or the next time; nothing for a moment.
+    pub(super) fn window(&self, occasion: &Occasion, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
+        let next = self.next_of(occasion, now)?;
+        next.until.map(|until| (next.at, until))
+    }
+
     /// The occurrence of an occasion that goes on, or else the next one.
     fn next_of(&self, occasion: &Occasion, now: Timestamp) -> Option<Ahead> {
         let zone = self.zones.get(&occasion.time_zone)?;

@@ -1,13 +1,14 @@
 //! Active conditions into findings: what explains what, whom it hurts, on what evidence, and what to do.
 
 use super::calendar::Calendar;
-use super::condition::{CLEARS_AFTER, Condition};
+use super::condition::{CLEARS_AFTER, Condition, Value};
 use super::history::History;
 use super::index::Index;
 use super::readings::kubernetes::by_tenant;
 use super::rules::{Rule, Rules, SOURCE_UNKNOWN};
-use super::signals::{self, SubjectKind, Thresholds};
+use super::signals::{self, Limits, SubjectKind, Thresholds};
 use super::silence::Group;
+use super::usual::Baselines;
 use super::{because, locks, say, shared, whom, words};
 use crate::domain::facts::Facts;
 use crate::domain::finding::{Change, Class, Evidence, Finding, Level, Offer};
@@ -55,8 +56,14 @@ pub(super) struct Build<'a> {
     pub calendar: &'a Calendar,
     pub thresholds: &'a Thresholds,
     pub history: &'a History,
+    pub baselines: &'a Baselines,
     pub changes: &'a VecDeque<Change>,
     pub now: Timestamp,
+}
+
+/// Whether a finding is of a kind that makes requests fail or wait, or is such harm itself.
+pub(super) fn bites(rules: &Rules, finding: &Finding) -> bool {
+    rules.find(&finding.rule).is_some_and(|r| r.explains_impact || r.class == Class::Impact)
 }
 
 /// The order in which findings are shown and worked on, worst first:
@@ -70,14 +77,13 @@ pub(super) struct Build<'a> {
 /// 7. the older one, and its name.
 pub(super) fn worst_first(rules: &Rules, a: &Finding, b: &Finding) -> Ordering {
     let hurts = |f: &Finding| f.classes.contains(&Class::Impact);
-    let bites = |f: &Finding| rules.find(&f.rule).is_some_and(|r| r.explains_impact || r.class == Class::Impact);
     // What is absent comes last: nobody is hurt, no cut-off is known.
     let criticality = |f: &Finding| f.whom.criticality.unwrap_or(u8::MAX);
     let cutoff = |f: &Finding| f.whom.next_cutoff.as_ref().map_or(Timestamp::MAX, |c| c.at);
     (b.level.cmp(&a.level))
         .then_with(|| hurts(b).cmp(&hurts(a)))
         .then_with(|| b.severity.cmp(&a.severity))
-        .then_with(|| bites(b).cmp(&bites(a)))
+        .then_with(|| bites(rules, b).cmp(&bites(rules, a)))
         .then_with(|| criticality(a).cmp(&criticality(b)))
         .then_with(|| b.whom.plants.len().cmp(&a.whom.plants.len()))
         .then_with(|| b.whom.tenants.len().cmp(&a.whom.tenants.len()))
@@ -350,16 +356,25 @@ fn chain_root(build: &Build<'_>, head: &Active<'_>) -> Option<String> {
     words::root(&locks::tree(&facts.sessions), database)
 }
 
+/// The thresholds that a value was judged by: those of its signal, or so many times what was usual then.
+pub(super) fn limits(build: &Build<'_>, rule: &Rule, signal: &str, seen: &Value) -> Option<Limits> {
+    match &rule.usual {
+        Some(beyond) => beyond.limits(seen.usual?),
+        None => build.thresholds.of(signal),
+    }
+}
+
 fn evidence(build: &Build<'_>, active: &Active<'_>) -> Vec<Evidence> {
     let told = active.rule.signals.iter().filter_map(|name| {
         let seen = active.condition.values.get(name)?;
-        let (row, limits) = (signals::find(name)?, build.thresholds.of(name)?);
+        let (row, limits) = (signals::find(name)?, limits(build, active.rule, name, seen)?);
         Some(Evidence {
             signal: (*name).into(),
             subject: active.subject.clone(),
             unit: row.unit,
             now: seen.now,
             threshold: if seen.health == Health::Critical { limits.critical } else { limits.warn },
+            usual: seen.usual.or_else(|| build.baselines.usual(active.subject, name, build.now).median()),
             series: build.history.series(active.subject, name),
         })
     });

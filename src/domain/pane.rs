@@ -11,7 +11,7 @@ use super::sample::SourceKind;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use subject::{SHOWN, SignalValue, SignalView, SubjectRow, SubjectView};
+pub use subject::{SHOWN, SignalValue, SignalView, SubjectRow, SubjectView, UsualView};
 
 /// A pane: what a commander looks at together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]

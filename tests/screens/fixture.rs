@@ -441,6 +441,7 @@ fn findings() -> Vec<Finding> {
                     unit: Unit::Count,
                     now: 41.0,
                     threshold: 5.0,
+                    usual: None,
                     series: series(0.0, 41.0),
                 },
                 Evidence {
@@ -449,6 +450,7 @@ fn findings() -> Vec<Finding> {
                     unit: Unit::Ratio,
                     now: 0.12,
                     threshold: 0.05,
+                    usual: None,
                     series: series(0.002, 0.12),
                 },
             ],
@@ -492,6 +494,7 @@ fn findings() -> Vec<Finding> {
                 unit: Unit::Seconds,
                 now: 432.0,
                 threshold: 300.0,
+                usual: None,
                 series: series(4.0, 432.0),
             }],
             changed: Vec::new(),

@@ -79,6 +79,7 @@ fn looked_at(subject: Subject) -> SubjectView {
             .map(|v| if unit == Unit::Count { Some(0.0) } else { v })
             .collect(),
         step_s: 10,
+        usual: None,
         forecast: Some("at this pace it is full in 3 h, between 2 h and 5 h".into()),
     };
     let signals = vec![

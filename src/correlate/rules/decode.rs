@@ -1,7 +1,7 @@
 //! From the text of rule files to rules. What is wrong is told with its file, line and column; a rule with a problem is
 //! left out, and a shipped rule of its name stays then.
 
-use super::{Absent, BUILT_IN, Fits, Rule, Rules, SHIPPED};
+use super::{Absent, BUILT_IN, Beyond, Fits, Rule, Rules, SHIPPED, Side};
 use crate::config::problem::Problem;
 use crate::config::reader::{Source, Table};
 use crate::correlate::signals::{self, SubjectKind};
@@ -121,7 +121,8 @@ fn one(mut table: Table<'_, '_>, file: &str, known: &[Rule], seen: &mut Vec<Stri
     }
     let of_class = table.parsed("class", class_words, class).unwrap_or(Class::Pressure);
     let critical_class = table.parsed("critical_class", class_words, class).unwrap_or(of_class);
-    let signals = signals_of(&mut table, &name, known);
+    let usual = usual(&mut table);
+    let signals = signals_of(&mut table, &name, known, usual.is_some());
     let subjects = subjects_of(&mut table, &name, &signals);
     let seconds = |d: Option<Duration>| d.map_or(0, |d| u32::try_from(d.as_secs()).unwrap_or(u32::MAX));
     let hold_s = seconds(table.duration("hold", Duration::ZERO, DAY));
@@ -145,6 +146,7 @@ fn one(mut table: Table<'_, '_>, file: &str, known: &[Rule], seen: &mut Vec<Stri
     let rule = Rule {
         name,
         signals,
+        usual,
         subjects,
         class: of_class,
         critical_class,
@@ -160,7 +162,43 @@ fn one(mut table: Table<'_, '_>, file: &str, known: &[Rule], seen: &mut Vec<Stri
     clean.then(|| Said::Rule(Box::new(rule)))
 }
 
-fn signals_of(table: &mut Table<'_, '_>, rule: &str, known: &[Rule]) -> Vec<&'static str> {
+/// `over_usual` or `under_usual`.
+fn usual(table: &mut Table<'_, '_>) -> Option<Beyond> {
+    let (over, under) = (table.table("over_usual"), table.table("under_usual"));
+    if over.is_some() && under.is_some() {
+        table.reject("under_usual", "a rule has `over_usual` or `under_usual`, and not both");
+    }
+    let (side, mut given) = match (over, under) {
+        (Some(given), _) => (Side::Over, given),
+        (None, Some(given)) => (Side::Under, given),
+        (None, None) => return None,
+    };
+    for key in ["warn", "critical"] {
+        if !given.has(key) {
+            given.reject(key, format!("`{key}` is missing: how many times what is usual, such as 2"));
+        }
+    }
+    let (warn, critical) = (given.number("warn"), given.number("critical"));
+    let at_least = given.number("at_least").unwrap_or(0.0);
+    if at_least < 0.0 {
+        given.reject("at_least", format!("`at_least` is {at_least}; allowed is 0 or more, in the unit of the signal"));
+    }
+    let (warn, critical) = (warn?, critical?);
+    let (fine, words) = match side {
+        Side::Over => (warn > 1.0 && critical >= warn, "`warn` above 1 and `critical` not below it"),
+        Side::Under => (
+            warn > 0.0 && warn < 1.0 && critical > 0.0 && critical <= warn,
+            "`warn` between 0 and 1 and `critical` not above it",
+        ),
+    };
+    if !fine {
+        given.reject("warn", format!("`warn` is {warn} and `critical` {critical}; allowed is {words}"));
+    }
+    given.finish();
+    Some(Beyond { side, warn, critical, at_least })
+}
+
+fn signals_of(table: &mut Table<'_, '_>, rule: &str, known: &[Rule], usual: bool) -> Vec<&'static str> {
     let mut all = Vec::new();
     let asked = table.strings("signals");
     if asked.is_empty() {
@@ -172,9 +210,11 @@ fn signals_of(table: &mut Table<'_, '_>, rule: &str, known: &[Rule]) -> Vec<&'st
             table.reject("signals", format!("there is no signal `{name}`; near to it: {near}"));
             continue;
         };
-        if let Some(other) = known.iter().find(|r| r.name != rule && r.signals.contains(&signal.name)) {
+        if let Some(other) =
+            known.iter().find(|r| r.name != rule && r.usual.is_some() == usual && r.signals.contains(&signal.name))
+        {
             let message = format!(
-                "`{name}` is judged by the rule `{}` of {}; a signal has one rule: replace that one or switch it off first",
+                "`{name}` is judged by the rule `{}` of {}; a signal has one rule by its thresholds and one by what is usual: replace that one or switch it off first",
                 other.name, other.origin
             );
             table.reject("signals", message);
@@ -323,5 +363,29 @@ mod tests {
         assert!(problems[0].starts_with("r.toml:8:8: there are two rules"), "{problems:?}");
         let (_, problems) = load("[[rule]]\nname = \"no-such\"\nenabled = false\n");
         assert!(problems[0].contains("no rule `no-such`"), "{problems:?}");
+    }
+    #[test]
+    fn a_rule_may_ask_for_so_many_times_what_is_usual() {
+        let usual = "over_usual = { warn = 3, critical = 6.5, at_least = 10 }\n";
+        let (rules, problems) = load(&format!("{}{usual}", BASE.replace("lock-chain", "odd-chain")));
+        assert_eq!(problems, Vec::<String>::new(), "a signal has a rule by thresholds and one by what is usual");
+        let beyond = rules.find("odd-chain").unwrap().usual.unwrap();
+        assert_eq!(beyond, Beyond { side: Side::Over, warn: 3.0, critical: 6.5, at_least: 10.0 });
+        assert_eq!(beyond.grade(29.0, 1.0), crate::domain::health::Health::Ok, "usual counts as at least ten");
+        assert_eq!(beyond.grade(130.0, 20.0), crate::domain::health::Health::Critical);
+        for (wrong, said) in [
+            (
+                "over_usual = { warn = 0.5, critical = 2 }",
+                "r.toml:7:23: `warn` is 0.5 and `critical` 2; allowed is `warn` above 1",
+            ),
+            ("under_usual = { warn = 0.2, critical = 0.5 }", "`warn` between 0 and 1 and `critical` not above it"),
+            ("over_usual = { warn = 2 }", "`critical` is missing"),
+            ("over_usual = { warn = 2, critical = 4, least = 1 }", "unknown key `least`"),
+            ("over_usual = { warn = 2, critical = 4, at_least = -1 }", "`at_least` is -1"),
+            ("over_usual = { warn = 2, critical = 4 }\nunder_usual = { warn = 0.5, critical = 0.2 }", "and not both"),
+        ] {
+            let (_, problems) = load(&format!("{}{wrong}\n", BASE.replace("lock-chain", "odd-chain")));
+            assert!(problems.iter().any(|p| p.contains(said)), "{said}: {problems:#?}");
+        }
     }
 }
