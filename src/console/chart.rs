@@ -151,10 +151,10 @@ mod tests {
 
     #[test]
     fn what_is_usual_is_a_band_behind_the_values() {
-        let mut signal = signal(vec![Some(40.0); 30], 1e9);
+        let mut signal = signal([vec![Some(0.0)], vec![Some(40.0); 29]].concat(), 1e9);
         let words = String::new();
         signal.usual =
-            Some(crate::domain::pane::UsualView { median: Some(10.0), low: Some(9.0), high: Some(11.0), words });
+            Some(crate::domain::pane::UsualView { median: Some(22.0), low: Some(20.0), high: Some(24.0), words });
         let lines: Vec<String> = chart(&signal, 40, 6).iter().map(Strip::plain).collect();
         let banded: Vec<&String> = lines.iter().filter(|l| l.contains('░')).collect();
         assert!((1..=2).contains(&banded.len()), "{lines:#?}");

@@ -1,5 +1,6 @@
 //! Why something is a finding: which rule, on which values, what it explains, who takes and who suffers.
 
+use super::burn::USUAL_LEVEL;
 use super::finding::{Active, Build, limits};
 use super::signals;
 use super::{say, whom, words};
@@ -26,6 +27,12 @@ pub(super) fn lines(
     if let Some((tag, at)) = deploy {
         let after = say::span(head.condition.since.duration_since(*at).as_secs_f64());
         out.push(format!("deploy {tag} lies {after} before it"));
+    }
+    if let Some(burning) = group.iter().find(|a| a.condition.values.contains_key("http.burn")) {
+        let agreed = build.index.slo(burning.subject);
+        let level = agreed.unwrap_or(USUAL_LEVEL) * 100.0;
+        let by = if agreed.is_some() { "as agreed" } else { "nothing else was agreed" };
+        out.push(format!("the service level is {level:.4}% of requests, {by}").replace("000%", "%"));
     }
     out.extend(neighbours(build, head));
     for window in build.calendar.in_force(tenant_of(head.subject), build.now) {

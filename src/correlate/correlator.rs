@@ -17,7 +17,7 @@ use super::silence::Watch;
 use super::usual::Baselines;
 use crate::domain::estate::{Ahead, Estate};
 use crate::domain::facts::Facts;
-use crate::domain::finding::{Acknowledged, Change, Finding};
+use crate::domain::finding::{Acknowledged, Change, Class, Finding};
 use crate::domain::health::Health;
 use crate::domain::id::{FindingId, Person, SourceId, TenantId};
 use crate::domain::pane::{Panes, SubjectView};
@@ -144,7 +144,7 @@ impl Correlator {
             calendar: Calendar::new(estate, &settings.calendar, zones),
             baselines: Baselines::new(estate, &settings.calendar, zones, rules.asks_usual()),
             troubled: Troubled::default(),
-            index: Index::new(estate).with_services(&settings.services),
+            index: Index::new(estate).with_services(&settings.services).with_terms(&settings.terms),
             settings,
             rule_of,
             conditions: BTreeMap::new(),
@@ -173,7 +173,15 @@ impl Correlator {
 
     /// The rows of all panes at one moment.
     pub fn panes(&self, world: &World, now: Timestamp) -> Panes {
-        panes::build(world, &self.index, &self.settings, &self.history, now)
+        let harm = |f: &&(Finding, Vec<Key>)| f.0.classes.contains(&Class::Impact);
+        let mut hurt: BTreeMap<&TenantId, Timestamp> = BTreeMap::new();
+        for (finding, _) in self.previous.values().filter(harm) {
+            for tenant in &finding.whom.tenants {
+                let since = hurt.entry(tenant).or_insert(finding.since);
+                *since = finding.since.min(*since);
+            }
+        }
+        panes::build(world, &self.index, &self.settings, &self.history, &hurt, now)
     }
 
     /// All that is known of one subject.
@@ -222,7 +230,7 @@ impl Correlator {
         self.silence.answered(&sample.source);
         let seen = Seen { facts, before, source: &sample.source, at: sample.taken_at };
         let mut readings = readings(&seen, &self.index);
-        self.budgets.observe(&mut readings, sample.taken_at);
+        self.budgets.observe(&mut readings, sample.taken_at, |subject| self.index.slo(subject));
         let source = self.history.source(&sample.source);
         for reading in &readings {
             self.history.put(reading, source, sample.taken_at);
@@ -353,7 +361,7 @@ impl Correlator {
             |key: &Key| self.conditions.get(&key.0).is_some_and(|all| all.contains_key(&(key.1, key.2.clone())));
         self.explained.retain(|key, _| known(key));
         self.cool_down(&mut made, now);
-        made.sort_by(|a, b| finding::worst_first(&rules, &a.finding, &b.finding));
+        made.sort_by(|a, b| finding::worst_first(&rules, now, &a.finding, &b.finding));
         let current: BTreeMap<FindingId, (Finding, Vec<Key>)> =
             made.iter().map(|m| (m.finding.id.clone(), (m.finding.clone(), m.keys.clone()))).collect();
         let transitions = self.transitions(&current);

@@ -72,18 +72,21 @@ pub(super) fn bites(rules: &Rules, finding: &Finding) -> bool {
 /// 2. whether it hurts transactions already;
 /// 3. how bad it is (critical, unknown, warn);
 /// 4. whether it is of a kind that makes requests fail or wait: a lock chain before an expiring certificate;
-/// 5. whom it hurts: the most critical tenant, then more plants, then more tenants;
-/// 6. the nearer business cut-off;
-/// 7. the older one, and its name.
-pub(super) fn worst_first(rules: &Rules, a: &Finding, b: &Finding) -> Ordering {
+/// 5. whether something is at stake within two hours: a cut-off, a shift, a planning run;
+/// 6. whom it hurts: the most critical tenant, then more plants, then more tenants;
+/// 7. the nearer of what is at stake;
+/// 8. the older one, and its name.
+pub(super) fn worst_first(rules: &Rules, now: Timestamp, a: &Finding, b: &Finding) -> Ordering {
     let hurts = |f: &Finding| f.classes.contains(&Class::Impact);
     // What is absent comes last: nobody is hurt, no cut-off is known.
     let criticality = |f: &Finding| f.whom.criticality.unwrap_or(u8::MAX);
     let cutoff = |f: &Finding| f.whom.next_cutoff.as_ref().map_or(Timestamp::MAX, |c| c.at);
+    let soon = |f: &Finding| cutoff(f).duration_since(now) <= SOON;
     (b.level.cmp(&a.level))
         .then_with(|| hurts(b).cmp(&hurts(a)))
         .then_with(|| b.severity.cmp(&a.severity))
         .then_with(|| bites(rules, b).cmp(&bites(rules, a)))
+        .then_with(|| soon(b).cmp(&soon(a)))
         .then_with(|| criticality(a).cmp(&criticality(b)))
         .then_with(|| b.whom.plants.len().cmp(&a.whom.plants.len()))
         .then_with(|| b.whom.tenants.len().cmp(&a.whom.tenants.len()))
@@ -91,6 +94,9 @@ pub(super) fn worst_first(rules: &Rules, a: &Finding, b: &Finding) -> Ordering {
         .then_with(|| a.since.cmp(&b.since))
         .then_with(|| a.id.cmp(&b.id))
 }
+
+/// How near what is at stake ranks a finding before others.
+const SOON: SignedDuration = SignedDuration::from_hours(2);
 
 /// What names a condition across evaluations.
 pub(super) type Key = (SourceId, usize, Subject);
@@ -115,7 +121,12 @@ pub(super) fn from_active(build: &Build<'_>, all: &[Active<'_>], explained: &BTr
         let group = groups.entry(root).or_default();
         if root == i { group.insert(0, active) } else { group.push(active) }
     }
-    let aftermath = |key: &Key| explained.get(key).is_some_and(|at| build.now.duration_since(*at) < AFTERMATH);
+    let aftermath = |key: &Key| {
+        // What is looked at seldom needs longer to be seen well three times.
+        let interval = build.world.sources.get(&key.0).map(|s| s.spec.interval * (u32::from(CLEARS_AFTER) + 1));
+        let lasting = interval.and_then(|i| SignedDuration::try_from(i).ok()).unwrap_or(AFTERMATH).max(AFTERMATH);
+        explained.get(key).is_some_and(|at| build.now.duration_since(*at) < lasting)
+    };
     let deploys = if groups.is_empty() { BTreeMap::new() } else { deploys(build) };
     let made = groups.into_values().filter_map(|mut group| {
         if let Some(rest) = group.get_mut(1..) {

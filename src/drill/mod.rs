@@ -113,6 +113,8 @@ impl Drill {
             let usual = tenant.usual;
             let by_day = |place: u16| matches!(place % 24, 5..22);
             baselines.seed(&subject, "http.requests", |p| usual.requests * if by_day(p) { 1.0 } else { 0.25 });
+            baselines.seed(&subject, "orders.hour", |_| tenant.orders_hour);
+            baselines.seed(&subject, "mrp.duration", |_| tenant.trouble.planned_s);
             baselines.seed(&subject, "http.p95", |p| usual.p95_s * if by_day(p) { 1.0 } else { 0.8 });
         }
     }

@@ -61,19 +61,22 @@ enum Said {
     Off(String),
 }
 
-/// The shipped rules with the user's (path and text each) in their places, and what is wrong with those.
-pub fn all(files: &[(String, String)]) -> (Rules, Vec<Problem>) {
+/// The shipped rules with the user's (path and text each) in their places, and what is wrong with those. `playbooks` are
+/// the ids of those that there are; where none is given, ids are not looked at.
+pub fn all(files: &[(String, String)], playbooks: &[String]) -> (Rules, Vec<Problem>) {
     let mut problems = Vec::new();
     let mut rules = Vec::new();
     let shipped = [(BUILT_IN.to_owned(), SHIPPED.to_owned())];
     for (file, text) in shipped.iter().chain(files) {
-        put(&mut rules, file, text, &mut problems);
+        // A test holds that what the shipped rules offer ships.
+        let known = if file == BUILT_IN { &[] } else { playbooks };
+        put(&mut rules, file, text, known, &mut problems);
     }
     (Rules(rules), problems)
 }
 
 /// Puts the rules of one file in their places.
-fn put(rules: &mut Vec<Rule>, file: &str, text: &str, problems: &mut Vec<Problem>) {
+fn put(rules: &mut Vec<Rule>, file: &str, text: &str, playbooks: &[String], problems: &mut Vec<Problem>) {
     let (root, syntax) = DeTable::parse_recoverable(text);
     if !syntax.is_empty() {
         problems.extend(syntax.iter().map(|e| match e.span() {
@@ -86,7 +89,7 @@ fn put(rules: &mut Vec<Rule>, file: &str, text: &str, problems: &mut Vec<Problem
     let mut root = Table::root(&source, &root);
     let mut seen: Vec<String> = Vec::new();
     for table in root.tables("rule") {
-        let Some(said) = one(table, file, rules, &mut seen) else { continue };
+        let Some(said) = one(table, file, rules, playbooks, &mut seen) else { continue };
         match said {
             Said::Off(name) => rules.retain(|r| r.name != name),
             Said::Rule(rule) => match rules.iter_mut().find(|r| r.name == rule.name) {
@@ -101,7 +104,13 @@ fn put(rules: &mut Vec<Rule>, file: &str, text: &str, problems: &mut Vec<Problem
 }
 
 /// One rule; `None` when something is wrong with it, which is noted.
-fn one(mut table: Table<'_, '_>, file: &str, known: &[Rule], seen: &mut Vec<String>) -> Option<Said> {
+fn one(
+    mut table: Table<'_, '_>,
+    file: &str,
+    known: &[Rule],
+    playbooks: &[String],
+    seen: &mut Vec<String>,
+) -> Option<Said> {
     let before = table.noted();
     let name = crate::config::decode::name(&mut table, "name", "lock-chain");
     if seen.contains(&name) {
@@ -135,7 +144,11 @@ fn one(mut table: Table<'_, '_>, file: &str, known: &[Rule], seen: &mut Vec<Stri
         _ => None,
     });
     let offers = table.tables("offers").into_iter().map(|mut offer| {
-        let fits = Fits { playbook: offer.required("playbook", "schema-lock"), why: offer.required("why", "it fits") };
+        let id = offer.required("playbook", "schema-lock");
+        if !id.is_empty() && !playbooks.is_empty() && !playbooks.contains(&id) {
+            offer.reject("playbook", format!("there is no playbook `{id}`; there are {}", playbooks.join(", ")));
+        }
+        let fits = Fits { playbook: id, why: offer.required("why", "it fits") };
         offer.finish();
         fits
     });
@@ -296,7 +309,7 @@ mod tests {
     use super::*;
 
     fn load(text: &str) -> (Rules, Vec<String>) {
-        let (rules, problems) = all(&[("r.toml".into(), text.into())]);
+        let (rules, problems) = all(&[("r.toml".into(), text.into())], &["schema-lock".into(), "queue-backlog".into()]);
         (rules, problems.iter().map(ToString::to_string).collect())
     }
 
@@ -347,6 +360,11 @@ mod tests {
             ("disproof", "disprove", "unknown key `disprove`"),
             ("[\"tenant\"]", "[]", "judges no kind of subject"),
             ("[[rule]]", "[[rules]]", "unknown key `rules`"),
+            (
+                "disproof = \"it is gone\"",
+                "disproof = \"x\"\noffers = [{ playbook = \"schema-lok\", why = \"x\" }]",
+                "r.toml:7:24: there is no playbook `schema-lok`; there are schema-lock, queue-backlog",
+            ),
             ("disproof = \"it is gone\"", "disproof = \"x\"\nexplained_by = [\"nobody\"]", "which is no rule"),
             (
                 "disproof = \"it is gone\"",

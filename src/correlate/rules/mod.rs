@@ -153,7 +153,7 @@ impl Rules {
     pub fn built_in() -> Arc<Self> {
         static ONCE: OnceLock<Arc<Rules>> = OnceLock::new();
         // A test holds that nothing is wrong with them.
-        Arc::clone(ONCE.get_or_init(|| Arc::new(decode::all(&[]).0)))
+        Arc::clone(ONCE.get_or_init(|| Arc::new(decode::all(&[], &[]).0)))
     }
 
     /// The rule at a position.
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn nothing_is_wrong_with_the_shipped_rules() {
-        let (rules, problems) = decode::all(&[]);
+        let (rules, problems) = decode::all(&[], &[]);
         assert!(problems.is_empty(), "{problems:#?}");
         assert!(rules.iter().count() > 50);
         let offered: BTreeSet<&str> = rules.iter().flat_map(|r| &r.offers).map(|o| o.playbook.as_str()).collect();

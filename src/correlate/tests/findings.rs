@@ -415,8 +415,13 @@ fn of_equal_findings_the_order_is_whom_they_hurt_then_the_cutoff_then_their_age(
     let mut sorted = order.to_vec();
     sorted.reverse();
     let rules = crate::correlate::rules::Rules::built_in();
-    sorted.sort_by(|a, b| crate::correlate::finding::worst_first(&rules, a, b));
+    sorted.sort_by(|a, b| crate::correlate::finding::worst_first(&rules, at(-1_000_000), a, b));
     assert_eq!(sorted, order);
+    // What is at stake within two hours comes before a more critical tenant.
+    let soon = with(&|f| (f.whom.next_cutoff, f.whom.criticality) = (cutoff(60), Some(4)));
+    let later = with(&|f| (f.whom.next_cutoff, f.whom.criticality) = (None, Some(1)));
+    let rank = crate::correlate::finding::worst_first(&rules, soon.since, &soon, &later);
+    assert_eq!(rank, std::cmp::Ordering::Less);
 }
 
 #[test]
@@ -565,6 +570,7 @@ fn a_neighbour_that_takes_most_is_named_with_those_who_suffer() {
 fn declared_services_carry_the_blast_radius() {
     let mut settings = crate::correlate::Settings::default();
     let service = |id: &str, on: &[&str]| crate::domain::estate::Service {
+        slo: None,
         id: id.into(),
         owner: None,
         region: None,
