@@ -272,7 +272,7 @@ fn one(
         onset_seen,
         subject: head.subject.clone(),
         what: what(build, group, since, deploy, severity),
-        whom: whom::hurt(group.iter().map(|a| a.subject), build.index, build.calendar, build.now),
+        whom: whom::hurt(group.iter().map(|a| a.subject), build),
         evidence: group.iter().flat_map(|a| evidence(build, a)).collect(),
         changed: changed(build, group, since),
         playbooks: offers(build, group, caused, deploy),
@@ -409,7 +409,8 @@ fn changed(build: &Build<'_>, group: &[&Active<'_>], since: Timestamp) -> Vec<Ch
 /// behind what the head of another cause asks for: a lock has to be released before anything is rolled back.
 fn offers(build: &Build<'_>, group: &[&Active<'_>], caused: bool, deploy: Option<&(String, Timestamp)>) -> Vec<Offer> {
     let mut all: Vec<Offer> = Vec::new();
-    let rollback = deploy.filter(|_| group.iter().any(|a| a.class() == Class::Impact)).and_then(|(tag, _)| {
+    let harms = |a: &&Active<'_>| a.class() == Class::Impact || a.rule.explains_impact;
+    let rollback = deploy.filter(|_| group.iter().any(|a| harms(&a))).and_then(|(tag, _)| {
         let tenant = group.first().and_then(|a| whom::owner(a.subject))?;
         let why = format!("it began less than an hour after deploy {tag}");
         let params = [("tenant".to_owned(), tenant.to_string())].into();
@@ -457,7 +458,7 @@ pub(super) fn from_silence(build: &Build<'_>, group: &Group) -> Finding {
         onset_seen: true,
         subject: group.subject.clone(),
         what: group.what.clone(),
-        whom: whom::hurt(group.subjects.iter(), build.index, build.calendar, build.now),
+        whom: whom::hurt(group.subjects.iter(), build),
         evidence: Vec::new(),
         changed: Vec::new(),
         playbooks: Vec::new(),

@@ -89,7 +89,7 @@ fn merge(build: &Build<'_>, group: Vec<Made>, suspect: &Suspect<'_>) -> Vec<Made
         finding.what
     );
     let subjects: Vec<Subject> = suspect.red.iter().map(|t| Subject::Tenant { tenant: (*t).clone() }).collect();
-    finding.whom = whom::hurt(subjects.iter(), build.index, build.calendar, build.now);
+    finding.whom = whom::hurt(subjects.iter(), build);
     if let Some(subject) = build.world.sources.iter().find(|(id, _)| id.as_str() == service) {
         finding.subject = silence::subject(subject.1, build.index);
     }

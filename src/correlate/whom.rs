@@ -1,45 +1,59 @@
 //! Whom a finding hurts: the tenants that stand on its subject, their plants, and the next cut-off.
 
-use super::calendar::Calendar;
+use super::finding::Build;
 use super::index::Index;
 use crate::domain::estate::Tenant;
+use crate::domain::facts::Facts;
 use crate::domain::finding::Whom;
-use crate::domain::id::TenantId;
+use crate::domain::id::{SourceId, TenantId};
 use crate::domain::signal::Subject;
-use jiff::Timestamp;
+use crate::domain::world::{SourceState, World};
 
 /// The tenant that owns a subject, where one does.
 pub(super) fn owner(subject: &Subject) -> Option<&TenantId> {
     subject.tenant()
 }
 
+/// The instances that are one cluster with this one, itself among them: those of the same `system_identifier`, as each
+/// last said it. Whose database the primary serves, the replica protects.
+fn cluster_of<'a>(world: &'a World, source: &'a SourceId) -> Vec<&'a SourceId> {
+    let identity = |state: &'a SourceState| match state.good.as_ref()?.facts.as_ref() {
+        Facts::Postgres(facts) => Some(facts.system_identifier.as_str()).filter(|id| !id.is_empty()),
+        _ => None,
+    };
+    let mut all = vec![source];
+    if let Some(own) = world.sources.get(source).and_then(identity) {
+        all.extend(world.sources.iter().filter(|(id, s)| *id != source && identity(s) == Some(own)).map(|(id, _)| id));
+    }
+    all
+}
+
 /// Whether a tenant stands on a subject, directly or by the declared services. For a node, a router without owner and
 /// whatever else neither names, nothing is declared.
-fn stands_on(index: &Index, tenant: &Tenant, subject: &Subject) -> bool {
+fn stands_on(index: &Index, world: &World, tenant: &Tenant, subject: &Subject) -> bool {
     match subject {
         owned if owned.tenant().is_some() => owned.tenant() == Some(&tenant.id),
-        Subject::Instance { source }
-        | Subject::Ingress { source }
-        | Subject::Cluster { source }
-        | Subject::Redis { source } => index.stands_on(tenant).contains(source.as_str()),
+        Subject::Instance { source } => {
+            let parts = index.stands_on(tenant);
+            cluster_of(world, source).iter().any(|part| parts.contains(part.as_str()))
+        }
+        Subject::Ingress { source } | Subject::Cluster { source } | Subject::Redis { source } => {
+            index.stands_on(tenant).contains(source.as_str())
+        }
         _ => false,
     }
 }
 
 /// Tenants, most critical first, with their plants and the next cut-off of any of them.
-pub(super) fn hurt<'a>(
-    subjects: impl Iterator<Item = &'a Subject>,
-    index: &Index,
-    calendar: &Calendar,
-    now: Timestamp,
-) -> Whom {
+pub(super) fn hurt<'a>(subjects: impl Iterator<Item = &'a Subject>, build: &Build<'_>) -> Whom {
+    let Build { world, index, calendar, now, .. } = *build;
     let subjects: Vec<&Subject> = subjects.collect();
     let owned = subjects.iter().all(|s| owner(s).is_some());
     let estate = index.estate();
     let mut tenants: Vec<&Tenant> = if owned {
         subjects.iter().filter_map(|s| owner(s)).filter_map(|id| estate.tenant(id)).collect()
     } else {
-        estate.tenants.iter().filter(|t| subjects.iter().any(|s| stands_on(index, t, s))).collect()
+        estate.tenants.iter().filter(|t| subjects.iter().any(|s| stands_on(index, world, t, s))).collect()
     };
     tenants.sort_by(|a, b| a.criticality.cmp(&b.criticality).then_with(|| a.id.cmp(&b.id)));
     tenants.dedup_by(|a, b| a.id == b.id);

@@ -611,8 +611,8 @@ fn summary(entry: &Entry) -> PlaybookSummary {
     }
 }
 
-/// Adds the playbooks whose own triggers name the rule of a finding, behind those that the rule itself offers. A
-/// note entitles to none.
+/// Adds the playbooks whose own triggers name the rule of a finding, behind those that the rule itself offers: first
+/// what is for this finding alone, then what is for many. A note entitles to none.
 fn offer_triggered(library: &Library, finding: &mut Finding) {
     if finding.level == Level::Note {
         return;
@@ -628,14 +628,6 @@ fn offer_triggered(library: &Library, finding: &mut Finding) {
         let why = format!("its triggers name {}", finding.rule);
         finding.playbooks.push(Offer { id: playbook.id.clone(), why, params });
     }
-    // What is for this finding alone comes before what is for many, and of equals what the rule itself offers.
-    let offers = std::mem::take(&mut finding.playbooks);
-    let rank = |(i, offer): (usize, Offer)| {
-        let named = library.get(&offer.id).map(|e| &e.playbook().triggers.findings);
-        let many = named.filter(|n| n.contains(&finding.rule)).map_or(1, Vec::len);
-        ((many, i >= own), offer)
-    };
-    let mut ranked: Vec<_> = offers.into_iter().enumerate().map(rank).collect();
-    ranked.sort_by_key(|(rank, _)| *rank);
-    finding.playbooks = ranked.into_iter().map(|(_, offer)| offer).collect();
+    let triggered = finding.playbooks.get_mut(own..).unwrap_or_default();
+    triggered.sort_by_key(|offer| library.get(&offer.id).map_or(0, |e| e.playbook().triggers.findings.len()));
 }

@@ -11,6 +11,7 @@ pub mod pgbackrest;
 pub mod pgbouncer;
 pub mod poll;
 pub mod postgres;
+pub mod process;
 pub mod prometheus;
 pub mod redis;
 pub mod traefik;

@@ -1,9 +1,10 @@
 //! pgBackRest: what `pgbackrest info --output=json` says of a stanza. It is started as configured, without a shell, with
-//! an empty environment, and ended with all that it has started when the time is over. Only the engine and `doctor`
-//! call this.
+//! an empty environment, and ended with all that it has started when the time is over. The engine and `doctor` call this,
+//! and `act::backup`, which starts it the same way.
 #![allow(clippy::indexing_slicing, reason = "JSON is read by its keys, which can not panic: what is missing is null")]
 
 use super::poll::Poll;
+use super::process::{self, Broken, Ended};
 use crate::config::model;
 use crate::domain::facts::{Facts, MeasuredFacts};
 use crate::domain::mode::MayObserve;
@@ -12,12 +13,8 @@ use crate::domain::sample::{Failure, FailureKind, SourceKind, SourceSpec};
 use crate::domain::signal::Subject;
 use crate::domain::text::sanitize;
 use jiff::Timestamp;
-use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
-use std::process::Stdio;
 use std::time::Duration;
-use tokio::io::AsyncReadExt as _;
-use tokio::process::Command;
 
 /// A backup is hours apart from the next; a repository in object storage costs money for each look.
 const INTERVAL: Duration = Duration::from_mins(2);
@@ -32,15 +29,44 @@ pub struct PgbackrestObserver {
     config: model::Pgbackrest,
 }
 
-/// Ends all processes of a group when it is dropped.
-struct Group(Option<Pid>);
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(pid) = self.0 {
-            let _ = kill_process_group(pid, Signal::KILL);
-        }
+/// The words of a command of pgBackRest for a stanza.
+pub fn argv(of: &model::Pgbackrest, command: &str, options: &[String]) -> Vec<String> {
+    let mut argv = of.command.clone();
+    argv.push(format!("--stanza={}", of.stanza));
+    if let Some(config) = &of.config {
+        argv.push(format!("--config={}", config.display()));
     }
+    argv.push("--log-level-console=warn".to_owned());
+    argv.push("--no-log-timestamp".to_owned());
+    argv.extend(options.iter().cloned());
+    argv.push(command.to_owned());
+    argv
+}
+
+/// Starts `argv`, whose first word is the program.
+pub async fn run(argv: &[String], within: Duration) -> Result<Ended, Broken> {
+    let none = || Failure::new(FailureKind::Local, "no program is named");
+    let (program, rest) = argv.split_first().ok_or_else(|| Broken::NotStarted(none()))?;
+    process::run(program, program, rest, within, OUTPUT).await
+}
+
+/// What `info` says of each stanza: a list.
+pub async fn info(of: &model::Pgbackrest) -> Result<Value, Failure> {
+    let ended = match run(&argv(of, "info", &["--output=json".to_owned()]), TIMEOUT).await {
+        Ok(ended) if ended.status.success() => ended,
+        Ok(ended) => return Err(process::said("pgbackrest info", &ended)),
+        Err(Broken::NotStarted(why) | Broken::Lost(why)) => return Err(why),
+    };
+    list(&ended.stdout)
+}
+
+fn wrong(why: &str) -> Failure {
+    Failure::new(FailureKind::Protocol, format!("pgbackrest info answered {why}"))
+}
+
+fn list(output: &[u8]) -> Result<Value, Failure> {
+    let all: Value = serde_json::from_slice(output).map_err(|_| wrong("no JSON"))?;
+    if all.is_array() { Ok(all) } else { Err(wrong("no list of stanzas")) }
 }
 
 impl PgbackrestObserver {
@@ -50,69 +76,18 @@ impl PgbackrestObserver {
     }
 
     async fn look(&self) -> Result<Facts, Failure> {
-        let output = self.info().await?;
-        let facts = read(&self.config, &output, Timestamp::now())?;
-        Ok(Facts::Measured(facts))
-    }
-
-    async fn info(&self) -> Result<Vec<u8>, Failure> {
-        let local = |why: String| Failure::new(FailureKind::Local, format!("pgbackrest info {why}"));
-        let Some((program, words)) = self.config.command.split_first() else {
-            return Err(local("has no command".into()));
-        };
-        let mut command = Command::new(program);
-        command.args(words);
-        if let Some(file) = &self.config.config {
-            command.arg(format!("--config={}", file.display()));
-        }
-        command
-            .args([&format!("--stanza={}", self.config.stanza), "info", "--output=json"])
-            .env_clear()
-            .env("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")
-            .env("LC_ALL", "C.UTF-8")
-            .current_dir("/")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true);
-        let mut child = command.spawn().map_err(|e| local(format!("can not be started: {e}")))?;
-        let mut group = Group(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw));
-        let (mut out, mut err) = (Vec::new(), Vec::new());
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let take_out = async {
-            if let Some(stream) = stdout {
-                let _ = stream.take(OUTPUT).read_to_end(&mut out).await;
-            }
-        };
-        let take_err = async {
-            if let Some(stream) = stderr {
-                let _ = stream.take(4096).read_to_end(&mut err).await;
-            }
-        };
-        let (status, (), ()) = futures::join!(child.wait(), take_out, take_err);
-        let status = status.map_err(|e| local(format!("was lost: {e}")))?;
-        group.0 = None;
-        if !status.success() {
-            let words: String = String::from_utf8_lossy(&err).chars().take(300).collect();
-            let words =
-                if words.trim().is_empty() { String::from_utf8_lossy(&out).chars().take(300).collect() } else { words };
-            return Err(local(format!("ended with {status}: {}", words.trim())));
-        }
-        Ok(out)
+        let stanzas = info(&self.config).await?;
+        Ok(Facts::Measured(read(&self.config, &stanzas, Timestamp::now())))
     }
 }
 
-fn read(config: &model::Pgbackrest, output: &[u8], now: Timestamp) -> Result<MeasuredFacts, Failure> {
-    let wrong = |why: &str| Failure::new(FailureKind::Protocol, format!("pgbackrest info answered {why}"));
-    let all: Value = serde_json::from_slice(output).map_err(|_| wrong("no JSON"))?;
-    let stanzas = all.as_array().ok_or_else(|| wrong("no list of stanzas"))?;
+fn read(config: &model::Pgbackrest, stanzas: &Value, now: Timestamp) -> MeasuredFacts {
     let mut facts = MeasuredFacts::of(SourceKind::Pgbackrest);
     let subject = Subject::Backup { source: config.id.clone(), backup: config.stanza.clone() };
-    let Some(stanza) = stanzas.iter().find(|s| s["name"] == config.stanza.as_str()) else {
+    let Some(stanza) = stanzas.as_array().into_iter().flatten().find(|s| s["name"] == config.stanza.as_str()) else {
         facts.untell(&subject, "backup.age", format!("the repository has no stanza {}", config.stanza));
         facts.measure(&subject, "backup.failed", 1.0);
-        return Ok(facts);
+        return facts;
     };
     let status = &stanza["status"];
     let bad = status["code"].as_i64() != Some(0);
@@ -151,7 +126,7 @@ fn read(config: &model::Pgbackrest, output: &[u8], now: Timestamp) -> Result<Mea
         let (min, max) = (text(&archive["min"]), text(&archive["max"]));
         facts.said.push(format!("WAL archived from {min} to {max}"));
     }
-    Ok(facts)
+    facts
 }
 
 impl Poll for PgbackrestObserver {
@@ -191,17 +166,18 @@ mod tests {
             {"label": "a", "type": "full", "error": false, "timestamp": {"stop": 900_000}},
             {"label": "b", "type": "incr", "error": true, "timestamp": {"stop": 990_000}}],
             "archive": [{"min": "000000010000000000000001", "max": "000000010000000000000009"}]}]);
-        let facts = read(&config(&["x"]), info.to_string().as_bytes(), now).unwrap();
+        let facts = read(&config(&["x"]), &info, now);
         assert_eq!((value(&facts, "backup.age"), value(&facts, "backup.kept")), (Some(100_000.0), Some(2.0)));
         assert_eq!(value(&facts, "backup.failed"), Some(1.0), "the newest one has errors");
         let none = json!([{"name": "main", "status": {"code": 2, "message": "no valid backups"}, "backup": []}]);
-        let facts = read(&config(&["x"]), none.to_string().as_bytes(), now).unwrap();
+        let facts = read(&config(&["x"]), &none, now);
         assert_eq!((value(&facts, "backup.age"), value(&facts, "backup.failed")), (None, Some(1.0)));
         assert_eq!(facts.untold[0].signal, "backup.age");
         let future = json!([{"name": "main", "status": {"code": 0}, "backup": [{"timestamp": {"stop": 2_000_000}}]}]);
-        assert!(read(&config(&["x"]), future.to_string().as_bytes(), now).unwrap().untold[0].why.contains("to come"));
-        assert!(read(&config(&["x"]), b"[]", now).unwrap().untold[0].why.contains("no stanza main"));
-        assert!(read(&config(&["x"]), b"oops", now).unwrap_err().message.contains("no JSON"));
+        assert!(read(&config(&["x"]), &future, now).untold[0].why.contains("to come"));
+        assert!(read(&config(&["x"]), &json!([]), now).untold[0].why.contains("no stanza main"));
+        assert!(list(b"oops").unwrap_err().message.contains("no JSON"));
+        assert!(list(b"{}").unwrap_err().message.contains("no list"));
     }
 
     #[tokio::test]

@@ -215,6 +215,18 @@ node_not_ready() { # node_not_ready NODE on|off
   if [ "${2:-on}" = on ]; then kubectl label node "$1" "$label=true" --overwrite >/dev/null; wait_for "$1 is not ready" 30 kwok node_status "$1" False
   else kubectl label node "$1" "$label-" >/dev/null; wait_for "$1 is ready" 30 kwok node_status "$1" True; fi
 }
+drifts() { [ "$(kubectl get application -n "$1" odoo -o jsonpath='{.status.sync.status}')" = "$2" ]; }
+application_drifts() { # application_drifts NS on|off: Argo CD's Application of a tenant says OutOfSync, or Synced; no controller runs, its status is set here
+  local state=OutOfSync; [ "${2:-on}" = on ] || state=Synced
+  kubectl apply -f - >/dev/null <<A
+{"apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "metadata": {"name": "odoo", "namespace": "$1"},
+ "spec": {"project": "default", "destination": {"namespace": "$1", "server": "https://kubernetes.default.svc"},
+          "source": {"repoURL": "https://git.example/odoo", "path": "$1", "targetRevision": "main"}, "syncPolicy": {"automated": {}}},
+ "status": {"sync": {"status": "$state", "comparedTo": {"source": {"repoURL": "https://git.example/odoo"}, "destination": {}}}, "health": {"status": "Healthy"}}}
+A
+  wait_for "the Application of $1 says $state" 10 - drifts "$1" "$state"
+}
+application_drifts_clear() { kubectl delete application -n "$1" odoo --ignore-not-found >/dev/null; }
 apiserver_freeze() { freeze kube-apiserver; }
 apiserver_thaw() { thaw kube-apiserver; }
 apiserver_stop() { stop kube-apiserver KILL; }
@@ -263,7 +275,7 @@ clear_all() {
   for file in "$RUN"/fault-*.pid; do [ ! -e "$file" ] || stop "$(basename "$file" .pid)" KILL; done
 }
 list() { awk '/^# ----/ { gsub(/^# -+ | -+$/, ""); print "" $0 ":" } /^# [a-z_]+ [A-Z].*:/ { said[$2] = substr($0, 3) } /^[a-z_0-9]+\(\) \{/ { name = $1; sub(/\(\)/, "", name); if (name in said) { print "  " said[name]; next } if (index(helpers, " " name " ")) next; if (match($0, /# /)) { text = substr($0, RSTART + 2); print "  " (index(text, name) == 1 ? text : name ": " text) } else print "  " name }' \
-  helpers=" parts as_odoo pg pg_replica yes_pg client idle_client stop_clients pools freeze thaw redis sentinel evicted kubectl crashing available node_status fetch answers served faulty jobs list " "$HERE/faults.sh"; }
+  helpers=" parts as_odoo pg pg_replica yes_pg client idle_client stop_clients pools freeze thaw redis sentinel evicted kubectl crashing available node_status drifts fetch answers served faulty jobs list " "$HERE/faults.sh"; }
 
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then
   [ $# -gt 0 ] && declare -F "$1" >/dev/null || { echo "faults.sh NAME ARGUMENTS…; the names:" >&2; list >&2; exit 2; }

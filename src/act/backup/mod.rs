@@ -6,7 +6,7 @@ mod tests;
 
 use super::DynVerb;
 use super::args::{self, shell};
-use super::command::process::{self, Broken};
+use super::command::outcome;
 use super::look::{Answer, Look, Looking};
 use crate::config::model::Pgbackrest;
 use crate::domain::mode::MayAct;
@@ -15,14 +15,11 @@ use crate::domain::request::{ArgSpec, Operation, Request, Target, VerbSpec};
 use crate::domain::risk::{BlastRadius, Reversible, Risk};
 use crate::domain::sample::{Failure, FailureKind};
 use crate::domain::text::sanitize;
+use crate::observe::pgbackrest::{self, argv, run};
 use crate::policy::authorized::Authorized;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// For `info`, which may have to ask a repository elsewhere.
-const ALLOWED: Duration = Duration::from_secs(20);
 
 const BACKUP: ArgSpec = ArgSpec { name: "backup", required: true, what: "id of a [[pgbackrest]]" };
 
@@ -110,41 +107,16 @@ fn local(why: impl AsRef<str>) -> Failure {
     Failure::new(FailureKind::Local, why)
 }
 
-/// The words of a command of pgBackRest.
-fn argv(of: &Pgbackrest, command: &str, options: &[String]) -> Vec<String> {
-    let mut argv = of.command.clone();
-    argv.push(format!("--stanza={}", of.stanza));
-    if let Some(config) = &of.config {
-        argv.push(format!("--config={}", config.display()));
-    }
-    argv.push("--log-level-console=warn".to_owned());
-    argv.push("--no-log-timestamp".to_owned());
-    argv.extend(options.iter().cloned());
-    argv.push(command.to_owned());
-    argv
-}
-
 fn typed(argv: &[String]) -> String {
     argv.iter().map(|w| shell(w)).collect::<Vec<_>>().join(" ")
 }
 
-async fn run(argv: &[String], within: Duration) -> Result<process::Ended, Broken> {
-    let (program, rest) = argv.split_first().ok_or_else(|| Broken::NotStarted(local("no program is named")))?;
-    process::run(program, program, rest, within).await
-}
-
-/// `info` as its JSON: the entry of the stanza.
+/// The entry of the stanza in what `info` says.
 async fn info(of: &Pgbackrest) -> Result<Value, Failure> {
-    let asked = argv(of, "info", &["--output=json".to_owned()]);
-    let ended = match run(&asked, ALLOWED).await {
-        Ok(ended) if ended.status.success() => ended,
-        Ok(ended) => return Err(process::said("pgbackrest info", &ended)),
-        Err(Broken::NotStarted(why) | Broken::Lost(why)) => return Err(why),
-    };
-    let wrong = |why: &str| Failure::new(FailureKind::Protocol, format!("pgbackrest info answered {why}"));
-    let all: Value = serde_json::from_slice(&ended.stdout).map_err(|_| wrong("no JSON"))?;
+    let all = pgbackrest::info(of).await?;
     let of_stanza = all.as_array().into_iter().flatten().find(|s| s["name"] == of.stanza.as_str());
-    of_stanza.cloned().ok_or_else(|| wrong(&format!("nothing of the stanza {}", of.stanza)))
+    let none = || format!("pgbackrest info answered nothing of the stanza {}", of.stanza);
+    of_stanza.cloned().ok_or_else(|| Failure::new(FailureKind::Protocol, none()))
 }
 
 /// Label and end of the newest backup.
@@ -347,7 +319,7 @@ impl Verb for Run {
             };
             let word = argv.last().cloned().unwrap_or_default();
             let ended = run(argv, permit.timeout()).await;
-            match process::outcome(ended, &format!("pgbackrest {word}")) {
+            match outcome(ended, &format!("pgbackrest {word}")) {
                 Outcome::Done { result, summary: done } => {
                     let now = info(of).await.ok();
                     let label = now.as_ref().and_then(newest).map(|(label, _)| label);

@@ -6,6 +6,7 @@ use crate::domain::mode::Mode;
 use crate::domain::world::World;
 use crate::observe::http::rig::{program, skip};
 use crate::observe::postgres::testbed::{Server, estate, unprivileged};
+use std::time::Duration;
 
 /// The words that start it as whom the server runs as.
 fn command(program: &Path) -> Vec<String> {
@@ -69,7 +70,7 @@ async fn a_backup_is_checked_taken_and_restored_aside() {
         restore_dir: Some(aside.clone()),
     };
     let created = run(&argv(&of, "stanza-create", &[]), Duration::from_mins(1)).await.unwrap();
-    assert!(created.status.success(), "{}", process::said("stanza-create", &created));
+    assert!(created.status.success(), "{}", crate::observe::process::said("stanza-create", &created));
 
     let mut observer = crate::observe::pgbackrest::PgbackrestObserver::new(Mode::Live.may_observe().unwrap(), &of);
     let mut seen = async || {

@@ -1,8 +1,7 @@
 //! `command.run`: one program of this machine with its arguments, without a shell. Policy names the file and its
 //! digest; a file that is a link, lies in a way through links, can be written by others or has changed is not started.
-//! `process` also starts the programs of `act::backup`.
+//! Only the engine calls this, and `act::backup` for `outcome`.
 
-pub mod process;
 #[cfg(test)]
 mod tests;
 
@@ -15,15 +14,19 @@ use crate::domain::request::{ArgSpec, Operation, Request, Target, VerbSpec};
 use crate::domain::risk::{BlastRadius, Reversible, Risk};
 use crate::domain::sample::{Failure, FailureKind};
 use crate::domain::text::{is_hostile, sanitize};
+use crate::observe::process::{self, Broken, Ended, said, text};
 use crate::policy::authorized::Authorized;
 use crate::policy::commands::Allowed;
 use rustix::fs::{Mode, OFlags};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
+
+/// Bytes of each output of a program that are kept.
+pub(super) const OUTPUT: u64 = 1 << 20;
 
 /// What it declares.
 pub static SPEC: VerbSpec = VerbSpec {
@@ -53,6 +56,19 @@ struct Run(Vec<Allowed>);
 
 fn local(why: impl AsRef<str>) -> Failure {
     Failure::new(FailureKind::Local, why)
+}
+
+/// Its end as the outcome of a verb. What a program had done that ends with an error is not known.
+pub(super) fn outcome(ended: Result<Ended, Broken>, name: &str) -> Outcome {
+    match ended {
+        Err(Broken::NotStarted(why)) => Outcome::Failed { why },
+        Err(Broken::Lost(why)) => Outcome::Unknown { why },
+        Ok(ended) if ended.status.success() => Outcome::Done {
+            result: json!({ "code": 0, "stdout": text(&ended.stdout), "stderr": text(&ended.stderr) }),
+            summary: format!("{name} ended well"),
+        },
+        Ok(ended) => Outcome::Unknown { why: said(name, &ended) },
+    }
 }
 
 /// Opens the file if it is the one that policy names, byte for byte.
@@ -185,7 +201,7 @@ impl Verb for Run {
                 return Outcome::Failed { why: local(format!("{shown} can not be started: {e}")) };
             }
             let program = format!("/proc/self/fd/{}", file.as_raw_fd());
-            process::outcome(process::run(&program, &shown, args, permit.timeout()).await, &shown)
+            outcome(process::run(&program, &shown, args, permit.timeout(), OUTPUT).await, &shown)
         })
     }
 

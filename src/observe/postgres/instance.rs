@@ -22,7 +22,7 @@ SELECT current_setting('server_version') AS version, pg_is_in_recovery() AS in_r
   has_function_privilege('pg_catalog.pg_control_checkpoint()', 'EXECUTE') AS reads_checkpoint,
   EXISTS (SELECT FROM pg_catalog.pg_stat_wal_receiver WHERE pid IS NOT NULL) AS receives,
   (SELECT status FROM pg_catalog.pg_stat_wal_receiver) AS receiver_status,
-  pg_is_in_recovery() AND pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() AS caught_up,
+  pg_is_in_recovery() AND pg_last_wal_receive_lsn() <= pg_last_wal_replay_lsn() AS caught_up,
   extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8 AS since_replay_s";
 
 /// A base backup also shows as a row, it is no standby.

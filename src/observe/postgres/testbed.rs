@@ -147,6 +147,14 @@ impl Server {
         server
     }
 
+    /// Ends it at once and starts it again where it was.
+    pub async fn restart(&mut self) {
+        send(i32::try_from(self.child.id()).unwrap(), Signal::QUIT);
+        drop(self.child.wait());
+        self.child = spawn(self.dir.path(), self.port, self.more);
+        self.wait_until_ready().await;
+    }
+
     async fn wait_until_ready(&mut self) {
         let deadline = Instant::now() + Duration::from_mins(1);
         while self.try_connect("postgres", PASSWORD, "postgres").await.is_err() {

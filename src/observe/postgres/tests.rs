@@ -53,7 +53,7 @@ fn waits(client: Client) -> tokio::task::JoinHandle<Result<(), tokio_postgres::E
 #[tokio::test]
 async fn a_primary_and_its_replica_are_seen_and_a_paused_replica_falls_behind() {
     let Some(primary) = Server::start().await else { return };
-    let replica = primary.replica().await;
+    let mut replica = primary.replica().await;
     let (mut on_primary, mut on_replica) =
         (observer(&primary.config("postgres")), observer(&replica.config("postgres")));
     let seen =
@@ -78,6 +78,13 @@ async fn a_primary_and_its_replica_are_seen_and_a_paused_replica_falls_behind() 
     until(&mut on_primary, "a standby that lags", behind).await;
     replica.sql("postgres", "SELECT pg_wal_replay_resume()").await;
     until(&mut on_replica, "a replica that caught up", |f| f.replay_lag_s == Some(0.0)).await;
+
+    // It has replayed what lies on its own disk, and has not been sent anything yet.
+    replica.restart().await;
+    let mut restarted = observer(&replica.config("postgres"));
+    let seen =
+        until(&mut restarted, "a replica that streams again", |f| f.wal_receiver.as_deref() == Some("streaming"));
+    assert_eq!(seen.await.replay_lag_s, Some(0.0), "nothing was written since");
 
     let again = facts(&mut on_primary).await;
     let rates = &again.databases[0];

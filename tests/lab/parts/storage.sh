@@ -25,7 +25,7 @@ up() {
                 {"name": "observe", "credentials": [{"accessKey": "observe", "secretKey": "$(secret s3-observe)"}], "actions": ["Read", "List"]}]}
 C
   spawn seaweedfs "$(binary)" server -ip=127.0.0.1 -ip.bind=127.0.0.1 -dir="$S/data" -master.port="$m" -master.port.grpc="$mg" \
-    -volume.port="$v" -volume.port.grpc="$vg" -volume.max=400 -master.volumeSizeLimitMB=64 -filer -filer.port="$f" -filer.port.grpc="$fg" -s3 -s3.port="$s" -s3.port.grpc="$sg" -s3.config="$S/s3.json"
+    -volume.port="$v" -volume.port.grpc="$vg" -volume.max=400 -master.volumeSizeLimitMB=64 -filer -filer.port="$f" -filer.port.grpc="$fg" -s3 -s3.port="$s" -s3.port.grpc="$sg" -s3.port.iceberg=0 -s3.port.lance=0 -s3.config="$S/s3.json"
   put LAB_S3_URL "http://127.0.0.1:$s"
   put LAB_S3_ACCESS_KEY lab
   put LAB_S3_SECRET_KEY "$(secret s3)"

@@ -1,17 +1,13 @@
 //! Starting one program: no shell, no input, a bare environment, bounded output, and an end for all of its processes
-//! when the time is over.
+//! when the time is over. Observers that read what a program prints and the verbs of `act` that start one call this.
 
-use crate::domain::ports::Outcome;
 use crate::domain::sample::{Failure, FailureKind};
 use crate::domain::text::sanitize;
-use serde_json::json;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 
-/// Bytes of each output that are kept.
-const OUTPUT: u64 = 1 << 20;
 /// Characters of an output that a summary or an error repeats.
 const SHOWN: usize = 400;
 
@@ -20,7 +16,7 @@ const SHOWN: usize = 400;
 pub struct Ended {
     /// Its status.
     pub status: ExitStatus,
-    /// Standard output, cut after a MiB.
+    /// Standard output, cut where the caller said.
     pub stdout: Vec<u8>,
     /// Standard error, the same.
     pub stderr: Vec<u8>,
@@ -46,8 +42,8 @@ impl Drop for Group {
     }
 }
 
-/// Starts `program`, which is called `name`, and waits for its end.
-pub async fn run(program: &str, name: &str, args: &[String], within: Duration) -> Result<Ended, Broken> {
+/// Starts `program`, which is called `name`, and waits for its end. Of each output `kept` bytes are kept.
+pub async fn run(program: &str, name: &str, args: &[String], within: Duration, kept: u64) -> Result<Ended, Broken> {
     let mut command = Command::new(program);
     command
         .arg0(name)
@@ -68,7 +64,7 @@ pub async fn run(program: &str, name: &str, args: &[String], within: Duration) -
     let raw = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
     let mut group = Group(raw);
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let waiting = async { tokio::join!(child.wait(), taken(stdout), taken(stderr)) };
+    let waiting = async { tokio::join!(child.wait(), taken(stdout, kept), taken(stderr, kept)) };
     match tokio::time::timeout(within, waiting).await {
         Ok((Ok(status), stdout, stderr)) => {
             group.0 = None;
@@ -83,26 +79,13 @@ pub async fn run(program: &str, name: &str, args: &[String], within: Duration) -
 }
 
 /// What it prints; beyond the limit it is read and thrown away, so that the program does not stand still.
-async fn taken(from: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
+async fn taken(from: Option<impl AsyncRead + Unpin>, kept: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     let Some(from) = from else { return bytes };
-    let mut limited = from.take(OUTPUT);
+    let mut limited = from.take(kept);
     let _ = limited.read_to_end(&mut bytes).await;
     let _ = tokio::io::copy(&mut limited.into_inner(), &mut tokio::io::sink()).await;
     bytes
-}
-
-/// Its end as the outcome of a verb. What a program had done that ends with an error is not known.
-pub fn outcome(ended: Result<Ended, Broken>, name: &str) -> Outcome {
-    match ended {
-        Err(Broken::NotStarted(why)) => Outcome::Failed { why },
-        Err(Broken::Lost(why)) => Outcome::Unknown { why },
-        Ok(ended) if ended.status.success() => Outcome::Done {
-            result: json!({ "code": 0, "stdout": text(&ended.stdout), "stderr": text(&ended.stderr) }),
-            summary: format!("{name} ended well"),
-        },
-        Ok(ended) => Outcome::Unknown { why: said(name, &ended) },
-    }
 }
 
 /// Why a program that ended with an error says it did.
