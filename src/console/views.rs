@@ -144,6 +144,7 @@ impl View {
     }
 
     /// The one after it, round.
+    #[must_use]
     pub fn after(self) -> Self {
         let at = PROFILES.iter().position(|p| p.view == self).unwrap_or(0);
         PROFILES.get((at + 1) % PROFILES.len()).map_or(Self::Commander, |p| p.view)

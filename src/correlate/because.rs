@@ -30,9 +30,10 @@ pub(super) fn lines(
     }
     if let Some(burning) = group.iter().find(|a| a.condition.values.contains_key("http.burn")) {
         let agreed = build.index.slo(burning.subject);
-        let level = agreed.unwrap_or(USUAL_LEVEL) * 100.0;
+        let level = format!("{:.4}", agreed.unwrap_or(USUAL_LEVEL) * 100.0);
+        let level = level.trim_end_matches('0').trim_end_matches('.');
         let by = if agreed.is_some() { "as agreed" } else { "nothing else was agreed" };
-        out.push(format!("the service level is {level:.4}% of requests, {by}").replace("000%", "%"));
+        out.push(format!("the service level is {level}% of requests, {by}"));
     }
     out.extend(neighbours(build, head));
     for window in build.calendar.in_force(tenant_of(head.subject), build.now) {

@@ -39,7 +39,7 @@ impl Calendar {
 
     /// What is at stake next for any of these tenants: the earliest of their cut-offs, and of the declared shifts, runs and
     /// cut-offs that concern them. A freeze has nothing at stake, and a month end begins at night.
-    pub fn next<'a>(&self, tenants: impl Iterator<Item = &'a Tenant> + Clone, now: Timestamp) -> Option<NextCutoff> {
+    pub fn next<'a>(&self, tenants: &(impl Iterator<Item = &'a Tenant> + Clone), now: Timestamp) -> Option<NextCutoff> {
         let own = self.cutoff(tenants.clone(), now);
         let horizon = now.checked_add(AHEAD).unwrap_or(Timestamp::MAX);
         let at_stake = |o: &&Occasion| matches!(o.kind, OccasionKind::Shift | OccasionKind::Mrp | OccasionKind::CutOff);
@@ -158,7 +158,7 @@ mod tests {
         let at = jiff::civil::time(at.0, at.1, 0, 0);
         t017.cutoffs = vec![Cutoff { what: "receiving starts".into(), at, time_zone: zone.into() }];
         let estate = estate(vec![t017]);
-        Calendar::new(&estate, &[], jiff::tz::db()).next(estate.tenants.iter(), now.parse().unwrap())
+        Calendar::new(&estate, &[], jiff::tz::db()).next(&estate.tenants.iter(), now.parse().unwrap())
     }
 
     #[test]
@@ -240,10 +240,10 @@ mod tests {
         let freeze = Occasion { kind: OccasionKind::Freeze, ..occasion(&[], (5, 0), None) };
         let calendar = Calendar::new(&estate, &[freeze, shift], jiff::tz::db());
         let now = "2026-11-22T01:00:00Z".parse().unwrap();
-        let next = calendar.next(estate.tenants.iter(), now).unwrap();
+        let next = calendar.next(&estate.tenants.iter(), now).unwrap();
         assert_eq!((next.what.as_str(), next.tenant.as_str()), ("early shift", "t017"));
         assert_eq!(next.at.to_string(), "2026-11-22T05:00:00Z");
-        assert_eq!(calendar.next(estate.tenants.iter().take(1), now), None);
+        assert_eq!(calendar.next(&estate.tenants.iter().take(1), now), None);
     }
 
     #[test]

@@ -410,7 +410,7 @@ fn changed(build: &Build<'_>, group: &[&Active<'_>], since: Timestamp) -> Vec<Ch
 fn offers(build: &Build<'_>, group: &[&Active<'_>], caused: bool, deploy: Option<&(String, Timestamp)>) -> Vec<Offer> {
     let mut all: Vec<Offer> = Vec::new();
     let harms = |a: &&Active<'_>| a.class() == Class::Impact || a.rule.explains_impact;
-    let rollback = deploy.filter(|_| group.iter().any(|a| harms(&a))).and_then(|(tag, _)| {
+    let rollback = deploy.filter(|_| group.iter().any(harms)).and_then(|(tag, _)| {
         let tenant = group.first().and_then(|a| whom::owner(a.subject))?;
         let why = format!("it began less than an hour after deploy {tag}");
         let params = [("tenant".to_owned(), tenant.to_string())].into();

@@ -326,7 +326,7 @@ mod tests {
             let mut all: Vec<f32> = good.iter().chain(&wild).copied().collect();
             all.rotate_left(turn);
             let mut series = Series::default();
-            for value in all.iter() {
+            for value in &all {
                 series.add(0, *value);
             }
             let usual = series.usual(0, 0).median().unwrap();

@@ -23,6 +23,7 @@ pub enum Access {
 
 /// Everything that is wrong.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Trouble {
     /// Memory of one worker in MiB.
     pub worker_mb: f64,
