@@ -154,7 +154,7 @@ fn keys_under_load() {
     runtime.block_on(async {
         let (entries, _) = catalog::load(&[]);
         let scenario = &entries[0].scenario;
-        let size = quarterdeck::drill::model::build::Size { tenants: 1000, pods_per_tenant: 10 };
+        let size = quarterdeck::drill::model::build::Size { tenants: 1000, pods_per_tenant: 10, ..Default::default() };
         let options = Options { seed: Some(7), speed: Some(1.0), size: Some(size), samples_per_s: Some(5_000) };
         let adapters = adapters::drill(Drill::start(scenario, options));
         let me = Actor { user: "mara".into(), uid: 0, via: "bench".into(), host: "bench".into(), console: None };

@@ -219,6 +219,7 @@ async fn confirming() {
         observers: vec![],
         verbs: Verbs::new([Arc::new(Poke(executed.clone())) as _]),
         settings: quarterdeck::correlate::settings::Settings::default(),
+        usual: None,
         drill: None,
     };
     let me = Actor { user: "mara".into(), uid: 0, via: "bench".into(), host: "bench".into(), console: None };

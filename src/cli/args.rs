@@ -1,6 +1,7 @@
 //! The command line as it is typed.
 
 use super::audit::args::Audit;
+use crate::console::views::View;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -34,9 +35,16 @@ pub struct Global {
     /// Policy file; else policy.toml beside the configuration, else the shipped one
     #[arg(long, global = true, value_name = "FILE")]
     pub policy: Option<PathBuf>,
+    /// View of a role in the console: commander, dba, erp, security, operations
+    #[arg(long, global = true, value_name = "ROLE", value_parser = view)]
+    pub view: Option<View>,
     /// Theme of the console: dark, ansi16, mono, or the user's own
     #[arg(long, global = true, value_name = "NAME")]
     pub theme: Option<String>,
+}
+
+fn view(word: &str) -> Result<View, String> {
+    View::named(word).ok_or_else(|| format!("there is no view `{word}`; allowed are {}", View::words()))
 }
 
 /// Form of the output.

@@ -99,7 +99,7 @@ pub fn at(global: &Global, socket: &Path) -> Result<Exit, Error> {
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
         let journal = Arc::new(Far(attached.asker.clone()));
-        let options = Options { facts, theme, mouse: console.mouse, journal };
+        let options = Options { facts, theme, mouse: console.mouse, view: console.view, journal };
         match crate::terminal::console::run(&attached.client, options).await.map_err(Error::failed)? {
             Ended::Quit => Ok(Exit::Done),
             Ended::Signal(_) => Ok(Exit::Interrupted),

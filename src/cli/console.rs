@@ -10,6 +10,7 @@ use crate::config::locate::{Located, Looked};
 use crate::console::start::{Choice, Start};
 use crate::console::state::Facts;
 use crate::console::theme::Theme;
+use crate::console::views::View;
 use crate::domain::text::sanitize;
 use crate::engine::attach::remote::{self, Away};
 use crate::engine::attach::wire::Greeting;
@@ -32,7 +33,7 @@ pub fn open(global: &Global) -> Result<Exit, Error> {
     match session::locate(global)? {
         Located::File(path) => {
             let loaded = session::read(path)?;
-            let Settings { theme, mouse } = Settings::of(global, &loaded.config.console);
+            let Settings { theme, mouse, view } = Settings::of(global, &loaded.config.console);
             interactive()?;
             let theme = choose(theme.as_deref())?;
             let home = session::home(&loaded.config);
@@ -42,7 +43,7 @@ pub fn open(global: &Global) -> Result<Exit, Error> {
             session::runtime()?.block_on(async {
                 let opened = opening::live(&loaded, session::live_mode(global), true, "console")?;
                 // Known by now at the latest: the opening has pinned it at first sight.
-                show(opened, theme, mouse, opening::known_key(&loaded)?).await
+                show(opened, (theme, mouse, view), opening::known_key(&loaded)?).await
             })
         }
         Located::Nowhere(looked) => offer(global, looked),
@@ -55,11 +56,14 @@ pub struct Settings {
     pub theme: Option<String>,
     /// Mouse reporting.
     pub mouse: bool,
+    /// View that was asked for.
+    pub view: Option<View>,
 }
 
 impl Settings {
     fn of(global: &Global, config: &crate::config::model::Console) -> Self {
-        Self { theme: global.theme.clone().or_else(|| config.theme.clone()), mouse: config.mouse }
+        let view = global.view.or_else(|| config.view.as_deref().and_then(View::named));
+        Self { theme: global.theme.clone().or_else(|| config.theme.clone()), mouse: config.mouse, view }
     }
 }
 
@@ -67,7 +71,7 @@ impl Settings {
 pub fn settings(global: &Global) -> Result<Settings, Error> {
     Ok(match session::locate(global)? {
         Located::File(path) if global.drill.is_none() => Settings::of(global, &session::read(path)?.config.console),
-        _ => Settings { theme: global.theme.clone(), mouse: true },
+        _ => Settings { theme: global.theme.clone(), mouse: true, view: global.view },
     })
 }
 
@@ -106,7 +110,7 @@ pub fn drill(global: &Global, play: &Play) -> Result<Exit, Error> {
     let theme = choose(global.theme.as_deref())?;
     session::runtime()?.block_on(async {
         let opened = opening::drill(play, "console")?;
-        show(opened, theme, true, None).await
+        show(opened, (theme, true, global.view), None).await
     })
 }
 
@@ -155,7 +159,11 @@ fn from_home(place: String) -> String {
     }
 }
 
-async fn show(opened: Opened, theme: Theme, mouse: bool, pin: Option<VerifierKey>) -> Result<Exit, Error> {
+async fn show(
+    opened: Opened,
+    (theme, mouse, view): (Theme, bool, Option<View>),
+    pin: Option<VerifierKey>,
+) -> Result<Exit, Error> {
     let client = opened.running.client.clone();
     let snapshot = client.snapshot();
     let facts = Facts {
@@ -165,7 +173,7 @@ async fn show(opened: Opened, theme: Theme, mouse: bool, pin: Option<VerifierKey
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     let journal = Arc::new(Files { dir: opened.home.journal.clone(), pin });
-    let options = Options { facts, theme, mouse, journal };
+    let options = Options { facts, theme, mouse, view, journal };
     let ended = console::run(&client, options).await;
     // The engine ends in good order whatever became of the terminal: the step in hand is waited for and recorded. After
     // a panic something may be owed that never comes.

@@ -40,7 +40,10 @@ pub fn rules() -> Result<(Arc<Rules>, Vec<Problem>), Error> {
     if files.is_empty() {
         return Ok((Rules::built_in(), Vec::new()));
     }
-    let (rules, problems) = decode::all(&files);
+    // Playbooks that are left out are said where these are read.
+    let (library, _) = super::opening::library()?;
+    let playbooks: Vec<String> = library.all().map(|e| e.playbook().id.to_string()).collect();
+    let (rules, problems) = decode::all(&files, &playbooks);
     Ok((Arc::new(rules), problems))
 }
 

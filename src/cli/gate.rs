@@ -56,6 +56,8 @@ pub struct Gated {
     verdict: Health,
     /// The three answers.
     answers: Vec<Judged>,
+    /// What is still being delivered: a verdict on it comes too early.
+    running: Vec<String>,
 }
 
 /// One of the three questions.
@@ -83,15 +85,17 @@ pub fn run(global: &Global, since: &str, tenant: Option<&str>) -> Result<Exit, E
         application(&look, since, tenant.as_ref()),
         workflows(&look, since, tenant.as_ref()),
     ];
+    let running = running(&look, tenant.as_ref());
     let verdict = Gated {
         schema: 1,
         estate: look.estate.name.clone(),
-        at: look.at,
-        since,
+        at: whole(look.at),
+        since: whole(since),
         deploy: deploy.map(|d| format!("{} {}", d.subject, d.what)),
         tenant,
         verdict: Health::worst(answers.iter().map(|a| a.answer)),
         answers,
+        running,
     };
     if global.format == Format::Json {
         output::json(&verdict)?;
@@ -103,8 +107,40 @@ pub fn run(global: &Global, since: &str, tenant: Option<&str>) -> Result<Exit, E
                 output::line(&format!("          {why}"))?;
             }
         }
+        for one in &verdict.running {
+            output::line(&format!("running   {one}"))?;
+        }
     }
     Ok(verdict.verdict.into())
+}
+
+/// The same moment in whole seconds: nobody deploys by the nanosecond.
+fn whole(at: Timestamp) -> Timestamp {
+    at.round(jiff::Unit::Second).unwrap_or(at)
+}
+
+/// Signals that say of a delivery that it is not done: beyond their first threshold while it goes on.
+const GOES_ON: [&str; 2] = ["delivery.synced", "delivery.healthy"];
+
+/// What is still being delivered, to a tenant where one is meant: applications that are not in sync or not healthy yet,
+/// and pods that are being replaced.
+fn running(look: &Look, tenant: Option<&TenantId>) -> Vec<String> {
+    let of = |t: Option<&TenantId>| tenant.is_none() || t.is_none() || t == tenant;
+    let applications = look.panes.delivery.iter().filter(|r| of(r.tenant.as_ref())).filter_map(|row| {
+        let said = row.signals.iter().filter(|s| s.value.is_some_and(|v| v < 0.5));
+        let open: Vec<&str> = said
+            .filter(|s| GOES_ON.contains(&s.signal.as_str()))
+            .map(|s| if s.signal == "delivery.synced" { "not in sync yet" } else { "not healthy yet" })
+            .collect();
+        (!open.is_empty()).then(|| format!("{}: {}", row.name, open.join(", ")))
+    });
+    let pods = look.panes.tenants.iter().filter(|r| of(Some(&r.id))).flat_map(|row| {
+        [("web", row.web), ("workers", row.workers)].into_iter().filter_map(|(what, pods)| {
+            let (ready, desired) = pods.filter(|(ready, desired)| ready < desired)?;
+            Some(format!("{} {what}: {ready} of {desired} pods ready", row.id))
+        })
+    });
+    applications.chain(pods).collect()
 }
 
 /// What `--since` means: a moment, a span before now, or a deploy that was seen: a part of its words.

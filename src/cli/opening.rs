@@ -11,6 +11,7 @@ use crate::attest::anchor::{self, Anchor};
 use crate::attest::witness;
 use crate::config;
 use crate::config::problem::{Problem, Problems};
+use crate::correlate::rules::Rules;
 use crate::correlate::signals::SIGNALS;
 use crate::domain::mode::Mode;
 use crate::drill::catalog::{self, Entry};
@@ -70,7 +71,9 @@ pub fn signal_names() -> Vec<&'static str> {
 
 /// The adapters of a scenario with its own seed and speed.
 pub fn drill_adapters(scenario: &str) -> Result<Adapters, Error> {
-    Ok(adapters::drill(Drill::start(&scenario_of(Some(scenario))?, drill::Options::default())))
+    let mut adapters = adapters::drill(Drill::start(&scenario_of(Some(scenario))?, drill::Options::default()));
+    adapters.settings.rules = rules()?;
+    Ok(adapters)
 }
 
 /// The adapters of a configured estate.
@@ -78,17 +81,23 @@ pub fn adapters(loaded: &Loaded, mode: Mode) -> Result<Adapters, Error> {
     let file = loaded.path.display().to_string();
     let mut adapters = adapters::live(&loaded.config, mode)
         .map_err(|all| Problems(all.into_iter().map(|message| Problem::whole(&file, message)).collect()))?;
+    adapters.settings.rules = rules()?;
+    Ok(adapters)
+}
+
+/// The rules in force; what is wrong with those of the user is said.
+fn rules() -> Result<Arc<Rules>, Error> {
     let (rules, problems) = super::explain::rules()?;
     for problem in problems {
         eprintln!("quarterdeck: a rule is left out: {problem}");
     }
-    adapters.settings.rules = rules;
-    Ok(adapters)
+    Ok(rules)
 }
 
 /// Opens the engine of a live estate. Without observers it only keeps the record (`incident declare`).
 pub fn live(loaded: &Loaded, mode: Mode, observe: bool, via: &str) -> Result<Opened, Error> {
     let mut adapters = self::adapters(loaded, mode)?;
+    adapters.usual = observe.then(|| session::usual_file(&loaded.config));
     if !observe {
         adapters.observers.clear();
     }
@@ -156,7 +165,9 @@ pub fn drill(play: &Play, via: &str) -> Result<Opened, Error> {
     let home = session::drill_home(&exercise.id);
     let loaded = json!({ "scenario": exercise.id, "seed": play.seed.unwrap_or(exercise.seed).to_string() });
     let options = drill::Options { seed: play.seed, speed: play.speed, ..drill::Options::default() };
-    open(adapters::drill(Drill::start(&scenario, options)), home, &loaded, Outside::default(), via)
+    let mut adapters = adapters::drill(Drill::start(&scenario, options));
+    adapters.settings.rules = rules()?;
+    open(adapters, home, &loaded, Outside::default(), via)
 }
 
 /// All scenarios: the built-in ones, and the user's own over them. Errors of any file are all said.

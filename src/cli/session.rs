@@ -76,6 +76,11 @@ pub fn home(config: &Config) -> Home {
     Home { socket: config.engine.socket.clone().unwrap_or_else(|| journal.join(SOCKET)), journal }
 }
 
+/// Where what is usual on a live estate is kept.
+pub fn usual_file(config: &Config) -> PathBuf {
+    Places::from_env().state_dir().join("usual").join(format!("{}.jsonl", config.estate.name))
+}
+
 /// Name of an engine's socket beside its journal.
 const SOCKET: &str = "engine.sock";
 

@@ -6,6 +6,7 @@ use super::opening;
 use super::output::{self, Error, Exit};
 use super::session;
 use crate::console::rows::{Context, plain};
+use crate::console::views::View;
 use crate::correlate::panes;
 use crate::domain::estate::{Environment, Estate, Service};
 use crate::domain::facts::Missing;
@@ -366,7 +367,13 @@ fn print_table(look: &Look, health: Health) -> Result<(), Error> {
         look.mode,
         look.at.strftime("%Y-%m-%d %H:%M:%SZ")
     ))?;
-    let context = Context { now: look.at, estate: &look.estate, changes: &look.changes, services: &look.services };
+    let context = Context {
+        now: look.at,
+        estate: &look.estate,
+        changes: &look.changes,
+        services: &look.services,
+        view: View::default(),
+    };
     let panes = [
         ("FINDINGS", plain(look.findings.iter(), &context)),
         ("TENANTS", plain(look.panes.tenants.iter(), &context)),

@@ -8,7 +8,7 @@ use super::model::{
 use super::problem::{Problem, Problems};
 use super::reader::{Source, Table};
 use crate::domain::estate::{
-    Cutoff, DatabaseRef, Environment, Estate, NamespaceRef, Plant, RouterRef, Tenancy, Tenant,
+    Cutoff, DatabaseRef, Environment, Estate, NamespaceRef, Plant, RouterRef, Tenancy, Tenant, Terms,
 };
 use crate::domain::id::{SourceId, TenantId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,7 +59,8 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
         root.tables("prometheus").into_iter().map(|t| super::prometheus::prometheus(t, &mut ids)).collect();
     let alertmanager: Vec<_> =
         root.tables("alertmanager").into_iter().map(|t| super::prometheus::alertmanager(t, &mut ids)).collect();
-    let mut tenants: Vec<_> = root.tables("tenant").into_iter().map(|t| tenant(t, &mut ids)).collect();
+    let mut terms = BTreeMap::new();
+    let mut tenants: Vec<_> = root.tables("tenant").into_iter().map(|t| tenant(t, &mut ids, &mut terms)).collect();
     tenants.sort_by(|a, b| a.id.cmp(&b.id));
     let thresholds = root.tables("threshold").into_iter().filter_map(threshold).collect();
     let journal = match root.table("journal") {
@@ -78,7 +79,7 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
     let services = super::service::services(root.tables("service"), &sources);
     let comms = root.table("comms").map(super::comms::decode).unwrap_or_default();
     let webhook = super::comms::hooks(root.tables("webhook"));
-    let console = root.table("console").map_or(Console { theme: None, mouse: true }, console);
+    let console = root.table("console").map_or(Console { theme: None, mouse: true, view: None }, console);
     let engine = root.table("engine").map(engine).unwrap_or_default();
     root.finish();
     let estate = Estate { name, environment: environment.unwrap_or(Environment::Production), time_zone, tenants };
@@ -106,6 +107,7 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
         journal,
         calendar,
         services,
+        terms,
         thresholds,
         console,
         engine,
@@ -395,7 +397,7 @@ fn cutoff(mut table: Table<'_, '_>) -> Option<Cutoff> {
     Some(Cutoff { what, at: at?, time_zone })
 }
 
-fn tenant(mut table: Table<'_, '_>, ids: &mut Ids) -> Tenant {
+fn tenant(mut table: Table<'_, '_>, ids: &mut Ids, terms: &mut BTreeMap<TenantId, Terms>) -> Tenant {
     let id = name(&mut table, "id", "t001");
     if !id.is_empty() && !ids.tenants.insert(id.clone()) {
         table.reject("id", format!("the tenant `{id}` stands twice; ids of tenants are unique"));
@@ -406,6 +408,7 @@ fn tenant(mut table: Table<'_, '_>, ids: &mut Ids) -> Tenant {
         "multi-tenant" => Some(Tenancy::MultiTenant),
         _ => None,
     });
+    terms.insert(TenantId::new(id.clone()), super::terms::decode(&mut table));
     let criticality = table.integer("criticality", 1, 5).and_then(|c| u8::try_from(c).ok()).unwrap_or(3);
     let plants = table.strings("plants").into_iter().map(|name| Plant { name, time_zone: "UTC".into() }).collect();
     let cutoffs = table.tables("cutoffs").into_iter().filter_map(cutoff).collect();
@@ -488,9 +491,14 @@ fn engine(mut table: Table<'_, '_>) -> Engine {
 
 fn console(mut table: Table<'_, '_>) -> Console {
     let theme = table.string("theme");
+    // `console::views` has the table; a test holds that these are its words.
+    let words = ["commander", "dba", "erp", "security", "operations"];
+    let view = table.parsed("view", "commander, dba, erp, security or operations", |word| {
+        words.contains(&word).then(|| word.to_owned())
+    });
     let mouse = table.boolean("mouse").unwrap_or(true);
     table.finish();
-    Console { theme, mouse }
+    Console { theme, mouse, view }
 }
 
 #[cfg(test)]

@@ -23,4 +23,5 @@ pub mod secret;
 mod service;
 pub mod synthetic;
 pub mod template;
+mod terms;
 mod witness;

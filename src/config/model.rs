@@ -8,8 +8,9 @@ pub use super::probe::Probe;
 pub use super::prometheus::{Alertmanager, HttpAuth, PromQuery, PromSubject, Prometheus, Webhook};
 pub use super::restore_test::RestoreTest;
 pub use super::synthetic::Synthetics;
-use crate::domain::estate::{Estate, Occasion, Service};
-use crate::domain::id::SourceId;
+use crate::domain::estate::{Estate, Occasion, Service, Terms};
+use crate::domain::id::{SourceId, TenantId};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -62,6 +63,8 @@ pub struct Config {
     pub calendar: Vec<Occasion>,
     /// What stands on what.
     pub services: Vec<Service>,
+    /// What was agreed about tenants.
+    pub terms: BTreeMap<TenantId, Terms>,
     /// Thresholds that differ from the defaults, by signal name.
     pub thresholds: Vec<Threshold>,
     /// Look of the console.
@@ -461,4 +464,6 @@ pub struct Console {
     pub theme: Option<String>,
     /// Mouse reporting.
     pub mouse: bool,
+    /// Word of the view of a role that a console begins with.
+    pub view: Option<String>,
 }

@@ -13,8 +13,8 @@ pub(super) fn services(root: Vec<Table<'_, '_>>, sources: &BTreeSet<String>) -> 
         if !id.is_empty() && all.iter().any(|s| s.id == id) {
             table.reject("id", format!("there are two services `{id}`; a name is given once"));
         }
-        let (owner, region) = (table.string("owner"), table.string("region"));
-        all.push(Service { id, owner, region, depends_on: table.strings("depends_on") });
+        let (owner, region, slo) = (table.string("owner"), table.string("region"), super::terms::slo(&mut table));
+        all.push(Service { id, owner, region, slo, depends_on: table.strings("depends_on") });
         tables.push(table);
     }
     let known: BTreeSet<&str> = all.iter().map(|s| s.id.as_str()).chain(sources.iter().map(String::as_str)).collect();

@@ -162,6 +162,9 @@ pub fn render(answers: &Answers) -> String {
     text.push_str(
         "\n# One table a tenant.\n# [[tenant]]\n# id = \"t001\"\n# name = \"Aldous Ltd\"\n# tenancy = \"multi-tenant\"   # or dedicated\n\
          # criticality = 3             # 1 is the most critical\n# plants = [\"Leeds\"]\n\
+         # owner = \"team erp\"\n\
+         # slo = 99.9\n\
+         # processes = [{ what = \"order entry\", rto = \"30m\", rpo = \"5m\" }]\n\
          # cutoffs = [{ what = \"receiving starts\", at = \"06:00\", time_zone = \"Europe/London\" }]\n\
          # database = { instance = \"pg-a\", name = \"t001\" }\n\
          # kubernetes = { cluster = \"k8s\", namespace = \"t001\", web = \"odoo\", workers = \"odoo-worker\" }\n\

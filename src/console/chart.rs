@@ -42,7 +42,9 @@ pub fn chart(signal: &SignalView, width: u16, rows: u16) -> Vec<Strip> {
     }
     let unit = signal.now.unit;
     let limits: Vec<f64> = [signal.now.warn, signal.now.critical].into_iter().flatten().collect();
-    let (low, high) = scale(&known, &limits);
+    let usual = signal.usual.as_ref().and_then(|u| Some((u.low?, u.high?)));
+    let near: Vec<f64> = limits.iter().copied().chain(usual.map(|(low, high)| f64::midpoint(low, high))).collect();
+    let (low, high) = scale(&known, &near);
     let (columns, plot) = ((width - GUTTER).min(120), rows - 1);
     let (across, down) = (usize::from(columns) * 2, plot * 4);
     let place = |v: f64| scaled((v - low) / (high - low), down - 1);
@@ -67,13 +69,23 @@ pub fn chart(signal: &SignalView, width: u16, rows: u16) -> Vec<Strip> {
     let row_of = |v: f64| (v >= low && v <= high).then(|| (down - 1 - place(v)) / 4);
     let (warn, critical) = (signal.now.warn, signal.now.critical);
     let mut lines = Vec::with_capacity(usize::from(rows));
+    let mut labelled = false;
     for row in 0..plot {
         let limit = [(critical, Role::Critical), (warn, Role::Warn)]
             .into_iter()
             .find_map(|(limit, role)| limit.filter(|l| row_of(*l) == Some(row)).map(|l| (l, role)));
+        // What is usual is a dim band behind the values.
+        let band = usual.is_some_and(|(from, to)| {
+            let (from, to) = (place(from.max(low)), place(to.min(high)));
+            from <= to && ((down - 1 - to) / 4..=(down - 1 - from) / 4).contains(&row)
+        });
         let label = match limit {
             Some((limit, role)) => (role, value(limit, unit)),
             None if row == 0 => (Role::Dim, value(high, unit)),
+            None if band && row + 1 < plot && !labelled => {
+                labelled = true;
+                (Role::Dim, "usual".to_owned())
+            }
             None if row + 1 == plot => (Role::Dim, value(low, unit)),
             None => (Role::Dim, String::new()),
         };
@@ -83,6 +95,7 @@ pub fn chart(signal: &SignalView, width: u16, rows: u16) -> Vec<Strip> {
             match (char::from_u32(0x2800 + cell), limit) {
                 (Some(glyph), _) if *cell > 0 => line.push(Role::Chart, glyph.to_string()),
                 (_, Some((_, role))) => line.push(role, "┄"),
+                _ if band => line.push(Role::Dim, "░"),
                 _ => line.push(Role::Text, " "),
             }
         }
@@ -121,6 +134,7 @@ mod tests {
             series,
             step_s: 10,
             forecast: None,
+            usual: None,
         }
     }
 
@@ -133,6 +147,19 @@ mod tests {
         assert!(lines.iter().any(|l| l.starts_with("       20 ┄")), "{lines:#?}");
         assert!(lines[3].starts_with("        0 "), "{lines:#?}");
         assert!(lines[4].contains("before") && lines[4].ends_with("00:00:00"), "{lines:#?}");
+    }
+
+    #[test]
+    fn what_is_usual_is_a_band_behind_the_values() {
+        let mut signal = signal([vec![Some(0.0)], vec![Some(40.0); 29]].concat(), 1e9);
+        let words = String::new();
+        signal.usual =
+            Some(crate::domain::pane::UsualView { median: Some(22.0), low: Some(20.0), high: Some(24.0), words });
+        let lines: Vec<String> = chart(&signal, 40, 6).iter().map(Strip::plain).collect();
+        let banded: Vec<&String> = lines.iter().filter(|l| l.contains('░')).collect();
+        assert!((1..=2).contains(&banded.len()), "{lines:#?}");
+        assert!(banded[0].trim_start().starts_with("usual ░"), "{lines:#?}");
+        assert!(!lines[0].contains('░'), "{lines:#?}");
     }
 
     #[test]

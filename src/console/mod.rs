@@ -17,5 +17,6 @@ pub mod strip;
 pub mod theme;
 mod update;
 pub mod view;
+pub mod views;
 
-pub use update::update;
+pub use update::{see, update};

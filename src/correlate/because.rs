@@ -1,6 +1,7 @@
 //! Why something is a finding: which rule, on which values, what it explains, who takes and who suffers.
 
-use super::finding::{Active, Build};
+use super::burn::USUAL_LEVEL;
+use super::finding::{Active, Build, limits};
 use super::signals;
 use super::{say, whom, words};
 use crate::domain::facts::Facts;
@@ -27,6 +28,13 @@ pub(super) fn lines(
         let after = say::span(head.condition.since.duration_since(*at).as_secs_f64());
         out.push(format!("deploy {tag} lies {after} before it"));
     }
+    if let Some(burning) = group.iter().find(|a| a.condition.values.contains_key("http.burn")) {
+        let agreed = build.index.slo(burning.subject);
+        let level = format!("{:.4}", agreed.unwrap_or(USUAL_LEVEL) * 100.0);
+        let level = level.trim_end_matches('0').trim_end_matches('.');
+        let by = if agreed.is_some() { "as agreed" } else { "nothing else was agreed" };
+        out.push(format!("the service level is {level}% of requests, {by}"));
+    }
     out.extend(neighbours(build, head));
     for window in build.calendar.in_force(tenant_of(head.subject), build.now) {
         let until = window.until.map_or_else(String::new, |u| format!(" until {}", u.strftime("%H:%MZ")));
@@ -44,8 +52,17 @@ pub(super) fn lines(
 fn values(build: &Build<'_>, active: &Active<'_>) -> String {
     let told = active.rule.signals.iter().filter_map(|name| {
         let seen = active.condition.values.get(name)?;
-        let (row, limits) = (signals::find(name)?, build.thresholds.of(name)?);
+        let (row, limits) = (signals::find(name)?, limits(build, active.rule, name, seen)?);
         let now = say::value(seen.now, row.unit);
+        if let Some((beyond, usual)) = active.rule.usual.as_ref().zip(seen.usual) {
+            let usual = say::value(usual, row.unit);
+            let factor = beyond.factor(seen.health);
+            return Some(match seen.health {
+                Health::Critical => format!("{name} {now}, critical from {factor} times the usual {usual}"),
+                Health::Warn => format!("{name} {now}, warns from {factor} times the usual {usual}"),
+                _ => format!("{name} {now}, good, usual is {usual}"),
+            });
+        }
         Some(match seen.health {
             Health::Critical => format!("{name} {now}, critical from {}", say::value(limits.critical, row.unit)),
             Health::Warn => format!("{name} {now}, warns from {}", say::value(limits.warn, row.unit)),

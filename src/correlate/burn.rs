@@ -6,8 +6,8 @@ use crate::domain::signal::{Reading, Subject};
 use jiff::Timestamp;
 use std::collections::HashMap;
 
-/// Share of requests that may fail: 99.9% are to succeed.
-const BUDGET: f64 = 0.001;
+/// Share of requests that are to go well where nothing else was agreed.
+pub(super) const USUAL_LEVEL: f64 = 0.999;
 /// Minutes that are kept.
 const HOUR: usize = 60;
 /// Minutes of the short window.
@@ -33,8 +33,9 @@ struct Series {
 pub(super) struct Budgets(HashMap<Subject, Series>);
 
 impl Budgets {
-    /// Takes in the readings of a sample, and adds to them how fast each budget burns.
-    pub fn observe(&mut self, readings: &mut Vec<Reading>, at: Timestamp) {
+    /// Takes in the readings of a sample, and adds to them how fast each budget burns. `level` is the share of requests
+    /// of a subject that are to go well, where that was agreed.
+    pub fn observe(&mut self, readings: &mut Vec<Reading>, at: Timestamp, level: impl Fn(&Subject) -> Option<f64>) {
         let mut seen: HashMap<&Subject, (Option<f64>, Option<f64>)> = HashMap::new();
         for reading in readings.iter() {
             match reading.signal {
@@ -47,6 +48,7 @@ impl Budgets {
             .into_iter()
             .filter_map(|(subject, (requests, share))| {
                 let value = self.take(subject, requests?, share.unwrap_or(0.0), at)?;
+                let value = value / (1.0 - level(subject).unwrap_or(USUAL_LEVEL)).max(f64::EPSILON);
                 Some(Reading { subject: subject.clone(), signal: "http.burn", value })
             })
             .collect();
@@ -82,7 +84,7 @@ impl Budgets {
             });
             all.fold((0.0_f32, 0.0_f32), |sum, one| (sum.0 + one.0, sum.1 + one.1))
         };
-        let burn = |(requests, failed): Minute| f64::from(failed / requests) / BUDGET;
+        let burn = |(requests, failed): Minute| f64::from(failed / requests);
         let (short, long) = (over(SHORT), over(HOUR));
         // What is known of less than the short window is a moment, not a pace.
         let known = ms.saturating_sub(series.since_ms) >= 300_000;
@@ -105,12 +107,16 @@ mod tests {
     use super::*;
 
     fn run(budgets: &mut Budgets, from: i64, to: i64, rate: f64, share: f64) -> Option<f64> {
+        run_at(budgets, (from, to), rate, share, None)
+    }
+
+    fn run_at(budgets: &mut Budgets, (from, to): (i64, i64), rate: f64, share: f64, level: Option<f64>) -> Option<f64> {
         let subject = Subject::Tenant { tenant: "t017".into() };
         let mut last = None;
         for second in (from..to).step_by(10) {
             let reading = |signal, value| Reading { subject: subject.clone(), signal, value };
             let mut readings = vec![reading("http.requests", rate), reading("http.share_5xx", share)];
-            budgets.observe(&mut readings, Timestamp::from_second(6_000_000 + second).unwrap());
+            budgets.observe(&mut readings, Timestamp::from_second(6_000_000 + second).unwrap(), |_| level);
             last = readings.iter().find(|r| r.signal == "http.burn").map(|r| r.value);
         }
         last
@@ -126,6 +132,12 @@ mod tests {
         assert!(outage > 14.4, "{outage}");
         let over = run(&mut budgets, 4200, 4560, 10.0, 0.0).unwrap();
         assert!(over < 1.0, "five good minutes: {over}");
+    }
+
+    #[test]
+    fn a_stricter_level_burns_as_many_times_faster() {
+        let burn = |level| run_at(&mut Budgets::default(), (0, 3600), 10.0, 0.01, level).unwrap();
+        assert!((burn(None) - 10.0).abs() < 0.01 && (burn(Some(0.9999)) / burn(Some(0.99)) - 100.0).abs() < 0.1);
     }
 
     #[test]

@@ -37,8 +37,23 @@ impl Calendar {
         Self { zones: known, occasions: occasions.to_vec() }
     }
 
+    /// What is at stake next for any of these tenants: the earliest of their cut-offs, and of the declared shifts, runs and
+    /// cut-offs that concern them. A freeze has nothing at stake, and a month end begins at night.
+    pub fn next<'a>(&self, tenants: &(impl Iterator<Item = &'a Tenant> + Clone), now: Timestamp) -> Option<NextCutoff> {
+        let own = self.cutoff(tenants.clone(), now);
+        let horizon = now.checked_add(AHEAD).unwrap_or(Timestamp::MAX);
+        let at_stake = |o: &&Occasion| matches!(o.kind, OccasionKind::Shift | OccasionKind::Mrp | OccasionKind::CutOff);
+        let declared = self.occasions.iter().filter(at_stake).filter_map(|occasion| {
+            let concerned = |t: &&Tenant| occasion.tenants.is_empty() || occasion.tenants.contains(&t.id);
+            let tenant = tenants.clone().find(concerned)?.id.clone();
+            let next = self.next_of(occasion, now).filter(|n| n.at > now && n.at <= horizon)?;
+            Some(NextCutoff { what: next.what, at: next.at, tenant })
+        });
+        own.into_iter().chain(declared).min_by(|a, b| a.at.cmp(&b.at).then_with(|| a.tenant.cmp(&b.tenant)))
+    }
+
     /// The earliest cut-off after `now` of any of these tenants.
-    pub fn next<'a>(&self, tenants: impl Iterator<Item = &'a Tenant>, now: Timestamp) -> Option<NextCutoff> {
+    fn cutoff<'a>(&self, tenants: impl Iterator<Item = &'a Tenant>, now: Timestamp) -> Option<NextCutoff> {
         let all = tenants.flat_map(|tenant| {
             tenant.cutoffs.iter().filter_map(move |cutoff| {
                 let at = self.occurrence(cutoff, now)?;
@@ -53,7 +68,7 @@ impl Calendar {
         let horizon = now.checked_add(AHEAD).unwrap_or(Timestamp::MAX);
         let mut all: Vec<Ahead> = self.occasions.iter().filter_map(|o| self.next_of(o, now)).collect();
         for tenant in &estate.tenants {
-            all.extend(self.next(std::iter::once(tenant), now).map(|cutoff| Ahead {
+            all.extend(self.cutoff(std::iter::once(tenant), now).map(|cutoff| Ahead {
                 what: cutoff.what,
                 kind: OccasionKind::CutOff,
                 at: cutoff.at,
@@ -79,6 +94,12 @@ impl Calendar {
     pub fn in_force(&self, tenant: Option<&TenantId>, now: Timestamp) -> Vec<Ahead> {
         let all = self.occasions.iter().filter_map(|o| self.next_of(o, now)).filter(|a| a.in_force(now));
         all.filter(|a| a.tenants.is_empty() || tenant.is_none_or(|t| a.tenants.contains(t))).collect()
+    }
+
+    /// From when to when an occasion goes on, now or the next time; nothing for a moment.
+    pub(super) fn window(&self, occasion: &Occasion, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
+        let next = self.next_of(occasion, now)?;
+        next.until.map(|until| (next.at, until))
     }
 
     /// The occurrence of an occasion that goes on, or else the next one.
@@ -137,7 +158,7 @@ mod tests {
         let at = jiff::civil::time(at.0, at.1, 0, 0);
         t017.cutoffs = vec![Cutoff { what: "receiving starts".into(), at, time_zone: zone.into() }];
         let estate = estate(vec![t017]);
-        Calendar::new(&estate, &[], jiff::tz::db()).next(estate.tenants.iter(), now.parse().unwrap())
+        Calendar::new(&estate, &[], jiff::tz::db()).next(&estate.tenants.iter(), now.parse().unwrap())
     }
 
     #[test]
@@ -205,6 +226,24 @@ mod tests {
         let ahead = calendar.ahead(&estate, "2026-11-22T01:00:00Z".parse().unwrap());
         let said: Vec<_> = ahead.iter().map(|a| (a.what.as_str(), a.tenants.len())).collect();
         assert_eq!(said, [("close", 0), ("receiving starts", 2)]);
+    }
+
+    #[test]
+    fn a_shift_that_concerns_the_tenant_is_at_stake_and_a_freeze_is_not() {
+        let estate = estate(vec![tenant("t003", 1), tenant("t017", 1)]);
+        let shift = Occasion {
+            kind: OccasionKind::Shift,
+            what: "early shift".into(),
+            tenants: vec!["t017".into()],
+            ..occasion(&[], (6, 0), None)
+        };
+        let freeze = Occasion { kind: OccasionKind::Freeze, ..occasion(&[], (5, 0), None) };
+        let calendar = Calendar::new(&estate, &[freeze, shift], jiff::tz::db());
+        let now = "2026-11-22T01:00:00Z".parse().unwrap();
+        let next = calendar.next(&estate.tenants.iter(), now).unwrap();
+        assert_eq!((next.what.as_str(), next.tenant.as_str()), ("early shift", "t017"));
+        assert_eq!(next.at.to_string(), "2026-11-22T05:00:00Z");
+        assert_eq!(calendar.next(&estate.tenants.iter().take(1), now), None);
     }
 
     #[test]

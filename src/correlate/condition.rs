@@ -19,6 +19,8 @@ pub(super) struct Value {
     pub now: f64,
     /// Its grade.
     pub health: Health,
+    /// What was usual for it then, where the rule asks for that.
+    pub usual: Option<f64>,
 }
 
 /// The condition.
@@ -97,7 +99,7 @@ mod tests {
     }
 
     fn take(condition: &mut Condition, rule: &str, health: Option<Health>, second: i64) -> bool {
-        let values = health.map(|health| ("x", Value { now: 1.0, health })).into_iter().collect();
+        let values = health.map(|health| ("x", Value { now: 1.0, health, usual: None })).into_iter().collect();
         condition.take(Rules::built_in().find(rule).unwrap(), values, at(second))
     }
 

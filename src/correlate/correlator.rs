@@ -14,11 +14,12 @@ use super::readings::{Seen, readings};
 use super::settings::Settings;
 use super::signals::{self, SIGNALS, SubjectKind};
 use super::silence::Watch;
+use super::usual::Baselines;
 use crate::domain::estate::{Ahead, Estate};
 use crate::domain::facts::Facts;
-use crate::domain::finding::{Acknowledged, Change, Finding};
+use crate::domain::finding::{Acknowledged, Change, Class, Finding};
 use crate::domain::health::Health;
-use crate::domain::id::{FindingId, Person, SourceId};
+use crate::domain::id::{FindingId, Person, SourceId, TenantId};
 use crate::domain::pane::{Panes, SubjectView};
 use crate::domain::sample::Sample;
 use crate::domain::signal::{Reading, Subject};
@@ -72,6 +73,32 @@ struct Cooling {
     times: u32,
 }
 
+/// How one rule grades a reading.
+struct Graded {
+    rule: usize,
+    health: Health,
+    /// What is usual, where the rule asks for that and it is known.
+    usual: Option<f64>,
+    /// That it is not known begins nothing.
+    unlearnt: bool,
+}
+
+/// How long an open finding keeps others from learning: what lasts longer is what is usual from now on.
+const TROUBLE: SignedDuration = SignedDuration::from_hours(24);
+
+/// What is hurt by an open finding.
+#[derive(Clone, Debug, Default)]
+struct Troubled {
+    tenants: BTreeSet<TenantId>,
+    subjects: BTreeSet<Subject>,
+}
+
+impl Troubled {
+    fn holds(&self, subject: &Subject) -> bool {
+        self.subjects.contains(subject) || subject.tenant().is_some_and(|t| self.tenants.contains(t))
+    }
+}
+
 fn later(now: Timestamp, by: SignedDuration) -> Timestamp {
     now.checked_add(by).unwrap_or(Timestamp::MAX)
 }
@@ -82,14 +109,17 @@ pub struct Correlator {
     settings: Settings,
     index: Index,
     calendar: Calendar,
-    /// Position of the rule of each row of the table of signals.
-    rule_of: Vec<Option<usize>>,
+    /// Position of the rule of each row of the table of signals, by its thresholds and by what is usual.
+    rule_of: Vec<[Option<usize>; 2]>,
     conditions: BTreeMap<SourceId, BTreeMap<Judged, Condition>>,
     /// When each source last answered.
     looked_at: BTreeMap<SourceId, Timestamp>,
     silence: Watch,
     history: History,
     budgets: Budgets,
+    baselines: Baselines,
+    /// Whose readings are none to learn from: a finding is open about them.
+    troubled: Troubled,
     changes: VecDeque<Change>,
     acknowledged: BTreeMap<FindingId, Acknowledged>,
     previous: BTreeMap<FindingId, (Finding, Vec<Key>)>,
@@ -105,10 +135,16 @@ impl Correlator {
     /// (`jiff::tz::db()` outside tests).
     pub fn new(settings: Settings, estate: &Arc<Estate>, zones: &TimeZoneDatabase) -> Self {
         let rules = &settings.rules;
-        let rule_of = SIGNALS.iter().map(|s| rules.iter().position(|rule| rule.signals.contains(&s.name))).collect();
+        let rule_of = SIGNALS.iter().map(|s| {
+            [false, true]
+                .map(|usual| rules.iter().position(|r| r.usual.is_some() == usual && r.signals.contains(&s.name)))
+        });
+        let rule_of = rule_of.collect();
         Self {
             calendar: Calendar::new(estate, &settings.calendar, zones),
-            index: Index::new(estate).with_services(&settings.services),
+            baselines: Baselines::new(estate, &settings.calendar, zones, rules.asks_usual()),
+            troubled: Troubled::default(),
+            index: Index::new(estate).with_services(&settings.services).with_terms(&settings.terms),
             settings,
             rule_of,
             conditions: BTreeMap::new(),
@@ -137,12 +173,30 @@ impl Correlator {
 
     /// The rows of all panes at one moment.
     pub fn panes(&self, world: &World, now: Timestamp) -> Panes {
-        panes::build(world, &self.index, &self.settings, &self.history, now)
+        let harm = |f: &&(Finding, Vec<Key>)| f.0.classes.contains(&Class::Impact);
+        let mut hurt: BTreeMap<&TenantId, Timestamp> = BTreeMap::new();
+        for (finding, _) in self.previous.values().filter(harm) {
+            for tenant in &finding.whom.tenants {
+                let since = hurt.entry(tenant).or_insert(finding.since);
+                *since = finding.since.min(*since);
+            }
+        }
+        panes::build(world, &self.index, &self.settings, &self.history, &hurt, now)
     }
 
     /// All that is known of one subject.
     pub fn look(&self, world: &World, subject: &Subject, now: Timestamp) -> SubjectView {
-        look::look(world, &self.settings, &self.history, subject, now)
+        look::look(world, &self.settings, &self.history, &self.baselines, subject, now)
+    }
+
+    /// What is usual, as it was learnt.
+    pub const fn baselines(&self) -> &Baselines {
+        &self.baselines
+    }
+
+    /// The same, to take up what was learnt before.
+    pub const fn baselines_mut(&mut self) -> &mut Baselines {
+        &mut self.baselines
     }
 
     /// What the calendar has in force, and what lies ahead within a day.
@@ -176,12 +230,17 @@ impl Correlator {
         self.silence.answered(&sample.source);
         let seen = Seen { facts, before, source: &sample.source, at: sample.taken_at };
         let mut readings = readings(&seen, &self.index);
-        self.budgets.observe(&mut readings, sample.taken_at);
+        self.budgets.observe(&mut readings, sample.taken_at, |subject| self.index.slo(subject));
         let source = self.history.source(&sample.source);
         for reading in &readings {
             self.history.put(reading, source, sample.taken_at);
         }
+        self.baselines.heed(&self.calendar, sample.taken_at);
         self.judge(&sample.source, &readings, sample.taken_at);
+        let (thresholds, troubled) = (&self.settings.thresholds, &self.troubled);
+        self.baselines.observe(&readings, sample.taken_at, |r| {
+            thresholds.grade(r.signal, r.value) > Health::Ok || troubled.holds(&r.subject)
+        });
         self.looked_at.insert(sample.source.clone(), sample.taken_at);
         for change in changes::diff(&sample.source, before, facts, &self.index, sample.taken_at) {
             self.record_change(change);
@@ -194,20 +253,24 @@ impl Correlator {
     }
 
     fn judge(&mut self, source: &SourceId, readings: &[Reading], at: Timestamp) {
-        let graded = || readings.iter().filter_map(|r| self.grade(source, r).map(|(rule, health)| (rule, health, r)));
+        let all = readings.iter().flat_map(|r| self.grades(source, r, at).into_iter().flatten().map(move |g| (g, r)));
+        let graded: Vec<(Graded, &Reading)> = all.collect();
         let mut keys: BTreeSet<Judged> =
             self.conditions.get(source).into_iter().flat_map(BTreeMap::keys).cloned().collect();
         keys.extend(
-            graded().filter(|(_, health, _)| *health > Health::Ok).map(|(rule, _, r)| (rule, r.subject.clone())),
+            graded
+                .iter()
+                .filter(|(g, _)| g.health > Health::Ok && !g.unlearnt)
+                .map(|(g, r)| (g.rule, r.subject.clone())),
         );
         if keys.is_empty() {
             return;
         }
         let mut values: HashMap<(usize, &Subject), BTreeMap<&'static str, Value>> =
             keys.iter().map(|(rule, subject)| ((*rule, subject), BTreeMap::new())).collect();
-        for (rule, health, reading) in graded() {
+        for (Graded { rule, health, usual, .. }, reading) in graded {
             if let Some(values) = values.get_mut(&(rule, &reading.subject)) {
-                values.insert(reading.signal, Value { now: reading.value, health });
+                values.insert(reading.signal, Value { now: reading.value, health, usual });
             }
         }
         let rules = Arc::clone(&self.settings.rules);
@@ -226,19 +289,31 @@ impl Correlator {
         }
     }
 
-    /// The rule of a reading and its grade; `None` when no rule judges it.
-    fn grade(&self, source: &SourceId, reading: &Reading) -> Option<(usize, Health)> {
-        let row = signals::position(reading.signal)?;
-        let rule = (*self.rule_of.get(row)?)?;
-        if !self.settings.rules.get(rule)?.judges(SubjectKind::of(&reading.subject)) {
-            return None;
-        }
+    /// The rules of a reading and its grades, by its thresholds and by what is usual; none where no rule judges it.
+    fn grades(&self, source: &SourceId, reading: &Reading, at: Timestamp) -> [Option<Graded>; 2] {
+        let Some(rules) = signals::position(reading.signal).and_then(|row| self.rule_of.get(row)) else {
+            return [None, None];
+        };
+        let kind = SubjectKind::of(&reading.subject);
+        let judging =
+            |rule: Option<usize>| Some((rule?, self.settings.rules.get(rule?)?)).filter(|(_, r)| r.judges(kind));
+        let [by_limits, by_usual] = *rules;
         // A cache is meant to evict.
         let purpose = self.settings.redis_purpose.get(source).map(String::as_str);
-        if reading.signal == "redis.evictions" && purpose == Some("cache") {
-            return None;
-        }
-        Some((rule, self.settings.thresholds.grade(reading.signal, reading.value)))
+        let meant = reading.signal == "redis.evictions" && purpose == Some("cache");
+        let by_limits = judging(by_limits).filter(|_| !meant).map(|(rule, _)| Graded {
+            rule,
+            health: self.settings.thresholds.grade(reading.signal, reading.value),
+            usual: None,
+            unlearnt: false,
+        });
+        let by_usual = judging(by_usual).and_then(|(rule, judge)| {
+            let beyond = judge.usual.as_ref()?;
+            let usual = self.baselines.usual(&reading.subject, reading.signal, at).median();
+            let health = usual.map_or(Health::Unknown, |usual| beyond.grade(reading.value, usual));
+            Some(Graded { rule, health, usual, unlearnt: usual.is_none() })
+        });
+        [by_limits, by_usual]
     }
 
     /// That a person has seen a finding; false when there is none of that name.
@@ -270,6 +345,7 @@ impl Correlator {
             calendar: &self.calendar,
             thresholds: &self.settings.thresholds,
             history: &self.history,
+            baselines: &self.baselines,
             changes: &self.changes,
             now,
         };
@@ -285,10 +361,11 @@ impl Correlator {
             |key: &Key| self.conditions.get(&key.0).is_some_and(|all| all.contains_key(&(key.1, key.2.clone())));
         self.explained.retain(|key, _| known(key));
         self.cool_down(&mut made, now);
-        made.sort_by(|a, b| finding::worst_first(&rules, &a.finding, &b.finding));
+        made.sort_by(|a, b| finding::worst_first(&rules, now, &a.finding, &b.finding));
         let current: BTreeMap<FindingId, (Finding, Vec<Key>)> =
             made.iter().map(|m| (m.finding.id.clone(), (m.finding.clone(), m.keys.clone()))).collect();
         let transitions = self.transitions(&current);
+        self.heed_trouble(&current, &transitions.raised, now);
         for (id, (finding, _)) in self.previous.iter().filter(|(id, _)| !current.contains_key(*id)) {
             let known = self.cooling.get(id).filter(|c| c.until > now);
             let times = known.map_or(1, |c| c.times.saturating_add(1));
@@ -298,6 +375,26 @@ impl Correlator {
         self.acknowledged.retain(|id, _| current.contains_key(id));
         self.previous = current;
         Evaluation { findings: made.into_iter().map(|m| m.finding).collect(), transitions }
+    }
+
+    /// Whom the open findings hurt: of them nothing is learnt, nor what was taken in since a new one began.
+    fn heed_trouble(&mut self, current: &BTreeMap<FindingId, (Finding, Vec<Key>)>, raised: &[Finding], now: Timestamp) {
+        let rules = Arc::clone(&self.settings.rules);
+        let hurts = |f: &Finding| finding::bites(&rules, f) && now.duration_since(f.since) < TROUBLE;
+        let of = |finding: &Finding| Troubled {
+            tenants: finding.whom.tenants.iter().cloned().collect(),
+            subjects: [finding.subject.clone()].into(),
+        };
+        self.troubled = Troubled::default();
+        for (finding, _) in current.values().filter(|(f, _)| hurts(f)) {
+            let Troubled { tenants, subjects } = of(finding);
+            self.troubled.tenants.extend(tenants);
+            self.troubled.subjects.extend(subjects);
+        }
+        for finding in raised.iter().filter(|f| hurts(f)) {
+            let Troubled { tenants, subjects } = of(finding);
+            self.baselines.void(&tenants, &subjects, finding.since);
+        }
     }
 
     /// What comes again within the cool-down is the same: it has lasted since it first came.

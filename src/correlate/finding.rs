@@ -1,13 +1,14 @@
 //! Active conditions into findings: what explains what, whom it hurts, on what evidence, and what to do.
 
 use super::calendar::Calendar;
-use super::condition::{CLEARS_AFTER, Condition};
+use super::condition::{CLEARS_AFTER, Condition, Value};
 use super::history::History;
 use super::index::Index;
 use super::readings::kubernetes::by_tenant;
 use super::rules::{Rule, Rules, SOURCE_UNKNOWN};
-use super::signals::{self, SubjectKind, Thresholds};
+use super::signals::{self, Limits, SubjectKind, Thresholds};
 use super::silence::Group;
+use super::usual::Baselines;
 use super::{because, locks, say, shared, whom, words};
 use crate::domain::facts::Facts;
 use crate::domain::finding::{Change, Class, Evidence, Finding, Level, Offer};
@@ -55,8 +56,14 @@ pub(super) struct Build<'a> {
     pub calendar: &'a Calendar,
     pub thresholds: &'a Thresholds,
     pub history: &'a History,
+    pub baselines: &'a Baselines,
     pub changes: &'a VecDeque<Change>,
     pub now: Timestamp,
+}
+
+/// Whether a finding is of a kind that makes requests fail or wait, or is such harm itself.
+pub(super) fn bites(rules: &Rules, finding: &Finding) -> bool {
+    rules.find(&finding.rule).is_some_and(|r| r.explains_impact || r.class == Class::Impact)
 }
 
 /// The order in which findings are shown and worked on, worst first:
@@ -65,19 +72,21 @@ pub(super) struct Build<'a> {
 /// 2. whether it hurts transactions already;
 /// 3. how bad it is (critical, unknown, warn);
 /// 4. whether it is of a kind that makes requests fail or wait: a lock chain before an expiring certificate;
-/// 5. whom it hurts: the most critical tenant, then more plants, then more tenants;
-/// 6. the nearer business cut-off;
-/// 7. the older one, and its name.
-pub(super) fn worst_first(rules: &Rules, a: &Finding, b: &Finding) -> Ordering {
+/// 5. whether something is at stake within two hours: a cut-off, a shift, a planning run;
+/// 6. whom it hurts: the most critical tenant, then more plants, then more tenants;
+/// 7. the nearer of what is at stake;
+/// 8. the older one, and its name.
+pub(super) fn worst_first(rules: &Rules, now: Timestamp, a: &Finding, b: &Finding) -> Ordering {
     let hurts = |f: &Finding| f.classes.contains(&Class::Impact);
-    let bites = |f: &Finding| rules.find(&f.rule).is_some_and(|r| r.explains_impact || r.class == Class::Impact);
     // What is absent comes last: nobody is hurt, no cut-off is known.
     let criticality = |f: &Finding| f.whom.criticality.unwrap_or(u8::MAX);
     let cutoff = |f: &Finding| f.whom.next_cutoff.as_ref().map_or(Timestamp::MAX, |c| c.at);
+    let soon = |f: &Finding| cutoff(f).duration_since(now) <= SOON;
     (b.level.cmp(&a.level))
         .then_with(|| hurts(b).cmp(&hurts(a)))
         .then_with(|| b.severity.cmp(&a.severity))
-        .then_with(|| bites(b).cmp(&bites(a)))
+        .then_with(|| bites(rules, b).cmp(&bites(rules, a)))
+        .then_with(|| soon(b).cmp(&soon(a)))
         .then_with(|| criticality(a).cmp(&criticality(b)))
         .then_with(|| b.whom.plants.len().cmp(&a.whom.plants.len()))
         .then_with(|| b.whom.tenants.len().cmp(&a.whom.tenants.len()))
@@ -85,6 +94,9 @@ pub(super) fn worst_first(rules: &Rules, a: &Finding, b: &Finding) -> Ordering {
         .then_with(|| a.since.cmp(&b.since))
         .then_with(|| a.id.cmp(&b.id))
 }
+
+/// How near what is at stake ranks a finding before others.
+const SOON: SignedDuration = SignedDuration::from_hours(2);
 
 /// What names a condition across evaluations.
 pub(super) type Key = (SourceId, usize, Subject);
@@ -109,7 +121,12 @@ pub(super) fn from_active(build: &Build<'_>, all: &[Active<'_>], explained: &BTr
         let group = groups.entry(root).or_default();
         if root == i { group.insert(0, active) } else { group.push(active) }
     }
-    let aftermath = |key: &Key| explained.get(key).is_some_and(|at| build.now.duration_since(*at) < AFTERMATH);
+    let aftermath = |key: &Key| {
+        // What is looked at seldom needs longer to be seen well three times.
+        let interval = build.world.sources.get(&key.0).map(|s| s.spec.interval * (u32::from(CLEARS_AFTER) + 1));
+        let lasting = interval.and_then(|i| SignedDuration::try_from(i).ok()).unwrap_or(AFTERMATH).max(AFTERMATH);
+        explained.get(key).is_some_and(|at| build.now.duration_since(*at) < lasting)
+    };
     let deploys = if groups.is_empty() { BTreeMap::new() } else { deploys(build) };
     let made = groups.into_values().filter_map(|mut group| {
         if let Some(rest) = group.get_mut(1..) {
@@ -350,16 +367,25 @@ fn chain_root(build: &Build<'_>, head: &Active<'_>) -> Option<String> {
     words::root(&locks::tree(&facts.sessions), database)
 }
 
+/// The thresholds that a value was judged by: those of its signal, or so many times what was usual then.
+pub(super) fn limits(build: &Build<'_>, rule: &Rule, signal: &str, seen: &Value) -> Option<Limits> {
+    match &rule.usual {
+        Some(beyond) => beyond.limits(seen.usual?),
+        None => build.thresholds.of(signal),
+    }
+}
+
 fn evidence(build: &Build<'_>, active: &Active<'_>) -> Vec<Evidence> {
     let told = active.rule.signals.iter().filter_map(|name| {
         let seen = active.condition.values.get(name)?;
-        let (row, limits) = (signals::find(name)?, build.thresholds.of(name)?);
+        let (row, limits) = (signals::find(name)?, limits(build, active.rule, name, seen)?);
         Some(Evidence {
             signal: (*name).into(),
             subject: active.subject.clone(),
             unit: row.unit,
             now: seen.now,
             threshold: if seen.health == Health::Critical { limits.critical } else { limits.warn },
+            usual: seen.usual.or_else(|| build.baselines.usual(active.subject, name, build.now).median()),
             series: build.history.series(active.subject, name),
         })
     });

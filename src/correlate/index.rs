@@ -1,9 +1,10 @@
 //! Who owns which database, namespace, router and host: the declared estate turned round, once, so that a
 //! sample of ten thousand rows costs one look-up a row.
 
-use crate::domain::estate::{Estate, Service, Tenant};
+use crate::domain::estate::{Estate, Service, Tenant, Terms};
 use crate::domain::id::{SourceId, TenantId};
-use std::collections::{BTreeSet, HashMap};
+use crate::domain::signal::Subject;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 type ByName = HashMap<SourceId, HashMap<String, usize>>;
@@ -29,6 +30,10 @@ pub struct Index {
     parents: HashMap<SourceId, HashMap<String, Vec<usize>>>,
     /// Tenants by database name alone; `None` when several have that name.
     by_database_name: HashMap<String, Option<usize>>,
+    /// What was agreed about tenants.
+    terms: BTreeMap<TenantId, Terms>,
+    /// Owner and service level of each service.
+    services: HashMap<String, (Option<String>, Option<f64>)>,
     /// Everything that each service needs, directly or not.
     needs: HashMap<String, BTreeSet<String>>,
 }
@@ -43,6 +48,8 @@ impl Index {
             hosts: HashMap::new(),
             parents: HashMap::new(),
             by_database_name: HashMap::new(),
+            terms: BTreeMap::new(),
+            services: HashMap::new(),
             needs: HashMap::new(),
             estate: Arc::clone(estate),
         };
@@ -81,8 +88,39 @@ impl Index {
                 }
             }
             self.needs.insert(service.id.clone(), all);
+            self.services.insert(service.id.clone(), (service.owner.clone(), service.slo));
         }
         self
+    }
+
+    /// The same with what was agreed about tenants.
+    #[must_use]
+    pub fn with_terms(mut self, terms: &BTreeMap<TenantId, Terms>) -> Self {
+        self.terms.clone_from(terms);
+        self
+    }
+
+    /// What was agreed about a tenant.
+    pub fn terms(&self, tenant: &TenantId) -> Option<&Terms> {
+        self.terms.get(tenant)
+    }
+
+    /// The declared service that a subject is, by its own name before that of its source.
+    fn service(&self, subject: &Subject) -> Option<&(Option<String>, Option<f64>)> {
+        let own = self.services.get(subject.to_string().as_str());
+        own.or_else(|| subject.source().and_then(|source| self.services.get(source.as_str())))
+    }
+
+    /// Who owns a subject, as it is declared: the owner of its tenant, or of the service that it is.
+    pub fn owner(&self, subject: &Subject) -> Option<&str> {
+        let of_tenant = subject.tenant().and_then(|t| self.terms.get(t)).and_then(|t| t.owner.as_deref());
+        of_tenant.or_else(|| self.service(subject).and_then(|(owner, _)| owner.as_deref()))
+    }
+
+    /// Share of requests of a subject that are to go well, where that was agreed.
+    pub fn slo(&self, subject: &Subject) -> Option<f64> {
+        let of_tenant = subject.tenant().and_then(|t| self.terms.get(t)).and_then(|t| t.slo);
+        of_tenant.or_else(|| self.service(subject).and_then(|(_, slo)| *slo))
     }
 
     /// Everything that a tenant stands on: its declared parts, and what those need.

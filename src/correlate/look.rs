@@ -3,6 +3,7 @@
 use super::forecast::forecast;
 use super::history::{History, SLOT_S};
 use super::settings::Settings;
+use super::usual::Baselines;
 use crate::domain::health::Health;
 use crate::domain::pane::{SignalValue, SignalView, SubjectView};
 use crate::domain::signal::Subject;
@@ -14,6 +15,7 @@ pub(super) fn look(
     world: &World,
     settings: &Settings,
     history: &History,
+    baselines: &Baselines,
     subject: &Subject,
     now: Timestamp,
 ) -> SubjectView {
@@ -43,6 +45,7 @@ pub(super) fn look(
             series,
             step_s: u32::try_from(SLOT_S).unwrap_or(u32::MAX),
             forecast,
+            usual: baselines.view(subject, newest.signal, now),
         })
     });
     let mut signals: Vec<SignalView> = signals.collect();

@@ -22,6 +22,7 @@ pub mod settings;
 mod shared;
 pub mod signals;
 mod silence;
+pub mod usual;
 mod whom;
 mod words;
 

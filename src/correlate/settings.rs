@@ -3,8 +3,8 @@
 use super::rules::Rules;
 use super::signals::{Limits, Thresholds, near};
 use crate::config::model::{Config, Threshold};
-use crate::domain::estate::{Occasion, Service};
-use crate::domain::id::SourceId;
+use crate::domain::estate::{Occasion, Service, Terms};
+use crate::domain::id::{SourceId, TenantId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -21,6 +21,8 @@ pub struct Settings {
     pub rules: Arc<Rules>,
     /// What stands on what, as it is declared.
     pub services: Vec<Service>,
+    /// What was agreed about tenants.
+    pub terms: BTreeMap<TenantId, Terms>,
 }
 
 impl Default for Settings {
@@ -30,6 +32,7 @@ impl Default for Settings {
             redis_purpose: BTreeMap::new(),
             rules: Rules::built_in(),
             services: Vec::new(),
+            terms: BTreeMap::new(),
             calendar: Vec::new(),
         }
     }
@@ -53,6 +56,7 @@ impl Settings {
             thresholds: thresholds(&config.thresholds)?,
             redis_purpose,
             services: config.services.clone(),
+            terms: config.terms.clone(),
             calendar: config.calendar.clone(),
             ..Self::default()
         })

@@ -63,7 +63,7 @@ pub(super) fn hurt<'a>(subjects: impl Iterator<Item = &'a Subject>, build: &Buil
             plants.push(plant.name.clone());
         }
     }
-    let next_cutoff = calendar.next(tenants.iter().copied(), now);
+    let next_cutoff = calendar.next(&tenants.iter().copied(), now);
     let criticality = tenants.first().map(|t| t.criticality);
     Whom { criticality, tenants: tenants.into_iter().map(|t| t.id.clone()).collect(), plants, next_cutoff }
 }

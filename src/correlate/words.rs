@@ -92,7 +92,12 @@ pub(super) fn values(rule: &Rule, values: &BTreeMap<&'static str, Value>) -> Str
     let seen = || rule.signals.iter().filter_map(|name| Some((*name, values.get(name)?)));
     let bad = |(_, v): &(&str, &Value)| v.health > Health::Ok;
     let all = rule.name == "lock-chain" || !seen().any(|v| bad(&v));
-    let said = seen().filter(|v| all || bad(v)).map(|(name, v)| value(name, v.now));
+    let one = |name: &str, v: &Value| {
+        let unit = signals::find(name).map_or(Unit::Count, |s| s.unit);
+        let usual = v.usual.map(|usual| format!(" (usual {})", say::value(usual, unit)));
+        value(name, v.now) + &usual.unwrap_or_default()
+    };
+    let said = seen().filter(|v| all || bad(v)).map(|(name, v)| one(name, v));
     said.collect::<Vec<_>>().join(", ")
 }
 

@@ -118,8 +118,42 @@ pub struct Tenant {
     pub router: Option<RouterRef>,
 }
 
-/// A part of the estate that others stand on, as it is declared.
+/// What was agreed about a tenant, as it is declared.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Terms {
+    /// Who owns it.
+    pub owner: Option<String>,
+    /// Share of its requests that are to go well, such as 0.999.
+    pub slo: Option<f64>,
+    /// What its business does with it.
+    pub processes: Vec<Process>,
+}
+
+/// A process of a tenant's business.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Process {
+    /// What it is: `order entry`.
+    pub what: String,
+    /// Seconds for which it may stand still.
+    pub rto_s: Option<u32>,
+    /// Seconds of work that may be lost.
+    pub rpo_s: Option<u32>,
+}
+
+impl Terms {
+    /// The shortest time in seconds for which a process of it may stand still, and which that is.
+    pub fn rto(&self) -> Option<(u32, &str)> {
+        self.processes.iter().filter_map(|p| Some((p.rto_s?, p.what.as_str()))).min()
+    }
+
+    /// The least work in seconds that a process of it may lose, and which that is.
+    pub fn rpo(&self) -> Option<(u32, &str)> {
+        self.processes.iter().filter_map(|p| Some((p.rpo_s?, p.what.as_str()))).min()
+    }
+}
+
+/// A part of the estate that others stand on, as it is declared.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Service {
     /// Its name; that of a source where one observes it.
     pub id: String,
@@ -127,6 +161,9 @@ pub struct Service {
     pub owner: Option<String>,
     /// The region that it is in.
     pub region: Option<String>,
+    /// Share of requests through it that are to go well, such as 0.999.
+    #[serde(default)]
+    pub slo: Option<f64>,
     /// The services that it needs.
     pub depends_on: Vec<String>,
 }

@@ -69,6 +69,9 @@ pub struct Evidence {
     pub now: f64,
     /// The threshold that was crossed.
     pub threshold: f64,
+    /// What is usual for it at that hour, where that is learnt.
+    #[serde(default)]
+    pub usual: Option<f64>,
     /// Oldest first, evenly spaced, at most 60 values.
     pub series: Vec<f64>,
 }

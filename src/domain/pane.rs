@@ -11,7 +11,7 @@ use super::sample::SourceKind;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use subject::{SHOWN, SignalValue, SignalView, SubjectRow, SubjectView};
+pub use subject::{SHOWN, SignalValue, SignalView, SubjectRow, SubjectView, UsualView};
 
 /// A pane: what a commander looks at together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
@@ -188,6 +188,30 @@ pub struct TenantRow {
     pub blocked: Option<u32>,
     /// Days until its certificate expires.
     pub certificate_days: Option<f64>,
+    /// Who owns it, where that is declared.
+    #[serde(default)]
+    pub owner: Option<String>,
+    /// How many times too fast the error budget of its service level burns.
+    #[serde(default)]
+    pub burn: Option<f64>,
+    /// The fullest of its quotas, 0 to 1.
+    #[serde(default)]
+    pub quota: Option<f64>,
+    /// Since when it is harmed, while there is a finding of that.
+    #[serde(default)]
+    pub hurt_since: Option<Timestamp>,
+    /// Seconds for which the most urgent process of its business may stand still.
+    #[serde(default)]
+    pub rto_s: Option<u32>,
+    /// Seconds of work that may be lost at most.
+    #[serde(default)]
+    pub rpo_s: Option<u32>,
+    /// Seconds of work that would be lost now: what is archived of the instance of its database.
+    #[serde(default)]
+    pub rpo_now_s: Option<f64>,
+    /// The newest values of its latency, oldest first, while it is not well; ten seconds apart.
+    #[serde(default)]
+    pub trend: Vec<f32>,
     /// Age in seconds of the oldest observation that this row rests on.
     pub age_s: Option<f64>,
 }
@@ -258,6 +282,12 @@ pub struct DatabaseRow {
     pub cache_hit: Option<f64>,
     /// Blocking tree, root blockers first.
     pub locks: Vec<LockNode>,
+    /// Who owns it, where that is declared.
+    #[serde(default)]
+    pub owner: Option<String>,
+    /// The newest values of what it is judged by most, oldest first, while it is not well; ten seconds apart.
+    #[serde(default)]
+    pub trend: Vec<f32>,
     /// Age of the observation in seconds.
     pub age_s: Option<f64>,
 }
@@ -309,6 +339,12 @@ pub struct ChannelRow {
     pub oldest_s: Option<f64>,
     /// Lateness of the tenant's latest cron in seconds.
     pub cron_lateness_s: Option<f64>,
+    /// Who owns it, where that is declared.
+    #[serde(default)]
+    pub owner: Option<String>,
+    /// The newest values of what it is judged by most, oldest first, while it is not well; ten seconds apart.
+    #[serde(default)]
+    pub trend: Vec<f32>,
     /// Age of the observation in seconds.
     pub age_s: Option<f64>,
 }
@@ -342,6 +378,12 @@ pub struct RedisRow {
     pub link_up: Option<bool>,
     /// Operations a second.
     pub ops_per_s: Option<f64>,
+    /// Who owns it, where that is declared.
+    #[serde(default)]
+    pub owner: Option<String>,
+    /// The newest values of what it is judged by most, oldest first, while it is not well; ten seconds apart.
+    #[serde(default)]
+    pub trend: Vec<f32>,
     /// Age of the observation in seconds.
     pub age_s: Option<f64>,
 }
@@ -381,6 +423,12 @@ pub struct IngressRow {
     pub reload_age_s: Option<f64>,
     /// A maintenance page of this program is in force.
     pub maintenance: bool,
+    /// Who owns it, where that is declared.
+    #[serde(default)]
+    pub owner: Option<String>,
+    /// The newest values of what it is judged by most, oldest first, while it is not well; ten seconds apart.
+    #[serde(default)]
+    pub trend: Vec<f32>,
     /// Age of the observation in seconds.
     pub age_s: Option<f64>,
 }

@@ -16,10 +16,12 @@ mod verbs;
 mod tests;
 
 use crate::correlate::Settings;
+use crate::correlate::usual::Baselines;
 use crate::domain::estate::Estate;
 use crate::domain::ports::{Clock, Observer, Verb};
 use crate::domain::request::VerbSpec;
 use crate::domain::sample::{Sample, SourceSpec};
+use crate::domain::signal::Subject;
 use crate::policy::authorized::Authorized;
 use clock::ScenarioClock;
 use exercise::Exercise;
@@ -100,6 +102,21 @@ impl Drill {
     pub fn settings(&self) -> Settings {
         let redis = self.shared.now().sim.redis_purposes();
         Settings { redis_purpose: redis, ..Settings::default() }
+    }
+
+    /// Puts in what is usual on the simulated estate, as if it had been looked at for weeks: a tenant's requests and their
+    /// time by day, a quarter of it by night.
+    pub fn seed(&self, baselines: &mut Baselines) {
+        let exercise = self.shared.now();
+        for tenant in &exercise.sim.tenants {
+            let subject = Subject::Tenant { tenant: tenant.id.clone() };
+            let usual = tenant.usual;
+            let by_day = |place: u16| matches!(place % 24, 5..22);
+            baselines.seed(&subject, "http.requests", |p| usual.requests * if by_day(p) { 1.0 } else { 0.25 });
+            baselines.seed(&subject, "orders.hour", |_| tenant.orders_hour);
+            baselines.seed(&subject, "mrp.duration", |_| tenant.trouble.planned_s);
+            baselines.seed(&subject, "http.p95", |p| usual.p95_s * if by_day(p) { 1.0 } else { 0.8 });
+        }
     }
 
     /// The scenario's clock.

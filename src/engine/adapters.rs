@@ -7,6 +7,7 @@ use crate::act::{self, Verbs};
 use crate::config::locate::Places;
 use crate::config::model::Config;
 use crate::correlate::Settings;
+use crate::correlate::usual::Baselines;
 use crate::domain::estate::Estate;
 use crate::domain::mode::Mode;
 use crate::domain::ports::{Clock, Observer};
@@ -29,6 +30,7 @@ use crate::observe::restore_test::RestoreTestObserver;
 use crate::observe::traefik::TraefikObserver;
 use crate::observe::trial::TrialObserver;
 use jiff::Timestamp;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,6 +55,8 @@ pub struct Adapters {
     pub verbs: Verbs,
     /// Thresholds, and what each Redis is for.
     pub settings: Settings,
+    /// The file that keeps what is usual; it is not kept without one.
+    pub usual: Option<PathBuf>,
     /// The running scenario.
     pub drill: Option<DrillHandle>,
 }
@@ -66,6 +70,11 @@ impl DrillHandle {
     pub fn view(&self) -> DrillView {
         let View { scenario, name, speed, elapsed_s, messages, ended } = self.0.view();
         DrillView { scenario, name, speed, elapsed_s, messages, ended }
+    }
+
+    /// What is usual on the simulated estate, as if it had been looked at for weeks.
+    pub(super) fn seed(&self, baselines: &mut Baselines) {
+        self.0.seed(baselines);
     }
 
     /// Changes the speed of its clock; 0 pauses.
@@ -101,6 +110,7 @@ pub fn drill(drill: Drill) -> Adapters {
         observers: drill.observers(),
         verbs: Verbs::new(drill.verbs()),
         settings: drill.settings(),
+        usual: None,
         drill: Some(DrillHandle(drill)),
     }
 }
@@ -121,6 +131,7 @@ pub fn live(config: &Config, mode: Mode) -> Result<Adapters, Vec<String>> {
         observers: observers(config, mode),
         verbs: verbs(config, mode),
         settings,
+        usual: None,
         drill: None,
     })
 }

@@ -15,6 +15,7 @@ use super::presence::{Arrival, Consoles, Door};
 use super::roster::PolicyFile;
 use super::runs::{Runs, Surveyed};
 use super::state::State;
+use super::usual::Keeper;
 use crate::act::Verbs;
 use crate::attest::anchor::Anchored;
 use crate::correlate::panes;
@@ -121,6 +122,7 @@ pub struct Engine {
     pub(super) answers: mpsc::Sender<Answer>,
     pub(super) panes: Arc<Panes>,
     judge: Judge,
+    usual: Option<Keeper>,
     /// The declared services.
     services: Arc<Vec<Service>>,
     /// When everything was last judged.
@@ -175,7 +177,7 @@ pub fn start_governed(parts: Parts, policy: PolicyFile) -> Running {
 /// secret.
 pub fn start_with(parts: Parts, policy: PolicyFile, openings: Vec<String>) -> Running {
     let Parts { adapters, library, journal, state, journal_dir, me, loaded, witnesses, anchored } = parts;
-    let Adapters { estate, mode, clock, observers, verbs, settings, drill } = adapters;
+    let Adapters { estate, mode, clock, observers, verbs, settings, usual, drill } = adapters;
     let now = clock.now();
     let (commands, inbox_commands) = mpsc::channel(WAITING);
     let (answers, inbox_answers) = mpsc::channel(WAITING);
@@ -184,7 +186,11 @@ pub fn start_with(parts: Parts, policy: PolicyFile, openings: Vec<String>) -> Ru
     let (end, ended) = oneshot::channel();
     let world = World::new(estate.clone(), observers.iter().map(|o| o.spec()), now);
     let services = Arc::new(settings.services.clone());
-    let judge = Judge::new(settings, &world.estate);
+    let mut judge = Judge::new(settings, &world.estate);
+    let kept = usual.map(|path| Keeper::open(path, &world.estate.name, judge.baselines_mut()));
+    if let Some(drill) = &drill {
+        drill.seed(judge.baselines_mut());
+    }
     let mut engine = Engine {
         mode,
         me: me.clone(),
@@ -194,6 +200,7 @@ pub fn start_with(parts: Parts, policy: PolicyFile, openings: Vec<String>) -> Ru
         answers,
         panes: Arc::default(),
         judge,
+        usual: kept,
         services,
         judged: Instant::now(),
         outsiders: Outsiders::start(witnesses, &journal),
@@ -309,6 +316,9 @@ impl Engine {
     async fn close(&mut self) {
         self.all_leave().await;
         self.keep_at_end().await;
+        if let Some(kept) = self.usual.take() {
+            kept.end(self.judge.baselines()).await;
+        }
         if let Err(error) = self.journal.close(self.clock.now()).await {
             tracing::error!(%error, "the journal could not be closed");
         }
@@ -461,6 +471,9 @@ impl Engine {
         self.heed_requests().await;
         self.feed_open(&Input::Tick).await;
         self.keep().await;
+        if let Some(kept) = &mut self.usual {
+            kept.keep(self.judge.baselines());
+        }
     }
 
     /// Tells every open run.

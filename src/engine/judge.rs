@@ -1,5 +1,6 @@
 //! Puts samples into the world and asks the correlation what they mean; the engine, `status` and `doctor` share it.
 
+use crate::correlate::usual::Baselines;
 use crate::correlate::{Correlator, Settings};
 use crate::domain::estate::{Ahead, Estate, Service};
 use crate::domain::finding::{Change, Finding};
@@ -48,6 +49,16 @@ impl Judge {
     /// All that is known of one subject.
     pub fn subject(&self, world: &World, subject: &Subject, now: Timestamp) -> SubjectView {
         self.correlator.look(world, subject, now)
+    }
+
+    /// What is usual, as it was learnt.
+    pub const fn baselines(&self) -> &Baselines {
+        self.correlator.baselines()
+    }
+
+    /// The same, to take up what was learnt before.
+    pub const fn baselines_mut(&mut self) -> &mut Baselines {
+        self.correlator.baselines_mut()
     }
 
     /// What the calendar has in force, and what lies ahead; looked up anew twice a minute.

@@ -31,4 +31,5 @@ mod run_view;
 mod runs;
 mod secrets;
 pub mod state;
+mod usual;
 mod work;

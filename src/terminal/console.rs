@@ -5,8 +5,10 @@ use super::guard::{self, Guard};
 use super::signals::{Signalled, Signals};
 use crate::console::effect::{Effect, RequestId};
 use crate::console::msg::Msg;
+use crate::console::see;
 use crate::console::state::{Facts, RecordView, Scanned, State, Wanted};
 use crate::console::theme::Theme;
+use crate::console::views::View;
 use crate::console::{update, view};
 use crate::domain::incident::TimelineEntry;
 use crate::engine::api::{Command, Reply};
@@ -60,6 +62,8 @@ pub struct Options {
     pub theme: Theme,
     /// Mouse reporting.
     pub mouse: bool,
+    /// For whom it shows what; the commander when absent.
+    pub view: Option<View>,
     /// The journal's files.
     pub journal: Arc<dyn Journal>,
 }
@@ -89,7 +93,10 @@ async fn play(client: &Client, options: Options) -> io::Result<Ended> {
     let guard = Guard::enter(options.mouse)?;
     let (width, height) = crossterm::terminal::size().unwrap_or((80, 24));
     let screen = Screen::new(io::stdout(), width, height)?;
-    let state = State::new(options.facts, (width, height), Timestamp::now());
+    let mut state = State::new(options.facts, (width, height), Timestamp::now());
+    if let Some(view) = options.view {
+        see(&mut state, view);
+    }
     let (replies, mut answered) = mpsc::channel(64);
     let (reads, mut read) = mpsc::channel(READ);
     let mut console = Console {

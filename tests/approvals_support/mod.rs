@@ -279,6 +279,7 @@ impl Bench {
             observers: vec![],
             verbs: Verbs::new([&POKE, &PAGE].map(|spec| Arc::new(Poke(spec, self.seen.clone())) as _)),
             settings: quarterdeck::correlate::settings::Settings::default(),
+            usual: None,
             drill: None,
         };
         let me = actor("mara", 1001);

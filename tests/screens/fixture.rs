@@ -138,6 +138,14 @@ fn tenant_rows(estate: &Estate) -> Vec<TenantRow> {
                 cron_lateness_s: Some(12.0),
                 blocked: Some(0),
                 certificate_days: t.router.as_ref().map(|_| f64::from(40 + i)),
+                owner: None,
+                burn: None,
+                quota: None,
+                hurt_since: None,
+                rto_s: None,
+                rpo_s: None,
+                rpo_now_s: None,
+                trend: Vec::new(),
                 age_s: Some(2.0),
             };
             match t.id.as_str() {
@@ -145,6 +153,8 @@ fn tenant_rows(estate: &Estate) -> Vec<TenantRow> {
                     row.health = Health::Critical;
                     row.why = "41 blocked, oldest 62 s".into();
                     row.p95_s = Some(8.4);
+                    row.trend = trend(Health::Critical);
+                    (row.rto_s, row.hurt_since) = (Some(1800), Some(now()));
                     row.share_5xx = Some(0.12);
                     row.blocked = Some(41);
                     row.queue_depth = Some(958);
@@ -225,6 +235,11 @@ fn locks() -> Vec<LockNode> {
     ]
 }
 
+/// A rise, where things are not well.
+fn trend(health: Health) -> Vec<f32> {
+    if health == Health::Ok { Vec::new() } else { (4..28_u8).map(f32::from).collect() }
+}
+
 fn database(id: &str, role: &str, health: Health, why: &str) -> DatabaseRow {
     let primary = role == "primary";
     let pool = role == "pgbouncer";
@@ -249,6 +264,8 @@ fn database(id: &str, role: &str, health: Health, why: &str) -> DatabaseRow {
         max_wait_s: pool.then_some(0.0),
         cache_hit: db.then_some(0.994),
         locks: Vec::new(),
+        owner: Some("dba".into()),
+        trend: trend(health),
         age_s: Some(2.0),
     }
 }
@@ -283,6 +300,8 @@ fn channel(tenant: &str, channel: &str, health: Health, depth: Option<u32>, olde
         done_per_min: depth.map(|_| 48.0),
         oldest_s: oldest,
         cron_lateness_s: depth.map(|_| 12.0),
+        owner: Some("dba".into()),
+        trend: trend(health),
         age_s: Some(3.0),
     })
 }
@@ -302,6 +321,8 @@ fn redis(id: &str, purpose: &str, used: u64, max: Option<u64>) -> QueueRow {
         replicas: Some(1),
         link_up: None,
         ops_per_s: Some(1840.0),
+        owner: Some("dba".into()),
+        trend: Vec::new(),
         age_s: Some(1.0),
     })
 }
@@ -341,6 +362,8 @@ fn ingress_row(scope: &str, name: &str, health: Health, why: &str) -> IngressRow
         reload_ok: (scope == "ingress").then_some(true),
         reload_age_s: (scope == "ingress").then_some(3_240.0),
         maintenance: false,
+        owner: Some("dba".into()),
+        trend: trend(health),
         age_s: Some(2.0),
     }
 }
@@ -441,6 +464,7 @@ fn findings() -> Vec<Finding> {
                     unit: Unit::Count,
                     now: 41.0,
                     threshold: 5.0,
+                    usual: None,
                     series: series(0.0, 41.0),
                 },
                 Evidence {
@@ -449,6 +473,7 @@ fn findings() -> Vec<Finding> {
                     unit: Unit::Ratio,
                     now: 0.12,
                     threshold: 0.05,
+                    usual: None,
                     series: series(0.002, 0.12),
                 },
             ],
@@ -492,6 +517,7 @@ fn findings() -> Vec<Finding> {
                 unit: Unit::Seconds,
                 now: 432.0,
                 threshold: 300.0,
+                usual: None,
                 series: series(4.0, 432.0),
             }],
             changed: Vec::new(),

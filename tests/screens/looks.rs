@@ -11,7 +11,7 @@ use quarterdeck::console::update;
 use quarterdeck::domain::health::Health;
 use quarterdeck::domain::incident::Role as Duty;
 use quarterdeck::domain::mode::Mode;
-use quarterdeck::domain::pane::{SignalValue, SignalView, SubjectView};
+use quarterdeck::domain::pane::{SignalValue, SignalView, SubjectView, UsualView};
 use quarterdeck::domain::signal::{Subject, Unit};
 use quarterdeck::engine::api::{
     Command, CommsView, Glass, ParameterView, Proof, Reply, RunState, ScrubView, Snapshot, StepState, TargetView,
@@ -79,6 +79,12 @@ fn looked_at(subject: Subject) -> SubjectView {
             .map(|v| if unit == Unit::Count { Some(0.0) } else { v })
             .collect(),
         step_s: 10,
+        usual: Some(UsualView {
+            median: Some(limits.0 * 0.4),
+            low: Some(limits.0 * 0.35),
+            high: Some(limits.0 * 0.5),
+            words: "usual 36% on Sundays at 02:00, 31% to 45% (5 good hours)".into(),
+        }),
         forecast: Some("at this pace it is full in 3 h, between 2 h and 5 h".into()),
     };
     let signals = vec![
@@ -106,6 +112,28 @@ fn rows_are_grouped_and_say_what_changed() {
     assert!(place("t017@file") < place("t044@file") && place("no tenant") < place("websecure") + 1, "{shown}");
     press(&mut state, "c c c c");
     assert!(!screen(&state).contains(" by "), "{}", screen(&state));
+}
+
+#[test]
+fn views_by_role() {
+    for (width, height) in [(80, 24), (120, 40)] {
+        let mut state = console(snapshot(), width, height);
+        press(&mut state, "v t");
+        insta::assert_snapshot!(format!("view_dba_tenants_{width}x{height}"), screen(&state));
+        press(&mut state, "v o");
+        insta::assert_snapshot!(format!("view_erp_overview_{width}x{height}"), screen(&state));
+    }
+    let mut state = console(snapshot(), 120, 40);
+    press(&mut state, ":");
+    type_text(&mut state, "view of a role security");
+    press(&mut state, "Enter");
+    assert!(screen(&state).contains("view security: certificates"), "{}", screen(&state));
+    press(&mut state, "i");
+    let shown = screen(&state);
+    let heading = shown.lines().find(|l| l.contains("4xx")).unwrap();
+    assert!(heading.find("cert").unwrap() < heading.find("p95").unwrap_or(usize::MAX), "{heading}");
+    press(&mut state, "v v");
+    assert!(screen(&state).contains("view commander: worst first"), "{}", screen(&state));
 }
 
 #[test]

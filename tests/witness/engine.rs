@@ -140,6 +140,7 @@ impl Rig {
             observers: vec![],
             verbs: Verbs::new([Arc::new(verb) as _]),
             settings: quarterdeck::correlate::settings::Settings::default(),
+            usual: None,
             drill: None,
         };
         let mut state = State::default();

@@ -83,6 +83,8 @@ pub enum Action {
     OnlyWho,
     /// Writes the proof of a record into a file.
     SaveProof,
+    /// To the view of the next role.
+    View,
     /// Opens the palette.
     Palette,
     /// Opens the help.

@@ -278,6 +278,14 @@ pub const BINDINGS: &[Binding] = &[
     bind(Action::Press, &[key(KeyCode::Enter)], "choose", "Choose or keep", In(&[P::Palette, P::Filter]), 1),
     bind(Action::Up, &[key(KeyCode::Up), ctrl('p')], "up", "A line up", In(&[P::Palette]), 0),
     bind(Action::Down, &[key(KeyCode::Down), ctrl('n')], "down", "A line down", In(&[P::Palette]), 0),
+    bind(
+        Action::View,
+        &[ch('v')],
+        "view",
+        "View of the next role: commander, DBA, ERP, security, operations",
+        Screens,
+        0,
+    ),
     // The way out.
     bind(Action::Back, &[key(KeyCode::Esc)], "back", "Back, or close what lies on top", Always, 50),
     bind(

@@ -1,5 +1,6 @@
 //! Rows of the database pane and of its lock tree.
 
+use super::spark::newest;
 use super::{Cell, Column, Context, PaneRow, Sort, as_given, greatest, why};
 use crate::console::format::{bytes, known, ratio, span};
 use crate::console::strip::Strip;
@@ -44,6 +45,8 @@ impl PaneRow for DatabaseRow {
         Column::right("timeline", 8, 9),
         Column::left("version", 7, 10, 10),
         Column::left("changed", 14, 30, 5),
+        Column::left("trend", 8, 16, 6),
+        Column::left("owner", 6, 12, 9),
     ];
     const SORTS: &'static [Sort<Self>] = &[
         Sort { label: "as configured", compare: as_given },
@@ -97,17 +100,25 @@ impl PaneRow for DatabaseRow {
             Cell::text(self.id.as_str()),
             Cell::text(&self.role),
             Cell::new(if self.health == Health::Ok { Role::Dim } else { self.health.into() }, note),
-            Cell::known(self.lag_s, !pool && has_standbys, span),
+            Cell::known(self.lag_s, !pool && has_standbys, span).judged(context, "replication.lag", self.lag_s),
             Cell::known(self.lag_bytes, primary && has_standbys, |b| bytes(approximate(b))),
-            Cell::known(self.blocked, !pool, number),
+            Cell::known(self.blocked, !pool, number).judged(context, "lock.blocked", self.blocked.map(f64::from)),
             Cell::known(self.oldest_blocked_s, !pool && self.blocked != Some(0), span),
             Cell::known(self.connections, true, |used| match self.max_connections {
                 Some(most) => format!("{used}/{most}"),
                 None => used.to_string(),
             }),
-            Cell::known(fill(self), !pool, ratio),
-            Cell::known(self.longest_transaction_s, !pool, span),
-            Cell::known(self.longest_idle_s, !pool, span),
+            Cell::known(fill(self), !pool, ratio).judged(context, "connections.share", fill(self)),
+            Cell::known(self.longest_transaction_s, !pool, span).judged(
+                context,
+                "transaction.longest",
+                self.longest_transaction_s,
+            ),
+            Cell::known(self.longest_idle_s, !pool, span).judged(
+                context,
+                "idle_in_transaction.longest",
+                self.longest_idle_s,
+            ),
             Cell::known(self.clients_waiting, pool, number),
             Cell::known(self.max_wait_s, pool, span),
             Cell::known(self.cache_hit, !pool, ratio),
@@ -115,6 +126,8 @@ impl PaneRow for DatabaseRow {
             Cell::known(self.timeline, !pool, number),
             Cell::known(self.version.as_deref(), true, str::to_owned),
             super::group::change_cell(self, context),
+            Cell::new(Role::Chart, newest(&self.trend, None, 16)),
+            Cell::dim(self.owner.as_deref().unwrap_or("–")),
         ]
     }
 

@@ -1,5 +1,6 @@
 //! Rows of the ingress pane.
 
+use super::spark::newest;
 use super::{Cell, Column, Context, PaneRow, Sort, as_given, greatest, least, why};
 use crate::console::format::{known, per_second, ratio, span};
 use crate::console::strip::Strip;
@@ -25,6 +26,8 @@ impl PaneRow for IngressRow {
         Column::left("tenant", 6, 8, 7),
         Column::left("maintenance", 11, 11, 8),
         Column::left("changed", 14, 30, 4),
+        Column::left("trend", 8, 16, 5),
+        Column::left("owner", 6, 12, 9),
     ];
     const SORTS: &'static [Sort<Self>] = &[
         Sort { label: "worst first", compare: as_given },
@@ -75,16 +78,22 @@ impl PaneRow for IngressRow {
                 Cell::new(role, why(self.health, &self.why, self.age_s).plain())
             },
             Cell::known(self.requests_per_s, true, per_second),
-            Cell::known(self.share_5xx, true, ratio),
-            Cell::known(self.share_4xx, true, ratio),
+            Cell::known(self.share_5xx, true, ratio).judged(context, "http.share_5xx", self.share_5xx),
+            Cell::known(self.share_4xx, true, ratio).judged(context, "http.share_4xx", self.share_4xx),
             Cell::known(self.p50_s, true, span),
-            Cell::known(self.p95_s, true, span),
+            Cell::known(self.p95_s, true, span).judged(context, "http.p95", self.p95_s),
             Cell::known(self.p99_s, true, span),
-            Cell::known(self.certificate_days, self.health == Health::Unknown, days),
+            Cell::known(self.certificate_days, self.health == Health::Unknown, days).judged(
+                context,
+                "certificate.days",
+                self.certificate_days,
+            ),
             reload,
             Cell::dim(self.tenant.as_ref().map_or("–", |t| t.as_str())),
             if self.maintenance { Cell::new(Role::Warn, "in force") } else { Cell::dim("no") },
             super::group::change_cell(self, context),
+            Cell::new(Role::Chart, newest(&self.trend, None, 16)),
+            Cell::dim(self.owner.as_deref().unwrap_or("–")),
         ]
     }
 

@@ -10,6 +10,7 @@ mod journal;
 mod playbook;
 mod queue;
 mod source;
+mod spark;
 mod step;
 mod subject;
 mod tenant;
@@ -17,6 +18,7 @@ mod tenant;
 use super::format::{ABSENT, UNKNOWN, age};
 use super::strip::{Strip, fit};
 use super::theme::Role;
+use super::views::View;
 use crate::domain::estate::{Estate, Service};
 use crate::domain::finding::Change;
 use crate::domain::health::Health;
@@ -102,6 +104,15 @@ impl Cell {
         }
     }
 
+    /// The same, standing out where the view of whoever looks says so.
+    #[must_use]
+    pub fn judged(self, context: &Context<'_>, signal: &str, value: Option<f64>) -> Self {
+        match context.view.profile().grade(signal, value) {
+            Some(health) if health > Health::Ok => Self { role: health.into(), ..self },
+            _ => self,
+        }
+    }
+
     /// The word of a health, in its role.
     pub fn health(health: Health) -> Self {
         Self::new(health.into(), health.word())
@@ -119,6 +130,8 @@ pub struct Context<'a> {
     pub changes: &'a [Change],
     /// The declared services.
     pub services: &'a [Service],
+    /// For whom.
+    pub view: View,
 }
 
 /// A way of sorting.

@@ -1,6 +1,7 @@
 //! Rows of the queue pane: job channels, then Redis.
 
 use super::database::approximate;
+use super::spark::newest;
 use super::{Cell, Column, Context, PaneRow, Sort, as_given, greatest, why};
 use crate::console::format::{ABSENT, bytes, known, per_second, ratio, span};
 use crate::console::strip::Strip;
@@ -23,8 +24,11 @@ impl PaneRow for ChannelRow {
         Column::right("running", 7, 2),
         Column::right("failed", 6, 3),
         Column::right("zombies", 7, 3),
-        Column::right("done/min", 8, 4),
-        Column::right("cron late", 9, 5),
+        Column::right("done/min", 8, 5),
+        Column::right("cron late", 9, 6),
+        Column::left("changed", 14, 28, 4),
+        Column::left("trend", 8, 16, 5),
+        Column::left("owner", 6, 12, 9),
     ];
     const SORTS: &'static [Sort<Self>] = &[Sort { label: "worst first", compare: as_given }];
 
@@ -48,7 +52,7 @@ impl PaneRow for ChannelRow {
         Strip::of(role_of(self.health), format!("{:>5}  oldest {:>5}", known(self.depth, |n| n.to_string()), oldest))
     }
 
-    fn cells(&self, _: &Context<'_>) -> Vec<Cell> {
+    fn cells(&self, context: &Context<'_>) -> Vec<Cell> {
         let number = |n: u32| n.to_string();
         let exists = !self.channel.is_empty() || self.health == Health::Unknown;
         vec![
@@ -59,9 +63,12 @@ impl PaneRow for ChannelRow {
             Cell::known(self.oldest_s, exists && self.depth != Some(0), span),
             Cell::known(self.started, exists, number),
             Cell::known(self.failed, exists, number),
-            Cell::known(self.zombies, exists, number),
+            Cell::known(self.zombies, exists, number).judged(context, "queue.zombies", self.zombies.map(f64::from)),
             Cell::known(self.done_per_min, exists, |v| format!("{v:.0}")),
             Cell::known(self.cron_lateness_s, true, span),
+            super::group::change_cell(self, context),
+            Cell::new(Role::Chart, newest(&self.trend, None, 16)),
+            Cell::dim(self.owner.as_deref().unwrap_or("–")),
         ]
     }
 
@@ -95,6 +102,9 @@ impl PaneRow for RedisRow {
         Column::right("replicas", 8, 3),
         Column::right("link", 4, 4),
         Column::right("ops", 7, 5),
+        Column::left("changed", 14, 28, 5),
+        Column::left("trend", 8, 16, 6),
+        Column::left("owner", 6, 12, 9),
     ];
     const SORTS: &'static [Sort<Self>] = &[Sort { label: "as configured", compare: as_given }];
 
@@ -121,7 +131,7 @@ impl PaneRow for RedisRow {
         Strip::of(Role::Dim, format!("{memory} mem  {} evicted", known(self.evicted_per_s, per_second)))
     }
 
-    fn cells(&self, _: &Context<'_>) -> Vec<Cell> {
+    fn cells(&self, context: &Context<'_>) -> Vec<Cell> {
         let number = |n: u32| n.to_string();
         let unlimited = self.used_bytes.is_some() && self.max_bytes.is_none();
         vec![
@@ -138,6 +148,9 @@ impl PaneRow for RedisRow {
             Cell::known(self.replicas, self.role != "replica", number),
             Cell::known(self.link_up, self.role == "replica", |up| if up { "up" } else { "DOWN" }.into()),
             Cell::known(self.ops_per_s, true, per_second),
+            super::group::change_cell(self, context),
+            Cell::new(Role::Chart, newest(&self.trend, None, 16)),
+            Cell::dim(self.owner.as_deref().unwrap_or("–")),
         ]
     }
 

@@ -1,9 +1,10 @@
 //! Rows of the panes whose subjects are known by their signals: platform, recovery, delivery, business, security.
 
+use super::spark::spark;
 use super::{Cell, Column, Context, PaneRow, Sort, as_given, why};
 use crate::console::format::{known, value};
 use crate::console::strip::Strip;
-use crate::console::theme::{Role, UNICODE};
+use crate::console::theme::Role;
 use crate::domain::health::Health;
 use crate::domain::id::{SourceId, TenantId};
 use crate::domain::pane::{SignalValue, SubjectRow};
@@ -50,32 +51,20 @@ impl SubjectRow {
         }
         all
     }
-
-    /// The newest values of its worst signal as bars.
-    pub fn spark(&self) -> String {
-        let limit = self.signals.first().and_then(|s| s.warn).map_or(0.0, f64::abs);
-        let most = self.trend.iter().map(|v| f64::from(v.abs())).fold(limit, f64::max);
-        let bar = |v: &f32| {
-            let share = if most > 0.0 { f64::from(v.abs()) / most } else { 0.0 };
-            let rank = (1..8_u8).rev().find(|n| share * 7.0 >= f64::from(*n)).unwrap_or(0);
-            UNICODE.bars.get(usize::from(rank)).copied().unwrap_or_default()
-        };
-        self.trend.iter().map(bar).collect()
-    }
 }
 
 impl PaneRow for SubjectRow {
     const COLUMNS: &'static [Column] = &[
-        Column::left("subject", 18, 30, 0),
-        Column::left("kind", 7, 11, 3),
-        Column::left("what", 24, 52, 0),
-        Column::left("values", 16, 40, 2),
-        Column::left("limit", 12, 24, 5),
-        Column::left("trend", 12, 24, 6),
-        Column::left("source", 8, 14, 4),
+        Column::left("subject", 20, 28, 0),
+        Column::left("what", 44, 64, 0),
         Column::right("age", 7, 1),
-        Column::left("owner", 6, 12, 7),
-        Column::left("changed", 14, 30, 4),
+        Column::left("changed", 14, 28, 2),
+        Column::left("trend", 12, 24, 3),
+        Column::left("kind", 8, 11, 4),
+        Column::left("owner", 6, 12, 5),
+        Column::left("values", 20, 44, 6),
+        Column::left("limit", 12, 24, 7),
+        Column::left("source", 8, 14, 8),
     ];
     const SORTS: &'static [Sort<Self>] = &[
         Sort { label: "worst first", compare: as_given },
@@ -102,17 +91,18 @@ impl PaneRow for SubjectRow {
 
     fn cells(&self, context: &Context<'_>) -> Vec<Cell> {
         let worst = self.signals.first();
+        let values = if self.health == Health::Ok { String::new() } else { self.values() };
         vec![
             Cell::text(&self.name),
-            Cell::dim(&self.kind),
-            Cell::new(role(self.health), if self.health == Health::Ok { "ok".into() } else { self.says() }),
-            Cell::new(if self.health == Health::Unknown { Role::Dim } else { Role::Text }, self.values()),
-            worst.map_or_else(|| Cell::dim("–"), |s| Cell::dim(limit_words(s))),
-            Cell::new(Role::Chart, self.spark()),
-            worst.map_or_else(|| Cell::dim("–"), |s| Cell::dim(s.source.as_str())),
+            Cell::new(role(self.health), self.says()),
             Cell::known(self.age_s, true, super::super::format::fresh_age),
-            Cell::dim(self.owner.as_deref().or(self.tenant.as_ref().map(TenantId::as_str)).unwrap_or("–")),
             super::group::change_cell(self, context),
+            Cell::new(Role::Chart, spark(&self.trend, worst.and_then(|s| s.warn))),
+            Cell::dim(&self.kind),
+            Cell::dim(self.owner.as_deref().or(self.tenant.as_ref().map(TenantId::as_str)).unwrap_or("–")),
+            Cell::new(if self.health == Health::Unknown { Role::Dim } else { Role::Text }, values),
+            worst.map_or_else(|| Cell::dim("–"), |s| Cell::dim(limit_words(s))),
+            worst.map_or_else(|| Cell::dim("–"), |s| Cell::dim(s.source.as_str())),
         ]
     }
 

@@ -49,6 +49,9 @@ fn picture(out: &mut Page, signal: &SignalView) {
     out.lines.push(title);
     out.lines.extend(chart(signal, u16::try_from(out.width).unwrap_or(u16::MAX), CHART));
     out.line(Role::Text, format!("{}; from {}: {}", signal.what, signal.now.source, signal.origin));
+    if let Some(usual) = &signal.usual {
+        out.line(if usual.median.is_some() { Role::Text } else { Role::Unknown }, &usual.words);
+    }
     if let Some(forecast) = &signal.forecast {
         out.line(Role::Strong, forecast);
     }

@@ -15,6 +15,7 @@ use super::effect::RequestId;
 use super::keymap::Place;
 use super::rows::Context;
 use super::theme::Role;
+use super::views::View;
 use crate::domain::id::{FindingId, RunId, StepId};
 use crate::domain::incident::TimelineEntry;
 use crate::domain::mode::Mode;
@@ -179,6 +180,8 @@ pub struct State {
     pub size: (u16, u16),
     /// What does not change.
     pub facts: Facts,
+    /// For whom it shows what.
+    pub view: View,
     /// The screen.
     pub screen: Screen,
     /// The screens before it.
@@ -214,6 +217,7 @@ impl State {
             clock: Clock::new(now),
             size,
             facts,
+            view: View::default(),
             screen: Screen::Overview,
             back: Vec::new(),
             overlays: Vec::new(),
@@ -287,7 +291,13 @@ impl State {
 
     /// What rows need besides themselves.
     pub fn context<'a>(&self, snapshot: &'a Snapshot) -> Context<'a> {
-        Context { now: self.now(), estate: &snapshot.estate, changes: &snapshot.changes, services: &snapshot.services }
+        Context {
+            now: self.now(),
+            estate: &snapshot.estate,
+            changes: &snapshot.changes,
+            services: &snapshot.services,
+            view: self.view,
+        }
     }
 
     /// A run by its name.

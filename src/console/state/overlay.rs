@@ -6,6 +6,7 @@ use super::confirm::{Button, Confirm};
 use super::form::Form;
 use super::pane::PaneId;
 use crate::console::keymap::{Action, Place};
+use crate::console::views::View;
 use crate::domain::id::{FindingId, PlaybookId, RunId, StepId};
 use std::collections::BTreeMap;
 use tui_textarea::TextArea;
@@ -114,6 +115,8 @@ pub enum PaletteItem {
     Go(Screen),
     /// A row of a pane.
     Row(PaneId, String),
+    /// The view of a role.
+    See(View),
     /// A playbook, with parameters that are already known.
     Start(PlaybookId, BTreeMap<String, String>),
 }

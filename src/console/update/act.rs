@@ -10,6 +10,7 @@ use crate::console::state::{
     Awaited, Button, Overlay, PaneId, Question, Screen, Sheet, SheetKind, State, can_confirm, shown_finding,
 };
 use crate::console::theme::Role;
+use crate::console::views::View;
 use crate::domain::finding::Finding;
 use crate::domain::id::{FindingId, RunId};
 use crate::domain::pane::Pane;
@@ -51,6 +52,7 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         Action::OnlyWho => log::narrow(state, By::Who, effects),
         Action::Sort => sort(state),
         Action::Group => group(state),
+        Action::View => see(state, state.view.after()),
         Action::Palette => palette::open(state),
         Action::Help => sheet(state, SheetKind::Help(state.screen_place())),
         Action::Copy => copy(state, effects),
@@ -89,6 +91,25 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         Action::Redraw => effects.push(Effect::Redraw),
         Action::MoveFocus | Action::Press | Action::NextRequest | Action::TurnRole => {}
     }
+}
+
+/// Shows things as a role sees them: its pane has the cursor, its orders are those of the rows.
+pub fn see(state: &mut State, view: View) {
+    let profile = view.profile();
+    state.view = view;
+    for id in PaneId::ALL {
+        let sort = profile.sorts.iter().find(|(pane, _)| *pane == id).map(|(_, label)| *label);
+        let place = sort.and_then(|label| orders(id).into_iter().position(|known| known == label)).unwrap_or(0);
+        state.panes.change(id, |pane| {
+            pane.sort = place;
+            pane.resort();
+        });
+        state.refresh_pane(id);
+    }
+    if state.screen == Screen::Overview {
+        state.focus = state.screen.panes().iter().position(|p| *p == profile.first).unwrap_or(0);
+    }
+    say(state, Role::Ok, format!("view {}: {}", profile.word, profile.what));
 }
 
 /// Does what the line `Next` says.
@@ -190,28 +211,32 @@ fn turn(state: &mut State, forward: bool) {
 }
 
 fn sort(state: &mut State) {
-    fn label<R: PaneRow>(sort: usize) -> Option<(usize, &'static str)> {
-        let next = (sort + 1) % R::SORTS.len().max(1);
-        R::SORTS.get(next).map(|s| (next, s.label))
-    }
-    use crate::domain::pane::{DatabaseRow, IngressRow, QueueRow, SourceRow, SubjectRow, TenantRow};
     let id = state.focused();
-    let sort = state.panes.get(id).sort;
-    let next = match id {
-        PaneId::Tenants => label::<TenantRow>(sort),
-        PaneId::Databases => label::<DatabaseRow>(sort),
-        PaneId::Queues => label::<QueueRow>(sort),
-        PaneId::Ingress => label::<IngressRow>(sort),
-        PaneId::Sources => label::<SourceRow>(sort),
-        id if id.subjects().is_some() => label::<SubjectRow>(sort),
-        PaneId::Findings => label::<Finding>(sort),
-        PaneId::Playbooks => label::<crate::engine::api::PlaybookSummary>(sort),
-        _ => None,
-    };
-    let Some((next, label)) = next else { return say(state, Role::Dim, "these rows have one order only") };
+    let (orders, sort) = (orders(id), state.panes.get(id).sort);
+    let next = (sort + 1) % orders.len().max(1);
+    let Some(label) = orders.get(next) else { return say(state, Role::Dim, "these rows have one order only") };
     state.panes.change(id, |pane| pane.sort = next);
     state.refresh_pane(id);
     say(state, Role::Text, format!("sorted: {label}"));
+}
+
+/// The orders of a pane's rows, by their labels; none where there is one only.
+fn orders(id: PaneId) -> Vec<&'static str> {
+    fn labels<R: PaneRow>() -> Vec<&'static str> {
+        R::SORTS.iter().map(|s| s.label).collect()
+    }
+    use crate::domain::pane::{DatabaseRow, IngressRow, QueueRow, SourceRow, SubjectRow, TenantRow};
+    match id {
+        PaneId::Tenants => labels::<TenantRow>(),
+        PaneId::Databases => labels::<DatabaseRow>(),
+        PaneId::Queues => labels::<QueueRow>(),
+        PaneId::Ingress => labels::<IngressRow>(),
+        PaneId::Sources => labels::<SourceRow>(),
+        id if id.subjects().is_some() => labels::<SubjectRow>(),
+        PaneId::Findings => labels::<Finding>(),
+        PaneId::Playbooks => labels::<crate::engine::api::PlaybookSummary>(),
+        _ => Vec::new(),
+    }
 }
 
 /// Groups the rows of the pane with the cursor another way.

@@ -7,6 +7,8 @@ mod keys;
 mod log;
 mod palette;
 
+pub use act::see;
+
 use super::effect::Effect;
 use super::layout;
 use super::msg::Msg;

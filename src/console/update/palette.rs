@@ -5,6 +5,7 @@ use super::{dialogs, go};
 use crate::console::effect::Effect;
 use crate::console::keymap::{self, Action};
 use crate::console::state::{Overlay, Palette, PaletteItem, PaneId, Screen, SheetKind, State, single_line, text_of};
+use crate::console::views::PROFILES;
 use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
 use std::cmp::Reverse;
@@ -55,6 +56,10 @@ fn items(state: &State) -> Vec<(PaletteItem, String, String, bool)> {
             items.push((PaletteItem::Act(binding.action), binding.help.to_owned(), key, binding.danger));
         }
     }
+    for profile in &PROFILES {
+        let label = format!("View of a role: {}: {}", profile.word, profile.what);
+        items.push((PaletteItem::See(profile.view), label, String::new(), false));
+    }
     let Some(snapshot) = &state.snapshot else { return items };
     for run in snapshot.runs.iter() {
         let label = format!("Run {} {}: {}", run.id, run.playbook, run.now);
@@ -87,6 +92,7 @@ pub fn choose(state: &mut State, effects: &mut Vec<Effect>) {
     match item {
         PaletteItem::Act(action) => act(state, action, effects),
         PaletteItem::Go(screen) => go(state, screen),
+        PaletteItem::See(view) => super::act::see(state, view),
         PaletteItem::Start(playbook, params) => dialogs::start(state, &playbook, &params),
         PaletteItem::Row(pane, key) => {
             state.panes.change(pane, |pane| pane.select(&key));

@@ -38,6 +38,8 @@ fn empty(id: &SourceId, role: &str, age_s: Option<f64>) -> DatabaseRow {
         max_wait_s: None,
         cache_hit: None,
         locks: Vec::new(),
+        owner: None,
+        trend: Vec::new(),
         age_s,
     }
 }

@@ -49,6 +49,8 @@ fn empty(id: &SourceId, scope: &str, name: &str, age_s: Option<f64>) -> IngressR
         reload_ok: None,
         reload_age_s: None,
         maintenance: false,
+        owner: None,
+        trend: Vec::new(),
         age_s,
     }
 }

@@ -5,6 +5,7 @@
 //! build takes 6.5 ms, taking in a sample of an Odoo 20 us and one of the cluster 4.5 ms, and evaluating the rules
 //! 1.5 ms (release build, one of two busy cores; `drill::tests::the_cost_of_a_thousand_tenants` prints them).
 
+mod beside;
 mod databases;
 mod ingress;
 mod queues;
@@ -20,11 +21,12 @@ use crate::domain::facts::{
     Facts, KubernetesFacts, OdooFacts, PgbouncerFacts, PostgresFacts, RedisFacts, TraefikFacts,
 };
 use crate::domain::health::Health;
-use crate::domain::id::SourceId;
+use crate::domain::id::{SourceId, TenantId};
 use crate::domain::pane::{Pane, Panes};
 use crate::domain::sample::Freshness;
 use crate::domain::world::{SourceState, World};
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 
 /// What building needs, in one place.
 #[derive(Clone, Copy)]
@@ -32,6 +34,7 @@ struct Sight<'a> {
     world: &'a World,
     settings: &'a Settings,
     index: &'a Index,
+    history: &'a History,
     now: Timestamp,
 }
 
@@ -95,11 +98,19 @@ fn as_traefik(facts: &Facts) -> Option<&TraefikFacts> {
     if let Facts::Traefik(facts) = facts { Some(facts) } else { None }
 }
 
-/// All panes at one moment. `index` is that of the world's estate, `history` holds what its sources have said.
-pub(super) fn build(world: &World, index: &Index, settings: &Settings, history: &History, now: Timestamp) -> Panes {
-    let sight = Sight { world, settings, index, now };
+/// All panes at one moment. `index` is that of the world's estate, `history` holds what its sources have said, `hurt`
+/// since when tenants are harmed.
+pub(super) fn build(
+    world: &World,
+    index: &Index,
+    settings: &Settings,
+    history: &History,
+    hurt: &BTreeMap<&TenantId, Timestamp>,
+    now: Timestamp,
+) -> Panes {
+    let sight = Sight { world, settings, index, history, now };
     let subjects::Rows { platform, recovery, delivery, business, security } = subjects::rows(sight, history);
-    Panes {
+    let mut panes = Panes {
         sources: sources::rows(sight),
         tenants: tenants::rows(sight),
         databases: databases::rows(sight),
@@ -110,7 +121,9 @@ pub(super) fn build(world: &World, index: &Index, settings: &Settings, history: 
         delivery,
         business,
         security,
-    }
+    };
+    beside::fill(sight, &mut panes, hurt);
+    panes
 }
 
 /// Roll-up of all panes: the worst of everything that is shown.

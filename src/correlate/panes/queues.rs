@@ -42,6 +42,8 @@ fn of_tenant(sight: Sight<'_>, id: &SourceId, tenant: &Tenant, look: &Look<'_, O
         done_per_min: None,
         oldest_s: None,
         cron_lateness_s: look.facts.map(|f| f.cron_lateness_s),
+        owner: None,
+        trend: Vec::new(),
         age_s: look.age_s,
     };
     let channels = look.facts.and_then(|f| f.channels.as_deref());
@@ -125,6 +127,8 @@ fn of_redis(sight: Sight<'_>, id: &SourceId, look: &Look<'_, RedisFacts>) -> Red
         replicas: facts.filter(|f| f.role == "master").map(|f| f.replicas),
         link_up: facts.and_then(|f| f.master_link_up),
         ops_per_s: facts.map(|f| f.ops_per_s),
+        owner: None,
+        trend: Vec::new(),
         age_s: look.age_s,
     }
 }

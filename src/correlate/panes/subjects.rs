@@ -1,6 +1,7 @@
 //! One row a subject that is known by its signals alone: any signal whose pane is one of these shows without further
 //! code. Of each subject the worst signals stand in the row.
 
+use super::beside::TREND;
 use super::{Sight, unknown};
 use crate::correlate::history::History;
 use crate::correlate::signals::{self, Signal, SubjectKind};
@@ -12,9 +13,6 @@ use crate::domain::pane::{Pane, SHOWN, SignalValue, SubjectRow};
 use crate::domain::signal::Subject;
 use crate::domain::world::World;
 use std::collections::HashMap;
-
-/// Values of a trend.
-const TREND: usize = 24;
 
 /// The rows of the panes, worst first.
 #[derive(Debug, Default)]
@@ -199,7 +197,7 @@ fn row(
         subject: subject.clone(),
         kind: word(SubjectKind::of(subject)).to_owned(),
         name: words::subject(subject),
-        owner: None,
+        owner: sight.index.owner(subject).map(str::to_owned),
         tenant: subject.tenant().cloned(),
         health,
         why: said.join(", "),

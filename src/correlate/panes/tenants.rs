@@ -225,6 +225,14 @@ fn blank(tenant: &Tenant) -> TenantRow {
         cron_lateness_s: None,
         blocked: None,
         certificate_days: None,
+        owner: None,
+        burn: None,
+        quota: None,
+        hurt_since: None,
+        rto_s: None,
+        rpo_s: None,
+        rpo_now_s: None,
+        trend: Vec::new(),
         age_s: None,
     }
 }

@@ -1,7 +1,7 @@
 //! From the text of rule files to rules. What is wrong is told with its file, line and column; a rule with a problem is
 //! left out, and a shipped rule of its name stays then.
 
-use super::{Absent, BUILT_IN, Fits, Rule, Rules, SHIPPED};
+use super::{Absent, BUILT_IN, Beyond, Fits, Rule, Rules, SHIPPED, Side};
 use crate::config::problem::Problem;
 use crate::config::reader::{Source, Table};
 use crate::correlate::signals::{self, SubjectKind};
@@ -61,19 +61,22 @@ enum Said {
     Off(String),
 }
 
-/// The shipped rules with the user's (path and text each) in their places, and what is wrong with those.
-pub fn all(files: &[(String, String)]) -> (Rules, Vec<Problem>) {
+/// The shipped rules with the user's (path and text each) in their places, and what is wrong with those. `playbooks` are
+/// the ids of those that there are; where none is given, ids are not looked at.
+pub fn all(files: &[(String, String)], playbooks: &[String]) -> (Rules, Vec<Problem>) {
     let mut problems = Vec::new();
     let mut rules = Vec::new();
     let shipped = [(BUILT_IN.to_owned(), SHIPPED.to_owned())];
     for (file, text) in shipped.iter().chain(files) {
-        put(&mut rules, file, text, &mut problems);
+        // A test holds that what the shipped rules offer ships.
+        let known = if file == BUILT_IN { &[] } else { playbooks };
+        put(&mut rules, file, text, known, &mut problems);
     }
     (Rules(rules), problems)
 }
 
 /// Puts the rules of one file in their places.
-fn put(rules: &mut Vec<Rule>, file: &str, text: &str, problems: &mut Vec<Problem>) {
+fn put(rules: &mut Vec<Rule>, file: &str, text: &str, playbooks: &[String], problems: &mut Vec<Problem>) {
     let (root, syntax) = DeTable::parse_recoverable(text);
     if !syntax.is_empty() {
         problems.extend(syntax.iter().map(|e| match e.span() {
@@ -86,7 +89,7 @@ fn put(rules: &mut Vec<Rule>, file: &str, text: &str, problems: &mut Vec<Problem
     let mut root = Table::root(&source, &root);
     let mut seen: Vec<String> = Vec::new();
     for table in root.tables("rule") {
-        let Some(said) = one(table, file, rules, &mut seen) else { continue };
+        let Some(said) = one(table, file, rules, playbooks, &mut seen) else { continue };
         match said {
             Said::Off(name) => rules.retain(|r| r.name != name),
             Said::Rule(rule) => match rules.iter_mut().find(|r| r.name == rule.name) {
@@ -101,7 +104,13 @@ fn put(rules: &mut Vec<Rule>, file: &str, text: &str, problems: &mut Vec<Problem
 }
 
 /// One rule; `None` when something is wrong with it, which is noted.
-fn one(mut table: Table<'_, '_>, file: &str, known: &[Rule], seen: &mut Vec<String>) -> Option<Said> {
+fn one(
+    mut table: Table<'_, '_>,
+    file: &str,
+    known: &[Rule],
+    playbooks: &[String],
+    seen: &mut Vec<String>,
+) -> Option<Said> {
     let before = table.noted();
     let name = crate::config::decode::name(&mut table, "name", "lock-chain");
     if seen.contains(&name) {
@@ -121,7 +130,8 @@ fn one(mut table: Table<'_, '_>, file: &str, known: &[Rule], seen: &mut Vec<Stri
     }
     let of_class = table.parsed("class", class_words, class).unwrap_or(Class::Pressure);
     let critical_class = table.parsed("critical_class", class_words, class).unwrap_or(of_class);
-    let signals = signals_of(&mut table, &name, known);
+    let usual = usual(&mut table);
+    let signals = signals_of(&mut table, &name, known, usual.is_some());
     let subjects = subjects_of(&mut table, &name, &signals);
     let seconds = |d: Option<Duration>| d.map_or(0, |d| u32::try_from(d.as_secs()).unwrap_or(u32::MAX));
     let hold_s = seconds(table.duration("hold", Duration::ZERO, DAY));
@@ -134,7 +144,11 @@ fn one(mut table: Table<'_, '_>, file: &str, known: &[Rule], seen: &mut Vec<Stri
         _ => None,
     });
     let offers = table.tables("offers").into_iter().map(|mut offer| {
-        let fits = Fits { playbook: offer.required("playbook", "schema-lock"), why: offer.required("why", "it fits") };
+        let id = offer.required("playbook", "schema-lock");
+        if !id.is_empty() && !playbooks.is_empty() && !playbooks.contains(&id) {
+            offer.reject("playbook", format!("there is no playbook `{id}`; there are {}", playbooks.join(", ")));
+        }
+        let fits = Fits { playbook: id, why: offer.required("why", "it fits") };
         offer.finish();
         fits
     });
@@ -145,6 +159,7 @@ fn one(mut table: Table<'_, '_>, file: &str, known: &[Rule], seen: &mut Vec<Stri
     let rule = Rule {
         name,
         signals,
+        usual,
         subjects,
         class: of_class,
         critical_class,
@@ -160,7 +175,43 @@ fn one(mut table: Table<'_, '_>, file: &str, known: &[Rule], seen: &mut Vec<Stri
     clean.then(|| Said::Rule(Box::new(rule)))
 }
 
-fn signals_of(table: &mut Table<'_, '_>, rule: &str, known: &[Rule]) -> Vec<&'static str> {
+/// `over_usual` or `under_usual`.
+fn usual(table: &mut Table<'_, '_>) -> Option<Beyond> {
+    let (over, under) = (table.table("over_usual"), table.table("under_usual"));
+    if over.is_some() && under.is_some() {
+        table.reject("under_usual", "a rule has `over_usual` or `under_usual`, and not both");
+    }
+    let (side, mut given) = match (over, under) {
+        (Some(given), _) => (Side::Over, given),
+        (None, Some(given)) => (Side::Under, given),
+        (None, None) => return None,
+    };
+    for key in ["warn", "critical"] {
+        if !given.has(key) {
+            given.reject(key, format!("`{key}` is missing: how many times what is usual, such as 2"));
+        }
+    }
+    let (warn, critical) = (given.number("warn"), given.number("critical"));
+    let at_least = given.number("at_least").unwrap_or(0.0);
+    if at_least < 0.0 {
+        given.reject("at_least", format!("`at_least` is {at_least}; allowed is 0 or more, in the unit of the signal"));
+    }
+    let (warn, critical) = (warn?, critical?);
+    let (fine, words) = match side {
+        Side::Over => (warn > 1.0 && critical >= warn, "`warn` above 1 and `critical` not below it"),
+        Side::Under => (
+            warn > 0.0 && warn < 1.0 && critical > 0.0 && critical <= warn,
+            "`warn` between 0 and 1 and `critical` not above it",
+        ),
+    };
+    if !fine {
+        given.reject("warn", format!("`warn` is {warn} and `critical` {critical}; allowed is {words}"));
+    }
+    given.finish();
+    Some(Beyond { side, warn, critical, at_least })
+}
+
+fn signals_of(table: &mut Table<'_, '_>, rule: &str, known: &[Rule], usual: bool) -> Vec<&'static str> {
     let mut all = Vec::new();
     let asked = table.strings("signals");
     if asked.is_empty() {
@@ -172,9 +223,11 @@ fn signals_of(table: &mut Table<'_, '_>, rule: &str, known: &[Rule]) -> Vec<&'st
             table.reject("signals", format!("there is no signal `{name}`; near to it: {near}"));
             continue;
         };
-        if let Some(other) = known.iter().find(|r| r.name != rule && r.signals.contains(&signal.name)) {
+        if let Some(other) =
+            known.iter().find(|r| r.name != rule && r.usual.is_some() == usual && r.signals.contains(&signal.name))
+        {
             let message = format!(
-                "`{name}` is judged by the rule `{}` of {}; a signal has one rule: replace that one or switch it off first",
+                "`{name}` is judged by the rule `{}` of {}; a signal has one rule by its thresholds and one by what is usual: replace that one or switch it off first",
                 other.name, other.origin
             );
             table.reject("signals", message);
@@ -256,7 +309,7 @@ mod tests {
     use super::*;
 
     fn load(text: &str) -> (Rules, Vec<String>) {
-        let (rules, problems) = all(&[("r.toml".into(), text.into())]);
+        let (rules, problems) = all(&[("r.toml".into(), text.into())], &["schema-lock".into(), "queue-backlog".into()]);
         (rules, problems.iter().map(ToString::to_string).collect())
     }
 
@@ -307,6 +360,11 @@ mod tests {
             ("disproof", "disprove", "unknown key `disprove`"),
             ("[\"tenant\"]", "[]", "judges no kind of subject"),
             ("[[rule]]", "[[rules]]", "unknown key `rules`"),
+            (
+                "disproof = \"it is gone\"",
+                "disproof = \"x\"\noffers = [{ playbook = \"schema-lok\", why = \"x\" }]",
+                "r.toml:7:24: there is no playbook `schema-lok`; there are schema-lock, queue-backlog",
+            ),
             ("disproof = \"it is gone\"", "disproof = \"x\"\nexplained_by = [\"nobody\"]", "which is no rule"),
             (
                 "disproof = \"it is gone\"",
@@ -323,5 +381,29 @@ mod tests {
         assert!(problems[0].starts_with("r.toml:8:8: there are two rules"), "{problems:?}");
         let (_, problems) = load("[[rule]]\nname = \"no-such\"\nenabled = false\n");
         assert!(problems[0].contains("no rule `no-such`"), "{problems:?}");
+    }
+    #[test]
+    fn a_rule_may_ask_for_so_many_times_what_is_usual() {
+        let usual = "over_usual = { warn = 3, critical = 6.5, at_least = 10 }\n";
+        let (rules, problems) = load(&format!("{}{usual}", BASE.replace("lock-chain", "odd-chain")));
+        assert_eq!(problems, Vec::<String>::new(), "a signal has a rule by thresholds and one by what is usual");
+        let beyond = rules.find("odd-chain").unwrap().usual.unwrap();
+        assert_eq!(beyond, Beyond { side: Side::Over, warn: 3.0, critical: 6.5, at_least: 10.0 });
+        assert_eq!(beyond.grade(29.0, 1.0), crate::domain::health::Health::Ok, "usual counts as at least ten");
+        assert_eq!(beyond.grade(130.0, 20.0), crate::domain::health::Health::Critical);
+        for (wrong, said) in [
+            (
+                "over_usual = { warn = 0.5, critical = 2 }",
+                "r.toml:7:23: `warn` is 0.5 and `critical` 2; allowed is `warn` above 1",
+            ),
+            ("under_usual = { warn = 0.2, critical = 0.5 }", "`warn` between 0 and 1 and `critical` not above it"),
+            ("over_usual = { warn = 2 }", "`critical` is missing"),
+            ("over_usual = { warn = 2, critical = 4, least = 1 }", "unknown key `least`"),
+            ("over_usual = { warn = 2, critical = 4, at_least = -1 }", "`at_least` is -1"),
+            ("over_usual = { warn = 2, critical = 4 }\nunder_usual = { warn = 0.5, critical = 0.2 }", "and not both"),
+        ] {
+            let (_, problems) = load(&format!("{}{wrong}\n", BASE.replace("lock-chain", "odd-chain")));
+            assert!(problems.iter().any(|p| p.contains(said)), "{said}: {problems:#?}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! A rule in words: what it judges, when it counts, what it entitles to, and what would disprove it.
 
 use super::decode::word;
-use super::{Absent, Rule, Rules};
+use super::{Absent, Beyond, Rule, Rules, Side};
 use crate::correlate::say;
 use crate::correlate::signals::{self, Direction, Thresholds};
 use crate::domain::finding::Class;
@@ -18,6 +18,17 @@ fn hold(seconds: u32) -> String {
     if seconds == 0 { "at once".into() } else { format!("after {}", say::span(f64::from(seconds))) }
 }
 
+/// `warns from 2 times what is usual, critical from 4 times; what is usual counts as at least 0.3 s`.
+fn usual(beyond: &Beyond, unit: crate::domain::signal::Unit) -> String {
+    let (from, floor) = match beyond.side {
+        Side::Over => ("from", "what is usual counts as at least"),
+        Side::Under => ("down from", "nothing is judged where usual is less than"),
+    };
+    let least =
+        if beyond.at_least > 0.0 { format!("; {floor} {}", say::value(beyond.at_least, unit)) } else { String::new() };
+    format!("warns {from} {} times what is usual, critical {from} {} times{least}", beyond.warn, beyond.critical)
+}
+
 impl Rules {
     /// Lines that explain a rule: a name and a text each.
     pub fn explain(&self, rule: &Rule, thresholds: &Thresholds) -> Vec<(&'static str, String)> {
@@ -30,14 +41,17 @@ impl Rules {
         out.push(("judges", kinds.join(", ")));
         for name in &rule.signals {
             let Some(signal) = signals::find(name) else { continue };
-            let limits = thresholds.of(name).map_or_else(
-                || "evidence only, no threshold".to_owned(),
-                |l| {
-                    let from = if signal.direction == Direction::Above { "from" } else { "down from" };
-                    let (warn, critical) = (say::value(l.warn, signal.unit), say::value(l.critical, signal.unit));
-                    format!("warns {from} {warn}, critical {from} {critical}")
-                },
-            );
+            let limits = match &rule.usual {
+                Some(beyond) => usual(beyond, signal.unit),
+                None => thresholds.of(name).map_or_else(
+                    || "evidence only, no threshold".to_owned(),
+                    |l| {
+                        let from = if signal.direction == Direction::Above { "from" } else { "down from" };
+                        let (warn, critical) = (say::value(l.warn, signal.unit), say::value(l.critical, signal.unit));
+                        format!("warns {from} {warn}, critical {from} {critical}")
+                    },
+                ),
+            };
             out.push(("signal", format!("{name}: {}; {limits}; from {}", signal.what, signal.source)));
         }
         out.push((
@@ -49,6 +63,14 @@ impl Rules {
             ),
         ));
         out.push(("clears", "after three good samples; what comes again within 15 minutes is the same".to_owned()));
+        if rule.usual.is_some() {
+            out.push((
+                "usual",
+                "the median of the last good hours at the same hour of the week, in the time zone of the calendar; until \
+                 three such hours were seen it is not known, and the rule says nothing"
+                    .to_owned(),
+            ));
+        }
         if rule.absent == Absent::Unknown {
             out.push(("absence", "a value that is not told neither ends it nor goes on with it".to_owned()));
         }

@@ -5,7 +5,7 @@
 pub mod decode;
 mod explain;
 
-use super::signals::SubjectKind;
+use super::signals::{Limits, SubjectKind};
 use crate::domain::finding::Class;
 use crate::domain::health::Health;
 use std::sync::{Arc, OnceLock};
@@ -35,13 +35,67 @@ pub struct Fits {
     pub why: String,
 }
 
+/// On which side of what is usual a value counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// So many times as much, or more.
+    Over,
+    /// So much of it, or less.
+    Under,
+}
+
+/// A condition on what is usual for a signal at this hour of the week.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Beyond {
+    /// On which side.
+    pub side: Side,
+    /// It warns from so many times what is usual on.
+    pub warn: f64,
+    /// It is critical from so many times on.
+    pub critical: f64,
+    /// What is usual counts as at least this much over, and below it nothing is judged under: a multiple of next to
+    /// nothing is nothing.
+    pub at_least: f64,
+}
+
+impl Beyond {
+    /// The thresholds where this is usual; none where that is too little to be judged.
+    pub fn limits(&self, usual: f64) -> Option<Limits> {
+        let base = match self.side {
+            Side::Over => usual.max(self.at_least),
+            Side::Under if usual < self.at_least => return None,
+            Side::Under => usual,
+        };
+        Some(Limits { warn: self.warn * base, critical: self.critical * base })
+    }
+
+    /// Grades a value where this is usual.
+    pub fn grade(&self, value: f64, usual: f64) -> Health {
+        let Some(limits) = self.limits(usual) else { return Health::Ok };
+        match self.side {
+            Side::Over => Health::above(Some(value), limits.warn, limits.critical),
+            Side::Under => Health::above(Some(-value), -limits.warn, -limits.critical),
+        }
+    }
+
+    /// The factor of a grade.
+    pub const fn factor(&self, health: Health) -> f64 {
+        match health {
+            Health::Critical => self.critical,
+            _ => self.warn,
+        }
+    }
+}
+
 /// One rule.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Rule {
     /// Name: `lock-chain`.
     pub name: String,
     /// Signals, any of which raises it.
     pub signals: Vec<&'static str>,
+    /// What it takes of what is usual; it judges by thresholds when absent.
+    pub usual: Option<Beyond>,
     /// Kinds of subject that it judges; the first is the one that findings are about, the others stand in
     /// where nothing of the first kind is to blame on the same source.
     pub subjects: Vec<SubjectKind>,
@@ -91,7 +145,7 @@ impl Rule {
 }
 
 /// All rules, in the order in which they explain: the first of several causes heads the finding.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rules(Vec<Rule>);
 
 impl Rules {
@@ -99,7 +153,7 @@ impl Rules {
     pub fn built_in() -> Arc<Self> {
         static ONCE: OnceLock<Arc<Rules>> = OnceLock::new();
         // A test holds that nothing is wrong with them.
-        Arc::clone(ONCE.get_or_init(|| Arc::new(decode::all(&[]).0)))
+        Arc::clone(ONCE.get_or_init(|| Arc::new(decode::all(&[], &[]).0)))
     }
 
     /// The rule at a position.
@@ -110,6 +164,11 @@ impl Rules {
     /// All, in their order.
     pub fn iter(&self) -> impl Iterator<Item = &Rule> {
         self.0.iter()
+    }
+
+    /// Signals that a rule compares with what is usual.
+    pub fn asks_usual(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.0.iter().filter(|r| r.usual.is_some()).flat_map(|r| r.signals.iter().copied())
     }
 
     /// The rule of a name.
@@ -126,7 +185,7 @@ mod tests {
 
     #[test]
     fn nothing_is_wrong_with_the_shipped_rules() {
-        let (rules, problems) = decode::all(&[]);
+        let (rules, problems) = decode::all(&[], &[]);
         assert!(problems.is_empty(), "{problems:#?}");
         assert!(rules.iter().count() > 50);
         let offered: BTreeSet<&str> = rules.iter().flat_map(|r| &r.offers).map(|o| o.playbook.as_str()).collect();

@@ -1,4 +1,5 @@
 use super::support::{Bench, at, chain, jobs, pods, tenant, web};
+use crate::correlate::usual::Known;
 use crate::correlate::{say, tenant_signals};
 use crate::domain::estate::Cutoff;
 use crate::domain::facts::odoo::Channel;
@@ -8,7 +9,7 @@ use crate::domain::facts::{Facts, OdooFacts};
 use crate::domain::finding::{Class, Level};
 use crate::domain::health::Health;
 use crate::domain::id::TenantId;
-use crate::domain::signal::Unit;
+use crate::domain::signal::{Subject, Unit};
 
 fn bench() -> Bench {
     let mut t017 = tenant("t017", 1);
@@ -414,8 +415,13 @@ fn of_equal_findings_the_order_is_whom_they_hurt_then_the_cutoff_then_their_age(
     let mut sorted = order.to_vec();
     sorted.reverse();
     let rules = crate::correlate::rules::Rules::built_in();
-    sorted.sort_by(|a, b| crate::correlate::finding::worst_first(&rules, a, b));
+    sorted.sort_by(|a, b| crate::correlate::finding::worst_first(&rules, at(-1_000_000), a, b));
     assert_eq!(sorted, order);
+    // What is at stake within two hours comes before a more critical tenant.
+    let soon = with(&|f| (f.whom.next_cutoff, f.whom.criticality) = (cutoff(60), Some(4)));
+    let later = with(&|f| (f.whom.next_cutoff, f.whom.criticality) = (None, Some(1)));
+    let rank = crate::correlate::finding::worst_first(&rules, soon.since, &soon, &later);
+    assert_eq!(rank, std::cmp::Ordering::Less);
 }
 
 #[test]
@@ -564,6 +570,7 @@ fn a_neighbour_that_takes_most_is_named_with_those_who_suffer() {
 fn declared_services_carry_the_blast_radius() {
     let mut settings = crate::correlate::Settings::default();
     let service = |id: &str, on: &[&str]| crate::domain::estate::Service {
+        slo: None,
         id: id.into(),
         owner: None,
         region: None,
@@ -574,4 +581,66 @@ fn declared_services_carry_the_blast_radius() {
     let index = crate::correlate::index::Index::new(&estate).with_services(&settings.services);
     let stands: Vec<&str> = index.stands_on(&estate.tenants[0]).into_iter().collect();
     assert_eq!(stands, ["edge-1", "k8s-1", "pg-a", "redis-q", "storage"]);
+}
+
+#[test]
+fn twice_the_usual_for_ten_minutes_is_harm_and_without_a_past_nothing_is_said() {
+    let subject = Subject::Tenant { tenant: "t017".into() };
+    let slow = |bench: &mut Bench, from: i64, minutes: i64, p95: f64| {
+        for second in (from..from + minutes * 60).step_by(10) {
+            bench.see("edge-1", second, web("t017@file", Some(0.0), Some(p95)));
+        }
+    };
+    let mut unlearnt = Bench::new(vec![tenant("t017", 1)]);
+    slow(&mut unlearnt, 0, 15, 1.0);
+    assert_eq!(unlearnt.findings(900), []);
+    assert!(unlearnt.correlator.baselines().usual(&subject, "http.p95", at(900)).median().is_none());
+
+    let mut bench = Bench::new(vec![tenant("t017", 1)]);
+    bench.correlator.baselines_mut().seed(&subject, "http.p95", |_| 0.4);
+    slow(&mut bench, 0, 5, 0.5);
+    slow(&mut bench, 300, 9, 1.0);
+    assert_eq!(bench.findings(840), [], "it must last for ten minutes");
+    slow(&mut bench, 840, 2, 1.0);
+    let found = bench.findings(960);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert_eq!((found[0].rule.as_str(), found[0].classes.as_slice()), ("slower-than-usual", &[Class::Impact][..]));
+    assert_eq!(found[0].what, "slower than usual on t017: p95 1.0 s (usual 0.4 s)");
+    let evidence = &found[0].evidence[0];
+    assert!((evidence.threshold - 0.8).abs() < 1e-6 && (evidence.usual.unwrap() - 0.4).abs() < 1e-6);
+    assert!(
+        found[0].because[0].contains("http.p95 1.0 s, warns from 2 times the usual 0.4 s"),
+        "{:?}",
+        found[0].because
+    );
+    // What is slow beyond the threshold as well is one finding.
+    slow(&mut bench, 960, 2, 6.0);
+    let rules: Vec<String> = bench.findings(1080).into_iter().map(|f| f.rule).collect();
+    assert_eq!(rules, ["http-slow"]);
+}
+
+#[test]
+fn nothing_is_learnt_of_whom_an_open_finding_hurts() {
+    let mut bench = Bench::new(vec![tenant("t003", 1), tenant("t017", 1)]);
+    let usual = |bench: &Bench, tenant: &str| {
+        let subject = Subject::Tenant { tenant: tenant.into() };
+        bench.correlator.baselines().usual(&subject, "http.p95", at(1800))
+    };
+    let both = |p95: f64| {
+        let (Facts::Traefik(mut one), Facts::Traefik(other)) =
+            (web("t003@file", Some(0.0), Some(0.4)), web("t017@file", Some(0.0), Some(p95)))
+        else {
+            panic!("ingress")
+        };
+        one.routers.extend(other.routers);
+        Facts::Traefik(one)
+    };
+    // Three hours, of which one tenant has a lock chain in all but their first minutes.
+    for second in (0..3 * 3600 + 60).step_by(20) {
+        bench.see("edge-1", second, both(0.4));
+        bench.see("pg-a", second, chain("t017", if second % 3600 > 300 { 41 } else { 0 }, 90.0));
+        bench.look(second);
+    }
+    assert_ne!(usual(&bench, "t003"), Known::NotYet { hours: 0 });
+    assert_eq!(usual(&bench, "t017"), Known::NotYet { hours: 0 });
 }

@@ -111,3 +111,45 @@ fn an_odoo_without_queue_says_so() {
     assert_eq!((row.channel.as_str(), row.health, row.depth), ("", Health::Ok, None));
     assert!(row.why.contains("queue_job is not installed"));
 }
+
+#[test]
+fn rows_say_who_owns_them_what_was_agreed_and_for_how_long_they_hurt() {
+    use crate::correlate::{Correlator, Settings};
+    use crate::domain::estate::{Process, Service, Terms};
+    let mut bench = Bench::new(vec![tenant("t017", 1)]);
+    let service = |id: &str, owner: &str| Service {
+        id: id.into(),
+        owner: Some(owner.into()),
+        region: None,
+        slo: None,
+        depends_on: Vec::new(),
+    };
+    let process = |what: &str, rto_s| Process { what: what.into(), rto_s: Some(rto_s), rpo_s: Some(300) };
+    let terms = Terms {
+        owner: Some("team erp".into()),
+        slo: Some(0.99),
+        processes: vec![process("order entry", 1800), process("receiving", 900)],
+    };
+    let settings = Settings {
+        services: vec![service("pg-a", "dba"), service("edge-1", "network")],
+        terms: [("t017".into(), terms)].into(),
+        ..Settings::default()
+    };
+    bench.correlator = Correlator::new(settings, &bench.world.estate.clone(), jiff::tz::db());
+    bench.see("pg-a", 0, chain("t017", 41, 90.0));
+    for second in (0..400).step_by(10) {
+        bench.see("edge-1", second, web("t017@file", Some(0.2), Some(0.3)));
+        bench.look(second);
+    }
+    let panes = bench.correlator.panes(&bench.world, at(400));
+    let row = &panes.tenants[0];
+    assert_eq!((row.owner.as_deref(), row.rto_s, row.rpo_s), (Some("team erp"), Some(900), Some(300)));
+    assert!(row.hurt_since.is_some_and(|since| since <= at(60)), "{:?}", row.hurt_since);
+    assert!((row.burn.unwrap() - 20.0).abs() < 0.5, "20% of failures burn 1% twenty times too fast: {:?}", row.burn);
+    assert!(!row.trend.is_empty() && panes.databases[0].trend.len() == 1);
+    assert_eq!(panes.databases[0].owner.as_deref(), Some("dba"));
+    let router = panes.ingress.iter().find(|r| r.scope == "router").unwrap();
+    assert_eq!(router.owner.as_deref(), Some("team erp"), "the tenant's owner before that of the ingress");
+    let ingress = panes.ingress.iter().find(|r| r.scope == "ingress").unwrap();
+    assert_eq!(ingress.owner.as_deref(), Some("network"));
+}

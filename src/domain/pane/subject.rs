@@ -102,4 +102,20 @@ pub struct SignalView {
     pub step_s: u32,
     /// What its past foretells, one line.
     pub forecast: Option<String>,
+    /// What is usual for it at this hour; absent where nobody learns it.
+    #[serde(default)]
+    pub usual: Option<UsualView>,
+}
+
+/// What is usual for a signal at this hour of the week, or in an occasion that goes on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct UsualView {
+    /// The middle of the hours that were seen; absent while too few were.
+    pub median: Option<f64>,
+    /// Where most of them begin.
+    pub low: Option<f64>,
+    /// Where most of them end.
+    pub high: Option<f64>,
+    /// The same in words, or why it is not known.
+    pub words: String,
 }

@@ -1,6 +1,7 @@
 //! Looking at the simulated estate: the same facts that the real adapters yield, one file a kind of source.
 
 mod kubernetes;
+mod measured;
 mod odoo;
 mod postgres;
 mod redis;
@@ -48,6 +49,7 @@ impl Simulation {
         }
         all.extend(self.redis.keys().map(|id| spec(id.clone(), SourceKind::Redis, 5)));
         all.extend(self.edges.keys().map(|id| spec(id.clone(), SourceKind::Traefik, 5)));
+        all.extend(measured::specs());
         all.extend(self.tenants.iter().map(|t| spec(odoo_of(t.id.as_str()), SourceKind::Odoo, 10)));
         all
     }
@@ -65,6 +67,9 @@ impl Simulation {
         let unknown = || Failure::new(FailureKind::Unreachable, format!("there is no {source} in this estate"));
         if source.as_str() == CLUSTER {
             return Ok(Facts::Kubernetes(kubernetes::facts(self)));
+        }
+        if let Some(facts) = measured::facts(self, source) {
+            return Ok(facts);
         }
         if let Some(tenant) = source.as_str().strip_prefix("odoo/") {
             return self.tenant(&tenant.into()).map(|t| Facts::Odoo(odoo::facts(t, self.tick))).ok_or_else(unknown);

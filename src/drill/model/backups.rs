@@ -33,6 +33,8 @@ pub struct Backups {
     pub restore_points: Vec<(String, i64)>,
     /// WAL segments archived since the beginning.
     pub archived: u64,
+    /// Tick at which the newest of them was archived.
+    pub archived_at: i64,
     /// What was restored beside it, oldest first.
     pub asides: Vec<Aside>,
     count: u32,
@@ -49,9 +51,16 @@ impl Backups {
             restore_tested: None,
             restore_points: Vec::new(),
             archived: 4_711,
+            archived_at: 0,
             asides: Vec::new(),
             count: 0,
         }
+    }
+
+    /// A WAL segment reaches the repository.
+    pub const fn archive(&mut self, tick: i64) {
+        self.archived += 1;
+        self.archived_at = tick;
     }
 
     /// A backup begins; false where one is under way.
@@ -66,7 +75,7 @@ impl Backups {
     /// One second.
     pub fn step(&mut self, tick: i64) {
         if tick % 60 == 0 && self.failing.is_none() {
-            self.archived += 1;
+            self.archive(tick);
         }
         if self.running.is_some_and(|end| tick >= end) {
             self.running = None;

@@ -27,19 +27,37 @@ pub struct Size {
     /// Pods of one tenant, web and workers together, at least two.
     #[serde(default = "ten")]
     pub pods_per_tenant: u16,
+    /// PostgreSQL primaries, each with its replica, at least two.
+    #[serde(default = "two")]
+    pub primaries: u16,
 }
 
 const fn ten() -> u16 {
     10
 }
 
-impl Default for Size {
-    fn default() -> Self {
-        Self { tenants: 24, pods_per_tenant: 10 }
+const fn two() -> u16 {
+    2
+}
+
+impl Size {
+    fn primaries(self) -> usize {
+        usize::from(self.primaries).max(PRIMARIES.len())
     }
 }
 
-/// The two primaries; each replica has the name of its primary and `-r`.
+/// The name of a primary: those that scenarios name, then numbers.
+fn primary(number: usize) -> SourceId {
+    PRIMARIES.get(number).map_or_else(|| SourceId::new(format!("pg-{number:03}")), |name| SourceId::from(*name))
+}
+
+impl Default for Size {
+    fn default() -> Self {
+        Self { tenants: 24, pods_per_tenant: 10, primaries: two() }
+    }
+}
+
+/// The primaries that scenarios name; each replica has the name of its primary and `-r`.
 pub const PRIMARIES: [&str; 2] = ["pg-a", "pg-b"];
 /// The two ingresses.
 pub const EDGES: [&str; 2] = ["edge-1", "edge-2"];
@@ -72,11 +90,11 @@ fn ids(size: Size) -> BTreeSet<String> {
     all
 }
 
-fn declare(id: &str, number: usize) -> Declared {
+fn declare(id: &str, number: usize, size: Size) -> Declared {
     let cast = CAST.iter().find(|c| c.id == id);
     let (place, zone) = names::place(number);
     let plant = |name: &str, zone: &str| Plant { name: name.into(), time_zone: zone.into() };
-    let instance = if id == "t017" || id == "t044" { 0 } else { number % PRIMARIES.len() };
+    let instance = if id == "t017" || id == "t044" { 0 } else { number % size.primaries() };
     let of = |names: [&'static str; 2], i: usize| SourceId::from(names.get(i).copied().unwrap_or_default());
     Declared {
         id: TenantId::from(id),
@@ -88,7 +106,7 @@ fn declare(id: &str, number: usize) -> Declared {
             |c| c.plants.iter().map(|(name, zone)| plant(name, zone)).collect(),
         ),
         cutoffs: cast.map_or(&[][..], |c| c.cutoffs).iter().map(cutoff).collect(),
-        database: Some(DatabaseRef { instance: of(PRIMARIES, instance), name: id.into() }),
+        database: Some(DatabaseRef { instance: primary(instance), name: id.into() }),
         namespace: Some(NamespaceRef {
             cluster: CLUSTER.into(),
             name: id.into(),
@@ -143,12 +161,12 @@ impl Simulation {
     /// An estate at rest, which begins at `base`.
     pub fn new(seed: u64, size: Size, base: Timestamp) -> Self {
         let declared: Vec<Declared> =
-            ids(size).iter().enumerate().map(|(number, id)| declare(id, number + 1)).collect();
+            ids(size).iter().enumerate().map(|(number, id)| declare(id, number + 1, size)).collect();
         let tenants: Vec<Tenant> =
             declared.iter().enumerate().filter_map(|(number, t)| tenant(seed, t, number, size)).collect();
         let mut instances = BTreeMap::new();
-        for (number, name) in PRIMARIES.iter().enumerate() {
-            let id = SourceId::from(*name);
+        for number in 0..size.primaries() {
+            let id = primary(number);
             let usual: u32 = tenants.iter().filter(|t| t.instance == id).map(|t| t.usual.connections).sum();
             let mut rng = seeded(seed, "instance", number);
             let instance = Instance {

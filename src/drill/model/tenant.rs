@@ -15,6 +15,8 @@ const THREADS: u32 = 8;
 const SLOTS: u32 = 3;
 /// Seconds between two looks of a controller at what Git declares.
 const HEAL_S: i64 = 30;
+/// Sales orders an hour for each request a second.
+const ORDERS: f64 = 12.0;
 /// Requests a second, at most, that want a locked table.
 const WANT_LOCK: f64 = 1.1;
 
@@ -95,6 +97,8 @@ pub struct Tenant {
     pub cron_stuck_s: f64,
     /// Traffic now.
     pub traffic: Traffic,
+    /// Sales orders of the last hour.
+    pub orders_hour: f64,
     /// Its randomness.
     pub rng: fastrand::Rng,
     /// Slow change of demand around 1.
@@ -139,6 +143,7 @@ impl Tenant {
             cron_late_s: 4.0,
             cron_stuck_s: 0.0,
             traffic,
+            orders_hour: usual.requests * ORDERS,
             rng,
             drift: 0.0,
         }
@@ -283,6 +288,9 @@ impl Tenant {
         near(&mut t.share_4xx, (turned_away + 0.008 + 0.006 * self.rng.f64()).min(1.0), 0.1);
         t.p50_s = t.p95_s * 0.35;
         t.p99_s = t.p95_s * 1.8;
+        // What fails or is turned away is no order; an hour forgets as fast as it is long.
+        let made = self.usual.requests * load * (1.0 - t.share_5xx) * (1.0 - refused.min(1.0)) * ORDERS;
+        self.orders_hour += (made - self.orders_hour) / 3600.0;
     }
 
     /// Workers are replaced: what waited for the lock loses its worker, hanging jobs stay started.

@@ -23,6 +23,7 @@ pub enum Access {
 
 /// Everything that is wrong.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Trouble {
     /// Memory of one worker in MiB.
     pub worker_mb: f64,
@@ -36,6 +37,10 @@ pub struct Trouble {
     pub writes: f64,
     /// Seconds of one worker that a planning run still needs.
     pub planning_s: f64,
+    /// Seconds that the last planning run took, or the one that runs has taken so far.
+    pub planned_s: f64,
+    /// Whether one runs.
+    planning: bool,
     /// Tick since which its data is spoiled.
     pub spoiled: Option<i64>,
     /// Why people can not log in.
@@ -59,6 +64,8 @@ impl Default for Trouble {
             connections: 0,
             writes: 0.0,
             planning_s: 0.0,
+            planned_s: 240.0,
+            planning: false,
             spoiled: None,
             access: None,
             region_down: false,
@@ -94,8 +101,13 @@ impl Trouble {
     /// little while crons that nobody waits for take a part of them.
     pub fn leaves(&mut self, workers: f64, crons_run: bool) -> f64 {
         if self.planning_s <= 0.0 {
+            self.planning = false;
             return 1.0;
         }
+        if !std::mem::replace(&mut self.planning, true) {
+            self.planned_s = 0.0;
+        }
+        self.planned_s += 1.0;
         let (planning, jobs) = if crons_run { (0.2, 0.04) } else { (0.7, 0.2) };
         self.planning_s -= workers * planning;
         jobs

@@ -58,9 +58,10 @@ fn works(backups: &Backups) -> Result<(), VerbError> {
 }
 
 fn check(given: &Given<'_>, sim: &mut Simulation) -> Result<Done, VerbError> {
+    let tick = sim.elapsed_s();
     let backups = found_mut(given, sim)?;
     works(backups)?;
-    backups.archived += 1;
+    backups.archive(tick);
     Ok((json!({ "newest": backups.label }), "a WAL segment reached the repository".into()))
 }
 

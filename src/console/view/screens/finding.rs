@@ -153,7 +153,8 @@ fn evidence(canvas: &mut Canvas<'_>, state: &State, area: Rect, finding: &Findin
             Strip::of(Role::Title, name)
         };
         let right = Strip::text(format!("now {}", value(one.now, one.unit)))
-            .and(Role::Warn, format!("  limit {}", value(one.threshold, one.unit)));
+            .and(Role::Warn, format!("  limit {}", value(one.threshold, one.unit)))
+            .and(Role::Dim, one.usual.map_or_else(String::new, |u| format!("  usual {}", value(u, one.unit))));
         canvas.rule(part, 0, &title, &right);
         let (_, body) = split(part, 1);
         chart(canvas, Rect { width: body.width.saturating_sub(1), ..body }, one);

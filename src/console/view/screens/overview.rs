@@ -23,7 +23,7 @@ pub fn draw(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: R
             rest
         } else {
             let (strip, rest) = split(rest, 1);
-            canvas.line(strip, 0, &roll_up(canvas, snapshot, strip.width));
+            canvas.line(strip, 0, &roll_up(canvas, state, snapshot, strip.width));
             rest
         }
     } else {
@@ -38,7 +38,7 @@ pub fn draw(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: R
 
 /// Every pane in a word with the sign of its worst row; where there is no room, those alone that have no rows below.
 /// A pane that nothing is observed for has the sign of nothing.
-fn roll_up(canvas: &Canvas<'_>, snapshot: &Snapshot, width: u16) -> Strip {
+fn roll_up(canvas: &Canvas<'_>, state: &State, snapshot: &Snapshot, width: u16) -> Strip {
     let glyphs = canvas.theme.glyphs;
     let build = |panes: &[Pane]| {
         let mut strip = Strip::new();
@@ -66,8 +66,13 @@ fn roll_up(canvas: &Canvas<'_>, snapshot: &Snapshot, width: u16) -> Strip {
         }
         strip
     };
-    let all = build(&Pane::ALL);
-    if all.width() <= usize::from(width) { all } else { build(&Pane::GENERAL) }
+    let profile = state.view.profile();
+    let all = build(&profile.panes);
+    if all.width() <= usize::from(width) {
+        return all;
+    }
+    let general: Vec<Pane> = profile.panes.into_iter().filter(|pane| Pane::GENERAL.contains(pane)).collect();
+    build(&general)
 }
 
 /// Rows of the findings pane with its rule.

@@ -79,6 +79,12 @@ fn mark(canvas: &mut Canvas<'_>, area: Rect, row: u16) {
     canvas.tint(line, Role::Cursor);
 }
 
+/// The last of a text that fit into a width.
+fn newest(text: &str, width: u16) -> String {
+    let skipped = text.chars().count().saturating_sub(usize::from(width));
+    text.chars().skip(skipped).collect()
+}
+
 /// A table with a heading.
 pub fn table<R: PaneRow>(canvas: &mut Canvas<'_>, area: Rect, listing: &Listing<'_, '_, R>) {
     if area.height == 0 {
@@ -90,11 +96,13 @@ pub fn table<R: PaneRow>(canvas: &mut Canvas<'_>, area: Rect, listing: &Listing<
     let group_width: u16 = if grouped { 12 } else { 0 };
     let indent = if graded { 3 } else { 1 } + group_width;
     let gap = if area.width < 100 { 1 } else { 2 };
-    let columns = layout(R::COLUMNS, area.width.saturating_sub(indent), gap);
+    let arranged = listing.context.view.profile().arrange(R::COLUMNS);
+    let in_order: Vec<_> = arranged.iter().map(|(_, column)| *column).collect();
+    let columns = layout(&in_order, area.width.saturating_sub(indent), gap);
     let space = " ".repeat(usize::from(gap));
     let mut heading = Strip::text(" ".repeat(usize::from(indent)));
     for (n, (i, width)) in columns.iter().enumerate() {
-        if let Some(column) = R::COLUMNS.get(*i) {
+        if let Some((_, column)) = arranged.get(*i) {
             heading.push(Role::Text, if n == 0 { "" } else { &space });
             heading.push(Role::Dim, place(column.title, column.align, *width, glyphs.ellipsis));
         }
@@ -118,12 +126,15 @@ pub fn table<R: PaneRow>(canvas: &mut Canvas<'_>, area: Rect, listing: &Listing<
         }
         let cells_of_row = data.cells(listing.context);
         for (n, (i, width)) in columns.iter().enumerate() {
-            let (Some(column), Some(cell)) = (R::COLUMNS.get(*i), cells_of_row.get(*i)) else { continue };
+            let Some((place_of, column)) = arranged.get(*i) else { continue };
+            let Some(cell) = cells_of_row.get(*place_of) else { continue };
             strip.push(Role::Text, if n == 0 { "" } else { &space });
-            let text = match listing.lead.get(at).filter(|_| *i == 0) {
+            let text = match listing.lead.get(at).filter(|_| *place_of == 0) {
                 Some(lead) => format!("{lead}{}", cell.text.trim_start()),
                 None => cell.text.clone(),
             };
+            // Of a series the newest values are kept, not the oldest.
+            let text = if cell.role == Role::Chart { newest(&text, *width) } else { text };
             strip.push(cell.role, place(&text, column.align, *width, glyphs.ellipsis));
         }
         let row = cells(row);

@@ -149,9 +149,10 @@ fn switch_aim(given: &Given<'_>, sim: &Simulation) -> Result<Aim, VerbError> {
 fn switch(given: &Given<'_>, sim: &mut Simulation) -> Result<Done, VerbError> {
     let (id, _) = pair(given, sim)?;
     let at = lsn(sim, found(sim, &id)?);
+    let tick = sim.elapsed_s();
     let instance = found_mut(sim, &id)?;
     if instance.backups.failing.is_none() {
-        instance.backups.archived += 1;
+        instance.backups.archive(tick);
     }
     let segment = format!("{:024X}", instance.backups.archived);
     Ok((json!({ "switched": true, "segment": segment, "lsn": at }), format!("segment {segment} has ended at {at}")))

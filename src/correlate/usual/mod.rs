@@ -1,0 +1,232 @@
+//! What is usual: for each learnt signal of each subject the middle of what it was at the same hour of the week, in the
+//! time zone of the calendar. An hour counts with the median of its good minutes, a place in the week with the median
+//! of its last five hours, so that neither a bad minute nor a bad week moves it. No sketch of quantiles is needed for
+//! that: an hour has sixty values and a place five. Pure: the correlator feeds it and asks it, the engine keeps it.
+
+mod file;
+mod hours;
+mod places;
+mod say;
+
+pub use file::UsualError;
+pub use places::{Basis, Known, Normal};
+
+use super::calendar::Calendar;
+use super::signals::{self, SIGNALS};
+use crate::domain::estate::{Estate, Occasion, OccasionKind};
+use crate::domain::id::TenantId;
+use crate::domain::pane::UsualView;
+use crate::domain::signal::{Reading, Subject};
+use hours::{Hours, Local};
+use jiff::tz::TimeZoneDatabase;
+use jiff::{SignedDuration, Timestamp};
+use places::{Series, WEEK};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// Series that are learnt at most; each takes up to 4.4 KB, 26 MB together.
+pub const MOST_SERIES: usize = 6000;
+/// Occasions that have a place of their own at most.
+const MOST_OCCASIONS: usize = 32;
+/// How long it is taken to hold which occasions go on.
+const LOOK_UP: SignedDuration = SignedDuration::from_secs(60);
+/// Signals that are learnt whether or not a rule asks what is usual for them.
+const LEARNT: [&str; 8] = [
+    "connections.share",
+    "http.p95",
+    "http.requests",
+    "integration.latency",
+    "mrp.duration",
+    "orders.hour",
+    "queue.oldest",
+    "synthetic.took",
+];
+
+/// An occasion that has a place of its own: what goes on then is not compared with any other week.
+#[derive(Clone, Debug)]
+struct Shift {
+    place: u16,
+    occasion: Occasion,
+    /// While it goes on, or from when to when it goes on next.
+    window: Option<(Timestamp, Timestamp)>,
+}
+
+impl Shift {
+    fn holds(&self, tenant: Option<&TenantId>, at: Timestamp) -> bool {
+        let concerned = self.occasion.tenants.is_empty() || tenant.is_some_and(|t| self.occasion.tenants.contains(t));
+        concerned && self.window.is_some_and(|(from, until)| from <= at && at < until)
+    }
+}
+
+/// What is learnt of all subjects.
+#[derive(Clone, Debug)]
+pub struct Baselines {
+    hours: Arc<Hours>,
+    shifts: Vec<Shift>,
+    looked_up: Timestamp,
+    /// Whether a signal is learnt, by its row of the table.
+    learnt: Vec<bool>,
+    series: HashMap<Subject, Vec<(u16, Series)>>,
+    count: usize,
+    /// Whether there were more than are learnt.
+    full: bool,
+    /// Hours that were taken in since it was made: what is kept has changed with it.
+    taken: u64,
+}
+
+impl Baselines {
+    /// One that has learnt nothing. `wanted` are the signals that rules compare with what is usual.
+    pub fn new<'a>(
+        estate: &Estate,
+        calendar: &[Occasion],
+        zones: &TimeZoneDatabase,
+        wanted: impl Iterator<Item = &'a str>,
+    ) -> Self {
+        let mut learnt = vec![false; SIGNALS.len()];
+        for row in LEARNT.into_iter().chain(wanted).filter_map(signals::position) {
+            if let Some(slot) = learnt.get_mut(row) {
+                *slot = true;
+            }
+        }
+        // A shift or a cut-off is a moment of the same hour each week; these two are no hour of the week.
+        let own = |o: &&Occasion| o.to.is_some() && matches!(o.kind, OccasionKind::Mrp | OccasionKind::MonthEnd);
+        let shifts = calendar.iter().filter(own).take(MOST_OCCASIONS).zip(WEEK..);
+        let shifts = shifts.map(|(occasion, place)| Shift { place, occasion: occasion.clone(), window: None });
+        Self {
+            hours: Arc::new(Hours::new(estate, zones)),
+            shifts: shifts.collect(),
+            looked_up: Timestamp::MIN,
+            learnt,
+            series: HashMap::new(),
+            count: 0,
+            full: false,
+            taken: 0,
+        }
+    }
+
+    /// Whether a signal is learnt.
+    fn learns(&self, row: usize) -> bool {
+        self.learnt.get(row).copied().unwrap_or(false)
+    }
+
+    /// How often what is kept has changed.
+    pub const fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// Series that are learnt.
+    pub const fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether nothing is learnt.
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Whether there were more series than are learnt.
+    pub const fn is_full(&self) -> bool {
+        self.full
+    }
+
+    /// Looks up which occasions go on, at most once a minute.
+    pub(super) fn heed(&mut self, calendar: &Calendar, now: Timestamp) {
+        if now < self.looked_up {
+            return;
+        }
+        self.looked_up = now.checked_add(LOOK_UP).unwrap_or(Timestamp::MAX);
+        for shift in &mut self.shifts {
+            shift.window = calendar.window(&shift.occasion, now);
+        }
+    }
+
+    /// Where in the week a moment lies for a subject, or in which occasion.
+    fn place(&self, subject: &Subject, local: Local, at: Timestamp) -> (u16, Option<&Shift>) {
+        let tenant = subject.tenant();
+        match self.shifts.iter().find(|s| s.holds(tenant, at)) {
+            Some(shift) => (shift.place, Some(shift)),
+            None => (local.place, None),
+        }
+    }
+
+    /// Takes in the readings of a sample; `bad` says of which subjects and signals they are none to learn from.
+    pub(super) fn observe(&mut self, readings: &[Reading], at: Timestamp, bad: impl Fn(&Reading) -> bool) {
+        let hours = Arc::clone(&self.hours);
+        let mut locals = hours.at(at);
+        for reading in readings {
+            let Some(row) = signals::position(reading.signal).filter(|row| self.learns(*row)) else { continue };
+            let local = locals.of(reading.subject.tenant());
+            let (place, _) = self.place(&reading.subject, local, at);
+            // Not a number, or below nothing, is no value of any of these signals.
+            let fine = reading.value.is_finite() && reading.value >= 0.0 && !bad(reading);
+            let Some(series) = self.series_mut(&reading.subject, row) else { continue };
+            let closed = series.put(local, place, fine.then_some(reading.value));
+            self.taken += u64::from(closed);
+        }
+    }
+
+    fn series_mut(&mut self, subject: &Subject, row: usize) -> Option<&mut Series> {
+        let row = u16::try_from(row).ok()?;
+        let known = self.series.get(subject).is_some_and(|all| all.iter().any(|(r, _)| *r == row));
+        if !known {
+            if self.count >= MOST_SERIES {
+                self.full = true;
+                return None;
+            }
+            self.count += 1;
+            self.series.entry(subject.clone()).or_default().push((row, Series::default()));
+        }
+        let all = self.series.get_mut(subject)?;
+        all.iter_mut().find(|(r, _)| *r == row).map(|(_, series)| series)
+    }
+
+    /// Forgets what was taken in of the hour in hand since a moment, of these tenants and subjects: it was not good.
+    pub(super) fn void(&mut self, tenants: &BTreeSet<TenantId>, subjects: &BTreeSet<Subject>, since: Timestamp) {
+        let hours = Arc::clone(&self.hours);
+        let mut locals = hours.at(since);
+        for (subject, all) in &mut self.series {
+            if subjects.contains(subject) || subject.tenant().is_some_and(|t| tenants.contains(t)) {
+                let from = locals.of(subject.tenant());
+                for (_, series) in all.iter_mut() {
+                    series.void_from(from);
+                }
+            }
+        }
+    }
+
+    /// What is usual for a signal of a subject at a moment.
+    pub fn usual(&self, subject: &Subject, signal: &str, at: Timestamp) -> Known {
+        let Some(row) = signals::position(signal).filter(|row| self.learns(*row)) else { return Known::NotLearnt };
+        let local = self.hours.at(at).of(subject.tenant());
+        let (place, _) = self.place(subject, local, at);
+        let of_subject = self.series.get(subject).map(Vec::as_slice).unwrap_or_default();
+        let series = of_subject.iter().find(|(r, _)| usize::from(*r) == row).map(|(_, series)| series);
+        match series {
+            Some(series) => series.usual(local.place, place),
+            None if self.full => Known::NotLearnt,
+            None => Known::NotYet { hours: 0 },
+        }
+    }
+
+    /// The same in words for a screen; nothing where the signal is not learnt.
+    pub fn view(&self, subject: &Subject, signal: &'static signals::Signal, at: Timestamp) -> Option<UsualView> {
+        let local = self.hours.at(at).of(subject.tenant());
+        let (_, shift) = self.place(subject, local, at);
+        let occasion = shift.map(|s| s.occasion.what.as_str());
+        say::view(self.usual(subject, signal.name, at), signal.unit, local, occasion)
+    }
+
+    /// Puts values in for each hour of the week of a subject's signal, as if the last weeks had been so: for an estate
+    /// whose past is known otherwise, such as a simulated one.
+    pub fn seed(&mut self, subject: &Subject, signal: &str, value: impl Fn(u16) -> f64) {
+        let Some(row) = signals::position(signal).filter(|row| self.learns(*row)) else { return };
+        let Some(series) = self.series_mut(subject, row) else { return };
+        for place in 0..WEEK {
+            series.fill(place, value(place));
+        }
+        self.taken += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests;
