@@ -241,7 +241,7 @@ fn panics_beside_the_loop() {
         });
         let facts = Facts { estate: "x".into(), mode: Mode::Drill, theme: "dark".into(), version: "0".into() };
         let theme = Theme::choose(Some("dark"), &[], Capabilities { colors: ColorDepth::True, unicode: true }).unwrap();
-        let options = console::Options { facts, theme, mouse: true, journal: std::sync::Arc::new(NoFiles) };
+        let options = console::Options { facts, theme, mouse: true, view: None, journal: std::sync::Arc::new(NoFiles) };
         let mut beats = running.client.beat.clone();
         tokio::spawn(async move {
             // The engine beats each second, so that some frames have been drawn.
