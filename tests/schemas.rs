@@ -69,10 +69,12 @@ fn the_simulated_estate_fits() {
     for source in status["sources"].as_array().unwrap() {
         has(source, "id kind health observed_at age_s took_ms why");
     }
-    assert!(status["platform"].as_array().unwrap().len() > 1, "{}", status["platform"]);
-    for pane in ["recovery", "delivery", "business", "security"] {
-        let row = status["sources"].as_array().unwrap().iter().find(|s| s["id"] == pane).unwrap();
-        assert_eq!((&row["health"], &status[pane]), (&json!("unknown"), &json!([])), "{pane}");
+    for pane in ["platform", "recovery", "delivery", "business", "security"] {
+        let rows = status[pane].as_array().unwrap();
+        assert!(!rows.is_empty(), "{pane}");
+        for row in rows {
+            has(row, "subject health owner");
+        }
     }
     // A scenario that has something wrong from the beginning.
     let status = &fits(home, "status", &["--drill=certificate-and-maintenance", "status"], &HEALTH)[0];

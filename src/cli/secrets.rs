@@ -5,7 +5,9 @@ use super::output::Error;
 use crate::config::model::SecretRef;
 use crate::config::secret;
 use crate::domain::secret::SecretText;
+use rustix::termios::{self, LocalModes, OptionalActions, Termios};
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::PathBuf;
 
 /// Reads each where it is said to be.
@@ -36,7 +38,30 @@ async fn from(reference: &SecretRef) -> Result<SecretText, Error> {
 }
 
 fn prompt(name: &str) -> Result<SecretText, Error> {
+    // `rpassword` prompts before it turns the echo off: what somebody types quickly would be shown.
+    let _unechoed = Unechoed::begin();
     let text = rpassword::prompt_password(format!("{name}: "));
     let text = text.map_err(|e| Error::Failed(format!("{name} can not be asked for without a terminal: {e}")))?;
     Ok(SecretText::new(text))
+}
+
+/// The terminal does not show what is typed until this is dropped.
+struct Unechoed(File, Termios);
+
+impl Unechoed {
+    /// `None` without a terminal, where there is nothing to show.
+    fn begin() -> Option<Self> {
+        let terminal = File::options().read(true).write(true).open("/dev/tty").ok()?;
+        let before = termios::tcgetattr(&terminal).ok()?;
+        let mut silent = before.clone();
+        silent.local_modes.remove(LocalModes::ECHO);
+        termios::tcsetattr(&terminal, OptionalActions::Now, &silent).ok()?;
+        Some(Self(terminal, before))
+    }
+}
+
+impl Drop for Unechoed {
+    fn drop(&mut self) {
+        let _ = termios::tcsetattr(&self.0, OptionalActions::Now, &self.1);
+    }
 }
