@@ -99,6 +99,7 @@ fn no_kill_and_no_cut_runs_a_step_twice_or_forgets_one() {
             });
         }
     });
+    store::tidy(&lab);
     let (counts, failed) = (counts.into_inner().unwrap(), failed.into_inner().unwrap());
     assert!(failed.is_empty(), "{} cases failed:\n{}", failed.len(), failed.join("\n"));
     let total: usize = counts.values().sum();

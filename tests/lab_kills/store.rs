@@ -4,7 +4,7 @@ use crate::case::{Case, Gate, Scene, Since, number};
 use crate::lab_support::Lab;
 use crate::support::SOON;
 use crate::wire::{Wire, says};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// `redis-cli` as the lab's administrator.
@@ -121,17 +121,14 @@ pub fn cases<'a>(scene: &'a Scene<'a>) -> Vec<Case<'a>> {
         lab.var("LAB_MAINTENANCE_URL"),
         lab.var("LAB_TRAEFIK_HTTP")
     );
-    let dynamic = Path::new(lab.var("LAB_TRAEFIK_DYNAMIC"));
-    let page = dynamic.join("quarterdeck-maintenance-t090.yml");
-    let gone = page.clone();
+    let page = maintenance(lab);
     cases.push(
         Case::new(
             ("traefik.maintenance_on", "create"),
             edge.clone(),
             Gate::None,
             move || {
-                let _ = std::fs::remove_file(&gone);
-                lab.until("t090 to be served", SOON, || lab.request("t090").0 == 200);
+                tidy(lab);
                 "tenant: t090".to_owned()
             },
             move || u64::from(page.exists()),
@@ -140,4 +137,15 @@ pub fn cases<'a>(scene: &'a Scene<'a>) -> Vec<Case<'a>> {
         .first(),
     );
     cases
+}
+
+/// The file of the maintenance page of t090.
+fn maintenance(lab: &Lab) -> PathBuf {
+    Path::new(lab.var("LAB_TRAEFIK_DYNAMIC")).join("quarterdeck-maintenance-t090.yml")
+}
+
+/// Takes the maintenance page down, so that those who have the next turn at the lab find t090 served.
+pub fn tidy(lab: &Lab) {
+    let _ = std::fs::remove_file(maintenance(lab));
+    lab.until("t090 to be served", SOON, || lab.request("t090").0 == 200);
 }
