@@ -462,7 +462,7 @@ pub(super) fn from_silence(build: &Build<'_>, group: &Group) -> Finding {
         onset_seen: true,
         subject: group.subject.clone(),
         what: group.what.clone(),
-        whom: whom::hurt(group.subjects.iter(), build),
+        whom: whom::unseen(group.subjects.iter(), build),
         evidence: Vec::new(),
         changed: Vec::new(),
         playbooks: Vec::new(),

@@ -30,12 +30,15 @@ fn cluster_of<'a>(world: &'a World, source: &'a SourceId) -> Vec<&'a SourceId> {
 
 /// Whether a tenant stands on a subject, directly or by the declared services. For a node, a router without owner and
 /// whatever else neither names, nothing is declared.
-fn stands_on(index: &Index, world: &World, tenant: &Tenant, subject: &Subject) -> bool {
+///
+/// With `cluster` what the replicas of an instance suffer counts too.
+fn stands_on(index: &Index, cluster: Option<&World>, tenant: &Tenant, subject: &Subject) -> bool {
     match subject {
         owned if owned.tenant().is_some() => owned.tenant() == Some(&tenant.id),
         Subject::Instance { source } => {
             let parts = index.stands_on(tenant);
-            cluster_of(world, source).iter().any(|part| parts.contains(part.as_str()))
+            let all = cluster.map_or_else(|| vec![source], |world| cluster_of(world, source));
+            all.iter().any(|part| parts.contains(part.as_str()))
         }
         Subject::Ingress { source } | Subject::Cluster { source } | Subject::Redis { source } => {
             index.stands_on(tenant).contains(source.as_str())
@@ -44,16 +47,26 @@ fn stands_on(index: &Index, world: &World, tenant: &Tenant, subject: &Subject) -
     }
 }
 
-/// Tenants, most critical first, with their plants and the next cut-off of any of them.
+/// Tenants, most critical first, with their plants and the next cut-off of any of them. What is wrong with a replica is
+/// wrong for the tenants of its primary.
 pub(super) fn hurt<'a>(subjects: impl Iterator<Item = &'a Subject>, build: &Build<'_>) -> Whom {
-    let Build { world, index, calendar, now, .. } = *build;
+    among(subjects, build, Some(build.world))
+}
+
+/// The same where nobody knows what is wrong: a replica that is not observed hurts nobody yet.
+pub(super) fn unseen<'a>(subjects: impl Iterator<Item = &'a Subject>, build: &Build<'_>) -> Whom {
+    among(subjects, build, None)
+}
+
+fn among<'a>(subjects: impl Iterator<Item = &'a Subject>, build: &Build<'_>, cluster: Option<&World>) -> Whom {
+    let Build { index, calendar, now, .. } = *build;
     let subjects: Vec<&Subject> = subjects.collect();
     let owned = subjects.iter().all(|s| owner(s).is_some());
     let estate = index.estate();
     let mut tenants: Vec<&Tenant> = if owned {
         subjects.iter().filter_map(|s| owner(s)).filter_map(|id| estate.tenant(id)).collect()
     } else {
-        estate.tenants.iter().filter(|t| subjects.iter().any(|s| stands_on(index, world, t, s))).collect()
+        estate.tenants.iter().filter(|t| subjects.iter().any(|s| stands_on(index, cluster, t, s))).collect()
     };
     tenants.sort_by(|a, b| a.criticality.cmp(&b.criticality).then_with(|| a.id.cmp(&b.id)));
     tenants.dedup_by(|a, b| a.id == b.id);

@@ -139,7 +139,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "connections exhausted",
-        make: &[&["connections_exhaust", "t090", "65"]],
+        make: &[&["connections_exhaust", "t090", "69"]],
         undo: &[&["connections_exhaust_clear"]],
         load: None,
         rules: &["connections"],
