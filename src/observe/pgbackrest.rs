@@ -20,7 +20,7 @@ use std::time::Duration;
 const INTERVAL: Duration = Duration::from_mins(2);
 /// For `info`, which may have to ask a repository elsewhere.
 const TIMEOUT: Duration = Duration::from_secs(20);
-/// Output taken: a backup is some 2 KiB of it.
+/// Output of `info` that is taken: a backup is some 2 KiB of it.
 const OUTPUT: u64 = 16 << 20;
 
 /// Observes one stanza.
@@ -43,16 +43,16 @@ pub fn argv(of: &model::Pgbackrest, command: &str, options: &[String]) -> Vec<St
     argv
 }
 
-/// Starts `argv`, whose first word is the program.
-pub async fn run(argv: &[String], within: Duration) -> Result<Ended, Broken> {
+/// Starts `argv`, whose first word is the program. Of each output `kept` bytes are kept.
+pub async fn run(argv: &[String], within: Duration, kept: u64) -> Result<Ended, Broken> {
     let none = || Failure::new(FailureKind::Local, "no program is named");
     let (program, rest) = argv.split_first().ok_or_else(|| Broken::NotStarted(none()))?;
-    process::run(program, program, rest, within, OUTPUT).await
+    process::run(program, program, rest, within, kept).await
 }
 
 /// What `info` says of each stanza: a list.
 pub async fn info(of: &model::Pgbackrest) -> Result<Value, Failure> {
-    let ended = match run(&argv(of, "info", &["--output=json".to_owned()]), TIMEOUT).await {
+    let ended = match run(&argv(of, "info", &["--output=json".to_owned()]), TIMEOUT, OUTPUT).await {
         Ok(ended) if ended.status.success() => ended,
         Ok(ended) => return Err(process::said("pgbackrest info", &ended)),
         Err(Broken::NotStarted(why) | Broken::Lost(why)) => return Err(why),

@@ -6,7 +6,7 @@ mod tests;
 
 use super::DynVerb;
 use super::args::{self, shell};
-use super::command::outcome;
+use super::command::{OUTPUT, outcome};
 use super::look::{Answer, Look, Looking};
 use crate::config::model::Pgbackrest;
 use crate::domain::mode::MayAct;
@@ -318,7 +318,7 @@ impl Verb for Run {
                 Err(why) => return Outcome::Failed { why },
             };
             let word = argv.last().cloned().unwrap_or_default();
-            let ended = run(argv, permit.timeout()).await;
+            let ended = run(argv, permit.timeout(), OUTPUT).await;
             match outcome(ended, &format!("pgbackrest {word}")) {
                 Outcome::Done { result, summary: done } => {
                     let now = info(of).await.ok();

@@ -69,7 +69,7 @@ async fn a_backup_is_checked_taken_and_restored_aside() {
         config: Some(config.clone()),
         restore_dir: Some(aside.clone()),
     };
-    let created = run(&argv(&of, "stanza-create", &[]), Duration::from_mins(1)).await.unwrap();
+    let created = run(&argv(&of, "stanza-create", &[]), Duration::from_mins(1), OUTPUT).await.unwrap();
     assert!(created.status.success(), "{}", crate::observe::process::said("stanza-create", &created));
 
     let mut observer = crate::observe::pgbackrest::PgbackrestObserver::new(Mode::Live.may_observe().unwrap(), &of);
