@@ -94,48 +94,29 @@ impl RestoreTestObserver {
         let (known, ahead): (Vec<&Tested>, Vec<&Tested>) =
             tests.iter().partition(|t| t.at.duration_since(now).as_secs() < 300);
         facts.said.extend(ahead.first().map(|t| format!("{} is of {}, which is still to come", t.evidence, t.at)));
-        let newest = |all: &mut dyn Iterator<Item = &&Tested>| all.max_by_key(|t| t.at).map(|t| (*t).clone());
-        let why = match behind {
-            Some(records) => format!("the journal is still being read, {records} records so far"),
-            None => {
-                let Proof::Restore = self.config.proof else {
-                    return self.tell_known(&known, [age, ok, took], &subject, facts, "no rehearsal");
-                };
-                return self.tell_known(&known, [age, ok, took], &subject, facts, "no restore test");
-            }
-        };
-        match newest(&mut known.iter()) {
-            Some(_) => self.tell_known(&known, [age, ok, took], &subject, facts, ""),
-            None => facts.untell(&subject, age, why),
-        }
-    }
-
-    fn tell_known(
-        &self,
-        known: &[&Tested],
-        [age, ok, took]: [&'static str; 3],
-        subject: &Subject,
-        facts: &mut MeasuredFacts,
-        none: &str,
-    ) {
         let of = sanitize(&self.config.of);
         let Some(newest) = known.iter().max_by_key(|t| t.at) else {
-            return facts.untell(subject, age, format!("{none} of {of} is known"));
+            let why = match (behind, self.config.proof) {
+                (Some(records), _) => format!("the journal is still being read, {records} records so far"),
+                (None, Proof::Restore) => format!("no restore test of {of} is known"),
+                (None, Proof::Rehearsal) => format!("no rehearsal of {of} is known"),
+            };
+            return facts.untell(&subject, age, why);
         };
-        facts.measure(subject, ok, if newest.ok { 1.0 } else { 0.0 });
+        facts.measure(&subject, ok, if newest.ok { 1.0 } else { 0.0 });
         if !newest.ok {
             facts.said.push(format!("the newest one failed at {}: {}", newest.at, newest.evidence));
         }
         match known.iter().filter(|t| t.ok).max_by_key(|t| t.at) {
             Some(good) => {
-                let days = self.clock.now().duration_since(good.at).as_secs_f64().max(0.0) / 86_400.0;
-                facts.measure(subject, age, days);
+                let days = now.duration_since(good.at).as_secs_f64().max(0.0) / 86_400.0;
+                facts.measure(&subject, age, days);
                 if let Some(seconds) = good.took_s {
-                    facts.measure(subject, took, seconds);
+                    facts.measure(&subject, took, seconds);
                 }
                 facts.said.push(format!("the newest good one ended at {}: {}", good.at, good.evidence));
             }
-            None => facts.untell(subject, age, format!("no test of {of} went well yet")),
+            None => facts.untell(&subject, age, format!("no test of {of} went well yet")),
         }
     }
 }
