@@ -8,6 +8,7 @@ use crate::correlate::rules::{Rules, decode};
 use crate::correlate::settings;
 use crate::correlate::signals::Thresholds;
 use crate::domain::finding::Finding;
+use crate::playbook::library::Library;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::sync::Arc;
@@ -41,10 +42,17 @@ pub fn rules() -> Result<(Arc<Rules>, Vec<Problem>), Error> {
         return Ok((Rules::built_in(), Vec::new()));
     }
     // Playbooks that are left out are said where these are read.
-    let (library, _) = super::opening::library()?;
+    Ok(decoded(&files, &super::opening::library()?.0))
+}
+
+/// The same of files that were read, where the playbooks are known.
+pub fn decoded(files: &[(String, String)], library: &Library) -> (Arc<Rules>, Vec<Problem>) {
+    if files.is_empty() {
+        return (Rules::built_in(), Vec::new());
+    }
     let playbooks: Vec<String> = library.all().map(|e| e.playbook().id.to_string()).collect();
-    let (rules, problems) = decode::all(&files, &playbooks);
-    Ok((Arc::new(rules), problems))
+    let (rules, problems) = decode::all(files, &playbooks);
+    (Arc::new(rules), problems)
 }
 
 /// Runs it.

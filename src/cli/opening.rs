@@ -72,31 +72,34 @@ pub fn signal_names() -> Vec<&'static str> {
 /// The adapters of a scenario with its own seed and speed.
 pub fn drill_adapters(scenario: &str) -> Result<Adapters, Error> {
     let mut adapters = adapters::drill(Drill::start(&scenario_of(Some(scenario))?, drill::Options::default()));
-    adapters.settings.rules = rules()?;
+    adapters.settings.rules = said(super::explain::rules()?);
     Ok(adapters)
 }
 
 /// The adapters of a configured estate.
 pub fn adapters(loaded: &Loaded, mode: Mode) -> Result<Adapters, Error> {
-    let file = loaded.path.display().to_string();
-    let mut adapters = adapters::live(&loaded.config, mode)
-        .map_err(|all| Problems(all.into_iter().map(|message| Problem::whole(&file, message)).collect()))?;
-    adapters.settings.rules = rules()?;
+    let mut adapters = with_shipped_rules(loaded, mode)?;
+    adapters.settings.rules = said(super::explain::rules()?);
     Ok(adapters)
 }
 
+fn with_shipped_rules(loaded: &Loaded, mode: Mode) -> Result<Adapters, Error> {
+    let file = loaded.path.display().to_string();
+    let problems = |all: Vec<String>| Problems(all.into_iter().map(|m| Problem::whole(&file, m)).collect());
+    Ok(adapters::live(&loaded.config, mode).map_err(problems)?)
+}
+
 /// The rules in force; what is wrong with those of the user is said.
-fn rules() -> Result<Arc<Rules>, Error> {
-    let (rules, problems) = super::explain::rules()?;
+fn said((rules, problems): (Arc<Rules>, Vec<Problem>)) -> Arc<Rules> {
     for problem in problems {
         eprintln!("quarterdeck: a rule is left out: {problem}");
     }
-    Ok(rules)
+    rules
 }
 
 /// Opens the engine of a live estate. Without observers it only keeps the record (`incident declare`).
 pub fn live(loaded: &Loaded, mode: Mode, observe: bool, via: &str) -> Result<Opened, Error> {
-    let mut adapters = self::adapters(loaded, mode)?;
+    let mut adapters = with_shipped_rules(loaded, mode)?;
     adapters.usual = observe.then(|| session::usual_file(&loaded.config));
     if !observe {
         adapters.observers.clear();
@@ -165,8 +168,7 @@ pub fn drill(play: &Play, via: &str) -> Result<Opened, Error> {
     let home = session::drill_home(&exercise.id);
     let loaded = json!({ "scenario": exercise.id, "seed": play.seed.unwrap_or(exercise.seed).to_string() });
     let options = drill::Options { seed: play.seed, speed: play.speed, ..drill::Options::default() };
-    let mut adapters = adapters::drill(Drill::start(&scenario, options));
-    adapters.settings.rules = rules()?;
+    let adapters = adapters::drill(Drill::start(&scenario, options));
     open(adapters, home, &loaded, Outside::default(), via)
 }
 
@@ -205,14 +207,14 @@ pub fn named(global: &Global, observe: bool, via: &str) -> Result<Opened, Error>
 }
 
 fn open(
-    adapters: Adapters,
+    mut adapters: Adapters,
     home: Home,
     loaded: &serde_json::Value,
     outside: Outside<'_>,
     via: &str,
 ) -> Result<Opened, Error> {
     // Read while the journal is opened: the one waits for the processor, the other for the disk.
-    let own = session::own_files("playbooks")?;
+    let (own, own_rules) = (session::own_files("playbooks")?, session::own_files_of("rules", "toml")?);
     let reading = std::thread::spawn(move || read_library(&own));
     let me = session::me(via);
     let origin = origin(&adapters.estate.name);
@@ -247,6 +249,7 @@ fn open(
     for problem in &problems {
         eprintln!("quarterdeck: a playbook is left out: {problem}");
     }
+    adapters.settings.rules = said(super::explain::decoded(&own_rules, &library));
     let left_out: Vec<String> =
         problems.iter().take(LEFT_OUT).map(|p| crate::domain::text::sanitize(&p.to_string())).collect();
     let digests: BTreeMap<_, _> = library.all().map(|e| (&e.playbook().id, e.plan.digest())).collect();
