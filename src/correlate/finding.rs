@@ -409,17 +409,13 @@ fn changed(build: &Build<'_>, group: &[&Active<'_>], since: Timestamp) -> Vec<Ch
 /// behind what the head of another cause asks for: a lock has to be released before anything is rolled back.
 fn offers(build: &Build<'_>, group: &[&Active<'_>], caused: bool, deploy: Option<&(String, Timestamp)>) -> Vec<Offer> {
     let mut all: Vec<Offer> = Vec::new();
-    // Pods that do not run are the release itself, before anybody was harmed.
-    let pods = |a: &Active<'_>| {
-        a.rule.signals.iter().any(|s| ["workload.", "web.", "workers."].iter().any(|p| s.starts_with(p)))
-    };
-    let rollback =
-        deploy.filter(|_| group.iter().any(|a| a.class() == Class::Impact || pods(a))).and_then(|(tag, _)| {
-            let tenant = group.first().and_then(|a| whom::owner(a.subject))?;
-            let why = format!("it began less than an hour after deploy {tag}");
-            let params = [("tenant".to_owned(), tenant.to_string())].into();
-            Some(Offer { id: "release-rollback".into(), why, params })
-        });
+    let by_deploy = |a: &Active<'_>| a.class() == Class::Impact || a.rule.blames_deploy;
+    let rollback = deploy.filter(|_| group.iter().any(|a| by_deploy(a))).and_then(|(tag, _)| {
+        let tenant = group.first().and_then(|a| whom::owner(a.subject))?;
+        let why = format!("it began less than an hour after deploy {tag}");
+        let params = [("tenant".to_owned(), tenant.to_string())].into();
+        Some(Offer { id: "release-rollback".into(), why, params })
+    });
     for active in group {
         let Some(tenant) = whom::owner(active.subject) else { continue };
         if build.index.estate().tenant(tenant).is_none() {

@@ -137,6 +137,7 @@ fn one(
     let hold_s = seconds(table.duration("hold", Duration::ZERO, DAY));
     let critical_hold_s = seconds(table.duration("critical_hold", Duration::ZERO, DAY));
     let explains_impact = table.boolean("explains_impact").unwrap_or(false);
+    let blames_deploy = table.boolean("blames_deploy").unwrap_or(false);
     let explained_by = table.strings("explained_by");
     let absent = table.parsed("absent", "good or unknown", |word| match word {
         "good" => Some(Absent::Good),
@@ -166,6 +167,7 @@ fn one(
         hold_s,
         critical_hold_s,
         explains_impact,
+        blames_deploy,
         explained_by,
         offers,
         absent: absent.unwrap_or(Absent::Good),

@@ -77,6 +77,9 @@ impl Rules {
         if rule.explains_impact {
             out.push(("explains", "failing and slow requests of the same tenant".to_owned()));
         }
+        if rule.blames_deploy {
+            out.push(("blames", "a deploy less than an hour before; its rollback is offered first".to_owned()));
+        }
         let of = |r: &&Rule| r.explained_by.contains(&rule.name);
         let others: Vec<&str> = self.iter().filter(of).map(|r| r.name.as_str()).collect();
         if !others.is_empty() {

@@ -109,6 +109,8 @@ pub struct Rule {
     pub critical_hold_s: u32,
     /// Whether it explains failing or slow requests of the tenant.
     pub explains_impact: bool,
+    /// Whether a deploy shortly before is its likely cause before anybody is harmed, so that the rollback is offered.
+    pub blames_deploy: bool,
     /// Rules that, when they hold for the same tenant, explain this one.
     pub explained_by: Vec<String>,
     /// Playbooks that fit a tenant's finding.
