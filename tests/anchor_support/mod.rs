@@ -19,7 +19,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub struct Wall;
 
@@ -59,6 +59,9 @@ pub fn config(endpoint: &str, bucket: &str, access: &str, secret: &str) -> Confi
         ca: None,
     }
 }
+
+/// How long a request that fails within the server is sent again.
+const AGAIN_FOR: Duration = Duration::from_secs(20);
 
 /// The lab's storage.
 pub struct Storage {
@@ -110,8 +113,29 @@ impl Storage {
         config(self.url(), bucket, &self.env["LAB_S3_OBSERVE_ACCESS_KEY"], &self.env["LAB_S3_OBSERVE_SECRET_KEY"])
     }
 
-    /// Sends a request as the administrator: status, headers and body.
+    /// Sends a request as the administrator: status, headers and body. What fails within the server (5xx) is sent
+    /// again, as the S3 protocol asks of its clients: a bucket's first object may come before there is room for it.
     pub async fn ask(
+        &self,
+        method: Method,
+        bucket: &str,
+        key: &str,
+        query: &[(&str, &str)],
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> (u16, reqwest::header::HeaderMap, String) {
+        let deadline = Instant::now() + AGAIN_FOR;
+        loop {
+            let answer = self.ask_once(method, bucket, key, query, headers, body).await;
+            if answer.0 < 500 || Instant::now() > deadline {
+                return answer;
+            }
+            let _ = writeln!(std::io::stderr(), "{bucket}/{key}: {} {}", answer.0, answer.2);
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    async fn ask_once(
         &self,
         method: Method,
         bucket: &str,
