@@ -13,7 +13,7 @@ mod support;
 
 use lab_support::chain::{ROOT, client_output, clients_were_served, lives, session, waiting};
 use lab_support::seat::{STEP, Seat};
-use lab_support::wire::Wire;
+use lab_support::wire::{At, Wire, runs};
 use lab_support::{LONG, Lab};
 use std::path::Path;
 use support::{ENTER, SOON, TAB};
@@ -358,7 +358,8 @@ fn an_answer_that_never_comes_is_looked_after_and_the_step_never_sent_twice() {
     let _clear = lab.undo(&["lock_chain_clear"]);
     lab.fault(&["lock_chain", "t017", "6", "idle"]);
     let root = session(&lab, "t017", ROOT);
-    let wire = Wire::to(lab.var("LAB_PG_PRIMARY_PORT").parse().unwrap(), "pg_terminate_backend");
+    let wire = Wire::to(lab.var("LAB_PG_PRIMARY_PORT").parse().unwrap(), runs("pg_terminate_backend"));
+    wire.arm(At::Answer);
     let mut seat = Seat::open_with(&lab, |config| {
         let primary = config["postgres"].as_array_mut().unwrap()[0].as_table_mut().unwrap();
         primary.insert("port".into(), i64::from(wire.port()).into());
@@ -379,7 +380,7 @@ fn an_answer_that_never_comes_is_looked_after_and_the_step_never_sent_twice() {
     });
     seat.term.until("the run to finish", STEP, |s| s.contains("finished"));
 
-    assert_eq!(wire.swallowed(), 1, "the statement was sent once");
+    assert_eq!(wire.arrived(), 1, "the statement was sent once");
     let records = seat.leave();
     let order = ["step.confirmed", "step.started", "step.unknown", "step.reconciled", "step.verified"];
     records.in_order("terminate-root", &order);

@@ -1,6 +1,6 @@
 //! The table: each fault of `tests/lab/faults.sh`, what has to be found, and what has to be offered first.
 
-use super::watch::scaled;
+use super::watch::SCALED;
 use std::time::Duration;
 
 /// Two intervals of the slowest of the sources that the faults show in, and the second between two judgements.
@@ -29,8 +29,7 @@ pub struct Case {
 impl Case {
     /// The scaled hold of its rule, the longer of the two.
     pub fn hold(&self) -> Duration {
-        let rules: toml::Table = scaled().parse().unwrap();
-        let rules = rules["rule"].as_array().unwrap();
+        let rules = SCALED["rule"].as_array().unwrap();
         let rule = rules.iter().find(|r| r["name"].as_str() == self.rules.first().copied());
         let seconds = |key: &str| {
             let hold = rule?.get(key)?.as_str()?;
@@ -45,7 +44,18 @@ impl Case {
     }
 }
 
-const AT_ONCE: Duration = Duration::ZERO;
+/// A fault that shows at once, without load, for which no playbook is asked; played in the whole table only.
+const PLAIN: Case = Case {
+    name: "",
+    make: &[],
+    undo: &[],
+    load: None,
+    rules: &[],
+    about: "",
+    playbook: None,
+    wait: Duration::ZERO,
+    quick: false,
+};
 
 /// All of them.
 pub const CASES: &[Case] = &[
@@ -53,45 +63,39 @@ pub const CASES: &[Case] = &[
         name: "lock chain of 6",
         make: &[&["lock_chain", "t017", "6"]],
         undo: &[&["lock_chain_clear"]],
-        load: None,
         rules: &["lock-chain"],
         about: "t017",
         playbook: Some("schema-lock"),
-        wait: AT_ONCE,
         quick: true,
+        ..PLAIN
     },
     Case {
         name: "long idle in transaction",
         make: &[&["idle_in_transaction", "t003"]],
         undo: &[&["idle_in_transaction_clear"]],
-        load: None,
         rules: &["idle-in-transaction"],
         about: "t003",
-        playbook: None,
         wait: Duration::from_mins(1),
-        quick: false,
+        ..PLAIN
     },
     Case {
         name: "replica paused",
         make: &[&["replica_pause"]],
         undo: &[&["replica_resume"]],
-        load: None,
         rules: &["replication-lag"],
         about: "pg-",
         playbook: Some("replication-lag"),
         wait: Duration::from_secs(5),
         quick: true,
+        ..PLAIN
     },
     Case {
         name: "replica killed",
         make: &[&["replica_stop"]],
         undo: &[&["replica_start"]],
-        load: None,
         rules: &["replication-lag", "source-unknown"],
         about: "pg-",
-        playbook: None,
-        wait: AT_ONCE,
-        quick: false,
+        ..PLAIN
     },
     Case {
         name: "primary killed",
@@ -100,141 +104,120 @@ pub const CASES: &[Case] = &[
         load: Some("t017"),
         rules: &["source-unknown"],
         about: "pg-a",
-        playbook: None,
         wait: Duration::from_secs(10),
-        quick: false,
+        ..PLAIN
     },
     Case {
         name: "primary frozen",
         make: &[&["primary_freeze"]],
         undo: &[&["primary_thaw"]],
-        load: None,
         rules: &["source-unknown"],
         about: "pg-a",
-        playbook: None,
         wait: Duration::from_secs(10),
-        quick: false,
+        ..PLAIN
     },
     Case {
         name: "archiver failing",
         make: &[&["archiver_fail", "on"]],
         undo: &[&["archiver_fail", "off"]],
-        load: None,
         rules: &["archiving"],
         about: "pg-a",
         playbook: Some("backup-failure"),
         wait: Duration::from_secs(30),
-        quick: false,
+        ..PLAIN
     },
     Case {
         name: "pool exhausted",
         make: &[&["pool_exhaust", "t017", "25"]],
         undo: &[&["pool_exhaust_clear"]],
-        load: None,
         rules: &["pool-wait"],
         about: "t017",
         playbook: Some("db-saturation"),
-        wait: AT_ONCE,
-        quick: false,
+        ..PLAIN
     },
     Case {
         name: "connections exhausted",
         make: &[&["connections_exhaust", "t090", "69"]],
         undo: &[&["connections_exhaust_clear"]],
-        load: None,
         rules: &["connections"],
         about: "pg-a",
         playbook: Some("db-saturation"),
-        wait: AT_ONCE,
-        quick: false,
+        ..PLAIN
     },
     Case {
         name: "Redis at maxmemory, evictions",
         make: &[&["redis_maxmemory"]],
         undo: &[&["redis_maxmemory_clear"]],
-        load: None,
         rules: &["redis-evictions"],
         about: "redis-s",
         playbook: Some("redis-pressure"),
-        wait: AT_ONCE,
         quick: true,
+        ..PLAIN
     },
     Case {
         name: "Redis frozen",
         make: &[&["redis_freeze"]],
         undo: &[&["redis_thaw"], &["redis_home"]],
-        load: None,
         rules: &["source-unknown"],
         about: "redis-s",
-        playbook: None,
         wait: Duration::from_secs(10),
-        quick: false,
+        ..PLAIN
     },
     Case {
         name: "Redis killed",
         make: &[&["redis_stop"]],
         undo: &[&["redis_start"], &["redis_home"]],
-        load: None,
         rules: &["source-unknown", "redis-link"],
         about: "redis-s",
-        playbook: None,
         wait: Duration::from_secs(10),
-        quick: false,
+        ..PLAIN
     },
     Case {
         name: "queue backlog",
         make: &[&["queue_backlog", "t017", "60", "20"]],
         undo: &[&["workers_thaw"], &["queue_drained", "t017", "120"], &["queue_clear", "t017"]],
-        load: None,
         rules: &["queue-age"],
         about: "t017",
         playbook: Some("queue-backlog"),
         wait: Duration::from_secs(10),
-        quick: false,
+        ..PLAIN
     },
     Case {
         name: "zombie jobs",
         make: &[&["zombie_jobs", "t003", "1"]],
         undo: &[&["queue_clear", "t003"]],
-        load: None,
         rules: &["queue-zombies"],
         about: "t003",
         playbook: Some("queue-backlog"),
         wait: Duration::from_secs(10),
-        quick: false,
+        ..PLAIN
     },
     Case {
         name: "pods crash-looping",
         make: &[&["pods_crashloop", "t090"]],
         undo: &[&["pods_crashloop_clear", "t090"]],
-        load: None,
         rules: &["crash-loop"],
         about: "t090",
         playbook: Some("worker-regression"),
-        wait: AT_ONCE,
-        quick: false,
+        ..PLAIN
     },
     Case {
         name: "node not ready",
         make: &[&["node_not_ready", "node-1", "on"]],
         undo: &[&["node_not_ready", "node-1", "off"]],
-        load: None,
         rules: &["node-not-ready"],
         about: "node-1",
         playbook: Some("node-disruption"),
-        wait: AT_ONCE,
-        quick: false,
+        ..PLAIN
     },
     Case {
         name: "bad deployment revision",
         make: &[&["bad_revision", "t003", "on"]],
         undo: &[&["bad_revision", "t003", "off"]],
-        load: None,
         rules: &["crash-loop"],
         about: "t003",
         playbook: Some("release-rollback"),
-        wait: AT_ONCE,
-        quick: false,
+        ..PLAIN
     },
     Case {
         name: "drifted manifest (status set by the test)",
@@ -244,19 +227,16 @@ pub const CASES: &[Case] = &[
         rules: &["delivery"],
         about: "t017",
         playbook: Some("drift-reconcile"),
-        wait: AT_ONCE,
-        quick: false,
+        ..PLAIN
     },
     Case {
         name: "expired certificate",
         make: &[&["certificate_expired", "on"]],
         undo: &[&["certificate_expired", "off"]],
-        load: None,
         rules: &["certificate"],
         about: "expired",
         playbook: Some("certificate-renewal"),
-        wait: AT_ONCE,
-        quick: false,
+        ..PLAIN
     },
     Case {
         name: "5xx from a backend",
@@ -266,40 +246,33 @@ pub const CASES: &[Case] = &[
         rules: &["http-errors"],
         about: "t017",
         playbook: Some("maintenance-mode"),
-        wait: AT_ONCE,
-        quick: false,
+        ..PLAIN
     },
     Case {
         name: "Traefik takes a router with errors",
         make: &[&["traefik_bad_config", "on", "tenant"]],
         undo: &[&["traefik_bad_config", "off"]],
-        load: None,
         rules: &["router-disabled"],
         about: "t017",
         playbook: Some("ingress-misroute"),
-        wait: AT_ONCE,
-        quick: false,
+        ..PLAIN
     },
     Case {
         name: "API server frozen",
         make: &[&["apiserver_freeze"]],
         undo: &[&["apiserver_thaw"]],
-        load: None,
         rules: &["source-unknown", "api-server"],
         about: "k8s",
-        playbook: None,
         wait: Duration::from_secs(10),
-        quick: false,
+        ..PLAIN
     },
     Case {
         name: "API server gone",
         make: &[&["apiserver_stop"]],
         undo: &[&["apiserver_start"]],
-        load: None,
         rules: &["source-unknown", "api-server"],
         about: "k8s",
-        playbook: None,
         wait: Duration::from_secs(10),
-        quick: false,
+        ..PLAIN
     },
 ];

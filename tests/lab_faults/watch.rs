@@ -8,8 +8,8 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -31,7 +31,7 @@ pub struct Seen {
 }
 
 /// The shipped rules with their holds scaled.
-pub fn scaled() -> String {
+pub static SCALED: LazyLock<toml::Table> = LazyLock::new(|| {
     let mut rules: toml::Table = include_str!("../../rules/built-in.toml").parse().unwrap();
     for rule in rules["rule"].as_array_mut().unwrap() {
         for key in ["hold", "critical_hold"] {
@@ -42,8 +42,8 @@ pub fn scaled() -> String {
             }
         }
     }
-    rules.to_string()
-}
+    rules
+});
 
 /// The engine that watches.
 pub struct Watch {
@@ -64,7 +64,7 @@ impl Watch {
         std::fs::write(&file, config.to_string()).unwrap();
         let rules = home.path().join(".config/quarterdeck/rules");
         std::fs::create_dir_all(&rules).unwrap();
-        std::fs::write(rules.join("scaled.toml"), scaled()).unwrap();
+        std::fs::write(rules.join("scaled.toml"), SCALED.to_string()).unwrap();
         let engine = Served::start(home.path(), &["--config", &file.display().to_string()]);
         assert_eq!(engine.socket, socket_of(home.path()));
         let watch = Self { _engine: engine, home, config: file };

@@ -1,7 +1,7 @@
 //! Where a run is broken off.
 
 use crate::case::Case;
-use crate::wire::At;
+use crate::lab_support::wire::At;
 
 /// What happens there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use crate::boundary::{Boundary, Event};
 use crate::lab_support::Lab;
-use crate::wire::{At, Wire};
+use crate::lab_support::wire::{At, Wire};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

@@ -2,7 +2,7 @@
 //! controller of the latter three runs there.
 
 use crate::case::{Case, Gate, Scene, Since, number, write};
-use crate::wire::{Asks, Wire};
+use crate::lab_support::wire::{Asks, Wire};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 
 use crate::case::{Case, Gate, Scene, Since, number};
 use crate::lab_support::Lab;
-use crate::wire::{Wire, runs, says};
+use crate::lab_support::wire::{Wire, runs, says};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 

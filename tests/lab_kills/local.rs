@@ -2,7 +2,7 @@
 //! afterwards. Who receives it counts.
 
 use crate::case::{Case, Gate, Process, Scene, Since, write};
-use crate::wire::{Wire, says};
+use crate::lab_support::wire::{Wire, says};
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};

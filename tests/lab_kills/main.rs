@@ -25,7 +25,6 @@ mod local;
 mod store;
 mod syscalls;
 mod trial;
-mod wire;
 
 use boundary::Boundary;
 use case::Case;

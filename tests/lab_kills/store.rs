@@ -2,8 +2,8 @@
 
 use crate::case::{Case, Gate, Scene, Since, number};
 use crate::lab_support::Lab;
+use crate::lab_support::wire::{Wire, says};
 use crate::support::SOON;
-use crate::wire::{Wire, says};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
