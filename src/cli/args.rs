@@ -172,6 +172,8 @@ pub enum Command {
     },
     /// The after-action report on an incident, from the journal alone: --format md, html or json
     Report(Report),
+    /// The console on a past incident, as it was seen then; without a terminal one moment of it
+    Replay(Replay),
     /// Breaking the glass
     Glass {
         /// What about it
@@ -587,6 +589,19 @@ pub struct Report {
     /// Replace an existing file
     #[arg(long, requires = "output")]
     pub force: bool,
+}
+
+/// A look back.
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// The incident: INC-1
+    pub incident: String,
+    /// The moment to begin at: 02:13, 2026-11-21T02:13:05Z, +5m from its beginning
+    #[arg(long, value_name = "MOMENT")]
+    pub at: Option<String>,
+    /// Directory of the journal; that of the configured estate when absent
+    #[arg(long, value_name = "DIR")]
+    pub journal: Option<PathBuf>,
 }
 
 /// About the glass.

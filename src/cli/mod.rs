@@ -18,13 +18,14 @@ mod headless;
 mod incident;
 mod init;
 mod man;
-mod moment;
+
 mod opening;
 mod output;
 mod people;
 mod pins;
 mod playbook;
 mod policy;
+mod replay;
 mod report;
 #[cfg(test)]
 mod schemas;
@@ -95,6 +96,7 @@ fn run(cli: Cli) -> Result<Exit, Error> {
         Some(Command::Freeze { what }) => people::freeze(&global, &what),
         Some(Command::Measures { what }) => people::measures(&global, &what),
         Some(Command::Report(asked)) => report::run(&global, &asked),
+        Some(Command::Replay(asked)) => replay::run(&global, &asked),
         Some(Command::Glass { what }) => incident::glass(&global, what),
         Some(Command::Audit { what }) => audit::run(&global, &what),
         Some(Command::Doctor) => doctor::run(&global),

@@ -10,6 +10,7 @@ pub mod health;
 pub mod id;
 pub mod incident;
 pub mod mode;
+pub mod moment;
 pub mod pane;
 pub mod ports;
 pub mod request;

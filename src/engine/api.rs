@@ -283,12 +283,33 @@ pub enum Command {
         /// Speed; 0 pauses.
         speed: f64,
     },
+    /// Replay only: plays, or goes to another moment.
+    Replay {
+        /// What is asked for.
+        ask: ReplayAsk,
+    },
+}
+
+/// What a person asks of a replay.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReplayAsk {
+    /// Plays so many times as fast as it was; 0 stands still.
+    Speed(f64),
+    /// To a moment, as people write it.
+    To(String),
+    /// So many seconds on, or back.
+    By(i64),
+    /// To the record of the incident before this moment.
+    Earlier,
+    /// To the next record of the incident.
+    Later,
 }
 
 impl Command {
     /// Whether it changes nothing: who only looks on may ask it too.
     pub const fn only_looks(&self) -> bool {
-        matches!(self, Self::Look { .. })
+        matches!(self, Self::Look { .. } | Self::Replay { .. })
     }
 }
 
@@ -376,6 +397,9 @@ pub struct Snapshot {
     pub journal: JournalView,
     /// State of the drill, when this is one.
     pub drill: Option<DrillView>,
+    /// Where a replay stands, when this is one.
+    #[serde(default)]
+    pub replay: Option<ReplayView>,
     /// Requests for signatures, oldest first: those that wait, and the last that are over.
     #[serde(default)]
     pub requests: Arc<Vec<RequestView>>,
@@ -896,6 +920,23 @@ pub struct ConsoleView {
     pub since: Timestamp,
     /// When it was last heard of, once it has been silent for longer than it should.
     pub silent_since: Option<Timestamp>,
+}
+
+/// Where a replay stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ReplayView {
+    /// The incident that is looked back on.
+    pub incident: IncidentId,
+    /// First moment that can be shown.
+    pub from: Timestamp,
+    /// Last moment that can be shown.
+    pub to: Timestamp,
+    /// Speed; 0 when it stands.
+    pub speed: f64,
+    /// Records of the incident by this moment, and in all.
+    pub records: (usize, usize),
+    /// Why what the consoles showed is not known of this moment; only what the journal says is shown then.
+    pub unseen: Option<String>,
 }
 
 /// State of a drill.

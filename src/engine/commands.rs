@@ -110,6 +110,7 @@ impl Engine {
             Command::Redact { sha256, reason } => self.redact(&sha256, &reason, actor).await,
             Command::Prune { sha256 } => self.prune(&sha256, actor).await,
             Command::DrillClock { speed } => Ok(self.set_speed(speed)),
+            Command::Replay { .. } => Err(Reply::refused("this is not a replay: its clock can not be set")),
         }
     }
 

@@ -12,6 +12,7 @@ use super::judge::Judge;
 use super::keeping::Keeping;
 use super::outsiders::Outsiders;
 use super::presence::{Arrival, Consoles, Door};
+use super::recording::recorder::{Kept, Recorder};
 use super::roster::PolicyFile;
 use super::runs::{Runs, Surveyed};
 use super::state::State;
@@ -228,13 +229,19 @@ pub fn start_with(parts: Parts, policy: PolicyFile, openings: Vec<String>) -> Ru
     let (_, link) = watch::channel(Link::default());
     let client = Client { commands, snapshots, beat: beats, link, actor: me };
     let inbox = Inbox::default();
+    // A drill can be played again, and its records are the same each time; without observers there is nothing to see.
+    let is_kept = matches!(mode, Mode::Live | Mode::ReadOnly) && !observers.is_empty();
+    let recorder = is_kept.then(|| Recorder::start(snapshot.subscribe(), engine.journal.dir().to_owned()));
     let observers: Vec<_> = observers.into_iter().map(|o| tokio::spawn(o.run(inbox.sink()))).collect();
     tokio::spawn(async move {
-        let mut ends = Ends { commands: inbox_commands, answers: inbox_answers, arrivals, stopped };
+        let mut ends = Ends { commands: inbox_commands, answers: inbox_answers, arrivals, recorder, stopped };
         engine.open(loaded, policy).await;
         engine.turn(&mut ends, &inbox, &snapshot, &beat).await;
         for observer in observers {
             observer.abort();
+        }
+        for kept in ends.left().await {
+            engine.name_recording(kept).await;
         }
         engine.close().await;
         let _ = end.send(());
@@ -246,7 +253,26 @@ struct Ends {
     commands: mpsc::Receiver<Envelope>,
     answers: mpsc::Receiver<Answer>,
     arrivals: mpsc::Receiver<Arrival>,
+    recorder: Option<Recorder>,
     stopped: oneshot::Receiver<()>,
+}
+
+impl Ends {
+    /// What the consoles were shown; waits for ever where that is not kept.
+    async fn kept(recorder: &mut Option<Recorder>) -> Kept {
+        match recorder {
+            Some(recorder) => recorder.next().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// What was left to be named at the end.
+    async fn left(&mut self) -> Vec<Kept> {
+        match self.recorder.take() {
+            Some(recorder) => recorder.end().await,
+            None => Vec::new(),
+        }
+    }
 }
 
 impl Engine {
@@ -277,6 +303,7 @@ impl Engine {
                 }
                 Some(answer) = ends.answers.recv() => self.came(answer).await,
                 Some(arrival) = ends.arrivals.recv() => self.arrived(arrival).await,
+                kept = Ends::kept(&mut ends.recorder) => self.name_recording(kept).await,
                 _ = &mut ends.stopped, if !stopped => {
                     stopped = true;
                     self.stopping = true;
@@ -373,6 +400,11 @@ impl Engine {
                 Err(why)
             }
         }
+    }
+
+    /// Names a piece of what the consoles showed, so that it is proven with the log.
+    async fn name_recording(&mut self, Kept { piece, sha256 }: Kept) {
+        let _ = self.record(Kind::EvidenceCaptured, None, piece.body(&sha256), &self.me.engine()).await;
     }
 
     /// The journal.
@@ -564,6 +596,7 @@ impl Engine {
                 tail: self.state.tail(),
             },
             drill: self.drill.as_ref().map(super::adapters::DrillHandle::view),
+            replay: None,
             requests: Arc::new(self.state.requests().all().to_vec()),
             elevations: self.state.elevations().to_vec(),
             policy: self.policy_view(),

@@ -24,6 +24,7 @@ mod outsiders;
 pub mod people;
 pub mod presence;
 pub mod preview;
+pub mod recording;
 mod recover;
 mod requests;
 pub mod roster;

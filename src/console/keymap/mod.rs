@@ -141,12 +141,22 @@ pub enum Action {
     ResumeRun,
     /// Stops every run.
     EmergencyStop,
-    /// Pauses or resumes the scenario.
+    /// Pauses or resumes the scenario, or the replay.
     DrillPause,
-    /// Doubles the speed of the scenario.
+    /// Doubles the speed of the scenario, or of the replay.
     DrillFaster,
-    /// Halves the speed of the scenario.
+    /// Halves the speed of the scenario, or of the replay.
     DrillSlower,
+    /// Replay: to the record before.
+    ReplayEarlier,
+    /// Replay: to the next record.
+    ReplayLater,
+    /// Replay: a minute back.
+    ReplayBack,
+    /// Replay: a minute on.
+    ReplayOn,
+    /// Replay: asks for a moment.
+    ReplayTo,
     /// Leaves.
     Quit,
     /// Stops the console like any job.
