@@ -204,3 +204,35 @@ fn a_secret_is_asked_for_at_the_terminal_and_shown_nowhere() {
     let (code, _, err) = house.go(&["--secret", "token=prompt"]);
     assert!(code == 1 && err.contains("token can not be asked for without a terminal"), "{code} {err}");
 }
+
+#[test]
+fn what_speaks_against_a_playbook_is_journaled_and_somebody_can_answer_for_it() {
+    let house = House::new("contraindications: [{when: \"params.x == 'a'\", text: there is no x}]\n", HOOK);
+    let file = house.home().join(".config/quarterdeck/playbooks/call.yaml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("steps:", "parameters: {x: {type: string, default: a}}\nsteps:")).unwrap();
+    let served = house.serve();
+    let (code, out, err) = house.go(&["--wait", "0"]);
+    assert_eq!(code, 1, "{out}{err}");
+    let said: Value = serde_json::from_str(&out).unwrap();
+    let how = said["waits"]["how"].as_str().unwrap();
+    assert!(how.starts_with("this playbook should not be started: there is no x"), "{how}");
+    assert_eq!(said["waits"]["choices"], serde_json::json!(["start-anyway", "stop"]));
+
+    // Only what is offered is taken, and with a reason.
+    let (code, out, _) = house.go(&["--continue", "RUN-1", "--wait", "0", "--decide", "act=skip:no"]);
+    assert_eq!(code, 1, "{out}");
+    let (code, out, err) = house.go(&["--continue", "RUN-1", "--wait", "0", "--decide", "act=start-anyway:x"]);
+    assert_eq!(code, 1, "{out}{err}");
+    assert!(out.contains("needs a reason of at least"), "what was refused ends the command: {out}{err}");
+    let (code, out, _) = house.go(&["--continue", "RUN-1", "--decide", "act=start-anyway:looked myself"]);
+    assert_eq!(code, 7, "it waits for its confirmation: {out}");
+    served.ends();
+
+    let all = records(house.home(), &house.home().join("journal"));
+    let refused: Vec<&Value> = all.iter().filter(|r| r["kind"] == "step.refused").collect();
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert_eq!(refused[0]["body"]["contraindications"][0]["text"], "there is no x", "{refused:?}");
+    assert!(all.iter().any(|r| r["kind"] == "decision.made" && r["body"]["reason"] == "looked myself"));
+    verifies(house.home(), &house.home().join("journal"));
+}
