@@ -110,6 +110,8 @@ impl Engine {
             Command::Redact { sha256, reason } => self.redact(&sha256, &reason, actor).await,
             Command::Prune { sha256 } => self.prune(&sha256, actor).await,
             Command::DrillClock { speed } => Ok(self.set_speed(speed)),
+            // Taken aside before it comes here.
+            Command::Logs { .. } => Err(Reply::refused("logs are asked for apart from commands")),
         }
     }
 
