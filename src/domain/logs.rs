@@ -2,6 +2,7 @@
 //! which errors they hold by their fingerprints, and the slowest spans. `Untold` is a place that said nothing, and why.
 
 use super::estate::Tenant;
+use super::facts::Missing;
 use super::id::{SourceId, TenantId};
 use super::ports::BoxFuture;
 use jiff::Timestamp;
@@ -132,6 +133,16 @@ pub enum Told<T> {
     Yes(T),
     /// It did not.
     No(Untold),
+}
+
+impl<T> Told<T> {
+    /// Why it did not, where it did not.
+    pub fn why(self) -> Option<Untold> {
+        match self {
+            Self::Yes(_) => None,
+            Self::No(untold) => Some(untold),
+        }
+    }
 }
 
 impl<T> From<Result<T, Untold>> for Told<T> {
@@ -265,6 +276,12 @@ pub struct Totals {
 pub trait LogReader: Send + Sync {
     /// Its name in the configuration.
     fn id(&self) -> &SourceId;
+    /// Where it is, for people.
+    fn address(&self) -> String;
+    /// What it lacks to read logs of these tenants, by asking for its rights; nothing where only reading shows it.
+    fn lacks<'a>(&'a self, _tenants: &'a [Tenant]) -> BoxFuture<'a, Result<Vec<Missing>, Untold>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
     /// What it has of a tenant: one place a log, at least one, so that a refusal has its place too; nothing where it has
     /// no log of that tenant at all.
     fn read<'a>(&'a self, ask: &'a LogAsk) -> BoxFuture<'a, Vec<LogPlace>>;
@@ -274,6 +291,8 @@ pub trait LogReader: Send + Sync {
 pub trait TraceReader: Send + Sync {
     /// Its name in the configuration.
     fn id(&self) -> &SourceId;
+    /// Where it is, for people.
+    fn address(&self) -> String;
     /// The slowest spans of a tenant; nothing where it has no traces of that tenant.
     fn read<'a>(&'a self, ask: &'a LogAsk) -> BoxFuture<'a, Option<TracePlace>>;
 }

@@ -69,7 +69,7 @@ impl Engine {
                     let _place = place;
                     let mut answer = envelope.answer;
                     tokio::select! {
-                        reply = in_turn(&sources, &turns, &ask) => {
+                        reply = in_turn(&sources, &turns, &ask, ALLOWED) => {
                             let _ = answer.send(reply);
                         }
                         // Nobody waits any more: the sources are not kept at work.
@@ -91,18 +91,24 @@ pub fn ask(estate: &Estate, tenant: &TenantId, from: Option<Timestamp>, until: T
 }
 
 /// The same when it is one's turn.
-async fn in_turn(sources: &LogSources, turns: &Semaphore, ask: &LogAsk) -> Reply {
-    match timeout(ALLOWED, turns.acquire()).await {
-        Ok(Ok(_turn)) => Reply::Logs { view: Box::new(read(sources, ask).await) },
-        Ok(Err(_)) | Err(_) => Reply::refused(format!("other questions for logs took all of {} s", ALLOWED.as_secs())),
+async fn in_turn(sources: &LogSources, turns: &Semaphore, ask: &LogAsk, allowed: Duration) -> Reply {
+    match timeout(allowed, turns.acquire()).await {
+        Ok(Ok(_turn)) => Reply::Logs { view: Box::new(within(sources, ask, allowed).await) },
+        Ok(Err(_)) | Err(_) => {
+            Reply::refused(format!("other questions for logs took all of {} s", allowed.as_secs_f64()))
+        }
     }
 }
 
 /// Asks all sources side by side; what one of them does not say in time is said in its place.
 pub async fn read(sources: &LogSources, ask: &LogAsk) -> LogView {
-    let deadline = Instant::now() + ALLOWED;
+    within(sources, ask, ALLOWED).await
+}
+
+async fn within(sources: &LogSources, ask: &LogAsk, allowed: Duration) -> LogView {
+    let deadline = Instant::now() + allowed;
     let asked = Instant::now();
-    let no_answer = || Untold::new(format!("no answer within {} s", asked.elapsed().as_secs()));
+    let no_answer = || Untold::new(format!("no answer within {} s", allowed.as_secs_f64()));
     let took = || u64::try_from(asked.elapsed().as_millis()).unwrap_or(u64::MAX);
     let log = async |reader: &Arc<dyn LogReader>| {
         timeout_at(deadline, reader.read(ask)).await.unwrap_or_else(|_| {
@@ -124,5 +130,85 @@ pub async fn read(sources: &LogSources, ask: &LogAsk) -> LogView {
         logs: logs.into_iter().flatten().collect(),
         traces: traces.into_iter().flatten().collect(),
         trace_link: sources.link.as_ref().and_then(|link| link.link(&ask.tenant, ask.from, ask.until)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::decode::decode;
+    use crate::domain::id::SourceId;
+    use crate::domain::logs::Tail;
+    use crate::domain::ports::BoxFuture;
+
+    const SHORT: Duration = Duration::from_millis(300);
+
+    /// Answers at once, or never.
+    struct Log(SourceId, bool);
+
+    impl LogReader for Log {
+        fn id(&self) -> &SourceId {
+            &self.0
+        }
+
+        fn address(&self) -> String {
+            String::new()
+        }
+
+        fn read<'a>(&'a self, _: &'a LogAsk) -> BoxFuture<'a, Vec<LogPlace>> {
+            Box::pin(async {
+                if !self.1 {
+                    std::future::pending::<()>().await;
+                }
+                let said = Told::Yes(Tail { lines: 7, ..Tail::default() });
+                vec![LogPlace { source: self.0.clone(), log: "its log".into(), took_ms: 1, said }]
+            })
+        }
+    }
+
+    fn estate() -> Estate {
+        let text = "[estate]\nname = \"a\"\nenvironment = \"staging\"\n[[tenant]]\nid = \"t1\"\nname = \"A\"\n";
+        decode("c.toml", text).unwrap().estate
+    }
+
+    fn asked() -> LogAsk {
+        ask(&estate(), &"t1".into(), None, Timestamp::now()).unwrap()
+    }
+
+    fn sources(all: &[(&str, bool)]) -> LogSources {
+        let logs = all.iter().map(|(id, answers)| Arc::new(Log((*id).into(), *answers)) as _).collect();
+        LogSources { logs, ..LogSources::default() }
+    }
+
+    #[tokio::test]
+    async fn a_log_that_hangs_keeps_none_of_the_others_back() {
+        let view = within(&sources(&[("slow", false), ("quick", true)]), &asked(), SHORT).await;
+        let said: Vec<_> = view.logs.iter().map(|p| (p.source.as_str(), matches!(p.said, Told::Yes(_)))).collect();
+        assert_eq!(said, [("slow", false), ("quick", true)]);
+        let Told::No(untold) = &view.logs[0].said else { panic!("{view:?}") };
+        assert_eq!(untold.why, "no answer within 0.3 s");
+    }
+
+    #[tokio::test]
+    async fn questions_have_a_budget_of_their_own() {
+        let (hangs, quick, turns) = (sources(&[("slow", false)]), sources(&[("quick", true)]), Semaphore::new(1));
+        let wanted = asked();
+        let (first, second) =
+            tokio::join!(in_turn(&hangs, &turns, &wanted, SHORT), in_turn(&quick, &turns, &wanted, SHORT / 3),);
+        assert!(matches!(first, Reply::Logs { .. }), "{first:?}");
+        assert_eq!(second, Reply::refused("other questions for logs took all of 0.1 s"));
+        assert!(matches!(in_turn(&quick, &turns, &wanted, SHORT).await, Reply::Logs { .. }), "the turn is given back");
+    }
+
+    #[test]
+    fn nobody_looks_further_back_than_a_day_or_into_the_future() {
+        let now = Timestamp::from_second(1_000_000).unwrap();
+        let from = |from: Option<i64>| {
+            let from = from.map(|s| Timestamp::from_second(s).unwrap());
+            ask(&estate(), &"t1".into(), from, now).unwrap().from.as_second()
+        };
+        assert_eq!(from(None), 1_000_000 - 900);
+        assert_eq!((from(Some(5)), from(Some(2_000_000))), (1_000_000 - 86_400, 1_000_000));
+        assert!(ask(&estate(), &"t9".into(), None, now).unwrap_err().contains("no tenant t9"));
     }
 }

@@ -78,7 +78,7 @@ tried() {
       export LAB_PG_BIN=$dir/bin
       tests="observe::postgres observe::odoo::tests"
       # The packages have no pg_basebackup.
-      skips=(--skip a_primary_and_its_replica)
+      skips=(--skip replica)
       ;;
     redis-* | valkey-*)
       export PATH=$dir/bin:$PATH

@@ -94,6 +94,10 @@ impl LogReader for FileLogs {
         &self.logs.id
     }
 
+    fn address(&self) -> String {
+        crate::domain::text::sanitize(self.path.as_str())
+    }
+
     fn read<'a>(&'a self, ask: &'a LogAsk) -> BoxFuture<'a, Vec<LogPlace>> {
         Box::pin(async move {
             if !mine(&self.logs, &ask.tenant) {

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use std::path::PathBuf;
 use std::time::Duration;
 
-async fn logs(kubeconfig: &str, workers: &str) -> Vec<LogPlace> {
+fn reader(kubeconfig: &str) -> PodLogs {
     let config = Kubernetes {
         id: "k8s-1".into(),
         kubeconfig: PathBuf::from(kubeconfig),
@@ -19,7 +19,11 @@ async fn logs(kubeconfig: &str, workers: &str) -> Vec<LogPlace> {
         act_kubeconfig: None,
         interval: Duration::from_secs(2),
     };
-    let tenant = Tenant {
+    PodLogs::new(Mode::ReadOnly.may_observe().unwrap(), &config)
+}
+
+fn tenant(workers: &str) -> Tenant {
+    Tenant {
         id: "t017".into(),
         name: "A".into(),
         tenancy: Tenancy::Dedicated,
@@ -34,10 +38,14 @@ async fn logs(kubeconfig: &str, workers: &str) -> Vec<LogPlace> {
             workers: workers.into(),
         }),
         router: None,
-    };
+    }
+}
+
+async fn logs(kubeconfig: &str, workers: &str) -> Vec<LogPlace> {
     let until = Timestamp::now();
-    let ask = LogAsk { tenant, from: until.checked_sub(SignedDuration::from_hours(12)).unwrap(), until };
-    PodLogs::new(Mode::ReadOnly.may_observe().unwrap(), &config).read(&ask).await
+    let ask =
+        LogAsk { tenant: tenant(workers), from: until.checked_sub(SignedDuration::from_hours(12)).unwrap(), until };
+    reader(kubeconfig).read(&ask).await
 }
 
 #[tokio::test]
@@ -63,6 +71,10 @@ async fn logs_of_pods_come_through_the_real_api_server_and_a_missing_right_is_na
         );
         assert!(tail.newest > tail.oldest.map(|at| at - SignedDuration::from_secs(1)), "{tail:?}");
     }
+    assert_eq!(reader(&observe).lacks(&[tenant("odoo-worker")]).await, Ok(Vec::new()));
+    let lacks = reader(&poor).lacks(&[tenant("odoo-worker")]).await.unwrap();
+    assert_eq!(lacks.len(), 2, "{lacks:?}");
+    assert!(lacks[1].remedy.contains("resources: [\"pods/log\"], verbs: [\"get\"]"), "{lacks:?}");
     let places = logs(&observe, "no-such-worker").await;
     assert_eq!(places.len(), 2);
     let places = logs(&poor, "odoo-worker").await;

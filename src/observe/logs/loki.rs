@@ -89,6 +89,10 @@ impl LogReader for Loki {
         &self.logs.id
     }
 
+    fn address(&self) -> String {
+        self.web.address()
+    }
+
     fn read<'a>(&'a self, ask: &'a LogAsk) -> BoxFuture<'a, Vec<LogPlace>> {
         Box::pin(async move {
             if !mine(&self.logs, &ask.tenant) {

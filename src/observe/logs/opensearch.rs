@@ -108,6 +108,10 @@ impl LogReader for Opensearch {
         &self.logs.id
     }
 
+    fn address(&self) -> String {
+        self.web.address()
+    }
+
     fn read<'a>(&'a self, ask: &'a LogAsk) -> BoxFuture<'a, Vec<LogPlace>> {
         Box::pin(async move {
             if !mine(&self.logs, &ask.tenant) {

@@ -4,16 +4,19 @@
 use super::{LINES, LONGEST};
 use crate::config::model::Kubernetes;
 use crate::correlate::logs::Reader;
-use crate::domain::estate::NamespaceRef;
+use crate::domain::estate::{NamespaceRef, Tenant};
+use crate::domain::facts::Missing;
 use crate::domain::id::SourceId;
 use crate::domain::logs::{LogAsk, LogPlace, LogReader, Tail, Untold};
 use crate::domain::mode::MayObserve;
 use crate::domain::ports::BoxFuture;
 use crate::domain::sample::{Failure, FailureKind};
+use crate::domain::text::sanitize;
 use crate::observe::kubernetes::link::{Fault, Link};
 use http::Request;
 use http_body_util::BodyExt as _;
 use serde::Deserialize;
+use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
@@ -22,6 +25,8 @@ use tokio::time::{Instant, timeout_at};
 const PODS: usize = 6;
 /// A list of the pods of one namespace is not read further.
 const LIST: usize = 8 << 20;
+/// The answer to an access review is far smaller.
+const SMALL: usize = 64 << 10;
 /// Time allowed for all of it.
 const ALLOWED: Duration = Duration::from_secs(5);
 /// Lines that are asked for when the first answer was too long, since what is cut off would be its newest part.
@@ -93,7 +98,7 @@ struct Container {
     #[serde(default)]
     restart_count: u32,
     #[serde(default)]
-    state: serde_json::Map<String, serde_json::Value>,
+    state: serde_json::Map<String, Value>,
 }
 
 impl Pod {
@@ -163,6 +168,35 @@ impl PodLogs {
         Ok(opened)
     }
 
+    /// Asks whether the login may list pods and read their logs, in the whole cluster, else in each tenant's namespace.
+    async fn rights(&self, tenants: &[Tenant]) -> Result<Vec<Missing>, Untold> {
+        let deadline = Instant::now() + ALLOWED;
+        let link = self.link(deadline).await?;
+        let places: Vec<&NamespaceRef> =
+            tenants.iter().filter_map(|t| t.namespace.as_ref()).filter(|n| n.cluster == self.config.id).collect();
+        let mut missing = Vec::new();
+        for (resource, verb) in [("pods", "list"), ("pods/log", "get")] {
+            let may = async |place: &str| match timeout_at(deadline, may(&link, place, resource, verb)).await {
+                Ok(answer) => answer.map_err(|fault| untold(fault, resource, verb)),
+                Err(_) => Err(untold(late(&link, "an access review"), resource, verb)),
+            };
+            if may("").await? {
+                continue;
+            }
+            let mut without = Vec::new();
+            for place in &places {
+                if !may(&place.name).await? {
+                    without.push(place.name.as_str());
+                }
+            }
+            if !without.is_empty() {
+                let disables = format!("logs of pods in {} (right to {verb} {resource})", without.join(", "));
+                missing.push(Missing { disables: sanitize(&disables), remedy: rule(resource, verb) });
+            }
+        }
+        Ok(missing)
+    }
+
     async fn all(&self, ask: &LogAsk, place: &NamespaceRef) -> Vec<LogPlace> {
         let (asked, deadline) = (Instant::now(), Instant::now() + ALLOWED);
         let whole = format!("pods of {}", place.name);
@@ -215,6 +249,26 @@ impl PodLogs {
 
 fn late(link: &Link, what: &str) -> Fault {
     Fault::Lost(link.failure(FailureKind::Timeout, &format!("no answer to {what} within {} s", ALLOWED.as_secs())))
+}
+
+/// One `SelfSubjectAccessReview`.
+async fn may(link: &Link, namespace: &str, resource: &str, verb: &str) -> Result<bool, Fault> {
+    let strange = |what: &str| Fault::Lost(link.failure(FailureKind::Protocol, what));
+    let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
+    let body = json!({
+        "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+        "spec": { "resourceAttributes": {
+            "namespace": namespace, "resource": resource, "subresource": subresource, "verb": verb,
+        } },
+    });
+    let request = Request::post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews")
+        .header("content-type", "application/json")
+        .body(body.to_string().into_bytes())
+        .map_err(|e| strange(&format!("no request: {e}")))?;
+    let answer = link.body(link.send(request).await?, SMALL).await?;
+    let answer: Value = serde_json::from_slice(&answer).map_err(|_| strange("the answer is no JSON"))?;
+    let allowed = answer.pointer("/status/allowed").and_then(Value::as_bool);
+    allowed.ok_or_else(|| strange("the access review has no answer"))
 }
 
 async fn pods(link: &Link, place: &NamespaceRef, deadline: Instant) -> Result<Vec<Pod>, Fault> {
@@ -296,6 +350,14 @@ async fn stream(link: &Link, path: &str, reader: &mut Reader, deadline: Instant)
 impl LogReader for PodLogs {
     fn id(&self) -> &SourceId {
         &self.config.id
+    }
+
+    fn address(&self) -> String {
+        sanitize(&self.config.kubeconfig.display().to_string())
+    }
+
+    fn lacks<'a>(&'a self, tenants: &'a [Tenant]) -> BoxFuture<'a, Result<Vec<Missing>, Untold>> {
+        Box::pin(self.rights(tenants))
     }
 
     fn read<'a>(&'a self, ask: &'a LogAsk) -> BoxFuture<'a, Vec<LogPlace>> {

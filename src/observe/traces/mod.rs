@@ -72,6 +72,10 @@ impl TraceReader for Reader {
         &self.config.id
     }
 
+    fn address(&self) -> String {
+        self.web.address()
+    }
+
     fn read<'a>(&'a self, ask: &'a LogAsk) -> BoxFuture<'a, Option<TracePlace>> {
         Box::pin(async move {
             if !has(&self.config.tenants, &ask.tenant) {
