@@ -98,6 +98,14 @@ pub enum Command {
         #[arg(value_name = "FINDING|RULE")]
         what: Option<String>,
     },
+    /// What the logs and traces of a tenant say: errors counted, slowest spans; exit 6 when no log said anything
+    Logs {
+        /// Which tenant
+        tenant: String,
+        /// From when on: a moment or a time ago (2h); 15 minutes when not given
+        #[arg(long, value_name = "MOMENT")]
+        since: Option<String>,
+    },
     /// Three questions after a deploy, for a pipeline; exit 0 all good, 5 one is not, 6 one can not be told
     Gate {
         /// A moment, a span before now (30m), or the tag of a deploy that was seen

@@ -17,6 +17,7 @@ mod gate;
 mod headless;
 mod incident;
 mod init;
+mod logs;
 mod man;
 
 mod opening;
@@ -84,6 +85,7 @@ fn run(cli: Cli) -> Result<Exit, Error> {
         Some(Command::Consoles) => brief::consoles(&global),
         Some(Command::Status { watch }) => status::run(&global, watch),
         Some(Command::Explain { what }) => explain::run(&global, what.as_deref()),
+        Some(Command::Logs { tenant, since }) => logs::run(&global, &tenant, since.as_deref()),
         Some(Command::Gate { since, tenant }) => gate::run(&global, &since, tenant.as_deref()),
         Some(Command::Playbook { what }) => playbook::run(&global, &what),
         Some(Command::Incident { what }) => incident::run(&global, what),

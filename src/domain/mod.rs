@@ -9,6 +9,7 @@ pub mod finding;
 pub mod health;
 pub mod id;
 pub mod incident;
+pub mod logs;
 pub mod mode;
 pub mod moment;
 pub mod pane;

@@ -4,8 +4,9 @@
 use crate::domain::estate::{Ahead, Environment, Estate, Service};
 use crate::domain::finding::{Change, Finding};
 use crate::domain::health::Health;
-use crate::domain::id::{Digest, FindingId, IncidentId, Person, PlaybookId, RunId, StepId};
+use crate::domain::id::{Digest, FindingId, IncidentId, Person, PlaybookId, RunId, StepId, TenantId};
 use crate::domain::incident::{Incident, Role, Severity, TimelineEntry};
+use crate::domain::logs::LogView;
 use crate::domain::mode::Mode;
 use crate::domain::pane::{Panes, SubjectView};
 use crate::domain::request::Request;
@@ -278,6 +279,14 @@ pub enum Command {
         /// Which.
         subject: Subject,
     },
+    /// Asks for the logs and the slowest spans of a tenant; changes nothing.
+    Logs {
+        /// Whose.
+        tenant: TenantId,
+        /// From when on; a quarter of an hour back when absent.
+        #[serde(default)]
+        from: Option<Timestamp>,
+    },
     /// Drill only: pause, resume or set the speed of the scenario clock.
     DrillClock {
         /// Speed; 0 pauses.
@@ -309,7 +318,7 @@ pub enum ReplayAsk {
 impl Command {
     /// Whether it changes nothing: who only looks on may ask it too.
     pub const fn only_looks(&self) -> bool {
-        matches!(self, Self::Look { .. } | Self::Replay { .. })
+        matches!(self, Self::Look { .. } | Self::Replay { .. } | Self::Logs { .. })
     }
 }
 
@@ -329,6 +338,11 @@ pub enum Reply {
         /// All that is known of the subject.
         view: Box<SubjectView>,
     },
+    /// What logs and traces say.
+    Logs {
+        /// All of it.
+        view: Box<LogView>,
+    },
     /// Not done.
     Refused {
         /// Why, one sentence.
@@ -344,6 +358,7 @@ impl Reply {
         match self {
             Self::Accepted { message, .. } => message,
             Self::Seen { .. } => "seen",
+            Self::Logs { .. } => "read",
             Self::Refused { why, .. } => why,
         }
     }

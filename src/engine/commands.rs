@@ -111,6 +111,8 @@ impl Engine {
             Command::Prune { sha256 } => self.prune(&sha256, actor).await,
             Command::DrillClock { speed } => Ok(self.set_speed(speed)),
             Command::Replay { .. } => Err(Reply::refused("this is not a replay: its clock can not be set")),
+            // Taken aside before it comes here.
+            Command::Logs { .. } => Err(Reply::refused("logs are asked for apart from commands")),
         }
     }
 

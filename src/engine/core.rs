@@ -10,6 +10,7 @@ use super::client::{Client, Envelope, Link};
 use super::inbox::Inbox;
 use super::judge::Judge;
 use super::keeping::Keeping;
+use super::logs::LogDesk;
 use super::outsiders::Outsiders;
 use super::presence::{Arrival, Consoles, Door};
 use super::recording::recorder::{Kept, Recorder};
@@ -135,6 +136,7 @@ pub struct Engine {
     pub(super) outsiders: Outsiders,
     pub(super) consoles: Consoles,
     drill: Option<super::adapters::DrillHandle>,
+    pub(super) logs: LogDesk,
     anchored: Option<watch::Receiver<Anchored>>,
     findings: Arc<Vec<Finding>>,
     generation: u64,
@@ -178,7 +180,7 @@ pub fn start_governed(parts: Parts, policy: PolicyFile) -> Running {
 /// secret.
 pub fn start_with(parts: Parts, policy: PolicyFile, openings: Vec<String>) -> Running {
     let Parts { adapters, library, journal, state, journal_dir, me, loaded, witnesses, anchored } = parts;
-    let Adapters { estate, mode, clock, observers, verbs, settings, usual, drill } = adapters;
+    let Adapters { estate, mode, clock, observers, verbs, settings, usual, logs, drill } = adapters;
     let now = clock.now();
     let (commands, inbox_commands) = mpsc::channel(WAITING);
     let (answers, inbox_answers) = mpsc::channel(WAITING);
@@ -216,6 +218,7 @@ pub fn start_with(parts: Parts, policy: PolicyFile, openings: Vec<String>) -> Ru
         playbooks: Arc::new(library.all().map(summary).collect()),
         library,
         drill,
+        logs: LogDesk::new(logs),
         anchored,
         findings: Arc::default(),
         generation: 0,
@@ -293,6 +296,7 @@ impl Engine {
             tokio::select! {
                 biased;
                 Some(envelope) = ends.commands.recv() => {
+                    let Some(envelope) = self.logs_apart(envelope) else { continue };
                     let only_looks = envelope.command.only_looks();
                     let reply = self.command(envelope.command, envelope.actor).await;
                     if !only_looks {

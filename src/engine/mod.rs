@@ -18,6 +18,7 @@ mod gateway;
 pub mod inbox;
 pub mod judge;
 mod keeping;
+pub mod logs;
 mod measures;
 mod offers;
 mod outsiders;

@@ -113,6 +113,8 @@ pub enum Action {
     NextRequest,
     /// Answers in the next role that is asked for.
     TurnRole,
+    /// Shows the logs beside what is under the cursor.
+    Logs,
     /// Shows who is attached.
     People,
     /// Shows what whoever takes the command over has to know.
@@ -204,6 +206,8 @@ pub enum Place {
     Record,
     /// The sheet of a subject with its signals on top.
     Subject,
+    /// The sheet of a tenant's logs on top.
+    Logs,
     /// A sheet of text on top.
     Sheet,
     /// The dialog that confirms a step.
@@ -227,6 +231,7 @@ impl Place {
             self,
             Self::Record
                 | Self::Subject
+                | Self::Logs
                 | Self::Sheet
                 | Self::Confirm
                 | Self::Asked
@@ -343,7 +348,7 @@ mod tests {
     use super::Place as P;
     use super::*;
 
-    const PLACES: [Place; 23] = [
+    const PLACES: [Place; 24] = [
         P::Overview,
         P::Tenants,
         P::Database,
@@ -360,6 +365,7 @@ mod tests {
         P::Sources,
         P::Record,
         P::Subject,
+        P::Logs,
         P::Sheet,
         P::Confirm,
         P::Asked,

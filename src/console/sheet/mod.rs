@@ -2,6 +2,7 @@
 //! from, and what can be done about it.
 
 mod detail;
+pub(in crate::console) mod logs;
 mod people;
 mod record;
 mod signals;
@@ -55,7 +56,7 @@ impl Page {
 }
 
 /// Title of a sheet.
-pub fn title(kind: &SheetKind) -> String {
+pub fn title(state: &State, kind: &SheetKind) -> String {
     match kind {
         SheetKind::Help(_) => "Help".into(),
         SheetKind::Row(pane, key) => {
@@ -91,6 +92,7 @@ pub fn title(kind: &SheetKind) -> String {
         SheetKind::Measures => "Measures in force".into(),
         SheetKind::People => "Who is attached".into(),
         SheetKind::Brief => "Brief for the commander".into(),
+        SheetKind::Logs => logs::title(state),
     }
 }
 
@@ -101,12 +103,16 @@ pub fn lines(state: &State, kind: &SheetKind, width: u16) -> Vec<Strip> {
         help(&mut out, *place);
         return out.lines;
     }
+    if *kind == SheetKind::Logs {
+        logs::write(&mut out, state, state.snapshot.as_deref());
+        return out.lines;
+    }
     let Some(snapshot) = state.snapshot.as_deref() else {
         out.line(Role::Unknown, "nothing is known yet: the engine has not answered");
         return out.lines;
     };
     match kind {
-        SheetKind::Help(_) => {}
+        SheetKind::Help(_) | SheetKind::Logs => {}
         SheetKind::Row(pane, key) => row(&mut out, state, snapshot, *pane, key),
         SheetKind::Why(id) => why(&mut out, snapshot, id),
         SheetKind::Explain(run, step) => with_step(&mut out, state, run, step, explain),

@@ -314,7 +314,7 @@ pub fn hints(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
     }
     let place = state.place();
     let reading = |b: &keymap::Binding| {
-        matches!(place, keymap::Place::Sheet | keymap::Place::Record | keymap::Place::Subject)
+        matches!(place, keymap::Place::Sheet | keymap::Place::Record | keymap::Place::Subject | keymap::Place::Logs)
             && matches!(b.action, Action::PageDown | Action::PageUp | Action::Copy)
     };
     let mut hints: Vec<&keymap::Binding> = keymap::valid(place).filter(|b| b.hint > 0 || reading(b)).collect();
