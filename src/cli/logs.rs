@@ -1,7 +1,6 @@
 //! `logs`: what the logs and traces of a tenant say, without a screen.
 
 use super::args::{Format, Global};
-use super::moment;
 use super::opening;
 use super::output::{self, Error, Exit};
 use super::session;
@@ -11,6 +10,7 @@ use crate::console::strip::Strip;
 use crate::domain::id::TenantId;
 use crate::domain::logs::{LogView, Told};
 use crate::domain::mode::Mode;
+use crate::domain::moment;
 use crate::engine::logs;
 use jiff::Timestamp;
 

@@ -197,7 +197,9 @@ async fn turn(
                 last = Instant::now();
                 let reply = match command {
                     Command::Replay { ask } => player.ask(&ask).map_or_else(Reply::refused, Reply::accepted),
-                    Command::Look { .. } => Reply::refused("of the past only what the panes showed is kept"),
+                    Command::Look { .. } | Command::Logs { .. } => {
+                        Reply::refused("of the past only what the panes showed is kept")
+                    }
                     _ => Reply::refused("this is the past: nothing can be changed in a replay"),
                 };
                 snapshots.send_replace(Arc::new(player.show()));
