@@ -278,6 +278,13 @@ pub enum Command {
         /// Which.
         subject: Subject,
     },
+    /// Drill only: asks for help; it costs points.
+    DrillHint,
+    /// Drill only: what a facilitator does.
+    Facilitate {
+        /// What.
+        act: Steer,
+    },
     /// Drill only: pause, resume or set the speed of the scenario clock.
     DrillClock {
         /// Speed; 0 pauses.
@@ -290,6 +297,78 @@ impl Command {
     pub const fn only_looks(&self) -> bool {
         matches!(self, Self::Look { .. })
     }
+}
+
+/// What a facilitator does to an exercise.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "act", rename_all = "kebab-case")]
+pub enum Steer {
+    /// The clock runs at the speed of the scenario.
+    Start,
+    /// The clock stands.
+    Pause,
+    /// The clock runs at another speed.
+    Speed {
+        /// Seconds of the scenario in one second.
+        speed: f64,
+    },
+    /// An inject does not come.
+    Skip {
+        /// Which.
+        inject: String,
+    },
+    /// An inject comes now.
+    Fire {
+        /// Which.
+        inject: String,
+    },
+    /// An inject comes later.
+    Delay {
+        /// Which.
+        inject: String,
+        /// By how many seconds.
+        seconds: i64,
+    },
+    /// Gives a hint to the crew without being asked; it costs nothing.
+    Hint,
+    /// Gives other points for an expectation.
+    Override {
+        /// Which.
+        expectation: String,
+        /// Points.
+        score: u32,
+        /// Why; at least ten characters.
+        reason: String,
+    },
+    /// Writes something down that the crew's screens do not show.
+    Note {
+        /// Text.
+        text: String,
+    },
+    /// Tells the crew something.
+    Tell {
+        /// Text.
+        text: String,
+    },
+    /// Asks for the injects as they stand; changes nothing.
+    Plan,
+}
+
+/// One inject as a facilitator sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct InjectView {
+    /// Id.
+    pub id: String,
+    /// How it is told.
+    pub channel: String,
+    /// Where it stands.
+    pub stands: String,
+    /// What is said, or what it does.
+    pub what: String,
+    /// What only the facilitator sees.
+    pub note: Option<String>,
+    /// Whether it only misleads.
+    pub red_herring: bool,
 }
 
 /// The answer to a command.
@@ -308,6 +387,11 @@ pub enum Reply {
         /// All that is known of the subject.
         view: Box<SubjectView>,
     },
+    /// The injects of the exercise as they stand.
+    Planned {
+        /// In the order of the scenario.
+        injects: Vec<InjectView>,
+    },
     /// Not done.
     Refused {
         /// Why, one sentence.
@@ -323,6 +407,7 @@ impl Reply {
         match self {
             Self::Accepted { message, .. } => message,
             Self::Seen { .. } => "seen",
+            Self::Planned { .. } => "planned",
             Self::Refused { why, .. } => why,
         }
     }
@@ -911,7 +996,19 @@ pub struct DrillView {
     pub elapsed_s: f64,
     /// What the crew is told, newest last.
     pub messages: Vec<String>,
-    /// Whether what was to be reached is reached.
+    /// Whether it is over.
     #[serde(default)]
     pub ended: bool,
+    /// What the crew shall learn.
+    #[serde(default)]
+    pub objectives: Vec<String>,
+    /// Points so far, and at most.
+    #[serde(default)]
+    pub points: Option<(u32, u32)>,
+    /// What the next hint costs, when one can be had now.
+    #[serde(default)]
+    pub hint: Option<u32>,
+    /// The score point by point and the questions for afterwards, once it is over.
+    #[serde(default)]
+    pub debrief: Vec<String>,
 }

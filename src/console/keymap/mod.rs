@@ -141,6 +141,10 @@ pub enum Action {
     ResumeRun,
     /// Stops every run.
     EmergencyStop,
+    /// Shows the exercise: briefing, what was told, and afterwards the score.
+    Exercise,
+    /// Asks for a hint.
+    DrillHint,
     /// Pauses or resumes the scenario.
     DrillPause,
     /// Doubles the speed of the scenario.

@@ -70,6 +70,8 @@ pub enum SheetKind {
     People,
     /// What whoever takes the command over has to know.
     Brief,
+    /// The exercise.
+    Exercise,
 }
 
 /// Text to read.

@@ -85,6 +85,8 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         Action::StopRun => dialogs::stop_run(state),
         Action::ResumeRun => resume(state, effects),
         Action::EmergencyStop => stop_everything(state, effects),
+        Action::Exercise => sheet(state, SheetKind::Exercise),
+        Action::DrillHint => send(state, Command::DrillHint, Awaited::Other("asking for a hint"), effects),
         Action::DrillPause | Action::DrillFaster | Action::DrillSlower => drill(state, action, effects),
         Action::Quit => quit(state, effects),
         Action::Suspend => effects.push(Effect::Suspend),

@@ -239,14 +239,14 @@ fn answer(state: &mut State, about: Option<Awaited>, to: super::effect::RequestI
             looked.answer = match reply {
                 Reply::Seen { view } if view.subject == looked.subject => Some(Ok(view)),
                 Reply::Refused { why, .. } => Some(Err(why)),
-                Reply::Seen { .. } | Reply::Accepted { .. } => return,
+                Reply::Seen { .. } | Reply::Accepted { .. } | Reply::Planned { .. } => return,
             };
             state.touch();
         }
         return;
     }
     match reply {
-        Reply::Seen { .. } => {}
+        Reply::Seen { .. } | Reply::Planned { .. } => {}
         Reply::Accepted { message, id } => {
             if let (Some(Awaited::Start), Some(run)) = (about, id) {
                 go(state, Screen::Run(RunId::new(run)));
