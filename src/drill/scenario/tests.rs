@@ -71,7 +71,7 @@ fn what_is_wrong_in_form_has_its_place() {
         ("  minutes: 5", "  minuten: 5", "minuten", "unknown field `minuten`"),
         ("fault: lock-chain", "fault: lock-chian", "lock-chian", "unknown variant `lock-chian`"),
         ("T+1m30s", "soon", "soon", "`soon` is no time since the beginning"),
-        ("after: 1m", "after: 1", "1, cost", "`1` is no duration"),
+        ("after: 1m", "after: soon", "soon, cost", "`soon` is no duration"),
         ("kind: finding.acknowledged", "kind: finding.eaten", "finding.eaten", "unknown variant `finding.eaten`"),
         ("id: small", "id: small\n  id: twice", "id: twice", "the key `id` stands already in line 2"),
     ]);
