@@ -220,6 +220,7 @@ async fn confirming() {
         verbs: Verbs::new([Arc::new(Poke(executed.clone())) as _]),
         settings: quarterdeck::correlate::settings::Settings::default(),
         usual: None,
+        logs: quarterdeck::engine::logs::LogSources::default(),
         drill: None,
     };
     let me = Actor { user: "mara".into(), uid: 0, via: "bench".into(), host: "bench".into(), console: None };

@@ -15,6 +15,7 @@ mod support;
 use engine::Served;
 use rustix::process::Signal;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -203,4 +204,113 @@ fn a_secret_is_asked_for_at_the_terminal_and_shown_nowhere() {
     // Without a terminal it can not be asked for.
     let (code, _, err) = house.go(&["--secret", "token=prompt"]);
     assert!(code == 1 && err.contains("token can not be asked for without a terminal"), "{code} {err}");
+}
+
+#[test]
+fn what_speaks_against_a_playbook_is_journaled_and_somebody_can_answer_for_it() {
+    let house = House::new("contraindications: [{when: \"params.x == 'a'\", text: there is no x}]\n", HOOK);
+    let file = house.home().join(".config/quarterdeck/playbooks/call.yaml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("steps:", "parameters: {x: {type: string, default: a}}\nsteps:")).unwrap();
+    let served = house.serve();
+    let (code, out, err) = house.go(&["--wait", "0"]);
+    assert_eq!(code, 1, "{out}{err}");
+    let said: Value = serde_json::from_str(&out).unwrap();
+    let how = said["waits"]["how"].as_str().unwrap();
+    assert!(how.starts_with("this playbook should not be started: there is no x"), "{how}");
+    assert_eq!(said["waits"]["choices"], serde_json::json!(["start-anyway", "stop"]));
+
+    // Only what is offered is taken, and with a reason.
+    let (code, out, _) = house.go(&["--continue", "RUN-1", "--wait", "0", "--decide", "act=skip:no"]);
+    assert_eq!(code, 1, "{out}");
+    let (code, out, err) = house.go(&["--continue", "RUN-1", "--wait", "0", "--decide", "act=start-anyway:x"]);
+    assert_eq!(code, 1, "{out}{err}");
+    assert!(out.contains("needs a reason of at least"), "what was refused ends the command: {out}{err}");
+    let (code, out, _) = house.go(&["--continue", "RUN-1", "--decide", "act=start-anyway:looked myself"]);
+    assert_eq!(code, 7, "it waits for its confirmation: {out}");
+    served.ends();
+
+    let all = records(house.home(), &house.home().join("journal"));
+    let refused: Vec<&Value> = all.iter().filter(|r| r["kind"] == "step.refused").collect();
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert_eq!(refused[0]["body"]["contraindications"][0]["text"], "there is no x", "{refused:?}");
+    assert!(all.iter().any(|r| r["kind"] == "decision.made" && r["body"]["reason"] == "looked myself"));
+    verifies(house.home(), &house.home().join("journal"));
+}
+
+#[test]
+fn hostile_text_never_becomes_an_argument_and_a_program_that_became_a_link_is_not_started() {
+    let call = "{adapter: command, verb: run, args: {program: TOOL, args: ['{{ params.text }}']}}";
+    let house = House::new("parameters: {text: {type: string, required: true}}\n", call);
+    let dir = std::fs::canonicalize(house.home()).unwrap();
+    let (tool, moved, ran) = (dir.join("tool"), dir.join("moved"), dir.join("ran"));
+    let script = format!("#!/bin/sh\nprintf '%s' \"$1\" >> '{}'\n", ran.display());
+    std::fs::write(&tool, &script).unwrap();
+    std::fs::set_permissions(&tool, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let file = dir.join(".config/quarterdeck/playbooks/call.yaml");
+    let text = std::fs::read_to_string(&file).unwrap().replace("TOOL", &tool.display().to_string());
+    let high = "risk: high\n    approval: {quorum: 1}";
+    let text = text + "    verify: [{check: 'signals.http.share_5xx < 1', within: 1s}]\n";
+    let text = text.replace("risk: medium", high).replace("compensatable", "false").replace("tenant\n", "region\n");
+    std::fs::write(&file, text).unwrap();
+    let sha256 = Sha256::digest(&script).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
+    let policy = dir.join("policy.toml");
+    let allowed = format!("[[command]]\npath = \"{}\"\nsha256 = \"{sha256}\"\nargs = [\"*\"]\n", tool.display());
+    std::fs::write(&policy, allowed + "[glass]\nwaives = [\"approvals\"]\n").unwrap();
+    let policy = policy.display().to_string();
+    let served = Served::start(house.home(), &["--config", &house.config, "--policy", &policy]);
+    let head = ["--config", &house.config, "--policy", &policy];
+    for words in [["incident", "declare", "it stands"], ["glass", "break", "nobody is awake"]] {
+        let (code, out, err) = run(house.home(), &[&head[..], &words].concat());
+        assert_eq!(code, 0, "{out}{err}");
+    }
+    let ask = |wait: &str, more: &[&str]| {
+        let words = ["playbook", "run", "call", "--format", "json", "--wait", wait];
+        run(house.home(), &[&head[..], &words, more].concat())
+    };
+    let go = |wait: &str, more: &[&str]| {
+        let (code, out, err) = ask(wait, more);
+        let said: Value = serde_json::from_str(&out).unwrap_or_else(|e| panic!("{e}: {out}{err}"));
+        (code, said)
+    };
+
+    // What would begin another line never gets as far as a run.
+    let (code, out, err) = ask("0", &["--param", "text=a\r\nX-Evil: 1"]);
+    assert!(code == 1 && err.contains("holds control characters"), "{code} {out}{err}");
+
+    let evil = format!("x'; touch {}/pwned; $(id) `id`", dir.display());
+    let (code, said) = go("0", &["--param", &format!("text={evil}")]);
+    assert!(code != 0 && said["waits"]["what"] == "precondition", "{said}");
+    assert!(said["waits"]["how"].as_str().unwrap().ends_with("policy allows *"), "{said}");
+
+    let (_, said) = go("0", &["--param", "text=plain"]);
+    let confirm = format!("act={}", said["waits"]["digest"].as_str().unwrap_or_else(|| panic!("{said}")));
+    let (_, said) = go("0", &["--continue", "RUN-2", "--confirm", &confirm]);
+    let how = said["waits"]["how"].as_str().unwrap();
+    let typed = how.split_once("--type ").unwrap_or_else(|| panic!("{said}")).1.to_owned();
+    // Between what was shown and what is to run, the program becomes a link to itself.
+    std::fs::rename(&tool, &moved).unwrap();
+    std::os::unix::fs::symlink(&moved, &tool).unwrap();
+    let answer = ["--continue", "RUN-2", "--confirm", &confirm, "--type", &typed];
+    let (code, said) = go("0", &answer);
+    assert!(code != 0 && said["state"] != "finished", "{said}");
+    assert!(said["steps"][0]["outcome"].as_str().unwrap_or_default().contains("is a link"), "{said}");
+    assert!(!ran.exists(), "nothing was started");
+    // As it was, it is started.
+    std::fs::rename(&moved, &tool).unwrap();
+    let (_, said) = go("20", &["--continue", "RUN-2", "--decide", "act=retry:it is itself again"]);
+    let confirm = format!("act={}", said["waits"]["digest"].as_str().unwrap_or_else(|| panic!("{said}")));
+    // Nothing here says how it went, so that it is not verified; that it ran is seen.
+    let (_, said) = go("20", &["--continue", "RUN-2", "--confirm", &confirm, "--type", &typed]);
+    assert_eq!(said["waits"]["what"], "decision", "{said}");
+    assert_eq!(std::fs::read_to_string(&ran).unwrap(), "plain");
+    assert!(!dir.join("pwned").exists());
+    served.ends();
+
+    let all = records(house.home(), &house.home().join("journal"));
+    let why =
+        |kind: &str| all.iter().find(|r| r["kind"] == kind).map(|r| r["body"]["why"].to_string()).unwrap_or_default();
+    assert!(why("step.refused").contains("policy allows *"), "{}", why("step.refused"));
+    assert!(why("step.finished").contains("is a link"), "{}", why("step.finished"));
+    verifies(house.home(), &house.home().join("journal"));
 }

@@ -116,6 +116,7 @@ fn start(dir: &std::path::Path, server: &Server) -> Running {
         verbs: Verbs::new([Arc::new(Poke(server.clone())) as _]),
         settings: quarterdeck::correlate::settings::Settings::default(),
         usual: None,
+        logs: quarterdeck::engine::logs::LogSources::default(),
         drill: None,
     };
     let me = Actor { user: "mara".into(), uid: 0, via: "test".into(), host: "test".into(), console: None };

@@ -98,6 +98,14 @@ pub enum Command {
         #[arg(value_name = "FINDING|RULE")]
         what: Option<String>,
     },
+    /// What the logs and traces of a tenant say: errors counted, slowest spans; exit 6 when no log said anything
+    Logs {
+        /// Which tenant
+        tenant: String,
+        /// From when on: a moment or a time ago (2h); 15 minutes when not given
+        #[arg(long, value_name = "MOMENT")]
+        since: Option<String>,
+    },
     /// Three questions after a deploy, for a pipeline; exit 0 all good, 5 one is not, 6 one can not be told
     Gate {
         /// A moment, a span before now (30m), or the tag of a deploy that was seen
@@ -172,6 +180,8 @@ pub enum Command {
     },
     /// The after-action report on an incident, from the journal alone: --format md, html or json
     Report(Report),
+    /// The console on a past incident, as it was seen then; without a terminal one moment of it
+    Replay(Replay),
     /// Breaking the glass
     Glass {
         /// What about it
@@ -699,6 +709,19 @@ pub struct Report {
     /// Replace an existing file
     #[arg(long, requires = "output")]
     pub force: bool,
+}
+
+/// A look back.
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// The incident: INC-1
+    pub incident: String,
+    /// The moment to begin at: 02:13, 2026-11-21T02:13:05Z, +5m from its beginning
+    #[arg(long, value_name = "MOMENT")]
+    pub at: Option<String>,
+    /// Directory of the journal; that of the configured estate when absent
+    #[arg(long, value_name = "DIR")]
+    pub journal: Option<PathBuf>,
 }
 
 /// About the glass.

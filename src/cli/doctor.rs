@@ -11,10 +11,14 @@ use crate::attest::anchor::{self, Bucket, Protection};
 use crate::config::model::Anchor as Config;
 use crate::domain::facts::{Facts, Measured, Missing};
 use crate::domain::health::Health;
+use crate::domain::logs::Untold;
 use crate::domain::mode::Mode;
 use crate::domain::sample::{Sample, SourceKind};
+use crate::engine;
 use crate::engine::adapters::{Adapters, Wall};
 use crate::engine::inbox::Inbox;
+use crate::engine::logs::LogSources;
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -77,7 +81,9 @@ pub fn run(global: &Global) -> Result<Exit, Error> {
     let loaded = session::load(global)?;
     let adapters = opening::adapters(&loaded, Mode::ReadOnly)?;
     let runtime = session::runtime()?;
+    let sources = adapters.logs.clone();
     let mut all = runtime.block_on(ask_all(adapters));
+    runtime.block_on(logs(&mut all, &sources, &loaded.config));
     if let Some(may) = Mode::ReadOnly.may_observe() {
         for held in runtime.block_on(act::held::ask(may, &loaded.config)) {
             add(&mut all, held);
@@ -129,6 +135,66 @@ pub fn run(global: &Global) -> Result<Exit, Error> {
         print(finding)?;
     }
     Ok(health.into())
+}
+
+/// What can be asked for logs and traces: whether it answers, of the first tenant that it has, and what it lacks.
+async fn logs(all: &mut Vec<Finding>, sources: &LogSources, config: &crate::config::model::Config) {
+    let tenants = &config.estate.tenants;
+    for reader in &sources.logs {
+        let known = all.iter().position(|f| f.id == reader.id().as_str());
+        if let Some(cluster) = known.and_then(|at| all.get_mut(at)) {
+            // A cluster that does not answer has said so already.
+            let lacks = reader.lacks(tenants).await.unwrap_or_default();
+            if cluster.health == Health::Ok && !lacks.is_empty() {
+                cluster.health = Health::Warn;
+            }
+            cluster.missing.extend(lacks);
+            continue;
+        }
+        let mut untold = Vec::new();
+        for tenant in tenants {
+            let places = match engine::logs::ask(&config.estate, &tenant.id, None, Timestamp::now()) {
+                Ok(ask) => reader.read(&ask).await,
+                Err(_) => Vec::new(),
+            };
+            if !places.is_empty() {
+                untold = places.into_iter().filter_map(|p| Some((p.log, p.said.why()?))).collect();
+                break;
+            }
+        }
+        all.push(log_source("logs", reader.id().as_str(), reader.address(), untold));
+    }
+    for reader in &sources.traces {
+        let mut untold = Vec::new();
+        for tenant in tenants {
+            let place = match engine::logs::ask(&config.estate, &tenant.id, None, Timestamp::now()) {
+                Ok(ask) => reader.read(&ask).await,
+                Err(_) => None,
+            };
+            if let Some(place) = place {
+                untold = place.said.why().into_iter().map(|why| ("traces".to_owned(), why)).collect();
+                break;
+            }
+        }
+        all.push(log_source("traces", reader.id().as_str(), reader.address(), untold));
+    }
+}
+
+fn log_source(kind: &str, id: &str, address: String, untold: Vec<(String, Untold)>) -> Finding {
+    let why = untold.first().map(|(log, untold)| format!("{log}: {}", untold.why));
+    let remedies = untold.into_iter().filter_map(|(log, untold)| Some((log, untold.remedy?)));
+    Finding {
+        id: id.to_owned(),
+        kind: kind.to_owned(),
+        address,
+        health: if why.is_some() { Health::Unknown } else { Health::Ok },
+        reachable: why.is_none(),
+        version: None,
+        why,
+        missing: remedies.map(|(disables, remedy)| Missing { disables, remedy }).collect(),
+        certificates: Vec::new(),
+        rights: None,
+    }
 }
 
 /// What the login for acting lacks, beside what the one for looking lacks.

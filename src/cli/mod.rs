@@ -17,14 +17,16 @@ mod gate;
 mod headless;
 mod incident;
 mod init;
+mod logs;
 mod man;
-mod moment;
+
 mod opening;
 mod output;
 mod people;
 mod pins;
 mod playbook;
 mod policy;
+mod replay;
 mod report;
 #[cfg(test)]
 mod schemas;
@@ -86,6 +88,7 @@ fn run(cli: Cli) -> Result<Exit, Error> {
         Some(Command::Consoles) => brief::consoles(&global),
         Some(Command::Status { watch }) => status::run(&global, watch),
         Some(Command::Explain { what }) => explain::run(&global, what.as_deref()),
+        Some(Command::Logs { tenant, since }) => logs::run(&global, &tenant, since.as_deref()),
         Some(Command::Gate { since, tenant }) => gate::run(&global, &since, tenant.as_deref()),
         Some(Command::Playbook { what }) => playbook::run(&global, &what),
         Some(Command::Incident { what }) => incident::run(&global, what),
@@ -98,6 +101,7 @@ fn run(cli: Cli) -> Result<Exit, Error> {
         Some(Command::Freeze { what }) => people::freeze(&global, &what),
         Some(Command::Measures { what }) => people::measures(&global, &what),
         Some(Command::Report(asked)) => report::run(&global, &asked),
+        Some(Command::Replay(asked)) => replay::run(&global, &asked),
         Some(Command::Glass { what }) => incident::glass(&global, what),
         Some(Command::Audit { what }) => audit::run(&global, &what),
         Some(Command::Doctor) => doctor::run(&global),

@@ -4,8 +4,9 @@
 use super::args::{Format, Global, Report as Asked};
 use super::audit::directory;
 use super::output::{self, Error, Exit};
-use super::{moment, pins, playbook};
+use super::{pins, playbook};
 use crate::domain::id::IncidentId;
+use crate::domain::moment;
 use crate::journal::fold;
 use crate::journal::read::Filter;
 use crate::journal::verify::{self, Options};

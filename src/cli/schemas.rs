@@ -69,6 +69,7 @@ fn all() -> Vec<(&'static str, &'static str, Schema)> {
         ("governance", "report governance --format json", of::<crate::report::Governance>()),
         ("explain", "explain --format json", of::<explain::Explanation>()),
         ("gate", "gate --format json", of::<gate::Gated>()),
+        ("logs", "logs TENANT --format json", of::<crate::domain::logs::LogView>()),
         ("error", "each line on standard error with --format json", of::<output::Failure>()),
         ("playbook", "a playbook file (quarterdeck playbook schema)", crate::playbook::schema::schema()),
         (

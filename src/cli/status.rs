@@ -330,6 +330,11 @@ fn said(global: &Global, look: &Look, watch: bool, last: &mut Option<Value>) -> 
     Ok(None)
 }
 
+/// A moment of the past.
+pub fn past(global: &Global, snapshot: &Snapshot) -> Result<(), Error> {
+    print(global, &Look::of(snapshot), snapshot.health)
+}
+
 fn print(global: &Global, look: &Look, health: Health) -> Result<(), Error> {
     if global.format == Format::Json { print_json(look, health) } else { print_table(look, health) }
 }

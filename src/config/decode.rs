@@ -2,8 +2,8 @@
 //! is the one place that lists its keys, bounds and defaults.
 
 use super::model::{
-    Archiving, Config, Console, Engine, Journal, Kubernetes, Login, Pgbouncer, Postgres, Redis, SecretRef, Threshold,
-    Tls, Traefik, Workload, WorkloadKind,
+    Archiving, Config, Console, Engine, Journal, Kubernetes, Login, Pgbouncer, Postgres, Redis, SecretRef, Template,
+    Threshold, Tls, Traefik, Workload, WorkloadKind,
 };
 use super::problem::{Problem, Problems};
 use super::reader::{Source, Table};
@@ -46,7 +46,7 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
     if estate_table.is_none() && !root.has("estate") {
         root.reject("estate", "the file lacks the table [estate] with name, environment and time_zone");
     }
-    let (name, environment, time_zone, region) = estate_table.map(estate).unwrap_or_default();
+    let (name, environment, time_zone, region, trace_link) = estate_table.map(estate).unwrap_or_default();
     let kubernetes: Vec<_> = root.tables("kubernetes").into_iter().map(|t| kubernetes(t, &mut ids)).collect();
     let postgres: Vec<_> = root.tables("postgres").into_iter().map(|t| postgres(t, &mut ids)).collect();
     let pgbouncer: Vec<_> = root.tables("pgbouncer").into_iter().map(|t| pgbouncer(t, &mut ids)).collect();
@@ -62,6 +62,8 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
     let mut terms = BTreeMap::new();
     let mut tenants: Vec<_> = root.tables("tenant").into_iter().map(|t| tenant(t, &mut ids, &mut terms)).collect();
     tenants.sort_by(|a, b| a.id.cmp(&b.id));
+    let logs = super::logs::logs(root.tables("logs"), &mut ids, &tenants);
+    let traces = super::logs::traces(root.tables("traces"), &mut ids, &tenants);
     let thresholds = root.tables("threshold").into_iter().filter_map(threshold).collect();
     let journal = match root.table("journal") {
         Some(table) => journal(table, &name, region),
@@ -92,6 +94,9 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
         traefik,
         prometheus,
         alertmanager,
+        logs,
+        traces,
+        trace_link,
         delivery,
         ci,
         comms,
@@ -174,7 +179,10 @@ fn time_zone(table: &mut Table<'_, '_>) -> String {
     table.parsed("time_zone", "an IANA time zone such as \"Europe/Berlin\"", parse).unwrap_or_else(|| "UTC".to_owned())
 }
 
-fn estate(mut table: Table<'_, '_>) -> (String, Option<Environment>, String, Option<String>) {
+/// Name, class, time zone, region, and the template of links to traces.
+type EstateTable = (String, Option<Environment>, String, Option<String>, Option<Template>);
+
+fn estate(mut table: Table<'_, '_>) -> EstateTable {
     let name = name(&mut table, "name", "acme-prod");
     if !table.has("environment") {
         table.reject("environment", "[estate] lacks `environment`; allowed is production, staging or development");
@@ -187,8 +195,9 @@ fn estate(mut table: Table<'_, '_>) -> (String, Option<Environment>, String, Opt
     });
     let time_zone = time_zone(&mut table);
     let region = super::archive::region(&mut table);
+    let trace_link = super::logs::link(&mut table);
     table.finish();
-    (name, environment, time_zone, region)
+    (name, environment, time_zone, region, trace_link)
 }
 
 pub(super) fn interval(table: &mut Table<'_, '_>, default: Duration) -> Duration {
@@ -520,7 +529,7 @@ mod tests {
         assert_eq!(
             found,
             [
-                "c.toml:4:1: unknown key `colour` in [estate]; allowed are environment, name, region, time_zone",
+                "c.toml:4:1: unknown key `colour` in [estate]; allowed are environment, name, region, time_zone, trace_link",
                 "c.toml:6:6: `id` is `pg a`; allowed are 1 to 63 letters, digits, `.`, `_` and `-`",
                 "c.toml:7:8: `host` of [[postgres]] is an integer; a string is expected",
                 "c.toml:8:8: `port` of [[postgres]] is 70000; allowed is 1 to 65535",

@@ -12,6 +12,7 @@ mod delivery;
 pub mod describe;
 pub mod integration;
 pub mod locate;
+pub mod logs;
 pub mod model;
 mod openings;
 pub mod probe;

@@ -4,6 +4,7 @@ pub use super::backup::{Patroni, Pgbackrest};
 pub use super::bucket::Bucket;
 pub use super::comms::{Audience, Comms, Hook, Mailer, Pager, PagerKind, Place, Smtps};
 pub use super::integration::{Integration, Measure, MeasureBy};
+pub use super::logs::{LogQuery, Logs, LogsBy, Server, Template, Traces, TracesKind};
 pub use super::probe::Probe;
 pub use super::prometheus::{Alertmanager, HttpAuth, PromQuery, PromSubject, Prometheus, Webhook};
 pub use super::restore_test::RestoreTest;
@@ -33,6 +34,12 @@ pub struct Config {
     pub prometheus: Vec<Prometheus>,
     /// Alertmanagers.
     pub alertmanager: Vec<Alertmanager>,
+    /// Systems that are asked for logs.
+    pub logs: Vec<Logs>,
+    /// Systems that are asked for traces.
+    pub traces: Vec<Traces>,
+    /// Where a person finds the traces of a tenant.
+    pub trace_link: Option<Template>,
     /// What delivers changes.
     pub delivery: Vec<Delivery>,
     /// Projects whose pipelines deliver.

@@ -59,6 +59,15 @@ pub fn next(state: &State) -> Next {
     if state.lost().is_some() {
         return Next::wait(Role::Alarm, "find out why the engine is silent before you act");
     }
+    if let Some(replay) = &snapshot.replay {
+        let text = match (replay.speed > 0.0, snapshot.at >= replay.to) {
+            (true, _) => "stand still",
+            (false, true) => "play it again from the beginning",
+            (false, false) => "play on from here",
+        };
+        let keys = format!("{text}   [ ] record before, next   {{ }} minute   @ moment");
+        return Next::to(Role::Drill, keys, Go::Act(Action::DrillPause));
+    }
     if snapshot.journal.broken.is_some() {
         return Next::to(
             Role::Alarm,

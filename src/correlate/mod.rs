@@ -13,6 +13,7 @@ mod forecast;
 pub mod history;
 pub mod index;
 pub mod locks;
+pub mod logs;
 mod look;
 pub mod panes;
 pub mod readings;

@@ -5,7 +5,7 @@ use super::estate::Environment;
 use super::id::{SourceId, TenantId};
 use super::risk::{BlastRadius, Reversible, Risk};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// What a request is aimed at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -233,40 +233,40 @@ impl Request {
 
     /// Several requests as one: what a step over several targets shows, and what its digest binds.
     pub fn several(verb: &str, requests: Vec<Self>) -> Option<Self> {
-        let first = requests.first()?.clone();
+        let environment = requests.first()?.target.environment;
         let count = requests.len();
-        let unique = |of: fn(&Self) -> String| {
-            let mut all: Vec<String> = Vec::new();
+        let named = |all: &[&str], count: usize| match count.checked_sub(NAMED) {
+            None | Some(0) => all.join("; "),
+            Some(more) => format!("{}; and {more} more", all.join("; ")),
+        };
+        let unique = |of: fn(&Self) -> &str| {
+            let (mut known, mut first) = (HashSet::new(), Vec::new());
             for text in requests.iter().map(of) {
-                if !all.contains(&text) {
-                    all.push(text);
+                if known.insert(text) && first.len() < NAMED {
+                    first.push(text);
                 }
             }
-            all
+            named(&first, known.len())
         };
-        let short = |all: &[String]| match all {
-            [] => String::new(),
-            all if all.len() <= NAMED => all.join("; "),
-            all => format!("{}; and {} more", all.get(..NAMED).unwrap_or_default().join("; "), all.len() - NAMED),
-        };
-        let objects: Vec<String> = requests.iter().map(|r| r.target.object.clone()).collect();
+        let objects: Vec<&str> = requests.iter().take(NAMED).map(|r| r.target.object.as_str()).collect();
         let mut tenants: Vec<TenantId> = requests.iter().flat_map(|r| r.target.tenants.iter().cloned()).collect();
-        tenants.sort();
+        tenants.sort_unstable();
         tenants.dedup();
-        let checks = |r: &Self| r.server_checks.iter().map(|c| format!("{}: {c}", r.target.object)).collect::<Vec<_>>();
+        let checks =
+            |r: &Self| r.server_checks.iter().map(|c| [&r.target.object, ": ", c].concat()).collect::<Vec<_>>();
         Some(Self {
             verb: verb.to_owned(),
             target: Target {
-                source: SourceId::new(short(&unique(|r| r.target.source.to_string()))),
-                identity: short(&unique(|r| r.target.identity.clone())),
-                environment: first.target.environment,
-                object: format!("{count} targets: {}", short(&objects)),
+                source: SourceId::new(unique(|r| r.target.source.as_str())),
+                identity: unique(|r| &r.target.identity),
+                environment,
+                object: format!("{count} targets: {}", named(&objects, count)),
                 tenants,
                 count: requests.iter().map(|r| r.target.count).sum(),
             },
             server_checks: requests.iter().flat_map(checks).collect(),
-            hurts: short(&unique(|r| r.hurts.clone())),
-            undo: short(&unique(|r| r.undo.clone())),
+            hurts: unique(|r| &r.hurts),
+            undo: unique(|r| &r.undo),
             by_hand: requests.iter().map(|r| r.by_hand.as_str()).collect::<Vec<_>>().join("\n"),
             operation: Operation::Several { requests },
         })

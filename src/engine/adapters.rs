@@ -2,6 +2,7 @@
 //! simulated estate. Never both: each branch starts from a token of the mode that the other can not have.
 
 use super::api::{DrillView, Reply};
+use super::logs::LogSources;
 use crate::act::postgres::Instances;
 use crate::act::{self, Verbs};
 use crate::config::locate::Places;
@@ -18,6 +19,7 @@ use crate::observe::bucket::BucketObserver;
 use crate::observe::integration::IntegrationObserver;
 use crate::observe::kubernetes::KubernetesObserver;
 use crate::observe::kubernetes::objects::ObjectsObserver;
+use crate::observe::logs;
 use crate::observe::odoo::Odoo;
 use crate::observe::patroni::PatroniObserver;
 use crate::observe::pgbackrest::PgbackrestObserver;
@@ -28,6 +30,7 @@ use crate::observe::probe::ProbeObserver;
 use crate::observe::prometheus::{self, PrometheusObserver};
 use crate::observe::redis::{RedisObserver, password_of};
 use crate::observe::restore_test::RestoreTestObserver;
+use crate::observe::traces;
 use crate::observe::traefik::TraefikObserver;
 use crate::observe::trial::TrialObserver;
 use jiff::Timestamp;
@@ -58,6 +61,8 @@ pub struct Adapters {
     pub settings: Settings,
     /// The file that keeps what is usual; it is not kept without one.
     pub usual: Option<PathBuf>,
+    /// What is asked for logs and traces when somebody wants them.
+    pub logs: LogSources,
     /// The running scenario.
     pub drill: Option<DrillHandle>,
 }
@@ -125,6 +130,8 @@ pub fn drill(drill: Drill) -> Adapters {
         verbs: Verbs::new(drill.verbs()),
         settings: drill.settings(),
         usual: None,
+        // A scenario simulates none.
+        logs: LogSources::default(),
         drill: Some(DrillHandle(drill)),
     }
 }
@@ -146,8 +153,18 @@ pub fn live(config: &Config, mode: Mode) -> Result<Adapters, Vec<String>> {
         verbs: verbs(config, mode),
         settings,
         usual: None,
+        logs: log_sources(config, mode),
         drill: None,
     })
+}
+
+fn log_sources(config: &Config, mode: Mode) -> LogSources {
+    let Some(may) = mode.may_observe() else { return LogSources::default() };
+    LogSources {
+        logs: logs::readers(may, config),
+        traces: traces::readers(may, config),
+        link: config.trace_link.clone(),
+    }
 }
 
 fn observers(config: &Config, mode: Mode) -> Vec<Box<dyn Observer>> {

@@ -4,8 +4,9 @@
 use crate::domain::estate::{Ahead, Environment, Estate, Service};
 use crate::domain::finding::{Change, Finding};
 use crate::domain::health::Health;
-use crate::domain::id::{Digest, FindingId, IncidentId, Person, PlaybookId, RunId, StepId};
+use crate::domain::id::{Digest, FindingId, IncidentId, Person, PlaybookId, RunId, StepId, TenantId};
 use crate::domain::incident::{Incident, Role, Severity, TimelineEntry};
+use crate::domain::logs::LogView;
 use crate::domain::mode::Mode;
 use crate::domain::pane::{Panes, SubjectView};
 use crate::domain::request::Request;
@@ -285,17 +286,46 @@ pub enum Command {
         /// What.
         act: Steer,
     },
+    /// Asks for the logs and the slowest spans of a tenant; changes nothing.
+    Logs {
+        /// Whose.
+        tenant: TenantId,
+        /// From when on; a quarter of an hour back when absent.
+        #[serde(default)]
+        from: Option<Timestamp>,
+    },
     /// Drill only: pause, resume or set the speed of the scenario clock.
     DrillClock {
         /// Speed; 0 pauses.
         speed: f64,
     },
+    /// Replay only: plays, or goes to another moment.
+    Replay {
+        /// What is asked for.
+        ask: ReplayAsk,
+    },
+}
+
+/// What a person asks of a replay.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReplayAsk {
+    /// Plays so many times as fast as it was; 0 stands still.
+    Speed(f64),
+    /// To a moment, as people write it.
+    To(String),
+    /// So many seconds on, or back.
+    By(i64),
+    /// To the record of the incident before this moment.
+    Earlier,
+    /// To the next record of the incident.
+    Later,
 }
 
 impl Command {
     /// Whether it changes nothing: who only looks on may ask it too.
     pub const fn only_looks(&self) -> bool {
-        matches!(self, Self::Look { .. })
+        matches!(self, Self::Look { .. } | Self::Replay { .. } | Self::Logs { .. })
     }
 }
 
@@ -392,6 +422,11 @@ pub enum Reply {
         /// In the order of the scenario.
         injects: Vec<InjectView>,
     },
+    /// What logs and traces say.
+    Logs {
+        /// All of it.
+        view: Box<LogView>,
+    },
     /// Not done.
     Refused {
         /// Why, one sentence.
@@ -408,6 +443,7 @@ impl Reply {
             Self::Accepted { message, .. } => message,
             Self::Seen { .. } => "seen",
             Self::Planned { .. } => "planned",
+            Self::Logs { .. } => "read",
             Self::Refused { why, .. } => why,
         }
     }
@@ -461,6 +497,9 @@ pub struct Snapshot {
     pub journal: JournalView,
     /// State of the drill, when this is one.
     pub drill: Option<DrillView>,
+    /// Where a replay stands, when this is one.
+    #[serde(default)]
+    pub replay: Option<ReplayView>,
     /// Requests for signatures, oldest first: those that wait, and the last that are over.
     #[serde(default)]
     pub requests: Arc<Vec<RequestView>>,
@@ -981,6 +1020,23 @@ pub struct ConsoleView {
     pub since: Timestamp,
     /// When it was last heard of, once it has been silent for longer than it should.
     pub silent_since: Option<Timestamp>,
+}
+
+/// Where a replay stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ReplayView {
+    /// The incident that is looked back on.
+    pub incident: IncidentId,
+    /// First moment that can be shown.
+    pub from: Timestamp,
+    /// Last moment that can be shown.
+    pub to: Timestamp,
+    /// Speed; 0 when it stands.
+    pub speed: f64,
+    /// Records of the incident by this moment, and in all.
+    pub records: (usize, usize),
+    /// Why what the consoles showed is not known of this moment; only what the journal says is shown then.
+    pub unseen: Option<String>,
 }
 
 /// State of a drill.

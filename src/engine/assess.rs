@@ -18,7 +18,7 @@ use crate::playbook::run::{Rendering, Run, Seat};
 use crate::playbook::schema::{Call, ConfirmationKind, DistinctFrom, OnClosed, OnTimeout, Playbook, Step};
 use crate::playbook::{Piece, template};
 use crate::policy::assess::{ChangeWindowFacts, Declared, GlassFacts, IncidentFacts, StepFacts, assess};
-use crate::policy::digest::{Bound, digest};
+use crate::policy::digest::{Bound, both};
 use crate::policy::rules::Policy;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -31,6 +31,9 @@ const SURVEY: Duration = Duration::from_secs(10);
 
 /// What a verb reads before it renders, or why it could not.
 pub(super) type Surveying = BoxFuture<'static, Result<Value, String>>;
+
+/// What the verb of one of several pieces has read, by its place among them; nothing where it reads nothing.
+pub(super) type Read<'r> = dyn Fn(usize, &Piece<'_>) -> Result<Option<Value>, String> + 'r;
 
 /// What is known around a run at one moment.
 pub(super) struct Scene<'a> {
@@ -62,8 +65,8 @@ impl Scene<'_> {
     }
 
     /// The same around one of several tenants; around the run without one.
-    pub(super) fn around_each(&self, of: &OfRun<'_>, tenant: Option<&TenantId>) -> Surroundings {
-        self.around(of.incident, tenant.or(of.run.start().tenant.as_ref()))
+    pub(super) fn around_each(&self, of: &OfRun<'_>, tenant: Option<&TenantId>) -> Arc<Surroundings> {
+        Arc::new(self.around(of.incident, tenant.or(of.run.start().tenant.as_ref())))
     }
 
     /// What is known around a tenant.
@@ -132,16 +135,16 @@ impl Scene<'_> {
         of: &OfRun<'_>,
         step: &Step,
         pieces: &[Piece<'_>],
-        read: &dyn Fn(&Piece<'_>) -> Result<Option<Value>, String>,
+        read: &Read<'_>,
     ) -> Result<Rendering, String> {
         let mut requests = Vec::with_capacity(pieces.len());
         let mut spec: Option<&'static VerbSpec> = None;
-        for piece in pieces {
+        for (place, piece) in pieces.iter().enumerate() {
             let named = |why: String| match &piece.seat {
                 Some(seat) => format!("{}: {why}", seat.label),
                 None => why,
             };
-            let surveyed = read(piece).map_err(named)?;
+            let surveyed = read(place, piece).map_err(named)?;
             let (verb, request) = self.request_with(piece.call, &piece.args, surveyed.as_ref()).map_err(named)?;
             spec = spec.filter(|known| known.risk_floor >= verb.spec().risk_floor).or_else(|| Some(verb.spec()));
             requests.push(request);
@@ -322,14 +325,13 @@ pub(super) fn rendering(
     let all = Bound {
         mode: scene.mode,
         playbook: (&plan.id, plan.version),
-        run: None,
+        run: Some(of.run.id()),
         step,
         request: &request,
         preconditions: &preconditions,
         timeout: written.timeout(),
     };
-    let shown = digest(&all).map_err(|e| e.to_string())?;
-    let digest = digest(&Bound { run: Some(of.run.id()), ..all }).map_err(|e| e.to_string())?;
+    let (digest, shown) = both(&all).map_err(|e| e.to_string())?;
     let reversible = match (spec.reversible, written.reversible) {
         (Reversible::No, _) | (_, Some(Reversible::No)) => Reversible::No,
         (Reversible::Yes, Some(other)) => other,

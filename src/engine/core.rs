@@ -10,8 +10,10 @@ use super::client::{Client, Envelope, Link};
 use super::inbox::Inbox;
 use super::judge::Judge;
 use super::keeping::Keeping;
+use super::logs::LogDesk;
 use super::outsiders::Outsiders;
 use super::presence::{Arrival, Consoles, Door};
+use super::recording::recorder::{Kept, Recorder};
 use super::roster::PolicyFile;
 use super::runs::{Runs, Surveyed};
 use super::state::State;
@@ -138,6 +140,7 @@ pub struct Engine {
     pub(super) ledger: crate::drill::score::Ledger,
     /// Answers that are being worked on.
     pub(super) under_way: std::sync::atomic::AtomicUsize,
+    pub(super) logs: LogDesk,
     anchored: Option<watch::Receiver<Anchored>>,
     findings: Arc<Vec<Finding>>,
     generation: u64,
@@ -188,7 +191,7 @@ pub(super) struct Made {
 /// Makes an engine that has looked at nothing yet.
 pub(super) fn make(parts: Parts, policy: &PolicyFile, openings: Vec<String>) -> Made {
     let Parts { adapters, library, journal, state, journal_dir, me, loaded, witnesses, anchored } = parts;
-    let Adapters { estate, mode, clock, observers, verbs, settings, usual, drill } = adapters;
+    let Adapters { estate, mode, clock, observers, verbs, settings, usual, logs, drill } = adapters;
     let now = clock.now();
     let (answers, inbox_answers) = mpsc::channel(WAITING);
     let world = World::new(estate.clone(), observers.iter().map(|o| o.spec()), now);
@@ -224,6 +227,7 @@ pub(super) fn make(parts: Parts, policy: &PolicyFile, openings: Vec<String>) -> 
         drill,
         ledger: crate::drill::score::Ledger::default(),
         under_way: std::sync::atomic::AtomicUsize::new(0),
+        logs: LogDesk::new(logs),
         anchored,
         findings: Arc::default(),
         generation: 0,
@@ -249,13 +253,19 @@ pub fn start_with(parts: Parts, policy: PolicyFile, openings: Vec<String>) -> Ru
     let (_, link) = watch::channel(Link::default());
     let client = Client { commands, snapshots, beat: beats, link, actor: me };
     let inbox = Inbox::default();
+    // A drill can be played again, and its records are the same each time; without observers there is nothing to see.
+    let is_kept = matches!(engine.mode, Mode::Live | Mode::ReadOnly) && !observers.is_empty();
+    let recorder = is_kept.then(|| Recorder::start(snapshot.subscribe(), engine.journal.dir().to_owned()));
     let observers: Vec<_> = observers.into_iter().map(|o| tokio::spawn(o.run(inbox.sink()))).collect();
     tokio::spawn(async move {
-        let mut ends = Ends { commands: inbox_commands, answers: inbox_answers, arrivals, stopped };
+        let mut ends = Ends { commands: inbox_commands, answers: inbox_answers, arrivals, recorder, stopped };
         engine.open(loaded, policy).await;
         engine.turn(&mut ends, &inbox, &snapshot, &beat).await;
         for observer in observers {
             observer.abort();
+        }
+        for kept in ends.left().await {
+            engine.name_recording(kept).await;
         }
         engine.close().await;
         let _ = end.send(());
@@ -267,7 +277,26 @@ struct Ends {
     commands: mpsc::Receiver<Envelope>,
     answers: mpsc::Receiver<Answer>,
     arrivals: mpsc::Receiver<Arrival>,
+    recorder: Option<Recorder>,
     stopped: oneshot::Receiver<()>,
+}
+
+impl Ends {
+    /// What the consoles were shown; waits for ever where that is not kept.
+    async fn kept(recorder: &mut Option<Recorder>) -> Kept {
+        match recorder {
+            Some(recorder) => recorder.next().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// What was left to be named at the end.
+    async fn left(&mut self) -> Vec<Kept> {
+        match self.recorder.take() {
+            Some(recorder) => recorder.end().await,
+            None => Vec::new(),
+        }
+    }
 }
 
 impl Engine {
@@ -288,6 +317,7 @@ impl Engine {
             tokio::select! {
                 biased;
                 Some(envelope) = ends.commands.recv() => {
+                    let Some(envelope) = self.logs_apart(envelope) else { continue };
                     let only_looks = envelope.command.only_looks();
                     let reply = self.command(envelope.command, envelope.actor).await;
                     if !only_looks {
@@ -298,6 +328,7 @@ impl Engine {
                 }
                 Some(answer) = ends.answers.recv() => self.came(answer).await,
                 Some(arrival) = ends.arrivals.recv() => self.arrived(arrival).await,
+                kept = Ends::kept(&mut ends.recorder) => self.name_recording(kept).await,
                 _ = &mut ends.stopped, if !stopped => {
                     stopped = true;
                     self.stopping = true;
@@ -404,6 +435,11 @@ impl Engine {
                 Err(why)
             }
         }
+    }
+
+    /// Names a piece of what the consoles showed, so that it is proven with the log.
+    async fn name_recording(&mut self, Kept { piece, sha256 }: Kept) {
+        let _ = self.record(Kind::EvidenceCaptured, None, piece.body(&sha256), &self.me.engine()).await;
     }
 
     /// The journal.
@@ -602,6 +638,7 @@ impl Engine {
                 tail: self.state.tail(),
             },
             drill: self.drill.as_ref().map(|drill| drill.view(&self.ledger)),
+            replay: None,
             requests: Arc::new(self.state.requests().all().to_vec()),
             elevations: self.state.elevations().to_vec(),
             policy: self.policy_view(),

@@ -14,14 +14,13 @@ use crate::playbook::expr::{Evaluation, Surroundings};
 use crate::playbook::params;
 use crate::playbook::plan::Plan;
 use crate::playbook::run::{Run, Start};
-use crate::playbook::schema::Step;
-use crate::playbook::{Piece, Rendered, Requested};
+use crate::playbook::{Draft, Piece, Rendered, Requested};
 use crate::policy::rules::Policy;
 use futures::future::join_all;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// One step as it would be.
@@ -89,78 +88,121 @@ pub async fn preview(
     };
     let run = Run::new(plan.clone(), start);
     let of = OfRun { run: &run, incident: None, user: "nobody", actor: None };
-    let mut around = Nearby::new(&scene, &of);
+    let nearby = Nearby::new(&scene, &of);
+    let draft = |step| crate::playbook::draft(&run, step, &mut |tenant| nearby.of(tenant));
+    let mut drafts = side_by_side(plan.steps().iter().collect(), &draft);
     let mut readings = Vec::new();
-    let mut collect = |step: &Step, pieces: Vec<Piece<'_>>| {
-        for (i, piece) in pieces.iter().enumerate() {
-            if let Some(reading) = scene.survey(piece.call, &piece.args)? {
-                let id = (step.id.clone(), i);
-                readings.push(async move { (id, reading.await) });
-            }
+    for (step, draft) in drafts.iter_mut().enumerate() {
+        let Ok(pieces) = &draft.pieces else { continue };
+        let asked = pieces.iter().map(|piece| scene.survey(piece.call, &piece.args)).collect::<Result<Vec<_>, _>>();
+        match asked {
+            Ok(asked) => readings.extend(asked.into_iter().enumerate().filter_map(|(piece, reading)| {
+                let reading = reading?;
+                Some(async move { ((step, piece), reading.await) })
+            })),
+            Err(why) => draft.pieces = Err(Requested::Failed(why)),
         }
-        Err(String::new())
-    };
-    crate::playbook::render(&run, &mut |tenant| around.of(tenant), &mut collect);
-    let read: BTreeMap<(StepId, usize), Result<Value, String>> = join_all(readings).await.into_iter().collect();
-    let mut renderer = |step: &Step, pieces: Vec<Piece<'_>>| {
-        let place = |piece: &Piece<'_>| pieces.iter().position(|other| std::ptr::eq(other, piece)).unwrap_or(0);
-        let found = |piece: &Piece<'_>| read.get(&(step.id.clone(), place(piece))).cloned().transpose();
-        scene.compose(&of, step, &pieces, &found)
-    };
-    let steps = crate::playbook::render(&run, &mut |tenant| around.of(tenant), &mut renderer);
-    let shown = |rendered: Rendered<'_>| {
-        let mut preview = shown(&rendered);
+    }
+    let read: Read = join_all(readings).await.into_iter().collect();
+    let steps = drafts.into_iter().enumerate().collect();
+    let one = |(place, draft): (usize, Draft<'_>)| {
+        let rendered = draft.rendered(|step, pieces| {
+            let found = |piece: usize, _: &Piece<'_>| read.get(&(place, piece)).cloned().transpose();
+            scene.compose(&of, step, &pieces, &found)
+        });
+        let (step, mut preview) = (rendered.step, shown(rendered));
         // Where the request is not there yet, policy still says what it will take at least.
         if preview.assessment.is_none()
-            && let Some(call) = &rendered.step.run
+            && let Some(call) = &step.run
             && let Some(verb) = verbs.get(&call.name())
-            && let Ok(assessment) = expected(&scene, &of, rendered.step, verb.spec())
+            && let Ok(assessment) = expected(&scene, &of, step, verb.spec())
         {
             preview.risk = assessment.risk;
             preview.assessment = Some(assessment);
         }
         preview
     };
-    Ok(steps.into_iter().map(shown).collect())
+    Ok(side_by_side(steps, &one))
 }
 
-/// What is known around each tenant, gathered once.
+/// What verbs have read of their targets, by step and piece.
+type Read = BTreeMap<(usize, usize), Result<Value, String>>;
+
+/// Steps that are not worth a thread of their own.
+const FEW: usize = 16;
+
+/// Makes one thing of each other, in their order, on as many processors as there are.
+fn side_by_side<T: Send, U: Send>(work: Vec<T>, one: &(impl Fn(T) -> U + Sync)) -> Vec<U> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(work.len() / FEW + 1);
+    let length = work.len().div_ceil(threads).max(1);
+    let mut work = work.into_iter();
+    let mut next = || work.by_ref().take(length).collect::<Vec<T>>();
+    std::thread::scope(|scope| {
+        let own = next();
+        let others: Vec<_> = (1..threads)
+            .map(|_| {
+                let part = next();
+                scope.spawn(move || part.into_iter().map(one).collect::<Vec<U>>())
+            })
+            .collect();
+        let mut all: Vec<U> = own.into_iter().map(one).collect();
+        for other in others {
+            match other.join() {
+                Ok(part) => all.extend(part),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        all
+    })
+}
+
+/// What is known around the run and around each of its targets, gathered once for all steps.
 struct Nearby<'a> {
     scene: &'a Scene<'a>,
     of: &'a OfRun<'a>,
-    known: BTreeMap<Option<TenantId>, Surroundings>,
+    run: Arc<Surroundings>,
+    targets: HashMap<TenantId, Arc<Surroundings>>,
 }
 
 impl<'a> Nearby<'a> {
-    const fn new(scene: &'a Scene<'a>, of: &'a OfRun<'a>) -> Self {
-        Self { scene, of, known: BTreeMap::new() }
+    fn new(scene: &'a Scene<'a>, of: &'a OfRun<'a>) -> Self {
+        let around = |tenant: &TenantId| (tenant.clone(), scene.around_each(of, Some(tenant)));
+        let targets = of.run.start().targets.iter().map(around).collect();
+        Self { scene, of, run: scene.around_each(of, None), targets }
     }
 
-    fn of(&mut self, tenant: Option<&TenantId>) -> Surroundings {
-        let known = self.known.entry(tenant.cloned());
-        known.or_insert_with(|| self.scene.around_each(self.of, tenant)).clone()
+    fn of(&self, tenant: Option<&TenantId>) -> Arc<Surroundings> {
+        let Some(tenant) = tenant else { return self.run.clone() };
+        self.targets.get(tenant).cloned().unwrap_or_else(|| self.scene.around_each(self.of, Some(tenant)))
     }
 }
 
-fn shown(rendered: &Rendered<'_>) -> Preview {
+fn shown(rendered: Rendered<'_>) -> Preview {
     let step = rendered.step;
-    let (rendering, pending) = match &rendered.requested {
-        Requested::Nothing => (None, None),
-        Requested::Rendered(rendering) => (Some(rendering), None),
-        Requested::PendingOn(earlier) => (None, Some(format!("pending on {earlier}"))),
-        Requested::Failed(why) => (None, Some(why.clone())),
-    };
     let check = |e: &Evaluation| CheckView { text: e.text.clone(), holds: e.verdict.holds(), detail: e.detail.clone() };
-    Preview {
+    let mut preview = Preview {
         id: step.id.clone(),
         name: step.name.clone(),
         kind: step.kind.word(),
-        risk: rendering.map_or_else(|| step.declared_risk(), |r| r.assessment.risk),
-        assessment: rendering.map(|r| r.assessment.clone()),
-        request: rendering.map(|r| r.request.clone()),
-        target: rendering.map(|r| r.request.target.clone()),
-        digest: rendering.and_then(|r| r.shown.clone()),
+        risk: step.declared_risk(),
+        assessment: None,
+        request: None,
+        target: None,
+        digest: None,
         preconditions: rendered.preconditions.iter().map(check).collect(),
-        pending,
+        pending: None,
+    };
+    match rendered.requested {
+        Requested::Nothing => {}
+        Requested::PendingOn(earlier) => preview.pending = Some(format!("pending on {earlier}")),
+        Requested::Failed(why) => preview.pending = Some(why),
+        Requested::Rendered(rendering) => {
+            preview.risk = rendering.assessment.risk;
+            preview.assessment = Some(rendering.assessment);
+            preview.target = Some(rendering.request.target.clone());
+            preview.request = Some(rendering.request);
+            preview.digest = rendering.shown;
+        }
     }
+    preview
 }

@@ -93,7 +93,7 @@ impl Engine {
             return scene.gate(&held.of(), spec);
         }
         let pieces = scene.pieces(&held.of(), spec)?;
-        scene.compose(&held.of(), spec, &pieces, &|p| Ok(held.surveyed(&p.call.name(), &p.args).cloned()))
+        scene.compose(&held.of(), spec, &pieces, &|_, p| Ok(held.surveyed(&p.call.name(), &p.args).cloned()))
     }
 
     fn secrets(&self, run: &RunId) -> Arc<Secrets> {

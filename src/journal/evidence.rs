@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-pub use files::{FOLDER, delete, digest, open, put};
+pub use files::{FOLDER, delete, digest, open, put, put_sparing};
 
 /// How a piece of evidence stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]

@@ -7,7 +7,7 @@ use super::kind::Kind;
 use super::record::{Committed, Draft, Ready, Record};
 use super::snapshot::{self, Place};
 use super::store::file::batch::MAX_BATCH_BYTES;
-use super::store::file::intake::{Intake, Queue};
+use super::store::file::intake::{AWAKE, Intake, Queue};
 use super::store::file::scrub::Scrubber;
 use super::store::file::{follow, open, rotate, snapshots};
 use super::tree::Hash;
@@ -15,12 +15,14 @@ use crate::domain::actor::Actor;
 use crate::domain::estate::Environment;
 use crate::domain::id::Digest;
 use crate::domain::mode::Mode;
+use futures::FutureExt as _;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Instant;
 use tokio::sync::{oneshot, watch};
 
 /// How to open a journal for writing.
@@ -260,9 +262,18 @@ impl Journal {
         self.send(Message::Append(append), answer).await
     }
 
-    /// As [`Journal::append`], for code that is not async; blocks the thread.
+    /// As [`Journal::append`], for code that is not async; blocks the thread, which stays awake for as long as a sync of
+    /// a fast disk takes.
     pub fn append_blocking(&self, drafts: Vec<Draft>) -> Result<Vec<Committed>, JournalError> {
-        futures::executor::block_on(self.append(drafts))
+        let mut append = std::pin::pin!(self.append(drafts));
+        let until = Instant::now() + AWAKE;
+        while Instant::now() < until {
+            if let Some(done) = append.as_mut().now_or_never() {
+                return done;
+            }
+            std::thread::yield_now();
+        }
+        futures::executor::block_on(append)
     }
 
     /// Writes `journal.closed`, completes the segment and lets go of the lock. Every clone is closed with it.

@@ -14,4 +14,4 @@ pub mod schema;
 pub mod template;
 
 pub use lint::{Problem, lint, load};
-pub use render::{Around, Piece, Rendered, Requested, pieces, render};
+pub use render::{Around, Draft, Piece, Rendered, Requested, draft, pieces};

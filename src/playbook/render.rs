@@ -9,6 +9,7 @@ use super::template;
 use crate::domain::id::{StepId, TenantId};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What is known of the request of a step.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,11 +48,32 @@ pub struct Piece<'a> {
     pub args: BTreeMap<String, Value>,
 }
 
-/// The verb, policy and digest of the caller: it gets a step with all that it would send.
-pub type Renderer<'r> = dyn FnMut(&Step, Vec<Piece<'_>>) -> Result<Rendering, String> + 'r;
+/// One step before its verbs make its requests.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Draft<'a> {
+    /// The step.
+    pub step: &'a Step,
+    /// What it would send, or why that is not known.
+    pub pieces: Result<Vec<Piece<'a>>, Requested>,
+    condition: Option<Evaluation>,
+    preconditions: Vec<Evaluation>,
+}
+
+impl<'a> Draft<'a> {
+    /// With what its verbs, policy and digest have made of it.
+    pub fn rendered(self, make: impl FnOnce(&'a Step, Vec<Piece<'a>>) -> Result<Rendering, String>) -> Rendered<'a> {
+        let Self { step, pieces, condition, preconditions } = self;
+        let requested = match pieces.map(|pieces| make(step, pieces)) {
+            Ok(Ok(rendering)) => Requested::Rendered(Box::new(rendering)),
+            Ok(Err(why)) => Requested::Failed(why),
+            Err(requested) => requested,
+        };
+        Rendered { step, requested, condition, preconditions }
+    }
+}
 
 /// What is known around a tenant; around the run itself without one.
-pub type Around<'r> = dyn FnMut(Option<&TenantId>) -> Surroundings + 'r;
+pub type Around<'r> = dyn FnMut(Option<&TenantId>) -> Arc<Surroundings> + 'r;
 
 /// What a step would send, one piece for each request.
 ///
@@ -77,30 +99,18 @@ pub fn pieces<'a>(run: &'a Run, step: &'a Step, around: &mut Around<'_>) -> Resu
     Ok(pieces)
 }
 
-/// Renders every step of a run that has not begun.
-pub fn render<'a>(run: &'a Run, around: &mut Around<'_>, renderer: &mut Renderer<'_>) -> Vec<Rendered<'a>> {
-    let plan = run.plan();
-    let mut steps = Vec::new();
-    for step in plan.steps() {
-        let requested = match step.class() {
-            Class::Looks | Class::Acts => match pending(plan, step) {
-                Some(earlier) => Requested::PendingOn(earlier),
-                None => match pieces(run, step, around).and_then(|pieces| renderer(step, pieces)) {
-                    Ok(rendering) => Requested::Rendered(Box::new(rendering)),
-                    Err(why) => Requested::Failed(why),
-                },
-            },
-            _ => Requested::Nothing,
-        };
-        let mut said = |what| run.evaluate(&step.id, what, around, None);
-        steps.push(Rendered {
-            step,
-            requested,
-            condition: said(Subject::Condition).into_iter().next(),
-            preconditions: said(Subject::Preconditions),
-        });
-    }
-    steps
+/// A step of a run that has not begun, with what it would send.
+pub fn draft<'a>(run: &'a Run, step: &'a Step, around: &mut Around<'_>) -> Draft<'a> {
+    let pieces = match step.class() {
+        Class::Looks | Class::Acts => match pending(run.plan(), step) {
+            Some(earlier) => Err(Requested::PendingOn(earlier)),
+            None => pieces(run, step, around).map_err(Requested::Failed),
+        },
+        _ => Err(Requested::Nothing),
+    };
+    let mut said = |what| run.evaluate(&step.id, what, around, None);
+    let condition = said(Subject::Condition).into_iter().next();
+    Draft { step, pieces, condition, preconditions: said(Subject::Preconditions) }
 }
 
 /// The earlier step whose output the arguments need.
@@ -161,10 +171,6 @@ steps:
             incident: None,
         };
         let mut asked = Vec::new();
-        let mut renderer = |step: &Step, pieces: Vec<Piece<'_>>| {
-            asked.push((step.id.to_string(), json!(pieces[0].args)));
-            Err("not in this test".to_owned())
-        };
         let start = Start {
             run: "RUN-0".into(),
             params: BTreeMap::new(),
@@ -176,7 +182,13 @@ steps:
             secrets: BTreeMap::new(),
         };
         let run = Run::new(plan, start);
-        let steps = render(&run, &mut |_| around.clone(), &mut renderer);
+        let around = Arc::new(around);
+        let mut make = |step: &Step, pieces: Vec<Piece<'_>>| {
+            asked.push((step.id.to_string(), json!(pieces[0].args)));
+            Err("not in this test".to_owned())
+        };
+        let mut one = |step| draft(&run, step, &mut |_| around.clone()).rendered(&mut make);
+        let steps: Vec<Rendered<'_>> = run.plan().steps().iter().map(&mut one).collect();
         assert_eq!(asked, [("show-tree".to_owned(), json!({"db": "t017"}))]);
         let requested: Vec<&Requested> = steps.iter().map(|s| &s.requested).collect();
         assert_eq!(requested[0], &Requested::Failed("not in this test".into()));

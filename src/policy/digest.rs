@@ -2,6 +2,7 @@
 //! of the request with its target, the mode, the run, the step and the preconditions that were shown. It lives in
 //! `policy` because the gate has to compute it again; `playbook::render` gets it as a function from its caller.
 
+use super::canonical::Bytes;
 use crate::domain::id::{Digest, PlaybookId, RunId, StepId};
 use crate::domain::mode::Mode;
 use crate::domain::request::Request;
@@ -90,5 +91,20 @@ pub fn of_document(document: &Value) -> Result<Digest, NotCanonical> {
 /// # Errors
 /// [`NotCanonical`] when the request can not be written as canonical JSON.
 pub fn digest(bound: &Bound<'_>) -> Result<Digest, NotCanonical> {
-    of_document(&document(bound)?)
+    both(bound).map(|(digest, _)| digest)
+}
+
+/// Computes the digest, and that of the same for no run.
+///
+/// # Errors
+/// [`NotCanonical`] when the request can not be written as canonical JSON.
+pub fn both(bound: &Bound<'_>) -> Result<(Digest, Digest), NotCanonical> {
+    let Some(bytes) = Bytes::of(bound) else {
+        let of_run = of_document(&document(bound)?)?;
+        return Ok((of_run, of_document(&document(&Bound { run: None, ..*bound })?)?));
+    };
+    let (head, run, tail) = bytes.parts();
+    let shown = Sha256::new_with_prefix(head);
+    let of_run = shown.clone().chain_update(run).chain_update(tail).finalize();
+    Ok((Digest::from_bytes(&of_run.into()), Digest::from_bytes(&shown.chain_update(tail).finalize().into())))
 }

@@ -6,6 +6,7 @@
 
 pub mod assess;
 pub mod authorized;
+mod canonical;
 pub mod commands;
 pub mod digest;
 pub mod gate;

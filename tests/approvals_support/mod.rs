@@ -280,6 +280,7 @@ impl Bench {
             verbs: Verbs::new([&POKE, &PAGE].map(|spec| Arc::new(Poke(spec, self.seen.clone())) as _)),
             settings: quarterdeck::correlate::settings::Settings::default(),
             usual: None,
+            logs: quarterdeck::engine::logs::LogSources::default(),
             drill: None,
         };
         let me = actor("mara", 1001);

@@ -4,8 +4,10 @@
 use crate::case::{Case, Gate, Scene, Since, number};
 use crate::lab_support::Lab;
 use crate::lab_support::wire::{Wire, runs, says};
-use std::process::Command;
-use std::sync::{Arc, Mutex};
+use crate::support::SOON;
+use std::io::Write as _;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The role that acts; gone with this.
 pub struct Role<'a>(&'a Lab, String);
@@ -21,6 +23,7 @@ impl<'a> Role<'a> {
             ),
         );
         lab.sql("postgres", &format!("CREATE DATABASE {name} OWNER {name}"));
+        lab.sql(&name, &format!("CREATE TABLE held(); ALTER TABLE held OWNER TO {name}"));
         Self(lab, name)
     }
 }
@@ -31,6 +34,33 @@ impl Drop for Role<'_> {
         self.0.sql("postgres", &format!("DROP DATABASE {name} WITH (FORCE)"));
         let functions = "pg_create_restore_point(text), pg_switch_wal()";
         self.0.sql("postgres", &format!("REVOKE EXECUTE ON FUNCTION {functions} FROM {name}; DROP ROLE {name}"));
+    }
+}
+
+/// A session that waits in a lock chain, or is the root of it.
+struct Client(Child);
+
+impl Client {
+    /// As the role itself: a superuser's session could be cancelled by no other.
+    fn begin(role: &Role<'_>, port: u16, statements: &str) -> Self {
+        let name = &role.1;
+        let mut child = Command::new("psql")
+            .args(["-X", "-q", "-At"])
+            .arg(format!("postgresql://{name}:kills@127.0.0.1:{port}/{name}?application_name=kills"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        child.stdin.as_mut().unwrap().write_all(statements.as_bytes()).unwrap();
+        Self(child)
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -104,6 +134,38 @@ pub fn cases<'a>(scene: &'a Scene<'a>) -> Vec<Case<'a>> {
             std::fs::read_to_string(&log).unwrap().matches(&said).count() as u64
         },
     ));
+
+    let (gate, config) = on("pg_cancel_backend", &name);
+    let chain: Arc<Mutex<Vec<Client>>> = Arc::default();
+    let (own, again) = (role.clone(), role.clone());
+    cases.push(
+        Case::new(
+            ("postgres.cancel_backend", "one-shot"),
+            config,
+            gate,
+            move || {
+                let mut chain = chain.lock().unwrap_or_else(PoisonError::into_inner);
+                chain.clear();
+                // A backend that sleeps does not notice that its client is gone.
+                let ours = format!("FROM pg_stat_activity WHERE datname = '{}' AND application_name = 'kills'", own.1);
+                lab.sql("postgres", &format!("SELECT pg_terminate_backend(pid) {ours}"));
+                lab.until("the last chain to be gone", SOON, || {
+                    lab.count("postgres", &format!("SELECT count(*) {ours}")) == 0
+                });
+                let holds = "BEGIN; LOCK TABLE held; SELECT pg_sleep(600);\n";
+                chain.push(Client::begin(&own, primary, holds));
+                let locked = "SELECT count(*) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation \
+                          WHERE c.relname = 'held' AND l.granted";
+                lab.until("the root to hold its lock", SOON, || lab.count(&own.1, locked) == 1);
+                chain.push(Client::begin(&own, primary, holds));
+                let waiting = format!("SELECT count(*) {ours} AND wait_event_type = 'Lock'");
+                lab.until("a session to wait", SOON, || lab.count("postgres", &waiting) == 1);
+                format!("instance: pg, root_of: {}", own.1)
+            },
+            move || cancelled(lab, &again.1),
+        )
+        .with("risk: medium, blastRadius: tenant, reversible: false"),
+    );
 
     let pool = scene.port("LAB_PGBOUNCER_PORT");
     let wire = Wire::to(pool, says("PAUSE "));
@@ -200,6 +262,15 @@ fn tables<'a>(scene: &'a Scene<'a>, role: &Arc<Role<'a>>) -> Vec<Case<'a>> {
         .first(),
     );
     cases
+}
+
+/// Whether the root of the chain was cancelled: its transaction is lost, and it has no statement any more.
+fn cancelled(lab: &Lab, database: &str) -> u64 {
+    let over = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND application_name = 'kills' \
+         AND state = 'idle in transaction (aborted)'"
+    );
+    lab.count("postgres", &over)
 }
 
 /// A command on PgBouncer's console.

@@ -8,10 +8,14 @@ use crate::lab_support::record::{Records, verify};
 use crate::lab_support::wire::At;
 use crate::support::{self, SOON, program};
 use crate::syscalls;
+use rustix::process::Signal;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+/// How often a person tries again what has failed.
+const RETRIES: usize = 10;
 
 /// Where a run stands.
 #[derive(Default)]
@@ -127,6 +131,7 @@ impl<'a> Trial<'a> {
     /// Lets people go on with what the disk holds, until the run has ended.
     fn to_the_end(&self, mut stands: Stands) {
         let verb = self.case.verb;
+        let mut retries = 0;
         let deadline = Instant::now() + LONG;
         while Instant::now() < deadline {
             let more = match stands.what.as_str() {
@@ -139,7 +144,11 @@ impl<'a> Trial<'a> {
                     let key = match (took, has("took-effect"), has("retry")) {
                         (true, true, _) => "took-effect",
                         (false, true, _) => "no-effect",
-                        (false, _, true) => "retry",
+                        (false, _, true) if retries < RETRIES => {
+                            retries += 1;
+                            "retry"
+                        }
+                        _ if retries == RETRIES => panic!("{verb} fails whenever it is tried: {}", stands.now),
                         _ => panic!("{verb}, which took effect: {took}, offers {:?}: {}", stands.choices, stands.now),
                     };
                     vec!["--decide".to_owned(), format!("act={key}:looked")]
@@ -185,7 +194,12 @@ pub fn run(scene: &Scene<'_>, case: &Case<'_>, boundary: &Boundary) -> Option<St
     if let Gate::Wire(wire) = &case.gate {
         assert_eq!(wire.arrived(), 1, "{said}: requests that reached the server");
     }
-    served.ends();
+    let last = match served.ends_by(Signal::TERM) {
+        (Some(0), _) => last,
+        // The kill came after all, beside what follows when the command has ended.
+        (None, _) if last.is_none() => Some(last_kind(&trial)),
+        other => panic!("{said}: the engine ended with {other:?}"),
+    };
     verify(trial.home.path(), &trial.journal());
     let records = Records::read(trial.home.path(), &trial.journal());
     let (begun, over) = (records.count("act", "step.started"), records.all("run.finished"));

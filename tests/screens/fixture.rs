@@ -934,6 +934,7 @@ pub fn snapshot() -> Snapshot {
             tail: Arc::new(tail),
         },
         drill: None,
+        replay: None,
         requests: Arc::default(),
         elevations: vec![],
         policy: PolicyView::default(),

@@ -10,6 +10,7 @@
 mod asked;
 mod fixture;
 mod keys;
+mod logs;
 mod looks;
 mod quiet;
 mod sizes;

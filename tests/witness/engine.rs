@@ -141,6 +141,7 @@ impl Rig {
             verbs: Verbs::new([Arc::new(verb) as _]),
             settings: quarterdeck::correlate::settings::Settings::default(),
             usual: None,
+            logs: quarterdeck::engine::logs::LogSources::default(),
             drill: None,
         };
         let mut state = State::default();

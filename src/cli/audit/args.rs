@@ -130,7 +130,7 @@ pub struct Show {
 }
 
 fn moment(text: &str) -> Result<Timestamp, String> {
-    super::super::moment::parse(text, Timestamp::now())
+    crate::domain::moment::parse(text, Timestamp::now())
 }
 
 /// What to verify against what.

@@ -65,13 +65,7 @@ pub(super) fn next(view: &RunView, answers: &Answers<'_>) -> Next {
     let Some(step) = view.steps.get(view.current) else { return Next::Wait };
     let id = step.id.as_str();
     let (run, generation) = (view.id.clone(), view.generation);
-    let waits = |what: &'static str, how: String| Waits {
-        step: step.id.clone(),
-        what,
-        how,
-        digest: step.digest.as_ref().map(|d| d.as_str().to_owned()),
-        choices: step.choices.iter().map(|(key, _)| key.clone()).collect(),
-    };
+    let waits = |what: &'static str, how: String| waits(step, what, how);
     if !step.asks.is_empty() {
         let Some(values) = answers.give.get(id) else {
             let names: Vec<String> = step.asks.iter().map(|a| format!("--give {id}.{}=VALUE", a.name)).collect();
@@ -81,13 +75,17 @@ pub(super) fn next(view: &RunView, answers: &Answers<'_>) -> Next {
     }
     match step.state {
         StepState::AwaitsConfirmation if step.by_itself_at.is_some() => Next::Wait,
-        StepState::AwaitsConfirmation => confirm(view, step, answers, &waits),
+        StepState::AwaitsConfirmation => confirm(view, step, answers),
         StepState::AwaitsApproval => {
             let how = "another person approves it".to_owned();
             Next::Person(waits("approval", how), Exit::Denied, answers.wait)
         }
         StepState::Blocked if step.comms.is_some() && answers.told.contains(id) => {
             Next::Send(Command::Told { run, step: step.id.clone() })
+        }
+        // Such as to start in spite of a contraindication.
+        StepState::Blocked if decided(step, answers).is_some_and(|(choice, _)| offers(step, choice)) => {
+            decide(view, step, answers)
         }
         StepState::Blocked => {
             let denied = step.assessment.as_ref().is_some_and(|a| !a.denials.is_empty());
@@ -101,13 +99,13 @@ pub(super) fn next(view: &RunView, answers: &Answers<'_>) -> Next {
             Next::Person(waits(what, how), exit, patience)
         }
         StepState::AwaitsDecision | StepState::Unknown if !step.choices.is_empty() => {
-            if let Some(answer) = answers.decide.get(id) {
-                let (choice, reason) = answer.split_once(':').unwrap_or((answer, "decided on the command line"));
-                let (choice, reason) = (choice.to_owned(), reason.to_owned());
-                return Next::Send(Command::Decide { run, step: step.id.clone(), generation, choice, reason });
+            let given = decided(step, answers);
+            if given.is_some_and(|(choice, _)| offers(step, choice)) {
+                return decide(view, step, answers);
             }
             let keys: Vec<&str> = step.choices.iter().map(|(key, _)| key.as_str()).collect();
-            let how = format!("--decide {id}=KEY[:REASON] with one of {}", keys.join(", "));
+            let none = given.map(|(choice, _)| format!("there is no choice {choice:?}: ")).unwrap_or_default();
+            let how = format!("{none}--decide {id}=KEY[:REASON] with one of {}", keys.join(", "));
             let exit = if view.state == RunState::Unknown { Exit::OutcomeUnknown } else { Exit::Failed };
             Next::Person(waits("decision", how), exit, Duration::ZERO)
         }
@@ -115,12 +113,46 @@ pub(super) fn next(view: &RunView, answers: &Answers<'_>) -> Next {
     }
 }
 
-fn confirm(
-    view: &RunView,
-    step: &StepView,
-    answers: &Answers<'_>,
-    waits: &dyn Fn(&'static str, String) -> Waits,
-) -> Next {
+/// What was decided of a step beforehand, and why.
+fn decided<'a>(step: &StepView, answers: &Answers<'a>) -> Option<(&'a str, &'a str)> {
+    let answer = answers.decide.get(step.id.as_str())?;
+    Some(answer.split_once(':').unwrap_or((answer, "decided on the command line")))
+}
+
+fn offers(step: &StepView, choice: &str) -> bool {
+    step.choices.iter().any(|(key, _)| key == choice)
+}
+
+fn decide(view: &RunView, step: &StepView, answers: &Answers<'_>) -> Next {
+    let Some((choice, reason)) = decided(step, answers) else { return Next::Wait };
+    let (run, step, generation) = (view.id.clone(), step.id.clone(), view.generation);
+    Next::Send(Command::Decide { run, step, generation, choice: choice.to_owned(), reason: reason.to_owned() })
+}
+
+/// What a run waits for whose engine did not take an answer, and why it did not.
+pub(super) fn refused(view: &RunView, command: &Command, why: &str) -> Option<Waits> {
+    let step = view.steps.get(view.current)?;
+    let what = match command {
+        Command::Confirm { .. } => "confirmation",
+        Command::Give { .. } => "values",
+        Command::Told { .. } => "comms",
+        _ => "decision",
+    };
+    Some(waits(step, what, why.to_owned()))
+}
+
+fn waits(step: &StepView, what: &'static str, how: String) -> Waits {
+    Waits {
+        step: step.id.clone(),
+        what,
+        how,
+        digest: step.digest.as_ref().map(|d| d.as_str().to_owned()),
+        choices: step.choices.iter().map(|(key, _)| key.clone()).collect(),
+    }
+}
+
+fn confirm(view: &RunView, step: &StepView, answers: &Answers<'_>) -> Next {
+    let waits = |what: &'static str, how: String| waits(step, what, how);
     let id = step.id.as_str();
     let Some(digest) = step.digest.clone() else { return Next::Wait };
     let known = [Some(digest.as_str()), step.shown_digest.as_ref().map(Digest::as_str)];
@@ -243,7 +275,24 @@ mod tests {
         let next = next(&waiting, &Answers::new(&asked).unwrap());
         let Next::Send(Command::Decide { choice, reason, .. }) = next else { panic!("it is not decided") };
         assert_eq!((choice.as_str(), reason.as_str()), ("retry", "it was a hiccup"));
+        asked.decide = vec![("act".into(), "again:it was a hiccup".into())];
+        assert_eq!(exit(&waiting, &asked), Some(Exit::Failed), "a choice that is not there is not waited for");
         asked.give = vec![("act".into(), "5".into())];
         assert!(Answers::new(&asked).is_err());
+    }
+
+    #[test]
+    fn what_blocks_is_waited_for_unless_something_offered_was_decided() {
+        let mut blocked = view(RunState::Waiting, StepState::Blocked);
+        blocked.steps[0].choices = vec![("start-anyway".into(), "start in spite of it".into())];
+        let mut asked = asked(&[]);
+        asked.decide = vec![("act".into(), "start-anyway:looked".into())];
+        let sent = next(&blocked, &Answers::new(&asked).unwrap());
+        assert!(matches!(&sent, Next::Send(Command::Decide { choice, .. }) if choice == "start-anyway"));
+        let Next::Send(command) = sent else { panic!("it is not decided") };
+        let said = refused(&blocked, &command, "it needs a reason").unwrap();
+        assert_eq!((said.what, said.how.as_str()), ("decision", "it needs a reason"));
+        asked.decide = vec![("act".into(), "skip:looked".into())];
+        assert_eq!(exit(&blocked, &asked), Some(Exit::Failed));
     }
 }

@@ -113,7 +113,7 @@ async fn engine(global: &Global) -> Result<Way, Error> {
 fn accepted(reply: Reply) -> Result<Option<String>, Error> {
     match reply {
         Reply::Accepted { id, .. } => Ok(id),
-        Reply::Seen { .. } | Reply::Planned { .. } => Ok(None),
+        Reply::Seen { .. } | Reply::Planned { .. } | Reply::Logs { .. } => Ok(None),
         Reply::Refused { why, denied: true } => Err(Error::Denied(why)),
         Reply::Refused { why, denied: false } if why == remote::UNANSWERED => Err(Error::Unanswered(why)),
         Reply::Refused { why, denied: false } => Err(Error::Failed(why)),
@@ -162,6 +162,7 @@ async fn drive(format: Format, client: &Client, asked: &Headless, answers: &Answ
     let run = begin(client, asked).await?;
     let mut said: BTreeMap<StepId, (StepState, Option<String>)> = BTreeMap::new();
     let mut sent: BTreeSet<(String, u64)> = BTreeSet::new();
+    let mut refused: Option<((String, u64), Instant)> = None;
     let mut answered = None;
     let mut waiting: Option<(Waits, Instant)> = None;
     let mut pulse = Pulse::of(client);
@@ -178,19 +179,30 @@ async fn drive(format: Format, client: &Client, asked: &Headless, answers: &Answ
                 Next::Send(command) => {
                     waiting = None;
                     let key = (format!("{command:?}"), view.generation);
-                    if sent.insert(key.clone()) {
-                        let reply = client.send(command).await;
-                        let said = |what: &str| matches!(&reply, Reply::Refused { why, .. } if why == what);
-                        if let Reply::Refused { why, .. } = &reply {
-                            output::complaint(&format!("{}: {why}", view.id));
-                        }
+                    if sent.contains(&key) {
+                    } else if let Reply::Refused { why, denied } = client.send(command.clone()).await {
                         // It names its generation, so it can be sent again where it did not arrive, and is taken once.
-                        if said(remote::UNREACHABLE) || said(remote::UNANSWERED) {
-                            sent.remove(&key);
-                        }
-                        if said(remote::UNANSWERED) || matches!(reply, Reply::Accepted { .. }) {
+                        if why == remote::UNANSWERED {
                             answered = Some(view.generation);
                         }
+                        let lost = why == remote::UNREACHABLE || why == remote::UNANSWERED;
+                        let since = match &refused {
+                            Some((before, since)) if *before == key => *since,
+                            _ => {
+                                output::complaint(&format!("{}: {why}", view.id));
+                                Instant::now()
+                            }
+                        };
+                        // What was not taken may be in a moment, such as when a precondition holds again.
+                        if !lost && since.elapsed() >= answers.wait {
+                            let exit = if denied { Exit::Denied } else { Exit::Failed };
+                            let waits = answers::refused(&view, &command, &why);
+                            return end(format, view, waits, exit);
+                        }
+                        refused = Some((key, since));
+                    } else {
+                        answered = Some(view.generation);
+                        sent.insert(key);
                     }
                 }
                 Next::Wait => waiting = None,

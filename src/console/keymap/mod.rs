@@ -113,6 +113,8 @@ pub enum Action {
     NextRequest,
     /// Answers in the next role that is asked for.
     TurnRole,
+    /// Shows the logs beside what is under the cursor.
+    Logs,
     /// Shows who is attached.
     People,
     /// Shows what whoever takes the command over has to know.
@@ -145,12 +147,22 @@ pub enum Action {
     Exercise,
     /// Asks for a hint.
     DrillHint,
-    /// Pauses or resumes the scenario.
+    /// Pauses or resumes the scenario, or the replay.
     DrillPause,
-    /// Doubles the speed of the scenario.
+    /// Doubles the speed of the scenario, or of the replay.
     DrillFaster,
-    /// Halves the speed of the scenario.
+    /// Halves the speed of the scenario, or of the replay.
     DrillSlower,
+    /// Replay: to the record before.
+    ReplayEarlier,
+    /// Replay: to the next record.
+    ReplayLater,
+    /// Replay: a minute back.
+    ReplayBack,
+    /// Replay: a minute on.
+    ReplayOn,
+    /// Replay: asks for a moment.
+    ReplayTo,
     /// Leaves.
     Quit,
     /// Stops the console like any job.
@@ -198,6 +210,8 @@ pub enum Place {
     Record,
     /// The sheet of a subject with its signals on top.
     Subject,
+    /// The sheet of a tenant's logs on top.
+    Logs,
     /// A sheet of text on top.
     Sheet,
     /// The dialog that confirms a step.
@@ -221,6 +235,7 @@ impl Place {
             self,
             Self::Record
                 | Self::Subject
+                | Self::Logs
                 | Self::Sheet
                 | Self::Confirm
                 | Self::Asked
@@ -337,7 +352,7 @@ mod tests {
     use super::Place as P;
     use super::*;
 
-    const PLACES: [Place; 23] = [
+    const PLACES: [Place; 24] = [
         P::Overview,
         P::Tenants,
         P::Database,
@@ -354,6 +369,7 @@ mod tests {
         P::Sources,
         P::Record,
         P::Subject,
+        P::Logs,
         P::Sheet,
         P::Confirm,
         P::Asked,

@@ -3,6 +3,7 @@
 
 mod detail;
 mod exercise;
+pub(in crate::console) mod logs;
 mod people;
 mod record;
 mod signals;
@@ -56,7 +57,7 @@ impl Page {
 }
 
 /// Title of a sheet.
-pub fn title(kind: &SheetKind) -> String {
+pub fn title(state: &State, kind: &SheetKind) -> String {
     match kind {
         SheetKind::Help(_) => "Help".into(),
         SheetKind::Row(pane, key) => {
@@ -93,6 +94,7 @@ pub fn title(kind: &SheetKind) -> String {
         SheetKind::People => "Who is attached".into(),
         SheetKind::Brief => "Brief for the commander".into(),
         SheetKind::Exercise => "Exercise".into(),
+        SheetKind::Logs => logs::title(state),
     }
 }
 
@@ -103,12 +105,16 @@ pub fn lines(state: &State, kind: &SheetKind, width: u16) -> Vec<Strip> {
         help(&mut out, *place);
         return out.lines;
     }
+    if *kind == SheetKind::Logs {
+        logs::write(&mut out, state, state.snapshot.as_deref());
+        return out.lines;
+    }
     let Some(snapshot) = state.snapshot.as_deref() else {
         out.line(Role::Unknown, "nothing is known yet: the engine has not answered");
         return out.lines;
     };
     match kind {
-        SheetKind::Help(_) => {}
+        SheetKind::Help(_) | SheetKind::Logs => {}
         SheetKind::Row(pane, key) => row(&mut out, state, snapshot, *pane, key),
         SheetKind::Why(id) => why(&mut out, snapshot, id),
         SheetKind::Explain(run, step) => with_step(&mut out, state, run, step, explain),

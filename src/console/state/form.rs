@@ -5,7 +5,7 @@ use crate::domain::id::{FindingId, IncidentId, Person, PlaybookId, RunId, StepId
 use crate::domain::incident::{IncidentState, Role, Severity};
 use crate::domain::secret::SecretText;
 use crate::domain::text::sanitize;
-use crate::engine::api::{Command, RequestView};
+use crate::engine::api::{Command, ReplayAsk, RequestView};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 use tui_textarea::TextArea;
@@ -147,6 +147,8 @@ pub enum Purpose {
     ReviewGlass,
     /// Hands over a measure.
     Measure(String),
+    /// Goes to a moment of a replay.
+    Moment,
     /// Denies a request, in this role; it is signed first.
     Deny(Box<RequestView>, Role),
 }
@@ -292,6 +294,7 @@ impl Form {
                 Command::BreakGlass { reason }
             }
             Purpose::Deny(..) => return Err("a denial is signed before it is sent".into()),
+            Purpose::Moment => Command::Replay { ask: ReplayAsk::To(self.value("moment")) },
             Purpose::ReviewGlass => Command::ReviewGlass { text: self.value("text") },
             Purpose::Measure(duty) if self.value("way") == "done" => {
                 Command::DutyDone { duty: duty.clone(), text: self.value("text") }

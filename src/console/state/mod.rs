@@ -6,6 +6,7 @@ mod clock;
 mod confirm;
 mod form;
 mod log;
+mod logs;
 mod looked;
 mod overlay;
 mod pane;
@@ -31,6 +32,7 @@ pub use confirm::{Button, Confirm, Typed};
 pub use form::{Field, FieldKind, Focus, Form, Purpose};
 pub(super) use form::{ROLES, single_line, text_of};
 pub use log::{Log, MOST_HITS, ProofView, RecordView, Scan, Scanned, Wanted};
+pub use logs::{ASK_AGAIN, Logged, Wanting};
 pub use looked::{Looked, subject_of};
 pub use overlay::{Filter, Overlay, Palette, PaletteItem, Question, Sheet, SheetKind};
 pub use pane::{Look, Pane, PaneId, Panes, Slot};
@@ -154,6 +156,8 @@ pub enum Awaited {
     Start,
     /// A subject was asked about.
     Look,
+    /// Logs were asked for.
+    Logs(Box<Wanting>),
     /// A step was confirmed with this plan generation; it can not be confirmed again meanwhile.
     Confirm {
         /// Run.
@@ -200,6 +204,8 @@ pub struct State {
     pub log: Log,
     /// The subject of the sheet on top, and what the engine said of it.
     pub looked: Option<Looked>,
+    /// The logs that were asked for last, and what the engine read of them.
+    pub logged: Option<Logged>,
     /// When a key was last pressed, on the clock of the estate.
     pub last_key: Timestamp,
     /// When the person last left for longer than a minute, on the clock of the estate.
@@ -227,6 +233,7 @@ impl State {
             awaited: BTreeMap::new(),
             log: Log::default(),
             looked: None,
+            logged: None,
             last_key: now,
             left_at: None,
             next_request: 0,

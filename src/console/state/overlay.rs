@@ -36,6 +36,7 @@ impl Overlay {
         match self {
             Self::Sheet(sheet) if sheet.record().is_some() => Place::Record,
             Self::Sheet(Sheet { kind: SheetKind::Row(pane, _), .. }) if pane.has_signals() => Place::Subject,
+            Self::Sheet(Sheet { kind: SheetKind::Logs, .. }) => Place::Logs,
             Self::Sheet(_) => Place::Sheet,
             Self::Confirm(_) => Place::Confirm,
             Self::Asked(_) => Place::Asked,
@@ -72,6 +73,8 @@ pub enum SheetKind {
     Brief,
     /// The exercise.
     Exercise,
+    /// Logs of the tenant that were asked for last.
+    Logs,
 }
 
 /// Text to read.

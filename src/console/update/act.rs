@@ -14,7 +14,10 @@ use crate::console::views::View;
 use crate::domain::finding::Finding;
 use crate::domain::id::{FindingId, RunId};
 use crate::domain::pane::Pane;
-use crate::engine::api::{Command, RunState, StepState};
+use crate::engine::api::{Command, ReplayAsk, RunState, StepState};
+
+/// Seconds that a replay goes back or on at a key.
+const MINUTE: i64 = 60;
 
 /// Does an action.
 pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
@@ -65,6 +68,7 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         Action::AssignMeasure => dialogs::assign_measure(state),
         Action::Measures => sheet(state, SheetKind::Measures),
         Action::Requests => dialogs::requests(state, None),
+        Action::Logs => super::logs::open(state, effects),
         Action::People => sheet(state, SheetKind::People),
         Action::Brief => sheet(state, SheetKind::Brief),
         Action::TakeOver => dialogs::take_over(state),
@@ -87,7 +91,12 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         Action::EmergencyStop => stop_everything(state, effects),
         Action::Exercise => sheet(state, SheetKind::Exercise),
         Action::DrillHint => send(state, Command::DrillHint, Awaited::Other("asking for a hint"), effects),
-        Action::DrillPause | Action::DrillFaster | Action::DrillSlower => drill(state, action, effects),
+        Action::DrillPause | Action::DrillFaster | Action::DrillSlower => pace(state, action, effects),
+        Action::ReplayEarlier => replay(state, ReplayAsk::Earlier, effects),
+        Action::ReplayLater => replay(state, ReplayAsk::Later, effects),
+        Action::ReplayBack => replay(state, ReplayAsk::By(-MINUTE), effects),
+        Action::ReplayOn => replay(state, ReplayAsk::By(MINUTE), effects),
+        Action::ReplayTo => dialogs::replay_to(state),
         Action::Quit => quit(state, effects),
         Action::Suspend => effects.push(Effect::Suspend),
         Action::Redraw => effects.push(Effect::Redraw),
@@ -363,18 +372,32 @@ fn stop_everything(state: &mut State, effects: &mut Vec<Effect>) {
     say(state, Role::Alarm, "EMERGENCY STOP sent: every run halts after the target in hand");
 }
 
-fn drill(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
-    let Some(speed) = state.snapshot.as_ref().and_then(|s| s.drill.as_ref()).map(|d| d.speed) else {
-        return say(state, Role::Dim, "this is not a drill");
+/// Pace of a drill or a replay.
+fn pace(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
+    let snapshot = state.snapshot.as_ref();
+    let replayed = snapshot.and_then(|s| s.replay.as_ref()).map(|r| r.speed);
+    let Some(speed) = replayed.or_else(|| snapshot?.drill.as_ref().map(|d| d.speed)) else {
+        return say(state, Role::Dim, "this is neither a drill nor a replay");
     };
     let paused = speed <= 0.0;
+    let fastest = if replayed.is_some() { 960.0 } else { 60.0 };
     let speed = match action {
         Action::DrillPause if paused => 1.0,
         Action::DrillPause => 0.0,
-        Action::DrillFaster => (speed.max(0.5) * 2.0).min(60.0),
+        Action::DrillFaster => (speed.max(0.5) * 2.0).min(fastest),
         _ => (speed / 2.0).max(0.5),
     };
+    if replayed.is_some() {
+        return replay(state, ReplayAsk::Speed(speed), effects);
+    }
     send(state, Command::DrillClock { speed }, Awaited::Other("setting the scenario's clock"), effects);
+}
+
+fn replay(state: &mut State, ask: ReplayAsk, effects: &mut Vec<Effect>) {
+    if state.snapshot.as_ref().is_none_or(|s| s.replay.is_none()) {
+        return say(state, Role::Dim, "this is not a replay");
+    }
+    send(state, Command::Replay { ask }, Awaited::Other("going to the moment"), effects);
 }
 
 fn quit(state: &mut State, effects: &mut Vec<Effect>) {

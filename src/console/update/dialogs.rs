@@ -3,6 +3,7 @@
 use super::act::act;
 use super::{say, send};
 use crate::console::effect::Effect;
+use crate::console::format::moment;
 use crate::console::keymap::Action;
 use crate::console::state::{
     Answering, Asked, Awaited, Button, Confirm, Field, Filter, Focus, Form, Overlay, PaneId, Purpose, ROLES, Screen,
@@ -264,6 +265,17 @@ pub fn note(state: &mut State) {
     };
     let field = Field::text("text", "note", "what you saw, decided, or did outside", true, "");
     push(state, Form::new(Purpose::Note(open), "Note", "Record", vec![field]).intro([intro]));
+}
+
+/// Asks for the moment that a replay is to show.
+pub fn replay_to(state: &mut State) {
+    let Some(replay) = state.snapshot.as_ref().and_then(|s| s.replay.as_ref()) else {
+        return say(state, Role::Dim, "this is not a replay");
+    };
+    let intro = format!("{} goes from {} to {}.", replay.incident, moment(replay.from), moment(replay.to));
+    let help = "02:13, 2026-11-21T02:13:05Z, or +5m and -30s from here; UTC";
+    let field = Field::text("moment", "moment", help, true, "");
+    push(state, Form::new(Purpose::Moment, "Replay", "Go", vec![field]).intro([intro]));
 }
 
 /// Changes severity and state.

@@ -4,7 +4,7 @@ use super::act::act;
 use super::{dialogs, log, palette, say, send};
 use crate::console::effect::Effect;
 use crate::console::keymap::{self, Action, Scope};
-use crate::console::state::{Awaited, Button, FieldKind, Focus, Overlay, PaneId, State};
+use crate::console::state::{Awaited, Button, FieldKind, Focus, Overlay, PaneId, SheetKind, State};
 use crate::console::theme::Role;
 use crate::domain::text::sanitize;
 use crate::engine::api::{Command, StepState};
@@ -103,7 +103,11 @@ fn in_overlay(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
     let page = usize::from(state.size.1.saturating_sub(8)).max(1);
     match state.overlays.last_mut() {
         Some(Overlay::Sheet(sheet)) => match action {
-            Action::Copy | Action::SaveProof => act(state, action, effects),
+            Action::Copy | Action::SaveProof | Action::Logs => act(state, action, effects),
+            Action::NextPane | Action::PreviousPane if sheet.kind == SheetKind::Logs => {
+                sheet.scroll = 0;
+                super::logs::turn(state, action == Action::NextPane, effects);
+            }
             Action::NextPane | Action::PreviousPane => {
                 sheet.scroll = 0;
                 if let Some(looked) = &mut state.looked {

@@ -5,6 +5,7 @@ mod act;
 mod dialogs;
 mod keys;
 mod log;
+mod logs;
 mod palette;
 
 pub use act::see;
@@ -47,6 +48,7 @@ pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
         Msg::Tick(at) => {
             state.clock.wall = at;
             look_again(state, &mut effects);
+            logs::follow(state, &mut effects);
             // A wall clock that was set back must not hide that the engine is silent.
             state.clock.heard = state.clock.heard.min(at);
             state.clock.beat = !state.clock.beat;
@@ -239,14 +241,17 @@ fn answer(state: &mut State, about: Option<Awaited>, to: super::effect::RequestI
             looked.answer = match reply {
                 Reply::Seen { view } if view.subject == looked.subject => Some(Ok(view)),
                 Reply::Refused { why, .. } => Some(Err(why)),
-                Reply::Seen { .. } | Reply::Accepted { .. } | Reply::Planned { .. } => return,
+                Reply::Seen { .. } | Reply::Accepted { .. } | Reply::Planned { .. } | Reply::Logs { .. } => return,
             };
             state.touch();
         }
         return;
     }
+    if let Some(Awaited::Logs(wanting)) = &about {
+        return logs::answered(state, wanting, reply);
+    }
     match reply {
-        Reply::Seen { .. } | Reply::Planned { .. } => {}
+        Reply::Seen { .. } | Reply::Planned { .. } | Reply::Logs { .. } => {}
         Reply::Accepted { message, id } => {
             if let (Some(Awaited::Start), Some(run)) = (about, id) {
                 go(state, Screen::Run(RunId::new(run)));

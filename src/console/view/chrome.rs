@@ -242,6 +242,17 @@ fn list(state: &State, snapshot: &Snapshot) -> Vec<Alarm> {
             format!("drill {pace} ({})", keymap::key_of(Action::Exercise)),
         ));
     }
+    if let Some(replay) = &snapshot.replay {
+        let pace = if replay.speed > 0.0 { format!("x{}", replay.speed) } else { "STANDS".into() };
+        let (by_now, all) = replay.records;
+        let day = snapshot.at.strftime("%Y-%m-%d");
+        let long = format!("replay of {} {pace}, {day}, record {by_now} of {all}", replay.incident);
+        alarms.push(alarm(Health::Ok, Role::Drill, long, format!("replay {pace}")));
+        if let Some(why) = &replay.unseen {
+            let long = format!("only the records are known: {why}");
+            alarms.push(alarm(Health::Unknown, Role::Unknown, long, "records only"));
+        }
+    }
     let custody = custody(&snapshot.journal, state.now());
     for one in custody.iter().filter(|c| c.health == Some(Health::Warn)) {
         alarms.push(alarm(
@@ -308,7 +319,7 @@ pub fn hints(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
     }
     let place = state.place();
     let reading = |b: &keymap::Binding| {
-        matches!(place, keymap::Place::Sheet | keymap::Place::Record | keymap::Place::Subject)
+        matches!(place, keymap::Place::Sheet | keymap::Place::Record | keymap::Place::Subject | keymap::Place::Logs)
             && matches!(b.action, Action::PageDown | Action::PageUp | Action::Copy)
     };
     let mut hints: Vec<&keymap::Binding> = keymap::valid(place).filter(|b| b.hint > 0 || reading(b)).collect();
@@ -360,8 +371,10 @@ pub fn tiny(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
         strip.push(Role::Alarm, "LOST ");
     }
     strip.push(health.into(), glyphs.of(health));
-    if state.mode() == Mode::Drill {
-        strip.push(Role::Drill, " DRILL");
+    match state.mode() {
+        Mode::Drill => strip.push(Role::Drill, " DRILL"),
+        Mode::Replay => strip.push(Role::Drill, " REPLAY"),
+        Mode::Live | Mode::ReadOnly => {}
     }
     if let Some(snapshot) = state.snapshot.as_deref() {
         strip.push(health.into(), format!(" {}", health.word()));

@@ -36,7 +36,7 @@ fn draw_sheet(canvas: &mut Canvas<'_>, state: &State, shown: &Sheet) {
     let more = lines.len().saturating_sub(shown.scroll + usize::from(rows));
     let right =
         if more > 0 { Strip::of(Role::Accent, format!("{more} more below")) } else { Strip::of(Role::Dim, "end") };
-    let inner = canvas.framed(area, &Strip::of(Role::Title, sheet::title(&shown.kind)), &right);
+    let inner = canvas.framed(area, &Strip::of(Role::Title, sheet::title(state, &shown.kind)), &right);
     let text = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
     canvas.lines(text, lines.iter().skip(shown.scroll));
 }

@@ -34,6 +34,15 @@ pub(super) const ROWS: &[Signal] = &[
         0.0,
     ),
     high(
+        "workers.memory_slope",
+        Unit::Ratio,
+        &[Tenant],
+        "how much of its memory limit the fastest growing container gains in an hour, over half an hour",
+        "container_memory_working_set_bytes, container_spec_memory_limit_bytes",
+        0.2,
+        1.0,
+    ),
+    high(
         "workload.crash_looping",
         Unit::Count,
         &[Tenant, Cluster],

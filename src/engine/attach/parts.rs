@@ -222,6 +222,11 @@ fn write(before: Option<&Snapshot>, now: &Snapshot) -> io::Result<Page> {
     Ok(page)
 }
 
+/// The lines that make a snapshot of the one before, and whether they say more than that values have grown older.
+pub fn change(before: Option<&Snapshot>, now: &Snapshot) -> io::Result<(Vec<u8>, bool)> {
+    write(before, now).map(|page| (page.bytes, page.news))
+}
+
 /// A whole snapshot, for a peer that asks once.
 pub fn all(snapshot: &Snapshot) -> io::Result<Vec<u8>> {
     Ok(write(None, snapshot)?.bytes)

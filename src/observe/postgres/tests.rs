@@ -134,7 +134,9 @@ async fn a_lock_chain_is_seen_with_who_waits_for_whom_and_how_long() {
     assert!(r.blocked_by.is_empty() && r.waiting_s.is_none() && r.transaction_s > Some(0.9), "{r:?}");
     assert!(r.query.contains("·[31mred") && r.backend_start > Timestamp::UNIX_EPOCH, "{r:?}");
     assert_eq!((a.blocked_by.as_slice(), a.state.as_str()), (&[root_pid][..], "active"));
-    assert!(a.wait.starts_with("Lock:") && a.waiting_s < a.transaction_s, "{a:?}");
+    // Before 14 the server does not say since when: the statement's beginning stands in.
+    let tells = !seen.version.starts_with("13.");
+    assert!(a.wait.starts_with("Lock:") && (a.waiting_s < a.transaction_s || !tells), "{a:?}");
     assert!(b.blocked_by.contains(&one_pid), "{b:?}");
 
     root.batch_execute("COMMIT").await.unwrap();

@@ -113,8 +113,8 @@ async fn one_connection_is_kept_and_made_anew_after_it_was_cut() {
     }
     let mut admin = private.admin().await;
     let list: String = redis::cmd("CLIENT").arg("LIST").query_async(&mut admin).await.unwrap();
-    // One line is the observer's, one our own; Redis 7.0 does not show the library's name.
-    assert_eq!((list.lines().count(), list.matches("cmd=latency|latest").count()), (2, 1), "{list}");
+    // One line is the observer's, one our own; Redis 7.0 does not show the library's name, 6.2 not the subcommand.
+    assert_eq!((list.lines().count(), list.matches("cmd=latency").count()), (2, 1), "{list}");
     redis::cmd("CLIENT").arg(&["KILL", "TYPE", "normal", "SKIPME", "yes"]).query_async::<()>(&mut admin).await.unwrap();
     assert_eq!(facts(&mut observer).await.unwrap_err().kind, FailureKind::Unreachable);
     facts(&mut observer).await.unwrap();

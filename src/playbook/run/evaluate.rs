@@ -4,7 +4,7 @@
 use super::effect::Subject;
 use super::machine::Run;
 use super::record::Clean as _;
-use crate::domain::id::{StepId, TenantId};
+use crate::domain::id::StepId;
 use crate::playbook::expr::{Evaluation, Known, Surroundings, Verdict};
 use crate::playbook::schema::Step;
 use serde_json::Value;
@@ -36,10 +36,13 @@ impl Run {
         &self,
         step: &StepId,
         what: Subject,
-        around: &mut dyn FnMut(Option<&TenantId>) -> Surroundings,
+        around: &mut crate::playbook::Around<'_>,
         result: Option<&Value>,
     ) -> Vec<Evaluation> {
         let Some(index) = self.plan.index(step) else { return Vec::new() };
+        if !self.asks_anything(index, what) {
+            return Vec::new();
+        }
         let Some(seats) = self.seats_of(index, what) else {
             return self.evaluate_for(index, what, &around(None), result, None);
         };
@@ -51,6 +54,18 @@ impl Run {
             said.push((self.evaluate_for(index, what, &around, own, seat.item.as_ref()), seat.label));
         }
         together(said, what == Subject::Contraindications)
+    }
+
+    /// Whether there is an expression for it, so that nothing has to be gathered around hundreds of targets for none.
+    fn asks_anything(&self, index: usize, what: Subject) -> bool {
+        let Some(step) = self.plan.steps().get(index) else { return false };
+        match what {
+            Subject::Contraindications => !self.plan.playbook().contraindications.is_empty(),
+            Subject::Condition => step.condition.is_some(),
+            Subject::Preconditions => !step.preconditions.is_empty() || !step.bind.is_empty(),
+            Subject::Ways => !step.branches.is_empty(),
+            Subject::Verify(entry) => step.verify.get(entry).is_some(),
+        }
     }
 
     fn evaluate_for(

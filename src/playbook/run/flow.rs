@@ -131,6 +131,7 @@ impl Run {
                 }
             }
             Then::Refused { why } => self.block(why, now),
+            Then::AdvisedAgainst { why } => self.advise_against(why, now),
             Then::Started => self.started(now, out),
             Then::Done { next } => {
                 self.edit(|s| s.next = next);

@@ -15,6 +15,9 @@ use serde_json::json;
 /// How often a blocked step is tried again, and the checks beside a confirmation are renewed.
 pub(super) const AGAIN: SignedDuration = SignedDuration::from_secs(2);
 
+/// What is said where a contraindication holds.
+const ADVISED_AGAINST: &str = "this playbook should not be started";
+
 pub(super) fn after(now: Timestamp, wait: SignedDuration) -> Timestamp {
     now.checked_add(wait).unwrap_or(Timestamp::MAX)
 }
@@ -30,6 +33,11 @@ pub(super) struct Broken {
 impl Broken {
     fn new(why: String) -> Self {
         Self { what: why.clone(), why }
+    }
+
+    /// Something, and what was seen of it.
+    pub(super) fn of(what: String, seen: &str) -> Self {
+        Self { why: format!("{what} ({seen})").clean(), what }
     }
 }
 
@@ -119,7 +127,7 @@ impl Run {
                     return self.record("step.skipped", json!({"why": why}), Then::Skipped, out);
                 }
                 Ok(fan) => self.edit(|s| s.fan = fan),
-                Err(why) => return self.block(why.clean(), now),
+                Err(why) => return self.refuse(why.clean(), now, out),
             }
         }
         self.choose_ring();
@@ -238,17 +246,29 @@ impl Run {
     /// A run starts only when all contraindications are false; one that is not known speaks against it too.
     fn contraindicated(&mut self, said: &[Evaluation], now: Timestamp, out: &mut Vec<Effect>) {
         let missing = said.len() < self.plan.playbook().contraindications.len();
-        let why = said.iter().find_map(|c| match &c.verdict {
+        let against = said.iter().find_map(|c| match &c.verdict {
             Verdict::False => None,
-            Verdict::True => Some(format!("{} ({})", c.text, c.detail)),
-            Verdict::Unknown(why) => Some(format!("it is not known whether this holds: {} ({why})", c.text)),
+            Verdict::True => Some(Broken::of(format!("{ADVISED_AGAINST}: {}", c.text), &c.detail)),
+            Verdict::Unknown(why) => {
+                Some(Broken::of(format!("{ADVISED_AGAINST}: it is not known whether this holds: {}", c.text), why))
+            }
         });
-        let why = why.or_else(|| missing.then(|| "the contraindications were not evaluated".to_owned()));
-        let Some(why) = why else {
+        let unasked = || Broken::new(format!("{ADVISED_AGAINST}: the contraindications were not evaluated"));
+        let Some(Broken { what, why }) = against.or_else(|| missing.then(unasked)) else {
             self.cleared = true;
             return self.prepare_at(now, out);
         };
-        self.block(format!("this playbook should not be started: {}", why.clean()), now);
+        if self.here().is_some_and(|h| h.refused.as_ref() == Some(&what)) {
+            return self.advise_against(why, now);
+        }
+        self.edit(|s| s.refused = Some(what));
+        let body = json!({"why": why, "contraindications": checks(said)});
+        self.record("step.refused", body, Then::AdvisedAgainst { why }, out);
+    }
+
+    /// Something speaks against the playbook; a person may go on in spite of it.
+    pub(super) fn advise_against(&mut self, why: String, now: Timestamp) {
+        self.block(why, now);
         self.edit(|s| {
             s.choices = vec![offer("start-anyway", "start in spite of it", true, Choose::StartAnyway), abort()];
         });
@@ -301,8 +321,7 @@ impl Run {
                 Verdict::False => ("false", &c.detail),
                 Verdict::Unknown(why) => ("not known", why),
             };
-            let what = format!("a precondition is {word}: {}", c.text);
-            Some(Broken { why: format!("{what} ({detail})").clean(), what })
+            Some(Broken::of(format!("a precondition is {word}: {}", c.text), detail))
         })
     }
 
@@ -333,7 +352,7 @@ impl Run {
         self.refuse_for(Broken::new(why), now, out);
     }
 
-    fn refuse_for(&mut self, Broken { what, why }: Broken, now: Timestamp, out: &mut Vec<Effect>) {
+    pub(super) fn refuse_for(&mut self, Broken { what, why }: Broken, now: Timestamp, out: &mut Vec<Effect>) {
         let known = self.here().is_some_and(|h| h.refused.as_ref() == Some(&what));
         let waited = matches!(self.phase, Phase::Confirmation { .. } | Phase::Approval { .. });
         if known && !waited {

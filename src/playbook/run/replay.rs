@@ -138,8 +138,9 @@ impl Run {
 
     fn fold_step(&mut self, index: usize, past: &Past<'_>) {
         let text = |name: &str| past.body.get(name).and_then(Value::as_str);
-        // A step has a record only after the contraindications were false, or a person decided.
-        self.cleared = self.cleared || past.kind != "decision.made" || text("choice") == Some("start-anyway");
+        // A step has another record only after the contraindications were false, or a person decided.
+        let against = past.kind == "decision.made" || past.body.get("contraindications").is_some();
+        self.cleared = self.cleared || !against || text("choice") == Some("start-anyway");
         if index > self.current {
             // What a jump passed over has no record of its own.
             let passed = index.min(self.plan.flow());

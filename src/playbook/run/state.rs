@@ -78,6 +78,10 @@ pub(super) enum Then {
     Refused {
         why: String,
     },
+    /// A contraindication of the playbook holds, or may hold.
+    AdvisedAgainst {
+        why: String,
+    },
     Cancelled,
     Started,
     Done {
@@ -116,6 +120,7 @@ impl Then {
                 | Self::ApprovalRequested
                 | Self::Approved
                 | Self::Refused { .. }
+                | Self::AdvisedAgainst { .. }
                 | Self::Started
         )
     }

@@ -675,15 +675,35 @@ fn what_speaks_against_a_playbook_keeps_it_from_starting_until_it_is_gone_or_som
         bench.apply(Input::Begin).unwrap();
         bench.answer(0, 0);
         bench.answer(0, said);
+        assert_ne!(bench.state("look"), StepState::Blocked, "the record is first");
+        bench.answer(0, 0); // step.refused is durable
         assert_eq!((bench.run.state(), bench.state("look")), (RunState::Waiting, StepState::Blocked));
         assert!(line(&bench, "look").contains(words), "{}", line(&bench, "look"));
         assert_eq!(choices(&bench), ["start-anyway", "stop"]);
-        assert_eq!(bench.kinds, ["run.started"]);
+        let refused = bench.records.last().unwrap().3.clone();
+        assert!(refused["why"].as_str().unwrap().contains(words), "{refused}");
+        assert_ne!(refused["contraindications"][0]["holds"], "false", "{refused}");
+        // It stays as it is: that is no news.
+        bench.wait(2000);
+        bench.apply(Input::Tick).unwrap();
+        bench.answer(0, said);
+        assert_eq!(choices(&bench), ["start-anyway", "stop"]);
+        assert_eq!(bench.kinds, ["run.started", "step.refused"]);
+        // A refusal on disk answers for nothing: the next engine asks again.
+        let mut next = Bench::of(plan(&text));
+        next.apply(Input::Begin).unwrap();
+        next.answer(0, 0);
+        next.answer(0, said);
+        next.answer(0, 0);
+        next.restart();
+        resume(&mut next);
+        assert_eq!((next.state("look"), next.state("cancel")), (StepState::Blocked, StepState::Pending));
         // It goes away by itself.
         let mut gone = Bench::of(plan(&text));
         gone.apply(Input::Begin).unwrap();
         gone.answer(0, 0);
         gone.answer(0, said);
+        gone.answer(0, 0);
         gone.wait(2000);
         gone.apply(Input::Tick).unwrap();
         gone.answer(0, 3);

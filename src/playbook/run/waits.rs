@@ -5,7 +5,7 @@ use super::effect::Effect;
 use super::input::{ChildFound, Refusal};
 use super::machine::{Run, offer};
 use super::outcome::abort;
-use super::prepare::{AGAIN, after};
+use super::prepare::{AGAIN, Broken, after};
 use super::record::Clean;
 use super::state::{Choose, Phase, Then};
 use super::view::{RunState, StepState, TargetLine};
@@ -29,10 +29,13 @@ impl Run {
                 }
                 Some((Verdict::False, _)) => {}
                 Some((Verdict::Unknown(why), _)) => {
-                    let why = format!("which way to go is not known: {} ({why})", way.condition);
-                    return self.block(why.clean(), now);
+                    let what = format!("which way to go is not known: {}", way.condition);
+                    return self.refuse_for(Broken::of(what, why), now, out);
                 }
-                None => return self.block("which way to go is not known: a condition was not evaluated".into(), now),
+                None => {
+                    let why = "which way to go is not known: a condition was not evaluated";
+                    return self.refuse(why.into(), now, out);
+                }
             }
         }
         let next = spec.otherwise.clone().unwrap_or(Next::Continue);

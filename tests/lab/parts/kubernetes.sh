@@ -74,13 +74,13 @@ start_apiserver() { # also used by faults.sh
     --etcd-servers="http://127.0.0.1:$client" --service-cluster-ip-range=10.96.0.0/16 \
     --client-ca-file="$PKI/ca.crt" --tls-cert-file="$PKI/apiserver.crt" --tls-private-key-file="$PKI/apiserver.key" \
     --service-account-issuer=https://lab --service-account-key-file="$PKI/sa.key" --service-account-signing-key-file="$PKI/sa.key" \
-    --authorization-mode=Node,RBAC --endpoint-reconciler-type=none --disable-admission-plugins=ServiceAccount --cert-dir="$K" --v=1
+    --authorization-mode=Node,RBAC --endpoint-reconciler-type=none --kubelet-preferred-address-types=InternalIP --disable-admission-plugins=ServiceAccount --cert-dir="$K" --v=1
   wait_for "the API server is ready on port $LAB_KUBERNETES_PORT" 60 kube-apiserver kubectl get --raw /readyz
 }
 servers() {
   local client peer
   mkdir -p "$PKI"; chmod 700 "$PKI"
-  { read -r client; read -r peer; read -r API; } < <(ports 3)
+  { read -r client; read -r peer; read -r API; read -r KUBELET; } < <(ports 4)
   put LAB_ETCD_PORT "$client"; put LAB_KUBERNETES_PORT "$API"
   spawn etcd "$BIN/etcd" --name lab --data-dir "$K/etcd" --unsafe-no-fsync --log-level warn \
     --listen-client-urls "http://127.0.0.1:$client" --advertise-client-urls "http://127.0.0.1:$client" \
@@ -91,8 +91,17 @@ servers() {
   spawn kube-controller-manager "$BIN/kube-controller-manager" --kubeconfig "$K/controller-manager.kubeconfig" --bind-address=127.0.0.1 --secure-port=0 \
     --service-account-private-key-file="$PKI/sa.key" --root-ca-file="$PKI/ca.crt" --leader-elect=false --use-service-account-credentials --cert-dir="$K"
   spawn kube-scheduler "$BIN/kube-scheduler" --kubeconfig "$K/scheduler.kubeconfig" --bind-address=127.0.0.1 --secure-port=0 --leader-elect=false --cert-dir="$K"
-  { cat "$BIN/stages.yaml"; echo ---; cat "$HERE/kubernetes/crashloop.yaml"; } > "$K/kwok.yaml"
-  spawn kwok "$BIN/kwok" --kubeconfig "$K/kwok.kubeconfig" --config "$K/kwok.yaml" --manage-all-nodes -v WARN --node-lease-duration-seconds=40
+  # The kubelet's part: what the API server asks it for a pod's log is a file, in the format of a container runtime.
+  certificate kwok /CN=kwok "subjectAltName=IP:127.0.0.1"
+  mkdir -p "$K/logs"
+  local t log=$K/logs/odoo.log
+  t=$(date -u +%Y-%m-%dT%H:%M:%S); : > "$log"
+  while IFS= read -r line; do printf '%s.%09dZ stdout F %s\n' "$t" 0 "$line" >> "$log"; done < "$HERE/kubernetes/odoo.log"
+  put LAB_POD_LOG "$log"
+  { cat "$BIN/stages.yaml"; echo ---; cat "$HERE/kubernetes/crashloop.yaml"; echo ---
+    sed "s|@LOG@|$log|" "$HERE/kubernetes/logs.yaml"; } > "$K/kwok.yaml"
+  spawn kwok "$BIN/kwok" --kubeconfig "$K/kwok.kubeconfig" --config "$K/kwok.yaml" --manage-all-nodes -v WARN --node-lease-duration-seconds=40 \
+    --node-ip 127.0.0.1 --node-port "$KUBELET" --server-address "127.0.0.1:$KUBELET" --tls-cert-file "$PKI/kwok.crt" --tls-private-key-file "$PKI/kwok.key"
 }
 
 estate() {

@@ -82,6 +82,15 @@ fn facts(state: &State, finding: &Finding, width: usize) -> Vec<Strip> {
         pair("after", Role::Warn, &format!("{} {} {} ({})", clock(change.at), change.subject, change.what, change.by));
     }
     pair("refute", Role::Dim, &finding.disproof);
+    if let Some(logged) = state.logged.as_ref().filter(|l| l.wanting.finding.as_ref() == Some(&finding.id)) {
+        let whose = format!("{}: ", logged.wanting.tenant);
+        let (role, words) = match &logged.answer {
+            None => (Role::Dim, "being read".to_owned()),
+            Some(Err(why)) => (Role::Unknown, format!("not known: {why}")),
+            Some(Ok(view)) => crate::console::sheet::logs::verdict(view, state.mode()),
+        };
+        pair("logs", role, &format!("{whose}{words}; l shows them"));
+    }
     let seen = finding.acknowledged.as_ref().map_or_else(
         || "nobody has said so; x says that you have".to_owned(),
         |a| format!("{} at {}", a.by, clock(a.at)),

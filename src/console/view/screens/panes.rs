@@ -38,6 +38,11 @@ pub fn title(canvas: &mut Canvas<'_>, state: &State, area: Rect, id: PaneId, nam
 /// What stands where a pane has no rows: never a blank.
 pub fn empty(canvas: &mut Canvas<'_>, state: &State, area: Rect, id: PaneId, why: &str) {
     let pane = state.panes.get(id);
+    let replay = state.snapshot.as_ref().and_then(|s| s.replay.as_ref());
+    // Measures are known from the records.
+    if let Some(unseen) = replay.and_then(|r| r.unseen.as_ref()).filter(|_| id != PaneId::Measures) {
+        return canvas.line(area, 0, &Strip::of(Role::Unknown, format!(" not known: {unseen}")));
+    }
     let text = if pane.filter.is_empty() || pane.total == 0 {
         format!(" {why}")
     } else {

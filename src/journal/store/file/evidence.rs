@@ -52,6 +52,16 @@ pub fn put(dir: &Path, bytes: &[u8]) -> Result<Digest, JournalError> {
     Ok(sha256)
 }
 
+/// As [`put`], but refused on a disk that has less than `spare` bytes left: what is nice to have gives way to records.
+pub fn put_sparing(dir: &Path, bytes: &[u8], spare: u64) -> Result<Digest, JournalError> {
+    let failed = |e: &std::io::Error| JournalError::io("asking for the free space of", dir, e);
+    let free = place::free_bytes(&std::fs::File::open(dir).map_err(|e| failed(&e))?).map_err(|e| failed(&e))?;
+    if free < spare {
+        return Err(JournalError::LowSpace { dir: dir.to_owned(), free_mib: free >> 20, needed_mib: spare >> 20 });
+    }
+    put(dir, bytes)
+}
+
 /// Reads what is kept under a digest; `None` when nothing is. Bytes that do not have that digest are an error.
 pub fn open(dir: &Path, sha256: &Digest) -> Result<Option<Vec<u8>>, JournalError> {
     let path = path(dir, sha256);

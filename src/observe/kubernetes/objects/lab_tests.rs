@@ -109,3 +109,43 @@ async fn objects_of_the_real_api_server_are_watched_and_a_missing_right_is_said(
     let failure = look(&mut super::tests::observer(poor.as_ref(), &space.0)).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Permission, "{failure}");
 }
+
+#[tokio::test]
+async fn the_fences_of_a_tenant_are_read_from_the_real_api_server() {
+    let Ok(kubeconfig) = std::env::var("LAB_KUBECONFIG_OBSERVE") else {
+        return skip("tenancy", "no lab (tests/lab/lab up kubernetes)");
+    };
+    let space = Space(format!("tenancy-{}", std::process::id()));
+    assert!(kubectl(&["create", "namespace", &space.0], None));
+    let mut observer = observer(kubeconfig.as_ref(), &space.0);
+    let t017 = Subject::Tenant { tenant: "t017".into() };
+    let seen = async |observer: &mut ObjectsObserver, what: &str, wanted: [(&str, f64); 3]| {
+        until(what, Duration::from_secs(30), async || {
+            let facts = look(observer).await.unwrap();
+            let all = wanted.iter().all(|(signal, wanted)| value(&facts, &t017, signal) == Some(*wanted));
+            all.then_some(())
+        })
+        .await;
+    };
+    let make = |object: Value| assert!(kubectl(&["-n", &space.0, "apply", "-f", "-"], Some(&object)), "{object}");
+    let policy = |name: &str, spec: Value| {
+        make(
+            json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": name}, "spec": spec}),
+        );
+    };
+    let values =
+        |isolated, open, quota| [("tenancy.isolated", isolated), ("tenancy.open", open), ("tenancy.quota", quota)];
+    seen(&mut observer, "nothing fences it in", values(0.0, 0.0, 0.0)).await;
+    make(
+        json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"}, "spec": {"hard": {"pods": "10"}}}),
+    );
+    // The server fills in what is left out: without types it is one about what comes in.
+    policy("default-deny", json!({"podSelector": {}}));
+    seen(&mut observer, "it is fenced in and has a quota", values(1.0, 0.0, 1.0)).await;
+    policy("anybody", json!({"podSelector": {"matchLabels": {"app": "odoo"}}, "ingress": [{}]}));
+    policy("world", json!({"podSelector": {}, "ingress": [{"from": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]}]}));
+    seen(&mut observer, "two policies let everybody in", values(1.0, 2.0, 1.0)).await;
+    assert!(kubectl(&["-n", &space.0, "delete", "networkpolicy", "--all"], None));
+    assert!(kubectl(&["-n", &space.0, "delete", "resourcequota", "q"], None));
+    seen(&mut observer, "the fence and the quota are gone", values(0.0, 0.0, 0.0)).await;
+}
