@@ -41,7 +41,7 @@ fn the_facilitator_steers_a_served_drill_and_each_act_is_recorded() {
         (&["tell", "the", "coffee", "is", "ready"], 0, "tell the coffee is ready"),
         (&["note", "they", "are", "calm"], 0, "noted"),
         (&["override", "declared", "21", "that was very quick"], 1, "more than the 20"),
-        (&["override", "declared", "9", "short"], 1, "at least ten characters"),
+        (&["override", "declared", "9", "short"], 1, "at least 10 characters"),
         (&["override", "declared", "9", "the title said nothing"], 0, "declared is worth 9 points now"),
         (&["override", "guessed", "9", "the title said nothing"], 1, "there is no expectation `guessed`"),
         (&["speed", "2"], 0, "speed 2x"),
