@@ -70,6 +70,9 @@ fn two_consoles_see_the_same_incident_and_the_commander_sees_who_is_there() {
     assert_eq!(consoles.as_array().map(Vec::len), Some(2), "{consoles}");
     assert_eq!((&consoles[1]["user"], &consoles[1]["read_only"]), (&"jon".into(), &true.into()));
     leave(jon);
+    // The engine hears of each by a connection of its own: the second goes when it knows that the first has gone.
+    mara.keys("W").until("jon to have gone", SOON, |t| t.contains("You are mara") && !t.contains("only looks on"));
+    mara.keys("\x1b").until("the sheet to close", SOON, |t| !t.contains("You are mara"));
     leave(mara);
     served.ends();
     let all = records(home.path(), &home.path().join("journal"));

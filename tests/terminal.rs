@@ -46,7 +46,7 @@ fn visit_all(term: &mut Term) {
         ("p", "Playbooks"),
         ("j", "Journal"),
         ("s", "Sources"),
-        ("o", "What changed"),
+        ("o", "Told and changed"),
     ] {
         term.keys(key).shows(shows);
     }
@@ -332,7 +332,7 @@ fn a_storm_of_sizes_leaves_a_readable_screen() {
     term.until("the overview to be readable", SOON, |t| {
         t.contains("DRILL") && t.contains("Tenants") && t.contains("Findings")
     });
-    for (width, height, shows) in [(40, 10, "DRILL"), (20, 3, "DRILL"), (300, 80, "What changed"), (80, 24, "Findings")]
+    for (width, height, shows) in [(40, 10, "DRILL"), (20, 3, "DRILL"), (300, 80, "Told and changed"), (80, 24, "Findings")]
     {
         term.resize(width, height);
         term.until_screen(&format!("{width}x{height} to be readable"), SOON, |s| s.contents().contains(shows));
@@ -427,14 +427,14 @@ fn nonsense_neither_ends_it_nor_acts() {
         .map(|n| u8::try_from(n * 73 % 256).unwrap())
         .filter(|b| *b >= 0x80 || matches!(b, 0..=2 | 4..=7 | 0x0e | 0x0f | 0x11..=0x17 | 0x1c..=0x1f))
         .collect();
-    term.send(&rubbish).keys("zzzz").keys("o").shows("What changed");
+    term.send(&rubbish).keys("zzzz").keys("o").shows("Told and changed");
     // Keys that would declare, note, stop and quit, if they were typed.
     let paste = "F\r\t\t\rN\x18\x03:quit\r ".repeat(10_000 / 16);
     term.keys("\x1b[200~").keys(&paste).keys("\x1b[201~");
     // Its answer to keys is still there.
     term.shows("pasted text is ignored");
     term.keys("j").shows("Journal, newest last");
-    term.keys("o").shows("What changed");
+    term.keys("o").shows("Told and changed");
     assert_eq!(term.keys(CTRL_C).ends(SOON).exit_code(), 0);
     term.is_given_back();
     let all = records(home.path(), &home.path().join("journal"));

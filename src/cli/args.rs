@@ -216,7 +216,7 @@ pub enum Command {
 }
 
 /// What to play.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct Play {
     /// Scenario; the default one when absent
     pub scenario: Option<String>,
@@ -226,6 +226,12 @@ pub struct Play {
     /// Seconds of the scenario that pass in one second
     #[arg(long, value_name = "X", value_parser = speed)]
     pub speed: Option<f64>,
+    /// Without a screen: a script plays it, as fast as it goes where no speed is given
+    #[arg(long)]
+    pub headless: bool,
+    /// What the crew does, instead of the script that ships with the scenario; goes with --headless
+    #[arg(long, value_name = "FILE", requires = "headless")]
+    pub script: Option<PathBuf>,
 }
 
 fn speed(text: &str) -> Result<f64, String> {
@@ -248,6 +254,112 @@ pub enum Drill {
     Lint {
         /// Files; the built-in ones when absent
         files: Vec<PathBuf>,
+    },
+    /// A commented scenario to start from, on standard output or in a file that is not there yet
+    New {
+        /// Its id: lower-case letters, digits and `-`
+        id: String,
+        /// File
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+    /// A scenario from a real incident: its findings as causes, its acts as expectations, no name of anybody
+    FromIncident {
+        /// The incident
+        incident: String,
+        /// File that is not there yet; standard output when absent
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// The journal's directory; else that of the configured estate
+        #[arg(long, value_name = "DIR")]
+        journal: Option<PathBuf>,
+    },
+    /// The score of an exercise, from its journal alone
+    Score {
+        /// The journal's directory, or an incident of it; the newest drill when absent
+        #[arg(value_name = "DIR|INCIDENT")]
+        of: Option<PathBuf>,
+        /// The journal's directory, where an incident is named
+        #[arg(long, value_name = "DIR")]
+        journal: Option<PathBuf>,
+    },
+    /// Asks the drill that runs for a hint; it costs points
+    Hint(ToDrill),
+    /// Steers the drill that runs: one act, or the facilitator's console without one
+    Facilitate {
+        /// Which drill
+        #[command(flatten)]
+        to: ToDrill,
+        /// What is done
+        #[command(subcommand)]
+        act: Option<Facilitate>,
+    },
+}
+
+/// Which drill is meant.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ToDrill {
+    /// Socket of its engine; the newest drill of this user when absent
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+}
+
+/// What a facilitator does.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Facilitate {
+    /// The clock runs at the speed of the scenario
+    Start,
+    /// The clock stands
+    Pause,
+    /// The clock runs at another speed
+    Speed {
+        /// Seconds of the scenario in one second
+        #[arg(value_parser = speed)]
+        speed: f64,
+    },
+    /// The injects as they stand
+    Plan,
+    /// An inject comes now
+    Fire {
+        /// Its id
+        inject: String,
+    },
+    /// An inject does not come
+    Skip {
+        /// Its id
+        inject: String,
+    },
+    /// An inject comes later
+    Delay {
+        /// Its id
+        inject: String,
+        /// By how much: 90s, 5m, 1h05m
+        #[arg(value_parser = super::drill::running::lasting)]
+        by: i64,
+    },
+    /// Gives the crew a hint that costs nothing
+    Hint,
+    /// Gives other points for an expectation, with a reason
+    Override {
+        /// Its id
+        expectation: String,
+        /// Points
+        score: u32,
+        /// Why; at least ten characters
+        #[arg(required = true, num_args = 1.., trailing_var_arg = true)]
+        reason: Vec<String>,
+    },
+    /// Writes down what the crew's screens do not show
+    Note {
+        /// Text
+        #[arg(required = true, num_args = 1.., trailing_var_arg = true)]
+        text: Vec<String>,
+    },
+    /// Tells the crew something
+    Tell {
+        /// Text
+        #[arg(required = true, num_args = 1.., trailing_var_arg = true)]
+        text: Vec<String>,
     },
 }
 

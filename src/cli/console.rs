@@ -28,7 +28,7 @@ const AFTER_PANIC: Duration = Duration::from_secs(10);
 /// `quarterdeck` without a command.
 pub fn open(global: &Global) -> Result<Exit, Error> {
     if let Some(scenario) = &global.drill {
-        return drill(global, &Play { scenario: Some(scenario.clone()), seed: None, speed: None });
+        return drill(global, &Play { scenario: Some(scenario.clone()), ..Play::default() });
     }
     match session::locate(global)? {
         Located::File(path) => {
@@ -144,7 +144,7 @@ fn offer(global: &Global, looked: Vec<Looked>) -> Result<Exit, Error> {
     let screen = Start::new(env!("CARGO_PKG_VERSION").to_owned(), looked);
     let chosen = session::runtime()?.block_on(start::run(screen, &theme)).map_err(Error::failed)?;
     match chosen {
-        Choice::Exercise => drill(global, &Play { scenario: None, seed: None, speed: None }),
+        Choice::Exercise => drill(global, &Play::default()),
         Choice::Init => super::init::run(Format::Table, None, false),
         Choice::Quit => Ok(Exit::Done),
     }

@@ -78,8 +78,11 @@ fn run(cli: Cli) -> Result<Exit, Error> {
     }
     match command {
         None => console::open(&global),
+        Some(Command::Drill { what: None, play }) if play.headless || play.script.is_some() => {
+            drill::play::run(&global, &play)
+        }
         Some(Command::Drill { what: None, play }) => console::drill(&global, &play),
-        Some(Command::Drill { what: Some(what), .. }) => drill::run(&what, global.format),
+        Some(Command::Drill { what: Some(what), .. }) => drill::run(&global, &what),
         Some(Command::Serve) => serve::run(&global),
         Some(Command::Attach { socket }) => attach::run(&global, socket.as_deref()),
         Some(Command::Consoles) => brief::consoles(&global),

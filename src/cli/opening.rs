@@ -23,6 +23,7 @@ use crate::engine::attach::listen::{self, Host, Listener};
 use crate::engine::core::{self, Parts, Running};
 use crate::engine::roster::PolicyFile;
 use crate::engine::state::State;
+use crate::engine::stepped::Stepped;
 use crate::journal::key::VerifierKey;
 use crate::journal::{OpenOptions, fold};
 use crate::playbook::library::Library;
@@ -172,6 +173,37 @@ pub fn drill(play: &Play, via: &str) -> Result<Opened, Error> {
     open(adapters, home, &loaded, Outside::default(), via)
 }
 
+/// Opens the engine of a drill that is played second by second, without a socket.
+pub async fn rehearse(scenario: &str, seed: Option<u64>, via: &str) -> Result<(Stepped, Home), Error> {
+    let scenario = scenario_of(Some(scenario))?;
+    let exercise = &scenario.exercise;
+    let home = session::drill_home(&exercise.id);
+    let options = drill::Options { seed, speed: Some(0.0), ..drill::Options::default() };
+    let mut adapters = adapters::drill(Drill::start(&scenario, options));
+    let (own, own_rules) = (session::own_files("playbooks")?, session::own_files_of("rules", "toml")?);
+    let (library, problems) = read_library(&own);
+    for problem in &problems {
+        eprintln!("quarterdeck: a playbook is left out: {problem}");
+    }
+    adapters.settings.rules = said(super::explain::decoded(&own_rules, &library));
+    let me = session::me(via);
+    let (environment, now) = (adapters.estate.environment, adapters.clock.now());
+    let origin = origin(&adapters.estate.name);
+    let options = OpenOptions::new(&home.journal, origin, me.clone(), adapters.mode, environment, now);
+    let mut state = State::default();
+    let (journal, _) =
+        tokio::task::block_in_place(|| fold::open(options, &mut state)).map_err(|e| Error::journal(&e))?;
+    let digests: BTreeMap<_, _> = library.all().map(|e| (&e.playbook().id, e.plan.digest())).collect();
+    let loaded = json!({
+        "scenario": exercise.id, "seed": seed.unwrap_or(exercise.seed).to_string(), "playbooks": digests,
+        "version": env!("CARGO_PKG_VERSION"),
+    });
+    let journal_dir = home.journal.display().to_string();
+    let parts = Parts { adapters, library, journal, state, journal_dir, me, loaded, witnesses: None, anchored: None };
+    let stepped = Stepped::open(parts, PolicyFile::default()).await;
+    Ok((stepped.ok_or_else(|| Error::Failed("that is no drill".into()))?, home))
+}
+
 /// All scenarios: the built-in ones, and the user's own over them. Errors of any file are all said.
 pub fn scenarios() -> Result<Vec<Entry>, Error> {
     let (entries, errors) = catalog::load(&session::own_files("drills")?);
@@ -199,7 +231,7 @@ pub fn scenario_of(id: Option<&str>) -> Result<Scenario, Error> {
 /// Opens whatever the global options name.
 pub fn named(global: &Global, observe: bool, via: &str) -> Result<Opened, Error> {
     if let Some(scenario) = &global.drill {
-        let play = Play { scenario: Some(scenario.clone()), seed: None, speed: None };
+        let play = Play { scenario: Some(scenario.clone()), ..Play::default() };
         return drill(&play, via);
     }
     let loaded = session::load(global)?;

@@ -237,6 +237,20 @@ pub fn reply(reply: &Reply, format: Format) -> Result<Exit, Error> {
             json(view)?;
             Ok(Exit::Done)
         }
+        Reply::Planned { injects } => {
+            if format == Format::Json {
+                json(injects)?;
+                return Ok(Exit::Done);
+            }
+            for inject in injects {
+                let mislead = if inject.red_herring { " (only misleads)" } else { "" };
+                line(&format!("{}  {}{mislead}  {}: {}", inject.id, inject.stands, inject.channel, inject.what))?;
+                if let Some(note) = &inject.note {
+                    line(&format!("    {note}"))?;
+                }
+            }
+            Ok(Exit::Done)
+        }
         Reply::Logs { view } => {
             json(view)?;
             Ok(Exit::Done)

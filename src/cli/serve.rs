@@ -18,7 +18,7 @@ pub fn run(global: &Global) -> Result<Exit, Error> {
         // Before anything is opened, so that a signal while it opens ends it in good order too.
         let mut signals = Signals::listen().map_err(Error::failed)?;
         let opened = match &global.drill {
-            Some(scenario) => opening::drill(&Play { scenario: Some(scenario.clone()), seed: None, speed: None }, VIA)?,
+            Some(scenario) => opening::drill(&Play { scenario: Some(scenario.clone()), ..Play::default() }, VIA)?,
             None => opening::live(&session::load(global)?, session::live_mode(global), true, VIA)?,
         };
         let ended = serve(&opened, &mut signals).await;

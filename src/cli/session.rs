@@ -93,6 +93,13 @@ pub fn running_drill() -> Option<PathBuf> {
     sockets.into_iter().rev().find(|socket| crate::engine::attach::door::connect(socket).is_ok())
 }
 
+/// The journal of the newest drill of this user, also of one that is over.
+pub fn newest_drill() -> Option<PathBuf> {
+    let drills = std::fs::read_dir(Places::from_env().state_dir().join("drills")).ok()?;
+    // Their names begin with the time at which they began.
+    drills.filter_map(|d| Some(d.ok()?.path())).max()
+}
+
 /// Where the state of a new drill lies: an own directory each, so that drills never mix with each other.
 pub fn drill_home(scenario: &str) -> Home {
     let state = Places::from_env().state_dir();

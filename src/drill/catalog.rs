@@ -1,6 +1,7 @@
 //! The scenarios that are built in, and what `drill list` and `drill show` say of any scenario.
 
-use super::scenario::{Inject, Scenario, ScenarioError, parse};
+use super::scenario::{Inject, Scenario, ScenarioError, parse, parse_proven};
+use super::script;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -10,6 +11,21 @@ pub static BUILT_IN: &[(&str, &str)] = &[
     ("schema-lock", include_str!("../../playbooks/drills/schema-lock.yaml")),
     ("queue-backlog", include_str!("../../playbooks/drills/queue-backlog.yaml")),
     ("certificate-and-maintenance", include_str!("../../playbooks/drills/certificate-and-maintenance.yaml")),
+    ("release-instability", include_str!("../../playbooks/drills/release-instability.yaml")),
+    ("mrp-degradation", include_str!("../../playbooks/drills/mrp-degradation.yaml")),
+    ("regional-outage", include_str!("../../playbooks/drills/regional-outage.yaml")),
+    ("shared-cluster", include_str!("../../playbooks/drills/shared-cluster.yaml")),
+    ("supplier-portal", include_str!("../../playbooks/drills/supplier-portal.yaml")),
+    ("storage-corruption", include_str!("../../playbooks/drills/storage-corruption.yaml")),
+    ("night-deploy", include_str!("../../playbooks/drills/night-deploy.yaml")),
+    ("ransomware", include_str!("../../playbooks/drills/ransomware.yaml")),
+    ("identity-outage", include_str!("../../playbooks/drills/identity-outage.yaml")),
+    ("integration-failure", include_str!("../../playbooks/drills/integration-failure.yaml")),
+    ("certificate-expiry", include_str!("../../playbooks/drills/certificate-expiry.yaml")),
+    ("split-brain", include_str!("../../playbooks/drills/split-brain.yaml")),
+    ("dropped-table", include_str!("../../playbooks/drills/dropped-table.yaml")),
+    ("barcode-burst", include_str!("../../playbooks/drills/barcode-burst.yaml")),
+    ("legacy-link", include_str!("../../playbooks/drills/legacy-link.yaml")),
 ];
 
 /// Id of the scenario that runs when none is named.
@@ -52,8 +68,40 @@ pub struct Shown {
     pub injects: Vec<InjectShown>,
     /// When it ends by itself, an expression.
     pub end_when: Option<String>,
+    /// What the crew is told before it begins.
+    pub briefing: Option<String>,
+    /// What a good crew does.
+    pub expectations: Vec<Expected>,
+    /// What costs points.
+    pub mistakes: Vec<Wrong>,
     /// Questions for afterwards.
     pub hotwash: Vec<String>,
+}
+
+/// One expectation as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Expected {
+    /// Id.
+    pub id: String,
+    /// What a good crew does.
+    pub what: String,
+    /// The inject that it belongs to.
+    pub inject: Option<String>,
+    /// Seconds until it is due.
+    pub by_s: i64,
+    /// Points.
+    pub score: u32,
+}
+
+/// One mistake as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Wrong {
+    /// Id.
+    pub id: String,
+    /// Why it is wrong.
+    pub what: String,
+    /// Points that it costs.
+    pub cost: u32,
 }
 
 /// One inject as it is shown.
@@ -88,8 +136,7 @@ impl Entry {
             objectives: exercise.objectives.clone(),
             minutes: exercise.minutes,
             roles: exercise.roles.clone(),
-            // Scripts come with the headless drill.
-            script: None,
+            script: script::BUILT_IN.iter().find(|(id, _)| *id == exercise.id).map(|(id, _)| format!("built-in {id}")),
             origin: self.origin.clone(),
         }
     }
@@ -111,6 +158,22 @@ impl Entry {
             tenants: scenario.baseline.size.tenants,
             injects: scenario.injects.iter().map(inject).collect(),
             end_when: scenario.end_when.clone(),
+            briefing: exercise.briefing.clone(),
+            expectations: scenario
+                .all_expectations()
+                .map(|(inject, e)| Expected {
+                    id: e.id.clone(),
+                    what: e.what.clone(),
+                    inject: inject.map(|i| i.id.clone()),
+                    by_s: e.by.0,
+                    score: e.score,
+                })
+                .collect(),
+            mistakes: scenario
+                .mistakes
+                .iter()
+                .map(|m| Wrong { id: m.id.clone(), what: m.what.clone(), cost: m.cost })
+                .collect(),
             hotwash: scenario.hotwash.clone(),
         }
     }
@@ -124,6 +187,7 @@ impl Entry {
             exercise.clock.start, exercise.clock.speed, exercise.seed, scenario.baseline.size.tenants
         ));
         lines.push(format!("roles: {}", exercise.roles.join(", ")));
+        lines.extend(exercise.briefing.iter().map(|b| format!("briefing: {b}")));
         lines.extend(exercise.objectives.iter().map(|o| format!("objective: {o}")));
         for inject in &scenario.injects {
             let when = when(inject);
@@ -131,6 +195,10 @@ impl Entry {
                 inject.text.clone().unwrap_or_else(|| format!("{} faults, seen in telemetry", inject.effects.len()));
             lines.push(format!("{when}  {}  {text}", inject.id));
         }
+        for (_, expected) in scenario.all_expectations() {
+            lines.push(format!("expected within {}: {} ({} points)", expected.by, expected.what, expected.score));
+        }
+        lines.extend(scenario.mistakes.iter().map(|m| format!("a mistake, -{} points: {}", m.cost, m.what)));
         lines.extend(scenario.end_when.iter().map(|end| format!("ends when {end}")));
         lines.extend(scenario.hotwash.iter().map(|q| format!("afterwards: {q}")));
         lines
@@ -138,10 +206,11 @@ impl Entry {
 }
 
 fn when(inject: &Inject) -> String {
-    match (&inject.at, &inject.when) {
-        (Some(at), _) => at.to_string(),
-        (None, Some(when)) => format!("when {when}"),
-        (None, None) => String::new(),
+    let wait = if inject.wait.0 > 0 { format!(", {} later", inject.wait) } else { String::new() };
+    match (&inject.at, &inject.when, &inject.after) {
+        (Some(at), ..) => format!("{at}{wait}"),
+        (None, Some(when), _) => format!("when {when}{wait}"),
+        (None, None, after) => format!("after {}{wait}", after.as_deref().unwrap_or_default()),
     }
 }
 
@@ -152,7 +221,9 @@ pub fn load(own: &[(String, String)]) -> (Vec<Entry>, Vec<ScenarioError>) {
     let built_in = BUILT_IN.iter().map(|(id, text)| (format!("built-in {id}"), "built-in".to_owned(), *text));
     let own = own.iter().map(|(path, text)| (path.clone(), path.clone(), text.as_str()));
     for (file, origin, text) in built_in.chain(own) {
-        match parse(&file, text) {
+        // What the words of the built-in ones mean is proven by a test, and looked at by `drill lint`.
+        let read = if origin == "built-in" { parse_proven(&file, text) } else { parse(&file, text) };
+        match read {
             Ok(scenario) => {
                 let place = entries.iter().position(|e| e.scenario.exercise.id == scenario.exercise.id);
                 let entry = Entry { origin, scenario };
@@ -167,12 +238,24 @@ pub fn load(own: &[(String, String)]) -> (Vec<Entry>, Vec<ScenarioError>) {
     (entries, errors)
 }
 
+/// Everything that is wrong with the built-in scenarios and their scripts; nothing, as a test proves.
+///
+/// # Errors
+/// Each of them, with its place.
+pub fn lint() -> Result<(), Vec<ScenarioError>> {
+    let scenarios = BUILT_IN.iter().filter_map(|(id, text)| parse(&format!("built-in {id}"), text).err());
+    let scripts = script::BUILT_IN.iter().filter_map(|(id, text)| script::parse(&format!("built-in {id}"), text).err());
+    let errors: Vec<ScenarioError> = scenarios.chain(scripts).flatten().collect();
+    if errors.is_empty() { Ok(()) } else { Err(errors) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_built_in_scenario_is_sound_and_named_by_its_file() {
+        assert_eq!(lint(), Ok(()));
         let (entries, errors) = load(&[]);
         assert_eq!(errors, []);
         let ids: Vec<_> = entries.iter().map(|e| e.scenario.exercise.id.as_str()).collect();

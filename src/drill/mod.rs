@@ -5,11 +5,14 @@
 pub mod catalog;
 mod clock;
 mod condition;
-mod exercise;
+pub mod exercise;
+pub mod from_incident;
 mod look;
 pub mod model;
 mod observer;
 pub mod scenario;
+pub mod score;
+pub mod script;
 mod verbs;
 
 #[cfg(test)]
@@ -24,11 +27,12 @@ use crate::domain::sample::{Sample, SourceSpec};
 use crate::domain::signal::Subject;
 use crate::policy::authorized::Authorized;
 use clock::ScenarioClock;
-use exercise::Exercise;
+use exercise::{Event, Exercise, Planned};
 use model::Simulation;
 use model::build::Size;
 use observer::{Pace, Shared, Simulated};
 use scenario::Scenario;
+use score::{Card, Ledger};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,8 +54,8 @@ pub struct Options {
 /// A running drill.
 #[derive(Clone)]
 pub struct Drill {
-    id: String,
-    name: String,
+    scenario: Arc<Scenario>,
+    seed: u64,
     shared: Arc<Shared>,
     estate: Arc<Estate>,
     sources: Vec<SourceSpec>,
@@ -80,12 +84,13 @@ impl Drill {
     pub fn start(scenario: &Scenario, options: Options) -> Self {
         let (exercise, clock) = (&scenario.exercise, scenario.exercise.clock);
         let size = options.size.unwrap_or(scenario.baseline.size);
-        let sim = Simulation::new(options.seed.unwrap_or(exercise.seed), size, clock.start);
+        let seed = options.seed.unwrap_or(exercise.seed);
+        let sim = Simulation::new(seed, size, clock.start);
         let (estate, sources) = (Arc::clone(sim.estate()), sim.sources());
         let clock = Arc::new(ScenarioClock::new(clock.start, options.speed.unwrap_or(clock.speed)));
         Self {
-            id: exercise.id.clone(),
-            name: exercise.name.clone(),
+            scenario: Arc::new(scenario.clone()),
+            seed,
             shared: Arc::new(Shared::new(Exercise::new(scenario, sim), clock)),
             estate,
             sources,
@@ -154,8 +159,8 @@ impl Drill {
         let exercise = self.shared.now();
         let start = exercise.sim.at(0);
         View {
-            scenario: self.id.clone(),
-            name: self.name.clone(),
+            scenario: self.scenario.exercise.id.clone(),
+            name: self.scenario.exercise.name.clone(),
             speed: self.shared.clock.speed(),
             elapsed_s: self.shared.clock.now().duration_since(start).as_secs_f64().max(0.0),
             messages: exercise.messages.clone(),
@@ -167,10 +172,106 @@ impl Drill {
     pub fn set_speed(&self, speed: f64) {
         self.shared.clock.set_speed(speed);
     }
+
+    /// The speed that its scenario asks for.
+    pub fn usual_speed(&self) -> f64 {
+        self.scenario.exercise.clock.speed
+    }
+
+    /// Moves a clock that stands on by a second, and answers the samples of the sources that are due then.
+    pub fn second(&self) -> Vec<Sample> {
+        self.shared.clock.advance(jiff::SignedDuration::from_secs(1));
+        let elapsed = self.shared.now().sim.elapsed_s().unsigned_abs();
+        let due = self.sources.iter().filter(|spec| elapsed.is_multiple_of(spec.interval.as_secs().max(1)));
+        due.map(|spec| self.shared.sample(&spec.id)).collect()
+    }
+
+    /// What it is scored by.
+    pub fn card(&self) -> Card {
+        Card::new(&self.scenario, self.seed)
+    }
+
+    /// What the exercise did since this was asked last.
+    pub fn take_events(&self) -> Vec<Event> {
+        self.shared.now().take_events()
+    }
+
+    /// Whether nobody approves now.
+    pub fn approver_absent(&self) -> bool {
+        self.shared.now().approver_absent()
+    }
+
+    /// All injects as they stand.
+    pub fn plan(&self) -> Vec<Planned> {
+        self.shared.now().plan()
+    }
+
+    /// An inject comes now.
+    ///
+    /// # Errors
+    /// Why it can not, one sentence; so for the next two.
+    pub fn fire(&self, inject: &str) -> Result<(), String> {
+        self.shared.now().fire(inject)
+    }
+
+    /// An inject does not come.
+    pub fn skip(&self, inject: &str) -> Result<(), String> {
+        self.shared.now().skip(inject)
+    }
+
+    /// An inject comes later.
+    pub fn delay(&self, inject: &str, seconds: i64) -> Result<(), String> {
+        self.shared.now().delay(inject, seconds)
+    }
+
+    /// Tells the crew something.
+    pub fn tell(&self, message: &str) {
+        self.shared.now().tell(message);
+    }
+
+    /// The hint that can be had now, else in how many seconds one can.
+    pub fn hint(&self, ledger: &Ledger) -> Help {
+        let elapsed = self.shared.now().sim.elapsed_s();
+        let mut soonest: Option<i64> = None;
+        for (id, inject, hint) in self.scenario.all_hints() {
+            let inject = inject.map(|i| i.id.as_str());
+            let Some(from) = inject.map_or(Some(0), |i| ledger.came(i)) else { continue };
+            if ledger.was_hinted(&id) || ledger.is_settled(inject) {
+                continue;
+            }
+            let left = from.saturating_add(hint.after.0) - elapsed;
+            if left <= 0 {
+                return Help::Now { id, cost: hint.cost, text: hint.text.clone() };
+            }
+            soonest = Some(soonest.map_or(left, |s| s.min(left)));
+        }
+        soonest.map_or(Help::Nothing, Help::In)
+    }
+}
+
+/// What help there is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Help {
+    /// A hint can be had now.
+    Now {
+        /// Its name.
+        id: String,
+        /// What it costs.
+        cost: u32,
+        /// What it says.
+        text: String,
+    },
+    /// The next one can be had in so many seconds.
+    In(i64),
+    /// There is none for what is going on.
+    Nothing,
 }
 
 impl std::fmt::Debug for Drill {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Drill").field("id", &self.id).field("sources", &self.sources.len()).finish_non_exhaustive()
+        f.debug_struct("Drill")
+            .field("id", &self.scenario.exercise.id)
+            .field("sources", &self.sources.len())
+            .finish_non_exhaustive()
     }
 }

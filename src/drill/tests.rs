@@ -113,7 +113,7 @@ async fn the_default_drill_is_found_resists_a_cancel_and_ends_with_a_terminate()
     assert!(f.what.contains("after deploy r118"), "{}", f.what);
     assert_eq!(play.findings[0].id.as_str(), "lock-chain/t017", "it is the first thing to be seen");
     assert!(play.finding("source-unknown/pg-b-r").is_some(), "the silent replica is not green");
-    assert_eq!(play.drill.view().messages.len(), 2);
+    assert_eq!(play.drill.view().messages.len(), 3, "the briefing, and two calls");
 
     let tree = play.look("postgres.blocking_tree", json!({"instance": "pg-a", "database": "t017"})).await;
     let root = &tree["roots"][0];

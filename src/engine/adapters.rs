@@ -12,7 +12,8 @@ use crate::correlate::usual::Baselines;
 use crate::domain::estate::Estate;
 use crate::domain::mode::Mode;
 use crate::domain::ports::{Clock, Observer};
-use crate::drill::{Drill, View};
+use crate::drill::score::Ledger;
+use crate::drill::{Drill, Help, View};
 use crate::observe::alertmanager::AlertmanagerObserver;
 use crate::observe::bucket::BucketObserver;
 use crate::observe::integration::IntegrationObserver;
@@ -72,9 +73,22 @@ pub struct DrillHandle(Drill);
 
 impl DrillHandle {
     /// How it is shown.
-    pub fn view(&self) -> DrillView {
+    pub fn view(&self, ledger: &Ledger) -> DrillView {
         let View { scenario, name, speed, elapsed_s, messages, ended } = self.0.view();
-        DrillView { scenario, name, speed, elapsed_s, messages, ended }
+        let hint = match self.0.hint(ledger) {
+            Help::Now { cost, .. } if !ended => Some(cost),
+            _ => None,
+        };
+        let score = ledger.score();
+        let objectives = score.as_ref().map(|s| s.objectives.clone()).unwrap_or_default();
+        let points = score.as_ref().map(|s| (s.score, s.of));
+        let debrief = score.filter(|s| s.ended).map(|s| s.lines()).unwrap_or_default();
+        DrillView { scenario, name, speed, elapsed_s, messages, ended, objectives, points, hint, debrief }
+    }
+
+    /// The exercise itself.
+    pub(super) const fn exercise(&self) -> &Drill {
+        &self.0
     }
 
     /// What is usual on the simulated estate, as if it had been looked at for weeks.

@@ -279,6 +279,13 @@ pub enum Command {
         /// Which.
         subject: Subject,
     },
+    /// Drill only: asks for help; it costs points.
+    DrillHint,
+    /// Drill only: what a facilitator does.
+    Facilitate {
+        /// What.
+        act: Steer,
+    },
     /// Asks for the logs and the slowest spans of a tenant; changes nothing.
     Logs {
         /// Whose.
@@ -322,6 +329,78 @@ impl Command {
     }
 }
 
+/// What a facilitator does to an exercise.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "act", rename_all = "kebab-case")]
+pub enum Steer {
+    /// The clock runs at the speed of the scenario.
+    Start,
+    /// The clock stands.
+    Pause,
+    /// The clock runs at another speed.
+    Speed {
+        /// Seconds of the scenario in one second.
+        speed: f64,
+    },
+    /// An inject does not come.
+    Skip {
+        /// Which.
+        inject: String,
+    },
+    /// An inject comes now.
+    Fire {
+        /// Which.
+        inject: String,
+    },
+    /// An inject comes later.
+    Delay {
+        /// Which.
+        inject: String,
+        /// By how many seconds.
+        seconds: i64,
+    },
+    /// Gives a hint to the crew without being asked; it costs nothing.
+    Hint,
+    /// Gives other points for an expectation.
+    Override {
+        /// Which.
+        expectation: String,
+        /// Points.
+        score: u32,
+        /// Why; at least ten characters.
+        reason: String,
+    },
+    /// Writes something down that the crew's screens do not show.
+    Note {
+        /// Text.
+        text: String,
+    },
+    /// Tells the crew something.
+    Tell {
+        /// Text.
+        text: String,
+    },
+    /// Asks for the injects as they stand; changes nothing.
+    Plan,
+}
+
+/// One inject as a facilitator sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct InjectView {
+    /// Id.
+    pub id: String,
+    /// How it is told.
+    pub channel: String,
+    /// Where it stands.
+    pub stands: String,
+    /// What is said, or what it does.
+    pub what: String,
+    /// What only the facilitator sees.
+    pub note: Option<String>,
+    /// Whether it only misleads.
+    pub red_herring: bool,
+}
+
 /// The answer to a command.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "reply", rename_all = "kebab-case")]
@@ -337,6 +416,11 @@ pub enum Reply {
     Seen {
         /// All that is known of the subject.
         view: Box<SubjectView>,
+    },
+    /// The injects of the exercise as they stand.
+    Planned {
+        /// In the order of the scenario.
+        injects: Vec<InjectView>,
     },
     /// What logs and traces say.
     Logs {
@@ -358,6 +442,7 @@ impl Reply {
         match self {
             Self::Accepted { message, .. } => message,
             Self::Seen { .. } => "seen",
+            Self::Planned { .. } => "planned",
             Self::Logs { .. } => "read",
             Self::Refused { why, .. } => why,
         }
@@ -967,7 +1052,19 @@ pub struct DrillView {
     pub elapsed_s: f64,
     /// What the crew is told, newest last.
     pub messages: Vec<String>,
-    /// Whether what was to be reached is reached.
+    /// Whether it is over.
     #[serde(default)]
     pub ended: bool,
+    /// What the crew shall learn.
+    #[serde(default)]
+    pub objectives: Vec<String>,
+    /// Points so far, and at most.
+    #[serde(default)]
+    pub points: Option<(u32, u32)>,
+    /// What the next hint costs, when one can be had now.
+    #[serde(default)]
+    pub hint: Option<u32>,
+    /// The score point by point and the questions for afterwards, once it is over.
+    #[serde(default)]
+    pub debrief: Vec<String>,
 }

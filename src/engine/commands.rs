@@ -109,6 +109,8 @@ impl Engine {
             Command::ProposePolicy { policy, revoked } => self.propose_policy(&policy, revoked.as_deref(), actor).await,
             Command::Redact { sha256, reason } => self.redact(&sha256, &reason, actor).await,
             Command::Prune { sha256 } => self.prune(&sha256, actor).await,
+            Command::DrillHint => self.hint(actor).await,
+            Command::Facilitate { act } => self.facilitate(act, actor).await,
             Command::DrillClock { speed } => Ok(self.set_speed(speed)),
             Command::Replay { .. } => Err(Reply::refused("this is not a replay: its clock can not be set")),
             // Taken aside before it comes here.

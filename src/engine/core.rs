@@ -135,7 +135,11 @@ pub struct Engine {
     broken: Option<String>,
     pub(super) outsiders: Outsiders,
     pub(super) consoles: Consoles,
-    drill: Option<super::adapters::DrillHandle>,
+    pub(super) drill: Option<super::adapters::DrillHandle>,
+    /// What the records of the exercise amount to.
+    pub(super) ledger: crate::drill::score::Ledger,
+    /// Answers that are being worked on.
+    pub(super) under_way: std::sync::atomic::AtomicUsize,
     pub(super) logs: LogDesk,
     anchored: Option<watch::Receiver<Anchored>>,
     findings: Arc<Vec<Finding>>,
@@ -176,17 +180,20 @@ pub fn start_governed(parts: Parts, policy: PolicyFile) -> Running {
     start_with(parts, policy, Vec::new())
 }
 
-/// The same; `openings` are the keys of those who can open what records commit to. Without them no run can be given a
-/// secret.
-pub fn start_with(parts: Parts, policy: PolicyFile, openings: Vec<String>) -> Running {
+/// An engine that does nothing yet, with what goes with it.
+pub(super) struct Made {
+    pub(super) engine: Engine,
+    pub(super) answers: mpsc::Receiver<Answer>,
+    pub(super) observers: Vec<Box<dyn crate::domain::ports::Observer>>,
+    pub(super) loaded: Value,
+}
+
+/// Makes an engine that has looked at nothing yet.
+pub(super) fn make(parts: Parts, policy: &PolicyFile, openings: Vec<String>) -> Made {
     let Parts { adapters, library, journal, state, journal_dir, me, loaded, witnesses, anchored } = parts;
     let Adapters { estate, mode, clock, observers, verbs, settings, usual, logs, drill } = adapters;
     let now = clock.now();
-    let (commands, inbox_commands) = mpsc::channel(WAITING);
     let (answers, inbox_answers) = mpsc::channel(WAITING);
-    let (arrive, arrivals) = mpsc::channel(WAITING);
-    let (stop, stopped) = oneshot::channel();
-    let (end, ended) = oneshot::channel();
     let world = World::new(estate.clone(), observers.iter().map(|o| o.spec()), now);
     let services = Arc::new(settings.services.clone());
     let mut judge = Judge::new(settings, &world.estate);
@@ -196,7 +203,7 @@ pub fn start_with(parts: Parts, policy: PolicyFile, openings: Vec<String>) -> Ru
     }
     let mut engine = Engine {
         mode,
-        me: me.clone(),
+        me,
         world,
         runs: Runs::default(),
         governance: Governance::new(Arc::new(policy.policy.clone()), policy.origin.clone(), None),
@@ -218,6 +225,8 @@ pub fn start_with(parts: Parts, policy: PolicyFile, openings: Vec<String>) -> Ru
         playbooks: Arc::new(library.all().map(summary).collect()),
         library,
         drill,
+        ledger: crate::drill::score::Ledger::default(),
+        under_way: std::sync::atomic::AtomicUsize::new(0),
         logs: LogDesk::new(logs),
         anchored,
         findings: Arc::default(),
@@ -226,6 +235,18 @@ pub fn start_with(parts: Parts, policy: PolicyFile, openings: Vec<String>) -> Ru
         clock,
     };
     engine.look(Vec::new());
+    Made { engine, answers: inbox_answers, observers, loaded }
+}
+
+/// The same; `openings` are the keys of those who can open what records commit to. Without them no run can be given a
+/// secret.
+pub fn start_with(parts: Parts, policy: PolicyFile, openings: Vec<String>) -> Running {
+    let Made { mut engine, answers: inbox_answers, observers, loaded } = make(parts, &policy, openings);
+    let (me, now) = (engine.me.clone(), engine.clock.now());
+    let (commands, inbox_commands) = mpsc::channel(WAITING);
+    let (arrive, arrivals) = mpsc::channel(WAITING);
+    let (stop, stopped) = oneshot::channel();
+    let (end, ended) = oneshot::channel();
     let (snapshot, snapshots) = watch::channel(Arc::new(engine.snapshot()));
     let signers = engine.governance.signers();
     let (beat, beats) = watch::channel(now);
@@ -233,7 +254,7 @@ pub fn start_with(parts: Parts, policy: PolicyFile, openings: Vec<String>) -> Ru
     let client = Client { commands, snapshots, beat: beats, link, actor: me };
     let inbox = Inbox::default();
     // A drill can be played again, and its records are the same each time; without observers there is nothing to see.
-    let is_kept = matches!(mode, Mode::Live | Mode::ReadOnly) && !observers.is_empty();
+    let is_kept = matches!(engine.mode, Mode::Live | Mode::ReadOnly) && !observers.is_empty();
     let recorder = is_kept.then(|| Recorder::start(snapshot.subscribe(), engine.journal.dir().to_owned()));
     let observers: Vec<_> = observers.into_iter().map(|o| tokio::spawn(o.run(inbox.sink()))).collect();
     tokio::spawn(async move {
@@ -342,9 +363,18 @@ impl Engine {
         self.open_policy(policy).await;
         self.finish_redactions().await;
         self.recover_runs().await;
+        self.begin_exercise().await;
     }
 
-    async fn close(&mut self) {
+    /// The same for an engine at which nobody sits.
+    pub(super) async fn open_alone(&mut self, loaded: Value, policy: PolicyFile) {
+        let engine = self.me.engine();
+        let _ = self.record(Kind::ConfigLoaded, None, loaded, &engine).await;
+        self.open_policy(policy).await;
+        self.begin_exercise().await;
+    }
+
+    pub(super) async fn close(&mut self) {
         self.all_leave().await;
         self.keep_at_end().await;
         if let Some(kept) = self.usual.take() {
@@ -394,6 +424,7 @@ impl Engine {
             Ok(committed) => {
                 for one in &committed {
                     self.state.apply(&one.record);
+                    self.ledger.apply(&one.record);
                 }
                 Ok(committed.into_iter().map(|one| one.record).collect())
             }
@@ -417,8 +448,9 @@ impl Engine {
     }
 
     /// Takes in samples, and judges again what is known.
-    async fn data(&mut self, samples: Vec<Sample>) {
+    pub(super) async fn data(&mut self, samples: Vec<Sample>) {
         self.look(samples);
+        self.heed_exercise().await;
         self.record_transitions().await;
     }
 
@@ -496,6 +528,16 @@ impl Engine {
         if self.judged.elapsed() >= SILENCE {
             self.data(Vec::new()).await;
         }
+        self.heed_exercise().await;
+        self.heed_time(now).await;
+        self.keep().await;
+        if let Some(kept) = &mut self.usual {
+            kept.keep(self.judge.baselines());
+        }
+    }
+
+    /// What comes by itself when time passes.
+    pub(super) async fn heed_time(&mut self, now: Timestamp) {
         if let Some(glass) = self.state.glass()
             && !glass.review_due
             && now >= glass.until
@@ -506,14 +548,10 @@ impl Engine {
         self.heed_people().await;
         self.heed_requests().await;
         self.feed_open(&Input::Tick).await;
-        self.keep().await;
-        if let Some(kept) = &mut self.usual {
-            kept.keep(self.judge.baselines());
-        }
     }
 
     /// Tells every open run.
-    async fn feed_open(&mut self, input: &Input) {
+    pub(super) async fn feed_open(&mut self, input: &Input) {
         for run in self.runs.open().cloned().collect::<Vec<_>>() {
             self.feed_logged(&run, input.clone()).await;
         }
@@ -569,7 +607,7 @@ impl Engine {
         }
     }
 
-    fn snapshot(&mut self) -> Snapshot {
+    pub(super) fn snapshot(&mut self) -> Snapshot {
         self.generation = self.generation.saturating_add(1);
         let status = self.journal.status();
         let panes = self.panes.clone();
@@ -599,7 +637,7 @@ impl Engine {
                 anchored: self.anchored.as_ref().map(|view| outside(&view.borrow())),
                 tail: self.state.tail(),
             },
-            drill: self.drill.as_ref().map(super::adapters::DrillHandle::view),
+            drill: self.drill.as_ref().map(|drill| drill.view(&self.ledger)),
             replay: None,
             requests: Arc::new(self.state.requests().all().to_vec()),
             elevations: self.state.elevations().to_vec(),
@@ -612,7 +650,7 @@ impl Engine {
     }
 
     /// Carries out a command of a person.
-    async fn command(&mut self, command: Command, actor: Actor) -> Reply {
+    pub(super) async fn command(&mut self, command: Command, actor: Actor) -> Reply {
         match self.carry_out(command, &actor).await {
             Ok(reply) | Err(reply) => reply,
         }

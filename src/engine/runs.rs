@@ -16,6 +16,7 @@ use crate::policy::digest::{Bound, document};
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// Finished runs kept for the screens.
@@ -331,6 +332,7 @@ impl Engine {
 
     pub(super) fn later(&self, run: &RunId, work: impl Future<Output = Came> + Send + 'static) {
         let (answers, run) = (self.answers.clone(), run.clone());
+        self.under_way.fetch_add(1, Ordering::Relaxed);
         tokio::spawn(async move {
             let what = work.await;
             // The engine outlives what is in hand; a closed channel means that it has ended without it.
@@ -343,6 +345,7 @@ impl Engine {
     /// Takes what came from elsewhere.
     pub(super) async fn came(&mut self, answer: Answer) {
         let Answer { run, what } = answer;
+        self.under_way.fetch_sub(1, Ordering::Relaxed);
         match what {
             Came::Input(input) => self.feed_logged(&run, input).await,
             Came::Witnessed { ticket, step, part } => {
@@ -436,6 +439,7 @@ impl Engine {
         let digest = &step.rendering?.digest;
         let step = step.id;
         let approval = match self.mode {
+            Mode::Drill if self.drill.as_ref().is_some_and(|drill| drill.exercise().approver_absent()) => return None,
             Mode::Drill => ApprovalGiven::Simulated { person: Person::new(SIMULATED) },
             _ => {
                 let waives = self.governance.policy.glass_waives_approvals;

@@ -93,6 +93,10 @@ kinds! {
     StepRolledBack "step.rolled_back" Tells "A step was taken back.";
     EscalationSent "escalation.sent" Tells "Somebody was called.";
     EscalationAcknowledged "escalation.acknowledged" Tells "Somebody answered the call.";
+    ExerciseStarted "exercise.started" Tells "An exercise begins: what is expected, and how it is scored.";
+    ExerciseObserved "exercise.observed" Tells "The exercise saw on its estate what an expectation or a mistake waits for.";
+    ExerciseSteered "exercise.steered" Tells "The facilitator did something to the exercise.";
+    ExerciseEnded "exercise.ended" Tells "An exercise is over.";
     InjectFired "inject.fired" Tells "The exercise did something to its estate.";
     HintGiven "hint.given" Tells "The exercise helped.";
     ScoreOverridden "score.overridden" Tells "The facilitator changed a score.";

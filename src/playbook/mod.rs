@@ -5,6 +5,7 @@
 pub mod expr;
 pub mod library;
 mod lint;
+pub(crate) use lint::yaml;
 pub mod params;
 pub mod plan;
 mod render;

@@ -1011,6 +1011,10 @@ pub fn drill() -> Snapshot {
             "The release manager is on a train until three".into(),
         ],
         ended: false,
+        objectives: vec!["find the root blocker before the first call comes".into()],
+        points: Some((15, 80)),
+        hint: Some(5),
+        debrief: Vec::new(),
     });
     snapshot
 }

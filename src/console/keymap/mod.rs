@@ -143,6 +143,10 @@ pub enum Action {
     ResumeRun,
     /// Stops every run.
     EmergencyStop,
+    /// Shows the exercise: briefing, what was told, and afterwards the score.
+    Exercise,
+    /// Asks for a hint.
+    DrillHint,
     /// Pauses or resumes the scenario, or the replay.
     DrillPause,
     /// Doubles the speed of the scenario, or of the replay.

@@ -204,6 +204,8 @@ pub const BINDINGS: &[Binding] = &[
     bind(Action::Requests, &[ch('A')], "approvals", "Requests that wait for a signature", Screens, 0),
     bind(Action::People, &[ch('W')], "who", "Who is attached, and in which role", Screens, 0),
     bind(Action::Brief, &[ch('b')], "brief", "Brief for whoever takes the command over", Screens, 0),
+    bind(Action::Exercise, &[ch('E')], "exercise", "Drill: briefing, what was told, the score afterwards", Screens, 0),
+    bind(Action::DrillHint, &[ch('H')], "hint", "Drill: ask for a hint; it costs points", Screens, 0),
     bind(Action::DrillPause, &[ch('T')], "pause", "Drill, replay: stand still or go on", Screens, 0),
     bind(Action::DrillFaster, &[ch('+')], "faster", "Drill, replay: double the speed", Screens, 0),
     bind(Action::DrillSlower, &[ch('-')], "slower", "Drill, replay: halve the speed", Screens, 0),

@@ -2,6 +2,7 @@
 //! from, and what can be done about it.
 
 mod detail;
+mod exercise;
 pub(in crate::console) mod logs;
 mod people;
 mod record;
@@ -92,6 +93,7 @@ pub fn title(state: &State, kind: &SheetKind) -> String {
         SheetKind::Measures => "Measures in force".into(),
         SheetKind::People => "Who is attached".into(),
         SheetKind::Brief => "Brief for the commander".into(),
+        SheetKind::Exercise => "Exercise".into(),
         SheetKind::Logs => logs::title(state),
     }
 }
@@ -122,6 +124,7 @@ pub fn lines(state: &State, kind: &SheetKind, width: u16) -> Vec<Strip> {
         SheetKind::Measures => measures(&mut out, state, snapshot),
         SheetKind::People => people::attached(&mut out, state, snapshot),
         SheetKind::Brief => people::brief(&mut out, state, snapshot),
+        SheetKind::Exercise => exercise::exercise(&mut out, snapshot),
     }
     out.lines
 }

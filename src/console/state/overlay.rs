@@ -71,6 +71,8 @@ pub enum SheetKind {
     People,
     /// What whoever takes the command over has to know.
     Brief,
+    /// The exercise.
+    Exercise,
     /// Logs of the tenant that were asked for last.
     Logs,
 }

@@ -89,6 +89,8 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         Action::StopRun => dialogs::stop_run(state),
         Action::ResumeRun => resume(state, effects),
         Action::EmergencyStop => stop_everything(state, effects),
+        Action::Exercise => sheet(state, SheetKind::Exercise),
+        Action::DrillHint => send(state, Command::DrillHint, Awaited::Other("asking for a hint"), effects),
         Action::DrillPause | Action::DrillFaster | Action::DrillSlower => pace(state, action, effects),
         Action::ReplayEarlier => replay(state, ReplayAsk::Earlier, effects),
         Action::ReplayLater => replay(state, ReplayAsk::Later, effects),

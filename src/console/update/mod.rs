@@ -241,7 +241,7 @@ fn answer(state: &mut State, about: Option<Awaited>, to: super::effect::RequestI
             looked.answer = match reply {
                 Reply::Seen { view } if view.subject == looked.subject => Some(Ok(view)),
                 Reply::Refused { why, .. } => Some(Err(why)),
-                Reply::Seen { .. } | Reply::Accepted { .. } | Reply::Logs { .. } => return,
+                Reply::Seen { .. } | Reply::Accepted { .. } | Reply::Planned { .. } | Reply::Logs { .. } => return,
             };
             state.touch();
         }
@@ -251,7 +251,7 @@ fn answer(state: &mut State, about: Option<Awaited>, to: super::effect::RequestI
         return logs::answered(state, wanting, reply);
     }
     match reply {
-        Reply::Seen { .. } | Reply::Logs { .. } => {}
+        Reply::Seen { .. } | Reply::Planned { .. } | Reply::Logs { .. } => {}
         Reply::Accepted { message, id } => {
             if let (Some(Awaited::Start), Some(run)) = (about, id) {
                 go(state, Screen::Run(RunId::new(run)));

@@ -233,8 +233,13 @@ fn list(state: &State, snapshot: &Snapshot) -> Vec<Alarm> {
         alarms.push(alarm(
             Health::Ok,
             Role::Drill,
-            format!("exercise {} {pace}", drill.scenario),
-            format!("drill {pace}"),
+            format!(
+                "exercise {} {pace} ({}{})",
+                drill.scenario,
+                keymap::key_of(Action::Exercise),
+                drill.hint.map_or_else(String::new, |_| format!(", hint {}", keymap::key_of(Action::DrillHint)))
+            ),
+            format!("drill {pace} ({})", keymap::key_of(Action::Exercise)),
         ));
     }
     if let Some(replay) = &snapshot.replay {

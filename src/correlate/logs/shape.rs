@@ -106,10 +106,10 @@ const fn is_end(c: char) -> bool {
 /// An IPv4 or IPv6 address, also with a port or a length of prefix.
 fn is_address(word: &str) -> bool {
     let host = word.split_once('/').map_or(word, |(host, _)| host);
-    if host.parse::<std::net::IpAddr>().is_ok() || host.parse::<std::net::SocketAddr>().is_ok() {
+    if host.parse::<core::net::IpAddr>().is_ok() || host.parse::<core::net::SocketAddr>().is_ok() {
         return true;
     }
-    host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).is_some_and(|h| h.parse::<std::net::Ipv6Addr>().is_ok())
+    host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).is_some_and(|h| h.parse::<core::net::Ipv6Addr>().is_ok())
 }
 
 /// Replaces within a word, piece by piece: a piece is what letters, digits and what joins them make up.

@@ -135,7 +135,8 @@ fn synthetics(sim: &Simulation, tenant: &Tenant, facts: &mut MeasuredFacts) {
         }
         return;
     }
-    let answers = tenant.traffic.share_5xx < FAILS;
+    let trusted = tenant.certificate.not_after > sim.elapsed_s();
+    let answers = trusted && tenant.traffic.share_5xx < FAILS;
     let oldest = tenant.jobs.channels.iter().filter_map(crate::drill::model::jobs::Channel::oldest).min();
     let planned = oldest.is_none_or(|due| sim.elapsed_s() - due < LATE_S);
     let well = [answers, answers, answers && planned].into_iter().filter(|is| *is).count();

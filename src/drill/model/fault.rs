@@ -41,6 +41,9 @@ pub enum Fault {
         tenant: TenantId,
         /// Image tag: `r118`.
         tag: String,
+        /// How many seconds ago that was.
+        #[serde(default)]
+        ago_s: i64,
     },
     /// A migration holds a table, and everything that wants it waits.
     LockChain {
@@ -173,6 +176,32 @@ pub enum Fault {
         /// Image tag that Git declares.
         tag: String,
     },
+    /// Scanners send many times what is usual: what the web pods do not carry is slow or fails, and is sent again.
+    ScanBurst {
+        /// Whose.
+        tenant: TenantId,
+        /// Multiple of the usual; 1 ends it.
+        factor: f64,
+    },
+    /// Jobs that have waited for a time already.
+    Backlog {
+        /// Whose.
+        tenant: TenantId,
+        /// How many.
+        jobs: u32,
+        /// For how many seconds the oldest of them has waited.
+        age_s: i64,
+    },
+    /// A volume returns wrong blocks: whatever is read from it may be wrong, until the database is another copy.
+    CorruptVolume {
+        /// Whose database.
+        tenant: TenantId,
+    },
+    /// Somebody has dropped a table. The replica has dropped it too.
+    DroppedTable {
+        /// Whose database.
+        tenant: TenantId,
+    },
     /// A system that jobs call does not answer.
     EndpointDown {
         /// Whose jobs.
@@ -283,6 +312,10 @@ impl Fault {
             | Self::Misroute { tenant }
             | Self::StolenKey { tenant }
             | Self::Drift { tenant, .. }
+            | Self::ScanBurst { tenant, .. }
+            | Self::Backlog { tenant, .. }
+            | Self::DroppedTable { tenant }
+            | Self::CorruptVolume { tenant }
             | Self::EndpointDown { tenant, .. } => Some(tenant),
             Self::TelemetryGap { .. }
             | Self::Refuse { .. }
@@ -292,6 +325,12 @@ impl Fault {
             | Self::RedisFills { .. }
             | Self::NodeDown { .. } => None,
         }
+    }
+
+    /// Its word in a scenario: `lock-chain`.
+    pub fn word(&self) -> String {
+        let value = serde_json::to_value(self).unwrap_or_default();
+        value.get("fault").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
     }
 
     /// What is wrong with its numbers, one sentence; `None` when nothing.
@@ -308,6 +347,21 @@ impl Fault {
             Self::StuckCron { late_s, .. } if !(1.0..=1e7).contains(late_s) => {
                 Some(format!("late_s is {late_s}, allowed is 1 to 10000000"))
             }
+            Self::Deploy { ago_s, .. } if !(0..=604_800).contains(ago_s) => {
+                Some(format!("ago_s is {ago_s}, allowed is 0 to 604800"))
+            }
+            Self::ScanBurst { factor, .. } if !(1.0..=50.0).contains(factor) => {
+                Some(format!("factor is {factor}, allowed is 1 to 50"))
+            }
+            Self::Backlog { jobs, age_s, .. } if !(1..=100_000).contains(jobs) || !(0..=604_800).contains(age_s) => {
+                Some(format!("jobs is {jobs} and age_s {age_s}, allowed are 1 to 100000 and 0 to 604800"))
+            }
+            Self::ConnectionStorm { connections, .. } if *connections > 10_000 => {
+                Some(format!("connections is {connections}, allowed is 0 to 10000"))
+            }
+            Self::Certificate { days, .. } if !(-3650..=3650).contains(days) => {
+                Some(format!("days is {days}, allowed is -3650 to 3650"))
+            }
             Self::Leak { mb_per_s, .. } if !(0.0..=500.0).contains(mb_per_s) => {
                 Some(format!("mb_per_s is {mb_per_s}, allowed is 0 to 500"))
             }
@@ -318,8 +372,8 @@ impl Fault {
                 Some(format!("pods is {pods}, allowed is 1 to 1000"))
             }
             Self::WriteStorm { pace, .. } => share("pace", *pace),
-            Self::TelemetryGap { seconds, .. } if *seconds < 1 => {
-                Some(format!("seconds is {seconds}, it must be 1 or more"))
+            Self::TelemetryGap { seconds, .. } if !(1..=604_800).contains(seconds) => {
+                Some(format!("seconds is {seconds}, allowed is 1 to 604800"))
             }
             _ => None,
         }
@@ -376,7 +430,7 @@ impl Simulation {
         };
         let Some(tenant) = self.tenant_mut(id) else { return false };
         match fault {
-            Fault::Deploy { tag, .. } => drop(tenant.deliver(&image(tag), tick)),
+            Fault::Deploy { tag, ago_s, .. } => drop(tenant.deliver(&image(tag), tick - ago_s)),
             Fault::LockChain { .. } => {
                 tenant.lock = lock;
                 let migrated = tenant.web.image.clone();
@@ -414,6 +468,10 @@ impl Simulation {
                 tenant.delivery.declared = image(tag);
                 tenant.delivery.auto_sync = false;
             }
+            Fault::ScanBurst { factor, .. } => tenant.trouble.scans = *factor,
+            Fault::Backlog { jobs, age_s, .. } => tenant.jobs.wait_since(tick - age_s, tick, *jobs),
+            Fault::CorruptVolume { .. } => tenant.trouble.corrupt = true,
+            Fault::DroppedTable { .. } => tenant.trouble.dropped = Some(tick),
             Fault::EndpointDown { channel, down, .. } => {
                 return tenant.jobs.channel_mut(channel).map(|c| c.endpoint_down = *down).is_some();
             }

@@ -269,6 +269,15 @@ impl Jobs {
         }
     }
 
+    /// Jobs that have become due one after another between two ticks wait in the first channel.
+    pub fn wait_since(&mut self, from: i64, to: i64, jobs: u32) {
+        let Some(first) = self.channels.first_mut() else { return };
+        let (all, span) = (i64::from(jobs.max(1)), (to - from).max(0));
+        for job in 0..i64::from(jobs) {
+            first.push(Due { tick: from + span * job / all, count: 1 });
+        }
+    }
+
     /// Jobs that had started finish.
     pub fn finish(&mut self, jobs: u32) {
         if let Some(first) = self.channels.first_mut() {

@@ -127,6 +127,10 @@ impl Deployment {
 
     /// A new image.
     pub fn deploy(&mut self, image: &str, tick: i64) {
+        if self.image != image {
+            // What kept the pods from starting was in the image.
+            self.crash_looping = 0;
+        }
         self.image = image.into();
         self.image_since = tick;
         self.roll(tick);

@@ -192,7 +192,9 @@ impl Tenant {
     /// One second.
     pub fn step(&mut self, tick: i64, instance: &mut Instance, edge_s: f64) {
         self.drift = (self.drift * 0.98 + (self.rng.f64() - 0.5) * 0.06).clamp(-0.4, 0.4);
-        let asked = (1.0 + self.drift) * self.demand * self.trouble.requests();
+        // A client does not go on where the certificate has ended; a few are told not to mind.
+        let trusting = if self.certificate.not_after <= tick { 0.04 } else { 1.0 };
+        let asked = (1.0 + self.drift) * self.demand * self.trouble.requests() * trusting;
         let (admitted, refused) = self.limits.admitted(self.usual.requests * asked);
         let load = if self.usual.requests > 0.0 { admitted / self.usual.requests } else { 0.0 };
         self.trouble.step(&mut self.workers, tick);
@@ -272,11 +274,13 @@ impl Tenant {
         let noise = 1.0 + (self.rng.f64() - 0.5) * 0.2;
         // One missing pod of many is carried by the others.
         let felt = (strain - 0.25).max(0.0) / 0.75;
-        let p95 = self.usual.p95_s * carried.max(0.1).powf(0.3) * noise + 11.0 * felt.powi(2) + crowding_s;
+        let beyond = self.trouble.beyond(self.web.ready(tick), self.web.usual);
+        let p95 =
+            self.usual.p95_s * carried.max(0.1).powf(0.3) * noise + 11.0 * felt.powi(2) + crowding_s + 4.0 * beyond;
         let broken = if self.broken_image == self.web.image { self.broken_release } else { 0.0 };
         let cut = if self.limits.circuit_breaker { 0.2 } else { 1.0 };
         let unreachable = !served || self.limits.isolated || self.web.desired == 0;
-        let failing = (felt - 0.4).max(0.0) / 0.6 * 0.24 + broken * cut + self.trouble.failing();
+        let failing = (felt - 0.4).max(0.0) / 0.6 * 0.24 + broken * cut + self.trouble.failing() + 0.25 * beyond;
         let failing = if unreachable { 1.0 } else { failing.min(1.0) };
         let locked_out = self.trouble.refused(self.limits.elsewhere());
         let turned_away = (refused + locked_out).min(1.0);

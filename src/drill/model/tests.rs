@@ -190,7 +190,7 @@ fn faults() -> impl Strategy<Value = Fault> {
         (tenant.clone(), 0.0..=1.0).prop_map(|(tenant, speed)| Fault::SlowWorkers { tenant, speed }),
         (tenant.clone(), 0.0..=1.0).prop_map(|(tenant, share)| Fault::BrokenRelease { tenant, share }),
         (tenant.clone(), 0..20_u32).prop_map(|(tenant, pods)| Fault::CrashLoop { tenant, pods }),
-        tenant.prop_map(|tenant| Fault::Deploy { tenant, tag: "r118".into() }),
+        tenant.prop_map(|tenant| Fault::Deploy { tenant, tag: "r118".into(), ago_s: 0 }),
     ]
 }
 

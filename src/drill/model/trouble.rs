@@ -43,6 +43,12 @@ pub struct Trouble {
     planning: bool,
     /// Tick since which its data is spoiled.
     pub spoiled: Option<i64>,
+    /// Whether the volume of its database returns wrong blocks.
+    pub corrupt: bool,
+    /// Tick since which a table is gone.
+    pub dropped: Option<i64>,
+    /// What scanners send, as a multiple of the usual.
+    pub scans: f64,
     /// Why people can not log in.
     pub access: Option<Access>,
     /// Whether the region that it runs in is gone.
@@ -67,6 +73,9 @@ impl Default for Trouble {
             planned_s: 240.0,
             planning: false,
             spoiled: None,
+            corrupt: false,
+            dropped: None,
+            scans: 1.0,
             access: None,
             region_down: false,
             misrouted: false,
@@ -79,12 +88,28 @@ impl Default for Trouble {
 impl Trouble {
     /// Requests as a multiple of what people make.
     pub const fn requests(&self) -> f64 {
-        if self.stolen_key { 3.0 } else { 1.0 }
+        if self.stolen_key { 3.0 * self.scans } else { self.scans }
+    }
+
+    /// By how much what scanners send is more than the web pods carry: 0 when they carry it, 1 at twice as much.
+    pub fn beyond(&self, pods: u32, usual: u32) -> f64 {
+        if self.scans <= 1.0 {
+            return 0.0;
+        }
+        // At rest a pod has room for six tenths more than it gets.
+        let carried = 1.6 * f64::from(pods) / f64::from(usual.max(1));
+        (self.scans / carried.max(0.1) - 1.0).clamp(0.0, 3.0)
     }
 
     /// Share of requests that fail by it.
     pub fn failing(&self) -> f64 {
-        let by = [(self.misrouted, 1.0), (self.spoiled.is_some(), 0.08), (self.access == Some(Access::Storage), 0.2)];
+        let by = [
+            (self.misrouted, 1.0),
+            (self.spoiled.is_some(), 0.08),
+            (self.corrupt, 0.15),
+            (self.dropped.is_some(), 0.35),
+            (self.access == Some(Access::Storage), 0.2),
+        ];
         by.iter().filter(|(is, _)| *is).map(|(_, share)| share).sum()
     }
 
@@ -131,12 +156,18 @@ impl Trouble {
         }
     }
 
-    /// Jobs fail on spoiled data, until its database is one from before.
+    /// Jobs fail on spoiled data or for want of a table, until the database is one from before.
     pub fn spoils(&mut self, jobs: &mut Jobs, tick: i64, cut_over: Option<i64>) {
-        let Some(since) = self.spoiled else { return };
-        if cut_over.is_some_and(|to| to < since) {
-            self.spoiled = None;
-        } else if tick % 10 == 0
+        for wrong in [&mut self.spoiled, &mut self.dropped] {
+            if wrong.is_some_and(|since| cut_over.is_some_and(|to| to < since)) {
+                *wrong = None;
+            }
+        }
+        self.corrupt &= cut_over.is_none();
+        if self.spoiled.is_none() && self.dropped.is_none() && !self.corrupt {
+            return;
+        }
+        if tick % 10 == 0
             && let Some(first) = jobs.channels.first_mut()
         {
             first.failed = first.failed.saturating_add(1);

@@ -4,7 +4,7 @@ use super::arguments::{gone, optional, target_tenant, tenant};
 use super::{Action, specs};
 use crate::domain::ports::{Outcome, Reconciled, RenderContext, VerbError};
 use crate::domain::request::{Operation, Request, Target};
-use crate::domain::sample::Failure;
+use crate::domain::sample::{Failure, FailureKind};
 use crate::drill::model::Simulation;
 use crate::drill::model::jobs::whole_number;
 use serde_json::json;
@@ -58,11 +58,16 @@ impl Action for Probe {
     }
 
     fn run(&self, request: &Request, sim: &mut Simulation) -> Outcome {
+        let tick = sim.elapsed_s();
         let found = target_tenant(request).and_then(|id| sim.tenant_mut(id).ok_or_else(|| gone(id)));
         let tenant = match found {
             Ok(tenant) => tenant,
             Err(why) => return Outcome::Failed { why },
         };
+        if tenant.certificate.not_after <= tick {
+            let message = "the certificate has expired: the handshake was broken off";
+            return Outcome::Failed { why: Failure::new(FailureKind::Tls, message) };
+        }
         let (status, seconds, body) = if tenant.maintenance {
             (503, 0.004, "<!doctype html><title>Maintenance</title><h1>We are back soon</h1>")
         } else if tenant.rng.f64() < tenant.traffic.share_5xx {

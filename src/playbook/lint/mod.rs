@@ -6,7 +6,7 @@ mod keys;
 mod rules;
 mod step;
 mod structure;
-mod yaml;
+pub(crate) mod yaml;
 
 #[cfg(test)]
 mod tests;

@@ -9,18 +9,18 @@ use std::fmt;
 
 /// A place in the text, both from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) line: u64,
-    pub(super) column: u64,
+pub(crate) struct Place {
+    pub(crate) line: u64,
+    pub(crate) column: u64,
 }
 
 /// A parsed text.
 #[derive(Debug)]
-pub(super) struct Document {
+pub(crate) struct Document {
     /// The same as JSON.
-    pub(super) value: Value,
+    pub(crate) value: Value,
     /// Keys that stand twice in one mapping; the first counts.
-    pub(super) repeated: Vec<(Place, String)>,
+    pub(crate) repeated: Vec<(Place, String)>,
     /// Place of each key, or of each list element, by JSON pointer (RFC 6901).
     keys: BTreeMap<String, Place>,
     /// Place of each value, by JSON pointer.
@@ -29,12 +29,12 @@ pub(super) struct Document {
 
 impl Document {
     /// The place of a value; of what is nearest above it where it is not there.
-    pub(super) fn place(&self, pointer: &str) -> Place {
+    pub(crate) fn place(&self, pointer: &str) -> Place {
         Self::nearest(&self.values, pointer)
     }
 
     /// The place of a key.
-    pub(super) fn key_place(&self, pointer: &str) -> Place {
+    pub(crate) fn key_place(&self, pointer: &str) -> Place {
         self.keys.get(pointer).copied().unwrap_or_else(|| self.place(pointer))
     }
 
@@ -51,12 +51,12 @@ impl Document {
 }
 
 /// One part of a JSON pointer.
-pub(super) fn escape(key: &str) -> String {
+pub(crate) fn escape(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
 
 /// Reads a text.
-pub(super) fn read(text: &str) -> Result<Document, (Place, String)> {
+pub(crate) fn read(text: &str) -> Result<Document, (Place, String)> {
     let options = serde_saphyr::options! {
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         strict_booleans: true,

@@ -1,6 +1,13 @@
-//! `drill list`, `drill show`, `drill lint`: scenarios without playing them.
+//! `drill` and what follows it: scenarios without playing them (list, show, lint, new), an exercise without a screen
+//! (`play`), its score, and what the crew and the facilitator ask of one that runs.
 
-use super::args::{Drill, Format};
+mod keys;
+mod new;
+pub mod play;
+pub mod running;
+pub mod score;
+
+use super::args::{Drill, Format, Global};
 use super::opening;
 use super::output::{self, Error, Exit};
 use super::session;
@@ -10,11 +17,23 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Runs it.
-pub fn run(what: &Drill, format: Format) -> Result<Exit, Error> {
+pub fn run(global: &Global, what: &Drill) -> Result<Exit, Error> {
+    let format = global.format;
     match what {
         Drill::List => list(format),
         Drill::Show { id } => show(id, format),
-        Drill::Lint { files } if files.is_empty() => good(opening::scenarios()?.len(), format),
+        Drill::New { id, file } => new::run(id, file.as_deref()),
+        Drill::FromIncident { incident, file, journal } => {
+            new::from_incident(global, incident, file.as_deref(), journal.as_deref())
+        }
+        Drill::Score { of, journal } => score::run(global, of.as_deref(), journal.as_deref()),
+        Drill::Hint(to) => running::hint(global, to),
+        Drill::Facilitate { to, act } => running::facilitate(global, to, act.as_ref()),
+        Drill::Lint { files } if files.is_empty() => {
+            crate::drill::catalog::lint()
+                .map_err(|errors| Problems(errors.into_iter().map(opening::problem).collect()))?;
+            good(opening::scenarios()?.len(), format)
+        }
         Drill::Lint { files } => {
             let mut problems = Vec::new();
             for file in files {
