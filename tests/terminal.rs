@@ -332,7 +332,8 @@ fn a_storm_of_sizes_leaves_a_readable_screen() {
     term.until("the overview to be readable", SOON, |t| {
         t.contains("DRILL") && t.contains("Tenants") && t.contains("Findings")
     });
-    for (width, height, shows) in [(40, 10, "DRILL"), (20, 3, "DRILL"), (300, 80, "Told and changed"), (80, 24, "Findings")]
+    for (width, height, shows) in
+        [(40, 10, "DRILL"), (20, 3, "DRILL"), (300, 80, "Told and changed"), (80, 24, "Findings")]
     {
         term.resize(width, height);
         term.until_screen(&format!("{width}x{height} to be readable"), SOON, |s| s.contents().contains(shows));
