@@ -428,14 +428,14 @@ fn nonsense_neither_ends_it_nor_acts() {
         .map(|n| u8::try_from(n * 73 % 256).unwrap())
         .filter(|b| *b >= 0x80 || matches!(b, 0..=2 | 4..=7 | 0x0e | 0x0f | 0x11..=0x17 | 0x1c..=0x1f))
         .collect();
-    term.send(&rubbish).keys("zzzz").keys("o").shows("Told and changed");
+    term.send(&rubbish).keys("zzzz").keys("o").shows("What changed");
     // Keys that would declare, note, stop and quit, if they were typed.
     let paste = "F\r\t\t\rN\x18\x03:quit\r ".repeat(10_000 / 16);
     term.keys("\x1b[200~").keys(&paste).keys("\x1b[201~");
     // Its answer to keys is still there.
     term.shows("pasted text is ignored");
     term.keys("j").shows("Journal, newest last");
-    term.keys("o").shows("Told and changed");
+    term.keys("o").shows("What changed");
     assert_eq!(term.keys(CTRL_C).ends(SOON).exit_code(), 0);
     term.is_given_back();
     let all = records(home.path(), &home.path().join("journal"));
