@@ -10,6 +10,7 @@ use crate::console::rows::since_words;
 use crate::domain::finding::{Finding, Level};
 use crate::domain::health::Health;
 use crate::domain::id::PlaybookId;
+use crate::domain::incident::Incident;
 use crate::engine::api::{RunState, RunView, Snapshot, StepState};
 use std::collections::BTreeMap;
 
@@ -148,6 +149,13 @@ fn of_findings(state: &State, snapshot: &Snapshot) -> Next {
         Screen::Finding(id) => snapshot.findings.iter().find(|f| f.id == *id),
         _ => None,
     };
+    let is_looked_at = shown.is_some();
+    if incident.is_some_and(|i| is_over(i, &snapshot.findings)) && !is_looked_at {
+        return of_calm(snapshot);
+    }
+    if incident.is_none() && !is_looked_at && snapshot.drill.as_ref().is_some_and(|drill| drill.ended) {
+        return Next::to(Role::Accent, "read how the exercise went", Go::Act(Action::Exercise));
+    }
     let worst = shown.or_else(|| snapshot.findings.first());
     let Some(finding) = worst.filter(|f| f.level != Level::Note || shown.is_some()) else {
         return of_calm(snapshot);
@@ -182,6 +190,18 @@ fn of_findings(state: &State, snapshot: &Snapshot) -> Next {
     }
 }
 
+/// Whether what an incident was declared for is over: what still stands began before it, harms nobody, and is another
+/// matter.
+fn is_over(incident: &Incident, findings: &[Finding]) -> bool {
+    let is_other = |f: &Finding| {
+        f.level == Level::Alert
+            && f.severity != Health::Critical
+            && f.since < incident.declared_at
+            && !incident.findings.contains(&f.id)
+    };
+    !incident.findings.is_empty() && findings.iter().filter(|f| f.level != Level::Note).all(is_other)
+}
+
 fn of_calm(snapshot: &Snapshot) -> Next {
     if let Some(incident) = snapshot.current_incident() {
         let open = snapshot.measures.iter().filter(|m| m.owner.is_none()).count();
@@ -189,11 +209,11 @@ fn of_calm(snapshot: &Snapshot) -> Next {
             let text = format!("lift or hand over {} before {} may close", count(open, "measure"), incident.id);
             return Next::to(Role::Accent, text, Go::Screen(Screen::Incident));
         }
-        return Next::to(
-            Role::Accent,
-            format!("close {}: no finding is left", incident.id),
-            Go::Act(Action::CloseIncident),
-        );
+        let why = match snapshot.findings.iter().filter(|f| f.level != Level::Note).count() {
+            0 => "no finding is left".to_owned(),
+            others => format!("what it was declared for is over; {} began before it", count(others, "finding")),
+        };
+        return Next::to(Role::Accent, format!("close {}: {why}", incident.id), Go::Act(Action::CloseIncident));
     }
     if snapshot.drill.as_ref().is_some_and(|drill| drill.ended) {
         return Next::to(Role::Accent, "read how the exercise went", Go::Act(Action::Exercise));
@@ -263,4 +283,45 @@ pub fn headline(state: &State, width: usize) -> Strip {
         .map(|parts| parts.into_iter().fold(what.clone(), |strip, part| strip.and_strip(part.clone())))
         .find(|strip| strip.width() <= width)
         .unwrap_or(what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn finding(id: &str, level: &str, severity: &str, since: &str) -> Finding {
+        serde_json::from_value(json!({
+            "id": id, "rule": "cron-late", "classes": [], "level": level, "severity": severity,
+            "since": format!("2026-11-22T{since}Z"), "subject": { "kind": "tenant", "tenant": "t003" }, "what": "W",
+            "whom": { "tenants": ["t003"], "plants": [], "next_cutoff": null }, "evidence": [], "changed": [],
+            "playbooks": [], "disproof": "D", "good_intervals": 0, "acknowledged": null,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn an_incident_is_over_when_only_other_matters_from_before_it_are_left() {
+        let mut incident: Incident = serde_json::from_value(json!({
+            "id": "INC-1", "title": "t", "severity": "SEV1", "state": "identified",
+            "declared_at": "2026-11-22T02:03:00Z", "closed_at": null, "roles": {}, "findings": ["lock-chain/t017"],
+            "timeline": [],
+        }))
+        .unwrap();
+        let before = finding("cron-late/t003", "alert", "warn", "02:00:00");
+        let over =
+            |incident: &Incident, more: &[Finding]| is_over(incident, &[std::slice::from_ref(&before), more].concat());
+        assert!(is_over(&incident, &[]) && over(&incident, &[]));
+        assert!(over(&incident, &[finding("note/x", "note", "warn", "02:04:00")]));
+        for open in [
+            finding("lock-chain/t017", "alert", "warn", "02:00:45"),
+            finding("error-budget/t017", "alert", "warn", "02:05:01"),
+            finding("http-errors/t003", "incident", "warn", "02:00:00"),
+            finding("crash-loop/t003", "alert", "critical", "02:00:00"),
+        ] {
+            assert!(!over(&incident, std::slice::from_ref(&open)), "{open:?}");
+        }
+        incident.findings.clear();
+        assert!(!over(&incident, &[]), "nobody said what it is about");
+    }
 }
