@@ -1,7 +1,7 @@
 //! Loki: `query_range`, the newest lines of a query whose text names the tenant.
 
 use super::web::{Web, strange};
-use super::{LINES, mine, place};
+use super::{LINES, each};
 use crate::config::model::{LogQuery, Logs, Server};
 use crate::correlate::logs::Reader;
 use crate::domain::id::SourceId;
@@ -10,7 +10,6 @@ use crate::domain::mode::MayObserve;
 use crate::domain::ports::BoxFuture;
 use jiff::Timestamp;
 use serde_json::Value;
-use tokio::time::Instant;
 
 const PATH: &str = "/loki/api/v1/query_range";
 
@@ -94,15 +93,6 @@ impl LogReader for Loki {
     }
 
     fn read<'a>(&'a self, ask: &'a LogAsk) -> BoxFuture<'a, Vec<LogPlace>> {
-        Box::pin(async move {
-            if !mine(&self.logs, &ask.tenant) {
-                return Vec::new();
-            }
-            let one = async |query: &LogQuery| {
-                let asked = Instant::now();
-                place(&self.logs.id, &query.name, asked, self.tail(ask, query).await)
-            };
-            futures::future::join_all(self.queries.iter().map(one)).await
-        })
+        Box::pin(each(&self.logs, ask, &self.queries, |query| self.tail(ask, query)))
     }
 }

@@ -13,10 +13,10 @@ mod lab_tests;
 #[cfg(test)]
 mod tests;
 
-use crate::config::model::{Config, Logs, LogsBy};
+use crate::config::model::{Config, LogQuery, Logs, LogsBy};
 use crate::domain::estate::Tenant;
 use crate::domain::id::{SourceId, TenantId};
-use crate::domain::logs::{LogPlace, LogReader, Tail, Untold};
+use crate::domain::logs::{LogAsk, LogPlace, LogReader, Tail, Untold};
 use crate::domain::mode::MayObserve;
 use crate::domain::text::sanitize;
 use std::sync::Arc;
@@ -52,6 +52,23 @@ pub(super) fn has(tenants: &[TenantId], tenant: &Tenant) -> bool {
 
 fn mine(logs: &Logs, tenant: &Tenant) -> bool {
     has(&logs.tenants, tenant)
+}
+
+/// Each query of a source, side by side; nothing where the source has no logs of the tenant.
+async fn each<'a, F: Future<Output = Result<Tail, Untold>>>(
+    logs: &Logs,
+    ask: &LogAsk,
+    queries: &'a [LogQuery],
+    tail: impl Fn(&'a LogQuery) -> F,
+) -> Vec<LogPlace> {
+    if !mine(logs, &ask.tenant) {
+        return Vec::new();
+    }
+    let one = async |query: &'a LogQuery| {
+        let asked = Instant::now();
+        place(&logs.id, &query.name, asked, tail(query).await)
+    };
+    futures::future::join_all(queries.iter().map(one)).await
 }
 
 /// One log with what came of asking it.

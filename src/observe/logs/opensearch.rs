@@ -2,7 +2,7 @@
 
 use super::loki::{quoted, read};
 use super::web::{Web, strange};
-use super::{LINES, mine, place};
+use super::{LINES, each};
 use crate::config::model::{LogQuery, Logs, Server};
 use crate::domain::id::SourceId;
 use crate::domain::logs::{LogAsk, LogPlace, LogReader, Tail, Untold};
@@ -10,7 +10,6 @@ use crate::domain::mode::MayObserve;
 use crate::domain::ports::BoxFuture;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
 /// One `[[logs]]` of kind `opensearch`.
 #[derive(Debug)]
@@ -113,15 +112,6 @@ impl LogReader for Opensearch {
     }
 
     fn read<'a>(&'a self, ask: &'a LogAsk) -> BoxFuture<'a, Vec<LogPlace>> {
-        Box::pin(async move {
-            if !mine(&self.logs, &ask.tenant) {
-                return Vec::new();
-            }
-            let one = async |query: &LogQuery| {
-                let asked = Instant::now();
-                place(&self.logs.id, &query.name, asked, self.tail(ask, query).await)
-            };
-            futures::future::join_all(self.queries.iter().map(one)).await
-        })
+        Box::pin(each(&self.logs, ask, &self.queries, |query| self.tail(ask, query)))
     }
 }
