@@ -108,6 +108,11 @@ pub(super) struct Exercise {
     pub ended: bool,
 }
 
+/// Why an exercise is over.
+pub const fn ending(reached: bool) -> &'static str {
+    if reached { "what was to be reached is reached" } else { "its time is over" }
+}
+
 fn compiled(text: Option<&String>) -> Option<Condition> {
     text.and_then(|text| Condition::compile(text).ok())
 }
@@ -224,7 +229,7 @@ impl Exercise {
         self.ended = true;
         let at_s = self.sim.elapsed_s();
         self.events.push(Event::Ended { reached, at_s });
-        let why = if reached { "what was to be reached is reached" } else { "its time is over" };
+        let why = ending(reached);
         self.say(&format!("exercise: {why}; E shows the score and the questions for afterwards"));
     }
 

@@ -5,7 +5,7 @@ use super::api::{InjectView, Reply, Steer};
 use super::commands::words;
 use super::core::Engine;
 use crate::domain::actor::Actor;
-use crate::drill::exercise::{Event, Planned};
+use crate::drill::exercise::{Event, Planned, ending};
 use crate::drill::{Drill, Help};
 use crate::journal::Kind;
 use serde_json::{Value, json};
@@ -48,8 +48,7 @@ impl Engine {
                 ),
                 Event::Observed { id, at_s } => (Kind::ExerciseObserved, json!({ "id": id, "at_s": at_s })),
                 Event::Ended { reached, at_s } => {
-                    let why = if reached { "what was to be reached is reached" } else { "its time is over" };
-                    (Kind::ExerciseEnded, json!({ "reached": reached, "why": why, "at_s": at_s }))
+                    (Kind::ExerciseEnded, json!({ "reached": reached, "why": ending(reached), "at_s": at_s }))
                 }
             };
             let _ = self.record(kind, incident.clone(), body, &engine).await;
