@@ -91,13 +91,7 @@ pub fn at(global: &Global, socket: &Path) -> Result<Exit, Error> {
             Away::Nobody(path) => Error::Failed(format!("no engine listens at {path}: `quarterdeck serve` starts one")),
             away => Error::failed(away),
         })?;
-        let snapshot = attached.client.snapshot();
-        let facts = Facts {
-            estate: snapshot.estate.name.clone(),
-            mode: snapshot.mode,
-            theme: theme.name.clone(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        };
+        let facts = Facts::of(&attached.client.snapshot(), &theme.name);
         let journal = Arc::new(Far(attached.asker.clone()));
         let options = Options { facts, theme, mouse: console.mouse, view: console.view, journal };
         match crate::terminal::console::run(&attached.client, options).await.map_err(Error::failed)? {

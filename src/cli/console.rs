@@ -165,13 +165,7 @@ async fn show(
     pin: Option<VerifierKey>,
 ) -> Result<Exit, Error> {
     let client = opened.running.client.clone();
-    let snapshot = client.snapshot();
-    let facts = Facts {
-        estate: snapshot.estate.name.clone(),
-        mode: snapshot.mode,
-        theme: theme.name.clone(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-    };
+    let facts = Facts::of(&client.snapshot(), &theme.name);
     let journal = Arc::new(Files { dir: opened.home.journal.clone(), pin });
     let options = Options { facts, theme, mouse, view, journal };
     let ended = console::run(&client, options).await;

@@ -40,13 +40,7 @@ pub fn run(global: &Global, asked: &Replay) -> Result<Exit, Error> {
     let pin = pins::outside(global, None, asked.journal.as_deref(), &dir)?;
     session::runtime()?.block_on(async {
         let client = player::start(player, me);
-        let snapshot = client.snapshot();
-        let facts = Facts {
-            estate: snapshot.estate.name.clone(),
-            mode: snapshot.mode,
-            theme: theme.name.clone(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        };
+        let facts = Facts::of(&client.snapshot(), &theme.name);
         let journal = Arc::new(Files { dir, pin });
         let options = Options { facts, theme, mouse: settings.mouse, view: settings.view, journal };
         match crate::terminal::console::run(&client, options).await.map_err(Error::failed)? {

@@ -215,9 +215,6 @@ fn of_calm(snapshot: &Snapshot) -> Next {
         };
         return Next::to(Role::Accent, format!("close {}: {why}", incident.id), Go::Act(Action::CloseIncident));
     }
-    if snapshot.drill.as_ref().is_some_and(|drill| drill.ended) {
-        return Next::to(Role::Accent, "read how the exercise went", Go::Act(Action::Exercise));
-    }
     let unknown = snapshot.panes.sources.iter().filter(|s| s.health == Health::Unknown).count();
     if unknown > 0 {
         let text = format!(

@@ -34,12 +34,7 @@ impl Keys {
     /// Why there is no theme; there is one.
     pub fn new(snapshot: &Snapshot) -> Result<Self, String> {
         let theme = Theme::choose(Some(THEME), &[], CAN).map_err(|e| e.to_string())?;
-        let facts = Facts {
-            estate: snapshot.estate.name.clone(),
-            mode: snapshot.mode,
-            theme: THEME.to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        };
+        let facts = Facts::of(snapshot, THEME);
         Ok(Self { state: State::new(facts, SIZE, snapshot.at), theme, screen: Gate::default() })
     }
 

@@ -51,6 +51,18 @@ pub struct Facts {
     pub version: String,
 }
 
+impl Facts {
+    /// Of a console of this program whose engine is known.
+    pub fn of(snapshot: &Snapshot, theme: impl Into<String>) -> Self {
+        Self {
+            estate: snapshot.estate.name.clone(),
+            mode: snapshot.mode,
+            theme: theme.into(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+}
+
 /// A screen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Screen {
