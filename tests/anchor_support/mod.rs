@@ -124,39 +124,27 @@ impl Storage {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> (u16, reqwest::header::HeaderMap, String) {
-        let deadline = Instant::now() + AGAIN_FOR;
-        loop {
-            let answer = self.ask_once(method, bucket, key, query, headers, body).await;
-            if answer.0 < 500 || Instant::now() > deadline {
-                return answer;
-            }
-            let _ = writeln!(std::io::stderr(), "{bucket}/{key}: {} {}", answer.0, answer.2);
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    }
-
-    async fn ask_once(
-        &self,
-        method: Method,
-        bucket: &str,
-        key: &str,
-        query: &[(&str, &str)],
-        headers: &[(&str, &str)],
-        body: &[u8],
-    ) -> (u16, reqwest::header::HeaderMap, String) {
         let endpoint = Url::parse(self.url()).unwrap();
         let place = Bucket::new(endpoint, UrlStyle::Path, bucket.to_owned(), "us-east-1").unwrap();
         let url = if key.is_empty() { place.base_url().clone() } else { place.object_url(key) };
         let (access, secret) = (&self.env["LAB_S3_ACCESS_KEY"], &self.env["LAB_S3_SECRET_KEY"]);
-        let (query, signed) = (query.iter().copied(), headers.iter().copied());
-        let url = signing::sign(&Timestamp::now(), method, url, access, secret, None, "us-east-1", 600, query, signed);
-        let mut request = self.http.request(method.to_str().parse().unwrap(), url).body(body.to_vec());
-        for (name, value) in headers {
-            request = request.header(*name, *value);
+        let deadline = Instant::now() + AGAIN_FOR;
+        loop {
+            let (now, query, signed) = (Timestamp::now(), query.iter().copied(), headers.iter().copied());
+            let url = signing::sign(&now, method, url.clone(), access, secret, None, "us-east-1", 600, query, signed);
+            let mut request = self.http.request(method.to_str().parse().unwrap(), url).body(body.to_vec());
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let answer = request.send().await.unwrap();
+            let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+            let said = answer.text().await.unwrap_or_default();
+            if status < 500 || Instant::now() > deadline {
+                return (status, headers, said);
+            }
+            let _ = writeln!(std::io::stderr(), "{bucket}/{key}: {status} {said}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
         }
-        let answer = request.send().await.unwrap();
-        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        (status, headers, answer.text().await.unwrap_or_default())
     }
 
     /// Makes a bucket of a name that no other test has; with a lock, with a default retention.
