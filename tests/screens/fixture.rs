@@ -351,6 +351,7 @@ fn ingress_row(scope: &str, name: &str, health: Health, why: &str) -> IngressRow
         scope: scope.into(),
         name: name.into(),
         tenant: name.split_once('@').map(|(t, _)| t.into()),
+        claims: None,
         health,
         why: why.into(),
         requests_per_s: Some(41.5),
