@@ -4,7 +4,7 @@
 use super::api::Reply;
 use super::assess::Surveying;
 use super::core::{Came, Engine};
-use super::runs::{Args, Surveyed};
+use super::held::{Args, Surveyed};
 use super::secrets::filled;
 use crate::act::DynVerb;
 use crate::domain::actor::Actor;
