@@ -76,8 +76,8 @@ impl Engine {
             return Ok(Vec::new());
         }
         let mut readings = Vec::new();
-        for piece in pieces {
-            if let Some(reading) = scene.survey(piece.call, &piece.args)? {
+        for mut piece in pieces {
+            if let Some(reading) = scene.survey(&mut piece)? {
                 readings.push((piece.call.name(), piece.args, reading));
             }
         }
