@@ -50,21 +50,14 @@ impl Home {
     fn new() -> Self {
         let dir = tempfile::Builder::new().prefix("qk").tempdir_in("/tmp").unwrap();
         std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        let home = Self(dir);
-        home.own(home.0.path());
-        home
-    }
-
-    fn own(&self, path: &Path) {
-        if let Some((user, group)) = unprivileged() {
-            std::os::unix::fs::chown(path, Some(user), Some(group)).unwrap();
-        }
+        own(dir.path());
+        Self(dir)
     }
 
     fn folder(&self, name: &str) -> PathBuf {
         let path = self.0.path().join(name);
         std::fs::create_dir(&path).unwrap();
-        self.own(&path);
+        own(&path);
         path
     }
 
@@ -76,6 +69,13 @@ impl Home {
     fn start(&self, name: &str, command: &mut Command) -> Process {
         let log = std::fs::File::create(self.path(&format!("{name}.log"))).unwrap();
         Process(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap())
+    }
+}
+
+/// Gives a folder to that user.
+fn own(path: &Path) {
+    if let Some((user, group)) = unprivileged() {
+        std::os::unix::fs::chown(path, Some(user), Some(group)).unwrap();
     }
 }
 
@@ -279,16 +279,16 @@ impl Kept {
         let url = format!("http://127.0.0.1:{}/config", self.members[0]);
         must(Command::new("curl").args(["-sf", "-m", "10", "-u", "q:pw", "-X", "PATCH", "-d", body, &url]));
     }
+}
 
-    /// The configuration of a cluster that is asked over a wire.
-    fn config(&self, scene: &Scene<'_>, wire: &Wire) -> String {
-        format!(
-            "[[patroni]]\nid = \"kept\"\nurl = \"http://127.0.0.1:{}\"\nact = {{ user = \"q\", password = \"file:{}\" }}\n\
-             [[tenant]]\nid = \"t1\"\n",
-            wire.port(),
-            scene.secret("patroni", "pw")
-        )
-    }
+/// The configuration of a cluster that is asked over a wire.
+fn configured(scene: &Scene<'_>, wire: &Wire) -> String {
+    format!(
+        "[[patroni]]\nid = \"kept\"\nurl = \"http://127.0.0.1:{}\"\nact = {{ user = \"q\", password = \"file:{}\" }}\n\
+         [[tenant]]\nid = \"t1\"\n",
+        wire.port(),
+        scene.secret("patroni", "pw")
+    )
 }
 
 fn patroni<'a>(scene: &'a Scene<'a>) -> Vec<Case<'a>> {
@@ -296,7 +296,7 @@ fn patroni<'a>(scene: &'a Scene<'a>) -> Vec<Case<'a>> {
     let (Some(one), Some(two)) = (Kept::start(lab, 1), Kept::start(lab, 2)) else { return Vec::new() };
     let (one, two) = (Arc::new(one), Arc::new(two));
     let wire = Wire::to(one.members[0], says("PATCH /config"));
-    let (config, again) = (one.config(scene, &wire), one.clone());
+    let (config, again) = (configured(scene, &wire), one.clone());
     let pause = Case::new(
         ("patroni.pause", "set"),
         config,
@@ -309,7 +309,7 @@ fn patroni<'a>(scene: &'a Scene<'a>) -> Vec<Case<'a>> {
         move || u64::from(again.cluster()["pause"] == true),
     );
     let wire = Wire::to(two.members[0], says("POST /switchover"));
-    let config = two.config(scene, &wire);
+    let config = configured(scene, &wire);
     let primaries = Since::new({
         let two = two.clone();
         move || two.timeline(lab)
@@ -324,8 +324,8 @@ fn patroni<'a>(scene: &'a Scene<'a>) -> Vec<Case<'a>> {
         move || {
             lab.until("both members to run", LONG, || two.is_whole());
             primaries.now();
-            let (lead, other) = if two.leader().unwrap()["name"] == "m1" { ("m1", "m2") } else { ("m2", "m1") };
-            *led.lock().unwrap() = lead.to_owned();
+            let (primary, other) = if two.leader().unwrap()["name"] == "m1" { ("m1", "m2") } else { ("m2", "m1") };
+            primary.clone_into(&mut led.lock().unwrap());
             format!("patroni: kept, candidate: {other}")
         },
         // Patroni says the new timeline with its next beat only, and who leads at once.
