@@ -183,7 +183,7 @@ fn keys_under_load() {
             loaded: serde_json::json!({}),
         });
         let client = running.client.clone();
-        let facts = Facts { estate: "bench".into(), mode: Mode::Drill, theme: "dark".into(), version: "0".into() };
+        let facts = Facts::new("bench".into(), Mode::Drill);
         let theme = Theme::choose(Some("dark"), &[], Capabilities { colors: ColorDepth::True, unicode: true }).unwrap();
         let mut console = State::new(facts, (200, 60), Timestamp::now());
         let mut screen = Screen::new(std::io::sink(), 200, 60).unwrap();

@@ -221,6 +221,7 @@ async fn confirming() {
         settings: quarterdeck::correlate::settings::Settings::default(),
         usual: None,
         logs: quarterdeck::engine::logs::LogSources::default(),
+        comms: quarterdeck::engine::telling::Means::default(),
         drill: None,
     };
     let me = Actor { user: "mara".into(), uid: 0, via: "bench".into(), host: "bench".into(), console: None };

@@ -4,6 +4,7 @@
 pub mod act;
 pub mod attest;
 pub mod cli;
+pub mod comms;
 pub mod config;
 pub mod console;
 pub mod correlate;

@@ -17,17 +17,24 @@ const LAYERS: &[&[&str]] = &[
     &["console"],
     &["engine"],
     &["observe", "act", "drill", "attest"],
-    &["correlate", "playbook", "policy", "journal", "report"],
+    &["correlate", "playbook", "policy", "journal", "report", "comms"],
     &["config"],
     &["domain"],
 ];
 
 /// Sideways arrows that the map draws: a simulated verb declares what the real one declares; one HTTP client serves
 /// all that speak it.
-const SIDEWAYS: &[(&str, &str)] = &[("drill", "act"), ("report", "journal"), ("act", "observe"), ("attest", "observe")];
+const SIDEWAYS: &[(&str, &str)] = &[
+    ("drill", "act"),
+    ("report", "journal"),
+    ("report", "comms"),
+    ("comms", "journal"),
+    ("act", "observe"),
+    ("attest", "observe"),
+];
 
 /// Modules that may not name a clock, file, socket or terminal.
-const PURE: &[&str] = &["domain", "playbook", "policy", "correlate", "report"];
+const PURE: &[&str] = &["domain", "playbook", "policy", "correlate", "report", "comms"];
 const IMPURE: &[&str] =
     &["std::fs", "std::net", "std::io::stdin", "tokio::", "Timestamp::now", "Instant::now", "SystemTime", "Zoned::now"];
 

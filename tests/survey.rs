@@ -117,6 +117,7 @@ fn start(dir: &std::path::Path, server: &Server) -> Running {
         settings: quarterdeck::correlate::settings::Settings::default(),
         usual: None,
         logs: quarterdeck::engine::logs::LogSources::default(),
+        comms: quarterdeck::engine::telling::Means::default(),
         drill: None,
     };
     let me = Actor { user: "mara".into(), uid: 0, via: "test".into(), host: "test".into(), console: None };

@@ -211,7 +211,7 @@ impl quarterdeck::terminal::console::Journal for NoFiles {
 #[ignore = "panics on purpose; another test runs it in a pseudo-terminal"]
 fn panics_beside_the_loop() {
     use quarterdeck::console::state::Facts;
-    use quarterdeck::console::theme::{Capabilities, ColorDepth, Theme};
+    use quarterdeck::console::theme::{Capabilities, ColorDepth, Wardrobe};
     use quarterdeck::domain::{actor::Actor, mode::Mode};
     use quarterdeck::drill::{Drill, Options, catalog};
     use quarterdeck::engine::{adapters, core, state::State};
@@ -239,9 +239,11 @@ fn panics_beside_the_loop() {
             anchored: None,
             loaded: serde_json::json!({}),
         });
-        let facts = Facts { estate: "x".into(), mode: Mode::Drill, theme: "dark".into(), version: "0".into() };
-        let theme = Theme::choose(Some("dark"), &[], Capabilities { colors: ColorDepth::True, unicode: true }).unwrap();
-        let options = console::Options { facts, theme, mouse: true, view: None, journal: std::sync::Arc::new(NoFiles) };
+        let can = Capabilities { colors: ColorDepth::True, unicode: true };
+        let themes = Wardrobe::open(Some("dark"), &[], can).unwrap();
+        let facts = Facts::new("x".into(), Mode::Drill).wearing(&themes);
+        let options =
+            console::Options { facts, themes, mouse: true, view: None, journal: std::sync::Arc::new(NoFiles) };
         let mut beats = running.client.beat.clone();
         tokio::spawn(async move {
             // The engine beats each second, so that some frames have been drawn.

@@ -1,6 +1,7 @@
 //! The command line as it is typed.
 
 use super::audit::args::Audit;
+use crate::comms::{Channel, Moment};
 use crate::console::views::View;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -55,7 +56,7 @@ pub enum Format {
     Table,
     /// For programs.
     Json,
-    /// Markdown; of `report` only.
+    /// Markdown; of `report` and `comms status-page` only.
     #[value(hide = true)]
     Md,
     /// A page for browsers and printers; of `report` only.
@@ -171,6 +172,12 @@ pub enum Command {
         /// What about it
         #[command(subcommand)]
         what: Freeze,
+    },
+    /// What stakeholders are told: what is promised, drafts, sending, a status page
+    Comms {
+        /// What about it
+        #[command(subcommand)]
+        what: Comms,
     },
     /// Measures in force
     Measures {
@@ -667,6 +674,81 @@ pub enum Measures {
     LiftHint {
         /// Its id
         id: String,
+    },
+}
+
+/// A message that is meant.
+#[derive(Clone, Debug, Args)]
+pub struct CommsAsked {
+    /// Audience: customer, warehouse, customer-service, procurement, executives, regulators, or an own one
+    pub audience: String,
+    /// Incident; the open one when absent
+    #[arg(long, value_name = "INCIDENT")]
+    pub incident: Option<String>,
+    /// First word, one in between, or the last, which promises no other: first, update, resolved
+    #[arg(long, value_parser = moment)]
+    pub moment: Option<Moment>,
+    /// Template; the one that fits best when absent
+    #[arg(long, value_name = "ID")]
+    pub template: Option<String>,
+}
+
+fn moment(word: &str) -> Result<Moment, String> {
+    let found = Moment::ALL.into_iter().find(|m| m.word() == word);
+    found.ok_or_else(|| format!("`{word}` is none; allowed are first, update and resolved"))
+}
+
+fn channel(word: &str) -> Result<Channel, String> {
+    let allowed = "allowed are email, webhook, page and file, and in an exercise simulated";
+    Channel::named(word).ok_or_else(|| format!("`{word}` is no channel; {allowed}"))
+}
+
+/// About communications.
+#[derive(Debug, Subcommand)]
+pub enum Comms {
+    /// Audiences with their last and their next promised word, and the messages
+    List {
+        /// Incident; the open one when absent
+        #[arg(long, value_name = "INCIDENT")]
+        incident: Option<String>,
+    },
+    /// The templates in force
+    Templates,
+    /// A message as its template has it; nothing is sent
+    Preview(CommsAsked),
+    /// Sends a message and waits for the channels; exit 1 where one failed, 8 where it is not known
+    Send {
+        /// Which
+        #[command(flatten)]
+        asked: CommsAsked,
+        /// Another subject than the template's
+        #[arg(long)]
+        subject: Option<String>,
+        /// Another text than the template's: a file, or - for standard input
+        #[arg(long, value_name = "FILE")]
+        text: Option<PathBuf>,
+        /// Channels; the first of each recipient when absent
+        #[arg(long, value_name = "CHANNEL", value_parser = channel)]
+        by: Vec<Channel>,
+    },
+    /// Tries a message again where it has not arrived, under the same name; what has taken it is not asked again
+    Resend {
+        /// Its name: MSG-3
+        message: String,
+        /// To whom; to all that have not got it when absent
+        #[arg(long, value_name = "RECIPIENT")]
+        to: Option<String>,
+        /// By what; by the same channel as before when absent
+        #[arg(long, value_name = "CHANNEL", value_parser = channel)]
+        by: Option<Channel>,
+    },
+    /// The text of a status page: what is affected, since when, what was said, the next update; --format md or json
+    StatusPage {
+        /// Incident
+        incident: String,
+        /// To whom it speaks
+        #[arg(long, default_value = "customer")]
+        audience: String,
     },
 }
 

@@ -59,6 +59,7 @@ fn check(global: &Global) -> Result<Exit, Error> {
     if !problems.is_empty() {
         return Err(Problems(problems).into());
     }
+    super::comms::table_of(&loaded)?;
     if global.format == Format::Json {
         output::json(&Checked {
             file: &loaded.path,

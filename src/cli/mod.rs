@@ -6,6 +6,7 @@ pub mod args;
 mod attach;
 mod audit;
 mod brief;
+mod comms;
 mod completions;
 mod config;
 mod console;
@@ -71,7 +72,9 @@ fn asks_for_json(arguments: impl Iterator<Item = std::ffi::OsString>) -> bool {
 
 fn run(cli: Cli) -> Result<Exit, Error> {
     let Cli { global, command } = cli;
-    if matches!(global.format, Format::Md | Format::Html) && !matches!(command, Some(Command::Report(_))) {
+    let page = matches!(command, Some(Command::Comms { what: args::Comms::StatusPage { .. } }));
+    let written = matches!(command, Some(Command::Report(_))) || page && global.format == Format::Md;
+    if matches!(global.format, Format::Md | Format::Html) && !written {
         return Err(Error::Usage(
             "--format md and --format html are for `report`; allowed here are table and json".into(),
         ));
@@ -99,6 +102,7 @@ fn run(cli: Cli) -> Result<Exit, Error> {
         Some(Command::Request { what }) => approve::requests(&global, &what),
         Some(Command::Elevate { what }) => people::elevate(&global, &what),
         Some(Command::Freeze { what }) => people::freeze(&global, &what),
+        Some(Command::Comms { what }) => comms::run(&global, what),
         Some(Command::Measures { what }) => people::measures(&global, &what),
         Some(Command::Report(asked)) => report::run(&global, &asked),
         Some(Command::Replay(asked)) => replay::run(&global, &asked),

@@ -87,7 +87,9 @@ pub fn adapters(loaded: &Loaded, mode: Mode) -> Result<Adapters, Error> {
 fn with_shipped_rules(loaded: &Loaded, mode: Mode) -> Result<Adapters, Error> {
     let file = loaded.path.display().to_string();
     let problems = |all: Vec<String>| Problems(all.into_iter().map(|m| Problem::whole(&file, m)).collect());
-    Ok(adapters::live(&loaded.config, mode).map_err(problems)?)
+    let mut adapters = adapters::live(&loaded.config, mode).map_err(problems)?;
+    adapters.comms.table = super::comms::table_of(loaded)?;
+    Ok(adapters)
 }
 
 /// The rules in force; what is wrong with those of the user is said.

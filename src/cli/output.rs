@@ -255,6 +255,10 @@ pub fn reply(reply: &Reply, format: Format) -> Result<Exit, Error> {
             json(view)?;
             Ok(Exit::Done)
         }
+        Reply::Drafted { view } => {
+            json(view)?;
+            Ok(Exit::Done)
+        }
         Reply::Refused { why, denied: true } => Err(Error::Denied(why.clone())),
         Reply::Refused { why, denied: false } => Err(Error::Failed(why.clone())),
     }

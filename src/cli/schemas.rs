@@ -2,7 +2,7 @@
 //! `docs/schemas`; a test fails when those files are not what the types say (`UPDATE_SCHEMAS=1` writes them).
 
 use crate::cli::{
-    approve, audit, brief, config, doctor, drill, explain, gate, headless, man, output, playbook, policy, status,
+    approve, audit, brief, comms, config, doctor, drill, explain, gate, headless, man, output, playbook, policy, status,
 };
 use crate::domain::incident::Incident;
 use crate::drill::catalog;
@@ -40,6 +40,15 @@ fn all() -> Vec<(&'static str, &'static str, Schema)> {
         ("request-list", "request list --format json", of::<Vec<RequestView>>()),
         ("request-show", "request show REQ --format json", of::<RequestView>()),
         ("request-export", "request export REQ --format json", of::<approve::Exported>()),
+        ("comms-list", "comms list --format json", of::<crate::comms::Board>()),
+        ("comms-templates", "comms templates --format json", of::<Vec<comms::TemplateRow>>()),
+        ("comms-preview", "comms preview AUDIENCE --format json", of::<crate::engine::api::DraftView>()),
+        ("comms-send", "comms send|resend --format json", of::<crate::comms::MessageView>()),
+        (
+            "comms-status-page",
+            "comms status-page INCIDENT --format json",
+            of::<crate::comms::status_page::StatusPage>(),
+        ),
         ("measures-list", "measures list --format json", of::<Vec<Measure>>()),
         ("drill-list", "drill list --format json", of::<Vec<catalog::Summary>>()),
         ("drill-show", "drill show ID --format json", of::<catalog::Shown>()),

@@ -15,6 +15,8 @@ const HTTP: [&str; 2] = ["http://", "https://"];
 pub struct Comms {
     /// Directory in which `comms.file` leaves messages for others to pick up.
     pub dir: Option<PathBuf>,
+    /// File with audiences, templates and cadences over the shipped ones.
+    pub templates: Option<PathBuf>,
     /// The mail server.
     pub smtp: Option<Mailer>,
     /// Who can be told, and how.
@@ -56,13 +58,40 @@ pub struct Mailer {
 pub struct Audience {
     /// Name, as playbooks say it: `dba-oncall`.
     pub name: String,
+    /// Stakeholders that it belongs to: `customer`, `executives`.
+    pub groups: Vec<String>,
+    /// Words of its channels in the order in which they are tried; all that there are when empty.
+    pub channels: Vec<String>,
     /// Mail addresses.
     pub email: Vec<String>,
-    /// Where a chat or a status page takes messages as JSON.
+    /// Where a chat, a status page or a service desk takes messages as JSON.
     pub webhook: Option<Place>,
+    /// Form of that JSON.
+    pub body: WebhookBody,
+    /// Routing key or API key that the form needs, with its reference as it stands in the configuration.
+    pub key: Option<(SecretRef, String)>,
     /// Who wakes people up.
     pub page: Option<Pager>,
 }
+
+/// Form of the JSON that a web hook takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WebhookBody {
+    /// Members `text`, `subject`, `message` and more; Mattermost and Google Chat take it.
+    #[default]
+    Generic,
+    /// Slack's incoming web hooks.
+    Slack,
+    /// A workflow of Teams.
+    Teams,
+    /// `PagerDuty` Events API v2.
+    Pagerduty,
+    /// Opsgenie Alert API.
+    Opsgenie,
+}
+
+/// Words of the channels of an audience.
+const CHANNELS: [&str; 4] = ["email", "webhook", "page", "file"];
 
 /// A URL, which itself may be the secret, as those of chat services are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,11 +155,13 @@ pub struct Hook {
 /// Decodes `[comms]`.
 pub fn decode(mut table: Table<'_, '_>) -> Comms {
     let dir = path(&mut table, "dir");
+    let templates = path(&mut table, "templates");
     let smtp = table.table("smtp").map(mailer);
     let mut seen = BTreeSet::new();
-    let audiences = table.tables("audience").into_iter().map(|t| audience(t, &mut seen)).collect();
+    let there = (smtp.is_some(), dir.is_some());
+    let audiences = table.tables("audience").into_iter().map(|t| audience(t, there, &mut seen)).collect();
     table.finish();
-    Comms { dir, smtp, audiences }
+    Comms { dir, templates, smtp, audiences }
 }
 
 /// Decodes `[[webhook]]`.
@@ -188,8 +219,9 @@ fn mailer(mut table: Table<'_, '_>) -> Mailer {
     Mailer { host, port, tls, from, login, ca, timeout: timeout.unwrap_or(Duration::from_secs(20)) }
 }
 
-fn audience(mut table: Table<'_, '_>, seen: &mut BTreeSet<String>) -> Audience {
+fn audience(mut table: Table<'_, '_>, (mail, dir): (bool, bool), seen: &mut BTreeSet<String>) -> Audience {
     let name = unique(&mut table, "name", "dba-oncall", seen);
+    let groups = table.strings("groups");
     let email = table.strings("email");
     for address in &email {
         if address.parse::<lettre::message::Mailbox>().is_err() {
@@ -197,9 +229,47 @@ fn audience(mut table: Table<'_, '_>, seen: &mut BTreeSet<String>) -> Audience {
         }
     }
     let webhook = place(&mut table, "webhook");
+    let body = table.parsed("webhook_body", "generic, slack, teams, pagerduty or opsgenie", |word| match word {
+        "generic" => Some(WebhookBody::Generic),
+        "slack" => Some(WebhookBody::Slack),
+        "teams" => Some(WebhookBody::Teams),
+        "pagerduty" => Some(WebhookBody::Pagerduty),
+        "opsgenie" => Some(WebhookBody::Opsgenie),
+        _ => None,
+    });
+    let body = body.unwrap_or_default();
+    let shown = if table.has("webhook_key") { table.string("webhook_key") } else { None };
+    let key = secret_of(&mut table, "webhook_key").zip(shown);
+    let keyed = matches!(body, WebhookBody::Pagerduty | WebhookBody::Opsgenie);
+    if keyed && !table.has("webhook_key") {
+        table.reject("webhook_key", "this `webhook_body` needs a `webhook_key`, for example \"env:PAGER_KEY\"");
+    } else if !keyed && key.is_some() {
+        table.reject("webhook_key", "`webhook_key` goes with `webhook_body` pagerduty or opsgenie only");
+    }
+    if webhook.is_none() && (table.has("webhook_body") || key.is_some()) && !table.has("webhook") {
+        table.reject("webhook", "`webhook_body` and `webhook_key` are given without `webhook`");
+    }
     let page = table.table("page").map(pager);
+    let there = |word: &str| match word {
+        "email" => mail && !email.is_empty(),
+        "webhook" => webhook.is_some(),
+        "page" => page.is_some(),
+        _ => dir,
+    };
+    let channels = table.checked_strings("channels", |word| {
+        if !CHANNELS.contains(&word) {
+            return Err(format!("`{word}` is no channel; allowed are {}", CHANNELS.join(", ")));
+        }
+        let needs = match word {
+            "email" => "`email` here and a [comms.smtp]",
+            "webhook" => "`webhook` here",
+            "page" => "a [comms.audience.page]",
+            _ => "`dir` in [comms]",
+        };
+        if there(word) { Ok(()) } else { Err(format!("the channel `{word}` needs {needs}")) }
+    });
     table.finish();
-    Audience { name, email, webhook, page }
+    Audience { name, groups, channels, email, webhook, body, key, page }
 }
 
 fn pager(mut table: Table<'_, '_>) -> Pager {

@@ -10,6 +10,7 @@ pub mod from_incident;
 mod look;
 pub mod model;
 mod observer;
+mod post;
 pub mod scenario;
 pub mod score;
 pub mod script;
@@ -18,6 +19,7 @@ mod verbs;
 #[cfg(test)]
 mod tests;
 
+use crate::comms::{Post, Table};
 use crate::correlate::Settings;
 use crate::correlate::usual::Baselines;
 use crate::domain::estate::Estate;
@@ -142,6 +144,11 @@ impl Drill {
     /// The simulated verbs. They act on the estate of this drill and on nothing else.
     pub fn verbs(&self) -> Vec<Arc<dyn Verb<Permit = Authorized>>> {
         verbs::all(&self.shared)
+    }
+
+    /// What takes messages to stakeholders: nothing that leaves the exercise.
+    pub fn post(&self, table: &Table) -> Arc<dyn Post> {
+        Arc::new(post::Simulated::new(&self.shared, table))
     }
 
     /// What the simulated verbs declare.

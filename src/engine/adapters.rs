@@ -3,8 +3,10 @@
 
 use super::api::{DrillView, Reply};
 use super::logs::LogSources;
+use super::telling::Means;
 use crate::act::postgres::Instances;
 use crate::act::{self, Verbs};
+use crate::comms;
 use crate::config::locate::Places;
 use crate::config::model::Config;
 use crate::correlate::Settings;
@@ -63,6 +65,8 @@ pub struct Adapters {
     pub usual: Option<PathBuf>,
     /// What is asked for logs and traces when somebody wants them.
     pub logs: LogSources,
+    /// Audiences and templates, and what takes messages out.
+    pub comms: Means,
     /// The running scenario.
     pub drill: Option<DrillHandle>,
 }
@@ -122,6 +126,8 @@ impl Clock for Wall {
 
 /// Builds what a scenario simulates.
 pub fn drill(drill: Drill) -> Adapters {
+    let table = comms::decode::shipped();
+    let post = drill.post(&table);
     Adapters {
         estate: drill.estate().clone(),
         mode: Mode::Drill,
@@ -132,6 +138,7 @@ pub fn drill(drill: Drill) -> Adapters {
         usual: None,
         // A scenario simulates none.
         logs: LogSources::default(),
+        comms: Means { table, post: Some(post) },
         drill: Some(DrillHandle(drill)),
     }
 }
@@ -154,6 +161,10 @@ pub fn live(config: &Config, mode: Mode) -> Result<Adapters, Vec<String>> {
         settings,
         usual: None,
         logs: log_sources(config, mode),
+        comms: Means {
+            table: comms::decode::shipped(),
+            post: mode.may_act().map(|may| act::comms::post(may, &config.comms, &config.estate.name)),
+        },
         drill: None,
     })
 }
@@ -243,7 +254,7 @@ fn verbs(config: &Config, mode: Mode) -> Verbs {
     let keepers =
         act::backup::verbs(may, &config.pgbackrest).into_iter().chain(act::patroni::verbs(may, &config.patroni));
     let redis = act::redis::verbs(may, &config.redis, &config.kubernetes);
-    let comms = act::comms::verbs(may, &config.comms);
+    let telling = act::comms::verbs(may, &config.comms);
     // The allow-list is policy's: where it names no program, none is started.
     let commands = act::command::verbs(may, Vec::new());
     Verbs::new(
@@ -257,7 +268,7 @@ fn verbs(config: &Config, mode: Mode) -> Verbs {
             .chain(keepers)
             .chain(redis)
             .chain(act::odoo::synthetics(may, &config.synthetic))
-            .chain(comms)
+            .chain(telling)
             .chain(commands),
     )
 }

@@ -1,6 +1,7 @@
 //! What consoles and the command line exchange with the engine: [`Command`] in, [`Reply`] back, and a
 //! [`Snapshot`] whenever something changed. Everything is plain data, so that it can cross a socket.
 
+use crate::comms::{Board, Channel, Moment, WayView};
 use crate::domain::estate::{Ahead, Environment, Estate, Service};
 use crate::domain::finding::{Change, Finding};
 use crate::domain::health::Health;
@@ -294,6 +295,45 @@ pub enum Command {
         #[serde(default)]
         from: Option<Timestamp>,
     },
+    /// Asks for a message to an audience as its template has it; changes nothing.
+    Draft {
+        /// Incident; the open one when absent.
+        incident: Option<IncidentId>,
+        /// Audience, by any of its names.
+        audience: String,
+        /// First word, one in between, or the last; what is due when absent.
+        moment: Option<Moment>,
+        /// Template; the one that fits best when absent.
+        template: Option<String>,
+    },
+    /// Tells an audience something.
+    Tell {
+        /// Incident; the open one when absent.
+        incident: Option<IncidentId>,
+        /// Audience, by any of its names.
+        audience: String,
+        /// First word, one in between, or the last, which promises no other.
+        moment: Option<Moment>,
+        /// Template that it was written from.
+        template: Option<String>,
+        /// Subject, one line.
+        subject: String,
+        /// Text as a person wants it.
+        text: String,
+        /// Ways; the first of each recipient when empty.
+        by: Vec<WayName>,
+        /// Name of the draft ([`DraftView::draft`]), which is sent once however often it is asked for.
+        draft: Option<String>,
+    },
+    /// Tries a message again where it has not arrived.
+    Resend {
+        /// Which: `MSG-3`.
+        message: String,
+        /// To whom; to all that have not got it when absent.
+        recipient: Option<String>,
+        /// By what; by the same as before when absent.
+        channel: Option<Channel>,
+    },
     /// Drill only: pause, resume or set the speed of the scenario clock.
     DrillClock {
         /// Speed; 0 pauses.
@@ -304,6 +344,44 @@ pub enum Command {
         /// What is asked for.
         ask: ReplayAsk,
     },
+}
+
+/// A way to an audience, as a person names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WayName {
+    /// Who is reached; everybody of the audience when absent.
+    pub recipient: Option<String>,
+    /// By what.
+    pub channel: Channel,
+}
+
+/// A message to an audience before it is sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct DraftView {
+    /// Name of the draft, which is sent once.
+    pub draft: String,
+    /// Incident.
+    pub incident: IncidentId,
+    /// Audience.
+    pub audience: String,
+    /// As people say it.
+    pub name: String,
+    /// First word, one in between, or the last.
+    pub moment: Moment,
+    /// Template.
+    pub template: String,
+    /// Where the template came from.
+    pub origin: String,
+    /// Subject.
+    pub subject: String,
+    /// Text.
+    pub text: String,
+    /// When the next word is promised, once it is sent.
+    pub next: Option<Timestamp>,
+    /// Ways to the audience, in the order in which they are tried.
+    pub ways: Vec<WayView>,
+    /// Why it can not be sent, when that is so.
+    pub mute: Option<String>,
 }
 
 /// What a person asks of a replay.
@@ -325,7 +403,7 @@ pub enum ReplayAsk {
 impl Command {
     /// Whether it changes nothing: who only looks on may ask it too.
     pub const fn only_looks(&self) -> bool {
-        matches!(self, Self::Look { .. } | Self::Replay { .. } | Self::Logs { .. })
+        matches!(self, Self::Look { .. } | Self::Replay { .. } | Self::Logs { .. } | Self::Draft { .. })
     }
 }
 
@@ -427,6 +505,11 @@ pub enum Reply {
         /// All of it.
         view: Box<LogView>,
     },
+    /// A message to an audience, not sent.
+    Drafted {
+        /// All of it.
+        view: Box<DraftView>,
+    },
     /// Not done.
     Refused {
         /// Why, one sentence.
@@ -444,6 +527,7 @@ impl Reply {
             Self::Seen { .. } => "seen",
             Self::Planned { .. } => "planned",
             Self::Logs { .. } => "read",
+            Self::Drafted { .. } => "drafted",
             Self::Refused { why, .. } => why,
         }
     }
@@ -491,6 +575,9 @@ pub struct Snapshot {
     pub playbooks: Arc<Vec<PlaybookSummary>>,
     /// Measures in force.
     pub measures: Vec<Measure>,
+    /// What stakeholders were told and are promised in the incident in hand.
+    #[serde(default)]
+    pub comms: Arc<Board>,
     /// The broken glass, when it is.
     pub glass: Option<Glass>,
     /// State of the journal.

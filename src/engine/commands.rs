@@ -112,6 +112,9 @@ impl Engine {
             Command::DrillHint => self.hint(actor).await,
             Command::Facilitate { act } => self.facilitate(act, actor).await,
             Command::DrillClock { speed } => Ok(self.set_speed(speed)),
+            command @ (Command::Draft { .. } | Command::Tell { .. } | Command::Resend { .. }) => {
+                self.comms_command(command, actor).await
+            }
             Command::Replay { .. } => Err(Reply::refused("this is not a replay: its clock can not be set")),
             // Taken aside before it comes here.
             Command::Logs { .. } => Err(Reply::refused("logs are asked for apart from commands")),

@@ -17,6 +17,7 @@ use super::presence::{Arrival, Consoles, Door};
 use super::recording::recorder::{Kept, Recorder};
 use super::roster::PolicyFile;
 use super::state::State;
+use super::telling::{Desk, Posted};
 use super::usual::Keeper;
 use crate::act::Verbs;
 use crate::attest::anchor::Anchored;
@@ -141,6 +142,7 @@ pub struct Engine {
     /// Answers that are being worked on.
     pub(super) under_way: std::sync::atomic::AtomicUsize,
     pub(super) logs: LogDesk,
+    pub(super) desk: Desk,
     anchored: Option<watch::Receiver<Anchored>>,
     findings: Arc<Vec<Finding>>,
     generation: u64,
@@ -184,6 +186,7 @@ pub fn start_governed(parts: Parts, policy: PolicyFile) -> Running {
 pub(super) struct Made {
     pub(super) engine: Engine,
     pub(super) answers: mpsc::Receiver<Answer>,
+    posted: mpsc::Receiver<Posted>,
     pub(super) observers: Vec<Box<dyn crate::domain::ports::Observer>>,
     pub(super) loaded: Value,
 }
@@ -191,9 +194,10 @@ pub(super) struct Made {
 /// Makes an engine that has looked at nothing yet.
 pub(super) fn make(parts: Parts, policy: &PolicyFile, openings: Vec<String>) -> Made {
     let Parts { adapters, library, journal, state, journal_dir, me, loaded, witnesses, anchored } = parts;
-    let Adapters { estate, mode, clock, observers, verbs, settings, usual, logs, drill } = adapters;
+    let Adapters { estate, mode, clock, observers, verbs, settings, usual, logs, comms, drill } = adapters;
     let now = clock.now();
     let (answers, inbox_answers) = mpsc::channel(WAITING);
+    let (post, posted) = mpsc::channel(WAITING);
     let world = World::new(estate.clone(), observers.iter().map(|o| o.spec()), now);
     let services = Arc::new(settings.services.clone());
     let mut judge = Judge::new(settings, &world.estate);
@@ -228,6 +232,7 @@ pub(super) fn make(parts: Parts, policy: &PolicyFile, openings: Vec<String>) -> 
         ledger: crate::drill::score::Ledger::default(),
         under_way: std::sync::atomic::AtomicUsize::new(0),
         logs: LogDesk::new(logs),
+        desk: Desk::new(comms, post),
         anchored,
         findings: Arc::default(),
         generation: 0,
@@ -235,13 +240,13 @@ pub(super) fn make(parts: Parts, policy: &PolicyFile, openings: Vec<String>) -> 
         clock,
     };
     engine.look(Vec::new());
-    Made { engine, answers: inbox_answers, observers, loaded }
+    Made { engine, answers: inbox_answers, posted, observers, loaded }
 }
 
 /// The same; `openings` are the keys of those who can open what records commit to. Without them no run can be given a
 /// secret.
 pub fn start_with(parts: Parts, policy: PolicyFile, openings: Vec<String>) -> Running {
-    let Made { mut engine, answers: inbox_answers, observers, loaded } = make(parts, &policy, openings);
+    let Made { mut engine, answers: inbox_answers, posted, observers, loaded } = make(parts, &policy, openings);
     let (me, now) = (engine.me.clone(), engine.clock.now());
     let (commands, inbox_commands) = mpsc::channel(WAITING);
     let (arrive, arrivals) = mpsc::channel(WAITING);
@@ -258,7 +263,7 @@ pub fn start_with(parts: Parts, policy: PolicyFile, openings: Vec<String>) -> Ru
     let recorder = is_kept.then(|| Recorder::start(snapshot.subscribe(), engine.journal.dir().to_owned()));
     let observers: Vec<_> = observers.into_iter().map(|o| tokio::spawn(o.run(inbox.sink()))).collect();
     tokio::spawn(async move {
-        let mut ends = Ends { commands: inbox_commands, answers: inbox_answers, arrivals, recorder, stopped };
+        let mut ends = Ends { commands: inbox_commands, answers: inbox_answers, posted, arrivals, recorder, stopped };
         engine.open(loaded, policy).await;
         engine.turn(&mut ends, &inbox, &snapshot, &beat).await;
         for observer in observers {
@@ -276,6 +281,7 @@ pub fn start_with(parts: Parts, policy: PolicyFile, openings: Vec<String>) -> Ru
 struct Ends {
     commands: mpsc::Receiver<Envelope>,
     answers: mpsc::Receiver<Answer>,
+    posted: mpsc::Receiver<Posted>,
     arrivals: mpsc::Receiver<Arrival>,
     recorder: Option<Recorder>,
     stopped: oneshot::Receiver<()>,
@@ -327,6 +333,7 @@ impl Engine {
                     continue;
                 }
                 Some(answer) = ends.answers.recv() => self.came(answer).await,
+                Some(posted) = ends.posted.recv() => self.came_back(posted).await,
                 Some(arrival) = ends.arrivals.recv() => self.arrived(arrival).await,
                 kept = Ends::kept(&mut ends.recorder) => self.name_recording(kept).await,
                 _ = &mut ends.stopped, if !stopped => {
@@ -350,7 +357,7 @@ impl Engine {
                 () = tokio::time::sleep_until(gate), if Instant::now() < gate => continue,
             }
             snapshots.send_replace(Arc::new(self.snapshot()));
-            if stopped && !self.runs.in_hand() {
+            if stopped && !self.runs.in_hand() && !self.desk.in_hand() {
                 return;
             }
         }
@@ -363,6 +370,7 @@ impl Engine {
         self.open_policy(policy).await;
         self.finish_redactions().await;
         self.recover_runs().await;
+        self.recover_comms().await;
         self.begin_exercise().await;
     }
 
@@ -626,6 +634,7 @@ impl Engine {
             runs: Arc::new(self.run_views()),
             playbooks: self.playbooks.clone(),
             measures,
+            comms: Arc::new(self.board()),
             glass: self.state.glass().cloned(),
             journal: JournalView {
                 dir: self.journal_dir.clone(),

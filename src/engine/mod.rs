@@ -36,5 +36,6 @@ mod runs;
 mod secrets;
 pub mod state;
 pub mod stepped;
+pub mod telling;
 mod usual;
 mod work;

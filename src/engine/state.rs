@@ -4,6 +4,7 @@
 use super::api::{Elevation, Glass, Measure};
 use super::evidence::Shelf;
 use super::requests::Requests;
+use crate::comms::Book;
 use crate::domain::finding::Acknowledged;
 use crate::domain::id::{FindingId, IncidentId, Person, RunId, StepId};
 use crate::domain::incident::{Incident, IncidentState, Role, Severity, TimelineEntry};
@@ -46,6 +47,7 @@ pub struct State {
     snapshot: u64,
     evidence: Shelf,
     requests: Requests,
+    comms: Book,
 }
 
 /// A run that belongs to a step of another one.
@@ -57,7 +59,7 @@ struct Child {
 }
 
 impl Keep for State {
-    const FORMAT: u64 = 3;
+    const FORMAT: u64 = 4;
 }
 
 fn text<'a>(body: &'a Value, key: &str) -> &'a str {
@@ -161,6 +163,7 @@ impl Fold for State {
             _ => {}
         }
         self.requests.apply(record);
+        self.comms.apply(record);
         self.keep_run(record);
         self.tell(record, who);
     }
@@ -326,6 +329,11 @@ impl State {
     /// The evidence that records name.
     pub(super) const fn evidence(&self) -> &Shelf {
         &self.evidence
+    }
+
+    /// What was told to whom.
+    pub const fn comms(&self) -> &Book {
+        &self.comms
     }
 
     /// When the newest record was written.

@@ -30,7 +30,7 @@ impl Stepped {
     pub async fn open(parts: Parts, policy: PolicyFile) -> Option<Self> {
         let drill = parts.adapters.drill.as_ref().map(|handle| handle.exercise().clone())?;
         drill.set_speed(0.0);
-        let Made { mut engine, answers, observers, loaded } = make(parts, &policy, Vec::new());
+        let Made { mut engine, answers, observers, loaded, .. } = make(parts, &policy, Vec::new());
         drop(observers);
         engine.open_alone(loaded, policy).await;
         let mut stepped = Self { engine, answers, drill };

@@ -104,7 +104,10 @@ kinds! {
     DecisionMade "decision.made" Tells "A person chose.";
     EvidenceCaptured "evidence.captured" Tells "Something seen was kept.";
     NoteAdded "note.added" Tells "A person wrote something down.";
+    CommsIntended "comms.intended" Intent "A message is about to leave; it is sent after this record is durable.";
     CommsSent "comms.sent" Tells "Stakeholders were told.";
+    CommsFailed "comms.failed" Tells "A message has reached nobody by its channel.";
+    CommsUnknown "comms.unknown" Tells "Whether a channel has taken a message is not known.";
     FreezeSet "freeze.set" Tells "Changes are frozen.";
     FreezeLifted "freeze.lifted" Tells "The freeze is over.";
     GlassBroken "glass.broken" Intent "Rules were waived, loudly and for a time.";

@@ -96,6 +96,7 @@ impl Collector {
         (report.tenants, report.plants) =
             (hurt(&report.findings, end, |f| &f.tenants), hurt(&report.findings, end, |f| &f.plants));
         moments::complete(&mut report);
+        report.promises = super::promises::of(&report, end);
         review::complete(&mut report, &silences);
         Some(report)
     }
@@ -186,6 +187,7 @@ impl Collector {
             runs: Vec::new(),
             decisions: Vec::new(),
             comms: Vec::new(),
+            promises: Vec::new(),
             measures: Vec::new(),
             glass: Vec::new(),
             notes: Vec::new(),
@@ -206,6 +208,29 @@ fn said(record: &Record) -> Said {
         who: sanitize(&record.actor.user),
         kind: record.kind.word().to_owned(),
         text: describe(record),
+        seq: record.seq,
+    }
+}
+
+/// Something that stakeholders were told, or were to be told.
+fn comms(record: &Record, who: String) -> Comms {
+    let body = &record.body;
+    let delivery = match record.kind {
+        Kind::CommsFailed => "failed",
+        Kind::CommsUnknown => "unknown",
+        _ => "sent",
+    };
+    let to = list(body, "to");
+    Comms {
+        at: record.time,
+        by: text(body, "by").unwrap_or(who),
+        what: describe(record),
+        to: if to.is_empty() { text(body, "to").into_iter().collect() } else { to },
+        channel: text(body, "channel"),
+        delivery: delivery.to_owned(),
+        detail: text(body, "detail"),
+        message: text(body, "message"),
+        next: field(body, "next"),
         seq: record.seq,
     }
 }
@@ -232,9 +257,7 @@ fn take(report: &mut Report, record: &Record, up: &BTreeMap<String, Found>) {
         }
         Kind::RecoveryAccepted => report.moments.accepted = Some(record.time),
         Kind::NoteAdded => report.notes.push(said(record)),
-        Kind::CommsSent => {
-            report.comms.push(Comms { at: record.time, by: who, what: describe(record), seq: record.seq });
-        }
+        Kind::CommsSent | Kind::CommsFailed | Kind::CommsUnknown => report.comms.push(comms(record, who)),
         Kind::DecisionMade => report.decisions.push(Decision {
             at: record.time,
             who,

@@ -6,13 +6,15 @@ mod collect;
 mod governance;
 mod model;
 mod moments;
+mod promises;
 mod review;
 mod write;
 
 pub use collect::Collector;
 pub use governance::{Governance, Stale, Trends};
 pub use model::{
-    Action, Comms, Decision, Found, Gap, Glass, Held, Hurt, Interval, Measure, Moments, Proof, Ran, Report, Said,
+    Action, Comms, Decision, Found, Gap, Glass, Held, Hurt, Interval, Measure, Moments, Promise, Proof, Ran, Report,
+    Said,
 };
 pub use write::{governance_html, governance_markdown, html, markdown};
 

@@ -46,8 +46,10 @@ pub struct Report {
     pub runs: Vec<Ran>,
     /// What was decided, with what was known then.
     pub decisions: Vec<Decision>,
-    /// What stakeholders were told.
+    /// What stakeholders were told, or were to be told.
     pub comms: Vec<Comms>,
+    /// Updates that they were promised, and whether these came.
+    pub promises: Vec<Promise>,
     /// Measures that were set.
     pub measures: Vec<Measure>,
     /// Each breaking of the glass.
@@ -239,8 +241,39 @@ pub struct Comms {
     pub by: String,
     /// Whom, and what, as the record says.
     pub what: String,
+    /// Whom.
+    pub to: Vec<String>,
+    /// By what: `email`, `a person`.
+    pub channel: Option<String>,
+    /// `sent`, `failed`, or `unknown` where nobody knows whether it arrived.
+    pub delivery: String,
+    /// What the channel said, or why it failed.
+    pub detail: Option<String>,
+    /// Name of the message, where it was one.
+    pub message: Option<String>,
+    /// When it promises the next word.
+    pub next: Option<Timestamp>,
     /// Record.
     pub seq: u64,
+}
+
+/// An update that stakeholders were promised.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+pub struct Promise {
+    /// Whom.
+    pub audience: String,
+    /// The message that promised it.
+    pub message: Option<String>,
+    /// When it was promised.
+    pub made: Timestamp,
+    /// For when.
+    pub promised: Timestamp,
+    /// When the next word came.
+    pub kept: Option<Timestamp>,
+    /// `kept`, `late`, `missed`, or `open` where the incident ended first.
+    pub outcome: String,
+    /// Seconds by which it was late, where it was.
+    pub late_s: Option<i64>,
 }
 
 /// A measure.

@@ -18,7 +18,7 @@ pub(super) fn complete(report: &mut Report) {
     let moments = &mut report.moments;
     (moments.began, moments.detected, moments.recovered) = (began, detected, recovered);
     moments.acknowledged = [seen, moments.declared].into_iter().flatten().min();
-    moments.told = report.comms.iter().map(|c| c.at).min();
+    moments.told = report.comms.iter().filter(|c| c.delivery == "sent").map(|c| c.at).min();
     report.intervals = intervals(report);
 }
 

@@ -1,7 +1,7 @@
 //! What went well, where it went otherwise, and what is missing. Each line follows from records by a rule that stands
 //! here; nothing is judged that the records do not say.
 
-use super::model::{Action, Gap, Report, Said};
+use super::model::{Action, Comms, Gap, Report, Said};
 use crate::domain::risk::Risk;
 use jiff::Timestamp;
 
@@ -58,6 +58,10 @@ fn went_well(report: &Report) -> Vec<String> {
     if !high.is_empty() && high.iter().all(|a| !a.approved_by.is_empty()) {
         lines.push(format!("each of the {} high-risk actions was approved by another person", high.len()));
     }
+    let due: Vec<_> = report.promises.iter().filter(|p| p.outcome != "open").collect();
+    if !due.is_empty() && due.iter().all(|p| p.outcome == "kept") {
+        lines.push(format!("each of the {} updates that stakeholders were promised came in time", due.len()));
+    }
     if !report.measures.is_empty() && report.measures.iter().all(|m| m.lifted.is_some()) {
         lines.push(format!("all {} measures were lifted again", report.measures.len()));
     }
@@ -67,11 +71,34 @@ fn went_well(report: &Report) -> Vec<String> {
     lines
 }
 
+/// Whether a message that did not arrive by one channel did by another, or at another time.
+fn has_reached(report: &Report, lost: &Comms) -> bool {
+    report.comms.iter().any(|c| c.delivery == "sent" && c.message == lost.message && c.seq > lost.seq)
+}
+
 fn gaps(report: &Report, silences: &[(Timestamp, Timestamp)]) -> Vec<Gap> {
     let mut gaps = Vec::new();
     let mut gap = |what: String| gaps.push(Gap { what, owner: None, due: None });
-    if report.comms.is_empty() {
+    if !report.comms.iter().any(|c| c.delivery == "sent") {
         gap("stakeholders were told nothing".into());
+    }
+    for promise in &report.promises {
+        let (whom, promised) = (&promise.audience, promise.promised);
+        match promise.outcome.as_str() {
+            "late" => {
+                let minutes = promise.late_s.unwrap_or(0).saturating_add(59) / 60;
+                gap(format!("the update promised to {whom} for {promised:.0} came {minutes} min late"));
+            }
+            "missed" => gap(format!("the update promised to {whom} for {promised:.0} never came")),
+            _ => {}
+        }
+    }
+    for lost in report.comms.iter().filter(|c| c.delivery != "sent" && !has_reached(report, c)) {
+        let (id, to) = (lost.message.as_deref().unwrap_or("a message"), lost.to.join(", "));
+        match lost.delivery.as_str() {
+            "unknown" => gap(format!("whether {id} reached {to} is not known")),
+            _ => gap(format!("{id} did not reach {to}")),
+        }
     }
     for found in report.findings.iter().filter(|f| f.declared_for && f.seen.is_none()) {
         gap(format!("nobody said to have seen {}", found.id));

@@ -117,6 +117,59 @@ fn a_night_that_went_well_has_its_times_and_no_gaps() {
 }
 
 #[test]
+fn promised_updates_are_kept_late_missed_or_open_and_what_did_not_arrive_is_a_gap() {
+    let mut log = Log::default();
+    log.finding(0, "lock/t1", None, &["t1"]);
+    let declared = json!({ "title": "t", "severity": "SEV1", "findings": ["lock/t1"] });
+    log.add(10, Kind::IncidentDeclared, Some("INC-1"), "mara", declared);
+    let word = |message: &str, to: &str, next: Option<i64>| {
+        let next = next.map(at);
+        json!({ "message": message, "audience": to, "to": [to], "channel": "email", "text": "s", "by": "ines", "next": next })
+    };
+    log.add(20, Kind::CommsFailed, Some("INC-1"), "quarterdeck", word("MSG-1", "customer", Some(100)));
+    log.add(30, Kind::CommsSent, Some("INC-1"), "quarterdeck", word("MSG-1", "customer", Some(100)));
+    log.add(31, Kind::CommsSent, Some("INC-1"), "quarterdeck", word("MSG-1", "customer", Some(100)));
+    log.add(40, Kind::CommsUnknown, Some("INC-1"), "quarterdeck", word("MSG-2", "executives", Some(50)));
+    log.add(41, Kind::CommsSent, Some("INC-1"), "quarterdeck", word("MSG-3", "warehouse", Some(60)));
+    // A step of a playbook keeps the promise under another name of the audience, but too late.
+    log.add(90, Kind::CommsSent, Some("INC-1"), "mara", json!({ "to": ["plant managers"], "channel": "a person" }));
+    log.add(99, Kind::CommsSent, Some("INC-1"), "quarterdeck", word("MSG-4", "customer", Some(150)));
+    log.add(160, Kind::CommsSent, Some("INC-1"), "quarterdeck", word("MSG-5", "procurement", Some(9_000)));
+    log.add(200, Kind::IncidentClosed, Some("INC-1"), "mara", json!({ "summary": "over" }));
+    let report = log.report();
+    let seen: Vec<_> = report.promises.iter().map(|p| (p.audience.as_str(), p.outcome.as_str(), p.late_s)).collect();
+    assert_eq!(
+        seen,
+        [
+            ("customer", "kept", None),
+            ("warehouse", "late", Some(30)),
+            ("customer", "missed", Some(50)),
+            ("procurement", "open", None),
+        ]
+    );
+    let gaps: Vec<&str> = report.gaps.iter().map(|g| g.what.as_str()).collect();
+    for part in [
+        "the update promised to warehouse for",
+        "the update promised to customer for",
+        "whether MSG-2 reached executives is not known",
+    ] {
+        assert!(gaps.iter().any(|g| g.contains(part)), "{part}: {gaps:?}");
+    }
+    assert!(!gaps.iter().any(|g| g.contains("MSG-1") || g.contains("told nothing")), "{gaps:?}");
+    assert_eq!(
+        report.intervals.iter().find(|i| i.what == "to tell").unwrap().seconds,
+        Some(20),
+        "a failure tells nobody"
+    );
+    assert_eq!(report.comms[1].by, "ines");
+    for text in [markdown(&report).unwrap(), html(&report).unwrap()] {
+        for part in ["late", "missed", "NOT told customer by email", "UNKNOWN whether executives was told"] {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+    }
+}
+
+#[test]
 fn what_is_missing_is_a_gap_and_what_went_otherwise_is_said() {
     let mut log = Log::default();
     log.finding(0, "lock/t1", None, &["t1"]);

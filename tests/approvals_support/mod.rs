@@ -282,6 +282,7 @@ impl Bench {
             settings: quarterdeck::correlate::settings::Settings::default(),
             usual: None,
             logs: quarterdeck::engine::logs::LogSources::default(),
+            comms: quarterdeck::engine::telling::Means::default(),
             drill: None,
         };
         let me = actor("mara", 1001);

@@ -924,6 +924,7 @@ pub fn snapshot() -> Snapshot {
                 owner: None,
             },
         ],
+        comms: Arc::default(),
         glass: None,
         journal: JournalView {
             dir: "/var/lib/quarterdeck/journal".into(),

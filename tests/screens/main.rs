@@ -8,6 +8,7 @@
 )]
 
 mod asked;
+mod comms;
 mod fixture;
 mod keys;
 mod logs;

@@ -142,6 +142,7 @@ impl Rig {
             settings: quarterdeck::correlate::settings::Settings::default(),
             usual: None,
             logs: quarterdeck::engine::logs::LogSources::default(),
+            comms: quarterdeck::engine::telling::Means::default(),
             drill: None,
         };
         let mut state = State::default();

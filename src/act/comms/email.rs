@@ -10,10 +10,15 @@ use crate::domain::request::{Operation, Request, VerbSpec};
 use crate::domain::sample::{Failure, FailureKind};
 use crate::observe::postgres::failure::address;
 use crate::policy::authorized::Authorized;
+use jiff::Timestamp;
+use lettre::address::Envelope;
+use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, SinglePart};
+use lettre::transport::smtp;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
-use lettre::transport::smtp::extension::ClientId;
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::extension::{ClientId, MailParameter};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,26 +42,94 @@ impl Email {
     }
 }
 
-/// The mail. What it can not be made of is a sentence.
+/// The mail of a request, named by its content.
 fn message(from: &str, to: &[String], subject: &str, body: &str) -> Result<lettre::Message, String> {
+    let whole = serde_json::to_string(&(to, subject, body)).map_err(|e| e.to_string())?;
+    compose(from, to, subject, body, &name_of(&whole), None)
+}
+
+/// A mail under a name of its own; of the moment at which it was announced, where it was. What it can not be made of is
+/// a sentence. It is marked as made by a program (RFC 3834), so that nobody's holiday answers it.
+pub(super) fn compose(
+    from: &str,
+    to: &[String],
+    subject: &str,
+    body: &str,
+    key: &str,
+    at: Option<Timestamp>,
+) -> Result<lettre::Message, String> {
     let mailbox = |text: &str| text.parse::<Mailbox>().map_err(|e| format!("{text} is no mail address: {e}"));
     let from = mailbox(from)?;
-    let whole = serde_json::to_string(&(to, subject, body)).map_err(|e| e.to_string())?;
-    let key = name_of(&whole);
+    let automatic = HeaderName::new_from_ascii_str("Auto-Submitted");
     let mut mail = lettre::Message::builder()
         .message_id(Some(format!("<{key}.quarterdeck@{}>", from.email.domain())))
         .from(from)
+        .raw_header(HeaderValue::new(automatic, "auto-generated".to_owned()))
         .subject(subject);
+    if let Some(at) = at {
+        mail = mail.date(std::time::SystemTime::from(at));
+    }
     for address in to {
         mail = mail.to(mailbox(address)?);
     }
     mail.singlepart(SinglePart::plain(body.to_owned())).map_err(|e| format!("the mail can not be made: {e}"))
 }
 
+/// Hands a mail to its server, once. `Failed` where the server has said no or has not been given the text, `Unknown`
+/// where it has the text and has not said what it does with it.
+pub(super) async fn submit(mailer: &Mailer, mail: &lettre::Message, count: usize, allowed: Duration) -> Outcome {
+    let server = address(&mailer.host, mailer.port);
+    let deadline = Instant::now() + allowed;
+    let nothing = || Outcome::Failed { why: late(&server, allowed, "nothing was sent") };
+    let mut session = match timeout_at(deadline, open(mailer)).await {
+        Ok(Ok(session)) => session,
+        Ok(Err(why)) => return Outcome::Failed { why },
+        Err(_) => return nothing(),
+    };
+    match timeout_at(deadline, announce(&mut session, mail.envelope())).await {
+        Ok(Ok(())) => {}
+        Ok(Err(e)) => {
+            let why = failure(&server, "before the text of the mail", &e);
+            drop(timeout_at(deadline, session.abort()).await);
+            return Outcome::Failed { why };
+        }
+        Err(_) => return nothing(),
+    }
+    match timeout_at(deadline, session.message(&mail.formatted())).await {
+        Ok(Ok(answer)) => {
+            let said: Vec<&str> = answer.message().collect();
+            let said = crate::domain::text::sanitize(&said.join(" "));
+            drop(timeout_at(deadline, session.quit()).await);
+            let addresses = if count == 1 { "address" } else { "addresses" };
+            let summary = format!("{server} took the mail for {count} {addresses}");
+            Outcome::Done { result: json!({ "server": server, "said": said }), summary }
+        }
+        // An answer in words is a refusal: the server has not taken the mail.
+        Ok(Err(e)) if e.is_permanent() || e.is_transient() => Outcome::Failed { why: failure(&server, "the mail", &e) },
+        Ok(Err(e)) => Outcome::Unknown { why: failure(&server, "the mail", &e) },
+        Err(_) => Outcome::Unknown { why: late(&server, allowed, "it may have taken the mail") },
+    }
+}
+
+/// Everything before the text: sender, all addresses, and the leave to send the text (RFC 5321, 3.3).
+async fn announce(session: &mut AsyncSmtpConnection, envelope: &Envelope) -> Result<(), smtp::Error> {
+    let mut parameters = Vec::new();
+    let ascii = |a: &lettre::Address| a.to_string().is_ascii();
+    if !envelope.from().is_none_or(ascii) || !envelope.to().iter().all(ascii) {
+        parameters.push(MailParameter::SmtpUtfEight);
+    }
+    session.command(Mail::new(envelope.from().cloned(), parameters)).await?;
+    for to in envelope.to() {
+        session.command(Rcpt::new(to.clone(), Vec::new())).await?;
+    }
+    session.command(Data).await?;
+    Ok(())
+}
+
 /// A session that is logged in and ready for a mail.
 async fn open(mailer: &Mailer) -> Result<AsyncSmtpConnection, Failure> {
     let server = address(&mailer.host, mailer.port);
-    let said = |doing: &str, e: &lettre::transport::smtp::Error| failure(&server, doing, e);
+    let said = |doing: &str, e: &smtp::Error| failure(&server, doing, e);
     let hello = ClientId::default();
     let tls = match mailer.tls {
         Smtps::None => None,
@@ -77,9 +150,7 @@ async fn open(mailer: &Mailer) -> Result<AsyncSmtpConnection, Failure> {
             None => String::new(),
         };
         let credentials = Credentials::new(login.user.clone(), password);
-        let refused = |e: &lettre::transport::smtp::Error| {
-            Failure::new(FailureKind::Authentication, said("the login", e).message)
-        };
+        let refused = |e: &smtp::Error| Failure::new(FailureKind::Authentication, said("the login", e).message);
         session.auth(&[Mechanism::Plain, Mechanism::Login], &credentials).await.map_err(|e| refused(&e))?;
     }
     Ok(session)
@@ -101,7 +172,7 @@ async fn parameters(mailer: &Mailer) -> Result<TlsParameters, Failure> {
     builder.build_rustls().map_err(|e| local(format!("TLS with {}: {e}", mailer.host)))
 }
 
-fn failure(server: &str, doing: &str, error: &lettre::transport::smtp::Error) -> Failure {
+fn failure(server: &str, doing: &str, error: &smtp::Error) -> Failure {
     let kind = if error.is_timeout() {
         FailureKind::Timeout
     } else if error.is_tls() {
@@ -169,30 +240,8 @@ impl Verb for Email {
                 Ok(checked) => checked,
                 Err(why) => return Outcome::Failed { why },
             };
-            let (server, allowed) = (address(&mailer.host, mailer.port), permit.timeout());
-            let deadline = Instant::now() + allowed;
-            let mut session = match timeout_at(deadline, open(mailer)).await {
-                Ok(Ok(session)) => session,
-                Ok(Err(why)) => return Outcome::Failed { why },
-                Err(_) => return Outcome::Failed { why: late(&server, allowed, "nothing was sent") },
-            };
-            let sent = timeout_at(deadline, session.send(mail.envelope(), &mail.formatted())).await;
-            match sent {
-                Ok(Ok(answer)) => {
-                    let said: Vec<&str> = answer.message().collect();
-                    drop(timeout_at(deadline, session.quit()).await);
-                    let said = crate::domain::text::sanitize(&said.join(" "));
-                    let count = permit.request().target.count;
-                    let summary = format!("{server} took the mail for {count} addresses");
-                    Outcome::Done { result: json!({ "server": server, "said": said }), summary }
-                }
-                // An answer in words is a refusal: the server has not taken the mail.
-                Ok(Err(e)) if e.is_permanent() || e.is_transient() || e.is_client() => {
-                    Outcome::Failed { why: failure(&server, "the mail", &e) }
-                }
-                Ok(Err(e)) => Outcome::Unknown { why: failure(&server, "the mail", &e) },
-                Err(_) => Outcome::Unknown { why: late(&server, allowed, "it may have taken the mail") },
-            }
+            let count = usize::try_from(permit.request().target.count).unwrap_or(usize::MAX);
+            submit(mailer, &mail, count, permit.timeout()).await
         })
     }
 

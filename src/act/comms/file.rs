@@ -77,6 +77,29 @@ fn problem(path: &Path, error: &io::Error) -> Failure {
     Failure::new(kind, format!("can not write {}: {hint}", path.display()))
 }
 
+/// A message as it stands in its file.
+pub(super) fn content(audience: &str, subject: &str, text: &str) -> String {
+    format!("To: {audience}\nSubject: {subject}\n\n{text}\n")
+}
+
+/// Leaves a file where none of its name stands, or the same one.
+pub(super) async fn leave(path: PathBuf, content: String, within: std::time::Duration) -> Outcome {
+    let shown = path.display().to_string();
+    let work = blocking(move || write(&path, &content).map_err(|e| problem(&path, &e)));
+    match tokio::time::timeout(within, work).await {
+        Ok(Ok(Ok(written))) => Outcome::Done {
+            result: json!({ "written": written, "path": shown }),
+            summary: format!("{shown} {}", if written { "is written" } else { "stood there already" }),
+        },
+        Ok(Ok(Err(why))) => Outcome::Failed { why },
+        Ok(Err(why)) => Outcome::Unknown { why },
+        Err(_) => {
+            let why = format!("the file system of {shown} did not answer in time");
+            Outcome::Unknown { why: Failure::new(FailureKind::Timeout, why) }
+        }
+    }
+}
+
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
     let lost = |_| Failure::new(FailureKind::Local, "the work on the file was broken off");
     tokio::task::spawn_blocking(work).await.map_err(lost)
@@ -94,7 +117,7 @@ impl Verb for File {
         let dir = self.0.dir.as_ref().ok_or_else(|| VerbError::new("[comms] has no `dir` to leave messages in"))?;
         let path = dir.join(format!("quarterdeck-{}-{}.txt", message.audience.name, message.key()));
         let path = path.to_str().ok_or_else(|| VerbError::new("`dir` of [comms] is no UTF-8 path"))?.to_owned();
-        let whole = format!("To: {}\nSubject: {}\n\n{}\n", message.audience.name, message.subject, message.text);
+        let whole = content(&message.audience.name, &message.subject, &message.text);
         let by_hand = format!("install -m 0640 /dev/stdin {} <<'END'\n{whole}END", shell(&path));
         let object = format!("message for the audience {}", message.audience.name);
         let checks = vec!["only if no other file of that name stands there".to_owned()];
@@ -125,20 +148,7 @@ impl Verb for File {
                 Ok(checked) => checked,
                 Err(why) => return Outcome::Failed { why },
             };
-            let shown = path.display().to_string();
-            let work = blocking(move || write(&path, &content).map_err(|e| problem(&path, &e)));
-            match tokio::time::timeout(permit.timeout(), work).await {
-                Ok(Ok(Ok(written))) => Outcome::Done {
-                    result: json!({ "written": written, "path": shown }),
-                    summary: format!("{shown} {}", if written { "is written" } else { "stood there already" }),
-                },
-                Ok(Ok(Err(why))) => Outcome::Failed { why },
-                Ok(Err(why)) => Outcome::Unknown { why },
-                Err(_) => {
-                    let why = format!("the file system of {shown} did not answer in time");
-                    Outcome::Unknown { why: Failure::new(FailureKind::Timeout, why) }
-                }
-            }
+            leave(path, content, permit.timeout()).await
         })
     }
 

@@ -1,15 +1,15 @@
-//! `comms.webhook`: a message as JSON to a chat or a status page. The member `text` is what Slack, Mattermost, Teams
-//! workflows and Google Chat take; the others are for programs.
+//! `comms.webhook`: a message as JSON to a chat, a status page or a service desk, in the form that it takes.
 
+use super::bodies::{self, ROUTING_KEY, Said};
 use super::{AUDIENCE, Message, SUBJECT, TEXT};
 use crate::act::args::shell;
 use crate::act::call::{self, Secrets};
-use crate::config::model::{Comms, Place};
+use crate::config::model::{Audience, Comms, Place, WebhookBody};
 use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Verb, VerbError};
 use crate::domain::request::{Operation, Request, VerbSpec};
 use crate::domain::sample::Failure;
 use crate::policy::authorized::Authorized;
-use serde_json::json;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -20,16 +20,55 @@ pub(super) static SPEC: VerbSpec =
 /// The verb.
 pub(super) struct WebHook(pub(super) Arc<Comms>);
 
+/// The request to the web hook of an audience, with references where its secrets go; nothing where it has none.
+pub(super) fn operation(audience: &Audience, said: &Said<'_>) -> Option<Operation> {
+    let place = audience.webhook.as_ref()?;
+    let key_shown = audience.key.as_ref().map_or("", |(_, shown)| shown);
+    let mut headers = BTreeMap::from([
+        ("Content-Type".to_owned(), "application/json".to_owned()),
+        ("Idempotency-Key".to_owned(), said.key.to_owned()),
+    ]);
+    if audience.body == WebhookBody::Opsgenie {
+        headers.insert("Authorization".to_owned(), format!("GenieKey {key_shown}"));
+    }
+    let body = bodies::body(audience.body, said, key_shown);
+    Some(Operation::Http {
+        method: "POST".to_owned(),
+        path: place.shown().to_owned(),
+        headers,
+        body: format!("{body:#}"),
+    })
+}
+
+/// The secrets of the web hook of an audience.
+pub(super) fn secrets(audience: &Audience) -> Secrets {
+    let url = match &audience.webhook {
+        Some(Place::Secret { at, .. }) => Some(at.clone()),
+        _ => None,
+    };
+    let key = audience.key.as_ref().map(|(key, _)| key.clone());
+    match audience.body {
+        WebhookBody::Pagerduty => Secrets { url, member: key.map(|k| (ROUTING_KEY, k)), ..Secrets::default() },
+        WebhookBody::Opsgenie => Secrets { url, authorization: key.map(|k| ("GenieKey", k)), ..Secrets::default() },
+        WebhookBody::Generic | WebhookBody::Slack | WebhookBody::Teams => Secrets { url, ..Secrets::default() },
+    }
+}
+
 impl WebHook {
     /// The hook that a request was rendered for.
     fn secrets(&self, request: &Request) -> Result<Secrets, Failure> {
-        let Operation::Http { path, .. } = &request.operation else { return Err(super::super::foreign(request)) };
-        let places = self.0.audiences.iter().filter_map(|a| a.webhook.as_ref());
-        match places.into_iter().find(|p| p.shown() == path).filter(|_| request.verb == SPEC.name) {
-            Some(Place::Url(_)) => Ok(Secrets::default()),
-            Some(Place::Secret { at, .. }) => Ok(Secrets { url: Some(at.clone()), ..Secrets::default() }),
-            None => Err(super::super::foreign(request)),
-        }
+        let Operation::Http { path, headers, body, .. } = &request.operation else {
+            return Err(super::super::foreign(request));
+        };
+        let key_in = |audience: &Audience| match (&audience.key, audience.body) {
+            (Some((_, shown)), WebhookBody::Pagerduty) => serde_json::from_str::<Value>(body)
+                .is_ok_and(|body| body.get(ROUTING_KEY).and_then(Value::as_str) == Some(shown.as_str())),
+            (Some((_, shown)), _) => headers.get("Authorization").is_some_and(|h| h.ends_with(shown)),
+            (None, _) => true,
+        };
+        let meant = |a: &&Audience| a.webhook.as_ref().is_some_and(|p| p.shown() == path) && key_in(a);
+        let found = self.0.audiences.iter().find(meant).filter(|_| request.verb == SPEC.name);
+        found.map(secrets).ok_or_else(|| super::super::foreign(request))
     }
 }
 
@@ -42,39 +81,35 @@ impl Verb for WebHook {
 
     fn render(&self, context: &RenderContext<'_>) -> Result<Request, VerbError> {
         let message = Message::new(context, &self.0)?;
-        let place = message.audience.webhook.as_ref().ok_or_else(|| message.no_way("webhook"))?;
-        let whole = format!("{}\n{}", message.subject, message.text);
-        let body = json!({
-            "text": whole, "subject": message.subject, "message": message.text,
-            "estate": context.estate.name, "environment": context.estate.environment,
-        });
-        let headers = BTreeMap::from([
-            ("Content-Type".to_owned(), "application/json".to_owned()),
-            ("Idempotency-Key".to_owned(), message.key()),
-        ]);
-        let url = match place {
-            Place::Url(url) => shell(url),
-            Place::Secret { shown, .. } => format!("<the URL in {shown}>"),
+        let key = message.key();
+        let said = message.said(context, &key, "critical");
+        let operation = operation(message.audience, &said).ok_or_else(|| message.no_way("webhook"))?;
+        let url = match &message.audience.webhook {
+            Some(Place::Secret { shown, .. }) => format!("<the URL in {shown}>"),
+            Some(Place::Url(url)) => shell(url),
+            None => return Err(message.no_way("webhook")),
         };
-        let by_hand = format!("curl -sS -H 'Content-Type: application/json' -d {} {url}", shell(&body.to_string()));
-        let operation = Operation::Http {
-            method: "POST".to_owned(),
-            path: place.shown().to_owned(),
-            headers,
-            body: format!("{body:#}"),
-        };
+        let Operation::Http { headers, body, .. } = &operation else { return Err(message.no_way("webhook")) };
+        let compact = serde_json::from_str::<Value>(body).map_or_else(|_| body.clone(), |b| b.to_string());
+        let authorization =
+            headers.get("Authorization").map(|h| format!(" -H {}", shell(&format!("Authorization: {h}"))));
+        let by_hand = format!(
+            "curl -sS -H 'Content-Type: application/json'{} -d {} {url}",
+            authorization.unwrap_or_default(),
+            shell(&compact)
+        );
         let object = format!("web hook of the audience {}", message.audience.name);
         Ok(super::request(context, &SPEC, object, 1, operation, by_hand, Vec::new()))
     }
 
     fn dry_run<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
-        Box::pin(async move { call::foresee(request, &self.secrets(request)?).await })
+        Box::pin(async move { call::foresee(&super::unmarked(request), &self.secrets(request)?).await })
     }
 
     fn execute(&self, permit: Authorized) -> BoxFuture<'_, Outcome> {
         Box::pin(async move {
             match self.secrets(permit.request()) {
-                Ok(secrets) => call::send(permit.request(), &secrets, permit.timeout()).await,
+                Ok(secrets) => call::send(&super::unmarked(permit.request()), &secrets, permit.timeout()).await,
                 Err(why) => Outcome::Failed { why },
             }
         })

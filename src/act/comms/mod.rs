@@ -1,15 +1,18 @@
 //! Telling people: mail, web hook, pager, a file for others to pick up. The text is rendered by the playbook layer
 //! already; here it gets its way. Only the engine calls this.
 
+mod bodies;
 mod email;
 mod file;
 mod hook;
 mod page;
+mod post;
 #[cfg(test)]
 mod tests;
 
 use super::DynVerb;
 use super::args;
+use crate::comms::Letter;
 use crate::config::model::{Audience, Comms};
 use crate::domain::id::SourceId;
 use crate::domain::mode::MayAct;
@@ -19,6 +22,8 @@ use crate::domain::risk::{BlastRadius, Reversible, Risk};
 use crate::domain::text::{is_hostile, sanitize};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
+
+pub use post::post;
 
 /// Characters of a message at most; a longer one is an attachment for somebody to send.
 const LONGEST: usize = 20_000;
@@ -95,8 +100,49 @@ impl<'a> Message<'a> {
         args::hex(hash.finalize().get(..16).unwrap_or_default())
     }
 
+    fn said<'b>(&'b self, context: &'b RenderContext<'_>, key: &'b str, severity: &'b str) -> bodies::Said<'b> {
+        bodies::Said {
+            subject: &self.subject,
+            text: &self.text,
+            key,
+            estate: &context.estate.name,
+            environment: context.estate.environment,
+            severity,
+            of: None,
+        }
+    }
+
     fn no_way(&self, table: &str) -> VerbError {
         VerbError::new(format!("[[comms.audience]] {} has no `{table}`", self.audience.name))
+    }
+}
+
+/// A request without the header that stands for a secret one.
+fn unmarked(request: &Request) -> Request {
+    let mut request = request.clone();
+    if let Operation::Http { headers, .. } = &mut request.operation {
+        headers.remove("Authorization");
+    }
+    request
+}
+
+/// The request of a message that a record has announced.
+fn request_of(letter: &Letter, operation: Operation) -> Request {
+    Request {
+        verb: format!("comms.{}", letter.channel()),
+        target: Target {
+            source: SourceId::new("comms"),
+            identity: String::new(),
+            environment: letter.environment(),
+            object: letter.recipient().to_owned(),
+            tenants: Vec::new(),
+            count: 1,
+        },
+        operation,
+        server_checks: Vec::new(),
+        hurts: String::new(),
+        undo: String::new(),
+        by_hand: String::new(),
     }
 }
 

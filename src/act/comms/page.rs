@@ -1,6 +1,7 @@
 //! `comms.page`: wakes people up through `PagerDuty` or Opsgenie. The event carries a key made of its content, by which
 //! both services join a repeated event to the first: sending it again wakes nobody twice.
 
+use super::bodies::{self, ROUTING_KEY, Said};
 use super::{AUDIENCE, Message, SUBJECT, TEXT};
 use crate::act::args::{self, shell};
 use crate::act::call::{self, Secrets};
@@ -9,14 +10,9 @@ use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Verb, 
 use crate::domain::request::{ArgSpec, Operation, Request, VerbSpec};
 use crate::domain::sample::Failure;
 use crate::policy::authorized::Authorized;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// The member of a `PagerDuty` event that is a secret.
-const ROUTING_KEY: &str = "routing_key";
-/// Characters of `PagerDuty`'s `summary` and of Opsgenie's `message`.
-const SUMMARY: [usize; 2] = [1024, 130];
 
 /// What it declares.
 pub(super) static SPEC: VerbSpec = super::spec(
@@ -34,6 +30,27 @@ pub(super) static SPEC: VerbSpec = super::spec(
 /// The verb.
 pub(super) struct Page(pub(super) Arc<Comms>);
 
+/// The event, with the reference of the key where the key goes.
+pub(super) fn operation(pager: &Pager, said: &Said<'_>) -> Operation {
+    let mut headers = BTreeMap::from([("Content-Type".to_owned(), "application/json".to_owned())]);
+    let body = match pager.kind {
+        PagerKind::Pagerduty => bodies::pagerduty(said, &pager.key_shown),
+        PagerKind::Opsgenie => {
+            headers.insert("Authorization".to_owned(), format!("GenieKey {}", pager.key_shown));
+            bodies::opsgenie(said)
+        }
+    };
+    Operation::Http { method: "POST".to_owned(), path: pager.url.clone(), headers, body: format!("{body:#}") }
+}
+
+/// The secrets of a pager.
+pub(super) fn secrets(pager: &Pager) -> Secrets {
+    match pager.kind {
+        PagerKind::Pagerduty => Secrets { member: Some((ROUTING_KEY, pager.key.clone())), ..Secrets::default() },
+        PagerKind::Opsgenie => Secrets { authorization: Some(("GenieKey", pager.key.clone())), ..Secrets::default() },
+    }
+}
+
 impl Page {
     fn secrets(&self, request: &Request) -> Result<Secrets, Failure> {
         let Operation::Http { path, headers, body, .. } = &request.operation else {
@@ -45,13 +62,8 @@ impl Page {
             PagerKind::Opsgenie => headers.get("Authorization").is_some_and(|h| h.ends_with(&pager.key_shown)),
         };
         let mut pagers = self.0.audiences.iter().filter_map(|a| a.page.as_ref());
-        match pagers.find(|p| &p.url == path && key_in(p)).filter(|_| request.verb == SPEC.name) {
-            Some(pager) if pager.kind == PagerKind::Pagerduty => {
-                Ok(Secrets { member: Some((ROUTING_KEY, pager.key.clone())), ..Secrets::default() })
-            }
-            Some(pager) => Ok(Secrets { authorization: Some(("GenieKey", pager.key.clone())), ..Secrets::default() }),
-            None => Err(super::super::foreign(request)),
-        }
+        let found = pagers.find(|p| &p.url == path && key_in(p)).filter(|_| request.verb == SPEC.name);
+        found.map(secrets).ok_or_else(|| super::super::foreign(request))
     }
 }
 
@@ -66,44 +78,19 @@ impl Verb for Page {
         let message = Message::new(context, &self.0)?;
         let pager = message.audience.page.as_ref().ok_or_else(|| message.no_way("page"))?;
         let severity = args::word(context, "severity", &["critical", "error", "warning", "info"])?;
-        let (key, estate) = (message.key(), &context.estate.name);
-        let cut = |n: usize| message.subject.chars().take(n).collect::<String>();
-        let mut headers = BTreeMap::from([("Content-Type".to_owned(), "application/json".to_owned())]);
-        let body = match pager.kind {
-            PagerKind::Pagerduty => json!({
-                ROUTING_KEY: pager.key_shown,
-                "event_action": "trigger",
-                "dedup_key": key,
-                "payload": {
-                    "summary": cut(SUMMARY[0]), "source": estate, "severity": severity,
-                    "custom_details": { "text": message.text },
-                },
-            }),
-            PagerKind::Opsgenie => {
-                headers.insert("Authorization".to_owned(), format!("GenieKey {}", pager.key_shown));
-                let priority = match severity {
-                    "critical" => "P1",
-                    "error" => "P2",
-                    "warning" => "P3",
-                    _ => "P5",
-                };
-                json!({
-                    "message": cut(SUMMARY[1]), "alias": key, "description": message.text, "priority": priority,
-                    "source": estate,
-                })
-            }
-        };
+        let key = message.key();
+        let operation = operation(pager, &message.said(context, &key, severity));
+        let Operation::Http { headers, body, .. } = &operation else { return Err(message.no_way("page")) };
+        let compact = serde_json::from_str::<Value>(body).map_or_else(|_| body.clone(), |b| b.to_string());
         let authorization =
             headers.get("Authorization").map(|h| format!(" -H {}", shell(&format!("Authorization: {h}"))));
         let by_hand = format!(
             "curl -sS -H 'Content-Type: application/json'{} -d {} {}   # with the key in place of {}",
             authorization.unwrap_or_default(),
-            shell(&body.to_string()),
+            shell(&compact),
             shell(&pager.url),
             pager.key_shown
         );
-        let operation =
-            Operation::Http { method: "POST".to_owned(), path: pager.url.clone(), headers, body: format!("{body:#}") };
         let object = format!("people on call of the audience {}", message.audience.name);
         let checks = vec![format!("the key in {} takes the place of its name", pager.key_shown)];
         let mut request = super::request(context, &SPEC, object, 1, operation, by_hand, checks);
@@ -112,13 +99,13 @@ impl Verb for Page {
     }
 
     fn dry_run<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
-        Box::pin(async move { call::foresee(&unmarked(request), &self.secrets(request)?).await })
+        Box::pin(async move { call::foresee(&super::unmarked(request), &self.secrets(request)?).await })
     }
 
     fn execute(&self, permit: Authorized) -> BoxFuture<'_, Outcome> {
         Box::pin(async move {
             match self.secrets(permit.request()) {
-                Ok(secrets) => call::send(&unmarked(permit.request()), &secrets, permit.timeout()).await,
+                Ok(secrets) => call::send(&super::unmarked(permit.request()), &secrets, permit.timeout()).await,
                 Err(why) => Outcome::Failed { why },
             }
         })
@@ -131,13 +118,4 @@ impl Verb for Page {
         );
         Box::pin(async { Reconciled::Undecided { why } })
     }
-}
-
-/// Without the header that stands for the secret one.
-fn unmarked(request: &Request) -> Request {
-    let mut request = request.clone();
-    if let Operation::Http { headers, .. } = &mut request.operation {
-        headers.remove("Authorization");
-    }
-    request
 }

@@ -2,7 +2,7 @@
 //! fall silent or break off at a chosen word.
 
 use super::*;
-use crate::config::model::{Login, Mailer, Pager, PagerKind, Place, SecretRef, Smtps};
+use crate::config::model::{Login, Mailer, Pager, PagerKind, Place, SecretRef, Smtps, WebhookBody};
 use crate::domain::id::Digest;
 use crate::domain::mode::Mode;
 use crate::domain::ports::{Outcome, Reconciled};
@@ -36,6 +36,10 @@ fn mailer(port: u16) -> Mailer {
 fn audience() -> Audience {
     Audience {
         name: "customers".into(),
+        groups: vec!["customer".into()],
+        channels: Vec::new(),
+        body: WebhookBody::Generic,
+        key: None,
         email: vec!["Weber <it@weber.example>".into(), "it@brandt.example".into()],
         webhook: None,
         page: None,
@@ -43,7 +47,7 @@ fn audience() -> Audience {
 }
 
 fn comms(smtp: Option<Mailer>, audience: Audience) -> Comms {
-    Comms { dir: None, smtp, audiences: vec![audience] }
+    Comms { dir: None, templates: None, smtp, audiences: vec![audience] }
 }
 
 fn verb(config: &Comms, name: &str) -> Arc<DynVerb> {

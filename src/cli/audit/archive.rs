@@ -201,7 +201,11 @@ async fn prune(global: &Global, home: &Home, bytes: &[u8]) -> Result<(), Error> 
         }
     };
     match reply {
-        Reply::Accepted { .. } | Reply::Seen { .. } | Reply::Planned { .. } | Reply::Logs { .. } => Ok(()),
+        Reply::Accepted { .. }
+        | Reply::Seen { .. }
+        | Reply::Planned { .. }
+        | Reply::Logs { .. }
+        | Reply::Drafted { .. } => Ok(()),
         Reply::Refused { why, denied: true } => Err(Error::Denied(why)),
         Reply::Refused { why, denied: false } => Err(Error::Failed(why)),
     }

@@ -229,7 +229,7 @@ impl<'a> Crew<'a> {
         match self.stepped.command(command, actor).await {
             Reply::Accepted { id, .. } => Ok(id),
             Reply::Refused { why, .. } => Err(why),
-            Reply::Seen { .. } | Reply::Planned { .. } | Reply::Logs { .. } => Ok(None),
+            Reply::Seen { .. } | Reply::Planned { .. } | Reply::Logs { .. } | Reply::Drafted { .. } => Ok(None),
         }
     }
 

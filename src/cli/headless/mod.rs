@@ -113,7 +113,7 @@ async fn engine(global: &Global) -> Result<Way, Error> {
 fn accepted(reply: Reply) -> Result<Option<String>, Error> {
     match reply {
         Reply::Accepted { id, .. } => Ok(id),
-        Reply::Seen { .. } | Reply::Planned { .. } | Reply::Logs { .. } => Ok(None),
+        Reply::Seen { .. } | Reply::Planned { .. } | Reply::Logs { .. } | Reply::Drafted { .. } => Ok(None),
         Reply::Refused { why, denied: true } => Err(Error::Denied(why)),
         Reply::Refused { why, denied: false } if why == remote::UNANSWERED => Err(Error::Unanswered(why)),
         Reply::Refused { why, denied: false } => Err(Error::Failed(why)),

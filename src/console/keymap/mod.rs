@@ -117,6 +117,22 @@ pub enum Action {
     TurnRole,
     /// Shows the logs beside what is under the cursor.
     Logs,
+    /// Shows what stakeholders are told, and what they were promised.
+    Comms,
+    /// Writes a message to the audience that has the mark.
+    Write,
+    /// Asks whether a message that has not arrived is tried again.
+    AskAgain,
+    /// Tries it again.
+    ResendMessage,
+    /// Takes the next template for a message.
+    NextTemplate,
+    /// Sends a message by the next channel.
+    TurnWay,
+    /// Asks whether a message is sent.
+    AskSend,
+    /// Sends it.
+    SendMessage,
     /// Shows who is attached.
     People,
     /// Shows what whoever takes the command over has to know.
@@ -214,6 +230,10 @@ pub enum Place {
     Subject,
     /// The sheet of a tenant's logs on top.
     Logs,
+    /// The sheet of what stakeholders are told on top.
+    Comms,
+    /// The dialog in which a message is written.
+    Compose,
     /// A sheet of text on top.
     Sheet,
     /// The dialog that confirms a step.
@@ -238,6 +258,8 @@ impl Place {
             Self::Record
                 | Self::Subject
                 | Self::Logs
+                | Self::Comms
+                | Self::Compose
                 | Self::Sheet
                 | Self::Confirm
                 | Self::Asked
@@ -354,7 +376,7 @@ mod tests {
     use super::Place as P;
     use super::*;
 
-    const PLACES: [Place; 24] = [
+    const PLACES: [Place; 26] = [
         P::Overview,
         P::Tenants,
         P::Database,
@@ -372,6 +394,8 @@ mod tests {
         P::Record,
         P::Subject,
         P::Logs,
+        P::Comms,
+        P::Compose,
         P::Sheet,
         P::Confirm,
         P::Asked,
@@ -411,7 +435,7 @@ mod tests {
 
     #[test]
     fn nothing_that_can_be_typed_acts_where_text_is_typed() {
-        for place in [P::Form, P::Palette, P::Filter, P::Question, P::Confirm] {
+        for place in [P::Form, P::Compose, P::Palette, P::Filter, P::Question, P::Confirm] {
             for binding in valid(place) {
                 let typed = binding.keys.iter().any(|k| !k.ctrl && matches!(k.code, KeyCode::Char(_)));
                 assert!(!typed, "{:?} on {place:?}", binding.action);

@@ -1,6 +1,7 @@
 //! Sheets: text to read about one thing, made anew from each snapshot. Absolute times, where each value comes
 //! from, and what can be done about it.
 
+pub(in crate::console) mod comms;
 mod detail;
 mod exercise;
 pub(in crate::console) mod logs;
@@ -95,6 +96,7 @@ pub fn title(state: &State, kind: &SheetKind) -> String {
         SheetKind::Brief => "Brief for the commander".into(),
         SheetKind::Exercise => "Exercise".into(),
         SheetKind::Logs => logs::title(state),
+        SheetKind::Comms => "What stakeholders are told".into(),
     }
 }
 
@@ -122,6 +124,7 @@ pub fn lines(state: &State, kind: &SheetKind, width: u16) -> Vec<Strip> {
         SheetKind::Situation => situation(&mut out, state, snapshot),
         SheetKind::Since => since(&mut out, state, snapshot),
         SheetKind::Measures => measures(&mut out, state, snapshot),
+        SheetKind::Comms => comms::write(&mut out, state, snapshot),
         SheetKind::People => people::attached(&mut out, state, snapshot),
         SheetKind::Brief => people::brief(&mut out, state, snapshot),
         SheetKind::Exercise => exercise::exercise(&mut out, snapshot),
@@ -208,6 +211,7 @@ fn situation(out: &mut Page, state: &State, snapshot: &Snapshot) {
             tally(Health::Ok)
         ),
     );
+    comms::situation(out, snapshot, now);
     match state.pressing_run() {
         Some(run) => {
             out.line(run.state.into(), format!("{} {}: {}, {}", run.id, run.playbook, run_words(run.state), run.now));

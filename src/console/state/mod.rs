@@ -3,6 +3,7 @@
 
 mod asked;
 mod clock;
+mod compose;
 mod confirm;
 mod form;
 mod log;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 
 pub use asked::{Answering, Asked};
 pub use clock::Clock;
+pub use compose::{Compose, Writing};
 pub use confirm::{Button, Confirm, Typed};
 pub use form::{Field, FieldKind, Focus, Form, Purpose};
 pub(super) use form::{ROLES, single_line, text_of};
@@ -179,6 +181,8 @@ pub enum Awaited {
     Look,
     /// Logs were asked for.
     Logs(Box<Wanting>),
+    /// A draft was asked for.
+    Draft,
     /// A step was confirmed with this plan generation; it can not be confirmed again meanwhile.
     Confirm {
         /// Run.
@@ -229,6 +233,8 @@ pub struct State {
     pub looked: Option<Looked>,
     /// The logs that were asked for last, and what the engine read of them.
     pub logged: Option<Logged>,
+    /// The audience that has the mark on the sheet of communications; the one that is due first when absent.
+    pub telling: Option<String>,
     /// When a key was last pressed, on the clock of the estate.
     pub last_key: Timestamp,
     /// When the person last left for longer than a minute, on the clock of the estate.
@@ -258,6 +264,7 @@ impl State {
             log: Log::default(),
             looked: None,
             logged: None,
+            telling: None,
             last_key: now,
             left_at: None,
             next_request: 0,

@@ -2,6 +2,7 @@
 
 use super::Screen;
 use super::asked::Asked;
+use super::compose::Compose;
 use super::confirm::{Button, Confirm};
 use super::form::Form;
 use super::pane::PaneId;
@@ -22,6 +23,8 @@ pub enum Overlay {
     Asked(Box<Asked>),
     /// A question with two buttons.
     Question(Question),
+    /// A message that is being written.
+    Compose(Box<Compose>),
     /// Fields to fill.
     Form(Box<Form>),
     /// Search over everything that can be done.
@@ -37,7 +40,9 @@ impl Overlay {
             Self::Sheet(sheet) if sheet.record().is_some() => Place::Record,
             Self::Sheet(Sheet { kind: SheetKind::Row(pane, _), .. }) if pane.has_signals() => Place::Subject,
             Self::Sheet(Sheet { kind: SheetKind::Logs, .. }) => Place::Logs,
+            Self::Sheet(Sheet { kind: SheetKind::Comms, .. }) => Place::Comms,
             Self::Sheet(_) => Place::Sheet,
+            Self::Compose(_) => Place::Compose,
             Self::Confirm(_) => Place::Confirm,
             Self::Asked(_) => Place::Asked,
             Self::Question(_) => Place::Question,
@@ -75,6 +80,8 @@ pub enum SheetKind {
     Exercise,
     /// Logs of the tenant that were asked for last.
     Logs,
+    /// What stakeholders are told.
+    Comms,
 }
 
 /// Text to read.

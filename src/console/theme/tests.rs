@@ -125,11 +125,11 @@ fn every_text_of_every_theme_can_be_read_also_with_256_colours() {
 }
 
 /// Lightness and the two opponent axes of a colour as seen (CIE 1976 L*a*b*, D65).
-fn lab([r, g, b]: [f64; 3]) -> [f64; 3] {
+fn lab([red, green, blue]: [f64; 3]) -> [f64; 3] {
     let xyz = [
-        (0.4124 * r + 0.3576 * g + 0.1805 * b) / 0.95047,
-        0.2126 * r + 0.7152 * g + 0.0722 * b,
-        (0.0193 * r + 0.1192 * g + 0.9505 * b) / 1.08883,
+        (0.4124 * red + 0.3576 * green + 0.1805 * blue) / 0.95047,
+        0.2126 * red + 0.7152 * green + 0.0722 * blue,
+        (0.0193 * red + 0.1192 * green + 0.9505 * blue) / 1.08883,
     ];
     let [x, y, z] = xyz.map(|t: f64| if t > 0.008_856 { t.cbrt() } else { 7.787 * t + 16.0 / 116.0 });
     [116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)]

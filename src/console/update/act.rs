@@ -70,6 +70,11 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         Action::Measures => sheet(state, SheetKind::Measures),
         Action::Requests => dialogs::requests(state, None),
         Action::Logs => super::logs::open(state, effects),
+        Action::Comms => super::comms::open(state),
+        Action::Write => super::comms::write(state, effects),
+        Action::AskAgain => super::comms::ask_again(state),
+        Action::ResendMessage => super::comms::send_again(state, effects),
+        Action::SendMessage => super::comms::send_message(state, effects),
         Action::People => sheet(state, SheetKind::People),
         Action::Brief => sheet(state, SheetKind::Brief),
         Action::TakeOver => dialogs::take_over(state),
@@ -101,7 +106,13 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         Action::Quit => quit(state, effects),
         Action::Suspend => effects.push(Effect::Suspend),
         Action::Redraw => effects.push(Effect::Redraw),
-        Action::MoveFocus | Action::Press | Action::NextRequest | Action::TurnRole => {}
+        Action::MoveFocus
+        | Action::Press
+        | Action::NextRequest
+        | Action::TurnRole
+        | Action::NextTemplate
+        | Action::TurnWay
+        | Action::AskSend => {}
     }
 }
 

@@ -1,10 +1,10 @@
 //! From keys, pasted text and the mouse to actions: the topmost layer first.
 
 use super::act::act;
-use super::{dialogs, log, palette, say, send};
+use super::{comms, dialogs, log, palette, say, send};
 use crate::console::effect::Effect;
 use crate::console::keymap::{self, Action, Scope};
-use crate::console::state::{Awaited, Button, FieldKind, Focus, Overlay, PaneId, SheetKind, State};
+use crate::console::state::{Awaited, Button, FieldKind, Focus, Overlay, PaneId, SheetKind, State, Writing};
 use crate::console::theme::Role;
 use crate::domain::text::sanitize;
 use crate::engine::api::{Command, StepState};
@@ -63,8 +63,20 @@ const fn moves(action: Action) -> bool {
 /// can not be pasted.
 pub fn paste(state: &mut State, text: &str) {
     state.touch();
+    if let Some(Overlay::Compose(compose)) = state.overlays.last_mut()
+        && compose.focus == Writing::Text
+    {
+        let lines: Vec<String> = text.lines().map(sanitize).collect();
+        compose.text.insert_str(lines.join("\n"));
+        return;
+    }
     let text = sanitize(text.trim_end_matches(['\r', '\n']));
     match state.overlays.last_mut() {
+        Some(Overlay::Compose(compose)) => {
+            if let Some(area) = compose.focused_text() {
+                area.insert_str(text);
+            }
+        }
         Some(Overlay::Form(form)) => {
             if let Some(area) = form.focused_text() {
                 area.insert_str(text);
@@ -103,7 +115,12 @@ fn in_overlay(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
     let page = usize::from(state.size.1.saturating_sub(8)).max(1);
     match state.overlays.last_mut() {
         Some(Overlay::Sheet(sheet)) => match action {
-            Action::Copy | Action::SaveProof | Action::Logs => act(state, action, effects),
+            Action::Copy | Action::SaveProof | Action::Logs | Action::Write | Action::AskAgain => {
+                act(state, action, effects);
+            }
+            Action::NextPane | Action::PreviousPane if sheet.kind == SheetKind::Comms => {
+                comms::turn(state, action == Action::NextPane);
+            }
             Action::NextPane | Action::PreviousPane if sheet.kind == SheetKind::Logs => {
                 sheet.scroll = 0;
                 super::logs::turn(state, action == Action::NextPane, effects);
@@ -149,6 +166,7 @@ fn in_overlay(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
             }
             _ => {}
         },
+        Some(Overlay::Compose(_)) => comms::in_compose(state, action, effects),
         Some(Overlay::Form(form)) => match action {
             Action::NextPane => form.focus = form.next(),
             Action::PreviousPane => form.focus = form.previous(),
@@ -200,6 +218,15 @@ fn type_key(state: &mut State, key: &KeyEvent) {
                 edit(area, key);
             }
             form.error = None;
+        }
+        Some(Overlay::Compose(compose)) => {
+            compose.error = None;
+            let sideways = matches!(key.code, KeyCode::Left | KeyCode::Right);
+            if sideways && compose.focused_text().is_none() {
+                compose.focus = if compose.focus == Writing::Cancel { Writing::Send } else { Writing::Cancel };
+            } else if let Some(area) = compose.focused_text() {
+                edit(area, key);
+            }
         }
         Some(Overlay::Confirm(dialog)) => {
             if let Some(typed) = &mut dialog.typed {

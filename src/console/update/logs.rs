@@ -87,7 +87,7 @@ pub(super) fn answered(state: &mut State, wanting: &Wanting, reply: Reply) {
     match reply {
         Reply::Logs { view } => logged.answer = Some(Ok(view)),
         Reply::Refused { why, .. } => logged.answer = Some(Err(why)),
-        Reply::Seen { .. } | Reply::Accepted { .. } | Reply::Planned { .. } => return,
+        Reply::Seen { .. } | Reply::Accepted { .. } | Reply::Planned { .. } | Reply::Drafted { .. } => return,
     }
     state.touch();
 }

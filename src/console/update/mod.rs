@@ -2,6 +2,7 @@
 //! file, socket or terminal is touched; time comes with the messages.
 
 mod act;
+mod comms;
 mod dialogs;
 mod keys;
 mod log;
@@ -241,7 +242,11 @@ fn answer(state: &mut State, about: Option<Awaited>, to: super::effect::RequestI
             looked.answer = match reply {
                 Reply::Seen { view } if view.subject == looked.subject => Some(Ok(view)),
                 Reply::Refused { why, .. } => Some(Err(why)),
-                Reply::Seen { .. } | Reply::Accepted { .. } | Reply::Planned { .. } | Reply::Logs { .. } => return,
+                Reply::Seen { .. }
+                | Reply::Accepted { .. }
+                | Reply::Planned { .. }
+                | Reply::Logs { .. }
+                | Reply::Drafted { .. } => return,
             };
             state.touch();
         }
@@ -251,7 +256,8 @@ fn answer(state: &mut State, about: Option<Awaited>, to: super::effect::RequestI
         return logs::answered(state, wanting, reply);
     }
     match reply {
-        Reply::Seen { .. } | Reply::Planned { .. } | Reply::Logs { .. } => {}
+        Reply::Drafted { view } if about == Some(Awaited::Draft) => comms::drafted(state, *view),
+        Reply::Seen { .. } | Reply::Planned { .. } | Reply::Logs { .. } | Reply::Drafted { .. } => {}
         Reply::Accepted { message, id } => {
             if let (Some(Awaited::Start), Some(run)) = (about, id) {
                 go(state, Screen::Run(RunId::new(run)));

@@ -182,6 +182,24 @@ pub fn alarms(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
     canvas.line(area, 0, &strip);
 }
 
+/// The word that is due to stakeholders, when that is near or was missed.
+fn promised(state: &State, snapshot: &Snapshot) -> Option<Alarm> {
+    let (now, key) = (state.now(), keymap::key_of(Action::Comms));
+    let overdue = snapshot.comms.overdue(now).count();
+    let next = snapshot.comms.next()?;
+    let countdown = next.countdown(now)?;
+    if overdue > 1 {
+        let long = format!("{} OVERDUE ({key})", count(overdue, "promised update"));
+        return Some(alarm(Health::Critical, Role::Critical, long, format!("{overdue} OVERDUE")));
+    }
+    if overdue == 1 {
+        let long = format!("update of {} {countdown} ({key})", next.name);
+        return Some(alarm(Health::Critical, Role::Critical, long, "update OVERDUE"));
+    }
+    let near = next.is_near(now);
+    near.then(|| alarm(Health::Warn, Role::Warn, format!("update of {} {countdown} ({key})", next.name), "update due"))
+}
+
 fn list(state: &State, snapshot: &Snapshot) -> Vec<Alarm> {
     let mut alarms = Vec::new();
     let scrub = snapshot.journal.scrub.as_ref();
@@ -209,6 +227,7 @@ fn list(state: &State, snapshot: &Snapshot) -> Vec<Alarm> {
         let n = unknown.len();
         alarms.push(alarm(Health::Unknown, Role::Unknown, format!("{n} sources unknown"), format!("{n} unknown")));
     }
+    alarms.extend(promised(state, snapshot));
     let measures = snapshot.measures.len();
     if measures > 0 {
         let long = format!("{} in force", count(measures, "measure"));

@@ -3,6 +3,7 @@
 
 pub mod canvas;
 mod chrome;
+mod compose;
 mod overlays;
 mod screens;
 mod widgets;

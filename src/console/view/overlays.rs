@@ -22,6 +22,7 @@ pub fn draw(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
             Overlay::Confirm(dialog) => confirm(canvas, state, dialog),
             Overlay::Asked(shown) => asked(canvas, state, shown),
             Overlay::Question(question) => ask(canvas, area, question),
+            Overlay::Compose(shown) => super::compose::compose(canvas, state, shown),
             Overlay::Form(dialog) => form(canvas, area, dialog),
             Overlay::Palette(found) => palette(canvas, area, found),
             Overlay::Filter(_) => {}
@@ -159,7 +160,7 @@ fn ask(canvas: &mut Canvas<'_>, area: Rect, question: &Question) {
     );
 }
 
-fn input(canvas: &mut Canvas<'_>, area: Rect, text: &TextArea<'static>, focused: bool) {
+pub(super) fn input(canvas: &mut Canvas<'_>, area: Rect, text: &TextArea<'static>, focused: bool) {
     let area = area.intersection(canvas.buffer().area);
     if area.width == 0 || area.height == 0 {
         return;

@@ -155,6 +155,7 @@ impl Player {
             runs: Arc::default(),
             playbooks: Arc::default(),
             measures: told.measures(),
+            comms: Arc::default(),
             glass: told.glass().cloned(),
             journal: JournalView { size, tail: told.tail(), ..JournalView::default() },
             drill: None,
