@@ -6,7 +6,6 @@ use super::{brief, session};
 use crate::config::problem::Problem;
 use crate::correlate::rules::{Rules, decode};
 use crate::correlate::settings;
-use crate::correlate::signals::Thresholds;
 use crate::domain::finding::Finding;
 use crate::playbook::library::Library;
 use schemars::JsonSchema;
@@ -71,7 +70,10 @@ pub fn run(global: &Global, what: Option<&str>) -> Result<Exit, Error> {
     }
     match rules.find(name) {
         Some(rule) => {
-            for (name, text) in rules.explain(rule, &thresholds(global)) {
+            let configured = if global.drill.is_some() { None } else { session::load(global).ok() };
+            let config = configured.as_ref().map(|loaded| &loaded.config);
+            let thresholds = config.and_then(|c| settings::thresholds(&c.thresholds).ok()).unwrap_or_default();
+            for (name, text) in rules.explain(rule, &thresholds, config.map(|c| c.calendar.as_slice())) {
                 say(name, text);
             }
         }
@@ -138,10 +140,4 @@ fn of_finding(finding: &Finding, say: &mut impl FnMut(&str, String)) {
         say("playbook", format!("{}: {}", offer.id, offer.why));
     }
     say("refute", finding.disproof.clone());
-}
-
-/// The thresholds of the configuration, or the shipped ones where none is found.
-fn thresholds(global: &Global) -> Thresholds {
-    let configured = if global.drill.is_some() { None } else { session::load(global).ok() };
-    configured.and_then(|l| settings::thresholds(&l.config.thresholds).ok()).unwrap_or_default()
 }

@@ -5,6 +5,7 @@ use super::model::Login;
 use super::reader::Table;
 use crate::domain::id::SourceId;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// `[[pgbackrest]]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub struct Pgbackrest {
     pub command: Vec<String>,
     /// Its configuration file; its own default when absent.
     pub config: Option<PathBuf>,
+    /// Time between two looks.
+    pub interval: Duration,
     /// Directory in which `restore_aside` makes one for each restore.
     pub restore_dir: Option<PathBuf>,
 }
@@ -48,8 +51,11 @@ pub(super) fn pgbackrest(tables: Vec<Table<'_, '_>>, ids: &mut Ids) -> Vec<Pgbac
         if restore_dir.as_ref().is_some_and(|d| !d.is_absolute()) {
             table.reject("restore_dir", "`restore_dir` must be an absolute path");
         }
+        // A backup is hours apart from the next; a repository in object storage costs money for each look.
+        let interval = table.duration("interval", Duration::from_secs(10), Duration::from_hours(24));
         table.finish();
-        Pgbackrest { id, stanza, command, config, restore_dir }
+        let interval = interval.unwrap_or(Duration::from_mins(2));
+        Pgbackrest { id, stanza, command, config, interval, restore_dir }
     };
     tables.into_iter().map(one).collect()
 }

@@ -91,7 +91,7 @@ pub(super) fn all(tables: Vec<Table<'_, '_>>, ids: &mut Ids, tenants: &[Tenant])
         });
         let pairs = table.tables("pair").into_iter().filter_map(|t| pair(t, tenants)).collect();
         // Each look at a bucket with many objects costs several requests, and requests cost money.
-        let interval = table.duration("interval", Duration::from_mins(1), Duration::from_hours(24));
+        let interval = table.duration("interval", Duration::from_secs(10), Duration::from_hours(24));
         table.finish();
         let (governance, interval) = (lock.unwrap_or(false), interval.unwrap_or(Duration::from_mins(10)));
         Bucket { id, storage, of, region, retention_days, governance, pairs, interval }

@@ -35,7 +35,12 @@ pub(super) fn lines(
         let by = if agreed.is_some() { "as agreed" } else { "nothing else was agreed" };
         out.push(format!("the service level is {level}% of requests, {by}"));
     }
+    out.extend(fault(build, head));
     out.extend(neighbours(build, head));
+    if let Some(phase) = build.phases.of(head.rank, tenant_of(head.subject), build.now) {
+        let until = phase.until.strftime("%H:%MZ");
+        out.push(format!("it is judged as the rule declares it for {} of the calendar, until {until}", phase.what));
+    }
     for window in build.calendar.in_force(tenant_of(head.subject), build.now) {
         let until = window.until.map_or_else(String::new, |u| format!(" until {}", u.strftime("%H:%MZ")));
         out.push(format!("the calendar: {} is in force{until}", window.what));
@@ -71,6 +76,22 @@ fn values(build: &Build<'_>, active: &Active<'_>) -> String {
     });
     let told: Vec<String> = told.collect();
     if told.is_empty() { "not measured now".to_owned() } else { told.join("; ") }
+}
+
+/// Why Traefik has taken a router out of force, in its own words.
+fn fault(build: &Build<'_>, head: &Active<'_>) -> Option<String> {
+    if !head.condition.values.contains_key("router.ok") {
+        return None;
+    }
+    let good = build.world.sources.get(head.source)?.good.as_ref()?;
+    let Facts::Traefik(facts) = &*good.facts else { return None };
+    let own = whom::owner(head.subject).and_then(|id| build.index.estate().tenant(id)?.router.as_ref());
+    let name = match head.subject {
+        Subject::Router { router, .. } => router,
+        _ => &own?.name,
+    };
+    let fault = facts.routers.iter().find(|route| route.name == *name)?.fault.as_ref()?;
+    Some(format!("Traefik says of {name}: {fault}"))
 }
 
 /// On a shared PostgreSQL instance: the tenant that takes most of it, and the others whose requests suffer.

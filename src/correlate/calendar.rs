@@ -102,6 +102,12 @@ impl Calendar {
         next.until.map(|until| (next.at, until))
     }
 
+    /// From when to when an occasion goes on, at a moment or the next time; a moment begins and ends at once.
+    pub(super) fn span(&self, occasion: &Occasion, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
+        let next = self.next_of(occasion, now)?;
+        Some((next.at, next.until.unwrap_or(next.at)))
+    }
+
     /// The occurrence of an occasion that goes on, or else the next one.
     fn next_of(&self, occasion: &Occasion, now: Timestamp) -> Option<Ahead> {
         let zone = self.zones.get(&occasion.time_zone)?;

@@ -1,7 +1,8 @@
 //! One rule on one subject of one source, from sample to sample: how long it holds, whether it counts, and how
 //! many good intervals it has seen since.
 
-use super::rules::{Absent, Rule};
+use super::rules::{Absent, Holds, Rule};
+use super::signals::Limits;
 use crate::domain::health::Health;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
@@ -21,6 +22,8 @@ pub(super) struct Value {
     pub health: Health,
     /// What was usual for it then, where the rule asks for that.
     pub usual: Option<f64>,
+    /// The thresholds of the phase of the calendar that was in force then, where these are others.
+    pub limits: Option<Limits>,
 }
 
 /// The condition.
@@ -60,8 +63,9 @@ impl Condition {
     }
 
     /// Takes in what one sample says of the subject: the values of the rule's signals, or none when the
-    /// sample has no such subject. Answers whether the condition is still of interest.
-    pub fn take(&mut self, rule: &Rule, values: BTreeMap<&'static str, Value>, at: Timestamp) -> bool {
+    /// sample has no such subject. `holds` are those that are in force. Answers whether the condition is still of
+    /// interest.
+    pub fn take(&mut self, rule: &Rule, holds: Holds, values: BTreeMap<&'static str, Value>, at: Timestamp) -> bool {
         let worst = values.values().map(|v| v.health).filter(|h| *h != Health::Unknown).max();
         // A value that is known to be unknown tells no more than none; it does not mean that the thing is gone.
         self.untold = worst.is_none() && (rule.absent == Absent::Unknown || !values.is_empty());
@@ -79,8 +83,8 @@ impl Condition {
         self.good = 0;
         self.severity = worst;
         self.critical_since = if worst == Health::Critical { self.critical_since.or(Some(at)) } else { None };
-        self.active |= held(self.since, at, rule.hold_at(Health::Warn))
-            || self.critical_since.is_some_and(|since| held(since, at, rule.hold_at(Health::Critical)));
+        self.active |= held(self.since, at, holds.warn_s)
+            || self.critical_since.is_some_and(|since| held(since, at, holds.critical_s));
         true
     }
 }
@@ -99,8 +103,10 @@ mod tests {
     }
 
     fn take(condition: &mut Condition, rule: &str, health: Option<Health>, second: i64) -> bool {
-        let values = health.map(|health| ("x", Value { now: 1.0, health, usual: None })).into_iter().collect();
-        condition.take(Rules::built_in().find(rule).unwrap(), values, at(second))
+        let value = |health| ("x", Value { now: 1.0, health, usual: None, limits: None });
+        let rules = Rules::built_in();
+        let rule = rules.find(rule).unwrap();
+        condition.take(rule, rule.holds(None), health.map(value).into_iter().collect(), at(second))
     }
 
     #[test]

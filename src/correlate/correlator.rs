@@ -10,9 +10,10 @@ use super::history::History;
 use super::index::Index;
 use super::look;
 use super::panes;
+use super::phases::Phases;
 use super::readings::{Seen, readings};
 use super::settings::Settings;
-use super::signals::{self, SIGNALS, SubjectKind};
+use super::signals::{self, Limits, SIGNALS, SubjectKind};
 use super::silence::Watch;
 use super::usual::Baselines;
 use crate::domain::estate::{Ahead, Estate};
@@ -79,6 +80,8 @@ struct Graded {
     health: Health,
     /// What is usual, where the rule asks for that and it is known.
     usual: Option<f64>,
+    /// The thresholds of the phase of the calendar that is in force, where these are others.
+    limits: Option<Limits>,
     /// That it is not known begins nothing.
     unlearnt: bool,
 }
@@ -109,6 +112,7 @@ pub struct Correlator {
     settings: Settings,
     index: Index,
     calendar: Calendar,
+    phases: Phases,
     /// Position of the rule of each row of the table of signals, by its thresholds and by what is usual.
     rule_of: Vec<[Option<usize>; 2]>,
     conditions: BTreeMap<SourceId, BTreeMap<Judged, Condition>>,
@@ -142,6 +146,7 @@ impl Correlator {
         let rule_of = rule_of.collect();
         Self {
             calendar: Calendar::new(estate, &settings.calendar, zones),
+            phases: Phases::new(rules, &settings.calendar),
             baselines: Baselines::new(estate, &settings.calendar, zones, rules.asks_usual()),
             troubled: Troubled::default(),
             index: Index::new(estate).with_services(&settings.services).with_terms(&settings.terms),
@@ -236,6 +241,7 @@ impl Correlator {
             self.history.put(reading, source, sample.taken_at);
         }
         self.baselines.heed(&self.calendar, sample.taken_at);
+        self.phases.heed(&self.calendar, sample.taken_at);
         self.judge(&sample.source, &readings, sample.taken_at);
         let (thresholds, troubled) = (&self.settings.thresholds, &self.troubled);
         self.baselines.observe(&readings, sample.taken_at, |r| {
@@ -268,9 +274,9 @@ impl Correlator {
         }
         let mut values: HashMap<(usize, &Subject), BTreeMap<&'static str, Value>> =
             keys.iter().map(|(rule, subject)| ((*rule, subject), BTreeMap::new())).collect();
-        for (Graded { rule, health, usual, .. }, reading) in graded {
+        for (Graded { rule, health, usual, limits, .. }, reading) in graded {
             if let Some(values) = values.get_mut(&(rule, &reading.subject)) {
-                values.insert(reading.signal, Value { now: reading.value, health, usual });
+                values.insert(reading.signal, Value { now: reading.value, health, usual, limits });
             }
         }
         let rules = Arc::clone(&self.settings.rules);
@@ -280,7 +286,8 @@ impl Correlator {
             let Some(rule) = rules.get(key.0) else { continue };
             let values = values.remove(&(key.0, &key.1)).unwrap_or_default();
             let mut condition = known.remove(key).unwrap_or_else(|| Condition::new(at, last_looked));
-            if condition.take(rule, values, at) {
+            let holds = rule.holds(self.phases.of(key.0, key.1.tenant(), at).map(|phase| phase.during));
+            if condition.take(rule, holds, values, at) {
                 known.insert(key.clone(), condition);
             }
         }
@@ -301,17 +308,20 @@ impl Correlator {
         // A cache is meant to evict.
         let purpose = self.settings.redis_purpose.get(source).map(String::as_str);
         let meant = reading.signal == "redis.evictions" && purpose == Some("cache");
-        let by_limits = judging(by_limits).filter(|_| !meant).map(|(rule, _)| Graded {
-            rule,
-            health: self.settings.thresholds.grade(reading.signal, reading.value),
-            usual: None,
-            unlearnt: false,
+        let by_limits = judging(by_limits).filter(|_| !meant).map(|(rule, judge)| {
+            let phase = self.phases.of(rule, reading.subject.tenant(), at).map(|phase| phase.during);
+            let limits = judge.limits(phase, reading.signal);
+            let health = match (limits, signals::find(reading.signal)) {
+                (Some(_), Some(signal)) => signal.grade(reading.value, limits),
+                _ => self.settings.thresholds.grade(reading.signal, reading.value),
+            };
+            Graded { rule, health, usual: None, limits, unlearnt: false }
         });
         let by_usual = judging(by_usual).and_then(|(rule, judge)| {
             let beyond = judge.usual.as_ref()?;
             let usual = self.baselines.usual(&reading.subject, reading.signal, at).median();
             let health = usual.map_or(Health::Unknown, |usual| beyond.grade(reading.value, usual));
-            Some(Graded { rule, health, usual, unlearnt: usual.is_none() })
+            Some(Graded { rule, health, usual, limits: None, unlearnt: usual.is_none() })
         });
         [by_limits, by_usual]
     }
@@ -346,6 +356,7 @@ impl Correlator {
             thresholds: &self.settings.thresholds,
             history: &self.history,
             baselines: &self.baselines,
+            phases: &self.phases,
             changes: &self.changes,
             now,
         };

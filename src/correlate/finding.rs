@@ -4,6 +4,7 @@ use super::calendar::Calendar;
 use super::condition::{CLEARS_AFTER, Condition, Value};
 use super::history::History;
 use super::index::Index;
+use super::phases::Phases;
 use super::readings::kubernetes::by_tenant;
 use super::rules::{Rule, Rules, SOURCE_UNKNOWN};
 use super::signals::{self, Limits, SubjectKind, Thresholds};
@@ -57,6 +58,7 @@ pub(super) struct Build<'a> {
     pub thresholds: &'a Thresholds,
     pub history: &'a History,
     pub baselines: &'a Baselines,
+    pub phases: &'a Phases,
     pub changes: &'a VecDeque<Change>,
     pub now: Timestamp,
 }
@@ -286,7 +288,7 @@ fn one(
 fn id(rule: &str, subject: &Subject) -> FindingId {
     let about = match subject {
         Subject::Channel { tenant, channel } => format!("{tenant}/{channel}"),
-        Subject::Router { source, router } => format!("{source}/{router}"),
+        Subject::Router { source, router, .. } => format!("{source}/{router}"),
         Subject::Node { source, node } => format!("{source}/{node}"),
         Subject::Integration { tenant, integration } => format!("{tenant}/{integration}"),
         Subject::Namespace { source, namespace: name }
@@ -324,7 +326,8 @@ fn what(
     });
     // Mere pressure beside a cause or harm is left to the evidence.
     let telling = rest.iter().filter(|a| a.class() != Class::Pressure || head.class() == Class::Pressure);
-    let others: Vec<String> = telling.map(|a| folded(head, a)).filter(|s| !s.is_empty()).collect();
+    // What two sources say alike is said once.
+    let others: Vec<String> = telling.map(|a| folded(head, a)).filter(|s| !s.is_empty() && *s != values).collect();
     if !others.is_empty() {
         parts.push(format!("; {}", others.iter().take(4).cloned().collect::<Vec<_>>().join(", ")));
     }
@@ -353,6 +356,10 @@ fn folded(head: &Active<'_>, other: &Active<'_>) -> String {
         (true, _) => String::new(),
         (false, true) => match other.subject {
             Subject::Channel { channel, .. } => format!("{channel} {values}"),
+            // What is seen at another place than the head's.
+            Subject::Endpoint { endpoint: name, .. } | Subject::Router { router: name, .. } => {
+                format!("{name} {values}")
+            }
             _ => values,
         },
         (false, false) => format!("{} {values}", words::subject(other.subject)),
@@ -367,11 +374,12 @@ fn chain_root(build: &Build<'_>, head: &Active<'_>) -> Option<String> {
     words::root(&locks::tree(&facts.sessions), database)
 }
 
-/// The thresholds that a value was judged by: those of its signal, or so many times what was usual then.
+/// The thresholds that a value was judged by: those of its signal, of the phase of the calendar that was in force, or so
+/// many times what was usual then.
 pub(super) fn limits(build: &Build<'_>, rule: &Rule, signal: &str, seen: &Value) -> Option<Limits> {
     match &rule.usual {
         Some(beyond) => beyond.limits(seen.usual?),
-        None => build.thresholds.of(signal),
+        None => seen.limits.or_else(|| build.thresholds.of(signal)),
     }
 }
 

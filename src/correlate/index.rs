@@ -188,6 +188,13 @@ impl Index {
         self.routers.get(ingress)?.get(name).copied()
     }
 
+    /// Positions of the tenants whose hosts these are.
+    pub fn hosts_of(&self, ingress: &SourceId, hosts: &[String]) -> BTreeSet<usize> {
+        let table = self.hosts.get(ingress).filter(|_| !hosts.is_empty());
+        let found = table.into_iter().flat_map(|t| hosts.iter().filter_map(|host| t.get(host)));
+        found.flatten().copied().collect()
+    }
+
     /// Positions of tenants whose host a certificate name covers; `*.` covers one label (RFC 6125, 6.4.3).
     pub fn covered_by(&self, ingress: &SourceId, name: &str) -> &[usize] {
         let (table, key) = match name.strip_prefix("*.") {

@@ -16,6 +16,7 @@ pub mod locks;
 pub mod logs;
 mod look;
 pub mod panes;
+mod phases;
 pub mod readings;
 pub mod rules;
 pub mod say;

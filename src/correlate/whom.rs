@@ -28,6 +28,16 @@ fn cluster_of<'a>(world: &'a World, source: &'a SourceId) -> Vec<&'a SourceId> {
     all
 }
 
+/// The tenants whose hosts a router takes, as it was last seen.
+fn taken<'a>(build: &Build<'a>, subject: &Subject) -> Vec<&'a Tenant> {
+    let Subject::Router { source, router, tenant: None } = subject else { return Vec::new() };
+    let good = build.world.sources.get(source).and_then(|state| state.good.as_ref());
+    let Some(Facts::Traefik(facts)) = good.map(|good| good.facts.as_ref()) else { return Vec::new() };
+    let route = facts.routers.iter().find(|route| route.name == *router);
+    let taken = route.map(|route| build.index.hosts_of(source, &route.hosts)).unwrap_or_default();
+    taken.iter().filter_map(|position| build.index.at(*position)).collect()
+}
+
 /// Whether a tenant stands on a subject, directly or by the declared services. For a node, a router without owner and
 /// whatever else neither names, nothing is declared.
 ///
@@ -66,7 +76,13 @@ fn among<'a>(subjects: impl Iterator<Item = &'a Subject>, build: &Build<'_>, clu
     let mut tenants: Vec<&Tenant> = if owned {
         subjects.iter().filter_map(|s| owner(s)).filter_map(|id| estate.tenant(id)).collect()
     } else {
-        estate.tenants.iter().filter(|t| subjects.iter().any(|s| stands_on(index, cluster, t, s))).collect()
+        let taken = subjects.iter().flat_map(|s| taken(build, s));
+        estate
+            .tenants
+            .iter()
+            .filter(|t| subjects.iter().any(|s| stands_on(index, cluster, t, s)))
+            .chain(taken)
+            .collect()
     };
     tenants.sort_by(|a, b| a.criticality.cmp(&b.criticality).then_with(|| a.id.cmp(&b.id)));
     tenants.dedup_by(|a, b| a.id == b.id);

@@ -12,7 +12,10 @@ use std::collections::BTreeMap;
 /// A subject as it is spoken of.
 pub(super) fn subject(subject: &Subject) -> String {
     match subject {
-        Subject::Router { source, router } => format!("{router} at {source}"),
+        Subject::Router { source, router, tenant: None } => format!("{router} at {source}"),
+        Subject::Router { source, router, tenant: Some(tenant) } => {
+            format!("{router} at {source}, which takes the host of {tenant}")
+        }
         Subject::Node { source, node } => format!("{node} of {source}"),
         other => other.to_string(),
     }
@@ -80,6 +83,7 @@ pub(super) fn value(signal: &str, value: f64) -> String {
         "workload.crash_looping" => format!("{v} pods"),
         "workload.restarts" => format!("{v} in 5 min"),
         "node.ready" => "does not say Ready".into(),
+        "node.disk_full" => "its disk is nearly full, so that pods are put out".into(),
         "alert.firing" => "fires".into(),
         "node.pressure" => format!("{v} pressure conditions"),
         other => format!("{} {v}", other.replace(['.', '_'], " ")),

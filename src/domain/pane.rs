@@ -399,6 +399,9 @@ pub struct IngressRow {
     pub name: String,
     /// Tenant it serves.
     pub tenant: Option<TenantId>,
+    /// The tenant whose host a router takes that is not declared as its router.
+    #[serde(default)]
+    pub claims: Option<TenantId>,
     /// Health.
     pub health: Health,
     /// The one thing most worth saying.

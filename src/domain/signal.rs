@@ -62,6 +62,9 @@ pub enum Subject {
         source: SourceId,
         /// Router name: `t017@file`.
         router: String,
+        /// Whose host its rule takes, where it is not the declared router of that tenant.
+        #[serde(default)]
+        tenant: Option<TenantId>,
     },
     /// An ingress as a whole.
     Ingress {
@@ -227,9 +230,10 @@ impl Subject {
     pub const fn tenant(&self) -> Option<&TenantId> {
         match self {
             Self::Tenant { tenant } | Self::Channel { tenant, .. } | Self::Integration { tenant, .. } => Some(tenant),
-            Self::Alert { tenant, .. } | Self::Application { tenant, .. } | Self::Endpoint { tenant, .. } => {
-                tenant.as_ref()
-            }
+            Self::Alert { tenant, .. }
+            | Self::Application { tenant, .. }
+            | Self::Endpoint { tenant, .. }
+            | Self::Router { tenant, .. } => tenant.as_ref(),
             _ => None,
         }
     }

@@ -16,8 +16,6 @@ use jiff::Timestamp;
 use serde_json::Value;
 use std::time::Duration;
 
-/// A backup is hours apart from the next; a repository in object storage costs money for each look.
-const INTERVAL: Duration = Duration::from_mins(2);
 /// For `info`, which may have to ask a repository elsewhere.
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// Output of `info` that is taken: a backup is some 2 KiB of it.
@@ -132,7 +130,7 @@ fn read(config: &model::Pgbackrest, stanzas: &Value, now: Timestamp) -> Measured
 impl Poll for PgbackrestObserver {
     fn spec(&self) -> SourceSpec {
         let address = sanitize(&format!("{} stanza {}", self.config.command.join(" "), self.config.stanza));
-        SourceSpec { id: self.config.id.clone(), kind: SourceKind::Pgbackrest, interval: INTERVAL, address }
+        SourceSpec { id: self.config.id.clone(), kind: SourceKind::Pgbackrest, interval: self.config.interval, address }
     }
 
     fn timeout(&self) -> Duration {
@@ -152,7 +150,8 @@ mod tests {
 
     fn config(command: &[&str]) -> model::Pgbackrest {
         let command = command.iter().map(|w| (*w).to_owned()).collect();
-        model::Pgbackrest { id: "b".into(), stanza: "main".into(), command, config: None, restore_dir: None }
+        let interval = Duration::from_mins(2);
+        model::Pgbackrest { id: "b".into(), stanza: "main".into(), command, config: None, interval, restore_dir: None }
     }
 
     fn value(facts: &MeasuredFacts, signal: &str) -> Option<f64> {

@@ -220,6 +220,12 @@ node_not_ready() { # node_not_ready NODE on|off
   if [ "${2:-on}" = on ]; then kubectl label node "$1" "$label=true" --overwrite >/dev/null; wait_for "$1 is not ready" 30 kwok node_status "$1" False
   else kubectl label node "$1" "$label-" >/dev/null; wait_for "$1 is ready" 30 kwok node_status "$1" True; fi
 }
+node_disk_full() { # node_disk_full NODE on|off: its kubelet says DiskPressure (kwok leaves what is set here for ten minutes)
+  local status=True; [ "${2:-on}" = on ] || status=False
+  kubectl patch node "$1" --subresource=status --type=strategic -p \
+    "{\"status\":{\"conditions\":[{\"type\":\"DiskPressure\",\"status\":\"$status\",\"reason\":\"lab\",\"message\":\"made by the lab\"}]}}" >/dev/null
+  wait_for "$1 says DiskPressure=$status" 10 - eval '[ "$(kubectl get node '"$1"' -o jsonpath="{.status.conditions[?(@.type==\"DiskPressure\")].status}")" = '"$status"' ]'
+}
 drifts() { [ "$(kubectl get application -n "$1" odoo -o jsonpath='{.status.sync.status}')" = "$2" ]; }
 application_drifts() { # application_drifts NS on|off: Argo CD's Application of a tenant says OutOfSync, or Synced; no controller runs, its status is set here
   local state=OutOfSync; [ "${2:-on}" = on ] || state=Synced
@@ -268,6 +274,27 @@ traefik_bad_config() { # traefik_bad_config on|off [syntax|router|tenant]: a fil
   wait_for "Traefik complains about $file" 15 traefik eval '[ "$(grep -c ERR "$LOG/traefik.log")" -gt '"$lines"' ]'
 }
 
+# ---- disks and backups ------------------------------------------------------------------------------------------
+inside() { # the small file system, as its exporter sees it
+  local pid; pid=$(family "$(pid_of node-exporter)" | tail -n1)
+  echo "/proc/$pid/root$LAB_DISK"
+}
+disk_full() { # disk_full on|off: the file system of the part `prometheus` is filled to its last block
+  local dir; dir=$(inside)
+  if [ "${1:-on}" = on ]; then
+    dd if=/dev/zero of="$dir/fill" bs=64k 2>/dev/null || true
+    wait_for "nothing is left on $LAB_DISK" 5 - eval '[ "$(stat -f -c %a "'"$dir"'")" -lt 100 ]'
+  else rm -f "$dir/fill"; fi
+}
+newest_is() { local age=$(($(date +%s) - $(parts backups newest))); if [ "$1" = on ]; then [ $age -gt 172800 ]; else [ $age -lt 600 ]; fi; }
+backup_stale() { # backup_stale on|off: all backups but the one of three days ago are gone from pgBackRest's repository; off: one is made
+  if [ "${1:-on}" = on ]; then parts backups drop_newer 172800; else parts backups backup; fi
+  wait_for "the newest backup is as wanted (stale: ${1:-on})" 10 - newest_is "${1:-on}"
+}
+object_lock_missing() { # object_lock_missing on|off: the bucket of the backups does not lock any more what is put there
+  if [ "${1:-on}" = on ]; then parts storage retention; else parts storage retention 2; fi
+}
+
 # ---- ports that misbehave: each prints its port -------------------------------------------------------------------
 faulty() { local port; read -r port < <(ports 1); spawn "fault-port-$port" python3 "$HERE/faulty.py" "$1" "$port"; wait_for "the $1 port listens" 5 "fault-port-$port" eval 'grep -q "$(printf "0100007F:%04X 00000000:0000 0A" '"$port"')" /proc/net/tcp'; echo "$port"; }
 blackhole_port() { faulty blackhole; }
@@ -283,7 +310,7 @@ clear_all() {
   for file in "$RUN"/fault-*.pid; do [ ! -e "$file" ] || stop "$(basename "$file" .pid)" KILL; done
 }
 list() { awk '/^# ----/ { gsub(/^# -+ | -+$/, ""); print "" $0 ":" } /^# [a-z_]+ [A-Z].*:/ { said[$2] = substr($0, 3) } /^[a-z_0-9]+\(\) \{/ { name = $1; sub(/\(\)/, "", name); if (name in said) { print "  " said[name]; next } if (index(helpers, " " name " ")) next; if (match($0, /# /)) { text = substr($0, RSTART + 2); print "  " (index(text, name) == 1 ? text : name ": " text) } else print "  " name }' \
-  helpers=" parts as_odoo pg pg_replica yes_pg client idle_client stop_clients pools freeze thaw redis sentinel evicted kubectl crashing available node_status drifts fetch answers served faulty jobs list " "$HERE/faults.sh"; }
+  helpers=" parts as_odoo pg pg_replica yes_pg client idle_client stop_clients pools freeze thaw redis sentinel evicted kubectl crashing available node_status drifts fetch answers served faulty jobs inside newest_is list " "$HERE/faults.sh"; }
 
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then
   [ $# -gt 0 ] && declare -F "$1" >/dev/null || { echo "faults.sh NAME ARGUMENTS…; the names:" >&2; list >&2; exit 2; }

@@ -30,12 +30,20 @@ def ports(count):
 
 
 def substitute(path):
-    """Replaces @LAB_...@ by the environment's values; an unknown one is an error."""
+    """Replaces @LAB_...@ by the environment's values; an unknown one is an error.
+
+    A paragraph that begins with `# needs LAB_...` is left out where the part that it needs is not up.
+    """
     with open(path, encoding="utf-8") as file:
-        text = file.read()
+        paragraphs = file.read().split("\n\n")
+    wanted = lambda paragraph: all(key in os.environ for key in re.findall(r"\A# needs (LAB_[A-Z0-9_]+)", paragraph))
+    text = "\n\n".join(filter(wanted, paragraphs))
     sentinels = os.environ.get("LAB_REDIS_SENTINELS")
     if sentinels:
         os.environ["LAB_REDIS_SENTINELS_QUOTED"] = ", ".join(f'"{one}"' for one in sentinels.split(","))
+    secure = os.environ.get("LAB_TRAEFIK_HTTPS")
+    if secure:
+        os.environ["LAB_TRAEFIK_TLS"] = secure.removeprefix("https://")
     missing = sorted({key for key in re.findall(r"@(LAB_[A-Z0-9_]+)@", text) if key not in os.environ})
     if missing:
         sys.exit(f"{path}: not in the lab's env (is the part up?): {', '.join(missing)}")

@@ -20,6 +20,8 @@ pub struct Case {
     pub about: &'static str,
     /// The playbook that has to stand first.
     pub playbook: Option<&'static str>,
+    /// Variables of the lab without which it can not be made: of parts that are brought up by name.
+    pub needs: &'static [&'static str],
     /// How long the threshold itself asks for, beside the hold: a transaction is long after a minute.
     pub wait: Duration,
     /// Whether it is among the few that every test run makes.
@@ -53,6 +55,7 @@ const PLAIN: Case = Case {
     rules: &[],
     about: "",
     playbook: None,
+    needs: &[],
     wait: Duration::ZERO,
     quick: false,
 };
@@ -208,6 +211,47 @@ pub const CASES: &[Case] = &[
         rules: &["node-not-ready"],
         about: "node-1",
         playbook: Some("node-disruption"),
+        ..PLAIN
+    },
+    Case {
+        name: "full disk of a node (its kubelet says so)",
+        make: &[&["node_disk_full", "node-2", "on"]],
+        undo: &[&["node_disk_full", "node-2", "off"]],
+        rules: &["node-disk-full"],
+        about: "node-2",
+        playbook: Some("node-disruption"),
+        ..PLAIN
+    },
+    Case {
+        name: "full file system (by Prometheus)",
+        make: &[&["disk_full", "on"]],
+        undo: &[&["disk_full", "off"]],
+        rules: &["volume-full"],
+        about: "lab-disk",
+        needs: &["LAB_DISK"],
+        wait: Duration::from_secs(30),
+        ..PLAIN
+    },
+    Case {
+        name: "stale backup",
+        make: &[&["backup_stale", "on"]],
+        undo: &[&["backup_stale", "off"]],
+        rules: &["backup"],
+        about: "backup-a",
+        playbook: Some("backup-failure"),
+        needs: &["LAB_BACKUP_CONFIG"],
+        wait: Duration::from_secs(10),
+        ..PLAIN
+    },
+    Case {
+        name: "missing object lock",
+        make: &[&["object_lock_missing", "on"]],
+        undo: &[&["object_lock_missing", "off"]],
+        rules: &["backup-protection"],
+        about: "vault",
+        playbook: Some("backup-failure"),
+        needs: &["LAB_S3_BUCKET"],
+        wait: Duration::from_secs(10),
         ..PLAIN
     },
     Case {

@@ -125,6 +125,8 @@ fn every_fault_is_named_with_its_cause_and_the_right_playbook_first() {
     let rounds = number("QUARTERDECK_FAULT_ROUNDS");
     let only = std::env::var("QUARTERDECK_FAULT").ok();
     let wanted = |case: &&Case| only.as_ref().map_or(rounds.is_some() || case.quick, |name| case.name.contains(name));
+    let lacks = CASES.iter().filter(wanted).flat_map(|c| c.needs).find(|key| lab.find(key).is_none());
+    assert!(lacks.is_none(), "{lacks:?} is not in the lab: tests/lab/lab up backups prometheus storage");
     let watch = Watch::start(&lab);
     let mut outcomes = vec![];
     for round in 1..=rounds.unwrap_or(1) {

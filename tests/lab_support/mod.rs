@@ -85,6 +85,11 @@ impl Lab {
         self.env.get(name).unwrap_or_else(|| panic!("the lab has no {name}"))
     }
 
+    /// The same, where the part that it is of is up.
+    pub fn find(&self, name: &str) -> Option<&str> {
+        self.env.get(name).map(String::as_str)
+    }
+
     /// The lab's directory.
     pub fn dir(&self) -> &Path {
         &self.dir

@@ -3,6 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp, civil};
 use quarterdeck::console::state::{Facts, ProofView, RecordView, State};
+use quarterdeck::console::theme::BUILT_IN;
 use quarterdeck::console::{msg::Msg, update};
 use quarterdeck::domain::estate::{
     Ahead, Cutoff, DatabaseRef, Environment, Estate, NamespaceRef, OccasionKind, Plant, RouterRef, Tenancy, Tenant,
@@ -350,6 +351,7 @@ fn ingress_row(scope: &str, name: &str, health: Health, why: &str) -> IngressRow
         scope: scope.into(),
         name: name.into(),
         tenant: name.split_once('@').map(|(t, _)| t.into()),
+        claims: None,
         health,
         why: why.into(),
         requests_per_s: Some(41.5),
@@ -1020,7 +1022,8 @@ pub fn drill() -> Snapshot {
 }
 
 pub fn facts(mode: Mode) -> Facts {
-    Facts { estate: "acme-prod".into(), mode, theme: "dark".into(), version: VERSION.into() }
+    let themes = BUILT_IN.map(|(name, _)| (name.to_owned(), format!("what {name} is for"))).into();
+    Facts { estate: "acme-prod".into(), mode, theme: "dark".into(), themes, version: VERSION.into() }
 }
 
 /// A console that has heard of a night and has just heard of the engine.

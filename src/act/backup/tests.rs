@@ -67,6 +67,7 @@ async fn a_backup_is_checked_taken_and_restored_aside() {
         stanza: "main".into(),
         command: command(&program),
         config: Some(config.clone()),
+        interval: Duration::from_mins(2),
         restore_dir: Some(aside.clone()),
     };
     let created = run(&argv(&of, "stanza-create", &[]), Duration::from_mins(1), OUTPUT).await.unwrap();

@@ -89,7 +89,7 @@ impl PaneRow for IngressRow {
                 self.certificate_days,
             ),
             reload,
-            Cell::dim(self.tenant.as_ref().map_or("–", |t| t.as_str())),
+            Cell::dim(self.tenant().map_or("–", |t| t.as_str())),
             if self.maintenance { Cell::new(Role::Warn, "in force") } else { Cell::dim("no") },
             super::group::change_cell(self, context),
             Cell::new(Role::Chart, newest(&self.trend, None, 16)),
@@ -98,7 +98,7 @@ impl PaneRow for IngressRow {
     }
 
     fn tenant(&self) -> Option<&TenantId> {
-        self.tenant.as_ref()
+        self.tenant.as_ref().or(self.claims.as_ref())
     }
 
     fn source(&self) -> Option<&SourceId> {

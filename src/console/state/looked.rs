@@ -57,7 +57,9 @@ pub fn subject_of(snapshot: &Snapshot, pane: PaneId, key: &str) -> Option<Subjec
         PaneId::Ingress => panes.ingress.iter().find(|r| r.key() == key).map(|row| match row {
             IngressRow { tenant: Some(tenant), .. } => Subject::Tenant { tenant: tenant.clone() },
             IngressRow { scope, source, .. } if scope == "ingress" => Subject::Ingress { source: source.clone() },
-            IngressRow { source, name, .. } => Subject::Router { source: source.clone(), router: name.clone() },
+            IngressRow { source, name, claims, .. } => {
+                Subject::Router { source: source.clone(), router: name.clone(), tenant: claims.clone() }
+            }
         }),
         other => {
             let rows = panes.subjects(other.subjects()?);

@@ -60,7 +60,7 @@ pub(super) fn fill(sight: Sight<'_>, panes: &mut Panes, hurt: &BTreeMap<&TenantI
         let source = row.source.clone();
         let subject = match (&row.tenant, row.scope.as_str()) {
             (Some(tenant), _) => Subject::Tenant { tenant: tenant.clone() },
-            (None, "router") => Subject::Router { source, router: row.name.clone() },
+            (None, "router") => Subject::Router { source, router: row.name.clone(), tenant: row.claims.clone() },
             (None, _) => Subject::Ingress { source },
         };
         row.owner = sight.owner(&subject);

@@ -2,7 +2,7 @@
 
 use super::verdict::Verdict;
 use super::{Look, Sight, as_traefik};
-use crate::correlate::readings::traefik::{Expiries, days_until, expiries, is_measure, maintained};
+use crate::correlate::readings::traefik::{Expiries, claims, days_until, expiries, is_measure, maintained};
 use crate::correlate::say;
 use crate::domain::facts::TraefikFacts;
 use crate::domain::facts::traefik::Route;
@@ -37,6 +37,7 @@ fn empty(id: &SourceId, scope: &str, name: &str, age_s: Option<f64>) -> IngressR
         scope: scope.into(),
         name: name.to_owned(),
         tenant: None,
+        claims: None,
         health: Health::Unknown,
         why: String::new(),
         requests_per_s: None,
@@ -68,6 +69,9 @@ impl Parts<'_> {
         let mut row = empty(self.id, scope, &route.name, self.look.age_s);
         let position = self.sight.index.router(self.id, &route.name).filter(|_| scope == "router");
         row.tenant = position.and_then(|i| self.sight.index.at(i)).map(|t| t.id.clone());
+        let foreign = scope == "router" && position.is_none() && !is_measure(&route.name);
+        let claimed = foreign.then(|| claims(route, self.id, self.sight.index)).flatten();
+        row.claims = claimed.map(|t| t.id.clone());
         row.requests_per_s = route.requests_per_s;
         row.share_5xx = route.share_5xx;
         row.share_4xx = route.share_4xx;

@@ -69,6 +69,7 @@ pub(super) fn read(facts: &KubernetesFacts, seen: &Seen<'_>, index: &Index, out:
         // A node whose kubelet has gone silent (status Unknown) does not say that it is ready.
         out.push(&subject, "node.ready", flag(node.ready == Some(true)));
         out.push(&subject, "node.cordoned", flag(node.cordoned));
+        out.push(&subject, "node.disk_full", flag(node.pressure.iter().any(|p| p == "DiskPressure")));
         out.push(&subject, "node.pressure", f64::from(u32::try_from(node.pressure.len()).unwrap_or(u32::MAX)));
     }
 }

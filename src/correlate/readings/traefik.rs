@@ -2,6 +2,7 @@
 
 use super::{Out, Seen, flag, greater, tenant_subject};
 use crate::correlate::index::Index;
+use crate::domain::estate::Tenant;
 use crate::domain::facts::TraefikFacts;
 use crate::domain::facts::traefik::{Certificate, Route};
 use crate::domain::id::SourceId;
@@ -12,10 +13,12 @@ use std::collections::BTreeMap;
 pub(super) fn read(facts: &TraefikFacts, seen: &Seen<'_>, index: &Index, out: &mut Out) {
     for route in facts.routers.iter().filter(|r| !is_measure(&r.name)) {
         let owner = index.router(seen.source, &route.name).and_then(|i| index.at(i));
-        let subject = owner.map_or_else(
-            || Subject::Router { source: seen.source.clone(), router: route.name.clone() },
-            tenant_subject,
-        );
+        let other = || Subject::Router {
+            source: seen.source.clone(),
+            router: route.name.clone(),
+            tenant: claims(route, seen.source, index).map(|t| t.id.clone()),
+        };
+        let subject = owner.map_or_else(other, tenant_subject);
         write(route, &subject, out);
         if facts.version.is_some() || route.fault.is_some() {
             out.push(&subject, "router.ok", flag(route.fault.is_none()));
@@ -31,6 +34,13 @@ pub(super) fn read(facts: &TraefikFacts, seen: &Seen<'_>, index: &Index, out: &m
         }
     }
     out.maybe(&ingress, "certificate.days", expiries.other.map(|at| days_until(at, seen.at)));
+}
+
+/// The tenant whose host a router takes that is declared as nobody's; none where it takes those of several.
+pub(in crate::correlate) fn claims<'a>(route: &Route, source: &SourceId, index: &'a Index) -> Option<&'a Tenant> {
+    let taken = index.hosts_of(source, &route.hosts);
+    let mut taken = taken.iter().filter_map(|position| index.at(*position));
+    taken.next().filter(|_| taken.next().is_none())
 }
 
 fn write(route: &Route, subject: &Subject, out: &mut Out) {

@@ -1,10 +1,11 @@
 //! From the text of rule files to rules. What is wrong is told with its file, line and column; a rule with a problem is
 //! left out, and a shipped rule of its name stays then.
 
-use super::{Absent, BUILT_IN, Beyond, Fits, Rule, Rules, SHIPPED, Side};
+use super::{Absent, BUILT_IN, Beyond, During, Fits, Rule, Rules, SHIPPED, Side};
 use crate::config::problem::Problem;
 use crate::config::reader::{Source, Table};
-use crate::correlate::signals::{self, SubjectKind};
+use crate::correlate::phases;
+use crate::correlate::signals::{self, Direction, Limits, SubjectKind};
 use crate::domain::finding::Class;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -136,6 +137,9 @@ fn one(
     let seconds = |d: Option<Duration>| d.map_or(0, |d| u32::try_from(d.as_secs()).unwrap_or(u32::MAX));
     let hold_s = seconds(table.duration("hold", Duration::ZERO, DAY));
     let critical_hold_s = seconds(table.duration("critical_hold", Duration::ZERO, DAY));
+    let harm = of_class == Class::Impact || critical_class == Class::Impact;
+    let during = table.tables("during").into_iter().filter_map(|t| during(t, &name, &signals, harm, usual.is_some()));
+    let during = during.collect();
     let explains_impact = table.boolean("explains_impact").unwrap_or(false);
     let blames_deploy = table.boolean("blames_deploy").unwrap_or(false);
     let explained_by = table.strings("explained_by");
@@ -166,6 +170,7 @@ fn one(
         critical_class,
         hold_s,
         critical_hold_s,
+        during,
         explains_impact,
         blames_deploy,
         explained_by,
@@ -211,6 +216,77 @@ fn usual(table: &mut Table<'_, '_>) -> Option<Beyond> {
     }
     given.finish();
     Some(Beyond { side, warn, critical, at_least })
+}
+
+/// One `[[rule.during]]`; `None` when something is wrong with it, which is noted.
+fn during(
+    mut table: Table<'_, '_>,
+    rule: &str,
+    signals: &[&'static str],
+    harm: bool,
+    by_usual: bool,
+) -> Option<During> {
+    const KINDS: &str = "mrp, shift, month-end, cut-off or freeze";
+    if harm {
+        table.reject("calendar", format!("the rule `{rule}` is about harm, which the calendar never mutes"));
+    }
+    if !table.has("calendar") {
+        table.reject("calendar", format!("[[rule.during]] lacks `calendar`; allowed is {KINDS}"));
+    }
+    let kind = table.parsed("calendar", KINDS, phases::kind);
+    let what = table.string("what");
+    let seconds = |d: Duration| u32::try_from(d.as_secs()).unwrap_or(u32::MAX);
+    let mut span = |key| table.duration(key, Duration::ZERO, DAY).map(seconds);
+    let (before_s, after_s) = (span("before").unwrap_or(0), span("after").unwrap_or(0));
+    let (hold_s, critical_hold_s) = (span("hold"), span("critical_hold"));
+    let mut thresholds: Vec<(&'static str, Limits)> = Vec::new();
+    for given in table.tables("thresholds") {
+        let Some((signal, limits)) = threshold(given, rule, signals, by_usual) else { continue };
+        if thresholds.iter().any(|(name, _)| *name == signal) {
+            table.reject("thresholds", format!("`{signal}` stands twice"));
+        }
+        thresholds.push((signal, limits));
+    }
+    if thresholds.is_empty() && hold_s.is_none() && critical_hold_s.is_none() {
+        let message = "[[rule.during]] changes nothing; give `thresholds`, `hold` or `critical_hold`";
+        table.reject("calendar", message);
+    }
+    table.finish_clean().then_some(())?;
+    Some(During { kind: kind?, what, before_s, after_s, hold_s, critical_hold_s, thresholds })
+}
+
+/// One `thresholds` of a `during`.
+fn threshold(
+    mut table: Table<'_, '_>,
+    rule: &str,
+    signals: &[&'static str],
+    by_usual: bool,
+) -> Option<(&'static str, Limits)> {
+    let name = table.required("signal", "queue.oldest");
+    let known = signals.iter().find(|s| **s == name).copied();
+    if by_usual {
+        table.reject("signal", format!("the rule `{rule}` judges by what is usual, and has no thresholds"));
+    } else if known.is_none() && !name.is_empty() {
+        let all = signals.join(", ");
+        table.reject("signal", format!("the rule `{rule}` does not judge `{name}`; it judges {all}"));
+    }
+    for key in ["warn", "critical"] {
+        if !table.has(key) {
+            table.reject(key, format!("`{key}` is missing: a number in the unit of the signal"));
+        }
+    }
+    let (warn, critical) = (table.number("warn"), table.number("critical"));
+    let limits = warn.zip(critical).map(|(warn, critical)| Limits { warn, critical });
+    let direction = known.and_then(signals::find).map(|s| s.direction);
+    let turned = limits.zip(direction).is_some_and(|(l, direction)| match direction {
+        Direction::Above => l.critical < l.warn,
+        Direction::Below => l.critical > l.warn,
+    });
+    if turned {
+        table.reject("critical", format!("`critical` of `{name}` lies on the good side of `warn`"));
+    }
+    table.finish();
+    known.zip(limits)
 }
 
 fn signals_of(table: &mut Table<'_, '_>, rule: &str, known: &[Rule], usual: bool) -> Vec<&'static str> {
@@ -334,6 +410,51 @@ mod tests {
             (120, "r.toml", &["lock.blocked"][..])
         );
         assert_eq!(place(&rules, "busy"), Some(before.iter().count()));
+    }
+
+    #[test]
+    fn a_phase_of_the_calendar_has_thresholds_and_holds_of_its_own() {
+        let (rules, problems) = load(&format!(
+            "{BASE}hold = \"1m\"\n[[rule.during]]\ncalendar = \"month-end\"\nwhat = \"close\"\nafter = \"1h\"\nhold = \"10m\"\n\
+             thresholds = [{{ signal = \"lock.blocked\", warn = 20, critical = 50 }}]\n"
+        ));
+        assert_eq!(problems, Vec::<String>::new());
+        let rule = rules.find("lock-chain").unwrap();
+        assert_eq!((rule.holds(None).warn_s, rule.holds(Some(0)).warn_s, rule.during[0].after_s), (60, 600, 3600));
+        assert_eq!(rule.holds(Some(0)).critical_s, 0, "what is not given stays as it is");
+        assert_eq!(rule.limits(Some(0), "lock.blocked"), Some(Limits { warn: 20.0, critical: 50.0 }));
+        assert_eq!((rule.limits(Some(0), "lock.oldest"), rule.limits(None, "lock.blocked")), (None, None));
+    }
+
+    #[test]
+    fn a_phase_that_can_not_be_is_a_sentence_with_its_place() {
+        let good = "[[rule.during]]\ncalendar = \"mrp\"\nhold = \"5m\"\n";
+        let limits = |l: &str| format!("[[rule.during]]\ncalendar = \"mrp\"\nthresholds = [{l}]\n");
+        for (during, said) in [
+            (good.replace("mrp", "holiday"), "r.toml:8:12: `calendar` of "),
+            (good.replace("calendar = \"mrp\"\n", ""), "[[rule.during]] lacks `calendar`; allowed is mrp, shift"),
+            (good.replace("hold = \"5m\"\n", ""), "[[rule.during]] changes nothing"),
+            (good.replace("hold", "holds"), "unknown key `holds`"),
+            (good.replace("5m", "2d"), "`hold`"),
+            (
+                limits("{ signal = \"lock.oldest\", warn = 1, critical = 2 }"),
+                "does not judge `lock.oldest`; it judges lock.blocked",
+            ),
+            (limits("{ signal = \"lock.blocked\", warn = 1 }"), "`critical` is missing"),
+            (limits("{ signal = \"lock.blocked\", warn = 9, critical = 2 }"), "lies on the good side of `warn`"),
+            (
+                limits(
+                    "{ signal = \"lock.blocked\", warn = 1, critical = 2 }, { signal = \"lock.blocked\", warn = 1, critical = 2 }",
+                ),
+                "`lock.blocked` stands twice",
+            ),
+        ] {
+            let (rules, problems) = load(&format!("{BASE}{during}"));
+            assert!(problems.iter().any(|p| p.starts_with("r.toml:") && p.contains(said)), "{said}: {problems:?}");
+            assert_eq!(rules.find("lock-chain").unwrap().origin, BUILT_IN, "the shipped one stays: {said}");
+        }
+        let harm = format!("{}{good}", BASE.replace("\"cause\"", "\"impact\""));
+        assert!(load(&harm).1.iter().any(|p| p.contains("which the calendar never mutes")));
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! A rule in words: what it judges, when it counts, what it entitles to, and what would disprove it.
 
 use super::decode::word;
-use super::{Absent, Beyond, Rule, Rules, Side};
+use super::{Absent, Beyond, During, Rule, Rules, Side};
+use crate::correlate::phases;
 use crate::correlate::say;
 use crate::correlate::signals::{self, Direction, Thresholds};
+use crate::domain::estate::Occasion;
 use crate::domain::finding::Class;
 
 const fn class(class: Class) -> &'static str {
@@ -29,9 +31,38 @@ fn usual(beyond: &Beyond, unit: crate::domain::signal::Unit) -> String {
     format!("warns {from} {} times what is usual, critical {from} {} times{least}", beyond.warn, beyond.critical)
 }
 
+/// `month-end: queue.oldest warns from 30m, critical from 60m; counts after 20m beyond the first threshold`.
+fn phase(during: &During) -> String {
+    let minutes = |seconds: u32| say::span(f64::from(seconds));
+    let mut when = phases::word(during.kind).to_owned();
+    if let Some(what) = &during.what {
+        when.push_str(&format!(" `{what}`"));
+    }
+    for (seconds, from, side) in [(during.before_s, "from", "before"), (during.after_s, "until", "after")] {
+        if seconds > 0 {
+            when.push_str(&format!(", {from} {} {side} it", minutes(seconds)));
+        }
+    }
+    let limits = during.thresholds.iter().filter_map(|(name, limits)| {
+        let signal = signals::find(name)?;
+        let from = if signal.direction == Direction::Above { "from" } else { "down from" };
+        let (warn, critical) = (say::value(limits.warn, signal.unit), say::value(limits.critical, signal.unit));
+        Some(format!("{name} warns {from} {warn}, critical {from} {critical}"))
+    });
+    let holds = [(during.hold_s, "first"), (during.critical_hold_s, "second")];
+    let holds =
+        holds.into_iter().filter_map(|(s, which)| Some(format!("counts {} beyond the {which} threshold", hold(s?))));
+    format!("{when}: {}", limits.chain(holds).collect::<Vec<_>>().join("; "))
+}
+
 impl Rules {
-    /// Lines that explain a rule: a name and a text each.
-    pub fn explain(&self, rule: &Rule, thresholds: &Thresholds) -> Vec<(&'static str, String)> {
+    /// Lines that explain a rule: a name and a text each. `calendar` are the declared occasions, where these are known.
+    pub fn explain(
+        &self,
+        rule: &Rule,
+        thresholds: &Thresholds,
+        calendar: Option<&[Occasion]>,
+    ) -> Vec<(&'static str, String)> {
         let mut out =
             vec![("rule", format!("{} ({})", rule.name, rule.origin)), ("class", class(rule.class).to_owned())];
         if rule.critical_class != rule.class {
@@ -62,6 +93,11 @@ impl Rules {
                 hold(rule.critical_hold_s)
             ),
         ));
+        for during in &rule.during {
+            let meant = calendar.is_none_or(|all| all.iter().any(|occasion| phases::means(during, occasion)));
+            let none = if meant { "" } else { "; the calendar declares none such" };
+            out.push(("during", phase(during) + none));
+        }
         out.push(("clears", "after three good samples; what comes again within 15 minutes is the same".to_owned()));
         if rule.usual.is_some() {
             out.push((

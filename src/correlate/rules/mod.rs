@@ -6,6 +6,7 @@ pub mod decode;
 mod explain;
 
 use super::signals::{Limits, SubjectKind};
+use crate::domain::estate::OccasionKind;
 use crate::domain::finding::Class;
 use crate::domain::health::Health;
 use std::sync::{Arc, OnceLock};
@@ -87,6 +88,34 @@ impl Beyond {
     }
 }
 
+/// How long something must hold before it counts, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holds {
+    /// Beyond the first threshold.
+    pub warn_s: u32,
+    /// Beyond the second.
+    pub critical_s: u32,
+}
+
+/// What a rule judges by while the calendar has something in force.
+#[derive(Clone, Debug, PartialEq)]
+pub struct During {
+    /// Kind of the occasion.
+    pub kind: OccasionKind,
+    /// The one occasion that is meant; every one of its kind when absent.
+    pub what: Option<String>,
+    /// Seconds before it begins from which on it counts.
+    pub before_s: u32,
+    /// Seconds after its end for which it counts.
+    pub after_s: u32,
+    /// In place of the rule's.
+    pub hold_s: Option<u32>,
+    /// In place of the rule's.
+    pub critical_hold_s: Option<u32>,
+    /// In place of those of its signals.
+    pub thresholds: Vec<(&'static str, Limits)>,
+}
+
 /// One rule.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rule {
@@ -107,6 +136,8 @@ pub struct Rule {
     pub hold_s: u32,
     /// Seconds for which it must hold beyond the second.
     pub critical_hold_s: u32,
+    /// What it judges by in phases of the calendar; the first that is in force counts.
+    pub during: Vec<During>,
     /// Whether it explains failing or slow requests of the tenant.
     pub explains_impact: bool,
     /// Whether a deploy shortly before is its likely cause before anybody is harmed, so that the rollback is offered.
@@ -132,12 +163,19 @@ impl Rule {
         }
     }
 
-    /// How long it must hold at this severity, in seconds.
-    pub const fn hold_at(&self, health: Health) -> u32 {
-        match health {
-            Health::Critical => self.critical_hold_s,
-            _ => self.hold_s,
+    /// How long it must hold, in a phase of the calendar or else.
+    pub fn holds(&self, during: Option<usize>) -> Holds {
+        let during = during.and_then(|position| self.during.get(position));
+        Holds {
+            warn_s: during.and_then(|d| d.hold_s).unwrap_or(self.hold_s),
+            critical_s: during.and_then(|d| d.critical_hold_s).unwrap_or(self.critical_hold_s),
         }
+    }
+
+    /// The thresholds of a signal in a phase of the calendar, where these are others then.
+    pub fn limits(&self, during: Option<usize>, signal: &str) -> Option<Limits> {
+        let during = self.during.get(during?)?;
+        during.thresholds.iter().find(|(name, _)| *name == signal).map(|(_, limits)| *limits)
     }
 
     /// Whether it judges this kind of subject.

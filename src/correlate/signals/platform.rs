@@ -15,6 +15,15 @@ pub(super) const ROWS: &[Signal] = &[
         1.0,
         3.0,
     ),
+    high(
+        "node.disk_full",
+        Unit::Flag,
+        &[Node],
+        "whether its disk is nearly full: the kubelet puts pods out and takes none",
+        "Node condition DiskPressure",
+        0.5,
+        0.5,
+    ),
     low("node.ready", Unit::Flag, &[Node], "whether the node says that it is ready", "Node condition Ready", 0.5, 0.5),
     plain(
         "node.cordoned",

@@ -1,5 +1,7 @@
 //! Tests of findings and panes from samples.
 
 mod findings;
+mod offered;
 mod panes;
+mod phases;
 pub mod support;

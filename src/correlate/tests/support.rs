@@ -63,11 +63,17 @@ pub struct Bench {
 impl Bench {
     /// With `pg-a`, `k8s-1`, `edge-1` and an Odoo source for each tenant.
     pub fn new(tenants: Vec<Tenant>) -> Self {
+        Self::with(tenants, &[])
+    }
+
+    /// The same with more sources.
+    pub fn with(tenants: Vec<Tenant>, more: &[(&str, SourceKind)]) -> Self {
         let estate = estate(tenants);
         let kinds =
             [("pg-a", SourceKind::Postgres), ("k8s-1", SourceKind::Kubernetes), ("edge-1", SourceKind::Traefik)];
         let odoo = estate.tenants.iter().map(|t| (format!("odoo/{}", t.id), SourceKind::Odoo));
-        let specs = kinds.into_iter().map(|(id, kind)| (id.to_owned(), kind)).chain(odoo);
+        let named = kinds.iter().chain(more).map(|(id, kind)| ((*id).to_owned(), *kind));
+        let specs = named.chain(odoo);
         let specs = specs.map(|(id, kind)| SourceSpec {
             id: id.as_str().into(),
             kind,

@@ -39,6 +39,10 @@ pub struct Route {
     pub service: Option<String>,
     /// Why Traefik disabled this router, from its API.
     pub fault: Option<String>,
+    /// Hosts that the rule of a router names, in lower case, from the API; empty where it takes any, or where its text
+    /// does not tell.
+    #[serde(default)]
+    pub hosts: Vec<String>,
     /// Requests a second; `None` at the first sample.
     pub requests_per_s: Option<f64>,
     /// Share of 5xx, 0 to 1; `None` without requests.

@@ -64,7 +64,6 @@ pub(super) fn facts(sim: &Simulation, id: &SourceId, edge: &Edge) -> TraefikFact
     let share = |sum: f64| (requests > 0.0).then(|| sum / requests);
     let entrypoint = Route {
         name: "websecure".into(),
-        service: None,
         requests_per_s: Some(requests),
         share_5xx: share(errors),
         share_4xx: share(refused),
@@ -72,7 +71,7 @@ pub(super) fn facts(sim: &Simulation, id: &SourceId, edge: &Edge) -> TraefikFact
         p95_s: share(slow),
         p99_s: share(slow).map(|s| s * 1.8),
         open_connections: Some(220),
-        fault: None,
+        ..Route::default()
     };
     let mut certificates: Vec<Certificate> = tenants().map(|t| certificate(sim, t)).collect();
     certificates.sort_by(|a, b| a.not_after.cmp(&b.not_after).then_with(|| a.name.cmp(&b.name)));

@@ -89,7 +89,8 @@ impl Names {
                 owner(&self.namespaces).or_else(|| Some(Subject::Workload { source: cluster(), workload: both("/") }))
             }
             PromSubject::Router => {
-                owner(&self.routers).or_else(|| Some(Subject::Router { source: ingress(), router: first.clone() }))
+                let router = || Subject::Router { source: ingress(), router: first.clone(), tenant: None };
+                owner(&self.routers).or_else(|| Some(router()))
             }
             PromSubject::Ingress => Some(Subject::Ingress { source: source() }),
             PromSubject::Instance => Some(Subject::Instance { source: source() }),

@@ -4,6 +4,7 @@
 mod api;
 mod dynamic;
 mod exposition;
+mod rule;
 mod scrape;
 mod traffic;
 
@@ -22,6 +23,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// Bytes of metrics taken at most: about a hundred thousand series.
 const METRICS_BYTES: usize = 32 << 20;
+
+/// Hosts of one router kept at most.
+const HOSTS: usize = 64;
 
 /// What names of routers begin with that this program wrote.
 pub const MEASURE_PREFIX: &str = "quarterdeck-";
@@ -202,6 +206,7 @@ fn join_routers(facts: &mut TraefikFacts, api: ApiView) {
             Ok(i) => {
                 if let Some(known) = facts.routers.get_mut(i) {
                     known.fault = router.fault();
+                    known.hosts = hosts(&router);
                 }
             }
             Err(i) => facts.routers.insert(
@@ -209,6 +214,7 @@ fn join_routers(facts: &mut TraefikFacts, api: ApiView) {
                 Route {
                     service: router.service.as_deref().map(sanitize),
                     fault: router.fault(),
+                    hosts: hosts(&router),
                     requests_per_s: (labelled && second).then_some(0.0),
                     name,
                     ..Route::default()
@@ -217,6 +223,14 @@ fn join_routers(facts: &mut TraefikFacts, api: ApiView) {
         }
     }
     facts.measures.sort();
+}
+
+/// The hosts that a router's rule names; none where it takes any, or where that can not be told.
+fn hosts(router: &api::Router) -> Vec<String> {
+    match rule::hosts(&router.rule) {
+        rule::Hosts::These(hosts) => hosts.iter().take(HOSTS).map(|host| sanitize(host)).collect(),
+        rule::Hosts::Any | rule::Hosts::Unknown => Vec::new(),
+    }
 }
 
 async fn connect(config: &Config) -> Result<Http, Failure> {

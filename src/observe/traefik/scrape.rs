@@ -62,6 +62,7 @@ pub(super) fn read(text: &str) -> Result<Scrape, String> {
     if !traefik {
         return Err("the metrics hold no traefik_… series".into());
     }
+    newest(&mut scrape.certificates);
     scrape.certificates.sort_by(|a, b| (a.not_after, &a.name).cmp(&(b.not_after, &b.name)));
     Ok(scrape)
 }
@@ -117,6 +118,13 @@ impl Scope {
     }
 }
 
+/// Of the certificates for the same names the one that ends last: Traefik goes on telling of those that were replaced,
+/// until it is started anew.
+fn newest(all: &mut Vec<Certificate>) {
+    all.sort_by(|a, b| (&a.name, &a.sans).cmp(&(&b.name, &b.sans)).then_with(|| b.not_after.cmp(&a.not_after)));
+    all.dedup_by(|later, first| later.name == first.name && later.sans == first.sans);
+}
+
 fn certificate(s: &Sample<'_>) -> Option<Certificate> {
     let not_after = timestamp(s.value)?;
     let sans: Vec<String> = s.label("sans").split(',').filter(|n| !n.is_empty()).map(sanitize).collect();
@@ -151,6 +159,7 @@ mod tests {
             traefik_router_requests_total{code=\"502\",method=\"GET\",protocol=\"http\",router=\"t@file\",service=\"s@file\"} 7\n\
             traefik_router_request_duration_seconds_bucket{code=\"502\",method=\"GET\",protocol=\"http\",router=\"t@file\",service=\"s@file\",le=\"0.1\"} 4\n\
             traefik_tls_certs_not_after{cn=\"late\",sans=\"late\",serial=\"1\"} 1.9e+09\n\
+            traefik_tls_certs_not_after{cn=\"late\",sans=\"late\",serial=\"0\"} 1.7e+09\n\
             traefik_tls_certs_not_after{cn=\"\",sans=\"a.example,b.example\",serial=\"2\"} 1.8e+09\n";
         let scrape = read(text).unwrap();
         assert_eq!(scrape.open_connections["web"], 5);

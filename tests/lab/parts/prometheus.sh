@@ -1,15 +1,29 @@
 #!/usr/bin/env bash
 # Prometheus and Alertmanager. Debian: prometheus (2.42 on bookworm), prometheus-alertmanager (0.25).
+# And a file system of 16 MiB with a node_exporter (Debian, 1.5) that sees it, where a loop device can be had: it is
+# mounted for that process alone, and gone with it.
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 P=$LAB/prometheus
 
-install() { debian prometheus prometheus-alertmanager; need prometheus prometheus-alertmanager curl; }
+install() {
+  debian prometheus prometheus-alertmanager prometheus-node-exporter
+  need prometheus prometheus-alertmanager prometheus-node-exporter curl
+}
+# disk PORT: the small file system and its exporter
+disk() {
+  mkdir -p "$P/disk"; truncate -s 16M "$P/disk.img"
+  mke2fs -q -F -m 0 "$P/disk.img" 2>/dev/null || return 1
+  spawn node-exporter unshare --mount --pid --fork --mount-proc --kill-child bash -c \
+    'mount -o loop "$1" "$2" && exec prometheus-node-exporter --collector.disable-defaults --collector.filesystem --web.listen-address="127.0.0.1:$3"' \
+    _ "$P/disk.img" "$P/disk" "$1"
+  wait_for "the node exporter tells of $P/disk" 10 node-exporter eval 'curl -fsS -m 2 "http://127.0.0.1:'"$1"'/metrics" | grep -q "mountpoint=\"'"$P/disk"'\""'
+}
 up() {
   if alive prometheus && alive alertmanager; then say "is up"; return; fi
   down; load_env
   mkdir -p "$P"
-  local port alert
-  { read -r port; read -r alert; } < <(ports 2)
+  local port alert node
+  { read -r port; read -r alert; read -r node; } < <(ports 3)
   cat > "$P/alertmanager.yml" <<C
 route: {receiver: nobody, group_wait: 1s, group_by: [alertname, tenant]}
 receivers: [{name: nobody}]
@@ -34,6 +48,12 @@ C
   if [ -n "${LAB_TRAEFIK_METRICS:-}" ]; then
     echo "- {job_name: traefik, static_configs: [{targets: [\"$(echo "$LAB_TRAEFIK_METRICS" | cut -d/ -f3)\"]}]}" >> "$P/prometheus.yml"
   fi
+  if disk "$node"; then
+    echo "- {job_name: node, static_configs: [{targets: [\"127.0.0.1:$node\"], labels: {instance: lab-disk}}]}" >> "$P/prometheus.yml"
+    put LAB_DISK "$P/disk"
+  else
+    stop node-exporter KILL; say "without a file system of its own: no loop device can be mounted here"
+  fi
   spawn alertmanager prometheus-alertmanager --config.file="$P/alertmanager.yml" --storage.path="$P/alerts" --web.listen-address="127.0.0.1:$alert" --cluster.listen-address=
   spawn prometheus prometheus --config.file="$P/prometheus.yml" --storage.tsdb.path="$P/data" --storage.tsdb.retention.time=2h --web.listen-address="127.0.0.1:$port"
   put LAB_PROMETHEUS_URL "http://127.0.0.1:$port"
@@ -47,8 +67,8 @@ ready() {
   wait_for "Alertmanager is ready" 30 alertmanager fetches "$LAB_ALERTMANAGER_URL/-/ready"
 }
 down() {
-  stop prometheus KILL; stop alertmanager KILL
+  stop prometheus KILL; stop alertmanager KILL; stop node-exporter KILL
   rm -rf "$P"
-  unput LAB_PROMETHEUS LAB_ALERTMANAGER
+  unput LAB_PROMETHEUS LAB_ALERTMANAGER LAB_DISK
 }
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then PART=prometheus; "$@"; fi
