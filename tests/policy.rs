@@ -15,7 +15,7 @@ use engine::Served;
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use support::{lonely, records, run};
+use support::{lonely, records, run, verifies};
 
 #[test]
 fn the_shipped_policy_checks_and_says_that_nobody_is_in_it() {
@@ -185,4 +185,107 @@ fn a_request_is_signed_elsewhere_and_the_pinned_policy_is_what_everything_goes_b
     let (code, out, err) = ask(&["--policy", "rules/ours.toml", "policy", "roster"]);
     assert_eq!(code, 0, "{err}");
     assert!(out.contains("scribe"), "{out}");
+}
+
+/// A real ssh-agent that holds keys of a home directory, until the end of the test.
+struct Agent(std::process::Child, std::path::PathBuf);
+
+impl Agent {
+    fn holding(home: &Path, keys: &[&str]) -> Self {
+        let socket = home.join(format!("agent-{}", keys.concat()));
+        let mut start = Command::new("ssh-agent");
+        start.args(["-D", "-a"]).arg(&socket).stdout(Stdio::null()).stderr(Stdio::null());
+        let agent = Self(start.spawn().unwrap(), socket);
+        let began = std::time::Instant::now();
+        while std::os::unix::net::UnixStream::connect(&agent.1).is_err() {
+            assert!(began.elapsed() < support::SOON, "ssh-agent does not listen");
+            std::thread::yield_now();
+        }
+        for key in keys {
+            let mut add = Command::new("ssh-add");
+            let added =
+                add.args(["-q", key]).current_dir(home).env("SSH_AUTH_SOCK", &agent.1).stdin(Stdio::null()).output();
+            assert!(added.unwrap().status.success(), "ssh-add {key}");
+        }
+        agent
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn the_command_line_shows_all_of_a_request_and_signs_with_a_key_of_the_agent() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let uid = rustix::process::getuid().as_raw();
+    let (ines, otto) = (key(home, "ines"), key(home, "otto"));
+    let policy = format!(
+        "[[person]]\nname = \"mara\"\nuid = {uid}\nroles = [\"commander\"]\n\n[[person]]\nname = \"ines\"\nuid = {}\nroles = \
+         [\"approver\"]\nkeys = [\"{ines}\"]\n\n[[person]]\nname = \"otto\"\nuid = {}\nroles = [\"business-owner\"]\nkeys = \
+         [\"{otto}\"]\n\n[elevation]\ngranted_by = [\"approver\"]\n",
+        uid + 1,
+        uid + 2
+    );
+    let config = lonely(home);
+    std::fs::write(home.join("ours.toml"), &policy).unwrap();
+    let text = std::fs::read_to_string(&config).unwrap() + "[engine]\npolicy = \"ours.toml\"\n";
+    std::fs::write(&config, text).unwrap();
+    let served = Served::start(home, &["--config", &config]);
+    let both = Agent::holding(home, &["ines", "otto"]);
+    let socket = both.1.display().to_string();
+    let ask = |args: &[&str], socket: &str| {
+        support::run_with(home, &[&["--config", &config][..], args].concat(), &[("SSH_AUTH_SOCK", socket)])
+    };
+    let wanted = |role: &str, reason: &str| {
+        // Mara asks: with the agent at hand the command line would prove that it is Ines.
+        let words = ["--config", &config, "elevate", role, "--for", "30m", "--reason", reason];
+        let (code, out, err) = run(home, &words);
+        assert_eq!(code, 0, "{out}{err}");
+        let (_, out, _) = ask(&["request", "list", "--format", "json"], &socket);
+        let all: Value = serde_json::from_str(&out).unwrap();
+        let open = all.as_array().unwrap().iter().find(|r| r["title"].as_str().unwrap().contains(reason)).unwrap();
+        (open["id"].as_str().unwrap().to_owned(), open["digest"].as_str().unwrap().to_owned())
+    };
+    let (id, digest) = wanted("dba", "the replica has to be rebuilt");
+
+    // Without a terminal what was read has to be named; another digest signs nothing.
+    let (code, _, err) = ask(&["approve", &id], &socket);
+    assert!(code == 2 && err.contains(&format!("--digest {digest}")), "{code} {err}");
+    for word in ["the replica has to be rebuilt", "signed is: {", "\"decision\":\"approve\"", &digest] {
+        assert!(err.contains(word), "{word} is not shown: {err}");
+    }
+    let (code, _, err) = ask(&["approve", &id, "--digest", &"0".repeat(64)], &socket);
+    assert!(code == 7 && err.contains("nothing was signed"), "{code} {err}");
+    // A key whose owner may not grant it, and an agent that is not there.
+    let own = Agent::holding(home, &["otto"]);
+    let (code, _, err) = ask(&["approve", &id, "--digest", &digest], &own.1.display().to_string());
+    assert!(code == 7 && err.contains("does not hold the role approver"), "{code} {err}");
+    let (code, _, err) = ask(&["approve", &id, "--digest", &digest], "/nowhere/agent");
+    assert!(code == 1 && err.contains("agent"), "{code} {err}");
+
+    // At a terminal it asks, and signs once the first digits are typed.
+    let args = ["--config", &config, "approve", &id, "--key", "ines"];
+    let env = [("SSH_AUTH_SOCK", socket.as_str())];
+    let mut term = support::Term::start(&support::Start { args: &args, env: &env, home, size: (160, 60) });
+    term.shows("Type the first four digits");
+    term.keys(&digest[..4]).keys(support::ENTER);
+    assert_eq!(term.ends(support::SOON).exit_code(), 0, "{}", term.text());
+    let journal = home.join("journal");
+    let of = |kind: &str| -> Vec<Value> { records(home, &journal).into_iter().filter(|r| r["kind"] == kind).collect() };
+    assert_eq!(of("elevation.granted")[0]["body"]["person"], "mara");
+    assert_eq!(of("approval.granted")[0]["body"]["person"], "ines");
+
+    // A no, in the same way; its reason is in the record.
+    let (id, digest) = wanted("scribe", "once more");
+    let words = ["deny", &id, "--digest", &digest, "--key", "ines", "--reason", "not twice in one night"];
+    let (code, out, err) = ask(&words, &socket);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(of("approval.denied")[0]["body"].to_string().contains("not twice in one night"));
+    served.ends();
+    verifies(home, &journal);
 }

@@ -23,7 +23,8 @@ pub struct Case {
     pub done: &'static [&'static str],
 }
 
-const NONE: Case = Case {
+/// Nothing is wrong and nothing is answered.
+pub const NONE: Case = Case {
     playbook: "",
     faults: "",
     injects: "",

@@ -12,6 +12,7 @@ use quarterdeck::engine::adapters;
 use quarterdeck::engine::api::{Command, Reply, RunView, StepView};
 use quarterdeck::engine::client::Client;
 use quarterdeck::engine::core::{self, Parts, Running};
+use quarterdeck::engine::roster::PolicyFile;
 use quarterdeck::engine::state::State;
 use quarterdeck::journal::{OpenOptions, fold};
 use quarterdeck::playbook::library::Library;
@@ -42,6 +43,11 @@ pub struct Stage {
 impl Stage {
     /// `more` are further faults from the beginning.
     pub fn new(case: &Case, more: &str) -> Self {
+        Self::governed(case, more, library(), PolicyFile::default())
+    }
+
+    /// The same with other playbooks, under a policy.
+    pub fn governed(case: &Case, more: &str, library: Library, policy: PolicyFile) -> Self {
         let text = format!(
             "exercise: {{id: {}, name: N, objectives: [o], seed: 7, minutes: 10, clock: {{start: 2026-11-20T02:00:00Z, \
              speed: {BEFORE}}}, roles: [commander]}}\nbaseline:\n  size: {{tenants: 8}}\n  effects: [{}{more}]\n\
@@ -51,7 +57,7 @@ impl Stage {
         let scenario = parse("case", &text).unwrap_or_else(|e| panic!("{}: {e:?}\n{text}", case.playbook));
         let drill = Drill::start(&scenario, Options::default());
         let home = tempfile::tempdir().unwrap();
-        let running = engine(&home.path().join("journal"), drill.clone());
+        let running = engine(&home.path().join("journal"), drill.clone(), library, policy);
         let client = running.client.clone();
         Self { running, client, drill, _home: home }
     }
@@ -148,16 +154,16 @@ impl Stage {
     }
 }
 
-fn engine(dir: &Path, drill: Drill) -> Running {
+fn engine(dir: &Path, drill: Drill, library: Library, policy: PolicyFile) -> Running {
     let adapters = adapters::drill(drill);
     let me = Actor { user: "mara".into(), uid: 0, via: "test".into(), host: "test".into(), console: None };
     let (environment, now) = (adapters.estate.environment, adapters.clock.now());
     let mut state = State::default();
     let open = OpenOptions::new(dir, "quarterdeck/test", me.clone(), Mode::Drill, environment, now);
     let (journal, _) = tokio::task::block_in_place(|| fold::open(open, &mut state)).unwrap();
-    core::start(Parts {
+    let parts = Parts {
         adapters,
-        library: library(),
+        library,
         journal,
         state,
         journal_dir: String::new(),
@@ -165,5 +171,6 @@ fn engine(dir: &Path, drill: Drill) -> Running {
         loaded: serde_json::json!({}),
         witnesses: None,
         anchored: None,
-    })
+    };
+    core::start_governed(parts, policy)
 }

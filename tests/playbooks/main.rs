@@ -8,10 +8,12 @@
     reason = "tests fail by panicking"
 )]
 
+mod by_itself;
 mod cases;
 mod driver;
 mod failing;
 mod governed;
 mod library;
 mod offers;
+mod paths;
 mod runs;
