@@ -35,5 +35,5 @@ mod runs;
 mod secrets;
 pub mod state;
 pub mod stepped;
-mod usual;
+pub mod usual;
 mod work;
