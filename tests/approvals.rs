@@ -604,3 +604,85 @@ async fn a_target_that_vanished_after_the_approval_was_asked_for_is_a_journaled_
     assert_eq!(bench.records("step.refused").iter().filter(|r| r.body["run"] == "RUN-2").count(), 1);
     bench.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_a_second_factor_has_no_source_the_answer_is_no_and_a_touched_key_is_one() {
+    let mut bench = Bench::start("[mfa]\nfrom = \"high\"\n");
+    let declare = Command::Declare { title: "it stands".into(), severity: Severity::Sev1, findings: vec![] };
+    accepted(&bench.send(declare).await);
+    let why = bench.ask_blocked("plain").await;
+    assert!(why.contains("policy asks for a second factor at high risk") && why.contains("the answer is no"), "{why}");
+    // Nor does the broken glass prove one.
+    accepted(&bench.send(Command::BreakGlass { reason: "nobody has a key at hand".into() }).await);
+    let why = bench.ask_blocked("plain").await;
+    assert!(why.contains("the answer is no"), "{why}");
+    assert_eq!((bench.pokes(), bench.records("step.intended").len()), (0, 0));
+    let refused = bench.records("step.refused");
+    assert!(!refused.is_empty() && refused.iter().all(|r| r.body["why"].as_str().unwrap().contains("second factor")));
+    bench.end().await;
+
+    // A step that asks for one itself, where policy has no source of it.
+    let mut bench = Bench::start("");
+    let declare = Command::Declare { title: "it stands".into(), severity: Severity::Sev1, findings: vec![] };
+    accepted(&bench.send(declare).await);
+    let why = bench.ask_blocked("touched").await;
+    assert!(why.contains("there is no source here that says that you have proven one"), "{why}");
+    assert_eq!(bench.pokes(), 0);
+    bench.end().await;
+
+    let secret = SigningKey::from_bytes(&[6; 32]);
+    let line = format!("sk-ssh-ed25519@openssh.com {}", STANDARD.encode(sk_blob(&secret)));
+    let mfa = "[mfa]\nfrom = \"high\"\nsource = \"security-key\"\n";
+    let mut bench = Bench::start(&format!("{mfa}{}", person("fay", 1010, "\"approver\"", &[&line])));
+    for playbook in ["plain", "touched"] {
+        let before = bench.pokes();
+        let request = bench.ask(playbook).await;
+        assert!(request.terms.security_key, "{playbook}");
+        let plain = bench.approve(&request, "ines").await;
+        assert!(denied(&plain).contains("is no security key"), "{plain:?}");
+        let statement = request.statement(APPROVE, Role::Approver);
+        let untouched = touched(&secret, 0, statement.as_bytes());
+        let reply = bench.answer(&request.id, APPROVE, Role::Approver, untouched).await;
+        assert!(denied(&reply).contains("nobody touched it"), "{reply:?}");
+        assert_eq!(bench.pokes(), before, "{playbook}");
+        let good = touched(&secret, 1, statement.as_bytes());
+        accepted(&bench.answer(&request.id, APPROVE, Role::Approver, good).await);
+        bench.until(|s| s.runs[0].state == RunState::Finished).await;
+        assert_eq!(bench.pokes(), before + 1, "{playbook}");
+    }
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_glass_mends_itself_and_its_review_keeps_the_incident_open() {
+    let mut bench = Bench::start("[glass]\nlasts = \"30m\"\nwaives = [\"approvals\"]\n");
+    let declare = Command::Declare { title: "it stands".into(), severity: Severity::Sev1, findings: vec![] };
+    accepted(&bench.send(declare).await);
+    let incident = bench.incident();
+    accepted(&bench.send(Command::BreakGlass { reason: "nobody answers the phone".into() }).await);
+    let glass = bench.snapshot().glass.clone().unwrap();
+    assert!(!glass.review_due && glass.reason == "nobody answers the phone");
+    assert_eq!(bench.begin("plain").await.state, RunState::Finished);
+    assert_eq!(bench.pokes(), 1, "it stands for the second person");
+
+    bench.ahead(1801);
+    bench.until(|s| s.glass.as_ref().is_some_and(|g| g.review_due)).await;
+    let restored = bench.records("glass.restored");
+    assert_eq!((restored.len(), restored[0].body["why"].as_str()), (1, Some("its time is over")));
+    // From here on a second person is needed again.
+    let request = bench.ask("plain").await;
+    assert_eq!(bench.pokes(), 1);
+    let run = request.run.clone().unwrap();
+    accepted(&bench.send(Command::StopRun { run, reason: "enough".into() }).await);
+    let close = || Command::Close { incident: incident.clone(), summary: "over".into() };
+    let why = bench.send(close()).await;
+    assert!(denied(&why).contains("review"), "{why:?}");
+    accepted(
+        &bench
+            .send(Command::ReviewGlass { text: "two approvers were on a plane; the roster has a third".into() })
+            .await,
+    );
+    let closed = bench.send(close()).await;
+    assert!(!closed.words().contains("review"), "{closed:?}");
+    bench.end().await;
+}

@@ -386,7 +386,7 @@ fn a_key_that_may_only_read_is_said_and_compares_all_the_same() {
 fn the_commands_say_what_the_library_finds() {
     let Some(storage) = Storage::open("anchor: commands") else { return };
     let runtime = in_two_threads();
-    let dir = fast_dir();
+    let (dir, cut) = (fast_dir(), fast_dir());
     let bucket = runtime.block_on(storage.bucket(COMPLIANCE));
     let mut anchored = storage.config(&bucket);
     anchored.prefix = "quarterdeck/shop".into();
@@ -395,6 +395,8 @@ fn the_commands_say_what_the_library_finds() {
     std::fs::write(&vkey, log.verifier().as_str()).unwrap();
     runtime.block_on(async {
         append(&log, 3).await;
+        copy(dir.path(), cut.path());
+        append(&log, 1).await;
         let task = start(&anchored, &log);
         all_copied(&task, &log).await;
         task.end().await;
@@ -425,6 +427,21 @@ fn the_commands_say_what_the_library_finds() {
     let (code, out, _) = run(&["audit", "anchors", "--list"]);
     assert_eq!(code, 3, "{out}");
     assert!(out.starts_with("the copies agree, key unpinned: quarterdeck/test") && out.contains("  yes\n"), "{out}");
+    // The same as a part of a verification: of the log, and of one that was cut by somebody who holds its key.
+    let verified = |log: &Path| {
+        let log = log.display().to_string();
+        let (code, out, err) =
+            run(&["audit", "verify", "--journal", &log, "--vkey", &key, "--anchor", "--format", "json"]);
+        (code, serde_json::from_str::<Value>(&out).unwrap_or_else(|e| panic!("{e}: {out}{err}")))
+    };
+    let (code, report) = verified(dir.path());
+    let custody = &report["custody"]["anchored"];
+    let said = (code, report["verdict"].as_str(), custody["covered"].as_u64(), custody["unlocked"].as_u64());
+    assert_eq!(said, (0, Some("verified"), Some(log.status().size), Some(0)), "{report}");
+    let (code, report) = verified(cut.path());
+    let why = report["first_bad"]["why"].as_str().unwrap();
+    assert_eq!((code, report["verdict"].as_str()), (3, Some("damaged")), "{report}");
+    assert!(why.contains("it was cut or rolled back"), "{why}");
     let (code, out, err) = run(&["doctor", "--format", "json"]);
     let said: Value = serde_json::from_str(&out).unwrap_or_else(|e| panic!("{e}: {out}{err}"));
     let system = said["systems"].as_array().unwrap().iter().find(|s| s["kind"] == "anchor").unwrap();

@@ -20,6 +20,7 @@ pub mod patroni;
 pub mod postgres;
 pub mod redis;
 pub mod rights;
+mod still;
 pub mod traefik;
 
 use crate::domain::ports::Verb;

@@ -84,16 +84,16 @@ fn open(global: &Global, socket: Option<&Path>) -> Result<Exit, Error> {
 /// Opens the console on the engine at a socket.
 pub fn at(global: &Global, socket: &Path) -> Result<Exit, Error> {
     let console = console::settings(global)?;
-    let theme = console::choose(console.theme.as_deref())?;
+    let themes = console::wardrobe(console.theme.as_deref())?;
     session::runtime()?.block_on(async {
         let caller = session::caller(socket, "socket", global.read_only);
         let attached = remote::attach(caller).await.map_err(|away| match away {
             Away::Nobody(path) => Error::Failed(format!("no engine listens at {path}: `quarterdeck serve` starts one")),
             away => Error::failed(away),
         })?;
-        let facts = Facts::of(&attached.client.snapshot(), &theme.name);
+        let facts = Facts::of(&attached.client.snapshot()).wearing(&themes);
         let journal = Arc::new(Far(attached.asker.clone()));
-        let options = Options { facts, theme, mouse: console.mouse, view: console.view, journal };
+        let options = Options { facts, themes, mouse: console.mouse, view: console.view, journal };
         match crate::terminal::console::run(&attached.client, options).await.map_err(Error::failed)? {
             Ended::Quit => Ok(Exit::Done),
             Ended::Signal(_) => Ok(Exit::Interrupted),

@@ -32,7 +32,7 @@ pub struct Brief {
 
 /// The lines of the brief, as the console has them.
 fn lines(snapshot: &Arc<Snapshot>) -> Vec<String> {
-    let facts = Facts::of(snapshot, "");
+    let facts = Facts::of(snapshot);
     let mut state = State::new(facts, (WIDTH, 40), Timestamp::now());
     // What it would have done outside, there being no outside, is nothing.
     let _ = update(&mut state, Msg::Snapshot(snapshot.clone()));

@@ -9,7 +9,7 @@ use super::session;
 use crate::config::locate::{Located, Looked};
 use crate::console::start::{Choice, Start};
 use crate::console::state::Facts;
-use crate::console::theme::Theme;
+use crate::console::theme::Wardrobe;
 use crate::console::views::View;
 use crate::domain::text::sanitize;
 use crate::engine::attach::remote::{self, Away};
@@ -35,7 +35,7 @@ pub fn open(global: &Global) -> Result<Exit, Error> {
             let loaded = session::read(path)?;
             let Settings { theme, mouse, view } = Settings::of(global, &loaded.config.console);
             interactive()?;
-            let theme = choose(theme.as_deref())?;
+            let themes = wardrobe(theme.as_deref())?;
             let home = session::home(&loaded.config);
             if let Some(greeting) = session::runtime()?.block_on(running(&home.socket)) {
                 return instead(global, &home.socket, &greeting);
@@ -43,7 +43,7 @@ pub fn open(global: &Global) -> Result<Exit, Error> {
             session::runtime()?.block_on(async {
                 let opened = opening::live(&loaded, session::live_mode(global), true, "console")?;
                 // Known by now at the latest: the opening has pinned it at first sight.
-                show(opened, (theme, mouse, view), opening::known_key(&loaded)?).await
+                show(opened, (themes, mouse, view), opening::known_key(&loaded)?).await
             })
         }
         Located::Nowhere(looked) => offer(global, looked),
@@ -107,10 +107,10 @@ fn instead(global: &Global, socket: &Path, greeting: &Greeting) -> Result<Exit, 
 /// `quarterdeck drill`.
 pub fn drill(global: &Global, play: &Play) -> Result<Exit, Error> {
     interactive()?;
-    let theme = choose(global.theme.as_deref())?;
+    let themes = wardrobe(global.theme.as_deref())?;
     session::runtime()?.block_on(async {
         let opened = opening::drill(play, "console")?;
-        show(opened, (theme, true, global.view), None).await
+        show(opened, (themes, true, global.view), None).await
     })
 }
 
@@ -121,8 +121,8 @@ fn interactive() -> Result<(), Error> {
     Err(Error::Usage("the console needs a terminal on standard input and output; `status` works without one".into()))
 }
 
-/// The theme of that name, or what the terminal can show.
-pub fn choose(name: Option<&str>) -> Result<Theme, Error> {
+/// All themes, with the one of that name on, or the one that suits the terminal.
+pub fn wardrobe(name: Option<&str>) -> Result<Wardrobe, Error> {
     let own = session::own_files_of("themes", "toml")?;
     let own: Vec<(String, String)> = own
         .into_iter()
@@ -131,7 +131,7 @@ pub fn choose(name: Option<&str>) -> Result<Theme, Error> {
             (name.unwrap_or(path), text)
         })
         .collect();
-    Theme::choose(name, &own, capabilities::detect()).map_err(|e| Error::Usage(e.to_string()))
+    Wardrobe::open(name, &own, capabilities::detect()).map_err(|e| Error::Usage(e.to_string()))
 }
 
 /// The start screen. A person who expects production is never put into a drill unasked.
@@ -139,10 +139,10 @@ fn offer(global: &Global, looked: Vec<Looked>) -> Result<Exit, Error> {
     if !capabilities::is_interactive() {
         session::load(global)?;
     }
-    let theme = choose(global.theme.as_deref())?;
+    let themes = wardrobe(global.theme.as_deref())?;
     let looked = looked.into_iter().map(|l| (from_home(l.place), l.found)).collect();
     let screen = Start::new(env!("CARGO_PKG_VERSION").to_owned(), looked);
-    let chosen = session::runtime()?.block_on(start::run(screen, &theme)).map_err(Error::failed)?;
+    let chosen = session::runtime()?.block_on(start::run(screen, themes.worn())).map_err(Error::failed)?;
     match chosen {
         Choice::Exercise => drill(global, &Play::default()),
         Choice::Init => super::init::run(Format::Table, None, false),
@@ -161,13 +161,13 @@ fn from_home(place: String) -> String {
 
 async fn show(
     opened: Opened,
-    (theme, mouse, view): (Theme, bool, Option<View>),
+    (themes, mouse, view): (Wardrobe, bool, Option<View>),
     pin: Option<VerifierKey>,
 ) -> Result<Exit, Error> {
     let client = opened.running.client.clone();
-    let facts = Facts::of(&client.snapshot(), &theme.name);
+    let facts = Facts::of(&client.snapshot()).wearing(&themes);
     let journal = Arc::new(Files { dir: opened.home.journal.clone(), pin });
-    let options = Options { facts, theme, mouse, view, journal };
+    let options = Options { facts, themes, mouse, view, journal };
     let ended = console::run(&client, options).await;
     // The engine ends in good order whatever became of the terminal: the step in hand is waited for and recorded. After
     // a panic something may be owed that never comes.

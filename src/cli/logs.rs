@@ -43,12 +43,7 @@ pub fn run(global: &Global, tenant: &str, since: Option<&str>) -> Result<Exit, E
 
 /// The lines of the sheet, as the console has them.
 fn lines(estate: &str, view: LogView, from: Option<Timestamp>) -> Vec<String> {
-    let facts = Facts {
-        estate: estate.to_owned(),
-        mode: Mode::ReadOnly,
-        theme: String::new(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-    };
+    let facts = Facts::new(estate.to_owned(), Mode::ReadOnly);
     let now = view.until;
     let mut state = State::new(facts, (WIDTH, 40), now);
     let wanting = Wanting { tenant: view.tenant.clone(), finding: None, from };

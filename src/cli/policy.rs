@@ -192,6 +192,10 @@ fn check(global: &Global, file: Option<&Path>) -> Result<Exit, Error> {
     if policy.mfa_from.is_some() && !policy.mfa_by_security_key {
         notes.push("a second factor is asked for and has no source, so that the answer is no".to_owned());
     }
+    let touched = policy.people.iter().flat_map(|m| &m.keys).any(crate::policy::sshsig::PublicKey::is_security_key);
+    if policy.mfa_by_security_key && policy.authorities.is_empty() && !touched {
+        notes.push("a second factor is a security key's signature, and nobody has such a key".to_owned());
+    }
     let keys = policy.people.iter().map(|m| m.keys.len()).sum();
     let (digest, people) = (policy.digest.to_string(), policy.people.len());
     let checked = Checked { origin: file.origin, digest, people, keys, notes };

@@ -36,13 +36,13 @@ pub fn run(global: &Global, asked: &Replay) -> Result<Exit, Error> {
         return Ok(Exit::Done);
     }
     let settings = console::settings(global)?;
-    let theme = console::choose(settings.theme.as_deref())?;
+    let themes = console::wardrobe(settings.theme.as_deref())?;
     let pin = pins::outside(global, None, asked.journal.as_deref(), &dir)?;
     session::runtime()?.block_on(async {
         let client = player::start(player, me);
-        let facts = Facts::of(&client.snapshot(), &theme.name);
+        let facts = Facts::of(&client.snapshot()).wearing(&themes);
         let journal = Arc::new(Files { dir, pin });
-        let options = Options { facts, theme, mouse: settings.mouse, view: settings.view, journal };
+        let options = Options { facts, themes, mouse: settings.mouse, view: settings.view, journal };
         match crate::terminal::console::run(&client, options).await.map_err(Error::failed)? {
             Ended::Quit => Ok(Exit::Done),
             Ended::Signal(_) => Ok(Exit::Interrupted),

@@ -5,6 +5,7 @@ use super::format::{span, value};
 use super::strip::Strip;
 use super::theme::Role;
 use crate::domain::pane::SignalView;
+use crate::domain::signal::Unit;
 
 /// Columns of the scale.
 const GUTTER: u16 = 10;
@@ -41,10 +42,13 @@ pub fn chart(signal: &SignalView, width: u16, rows: u16) -> Vec<Strip> {
         return vec![Strip::of(Role::Dim, "its past is not known yet")];
     }
     let unit = signal.now.unit;
-    let limits: Vec<f64> = [signal.now.warn, signal.now.critical].into_iter().flatten().collect();
+    // Yes and no have nothing between them: no limit to draw, and always both on the scale.
+    let flag = unit == Unit::Flag;
+    let (warn, critical) = if flag { (None, None) } else { (signal.now.warn, signal.now.critical) };
+    let limits: Vec<f64> = [warn, critical].into_iter().flatten().collect();
     let usual = signal.usual.as_ref().and_then(|u| Some((u.low?, u.high?)));
     let near: Vec<f64> = limits.iter().copied().chain(usual.map(|(low, high)| f64::midpoint(low, high))).collect();
-    let (low, high) = scale(&known, &near);
+    let (low, high) = if flag { (0.0, 1.0) } else { scale(&known, &near) };
     let (columns, plot) = ((width - GUTTER).min(120), rows - 1);
     let (across, down) = (usize::from(columns) * 2, plot * 4);
     let place = |v: f64| scaled((v - low) / (high - low), down - 1);
@@ -67,7 +71,6 @@ pub fn chart(signal: &SignalView, width: u16, rows: u16) -> Vec<Strip> {
         before = here;
     }
     let row_of = |v: f64| (v >= low && v <= high).then(|| (down - 1 - place(v)) / 4);
-    let (warn, critical) = (signal.now.warn, signal.now.critical);
     let mut lines = Vec::with_capacity(usize::from(rows));
     let mut labelled = false;
     for row in 0..plot {
@@ -115,7 +118,6 @@ mod tests {
     use super::*;
     use crate::domain::health::Health;
     use crate::domain::pane::SignalValue;
-    use crate::domain::signal::Unit;
 
     fn signal(series: Vec<Option<f32>>, warn: f64) -> SignalView {
         SignalView {
@@ -169,6 +171,16 @@ mod tests {
         let drawn: String = lines.iter().take(3).map(Strip::plain).collect();
         let dots = drawn.chars().filter(|c| ('\u{2801}'..='\u{28ff}').contains(c)).count();
         assert_eq!(dots, 27, "{drawn}");
+    }
+
+    #[test]
+    fn yes_and_no_are_the_ends_of_their_scale_whatever_was_seen() {
+        let mut flag = signal(vec![Some(1.0); 20], 1.0);
+        flag.now.unit = Unit::Flag;
+        let lines: Vec<String> = chart(&flag, 40, 6).iter().map(Strip::plain).collect();
+        let labels: Vec<&str> = lines.iter().take(5).map(|l| l.get(..10).unwrap().trim()).collect();
+        assert_eq!(labels, ["yes", "", "", "", "no"], "{lines:#?}");
+        assert!(!lines.iter().any(|l| l.contains('┄')), "{lines:#?}");
     }
 
     #[test]

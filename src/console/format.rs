@@ -111,6 +111,16 @@ pub fn known<T>(value: Option<T>, write: impl FnOnce(T) -> String) -> String {
     value.map_or_else(|| UNKNOWN.to_owned(), write)
 }
 
+/// Columns that a title has beside what else stands in the strip of an incident.
+const TITLE: usize = 60;
+
+/// The first of what a finding says, short enough for a title: before its details, before what it has done.
+pub fn headline(what: &str) -> &str {
+    ["; ", " `", " (", ", "].iter().fold(what, |text, end| {
+        if text.chars().count() <= TITLE { text } else { text.split_once(end).map_or(text, |(first, _)| first) }
+    })
+}
+
 /// Time of day in UTC with seconds: `02:14:07`.
 pub fn clock(at: Timestamp) -> String {
     at.strftime("%H:%M:%S").to_string()
@@ -152,6 +162,20 @@ pub fn count(n: usize, noun: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_title_is_the_first_of_what_a_finding_says() {
+        let said =
+            "lock chain on t017, root pid 4342 (odoo-deploy r118, idle in transaction) `ALTER TABLE x`; 60 blocked";
+        assert_eq!(headline(said), "lock chain on t017, root pid 4342");
+        assert_eq!(
+            headline("connections on pg-a: 92% of connections used"),
+            "connections on pg-a: 92% of connections used"
+        );
+        let long = "x".repeat(99);
+        assert_eq!(headline(&long), long);
+        assert_eq!(headline(""), "");
+    }
 
     #[test]
     fn spans_ages_and_shares_read_well() {

@@ -3,6 +3,7 @@
 //! reads no clock, file, socket or terminal.
 
 pub mod actor;
+pub mod canonical;
 pub mod estate;
 pub mod facts;
 pub mod finding;

@@ -4,29 +4,31 @@
 use super::estate::Environment;
 use super::id::{SourceId, TenantId};
 use super::risk::{BlastRadius, Reversible, Risk};
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeStruct as _;
+use serde::{Deserialize, Serialize, Serializer};
 use std::collections::{BTreeMap, HashSet};
 
-/// What a request is aimed at.
+/// What a request is aimed at. Its members, like those of all that follows, stand in the order of their names: what is
+/// written is canonical as it is ([`super::canonical`]).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Target {
-    /// Source of the system: `pg-a`.
-    pub source: SourceId,
+    /// Number of objects touched.
+    pub count: u64,
+    /// Class of the estate.
+    pub environment: Environment,
     /// Identity that the server itself states: cluster UID, PostgreSQL `system_identifier`, Redis run id;
     /// empty where the system has none.
     pub identity: String,
-    /// Class of the estate.
-    pub environment: Environment,
     /// The object, one line: `backend 4711 of database t017, started 02:01:38.117Z`.
     pub object: String,
+    /// Source of the system: `pg-a`.
+    pub source: SourceId,
     /// Tenants in the blast radius.
     pub tenants: Vec<TenantId>,
-    /// Number of objects touched.
-    pub count: u64,
 }
 
-/// Exactly what will be sent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+/// Exactly what will be sent. It is written by hand below, since its `kind` has a place among its other members.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Operation {
     /// One SQL statement with its parameters as text.
@@ -100,17 +102,50 @@ pub enum Operation {
     },
 }
 
+impl Serialize for Operation {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        macro_rules! members {
+            ($($name:literal: $value:expr,)+) => {{
+                let mut members = to.serialize_struct("Operation", [$($name),+].len())?;
+                $(members.serialize_field($name, $value)?;)+
+                members.end()
+            }};
+        }
+        match self {
+            Self::Sql { database, statement, parameters } => {
+                members! { "database": database, "kind": "sql", "parameters": parameters, "statement": statement, }
+            }
+            Self::Http { method, path, headers, body } => {
+                members! { "body": body, "headers": headers, "kind": "http", "method": method, "path": path, }
+            }
+            Self::Calls { calls } => members! { "calls": calls, "kind": "calls", },
+            Self::File { path, content } => members! { "content": content, "kind": "file", "path": path, },
+            Self::Redis { database, commands } => {
+                members! { "commands": commands, "database": database, "kind": "redis", }
+            }
+            Self::Command { argv, sha256 } => members! { "argv": argv, "kind": "command", "sha256": sha256, },
+            Self::Mail { server, from, to: recipients, subject, body } => {
+                members! {
+                    "body": body, "from": from, "kind": "mail", "server": server, "subject": subject, "to": recipients,
+                }
+            }
+            Self::Several { requests } => members! { "kind": "several", "requests": requests, },
+            Self::Simulated { statement } => members! { "kind": "simulated", "statement": statement, },
+        }
+    }
+}
+
 /// One of several HTTP requests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct HttpCall {
+    /// Body, as sent.
+    pub body: String,
+    /// Headers that matter, such as the content type.
+    pub headers: BTreeMap<String, String>,
     /// Method.
     pub method: String,
     /// URL or, on Kubernetes, path and query.
     pub path: String,
-    /// Headers that matter, such as the content type.
-    pub headers: BTreeMap<String, String>,
-    /// Body, as sent.
-    pub body: String,
 }
 
 impl HttpCall {
@@ -206,20 +241,20 @@ fn quoted(word: &str) -> String {
 /// One rendered request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Request {
-    /// `adapter.verb`: `postgres.terminate_backend`.
-    pub verb: String,
-    /// At what.
-    pub target: Target,
+    /// The same as a command a person could type (`kubectl …`, `psql …`).
+    pub by_hand: String,
+    /// Whom it hurts and how, one sentence.
+    pub hurts: String,
     /// What is sent.
     pub operation: Operation,
     /// What the server itself checks before it acts, a sentence each (`only if backend_start = …`).
     pub server_checks: Vec<String>,
-    /// Whom it hurts and how, one sentence.
-    pub hurts: String,
+    /// At what.
+    pub target: Target,
     /// How it can be taken back, one sentence.
     pub undo: String,
-    /// The same as a command a person could type (`kubectl …`, `psql …`).
-    pub by_hand: String,
+    /// `adapter.verb`: `postgres.terminate_backend`.
+    pub verb: String,
 }
 
 impl Request {

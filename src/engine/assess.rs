@@ -198,10 +198,13 @@ impl Scene<'_> {
         Ok((verb.clone(), request))
     }
 
-    /// What the verb of a call has to read before it can render; `None` where it reads nothing.
-    pub(super) fn survey(&self, call: &Call, args: &BTreeMap<String, Value>) -> Result<Option<Surveying>, String> {
-        let asked = Survey { estate: self.world.estate.clone(), args: args.clone() };
-        let Some(reading) = self.verb(call)?.survey(&asked) else { return Ok(None) };
+    /// What the verb of a piece has to read before it can render; `None` where it reads nothing. The arguments are lent to
+    /// it: a playbook over hundreds of targets has too many to copy.
+    pub(super) fn survey(&self, piece: &mut Piece<'_>) -> Result<Option<Surveying>, String> {
+        let asked = Survey { estate: self.world.estate.clone(), args: std::mem::take(&mut piece.args) };
+        let reading = self.verb(piece.call).map(|verb| verb.survey(&asked));
+        piece.args = asked.args;
+        let Some(reading) = reading? else { return Ok(None) };
         Ok(Some(Box::pin(async move {
             match tokio::time::timeout(SURVEY, reading).await {
                 Ok(found) => found.map_err(|why| format!("its target can not be read: {why}")),

@@ -7,6 +7,7 @@ use super::api::{
 };
 use super::approvals::Governance;
 use super::client::{Client, Envelope, Link};
+use super::held::{Runs, Surveyed};
 use super::inbox::Inbox;
 use super::judge::Judge;
 use super::keeping::Keeping;
@@ -15,7 +16,6 @@ use super::outsiders::Outsiders;
 use super::presence::{Arrival, Consoles, Door};
 use super::recording::recorder::{Kept, Recorder};
 use super::roster::PolicyFile;
-use super::runs::{Runs, Surveyed};
 use super::state::State;
 use super::usual::Keeper;
 use crate::act::Verbs;

@@ -16,6 +16,7 @@ mod duties;
 mod evidence;
 mod exercise;
 mod gateway;
+mod held;
 pub mod inbox;
 pub mod judge;
 mod keeping;

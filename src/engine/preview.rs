@@ -89,20 +89,21 @@ pub async fn preview(
     let run = Run::new(plan.clone(), start);
     let of = OfRun { run: &run, incident: None, user: "nobody", actor: None };
     let nearby = Nearby::new(&scene, &of);
-    let draft = |step| crate::playbook::draft(&run, step, &mut |tenant| nearby.of(tenant));
-    let mut drafts = side_by_side(plan.steps().iter().collect(), &draft);
-    let mut readings = Vec::new();
-    for (step, draft) in drafts.iter_mut().enumerate() {
-        let Ok(pieces) = &draft.pieces else { continue };
-        let asked = pieces.iter().map(|piece| scene.survey(piece.call, &piece.args)).collect::<Result<Vec<_>, _>>();
-        match asked {
-            Ok(asked) => readings.extend(asked.into_iter().enumerate().filter_map(|(piece, reading)| {
-                let reading = reading?;
-                Some(async move { ((step, piece), reading.await) })
-            })),
-            Err(why) => draft.pieces = Err(Requested::Failed(why)),
-        }
-    }
+    let draft = |step| {
+        let mut draft = crate::playbook::draft(&run, step, &mut |tenant| nearby.of(tenant));
+        let pieces = draft.pieces.iter_mut().flatten();
+        let asked = pieces.map(|piece| scene.survey(piece)).collect::<Result<Vec<_>, _>>();
+        let readings = asked.unwrap_or_else(|why| {
+            draft.pieces = Err(Requested::Failed(why));
+            Vec::new()
+        });
+        (draft, readings)
+    };
+    let (drafts, asked): (Vec<_>, Vec<_>) = side_by_side(plan.steps().iter().collect(), &draft).into_iter().unzip();
+    let readings = asked.into_iter().enumerate().flat_map(|(step, readings)| {
+        let there = readings.into_iter().enumerate().filter_map(|(piece, reading)| Some((piece, reading?)));
+        there.map(move |(piece, reading)| async move { ((step, piece), reading.await) })
+    });
     let read: Read = join_all(readings).await.into_iter().collect();
     let steps = drafts.into_iter().enumerate().collect();
     let one = |(place, draft): (usize, Draft<'_>)| {

@@ -1,7 +1,8 @@
 //! Runs that were open when the last engine ended, rebuilt from their records.
 
 use super::core::Engine;
-use super::runs::{Held, shown};
+use super::held::Held;
+use super::runs::shown;
 use crate::domain::id::PlaybookId;
 use crate::journal::{Kind, Record};
 use crate::playbook::run::{Past, Run};

@@ -1,7 +1,7 @@
 //! A run as consoles see it.
 
 use super::api::{CheckView, CommsView, ParameterView, RunView, StepView, TargetView};
-use super::runs::Held;
+use super::held::Held;
 use crate::domain::id::RunId;
 use crate::playbook::run::{StepLine, TargetLine};
 

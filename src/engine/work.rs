@@ -4,7 +4,7 @@
 use super::api::Reply;
 use super::assess::Surveying;
 use super::core::{Came, Engine};
-use super::runs::{Args, Surveyed};
+use super::held::{Args, Surveyed};
 use super::secrets::filled;
 use crate::act::DynVerb;
 use crate::domain::actor::Actor;
@@ -76,8 +76,8 @@ impl Engine {
             return Ok(Vec::new());
         }
         let mut readings = Vec::new();
-        for piece in pieces {
-            if let Some(reading) = scene.survey(piece.call, &piece.args)? {
+        for mut piece in pieces {
+            if let Some(reading) = scene.survey(&mut piece)? {
                 readings.push((piece.call.name(), piece.args, reading));
             }
         }

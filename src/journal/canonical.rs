@@ -2,13 +2,12 @@
 //! alike. Keys are printable ASCII, numbers are integers within ±(2^53 − 1), no key comes twice, nesting is
 //! bounded. [`check`] is a single pass over the bytes and is what verification runs on every record.
 
+pub use crate::domain::canonical::MAX_INTEGER;
+use crate::domain::canonical::write_ordered;
 use crate::domain::text::is_hostile;
 use serde::Serialize;
 use serde_json::Value;
 use std::fmt;
-
-/// Greatest integer that every JSON reader keeps exact (RFC 7493 section 2.2): 2^53 − 1.
-pub const MAX_INTEGER: u64 = (1 << 53) - 1;
 
 /// Greatest nesting of objects and arrays.
 pub const MAX_DEPTH: usize = 48;
@@ -70,10 +69,9 @@ pub fn to_bytes(value: &impl Serialize) -> Result<Vec<u8>, Unwritable> {
 }
 
 /// Canonical bytes of something whose parts [`admit`] has let through and whose own members are declared in the order of
-/// their names, appended to `out`. What is left of RFC 8785 then is how strings and whole numbers are written, and that
-/// is how `serde_json` writes them.
+/// their names, appended to `out`.
 pub(super) fn write_admitted(value: &impl Serialize, out: &mut Vec<u8>) -> Result<(), Unwritable> {
-    serde_json::to_writer(out, value).map_err(|e| Unwritable::Serializer { why: e.to_string() })
+    write_ordered(value, out).map_err(|e| Unwritable::Serializer { why: e.to_string() })
 }
 
 /// Makes a string safe to keep: DEL, C1, bidirectional and invisible controls, which JCS would write as they

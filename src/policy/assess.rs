@@ -316,6 +316,12 @@ fn approvals(
     asks(u8::try_from(also.len()).unwrap_or(u8::MAX), format!("{} decide(s) too", also.len()), &mut Vec::new());
     let declared = facts.declared;
     asks(declared.quorum, format!("the playbook asks for {} approvals", declared.quorum), reasons);
+    let second_factor = facts.policy.mfa_from.is_some_and(|from| risk >= from);
+    if second_factor && facts.policy.mfa_by_security_key {
+        // What proves a second factor is the key that signs an approval: without one nothing would.
+        let why = format!("policy asks for a second factor at {risk} risk: one other person's security key");
+        asks(1, why, reasons);
+    }
     if needed == 0 {
         return (0, None);
     }
@@ -326,7 +332,7 @@ fn approvals(
         also,
         not_requester: high || open || declared.distinct_from.0,
         not_operator: high || open || declared.distinct_from.1,
-        security_key: facts.policy.mfa_from.is_some_and(|from| risk >= from),
+        security_key: second_factor,
         timeout_s: declared.approval_timeout.unwrap_or(rule.timeout).as_secs(),
         escalates: declared.escalates.unwrap_or(rule.escalates),
     };
@@ -344,7 +350,7 @@ fn out_of_reach(facts: &StepFacts<'_>, needed: u8, terms: &ApprovalTerms) -> Opt
     }
     let Some(requester) = &people.requester else {
         return Some(format!(
-            "it needs the signature of a second person, and the roster does not know you ({}), so that nobody could              tell that the two are different people",
+            "it needs the signature of a second person, and the roster does not know you ({}), so that nobody could tell that the two are different people",
             people.user
         ));
     };

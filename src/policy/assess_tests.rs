@@ -239,6 +239,39 @@ fn a_second_factor_without_a_source_is_a_no() {
     let a = case.assess(&TERMINATE);
     assert_eq!(a.denials, Vec::<String>::new());
     assert!(a.terms.unwrap().security_key);
+    // A broken glass stands for people, not for a source that there is none of.
+    case.policy.mfa_by_security_key = false;
+    case.glass = Some(GlassFacts { reason: "production stands".into(), until: at(1) });
+    assert!(case.assess(&TERMINATE).denials.iter().any(|d| d.contains("the answer is no")));
+}
+
+#[test]
+fn a_second_factor_takes_an_approval_also_where_the_risk_alone_takes_none() {
+    let mut case = Case::with("[approvals.medium]\nquorum = 0\nroles = [\"approver\"]\n");
+    assert_eq!(case.assess(&CANCEL).approvals, 0);
+    case.policy.mfa_from = Some(Risk::Medium);
+    assert!(case.assess(&CANCEL).denials.iter().any(|d| d.contains("the answer is no")));
+    case.policy.mfa_by_security_key = true;
+    let a = case.assess(&CANCEL);
+    assert_eq!((a.approvals, a.denials), (1, vec![]));
+    assert!(a.reasons.iter().any(|r| r.contains("a second factor at medium risk")), "{:?}", a.reasons);
+    assert!(a.terms.unwrap().security_key);
+    assert!(case.assess(&RESTART).terms.is_none_or(|t| !t.security_key), "low lies below it");
+}
+
+#[test]
+fn a_rule_for_production_hours_raises_within_them_only() {
+    let hours = |from: &str, to: &str| {
+        format!(
+            "[[window]]\nname = \"plant\"\nkind = \"production\"\nzone = \"UTC\"\nfrom = \"{from}\"\nto = \"{to}\"\n\
+             [[raise]]\nto = \"high\"\nwindow = \"production\"\nverb = \"postgres.*\"\nbecause = \"{{window}} depends on it\"\n"
+        )
+    };
+    // 22:13:20 of a day.
+    let within = Case::with(&hours("22:00", "23:00")).assess(&CANCEL);
+    assert_eq!(within.risk, Risk::High);
+    assert!(within.reasons.iter().any(|r| r.contains("plant depends on it")), "{:?}", within.reasons);
+    assert_eq!(Case::with(&hours("23:00", "23:30")).assess(&CANCEL).risk, Risk::Medium);
 }
 
 #[test]

@@ -36,6 +36,12 @@ pub struct Bound<'a> {
 #[error("the request has no canonical form: {0}")]
 pub struct NotCanonical(String);
 
+impl NotCanonical {
+    pub(super) const fn new(why: String) -> Self {
+        Self(why)
+    }
+}
+
 #[derive(Serialize)]
 struct Canonical<'a> {
     v: u8,
@@ -99,12 +105,8 @@ pub fn digest(bound: &Bound<'_>) -> Result<Digest, NotCanonical> {
 /// # Errors
 /// [`NotCanonical`] when the request can not be written as canonical JSON.
 pub fn both(bound: &Bound<'_>) -> Result<(Digest, Digest), NotCanonical> {
-    let Some(bytes) = Bytes::of(bound) else {
-        let of_run = of_document(&document(bound)?)?;
-        return Ok((of_run, of_document(&document(&Bound { run: None, ..*bound })?)?));
-    };
-    let (head, run, tail) = bytes.parts();
+    let Bytes { head, run, tail } = Bytes::of(bound)?;
     let shown = Sha256::new_with_prefix(head);
-    let of_run = shown.clone().chain_update(run).chain_update(tail).finalize();
-    Ok((Digest::from_bytes(&of_run.into()), Digest::from_bytes(&shown.chain_update(tail).finalize().into())))
+    let of_run = shown.clone().chain_update(run).chain_update(&tail).finalize();
+    Ok((Digest::from_bytes(&of_run.into()), Digest::from_bytes(&shown.chain_update(&tail).finalize().into())))
 }

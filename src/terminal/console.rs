@@ -7,7 +7,7 @@ use crate::console::effect::{Effect, RequestId};
 use crate::console::msg::Msg;
 use crate::console::see;
 use crate::console::state::{Facts, RecordView, Scanned, State, Wanted};
-use crate::console::theme::Theme;
+use crate::console::theme::Wardrobe;
 use crate::console::views::View;
 use crate::console::{update, view};
 use crate::domain::incident::TimelineEntry;
@@ -58,8 +58,8 @@ pub trait Journal: Send + Sync + 'static {
 pub struct Options {
     /// What does not change.
     pub facts: Facts,
-    /// How it looks.
-    pub theme: Theme,
+    /// How it can look.
+    pub themes: Wardrobe,
     /// Mouse reporting.
     pub mouse: bool,
     /// For whom it shows what; the commander when absent.
@@ -103,7 +103,7 @@ async fn play(client: &Client, options: Options) -> io::Result<Ended> {
         state,
         screen,
         guard,
-        theme: options.theme,
+        themes: options.themes,
         journal: options.journal,
         reads,
         scanning: Arc::default(),
@@ -195,7 +195,7 @@ struct Console<W: Write> {
     state: State,
     screen: Screen<W>,
     guard: Guard,
-    theme: Theme,
+    themes: Wardrobe,
     journal: Arc<dyn Journal>,
     /// Where threads that read put what they have read.
     reads: mpsc::Sender<Msg>,
@@ -295,7 +295,7 @@ impl<W: Write> Console<W> {
         if !guard::is_taken() {
             return Ok(());
         }
-        let (state, theme) = (&self.state, &self.theme);
+        let (state, theme) = (&self.state, self.themes.named(self.state.worn()));
         self.screen.draw(|frame| view::view(state, theme, frame)).map(|_| ())
     }
 }

@@ -259,6 +259,7 @@ impl Bench {
             playbook("careful", ", preconditions: [{check: \"incident.severity == 'SEV1'\"}]"),
             playbook("bound", ", bind: [incident.severity]"),
             playbook("called", ", escalate: {after: 5m, to: dba-oncall}"),
+            playbook("touched", ", requires: {mfa: true}"),
             secret("secret"),
             sides(),
             headed("owing", "postIncident: {unfreeze: the hold of today, retrospective: why it stood}\n", ""),
@@ -397,6 +398,16 @@ impl Bench {
         self.confirm(&run).await
     }
 
+    /// Starts a playbook and confirms its step, which waits for nobody; the run when it is over.
+    pub async fn begin(&self, playbook: &str) -> RunView {
+        let begin = Command::StartRun { playbook: playbook.into(), params: BTreeMap::new(), incident: None };
+        let Reply::Accepted { id: Some(run), .. } = self.send(begin).await else { panic!("the run did not start") };
+        let waits = |r: &RunView| r.id.as_str() == run && r.steps[0].state == StepState::AwaitsConfirmation;
+        let seen = self.until(|s| s.runs.iter().any(waits)).await;
+        self.send_confirm(seen.runs.iter().find(|r| waits(r)).unwrap()).await;
+        self.run_over().await
+    }
+
     /// Starts a playbook whose step can not be prepared; why not, when it has been tried a few times.
     pub async fn ask_blocked(&self, playbook: &str) -> String {
         let begin = Command::StartRun { playbook: playbook.into(), params: BTreeMap::new(), incident: None };
@@ -416,6 +427,13 @@ impl Bench {
         let waits = |r: &RunView| is(r) && r.steps[0].state == StepState::AwaitsConfirmation;
         let seen = self.until(|s| s.runs.iter().any(waits)).await;
         let shown = seen.runs.iter().find(|r| is(r)).unwrap();
+        self.send_confirm(shown).await;
+        let open = |r: &RequestView| r.state == RequestState::Open && r.run.as_ref().is_some_and(|r| r.as_str() == run);
+        let seen = self.until(|s| s.requests.iter().any(open)).await;
+        seen.requests.iter().find(|r| open(r)).unwrap().clone()
+    }
+
+    async fn send_confirm(&self, shown: &RunView) {
         let confirm = Command::Confirm {
             run: shown.id.clone(),
             step: shown.steps[0].id.clone(),
@@ -425,9 +443,6 @@ impl Bench {
         };
         let reply = self.send(confirm).await;
         assert!(matches!(reply, Reply::Accepted { .. }), "{reply:?}");
-        let open = |r: &RequestView| r.state == RequestState::Open && r.run.as_ref().is_some_and(|r| r.as_str() == run);
-        let seen = self.until(|s| s.requests.iter().any(open)).await;
-        seen.requests.iter().find(|r| open(r)).unwrap().clone()
     }
 
     /// A signature over what a request asks, by a key of a file.

@@ -9,11 +9,16 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// What a program does that stands for a gate, as a shell script: `DIR` is its folder, `WORK` what it is for.
+pub const GATED: &str = "touch DIR/begun\nwhile [ -e DIR/before ]; do sleep 0.05; done\nWORK\ncode=$?\n\
+                         while [ -e DIR/after ]; do sleep 0.05; done\nexit $code\n";
+
 /// What is between the engine and the server.
 pub enum Gate {
     /// A wire.
     Wire(Wire),
-    /// A program that has done its work, and ends only when this file is gone.
+    /// A program that is started on this machine; while files are in this folder it waits before it does its work, or
+    /// after it (see [`GATED`]).
     Stays(PathBuf),
     /// Nothing: the verb writes a file.
     None,
@@ -24,7 +29,7 @@ impl Gate {
     pub fn places(&self) -> Vec<At> {
         match self {
             Self::Wire(_) => At::ALL.into(),
-            Self::Stays(_) => vec![At::Answer],
+            Self::Stays(_) => vec![At::Late, At::Answer],
             Self::None => Vec::new(),
         }
     }
@@ -49,6 +54,8 @@ pub struct Case<'a> {
     /// What the step says of its risk.
     pub terms: &'static str,
     pub gate: Gate,
+    /// Whether it takes away what it makes, so that it may be tried again once nothing of the first try is there.
+    pub tidies: bool,
     /// System calls at which the engine is killed.
     pub calls: Vec<&'static str>,
     /// Brings the target to where it can have the effect; the arguments of the step.
@@ -68,13 +75,19 @@ impl<'a> Case<'a> {
         let (prepare, count) = (Box::new(prepare), Box::new(count));
         let calls = vec!["pwrite64", "fdatasync"];
         let terms = "risk: medium, blastRadius: tenant, reversible: compensatable";
-        Self { verb, class, first: false, config, policy: None, terms, gate, calls, prepare, count }
+        Self { verb, class, first: false, config, policy: None, terms, gate, tidies: false, calls, prepare, count }
     }
 
     /// The one of its adapter that is always tried.
     #[must_use]
     pub fn first(self) -> Self {
         Self { first: true, ..self }
+    }
+
+    /// It takes away what it makes.
+    #[must_use]
+    pub fn tidies(self) -> Self {
+        Self { tidies: true, ..self }
     }
 
     /// With other words about its risk.

@@ -1,7 +1,7 @@
 //! Web hooks, commands, mail and messages: what leaves the machine, or starts something on it, and can not be looked at
 //! afterwards. Who receives it counts.
 
-use crate::case::{Case, Gate, Process, Scene, Since, write};
+use crate::case::{Case, GATED, Gate, Process, Scene, Since, write};
 use crate::lab_support::wire::{Wire, says};
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
@@ -98,8 +98,9 @@ pub fn cases<'a>(scene: &'a Scene<'a>) -> Vec<Case<'a>> {
     );
 
     let (script, ran, stays) = (base.join("tool"), base.join("ran"), base.join("stays"));
-    let text =
-        format!("#!/bin/sh\necho ran >> {}\nwhile [ -e {} ]; do sleep 0.05; done\n", ran.display(), stays.display());
+    std::fs::create_dir(&stays).unwrap();
+    let work = GATED.replace("WORK", &format!("echo \"$1\" >> {}", ran.display()));
+    let text = format!("#!/bin/sh\n{}", work.replace("DIR", &stays.display().to_string()));
     write(&script, &text, 0o755);
     let mut sha256 = String::new();
     for byte in Sha256::digest(&text) {
@@ -113,7 +114,7 @@ pub fn cases<'a>(scene: &'a Scene<'a>) -> Vec<Case<'a>> {
             let ran = ran.clone();
             move || {
                 let _ = std::fs::remove_file(&ran);
-                format!("program: {}", script.display())
+                format!("program: {}, args: [once]", script.display())
             }
         },
         move || std::fs::read_to_string(&ran).unwrap_or_default().lines().count() as u64,
@@ -121,7 +122,7 @@ pub fn cases<'a>(scene: &'a Scene<'a>) -> Vec<Case<'a>> {
     .first()
     .with("risk: high, blastRadius: region, reversible: false, approval: {quorum: 1}");
     case.policy = Some(format!(
-        "[[command]]\npath = \"{}\"\nsha256 = \"{sha256}\"\nargs = []\n[glass]\nwaives = [\"approvals\"]\n",
+        "[[command]]\npath = \"{}\"\nsha256 = \"{sha256}\"\nargs = [\"once\"]\n[glass]\nwaives = [\"approvals\"]\n",
         base.join("tool").display()
     ));
     cases.push(case);

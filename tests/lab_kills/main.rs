@@ -21,8 +21,10 @@ mod boundary;
 mod case;
 mod cluster;
 mod database;
+mod keeper;
 mod local;
 mod store;
+mod synthetic;
 mod syscalls;
 mod trial;
 
@@ -50,6 +52,8 @@ fn no_kill_and_no_cut_runs_a_step_twice_or_forgets_one() {
     cases.extend(database::cases(&scene));
     cases.extend(store::cases(&scene));
     cases.extend(local::cases(&scene));
+    cases.extend(keeper::cases(&scene));
+    cases.extend(synthetic::cases(&scene));
     cases.retain(|case| case.verb.contains(&only) && (full || case.first));
     assert!(!cases.is_empty(), "no verb has {only} in its name");
     let traced = syscalls::can_trace();

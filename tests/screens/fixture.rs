@@ -3,6 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp, civil};
 use quarterdeck::console::state::{Facts, ProofView, RecordView, State};
+use quarterdeck::console::theme::BUILT_IN;
 use quarterdeck::console::{msg::Msg, update};
 use quarterdeck::domain::estate::{
     Ahead, Cutoff, DatabaseRef, Environment, Estate, NamespaceRef, OccasionKind, Plant, RouterRef, Tenancy, Tenant,
@@ -1022,7 +1023,8 @@ pub fn drill() -> Snapshot {
 }
 
 pub fn facts(mode: Mode) -> Facts {
-    Facts { estate: "acme-prod".into(), mode, theme: "dark".into(), version: VERSION.into() }
+    let themes = BUILT_IN.map(|(name, _)| (name.to_owned(), format!("what {name} is for"))).into();
+    Facts { estate: "acme-prod".into(), mode, theme: "dark".into(), themes, version: VERSION.into() }
 }
 
 /// A console that has heard of a night and has just heard of the engine.

@@ -443,6 +443,30 @@ fn the_palette_finds_actions_tenants_and_playbooks() {
 }
 
 #[test]
+fn a_theme_is_on_while_the_cursor_is_on_it_and_stays_when_it_is_chosen() {
+    let mut state = console(snapshot(), 80, 24);
+    assert!(press(&mut state, "C-t").is_empty());
+    assert_eq!(state.worn(), "dark", "the cursor begins on the one that is worn");
+    press(&mut state, "Down");
+    assert_eq!((state.worn(), state.theme.as_str()), ("light", "dark"));
+    assert!(screen(&state).contains("Theme nvg: what nvg is for"), "{}", screen(&state));
+    press(&mut state, "Esc");
+    assert_eq!(state.worn(), "dark", "Esc puts it back");
+    press(&mut state, "C-t");
+    type_text(&mut state, "amber");
+    assert_eq!(state.worn(), "amber");
+    press(&mut state, "Enter");
+    assert_eq!((state.worn(), state.theme.as_str()), ("amber", "amber"));
+    assert!(screen(&state).contains("theme amber; `theme = \"amber\"` under [console]"), "{}", screen(&state));
+    // They stand in the palette of everything too.
+    press(&mut state, ":");
+    type_text(&mut state, "theme contrast-light");
+    assert_eq!(state.worn(), "contrast-light");
+    press(&mut state, "Enter");
+    assert_eq!(state.theme, "contrast-light");
+}
+
+#[test]
 fn a_playbook_is_started_with_its_parameters_and_its_run_is_shown() {
     let mut state = console(snapshot(), 80, 24);
     press(&mut state, "p Down Enter");

@@ -6,7 +6,7 @@ use quarterdeck::console::effect::Effect;
 use quarterdeck::console::msg::Msg;
 use quarterdeck::console::start::Start;
 use quarterdeck::console::state::{Scanned, State};
-use quarterdeck::console::theme::{ColorDepth, Role};
+use quarterdeck::console::theme::{Capabilities, ColorDepth, Role, Theme};
 use quarterdeck::console::update;
 use quarterdeck::domain::health::Health;
 use quarterdeck::domain::incident::Role as Duty;
@@ -20,6 +20,7 @@ use quarterdeck::engine::client::{Attached, Link, Lost};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::style::{Color, Modifier};
+use unicode_width::UnicodeWidthStr;
 
 const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (200, 60)];
 
@@ -558,6 +559,25 @@ fn a_drill_says_so_on_every_screen() {
             let mut state = console(drill(), width, height);
             press(&mut state, keys);
             assert!(screen(&state).contains("DRILL"), "{keys} at {width}x{height}:\n{}", screen(&state));
+        }
+    }
+}
+
+#[test]
+fn a_painted_theme_covers_every_cell_of_every_size() {
+    let can = Capabilities { colors: ColorDepth::True, unicode: true };
+    for (width, height) in [(1, 1), (20, 4), (80, 24), (200, 60)] {
+        for keys in ["", "?", "F", ": "] {
+            let mut state = console(snapshot(), width, height);
+            press(&mut state, keys);
+            for name in ["light", "nvg"] {
+                let theme = Theme::choose(Some(name), &[], can).unwrap();
+                let drawn = cells(&state, &theme).content;
+                // The second cell of a wide character is not written.
+                let second = |i: usize| i > 0 && UnicodeWidthStr::width(drawn[i - 1].symbol()) > 1;
+                let bare = (0..drawn.len()).filter(|i| drawn[*i].bg == Color::Reset && !second(*i)).count();
+                assert_eq!(bare, 0, "{name} at {width}x{height} after {keys:?}");
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ use super::DynVerb;
 use super::args::{self, shell};
 use super::command::{OUTPUT, outcome};
 use super::look::{Answer, Look, Looking};
+use super::still;
 use crate::config::model::Pgbackrest;
 use crate::domain::mode::MayAct;
 use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Survey, Verb, VerbError};
@@ -123,6 +124,15 @@ async fn info(of: &Pgbackrest) -> Result<Value, Failure> {
 fn newest(info: &Value) -> Option<(String, i64)> {
     let last = info.get("backup")?.as_array()?.last()?;
     Some((sanitize(last.get("label")?.as_str()?), last.pointer("/timestamp/stop")?.as_i64()?))
+}
+
+/// Whether its lock for backups is held, from wherever (`status.lock.backup.held`, pgBackRest 2.41 and later).
+fn is_locked(info: &Value) -> bool {
+    info.pointer("/status/lock/backup/held").and_then(Value::as_bool) == Some(true)
+}
+
+fn locked(of: &Pgbackrest) -> String {
+    format!("a backup of the stanza {} still runs", of.stanza)
 }
 
 fn summary(info: &Value) -> String {
@@ -258,6 +268,12 @@ impl Run {
         Ok(request)
     }
 
+    /// What pgBackRest was told beyond the words that start it: these stand at the end of its command line, however it
+    /// was started.
+    fn told<'a>(of: &Pgbackrest, argv: &'a [String]) -> &'a [String] {
+        argv.get(of.command.len()..).unwrap_or_default()
+    }
+
     /// The directory of a restore.
     fn into(argv: &[String]) -> Option<&str> {
         argv.iter().find_map(|w| w.strip_prefix("--pg1-path="))
@@ -342,6 +358,11 @@ impl Verb for Run {
                 Ok(checked) => checked,
                 Err(why) => return Reconciled::Undecided { why: why.message },
             };
+            // It outlives an engine that was killed: as long as it runs, what it leaves is not there yet.
+            let busy = || async { is_locked(&info(of).await.unwrap_or_default()).then(|| locked(of)) };
+            if let Some(why) = still::ended(&still::told(Self::told(of, argv)), busy).await {
+                return Reconciled::Undecided { why };
+            }
             if let Some(into) = Self::into(argv) {
                 return match tokio::fs::try_exists(into).await {
                     Ok(false) => Reconciled::NoEffect { seen: format!("{into} does not exist") },

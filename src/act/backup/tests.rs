@@ -159,3 +159,11 @@ fn prepare_gone(request: &Request, check: &Arc<DynVerb>) -> Request {
     }
     request
 }
+
+#[test]
+fn the_lock_of_a_backup_is_read_and_what_does_not_say_is_none() {
+    assert!(is_locked(&json!({ "status": { "lock": { "backup": { "held": true } } } })));
+    for info in [json!({ "status": { "lock": { "backup": { "held": false } } } }), json!({}), Value::Null] {
+        assert!(!is_locked(&info), "{info}");
+    }
+}

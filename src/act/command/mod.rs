@@ -7,6 +7,7 @@ mod tests;
 
 use super::DynVerb;
 use super::args;
+use super::still;
 use crate::domain::id::SourceId;
 use crate::domain::mode::MayAct;
 use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Verb, VerbError};
@@ -102,6 +103,20 @@ fn open(allowed: &Allowed) -> Result<std::fs::File, Failure> {
         )));
     }
     Ok(file)
+}
+
+/// The process that was started so: the program under its own name, or its interpreter with the open file that is the
+/// script.
+fn started(argv: &[String]) -> still::Is {
+    let argv = argv.to_vec();
+    Arc::new(move |pid, line| {
+        let Some((program, given)) = argv.split_first() else { return false };
+        let Some(at) = line.len().checked_sub(given.len() + 1) else { return false };
+        let named = line.get(at).map(|word| String::from_utf8_lossy(word)).unwrap_or_default();
+        let opened = named.strip_prefix("/proc/self/fd/").map(|fd| format!("/proc/{pid}/fd/{fd}"));
+        let is_script = opened.is_some_and(|fd| std::fs::read_link(fd).is_ok_and(|file| file == Path::new(program)));
+        still::ends_with(line, given) && (is_script || named == program.as_str())
+    })
 }
 
 impl Run {
@@ -206,7 +221,13 @@ impl Verb for Run {
     }
 
     fn reconcile<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Reconciled> {
-        let why = format!("what {} had done by then can only be seen in what it changes", request.target.object);
-        Box::pin(async { Reconciled::Undecided { why } })
+        Box::pin(async move {
+            let Operation::Command { argv, .. } = &request.operation else {
+                return Reconciled::Undecided { why: crate::act::foreign(request).message };
+            };
+            let runs = still::ended(&started(argv), || std::future::ready(None)).await;
+            let why = format!("what {} had done by then can only be seen in what it changes", request.target.object);
+            Reconciled::Undecided { why: runs.map_or(why.clone(), |runs| format!("{runs}; {why}")) }
+        })
     }
 }

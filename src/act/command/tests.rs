@@ -6,8 +6,9 @@ use crate::domain::mode::Mode as Console;
 use crate::domain::world::World;
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 struct Rig {
@@ -129,4 +130,28 @@ async fn an_error_is_unknown_and_the_time_limit_ends_all_of_its_processes() {
 
 fn refusal_or(outcome: &Outcome) -> String {
     format!("{outcome:?}").chars().take(300).collect()
+}
+
+#[test]
+fn a_program_that_outlived_its_engine_is_known_by_its_name_or_by_the_file_that_is_its_script() {
+    let rig = Rig::new("#!/bin/sh\n", &["now"]);
+    let request = rig.render(json!(["now"])).unwrap();
+    let Operation::Command { argv, .. } = &request.operation else { panic!("{request:?}") };
+    let is = |words: &[&str]| {
+        let words: Vec<&[u8]> = words.iter().map(|w| w.as_bytes()).collect();
+        started(argv)(std::process::id(), &words)
+    };
+    let open = |path: &Path| {
+        let file = std::fs::File::open(path).unwrap();
+        (format!("/proc/self/fd/{}", file.as_raw_fd()), file)
+    };
+    let (own, _file) = open(&rig.path);
+    let (other, _other) = open(rig.dir.path());
+    assert!(is(&[&argv[0], "now"]));
+    assert!(is(&["/bin/sh", &own, "now"]));
+    for words in
+        [&[&argv[0], "later"][..], &[&argv[0]], &["/bin/sh", &other, "now"], &["now"], &["/bin/sh", "x", "now"]]
+    {
+        assert!(!is(words), "{words:?}");
+    }
 }

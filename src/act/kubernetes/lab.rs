@@ -5,7 +5,7 @@ use crate::config::model::Kubernetes;
 use crate::domain::facts::{Facts, KubernetesFacts};
 use crate::domain::id::{Digest, SourceId};
 use crate::domain::mode::Mode;
-use crate::domain::ports::{Observer as _, Outcome, RenderContext, Survey, VerbError};
+use crate::domain::ports::{Observer as _, Outcome, Reconciled, RenderContext, Survey, VerbError};
 use crate::domain::request::Request;
 use crate::domain::world::World;
 use crate::observe::kubernetes::KubernetesObserver;
@@ -141,12 +141,31 @@ pub(in crate::act) fn permit(request: &Request) -> Authorized {
     Authorized::for_test(request.clone(), Digest::from_bytes(&[7; 32]), Duration::from_secs(10))
 }
 
-/// Executes, and expects that the server said yes.
+/// Executes, and expects that the server said yes; before that the same request is cut off in the middle, which is not
+/// known and then found to have had no effect. That looking finds one is what the tests ask of it afterwards.
 pub(in crate::act) async fn done(verb: &DynVerb, request: &Request) -> (Value, String) {
+    if let Some((twin, _way)) = twin(&request.verb).await {
+        let cut = twin.execute(permit(request)).await;
+        assert!(matches!(cut, Outcome::Unknown { .. }), "{} cut off: {cut:?}", request.verb);
+        let found = verb.reconcile(request).await;
+        assert!(matches!(found, Reconciled::NoEffect { .. }), "{} cut off: {found:?}", request.verb);
+    }
     match verb.execute(permit(request)).await {
         Outcome::Done { result, summary } => (result, summary),
         other => panic!("{}: {other:?}", request.verb),
     }
+}
+
+/// The same verb on a way that is cut in the place of its request.
+async fn twin(name: &str) -> Option<(Arc<DynVerb>, Way)> {
+    let way = lossy(Loses::Connections).await;
+    let through = [Kubernetes { act_kubeconfig: Some(way.kubeconfig.clone()), ..cluster()? }];
+    let proof = || Mode::Live.may_act().unwrap();
+    let all = crate::act::kubernetes::verbs(proof(), &through)
+        .into_iter()
+        .chain(crate::act::cnpg::verbs(proof(), &through))
+        .chain(crate::act::delivery::verbs(proof(), &[], &[], &through));
+    Some((all.into_iter().find(|v| v.spec().name == name)?, way))
 }
 
 /// Executes, and expects that nothing was changed.
@@ -166,7 +185,14 @@ pub(in crate::act) enum Loses {
     Answers,
     /// Requests arrive once it is thawed; nobody hears of it.
     Time,
+    /// Requests never arrive, and the connection is closed in the place of an answer.
+    Connections,
 }
+
+/// How long nothing more comes of a request that is there.
+const WHOLE: Duration = Duration::from_millis(300);
+/// What is said of a connection that was closed.
+const CLOSED: u32 = u32::MAX;
 
 /// A kubeconfig for acting whose way to the API server loses what it is told to, as a firewall does that forgets
 /// connections, or a server that is frozen. The bytes are TLS and pass as they are: the client's first are its greeting,
@@ -203,11 +229,22 @@ pub(in crate::act) async fn lossy(loses: Loses) -> Way {
             let (mut from_client, mut to_client) = client.into_split();
             let (mut from_server, mut to_server) = server.into_split();
             let (said, mut heard) = tokio::sync::watch::channel(0_u32);
+            let so_far = heard.clone();
             let mut thaw = wait.clone();
             tokio::spawn(async move {
                 let mut buffer = vec![0; 64 << 10];
                 let mut held: Vec<Vec<u8>> = Vec::new();
-                while let Ok(n @ 1..) = from_client.read(&mut buffer).await {
+                loop {
+                    let greeted = loses == Loses::Connections && *said.borrow() > 1;
+                    let longest = if greeted { WHOLE } else { Duration::MAX };
+                    let n = match tokio::time::timeout(longest, from_client.read(&mut buffer)).await {
+                        Ok(Ok(n @ 1..)) => n,
+                        Ok(_) => break,
+                        Err(_) => {
+                            said.send_replace(CLOSED);
+                            return;
+                        }
+                    };
                     said.send_modify(|n| *n += 1);
                     let greeting = *said.borrow() == 1;
                     if loses == Loses::Time && !greeting {
@@ -228,13 +265,16 @@ pub(in crate::act) async fn lossy(loses: Loses) -> Way {
             });
             tokio::spawn(async move {
                 let mut buffer = vec![0; 64 << 10];
-                while let Ok(n @ 1..) = from_server.read(&mut buffer).await {
-                    if *heard.borrow_and_update() < 2 && to_client.write_all(&buffer[..n]).await.is_err() {
-                        return;
+                let passes = async {
+                    while let Ok(n @ 1..) = from_server.read(&mut buffer).await {
+                        if *so_far.borrow() < 2 && to_client.write_all(&buffer[..n]).await.is_err() {
+                            return;
+                        }
                     }
-                }
-                // The client is left waiting: its connection stays open.
-                let _ = heard.wait_for(|_| false).await;
+                    // The client is left waiting: its connection stays open.
+                    std::future::pending::<()>().await;
+                };
+                tokio::select! { () = passes => {}, _ = heard.wait_for(|said| *said == CLOSED) => {} }
             });
         }
     });

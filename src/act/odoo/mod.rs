@@ -16,6 +16,7 @@ mod more_tests;
 mod priority;
 mod requeue;
 mod restart;
+mod setting;
 mod synthetic;
 #[cfg(test)]
 mod tests;

@@ -25,6 +25,10 @@ use std::time::Duration;
 const ALLOWED: Duration = Duration::from_secs(5);
 /// Patroni acts within its `loop_wait`, 10 s by default; no effect is believed only after that.
 const SECOND_LOOK: Duration = Duration::from_secs(10);
+/// How long it is waited for a primary before a person is asked: the old one is shut down before the other takes over.
+const SETTLES: Duration = Duration::from_secs(30);
+/// How often it is looked meanwhile.
+const AGAIN: Duration = Duration::from_millis(500);
 
 const PATRONI: ArgSpec = ArgSpec { name: "patroni", required: true, what: "id of a [[patroni]]" };
 const CANDIDATE: ArgSpec = ArgSpec { name: "candidate", required: true, what: "member that takes over" };
@@ -129,9 +133,25 @@ fn members(cluster: &Value) -> Vec<Member> {
     cluster.get("members").and_then(Value::as_array).into_iter().flatten().map(one).collect()
 }
 
-fn leader(cluster: &Value) -> Option<String> {
+fn leading(cluster: &Value) -> Option<Member> {
     let leads = |m: &Member| matches!(m.role.as_str(), "leader" | "master" | "primary" | "standby_leader");
-    members(cluster).into_iter().find(leads).map(|m| m.name)
+    members(cluster).into_iter().find(leads)
+}
+
+fn leader(cluster: &Value) -> Option<String> {
+    leading(cluster).map(|m| m.name)
+}
+
+/// The cluster, once it has a primary that runs, or as it is when that was waited for.
+async fn settled(config: &Config) -> Result<Value, Failure> {
+    let until = tokio::time::Instant::now() + SETTLES;
+    loop {
+        let now = cluster(config).await?;
+        if leading(&now).is_some_and(|m| m.state == "running") || tokio::time::Instant::now() >= until {
+            return Ok(now);
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
 }
 
 fn paused(cluster: &Value) -> bool {
@@ -165,8 +185,6 @@ impl Patroni {
 
     /// What a look says of the effect.
     fn judge(&self, wanted: &Value, object: &str, now: &Value) -> Reconciled {
-        let leads = leader(now);
-        let lead = leads.clone().unwrap_or_else(|| "nobody".to_owned());
         match self.spec.name {
             "patroni.pause" => {
                 let seen = format!("Patroni is {}", if paused(now) { "paused" } else { "not paused" });
@@ -183,15 +201,18 @@ impl Patroni {
                     },
                 }
             }
-            _ => {
-                let candidate = wanted.get("candidate").and_then(Value::as_str);
-                let seen = format!("{lead} is the primary");
-                if leads.as_deref() == candidate {
-                    Reconciled::TookEffect { seen }
-                } else {
-                    Reconciled::NoEffect { seen }
+            _ => match leading(now) {
+                Some(Member { name, .. }) if wanted.get("candidate").and_then(Value::as_str) == Some(name.as_str()) => {
+                    Reconciled::TookEffect { seen: format!("{name} is the primary") }
                 }
-            }
+                Some(Member { name, state, .. }) if state == "running" => {
+                    Reconciled::NoEffect { seen: format!("{name} is the primary") }
+                }
+                Some(Member { name, state, .. }) => Reconciled::Undecided {
+                    why: format!("{name} is still named as the primary and is {state}; another may be taking over"),
+                },
+                None => Reconciled::Undecided { why: "nobody is the primary; another may be taking over".to_owned() },
+            },
         }
     }
 }
@@ -325,7 +346,8 @@ impl Verb for Patroni {
                     Ok(checked) => checked,
                     Err(why) => return Reconciled::Undecided { why: why.message },
                 };
-                match cluster(config).await {
+                let moves = matches!(self.spec.name, "patroni.switchover" | "patroni.failover");
+                match if moves { settled(config).await } else { cluster(config).await } {
                     Ok(now) => self.judge(&wanted, &request.target.object, &now),
                     Err(why) => Reconciled::Undecided { why: why.message },
                 }

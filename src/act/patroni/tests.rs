@@ -97,11 +97,26 @@ impl Rig {
         std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
         let act = Some(Login { user: "q".into(), password: Some(SecretRef::File(secret)) });
         let config = Config { id: "patroni-a".into(), url: http(rest1), act, ca: None };
-        let verbs = crate::act::Verbs::new(verbs(Mode::Live.may_act().unwrap(), std::slice::from_ref(&config)));
+        let verbs = verbs_of(&config);
         let world = World::new(Arc::new(estate(&["t017"])), [], jiff::Timestamp::now());
         let rig = Self { members, _etcd: etcd, verbs, world, config, dir };
         until("both members run", LIMIT, async || (rig.states().await == 2).then_some(())).await;
         Some(rig)
+    }
+
+    /// Asks another member from here on.
+    fn through(&mut self, member: &Member) {
+        self.config.url = member.api.trim_end_matches("/patroni").to_owned();
+        self.verbs = verbs_of(&self.config);
+    }
+
+    /// Ends a member and its server as a machine does that loses its power.
+    fn kill(&self, name: &str) {
+        use rustix::process::{Pid, Signal, kill_process};
+        let file = self.dir.path().join(name).join("data/postmaster.pid");
+        let pid = std::fs::read_to_string(file).unwrap().lines().next().unwrap().parse().unwrap();
+        self.members[usize::from(name == "m2")].signal(Signal::KILL);
+        kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
     }
 
     /// How many members run, when one leads.
@@ -123,6 +138,10 @@ impl Rig {
     async fn execute(&self, request: &Request) -> Outcome {
         self.verb(&request.verb).execute(permit(request, LIMIT)).await
     }
+}
+
+fn verbs_of(config: &Config) -> crate::act::Verbs {
+    crate::act::Verbs::new(verbs(Mode::Live.may_act().unwrap(), std::slice::from_ref(config)))
 }
 
 fn took(found: &Reconciled) -> bool {
@@ -194,4 +213,49 @@ async fn a_cluster_is_paused_switched_over_and_a_replica_made_anew() {
         member.signal(rustix::process::Signal::CONT);
     }
     assert!(matches!(&silent, Outcome::Unknown { why } if why.kind == FailureKind::Timeout), "{silent:?}");
+}
+
+#[tokio::test]
+async fn a_cluster_whose_primary_died_is_failed_over() {
+    let Some(mut rig) = Rig::start("a_cluster_whose_primary_died").await else { return };
+    let now = cluster(&rig.config).await.unwrap();
+    let first = leader(&now).unwrap();
+    let second = members(&now).into_iter().find(|m| m.name != first).unwrap();
+    rig.through(&second);
+    // Else Patroni would do by itself what is tried here.
+    let pause = rig.prepare("patroni.pause", &[]).await.unwrap();
+    assert!(matches!(rig.execute(&pause).await, Outcome::Done { .. }));
+    until("it is paused", LIMIT, async || took(&rig.verb("patroni.pause").reconcile(&pause).await).then_some(())).await;
+    rig.kill(&first);
+    until("the primary is missed", LIMIT, async || leader(&cluster(&rig.config).await.ok()?).is_none().then_some(()))
+        .await;
+    let switch = rig.prepare("patroni.switchover", &[("candidate", json!(second.name))]).await.unwrap_err().message;
+    assert!(switch.contains("has no primary now"), "{switch}");
+
+    let over = rig.prepare("patroni.failover", &[("candidate", json!(second.name))]).await.unwrap();
+    assert!(over.hurts.starts_with("what the old primary committed") && over.undo.starts_with("Can not"), "{over:?}");
+    let outcome = rig.execute(&over).await;
+    assert!(matches!(outcome, Outcome::Done { .. }), "{outcome:?}");
+    let verb = rig.verb("patroni.failover");
+    until("the other leads", LIMIT, async || took(&verb.reconcile(&over).await).then_some(())).await;
+    // A second time it is a healthy primary itself.
+    let again = rig.prepare("patroni.failover", &[("candidate", json!(second.name))]).await.unwrap_err().message;
+    assert!(again.contains("use patroni.switchover"), "{again}");
+}
+
+#[test]
+fn between_two_primaries_nothing_is_said_to_have_had_no_effect() {
+    let verb = Patroni { spec: &SWITCHOVER, all: Arc::new(vec![]) };
+    let cluster = |m1: (&str, &str), m2: (&str, &str)| {
+        json!({ "members": [
+            { "name": "m1", "role": m1.0, "state": m1.1 }, { "name": "m2", "role": m2.0, "state": m2.1 },
+        ] })
+    };
+    let says = |now: Value| verb.judge(&json!({ "leader": "m1", "candidate": "m2" }), "primary of a", &now);
+    let replica = ("replica", "streaming");
+    assert!(matches!(says(cluster(("leader", "running"), replica)), Reconciled::NoEffect { .. }));
+    assert!(matches!(says(cluster(("replica", "stopped"), ("leader", "running"))), Reconciled::TookEffect { .. }));
+    for open in [cluster(("leader", "stopping"), replica), cluster(("replica", "stopped"), replica), json!({})] {
+        assert!(matches!(says(open.clone()), Reconciled::Undecided { .. }), "{open}");
+    }
 }

@@ -4,6 +4,7 @@
 
 mod file;
 mod limits;
+mod limits_file;
 #[cfg(test)]
 mod limits_tests;
 mod page;

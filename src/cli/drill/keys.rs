@@ -4,7 +4,7 @@
 use crate::console::effect::{Effect, RequestId};
 use crate::console::msg::Msg;
 use crate::console::state::{Facts, State};
-use crate::console::theme::{Capabilities, ColorDepth, Theme};
+use crate::console::theme::{Capabilities, ColorDepth, Theme, Wardrobe};
 use crate::console::update;
 use crate::console::view::Gate;
 use crate::domain::actor::Actor;
@@ -33,9 +33,9 @@ impl Keys {
     /// # Errors
     /// Why there is no theme; there is one.
     pub fn new(snapshot: &Snapshot) -> Result<Self, String> {
-        let theme = Theme::choose(Some(THEME), &[], CAN).map_err(|e| e.to_string())?;
-        let facts = Facts::of(snapshot, THEME);
-        Ok(Self { state: State::new(facts, SIZE, snapshot.at), theme, screen: Gate::default() })
+        let themes = Wardrobe::open(Some(THEME), &[], CAN).map_err(|e| e.to_string())?;
+        let facts = Facts::of(snapshot).wearing(&themes);
+        Ok(Self { state: State::new(facts, SIZE, snapshot.at), theme: themes.worn().clone(), screen: Gate::default() })
     }
 
     /// Presses keys one after another.

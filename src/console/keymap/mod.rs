@@ -85,6 +85,8 @@ pub enum Action {
     SaveProof,
     /// To the view of the next role.
     View,
+    /// Chooses another theme.
+    Theme,
     /// Opens the palette.
     Palette,
     /// Opens the help.

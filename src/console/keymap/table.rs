@@ -326,6 +326,7 @@ pub const BINDINGS: &[Binding] = &[
         Screens,
         0,
     ),
+    bind(Action::Theme, &[ctrl('t')], "theme", "Theme: tries each on as you go through them", Screens, 0),
     // The way out.
     bind(Action::Back, &[key(KeyCode::Esc)], "back", "Back, or close what lies on top", Always, 50),
     bind(

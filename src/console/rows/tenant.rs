@@ -117,7 +117,12 @@ impl PaneRow for TenantRow {
             Cell::known(self.p95_s, routed, span).judged(context, "http.p95", self.p95_s),
             Cell::known(self.share_5xx, routed, ratio).judged(context, "http.share_5xx", self.share_5xx),
             Cell::known(self.queue_depth, stored, |n| n.to_string()),
-            Cell::known(self.queue_oldest_s, stored, span).judged(context, "queue.oldest", self.queue_oldest_s),
+            // In an empty queue nothing is old.
+            Cell::known(self.queue_oldest_s, stored && self.queue_depth != Some(0), span).judged(
+                context,
+                "queue.oldest",
+                self.queue_oldest_s,
+            ),
             Cell::known(self.blocked, stored, |n| n.to_string()).judged(
                 context,
                 "lock.blocked",

@@ -15,7 +15,7 @@ mod refresh;
 use super::effect::RequestId;
 use super::keymap::Place;
 use super::rows::Context;
-use super::theme::Role;
+use super::theme::{Role, Wardrobe};
 use super::views::View;
 use crate::domain::id::{FindingId, RunId, StepId};
 use crate::domain::incident::TimelineEntry;
@@ -45,21 +45,30 @@ pub struct Facts {
     pub estate: String,
     /// Mode, shown until the engine has said it.
     pub mode: Mode,
-    /// Name of the theme.
+    /// Name of the theme at first.
     pub theme: String,
+    /// The themes that can be worn: name, and what each is for.
+    pub themes: Vec<(String, String)>,
     /// Version of the program.
     pub version: String,
 }
 
 impl Facts {
     /// Of a console of this program whose engine is known.
-    pub fn of(snapshot: &Snapshot, theme: impl Into<String>) -> Self {
-        Self {
-            estate: snapshot.estate.name.clone(),
-            mode: snapshot.mode,
-            theme: theme.into(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        }
+    pub fn of(snapshot: &Snapshot) -> Self {
+        Self::new(snapshot.estate.name.clone(), snapshot.mode)
+    }
+
+    /// Of a console of this program that has no themes to choose from.
+    pub fn new(estate: String, mode: Mode) -> Self {
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        Self { estate, mode, theme: String::new(), themes: Vec::new(), version }
+    }
+
+    /// With these themes to choose from.
+    #[must_use]
+    pub fn wearing(self, themes: &Wardrobe) -> Self {
+        Self { theme: themes.worn().name.clone(), themes: themes.names(), ..self }
     }
 }
 
@@ -198,6 +207,8 @@ pub struct State {
     pub facts: Facts,
     /// For whom it shows what.
     pub view: View,
+    /// Name of the theme that was chosen.
+    pub theme: String,
     /// The screen.
     pub screen: Screen,
     /// The screens before it.
@@ -234,6 +245,7 @@ impl State {
             link: Link::default(),
             clock: Clock::new(now),
             size,
+            theme: facts.theme.clone(),
             facts,
             view: View::default(),
             screen: Screen::Overview,
@@ -256,6 +268,17 @@ impl State {
     /// Since when nothing on the screen is current any more, if that is so: the connection is gone, or the engine silent.
     pub fn lost(&self) -> Option<Timestamp> {
         self.link.lost.as_ref().map(|l| l.since).or_else(|| self.clock.lost())
+    }
+
+    /// Name of the theme to draw with: the one under the cursor where themes are being chosen.
+    pub fn worn(&self) -> &str {
+        match self.overlays.last() {
+            Some(Overlay::Palette(palette)) => match palette.found.get(palette.at) {
+                Some((PaletteItem::Wear(name), ..)) => name,
+                _ => &self.theme,
+            },
+            _ => &self.theme,
+        }
     }
 
     /// Whether this console only looks on.

@@ -122,6 +122,8 @@ pub enum PaletteItem {
     Row(PaneId, String),
     /// The view of a role.
     See(View),
+    /// A theme, which is on already while the cursor stands on it.
+    Wear(String),
     /// A playbook, with parameters that are already known.
     Start(PlaybookId, BTreeMap<String, String>),
 }
@@ -129,6 +131,8 @@ pub enum PaletteItem {
 /// Search over everything that can be done.
 #[derive(Clone, Debug)]
 pub struct Palette {
+    /// Whether it offers themes alone.
+    pub themes: bool,
     /// What is searched for.
     pub input: TextArea<'static>,
     /// What fits, best first: what it does, its label, its key, whether it is dangerous.

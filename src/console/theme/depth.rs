@@ -35,7 +35,7 @@ fn cube(r: u8, g: u8, b: u8) -> u8 {
 }
 
 /// Red, green and blue of an index from 16 on.
-fn uncube(index: u8) -> (u8, u8, u8) {
+pub(super) fn uncube(index: u8) -> (u8, u8, u8) {
     if index >= 232 {
         let grey = 8 + 10 * (index - 232);
         return (grey, grey, grey);

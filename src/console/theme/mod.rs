@@ -3,10 +3,12 @@
 
 mod depth;
 mod glyphs;
+mod wardrobe;
 
 use crate::domain::health::Health;
 use crate::domain::incident::Severity;
 use crate::domain::risk::Risk;
+use crate::domain::text::sanitize;
 use ratatui::style::{Color, Modifier, Style};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -14,6 +16,7 @@ use std::str::FromStr as _;
 
 use depth::nearest;
 pub use glyphs::{ASCII, Glyphs, UNICODE};
+pub use wardrobe::Wardrobe;
 
 /// What a piece of the screen is; a theme gives each its look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
@@ -176,6 +179,11 @@ pub enum ThemeError {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    /// What the theme is made for, and what its contrast is judged against.
+    background: Option<String>,
+    /// Whether the console paints it; else the terminal's own stays, which has to be of that kind.
+    #[serde(default)]
+    painted: bool,
     roles: BTreeMap<Role, Look>,
 }
 
@@ -196,41 +204,34 @@ struct Look {
 pub struct Theme {
     /// Its name.
     pub name: String,
+    /// What it is for: the comment on the first line of its file.
+    pub what: String,
     /// Its signs.
     pub glyphs: Glyphs,
+    background: Option<Color>,
     styles: BTreeMap<Role, Style>,
 }
 
 /// Themes inside the binary: name and text.
-pub const BUILT_IN: [(&str, &str); 3] = [
+pub const BUILT_IN: [(&str, &str); 9] = [
     ("dark", include_str!("../../../themes/dark.toml")),
+    ("light", include_str!("../../../themes/light.toml")),
+    ("contrast", include_str!("../../../themes/contrast.toml")),
+    ("contrast-light", include_str!("../../../themes/contrast-light.toml")),
+    ("colorblind", include_str!("../../../themes/colorblind.toml")),
+    ("nvg", include_str!("../../../themes/nvg.toml")),
+    ("amber", include_str!("../../../themes/amber.toml")),
     ("ansi16", include_str!("../../../themes/ansi16.toml")),
     ("mono", include_str!("../../../themes/mono.toml")),
 ];
 
 impl Theme {
-    /// The theme of that name, from the user's own (name and text) or the built-in ones, fitted to the
-    /// terminal; without a name the one that suits the terminal.
+    /// One theme of all: see [`Wardrobe::open`].
+    ///
+    /// # Errors
+    /// There is no theme of that name, or it can not be read.
     pub fn choose(name: Option<&str>, own: &[(String, String)], can: Capabilities) -> Result<Self, ThemeError> {
-        let name = name.unwrap_or(match can.colors {
-            ColorDepth::None => "mono",
-            ColorDepth::Ansi16 => "ansi16",
-            ColorDepth::Ansi256 | ColorDepth::True => "dark",
-        });
-        let text = own
-            .iter()
-            .map(|(n, t)| (n.as_str(), t.as_str()))
-            .chain(BUILT_IN)
-            .find(|(n, _)| *n == name)
-            .map(|(_, text)| text);
-        let Some(text) = text else {
-            let mut known: Vec<_> =
-                BUILT_IN.iter().map(|(n, _)| *n).chain(own.iter().map(|(n, _)| n.as_str())).collect();
-            known.sort_unstable();
-            known.dedup();
-            return Err(ThemeError::NotFound { name: name.to_owned(), known: known.join(", ") });
-        };
-        Ok(Self::parse(name, text)?.fitted(can))
+        Wardrobe::open(name, own, can).map(|all| all.worn().clone())
     }
 
     /// Reads a theme from its text.
@@ -250,11 +251,28 @@ impl Theme {
         if !missing.is_empty() {
             return Err(role_error(format!("no look is given for {}", missing.join(", "))));
         }
+        let background = color(file.background.as_deref()).map_err(role_error)?;
+        if file.painted && background.is_none() {
+            return Err(role_error("it is to be painted and has no `background`".to_owned()));
+        }
         let mut styles = BTreeMap::new();
         for (role, look) in file.roles {
             styles.insert(role, look.style().map_err(role_error)?);
         }
-        Ok(Self { name: name.to_owned(), glyphs: UNICODE, styles })
+        if let Some(ground) = background.filter(|_| file.painted) {
+            // On an own background nothing may be left to the terminal, whose text may have the same colour.
+            let text = styles.get(&Role::Text).and_then(|style| style.fg);
+            for style in styles.values_mut() {
+                style.fg = style.fg.or(text);
+                style.bg = style.bg.or(Some(ground));
+            }
+            if text.is_none() {
+                return Err(role_error("it is to be painted and gives `text` no `fg`".to_owned()));
+            }
+        }
+        let what = text.lines().next().and_then(|line| line.strip_prefix('#')).unwrap_or_default();
+        let (name, what) = (name.to_owned(), sanitize(what.trim()));
+        Ok(Self { name, what, glyphs: UNICODE, background, styles })
     }
 
     /// The theme with no more colours and signs than the terminal has.
@@ -268,24 +286,30 @@ impl Theme {
         self
     }
 
+    /// What its contrast is judged against: what it paints, or what it expects of the terminal.
+    pub const fn background(&self) -> Option<Color> {
+        self.background
+    }
+
     /// The look of a role.
     pub fn style(&self, role: Role) -> Style {
         self.styles.get(&role).copied().unwrap_or_default()
     }
 }
 
+fn color(text: Option<&str>) -> Result<Option<Color>, String> {
+    let named = |t| {
+        Color::from_str(t).map_err(|_| {
+            format!("`{t}` is no colour; allowed are #rrggbb, a number from 0 to 255, or a name such as light-red")
+        })
+    };
+    text.map(named).transpose()
+}
+
 impl Look {
     fn style(&self) -> Result<Style, String> {
-        let color = |text: &Option<String>| {
-            text.as_deref()
-                .map(|t| {
-                    Color::from_str(t).map_err(|_| {
-                        format!("`{t}` is no colour; allowed are #rrggbb, a number from 0 to 255, or a name such as light-red")
-                    })
-                })
-                .transpose()
-        };
-        let mut style = Style { fg: color(&self.fg)?, bg: color(&self.bg)?, ..Style::default() };
+        let (fg, bg) = (color(self.fg.as_deref())?, color(self.bg.as_deref())?);
+        let mut style = Style { fg, bg, ..Style::default() };
         for (on, modifier) in [
             (self.bold, Modifier::BOLD),
             (self.dim, Modifier::DIM),
@@ -301,55 +325,4 @@ impl Look {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const FULL: Capabilities = Capabilities { colors: ColorDepth::True, unicode: true };
-
-    #[test]
-    fn every_built_in_theme_reads_and_fits_every_terminal() {
-        for (name, _) in BUILT_IN {
-            for colors in [ColorDepth::None, ColorDepth::Ansi16, ColorDepth::Ansi256, ColorDepth::True] {
-                let theme = Theme::choose(Some(name), &[], Capabilities { colors, unicode: true }).unwrap();
-                let all: Vec<Color> =
-                    Role::ALL.iter().flat_map(|r| [theme.style(*r).fg, theme.style(*r).bg]).flatten().collect();
-                let allowed = |c: &Color| match colors {
-                    ColorDepth::None => false,
-                    ColorDepth::Ansi16 => !matches!(c, Color::Rgb(..) | Color::Indexed(_)),
-                    ColorDepth::Ansi256 => !matches!(c, Color::Rgb(..)),
-                    ColorDepth::True => true,
-                };
-                assert!(all.iter().all(allowed), "{name} at {colors:?}: {all:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn the_terminal_decides_when_no_theme_is_named() {
-        let name = |colors| Theme::choose(None, &[], Capabilities { colors, unicode: true }).unwrap().name;
-        assert_eq!(name(ColorDepth::None), "mono");
-        assert_eq!(name(ColorDepth::Ansi16), "ansi16");
-        assert_eq!(name(ColorDepth::True), "dark");
-    }
-
-    #[test]
-    fn bad_themes_get_a_sentence_with_the_place() {
-        let e = Theme::parse("x", "[roles]\ntext = { fgg = \"red\" }\n").unwrap_err();
-        assert!(matches!(&e, ThemeError::Text { line: 2, .. }), "{e}");
-        assert!(e.to_string().contains("fgg"), "{e}");
-        let e = Theme::choose(Some("none"), &[], FULL).unwrap_err();
-        assert_eq!(e.to_string(), "no theme is named `none`; there are ansi16, dark, mono");
-        let bad = BUILT_IN[2].1.replacen("[roles.text]", "[roles.text]\nfg = \"reddish\"", 1);
-        let e = Theme::parse("x", &bad).unwrap_err();
-        assert!(e.to_string().contains("`reddish` is no colour"), "{e}");
-        let e = Theme::parse("x", "[roles.text]\n").unwrap_err();
-        assert!(e.to_string().contains("no look is given for dim"), "{e}");
-    }
-
-    #[test]
-    fn an_own_theme_replaces_a_built_in_one() {
-        let own = BUILT_IN[2].1.to_owned() + "\n";
-        let theme = Theme::choose(Some("dark"), &[("dark".into(), own)], FULL).unwrap();
-        assert_eq!(theme.style(Role::Ok).fg, None);
-    }
-}
+mod tests;

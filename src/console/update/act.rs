@@ -56,6 +56,7 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         Action::Sort => sort(state),
         Action::Group => group(state),
         Action::View => see(state, state.view.after()),
+        Action::Theme => palette::themes(state),
         Action::Palette => palette::open(state),
         Action::Help => sheet(state, SheetKind::Help(state.screen_place())),
         Action::Copy => copy(state, effects),

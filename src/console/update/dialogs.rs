@@ -3,7 +3,7 @@
 use super::act::act;
 use super::{say, send};
 use crate::console::effect::Effect;
-use crate::console::format::moment;
+use crate::console::format::{count, headline, moment};
 use crate::console::keymap::Action;
 use crate::console::state::{
     Answering, Asked, Awaited, Button, Confirm, Field, Filter, Focus, Form, Overlay, PaneId, Purpose, ROLES, Screen,
@@ -229,7 +229,7 @@ pub fn declare(state: &mut State) {
     // the list, where it must not be overlooked.
     let hurts = |f: &&Finding| f.severity != Health::Unknown && !f.whom.tenants.is_empty();
     let worst = chosen.or_else(|| snapshot.findings.iter().find(hurts)).or_else(|| snapshot.findings.first());
-    let title = worst.map(|f| f.what.clone()).unwrap_or_default();
+    let title = worst.map(|f| headline(&f.what).to_owned()).unwrap_or_default();
     let severity = match worst.map(|f| f.severity) {
         Some(Health::Critical) => "SEV1",
         Some(_) => "SEV2",
@@ -327,10 +327,7 @@ pub fn close_incident(state: &mut State) {
     let mut intro = vec![format!("{id} is closed for good; what comes later is a new one.")];
     let orphans = snapshot.measures.iter().filter(|m| m.owner.is_none()).count();
     if orphans > 0 {
-        intro.push(format!(
-            "Will be refused: {} in force without an owner.",
-            crate::console::format::count(orphans, "measure")
-        ));
+        intro.push(format!("Will be refused: {} in force without an owner.", count(orphans, "measure")));
     }
     if super::open_runs(state) > 0 {
         intro.push("Will be refused: a run is open.".into());
@@ -396,7 +393,7 @@ pub fn review_glass(state: &mut State) {
     let Some(glass) = state.snapshot.as_ref().and_then(|s| s.glass.clone()) else {
         return say(state, Role::Dim, "the glass is not broken");
     };
-    let intro = format!("Broken by {} at {}: {}", glass.by, crate::console::format::moment(glass.since), glass.reason);
+    let intro = format!("Broken by {} at {}: {}", glass.by, moment(glass.since), glass.reason);
     let field = Field::text("text", "review", "what was done under it, and whether it was right", true, "");
     push(state, Form::new(Purpose::ReviewGlass, "Review of the broken glass", "Record", vec![field]).intro([intro]));
 }

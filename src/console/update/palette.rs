@@ -5,6 +5,7 @@ use super::{dialogs, go};
 use crate::console::effect::Effect;
 use crate::console::keymap::{self, Action};
 use crate::console::state::{Overlay, Palette, PaletteItem, PaneId, Screen, SheetKind, State, single_line, text_of};
+use crate::console::theme::Role;
 use crate::console::views::PROFILES;
 use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
@@ -15,7 +16,21 @@ const MOST: usize = 60;
 
 /// Opens the palette.
 pub fn open(state: &mut State) {
-    let palette = Palette { input: single_line(""), found: Vec::new(), at: 0 };
+    push(state, false);
+}
+
+/// Opens the palette with themes alone, and the cursor on the one that is worn.
+pub fn themes(state: &mut State) {
+    push(state, true);
+    let worn = state.theme.clone();
+    if let Some(Overlay::Palette(palette)) = state.overlays.last_mut() {
+        let is_worn = |(item, ..): &(PaletteItem, String, String, bool)| *item == PaletteItem::Wear(worn.clone());
+        palette.at = palette.found.iter().position(is_worn).unwrap_or(0);
+    }
+}
+
+fn push(state: &mut State, themes: bool) {
+    let palette = Palette { themes, input: single_line(""), found: Vec::new(), at: 0 };
     state.overlays.push(Overlay::Palette(Box::new(palette)));
     search(state);
 }
@@ -27,7 +42,8 @@ pub fn search(state: &mut State) {
     let pattern = Pattern::parse(&wanted, CaseMatching::Ignore, Normalization::Smart);
     let mut matcher = Matcher::new(Config::DEFAULT);
     let mut buffer = Vec::new();
-    let mut found: Vec<_> = items(state)
+    let of = if palette.themes { themes_of(state) } else { items(state) };
+    let mut found: Vec<_> = of
         .into_iter()
         .filter_map(|item| {
             let score = pattern.score(Utf32Str::new(&item.1, &mut buffer), &mut matcher)?;
@@ -40,6 +56,13 @@ pub fn search(state: &mut State) {
         palette.found = found.into_iter().map(|(_, item)| item).collect();
         palette.at = 0;
     }
+}
+
+fn themes_of(state: &State) -> Vec<(PaletteItem, String, String, bool)> {
+    let of = |(name, what): &(String, String)| {
+        (PaletteItem::Wear(name.clone()), format!("Theme {name}: {what}"), String::new(), false)
+    };
+    state.facts.themes.iter().map(of).collect()
 }
 
 /// Everything that can be done on this screen and everywhere.
@@ -60,6 +83,7 @@ fn items(state: &State) -> Vec<(PaletteItem, String, String, bool)> {
         let label = format!("View of a role: {}: {}", profile.word, profile.what);
         items.push((PaletteItem::See(profile.view), label, String::new(), false));
     }
+    items.extend(themes_of(state));
     let Some(snapshot) = &state.snapshot else { return items };
     for run in snapshot.runs.iter() {
         let label = format!("Run {} {}: {}", run.id, run.playbook, run.now);
@@ -93,6 +117,11 @@ pub fn choose(state: &mut State, effects: &mut Vec<Effect>) {
         PaletteItem::Act(action) => act(state, action, effects),
         PaletteItem::Go(screen) => go(state, screen),
         PaletteItem::See(view) => super::act::see(state, view),
+        PaletteItem::Wear(name) => {
+            let kept = format!("theme {name}; `theme = \"{name}\"` under [console] of the configuration keeps it");
+            state.theme = name;
+            super::say(state, Role::Ok, kept);
+        }
         PaletteItem::Start(playbook, params) => dialogs::start(state, &playbook, &params),
         PaletteItem::Row(pane, key) => {
             state.panes.change(pane, |pane| pane.select(&key));

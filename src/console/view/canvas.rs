@@ -22,6 +22,8 @@ pub fn cells(n: usize) -> u16 {
 impl<'a> Canvas<'a> {
     /// A canvas on a buffer.
     pub fn new(buffer: &'a mut Buffer, theme: &'a Theme) -> Self {
+        // Where nothing is drawn the background of the theme shows, if it paints one.
+        buffer.set_style(buffer.area, theme.style(Role::Text));
         Self { buffer, theme }
     }
 
@@ -146,6 +148,7 @@ impl<'a> Canvas<'a> {
         for position in area.positions() {
             if let Some(cell) = self.buffer.cell_mut(position) {
                 cell.reset();
+                cell.set_style(self.theme.style(Role::Text));
             }
         }
     }

@@ -244,8 +244,12 @@ fn palette(canvas: &mut Canvas<'_>, area: Rect, found: &Palette) {
     let width = outer.width.min(90);
     let height = (cells(found.found.len().max(1)) + 4).min(outer.height);
     let area = Rect { height, ..centered(outer, width, outer.height) };
-    let hint = format!("{} of everything; Esc closes", found.found.len());
-    let inner = canvas.framed(area, &Strip::of(Role::Title, "Palette"), &Strip::of(Role::Dim, hint));
+    let (title, hint) = if found.themes {
+        ("Themes", "as you go through them; Enter keeps, Esc does not".to_owned())
+    } else {
+        ("Palette", format!("{} of everything; Esc closes", found.found.len()))
+    };
+    let inner = canvas.framed(area, &Strip::of(Role::Title, title), &Strip::of(Role::Dim, hint));
     if inner.height == 0 {
         return;
     }

@@ -26,7 +26,8 @@ pub struct Ledger {
     wrong: Vec<Cost>,
     hints: Vec<Cost>,
     declared_for: BTreeMap<String, BTreeSet<String>>,
-    up: BTreeSet<String>,
+    /// Findings that are up, and when they came.
+    up: BTreeMap<String, Mark>,
     aimed: BTreeMap<(String, String), (bool, bool)>,
     asked: BTreeMap<(String, String), i64>,
     waited: Option<(i64, u64)>,
@@ -145,14 +146,21 @@ impl Ledger {
                 if self.first.contains_key("fault") {
                     self.first.entry("detected").or_insert(mark);
                 }
-                self.up.insert(text(body, "finding").into());
+                self.up.insert(text(body, "finding").into(), mark);
             }
             Kind::FindingCleared => drop(self.up.remove(text(body, "finding"))),
             Kind::FindingAcknowledged => first("acknowledged"),
             Kind::IncidentDeclared => {
-                first("declared");
                 let incident = record.incident.as_ref().map(ToString::to_string).unwrap_or_default();
-                self.declared_for.insert(incident, names(body.get("findings")));
+                let findings = names(body.get("findings"));
+                // What an incident is declared for is what had to be detected: a decoy that came before it is not.
+                let fault = self.first.get("fault").copied().unwrap_or_default();
+                let theirs = findings.iter().filter_map(|f| self.up.get(f)).filter(|came| **came >= fault).min();
+                if let Some(came) = theirs.copied().filter(|_| !self.first.contains_key("declared")) {
+                    self.first.insert("detected", came);
+                }
+                self.first.entry("declared").or_insert(mark);
+                self.declared_for.insert(incident, findings);
             }
             Kind::CommsSent => first("told"),
             Kind::StepIntended => {
@@ -184,7 +192,7 @@ impl Ledger {
             Kind::IncidentClosed => {
                 let incident = record.incident.as_ref().map(ToString::to_string).unwrap_or_default();
                 let open =
-                    self.declared_for.get(&incident).into_iter().flatten().find(|f| self.up.contains(*f)).cloned();
+                    self.declared_for.get(&incident).into_iter().flatten().find(|f| self.up.contains_key(*f)).cloned();
                 if let Some(finding) = open {
                     let what = format!("{incident} was closed while {finding} was still found");
                     self.cost("unvalidated-closure", &what, at_s, seq);

@@ -1,10 +1,12 @@
 //! One engine, many consoles: the Unix socket of an engine and the console's end of it. `wire` is the protocol, `door`
-//! says who may come in, `parts` what of a snapshot has changed, `listen` serves, `remote` keeps a console fed and
-//! comes back after a loss. Only `cli` opens either end.
+//! says who may come in, `parts` what of a snapshot has changed, `listen` serves (`peer` is one of those served), `call` opens a
+//! connection and asks one thing, `remote` keeps a console fed and comes back after a loss. Only `cli` opens either end.
 
+pub mod call;
 pub mod door;
 pub mod listen;
 pub mod parts;
+mod peer;
 pub mod remote;
 pub mod rows;
 pub mod wire;

@@ -3,6 +3,7 @@
 //! fixed here: intent durable, confirmation and approvals durable, preconditions fresh and true, start durable,
 //! executed, outcome durable, verified. A run is rebuilt from its records alone.
 
+mod ask;
 mod effect;
 mod evaluate;
 mod fan;
@@ -22,10 +23,11 @@ mod verify;
 mod view;
 mod waits;
 
+pub use ask::StartProof;
 pub use effect::{Effect, LookAt, Mark, Subject, Ticket};
 pub use fan::Seat;
 pub use input::{ApprovalGiven, ChildFound, Input, Parent, Refusal, Rendering, SignedBy, Start};
-pub use machine::{MAX_CHECK_AGE, Run, StartProof};
+pub use machine::{MAX_CHECK_AGE, Run};
 pub use replay::{Past, ReplayError};
 pub use state::ConfirmedBy;
 pub use view::{CheckLine, Offered, RunState, StepLine, StepState, TargetLine, View};

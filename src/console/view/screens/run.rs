@@ -6,7 +6,7 @@ use super::super::widgets::window;
 use super::split;
 use crate::console::format::clock;
 use crate::console::rows::{PaneRow, layout, place, run_words, step_sign, step_words};
-use crate::console::state::{PaneId, State};
+use crate::console::state::{PaneId, State, can_confirm};
 use crate::console::strip::{Strip, fit, wrap};
 use crate::console::theme::{Glyphs, Role};
 use crate::domain::id::RunId;
@@ -149,7 +149,9 @@ fn comms(step: &StepView, width: usize) -> Option<Part> {
         lines.push(Strip::of(Role::Strong, format!(" {line}")));
     }
     let title = Strip::of(Role::Title, "Tell ").and(Role::Warn, comms.audience.join(", "));
-    let right = Strip::of(Role::Dim, format!("due {} (Enter when they were told)", clock(comms.due)));
+    // Where the step waits for its confirmation, Enter is for that; it asks whether they were told before or after it.
+    let how = if can_confirm(step) { "" } else { " (Enter when they were told)" };
+    let right = Strip::of(Role::Dim, format!("due {}{how}", clock(comms.due)));
     Some(Part { title, right, lines, least: 2 })
 }
 
