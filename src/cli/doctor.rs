@@ -22,6 +22,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,6 +92,7 @@ pub fn run(global: &Global) -> Result<Exit, Error> {
     }
     let home = session::home(&loaded.config);
     all.push(journal(&home));
+    all.push(usual(&session::usual_file(&loaded.config)));
     if let Some(settings) = witnesses::settings(&loaded, &home)? {
         all.extend(runtime.block_on(witnesses::try_all(&settings))?.into_iter().map(witness));
     }
@@ -348,6 +350,36 @@ async fn anchor(config: &Config) -> Finding {
         version: Some(words).filter(|w| !w.is_empty()),
         why,
         missing,
+        certificates: Vec::new(),
+        rights: None,
+    }
+}
+
+/// What is usual, as an engine keeps it.
+fn usual(path: &Path) -> Finding {
+    let kept = engine::usual::kept(path);
+    let (health, why) = match &kept {
+        Ok(Some((series, 0))) if *series > 0 => (Health::Ok, None),
+        Ok(Some((series, left_out))) if *left_out > 0 => {
+            let why = format!("{series} series are learnt and {left_out} more are not: that is the most");
+            (Health::Unknown, Some(why))
+        }
+        Ok(_) => (Health::Unknown, Some("nothing is learnt yet; an engine has to look for some days".to_owned())),
+        Err(why) => (Health::Unknown, Some(why.clone())),
+    };
+    let missing = why.clone().map(|why| Missing {
+        disables: format!("comparing with what is usual, in rules and in `gate`: {why}"),
+        remedy: "let an engine (`serve` or a console) run on this host".to_owned(),
+    });
+    Finding {
+        id: "usual".into(),
+        kind: "usual".into(),
+        address: path.display().to_string(),
+        health,
+        reachable: kept.is_ok(),
+        version: None,
+        why,
+        missing: missing.into_iter().collect(),
         certificates: Vec::new(),
         rights: None,
     }

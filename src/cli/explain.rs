@@ -76,6 +76,10 @@ pub fn run(global: &Global, what: Option<&str>) -> Result<Exit, Error> {
             for (name, text) in rules.explain(rule, &thresholds, config.map(|c| c.calendar.as_slice())) {
                 say(name, text);
             }
+            if rule.usual.is_some() {
+                let known = brief::running(global).map(|snapshot| snapshot.usual.words());
+                say("known", known.unwrap_or_else(|_| "no engine runs that could tell how far that is known".into()));
+            }
         }
         None if finding.is_some() => {}
         None => {

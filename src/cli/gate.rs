@@ -7,7 +7,7 @@ use super::status::{self, Look};
 use crate::domain::finding::{Change, Class, Finding};
 use crate::domain::health::Health;
 use crate::domain::id::TenantId;
-use crate::domain::pane::Pane;
+use crate::domain::pane::{Pane, SourceRow};
 use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -67,7 +67,7 @@ struct Judged {
     question: &'static str,
     /// `ok`, `critical` or `unknown`.
     answer: Health,
-    /// What speaks against it, a sentence each.
+    /// What speaks against it, or what is not known; a sentence each.
     because: Vec<String>,
 }
 
@@ -170,13 +170,27 @@ fn moment(look: &Look, text: &str, tenant: Option<&TenantId>) -> Result<(Timesta
     }
 }
 
-fn answer(question: &'static str, known: bool, because: Vec<String>) -> Judged {
-    let answer = match (because.is_empty(), known) {
-        (false, _) => Health::Critical,
-        (true, false) => Health::Unknown,
-        (true, true) => Health::Ok,
+/// An answer: what speaks against it, else what is not known.
+fn answer(question: &'static str, unknown: Vec<String>, because: Vec<String>) -> Judged {
+    let (answer, because) = match (because.is_empty(), unknown.is_empty()) {
+        (false, _) => (Health::Critical, because),
+        (true, false) => (Health::Unknown, unknown),
+        (true, true) => (Health::Ok, Vec::new()),
     };
     Judged { question, answer, because }
+}
+
+/// What of a tenant, or of all, can not be compared with what is usual: then nobody knows whether it is as usual.
+fn uncompared(look: &Look, tenant: Option<&TenantId>) -> Option<String> {
+    let usual = &look.usual;
+    let concerns = |t: Option<&TenantId>| tenant.is_none() || t.is_none() || t == tenant;
+    let gap = usual.gaps.iter().find(|gap| concerns(gap.subject.tenant()));
+    match gap {
+        Some(gap) => Some(format!("{} of {} can not be compared: {}", gap.signal, gap.subject, gap.why)),
+        // The gaps that are not told one by one may be this tenant's.
+        None if usual.learnt == 0 || !usual.told_all() => Some(usual.words()),
+        None => None,
+    }
 }
 
 /// Findings since the deploy; those of a tenant where one is meant. A note is none.
@@ -195,18 +209,27 @@ fn platform(look: &Look, since: Timestamp) -> Judged {
     if because.is_empty() {
         because.extend(critical.map(|p| format!("the pane {} has a critical row", p.word())));
     }
-    let silent = look.panes.sources.iter().filter(|s| s.health == Health::Unknown).count();
-    let known = silent == 0 && !look.panes.sources.is_empty();
-    answer("the platform is healthy", known, because)
+    let silent = look.panes.sources.iter().filter(|s| s.health == Health::Unknown);
+    let why = |s: &SourceRow| format!("{} is silent: {}", s.id, s.why.as_deref().unwrap_or("no answer yet"));
+    let mut unknown: Vec<String> = silent.map(why).collect();
+    if look.panes.sources.is_empty() {
+        unknown.push("no source is configured".to_owned());
+    }
+    answer("the platform is healthy", unknown, because)
 }
 
 fn application(look: &Look, since: Timestamp, tenant: Option<&TenantId>) -> Judged {
     let about = |f: &&Finding| APPLICATION.contains(&f.rule.as_str()) || f.classes.contains(&Class::Impact);
     let because: Vec<String> = found(look, since, tenant).filter(about).map(|f| f.what.clone()).collect();
     let rows = look.panes.tenants.iter().filter(|r| tenant.is_none_or(|t| r.id == *t));
-    let mut known = rows.map(|r| r.health != Health::Unknown).peekable();
-    let known = known.peek().is_some() && known.all(|k| k);
-    answer("the application is stable", known, because)
+    let mut rows = rows.peekable();
+    let mut unknown = Vec::new();
+    if rows.peek().is_none() {
+        unknown.push("there is no tenant".to_owned());
+    }
+    unknown.extend(rows.filter(|r| r.health == Health::Unknown).map(|r| format!("{}: {}", r.id, r.why)));
+    unknown.extend(uncompared(look, tenant));
+    answer("the application is stable", unknown, because)
 }
 
 fn workflows(look: &Look, since: Timestamp, tenant: Option<&TenantId>) -> Judged {
@@ -222,5 +245,6 @@ fn workflows(look: &Look, since: Timestamp, tenant: Option<&TenantId>) -> Judged
     let own = tenant.and_then(|t| look.panes.tenants.iter().find(|r| r.id == *t));
     let known = known || !watched && own.is_some_and(|r| r.queue_depth.is_some() || r.cron_lateness_s.is_some());
     because.dedup();
-    answer("the workflows are within their thresholds", known, because)
+    let unknown = if known { Vec::new() } else { vec!["a process or a channel of jobs is not known".to_owned()] };
+    answer("the workflows are within their thresholds", unknown, because)
 }

@@ -15,7 +15,9 @@ use crate::domain::health::Health;
 use crate::domain::mode::Mode;
 use crate::domain::pane::{DatabaseRow, IngressRow, Pane, Panes, QueueRow, SourceRow, SubjectRow, TenantRow};
 use crate::domain::ports::Clock;
+use crate::domain::usual::UsualState;
 use crate::domain::world::World;
+use crate::engine;
 use crate::engine::adapters::Adapters;
 use crate::engine::api::Snapshot;
 use crate::engine::inbox::Inbox;
@@ -67,6 +69,20 @@ pub struct Status<'a> {
     security: &'a [SubjectRow],
     /// What is wrong, worst first.
     findings: &'a [Finding],
+    /// How far it is known what is usual, with which rules compare.
+    usual: Known<'a>,
+}
+
+/// How far it is known what is usual.
+#[derive(Serialize, JsonSchema)]
+struct Known<'a> {
+    /// `unknown` unless every value can be compared.
+    health: Health,
+    /// The same in a sentence.
+    why: String,
+    /// In numbers.
+    #[serde(flatten)]
+    state: &'a UsualState,
 }
 
 /// One observer, or one pane that none is configured for.
@@ -139,6 +155,8 @@ pub struct Look {
     pub findings: Vec<Finding>,
     /// What changed, newest first.
     pub changes: Vec<Change>,
+    /// How far it is known what is usual.
+    pub usual: Arc<UsualState>,
     services: Vec<Service>,
 }
 
@@ -151,6 +169,7 @@ impl Look {
             panes: (*snapshot.panes).clone(),
             findings: (*snapshot.findings).clone(),
             changes: (*snapshot.changes).clone(),
+            usual: snapshot.usual.clone(),
             services: (*snapshot.services).clone(),
         }
     }
@@ -169,7 +188,7 @@ pub fn once(global: &Global) -> Result<Look, Error> {
             return Ok(Look::of(&snapshot));
         }
         let adapters = match (&live, &global.drill) {
-            (Some(loaded), _) => opening::adapters(loaded, Mode::ReadOnly)?,
+            (Some(loaded), _) => for_a_look(loaded)?,
             (None, scenario) => opening::drill_adapters(scenario.as_deref().unwrap_or_default())?,
         };
         let mut looking = Looking::start(adapters);
@@ -194,11 +213,18 @@ pub fn run(global: &Global, watch: bool) -> Result<Exit, Error> {
             }
         }
         let adapters = match (&live, &global.drill) {
-            (Some(loaded), _) => opening::adapters(loaded, Mode::ReadOnly)?,
+            (Some(loaded), _) => for_a_look(loaded)?,
             (None, scenario) => opening::drill_adapters(scenario.as_deref().unwrap_or_default())?,
         };
         own_look(global, adapters, watch).await
     })
+}
+
+/// Adapters that only look, with what an engine has learnt before.
+fn for_a_look(loaded: &session::Loaded) -> Result<Adapters, Error> {
+    let mut adapters = opening::adapters(loaded, Mode::ReadOnly)?;
+    adapters.usual = Some(session::usual_file(&loaded.config));
+    Ok(adapters)
 }
 
 async fn from_engine(global: &Global, home: &session::Home, watch: bool) -> Result<Exit, Error> {
@@ -245,12 +271,19 @@ struct Looking {
 
 impl Looking {
     fn start(adapters: Adapters) -> Self {
-        let Adapters { estate, mode, clock, observers, settings, .. } = adapters;
+        let Adapters { estate, mode, clock, observers, settings, usual, drill, .. } = adapters;
         let world = World::new(estate.clone(), observers.iter().map(|o| o.spec()), clock.now());
         let inbox = Inbox::default();
         let tasks = observers.into_iter().map(|o| tokio::spawn(o.run(inbox.sink()))).collect();
         let deadline = tokio::time::Instant::now() + FIRST_ANSWER;
-        Self { world, judge: Judge::new(settings, &estate), clock, mode, inbox, tasks, deadline }
+        let mut judge = Judge::new(settings, &estate);
+        if let Some(drill) = drill {
+            drill.seed(judge.baselines_mut());
+        }
+        if let Some(Err(why)) = usual.map(|path| engine::usual::borrow(&path, &estate.name, judge.baselines_mut())) {
+            eprintln!("quarterdeck: {why}; what is usual is not known");
+        }
+        Self { world, judge, clock, mode, inbox, tasks, deadline }
     }
 
     fn answered(&self) -> bool {
@@ -267,6 +300,7 @@ impl Looking {
             panes,
             findings,
             changes: self.judge.changes(),
+            usual: self.judge.usual(&self.world, at),
             services: self.judge.services().to_vec(),
         }
     }
@@ -361,6 +395,7 @@ fn print_json(look: &Look, health: Health) -> Result<(), Error> {
         business: &look.panes.business,
         security: &look.panes.security,
         findings: &look.findings,
+        usual: Known { health: look.usual.health(), why: look.usual.words(), state: &look.usual },
     })
 }
 
@@ -402,5 +437,6 @@ fn print_table(look: &Look, health: Health) -> Result<(), Error> {
         output::line(&format!("\n{title}"))?;
         output::line(rows.trim_end())?;
     }
+    output::line(&format!("\nUSUAL\n{:<9} {}", look.usual.health().word(), look.usual.words()))?;
     Ok(())
 }

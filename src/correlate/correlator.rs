@@ -15,7 +15,7 @@ use super::readings::{Seen, readings};
 use super::settings::Settings;
 use super::signals::{self, Limits, SIGNALS, SubjectKind};
 use super::silence::Watch;
-use super::usual::Baselines;
+use super::usual::{Baselines, MOST_SERIES};
 use crate::domain::estate::{Ahead, Estate};
 use crate::domain::facts::Facts;
 use crate::domain::finding::{Acknowledged, Change, Class, Finding};
@@ -24,12 +24,15 @@ use crate::domain::id::{FindingId, Person, SourceId, TenantId};
 use crate::domain::pane::{Panes, SubjectView};
 use crate::domain::sample::Sample;
 use crate::domain::signal::{Reading, Subject};
+use crate::domain::usual::{UsualGap, UsualState};
 use crate::domain::world::World;
 use jiff::tz::TimeZoneDatabase;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
+/// Values that can not be compared with what is usual, told one by one.
+const GAPS: usize = 50;
 /// Changes kept.
 const CHANGES: usize = 200;
 
@@ -192,6 +195,46 @@ impl Correlator {
     /// All that is known of one subject.
     pub fn look(&self, world: &World, subject: &Subject, now: Timestamp) -> SubjectView {
         look::look(world, &self.settings, &self.history, &self.baselines, subject, now)
+    }
+
+    /// How far it is known what is usual: of the values of now that rules compare with it, about the subjects that their
+    /// findings are about.
+    pub fn usual(&self, world: &World, now: Timestamp) -> UsualState {
+        let mut gaps: Vec<(u8, UsualGap)> = Vec::new();
+        let mut compared = 0;
+        for subject in self.history.subjects() {
+            let kind = SubjectKind::of(subject);
+            for newest in self.history.newest(subject) {
+                let rule =
+                    signals::position(newest.signal.name).and_then(|row| self.rule_of.get(row)?.last().copied()?);
+                let rule = rule.and_then(|position| self.settings.rules.get(position));
+                let Some(rule) = rule.filter(|r| r.subjects.first() == Some(&kind)) else { continue };
+                let good = world.sources.get(newest.source).and_then(|s| s.good.as_ref());
+                if good.is_none_or(|good| newest.at_ms < good.taken_at.as_millisecond()) {
+                    continue;
+                }
+                compared += 1;
+                let name = newest.signal.name;
+                if self.baselines.usual(subject, name, now).median().is_some() {
+                    continue;
+                }
+                let why = self.baselines.view(subject, newest.signal, now).map_or_else(String::new, |view| view.words);
+                let criticality =
+                    subject.tenant().and_then(|t| self.index.estate().tenant(t)).map_or(0, |t| t.criticality);
+                let gap = UsualGap { subject: subject.clone(), signal: name.to_owned(), rule: rule.name.clone(), why };
+                gaps.push((criticality, gap));
+            }
+        }
+        let known = compared - gaps.len();
+        gaps.sort_by(|(a, x), (b, y)| (a, &x.subject, &x.signal).cmp(&(b, &y.subject, &y.signal)));
+        UsualState {
+            learnt: self.baselines.len(),
+            most: MOST_SERIES,
+            left_out: self.baselines.left_out(),
+            compared,
+            known,
+            gaps: gaps.into_iter().map(|(_, gap)| gap).take(GAPS).collect(),
+        }
     }
 
     /// What is usual, as it was learnt.

@@ -23,4 +23,5 @@ pub mod secret;
 pub mod signal;
 pub mod synthetic;
 pub mod text;
+pub mod usual;
 pub mod world;

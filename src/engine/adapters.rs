@@ -96,7 +96,7 @@ impl DrillHandle {
     }
 
     /// What is usual on the simulated estate, as if it had been looked at for weeks.
-    pub(super) fn seed(&self, baselines: &mut Baselines) {
+    pub fn seed(&self, baselines: &mut Baselines) {
         self.0.seed(baselines);
     }
 

@@ -16,6 +16,7 @@ use crate::domain::risk::{Assessment, Risk};
 pub use crate::domain::run::{RunState, StepState};
 use crate::domain::secret::SecretText;
 use crate::domain::signal::Subject;
+use crate::domain::usual::UsualState;
 use crate::playbook::schema::{Parameter, Playbook};
 pub use crate::policy::statement::{Decision, LogPoint};
 use indexmap::IndexMap;
@@ -602,6 +603,9 @@ pub struct Snapshot {
     /// What the calendar has in force, and what lies ahead within a day, by time.
     #[serde(default)]
     pub ahead: Arc<Vec<Ahead>>,
+    /// How far it is known what is usual.
+    #[serde(default)]
+    pub usual: Arc<UsualState>,
     /// Who sits at this engine.
     pub me: Person,
     /// Who is attached.

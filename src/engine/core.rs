@@ -653,6 +653,7 @@ impl Engine {
             policy: self.policy_view(),
             services: self.services.clone(),
             ahead: self.judge.ahead(self.clock.now()),
+            usual: self.judge.usual(&self.world, self.clock.now()),
             me: Person::new(self.me.user.clone()),
             consoles: self.consoles.views(),
         }

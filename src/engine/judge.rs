@@ -7,6 +7,7 @@ use crate::domain::finding::{Change, Finding};
 use crate::domain::pane::{Panes, SubjectView};
 use crate::domain::sample::Sample;
 use crate::domain::signal::Subject;
+use crate::domain::usual::UsualState;
 use crate::domain::world::World;
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 /// Changes that a snapshot carries.
 const CHANGES: usize = 50;
 
-/// How long what the calendar says is taken to hold.
+/// How long what the calendar says, and how far it is known what is usual, is taken to hold.
 const LOOK_UP: SignedDuration = SignedDuration::from_secs(30);
 
 /// The correlation with what it needs at hand.
@@ -23,13 +24,16 @@ pub struct Judge {
     correlator: Correlator,
     /// What the calendar says, and until when that holds.
     ahead: (Arc<Vec<Ahead>>, Timestamp),
+    /// How far it is known what is usual, and until when that holds.
+    usual: (Arc<UsualState>, Timestamp),
 }
 
 impl Judge {
     /// One that has seen nothing.
     pub fn new(settings: Settings, estate: &Arc<Estate>) -> Self {
         let correlator = Correlator::new(settings, estate, jiff::tz::db());
-        Self { correlator, ahead: (Arc::default(), Timestamp::MIN) }
+        let never = Timestamp::MIN;
+        Self { correlator, ahead: (Arc::default(), never), usual: (Arc::default(), never) }
     }
 
     /// Takes in a sample; one that the world does not accept (older than what is known) counts for nothing.
@@ -68,6 +72,15 @@ impl Judge {
             self.ahead = (Arc::new(self.correlator.ahead(now)), next);
         }
         self.ahead.0.clone()
+    }
+
+    /// How far it is known what is usual; looked up anew twice a minute.
+    pub fn usual(&mut self, world: &World, now: Timestamp) -> Arc<UsualState> {
+        if now >= self.usual.1 {
+            let next = now.checked_add(LOOK_UP).unwrap_or(Timestamp::MAX);
+            self.usual = (Arc::new(self.correlator.usual(world, now)), next);
+        }
+        self.usual.0.clone()
     }
 
     /// The declared services.

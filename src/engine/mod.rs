@@ -37,5 +37,5 @@ mod secrets;
 pub mod state;
 pub mod stepped;
 pub mod telling;
-mod usual;
+pub mod usual;
 mod work;

@@ -45,6 +45,25 @@ fn take_up(path: &Path, estate: &str, baselines: &mut Baselines) -> Option<Strin
     Some(format!("{}: {error}; what is usual is learnt anew, {kept}", path.display()))
 }
 
+/// Takes up what a file holds for one look, and leaves it where it is; answers why it could not.
+pub fn borrow(path: &Path, estate: &str, baselines: &mut Baselines) -> Result<(), String> {
+    let text = match read(path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(format!("{}: what is usual could not be read ({e})", path.display())),
+    };
+    baselines.take_up(&text, estate).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// What is told of the file: how many series are kept, and how many were left out.
+pub fn kept(path: &Path) -> Result<Option<(usize, usize)>, String> {
+    match read(path) {
+        Ok(text) => Ok(Baselines::head(&text)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(format!("it could not be read ({e})")),
+    }
+}
+
 fn read(path: &Path) -> io::Result<String> {
     if fs::metadata(path)?.len() > MOST {
         return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it is longer than {MOST} bytes")));

@@ -942,6 +942,7 @@ pub fn snapshot() -> Snapshot {
         elevations: vec![],
         policy: PolicyView::default(),
         services: Arc::default(),
+        usual: Arc::default(),
         ahead: Arc::new(vec![
             Ahead {
                 what: "month-end close".into(),

@@ -49,6 +49,8 @@ pub(super) fn read(facts: &KubernetesFacts, seen: &Seen<'_>, index: &Index, out:
         let both = || parts.web.iter().chain(parts.workers.iter());
         out.maybe(&subject, "workload.restarts", total(both().map(|w| w.restarts_5m)).map(f64::from));
         out.maybe(&subject, "workload.crash_looping", total(both().map(|w| w.crash_looping)).map(f64::from));
+        out.maybe(&subject, "pods.oom_killed", total(both().map(|w| w.oom_killed)).map(f64::from));
+        out.maybe(&subject, "pods.pending", total(both().map(|w| w.pending)).map(f64::from));
         let since = parts.web.and_then(|w| w.image_since);
         let age = since.map(|since| seen.at.duration_since(since).as_secs_f64().max(0.0));
         out.maybe(&subject, "workload.image_age", age);

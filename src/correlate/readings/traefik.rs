@@ -26,6 +26,9 @@ pub(super) fn read(facts: &TraefikFacts, seen: &Seen<'_>, index: &Index, out: &m
     }
     let ingress = Subject::Ingress { source: seen.source.clone() };
     write(&together(facts), &ingress, out);
+    let open = facts.entrypoints.iter().filter_map(|e| e.open_connections);
+    let open = open.reduce(u64::saturating_add).and_then(|n| u32::try_from(n).ok());
+    out.maybe(&ingress, "ingress.connections", open.map(f64::from));
     out.maybe(&ingress, "reload.ok", facts.reload_failed.map(|failed| flag(!failed)));
     let expiries = expiries(facts, seen.source, index);
     for (tenant, at) in expiries.tenants {

@@ -19,6 +19,9 @@ struct Head {
     version: u32,
     estate: String,
     series: usize,
+    /// Series that were seen and not learnt.
+    #[serde(default)]
+    left_out: usize,
     /// Occasions with a place of their own, in the order of their places.
     occasions: Vec<String>,
 }
@@ -69,6 +72,7 @@ impl Baselines {
             version: VERSION,
             estate: estate.to_owned(),
             series: self.count,
+            left_out: self.left_out.len(),
             occasions: self.shifts.iter().map(|s| s.occasion.what.clone()).collect(),
         };
         let mut text = serde_json::to_string(&head)?;
@@ -126,6 +130,12 @@ impl Baselines {
             }
         }
         Ok(())
+    }
+
+    /// How many series a text has, and how many were left out when it was written, as its head says.
+    pub fn head(text: &str) -> Option<(usize, usize)> {
+        let head: Head = serde_json::from_str(text.lines().next()?).ok()?;
+        Some((head.series, head.left_out))
     }
 
     fn series_of(&self, line: Line, occasions: &[String]) -> Result<(Subject, Series), String> {

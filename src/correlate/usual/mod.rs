@@ -21,13 +21,30 @@ use hours::{Hours, Local};
 use jiff::tz::TimeZoneDatabase;
 use jiff::{SignedDuration, Timestamp};
 use places::{Series, WEEK};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 /// Series that are learnt at most; each takes up to 4.4 KB, 26 MB together.
 pub const MOST_SERIES: usize = 6000;
 /// Occasions that have a place of their own at most.
 const MOST_OCCASIONS: usize = 32;
+/// Series that are left out are counted up to this many; each takes 8 bytes.
+const MOST_LEFT_OUT: usize = 50_000;
+/// How often it is looked for series that nothing tells of any more.
+const SWEEP: SignedDuration = SignedDuration::from_hours(1);
+/// After how many hours without a value a series is forgotten: a month end comes once in five weeks.
+const STALE_HOURS: i64 = 24 * 36;
+
+/// What is learnt first: less comes before more.
+type Rank = (u8, u8);
+
+fn hash(subject: &Subject, row: u16) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (subject, row).hash(&mut hasher);
+    hasher.finish()
+}
+
 /// How long it is taken to hold which occasions go on.
 const LOOK_UP: SignedDuration = SignedDuration::from_secs(60);
 /// Signals that are learnt whether or not a rule asks what is usual for them.
@@ -66,10 +83,17 @@ pub struct Baselines {
     looked_up: Timestamp,
     /// Whether a signal is learnt, by its row of the table.
     learnt: Vec<bool>,
+    /// Whether rules compare a signal with what is usual, by its row of the table.
+    asked: Vec<bool>,
+    criticality: HashMap<TenantId, u8>,
     series: HashMap<Subject, Vec<(u16, Series)>>,
     count: usize,
-    /// Whether there were more than are learnt.
-    full: bool,
+    /// How many series of each rank are learnt.
+    ranks: BTreeMap<Rank, usize>,
+    /// Those that were seen and are not learnt, because there are more, by a hash of each.
+    left_out: HashSet<u64>,
+    /// When it was last looked for series that nothing tells of any more.
+    swept_at: Timestamp,
     /// Hours that were taken in since it was made: what is kept has changed with it.
     taken: u64,
 }
@@ -82,12 +106,19 @@ impl Baselines {
         zones: &TimeZoneDatabase,
         wanted: impl Iterator<Item = &'a str>,
     ) -> Self {
-        let mut learnt = vec![false; SIGNALS.len()];
-        for row in LEARNT.into_iter().chain(wanted).filter_map(signals::position) {
-            if let Some(slot) = learnt.get_mut(row) {
-                *slot = true;
+        let mark = |rows: &mut dyn Iterator<Item = usize>| {
+            let mut marked = vec![false; SIGNALS.len()];
+            for row in rows {
+                if let Some(slot) = marked.get_mut(row) {
+                    *slot = true;
+                }
             }
-        }
+            marked
+        };
+        let wanted: Vec<usize> = wanted.filter_map(signals::position).collect();
+        let learnt = mark(&mut LEARNT.into_iter().filter_map(signals::position).chain(wanted.iter().copied()));
+        let asked = mark(&mut wanted.into_iter());
+        let criticality = estate.tenants.iter().map(|t| (t.id.clone(), t.criticality)).collect();
         // A shift or a cut-off is a moment of the same hour each week; these two are no hour of the week.
         let own = |o: &&Occasion| o.to.is_some() && matches!(o.kind, OccasionKind::Mrp | OccasionKind::MonthEnd);
         let shifts = calendar.iter().filter(own).take(MOST_OCCASIONS).zip(WEEK..);
@@ -97,9 +128,13 @@ impl Baselines {
             shifts: shifts.collect(),
             looked_up: Timestamp::MIN,
             learnt,
+            asked,
+            criticality,
             series: HashMap::new(),
             count: 0,
-            full: false,
+            ranks: BTreeMap::new(),
+            left_out: HashSet::new(),
+            swept_at: Timestamp::MIN,
             taken: 0,
         }
     }
@@ -124,9 +159,74 @@ impl Baselines {
         self.count == 0
     }
 
-    /// Whether there were more series than are learnt.
-    pub const fn is_full(&self) -> bool {
-        self.full
+    /// How many series were seen and are not learnt, because there are more; counted up to 50,000.
+    pub fn left_out(&self) -> usize {
+        self.left_out.len()
+    }
+
+    /// What is learnt first where there is more than can be: what rules compare, of what many share, then of the most
+    /// critical tenants.
+    fn rank(&self, subject: &Subject, row: u16) -> Rank {
+        let asked = self.asked.get(usize::from(row)).copied().unwrap_or(false);
+        let of_tenant = |tenant| self.criticality.get(tenant).copied().unwrap_or(u8::MAX);
+        (u8::from(!asked), subject.tenant().map_or(0, of_tenant))
+    }
+
+    /// Takes a series out, so that there is room for another.
+    fn take_out(&mut self, subject: &Subject, row: u16) {
+        let rank = self.rank(subject, row);
+        let Some(all) = self.series.get_mut(subject) else { return };
+        let before = all.len();
+        all.retain(|(r, _)| *r != row);
+        let gone = before - all.len();
+        if all.is_empty() {
+            self.series.remove(subject);
+        }
+        self.count -= gone;
+        if let Some(n) = self.ranks.get_mut(&rank) {
+            *n = n.saturating_sub(gone);
+        }
+    }
+
+    /// Forgets, at most once an hour, what nothing has told of for five weeks, and what was left out: it is counted anew.
+    fn sweep(&mut self, now: Timestamp) {
+        if now.duration_since(self.swept_at) < SWEEP {
+            return;
+        }
+        self.swept_at = now;
+        self.left_out.clear();
+        let oldest = now.as_second().div_euclid(3600) - STALE_HOURS;
+        let stale = |series: &Series| series.open.as_ref().is_some_and(|open| open.hour < oldest);
+        let gone: Vec<(Subject, u16)> = (self.series.iter())
+            .flat_map(|(subject, all)| all.iter().filter(|(_, s)| stale(s)).map(|(row, _)| (subject.clone(), *row)))
+            .collect();
+        for (subject, row) in gone {
+            self.take_out(&subject, row);
+        }
+    }
+
+    /// Makes room for a series of a rank, where one of a lower rank can go: the one of which least is known.
+    fn make_room(&mut self, rank: Rank) -> bool {
+        let Some(lowest) = self.ranks.iter().rev().find(|(_, n)| **n > 0).map(|(r, _)| *r) else { return false };
+        if lowest <= rank {
+            return false;
+        }
+        let of_lowest = self.series.iter().flat_map(|(subject, all)| {
+            let same = all.iter().filter(|(row, _)| self.rank(subject, *row) == lowest);
+            same.map(move |(row, series)| (series.places.len(), subject, *row))
+        });
+        let Some((subject, row)) = of_lowest.min().map(|(_, subject, row)| (subject.clone(), row)) else {
+            return false;
+        };
+        self.take_out(&subject, row);
+        self.leave_out(&subject, row);
+        true
+    }
+
+    fn leave_out(&mut self, subject: &Subject, row: u16) {
+        if self.left_out.len() < MOST_LEFT_OUT {
+            self.left_out.insert(hash(subject, row));
+        }
     }
 
     /// Looks up which occasions go on, at most once a minute.
@@ -153,6 +253,7 @@ impl Baselines {
     pub(super) fn observe(&mut self, readings: &[Reading], at: Timestamp, bad: impl Fn(&Reading) -> bool) {
         let hours = Arc::clone(&self.hours);
         let mut locals = hours.at(at);
+        self.sweep(at);
         for reading in readings {
             let Some(row) = signals::position(reading.signal).filter(|row| self.learns(*row)) else { continue };
             let local = locals.of(reading.subject.tenant());
@@ -169,11 +270,16 @@ impl Baselines {
         let row = u16::try_from(row).ok()?;
         let known = self.series.get(subject).is_some_and(|all| all.iter().any(|(r, _)| *r == row));
         if !known {
-            if self.count >= MOST_SERIES {
-                self.full = true;
+            let rank = self.rank(subject, row);
+            if self.count >= MOST_SERIES && !self.make_room(rank) {
+                self.leave_out(subject, row);
                 return None;
             }
+            if !self.left_out.is_empty() {
+                self.left_out.remove(&hash(subject, row));
+            }
             self.count += 1;
+            *self.ranks.entry(rank).or_default() += 1;
             self.series.entry(subject.clone()).or_default().push((row, Series::default()));
         }
         let all = self.series.get_mut(subject)?;
@@ -203,7 +309,7 @@ impl Baselines {
         let series = of_subject.iter().find(|(r, _)| usize::from(*r) == row).map(|(_, series)| series);
         match series {
             Some(series) => series.usual(local.place, place),
-            None if self.full => Known::NotLearnt,
+            None if self.left_out.contains(&hash(subject, u16::try_from(row).unwrap_or(u16::MAX))) => Known::LeftOut,
             None => Known::NotYet { hours: 0 },
         }
     }

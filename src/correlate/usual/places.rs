@@ -78,6 +78,8 @@ pub enum Known {
     },
     /// Nobody learns it.
     NotLearnt,
+    /// It would be learnt, but there is no room for it.
+    LeftOut,
 }
 
 impl Known {
@@ -85,7 +87,7 @@ impl Known {
     pub const fn median(&self) -> Option<f64> {
         match self {
             Self::Yes(normal) => Some(normal.median),
-            Self::NotYet { .. } | Self::NotLearnt => None,
+            Self::NotYet { .. } | Self::NotLearnt | Self::LeftOut => None,
         }
     }
 }

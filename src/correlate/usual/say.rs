@@ -1,5 +1,6 @@
 //! What is usual in words: the value, the hours that it rests on, or why it is not known.
 
+use super::MOST_SERIES;
 use super::hours::Local;
 use super::places::{Basis, FEW, Known};
 use crate::correlate::say;
@@ -14,16 +15,20 @@ fn hour(local: Local) -> String {
     format!("{day} at {:02}:00", local.place % 24)
 }
 
+fn unknown(words: String) -> UsualView {
+    UsualView { median: None, low: None, high: None, words }
+}
+
 /// Nothing where the signal is not learnt.
 pub(super) fn view(known: Known, unit: Unit, local: Local, occasion: Option<&str>) -> Option<UsualView> {
     match known {
         Known::NotLearnt => None,
-        Known::NotYet { hours } => Some(UsualView {
-            median: None,
-            low: None,
-            high: None,
-            words: format!("usual not known yet: {hours} of {FEW} good hours of {} were seen", hour(local)),
-        }),
+        Known::LeftOut => Some(unknown(format!(
+            "usual not known: {MOST_SERIES} series are learnt, those first that rules compare, and of the most critical tenants"
+        ))),
+        Known::NotYet { hours } => {
+            Some(unknown(format!("usual not known yet: {hours} of {FEW} good hours of {} were seen", hour(local))))
+        }
         Known::Yes(normal) => {
             let (low, high) = ((normal.median - normal.spread).max(0.0), normal.median + normal.spread);
             let when = match (normal.basis, occasion) {

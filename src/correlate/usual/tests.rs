@@ -141,6 +141,36 @@ fn there_is_an_end_to_what_is_learnt() {
         })
         .collect();
     baselines.observe(&readings, at, |_| false);
-    assert_eq!((baselines.len(), baselines.is_full()), (MOST_SERIES, true));
-    assert_eq!(baselines.usual(&readings[MOST_SERIES + 1].subject, "http.p95", at), Known::NotLearnt);
+    assert_eq!((baselines.len(), baselines.left_out()), (MOST_SERIES, 5));
+    let (subject, signal) = (&readings[MOST_SERIES + 1].subject, signals::find("http.p95").unwrap());
+    assert_eq!(baselines.usual(subject, "http.p95", at), Known::LeftOut);
+    let said = baselines.view(subject, signal, at).unwrap();
+    assert!(said.median.is_none() && said.words.contains("6000 series are learnt, those first"), "{}", said.words);
+    // Seen again they are no more of them, and what is gone for weeks leaves its place.
+    baselines.observe(&readings, at, |_| false);
+    assert_eq!(baselines.left_out(), 5);
+    let later = at + SignedDuration::from_hours(24 * 40);
+    baselines.observe(&readings[MOST_SERIES..], later, |_| false);
+    assert_eq!((baselines.len(), baselines.left_out()), (5, 0));
+}
+
+#[test]
+fn what_rules_compare_and_the_most_critical_tenants_are_learnt_first() {
+    let house = estate(vec![tenant("a", 3), tenant("b", 1), tenant("c", 2)]);
+    let mut baselines = Baselines::new(&house, &[], jiff::tz::db(), ["http.p95"].into_iter());
+    let at = "2026-11-02T08:00:00Z".parse().unwrap();
+    let of = |id: &str, signal| Reading { subject: Subject::Tenant { tenant: id.into() }, signal, value: 1.0 };
+    let crowd: Vec<Reading> = (0..MOST_SERIES - 1).map(|n| of(&format!("x{n}"), "http.requests")).collect();
+    baselines.observe(&crowd, at, |_| false);
+    baselines.observe(&[of("a", "http.p95"), of("b", "http.requests"), of("b", "http.p95")], at, |_| false);
+    // The two that rules compare are in, and so is the one of a known tenant; two of the crowd had to go.
+    let known =
+        |b: &Baselines, id: &str, signal| b.usual(&of(id, signal).subject, signal, at) == Known::NotYet { hours: 0 };
+    assert!(known(&baselines, "a", "http.p95") && known(&baselines, "b", "http.p95"));
+    assert!(known(&baselines, "b", "http.requests"));
+    assert_eq!((baselines.len(), baselines.left_out()), (MOST_SERIES, 2));
+    // One more of the crowd does not come in, nor does it push anybody out.
+    baselines.observe(&[of("y", "http.requests")], at, |_| false);
+    assert_eq!(baselines.usual(&of("y", "http.requests").subject, "http.requests", at), Known::LeftOut);
+    assert_eq!((baselines.len(), baselines.left_out()), (MOST_SERIES, 3));
 }

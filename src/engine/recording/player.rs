@@ -165,6 +165,7 @@ impl Player {
             policy: PolicyView::default(),
             services: Arc::default(),
             ahead: Arc::default(),
+            usual: Arc::default(),
             me: self.me.clone(),
             consoles: Vec::new(),
         }

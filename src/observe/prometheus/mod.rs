@@ -3,6 +3,8 @@
 //! known here either. Only the engine and `doctor` call this; [`request`] also serves the Alertmanager's observer.
 
 mod answer;
+#[cfg(test)]
+mod lab_tests;
 mod names;
 mod queries;
 #[cfg(test)]

@@ -5,7 +5,7 @@ use crate::domain::mode::Mode;
 use crate::observe::http::rig::{Server, Tiny, ports, program, skip, until};
 use std::process::Command;
 
-fn estate() -> Estate {
+pub(super) fn estate() -> Estate {
     let tenant = Tenant {
         id: "t017".into(),
         name: "A".into(),
@@ -25,7 +25,7 @@ fn estate() -> Estate {
     Estate { name: "a".into(), environment: Environment::Staging, time_zone: "UTC".into(), tenants: vec![tenant] }
 }
 
-fn config(url: String) -> model::Prometheus {
+pub(super) fn config(url: String) -> model::Prometheus {
     model::Prometheus {
         id: "prom".into(),
         url,
@@ -51,7 +51,7 @@ fn observer(config: &model::Prometheus) -> PrometheusObserver {
     PrometheusObserver::new(Mode::ReadOnly.may_observe().unwrap(), config, &estate())
 }
 
-async fn look(observer: &mut PrometheusObserver) -> Result<MeasuredFacts, Failure> {
+pub(super) async fn look(observer: &mut PrometheusObserver) -> Result<MeasuredFacts, Failure> {
     let within = observer.timeout();
     let asked = tokio::time::timeout(within * 2, observer.poll()).await;
     match asked.unwrap_or_else(|_| Err(Failure::new(FailureKind::Timeout, "the driver gave up")))? {
@@ -116,7 +116,7 @@ async fn prometheus(test: &str, page: &'static str) -> Option<(Server, Tiny, Str
     Some((server, exporter, url, dir))
 }
 
-fn value(facts: &MeasuredFacts, subject: &Subject, signal: &str) -> Option<f64> {
+pub(super) fn value(facts: &MeasuredFacts, subject: &Subject, signal: &str) -> Option<f64> {
     facts.readings.iter().find(|r| r.subject == *subject && r.signal == signal).map(|r| r.value)
 }
 

@@ -1,20 +1,37 @@
 #!/usr/bin/env bash
 # Prometheus and Alertmanager. Debian: prometheus (2.42 on bookworm), prometheus-alertmanager (0.25).
+# With them the exporters of Debian: postgres_exporter (0.11) and redis_exporter (1.45), for the lab's primaries.
 # And a file system of 16 MiB with a node_exporter (Debian, 1.5) that sees it, where a loop device can be had: it is
 # mounted for that process alone, and gone with it.
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 P=$LAB/prometheus
 
 install() {
-  debian prometheus prometheus-alertmanager prometheus-node-exporter
-  need prometheus prometheus-alertmanager prometheus-node-exporter curl
+  debian prometheus prometheus-alertmanager prometheus-node-exporter prometheus-postgres-exporter prometheus-redis-exporter
+  need prometheus prometheus-alertmanager prometheus-node-exporter prometheus-postgres-exporter prometheus-redis-exporter curl
+}
+# exporters PORT PORT: of what of PostgreSQL and Redis is up
+exporters() {
+  local job=$P/prometheus.yml
+  if [ -n "${LAB_PG_OBSERVE_DSN:-}" ] && [ -n "${LAB_REDIS_PORT:-}" ]; then
+    spawn postgres-exporter env DATA_SOURCE_NAME="$LAB_PG_OBSERVE_DSN?sslmode=disable" prometheus-postgres-exporter --web.listen-address="127.0.0.1:$1"
+    spawn redis-exporter env REDIS_ADDR="redis://127.0.0.1:$LAB_REDIS_PORT" REDIS_USER=quarterdeck_observe \
+      REDIS_PASSWORD="$(secret redis-observe)" prometheus-redis-exporter -web.listen-address "127.0.0.1:$2"
+    echo "- {job_name: postgres, static_configs: [{targets: [\"127.0.0.1:$1\"], labels: {instance: pg-a}}]}" >> "$job"
+    echo "- {job_name: redis, static_configs: [{targets: [\"127.0.0.1:$2\"], labels: {instance: redis-s}}]}" >> "$job"
+    wait_for "the exporter of PostgreSQL tells of it" 15 postgres-exporter eval 'curl -fsS -m 2 "http://127.0.0.1:'"$1"'/metrics" | grep -q "^pg_up 1"'
+    wait_for "the exporter of Redis tells of it" 15 redis-exporter eval 'curl -fsS -m 2 "http://127.0.0.1:'"$2"'/metrics" | grep -q "^redis_up 1"'
+    put LAB_EXPORTERS postgres,redis
+  else
+    say "without exporters: PostgreSQL and Redis are not up"
+  fi
 }
 # disk PORT: the small file system and its exporter
 disk() {
   mkdir -p "$P/disk"; truncate -s 16M "$P/disk.img"
   mke2fs -q -F -m 0 "$P/disk.img" 2>/dev/null || return 1
   spawn node-exporter unshare --mount --pid --fork --mount-proc --kill-child bash -c \
-    'mount -o loop "$1" "$2" && exec prometheus-node-exporter --collector.disable-defaults --collector.filesystem --web.listen-address="127.0.0.1:$3"' \
+    'mount -o loop "$1" "$2" && exec prometheus-node-exporter --collector.disable-defaults --collector.filesystem --collector.cpu --collector.meminfo --collector.diskstats --web.listen-address="127.0.0.1:$3"' \
     _ "$P/disk.img" "$P/disk" "$1"
   wait_for "the node exporter tells of $P/disk" 10 node-exporter eval 'curl -fsS -m 2 "http://127.0.0.1:'"$1"'/metrics" | grep -q "mountpoint=\"'"$P/disk"'\""'
 }
@@ -22,8 +39,8 @@ up() {
   if alive prometheus && alive alertmanager; then say "is up"; return; fi
   down; load_env
   mkdir -p "$P"
-  local port alert node
-  { read -r port; read -r alert; read -r node; } < <(ports 3)
+  local port alert node postgres redis
+  { read -r port; read -r alert; read -r node; read -r postgres; read -r redis; } < <(ports 5)
   cat > "$P/alertmanager.yml" <<C
 route: {receiver: nobody, group_wait: 1s, group_by: [alertname, tenant]}
 receivers: [{name: nobody}]
@@ -48,6 +65,7 @@ C
   if [ -n "${LAB_TRAEFIK_METRICS:-}" ]; then
     echo "- {job_name: traefik, static_configs: [{targets: [\"$(echo "$LAB_TRAEFIK_METRICS" | cut -d/ -f3)\"]}]}" >> "$P/prometheus.yml"
   fi
+  exporters "$postgres" "$redis"
   if disk "$node"; then
     echo "- {job_name: node, static_configs: [{targets: [\"127.0.0.1:$node\"], labels: {instance: lab-disk}}]}" >> "$P/prometheus.yml"
     put LAB_DISK "$P/disk"
@@ -67,8 +85,8 @@ ready() {
   wait_for "Alertmanager is ready" 30 alertmanager fetches "$LAB_ALERTMANAGER_URL/-/ready"
 }
 down() {
-  stop prometheus KILL; stop alertmanager KILL; stop node-exporter KILL
+  stop prometheus KILL; stop alertmanager KILL; stop node-exporter KILL; stop postgres-exporter KILL; stop redis-exporter KILL
   rm -rf "$P"
-  unput LAB_PROMETHEUS LAB_ALERTMANAGER LAB_DISK
+  unput LAB_PROMETHEUS LAB_ALERTMANAGER LAB_DISK LAB_EXPORTERS
 }
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then PART=prometheus; "$@"; fi
