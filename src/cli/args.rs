@@ -3,6 +3,7 @@
 use super::audit::args::Audit;
 use crate::comms::{Channel, Moment};
 use crate::console::views::View;
+use crate::engine::api::Hand;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -178,6 +179,12 @@ pub enum Command {
         /// What about it
         #[command(subcommand)]
         what: Comms,
+    },
+    /// Business by hand: what is done on paper, who owns it, and the reconciliation afterwards
+    Continuity {
+        /// What about it
+        #[command(subcommand)]
+        what: Continuity,
     },
     /// Measures in force
     Measures {
@@ -703,6 +710,59 @@ fn channel(word: &str) -> Result<Channel, String> {
     Channel::named(word).ok_or_else(|| format!("`{word}` is no channel; {allowed}"))
 }
 
+fn hand(word: &str) -> Result<Hand, String> {
+    let words: Vec<&str> = Hand::ALL.into_iter().map(Hand::word).collect();
+    let found = Hand::ALL.into_iter().find(|h| h.word() == word);
+    found.ok_or_else(|| format!("`{word}` is none; allowed are {}", words.join(", ")))
+}
+
+/// About business by hand.
+#[derive(Debug, Subcommand)]
+pub enum Continuity {
+    /// What is done by hand, who owns it and has acknowledged it, and what is to be reconciled
+    List,
+    /// Something is done by hand from now on: order-capture, shipping, receiving, production-reporting, priorities, carriers
+    Start {
+        /// What
+        #[arg(value_parser = hand)]
+        process: Hand,
+        /// Whose
+        tenant: String,
+        /// How; for priorities their order, for carriers what was agreed
+        how: String,
+        /// At which of its plants; at all when absent
+        #[arg(long)]
+        plant: Option<String>,
+        /// Who owns it and has to acknowledge it
+        #[arg(long)]
+        owner: String,
+    },
+    /// Its owner says that it is known
+    Acknowledge {
+        /// Its id: fallback/shipping/t017
+        id: String,
+    },
+    /// It ends; its papers are to be reconciled
+    End {
+        /// Its id
+        id: String,
+    },
+    /// Papers and documents were compared
+    Reconcile {
+        /// Its id: reconcile/shipping/t017
+        id: String,
+        /// Sheets of paper
+        #[arg(long)]
+        sheets: u32,
+        /// Documents that were entered
+        #[arg(long)]
+        documents: u32,
+        /// What became of those that differ
+        #[arg(long, default_value = "")]
+        text: String,
+    },
+}
+
 /// About communications.
 #[derive(Debug, Subcommand)]
 pub enum Comms {
@@ -741,6 +801,15 @@ pub enum Comms {
         /// By what; by the same channel as before when absent
         #[arg(long, value_name = "CHANNEL", value_parser = channel)]
         by: Option<Channel>,
+    },
+    /// Who is on call now, and who is called next
+    Oncall,
+    /// Says that the call for a waiting step has reached you: nobody else is called
+    Acknowledge {
+        /// Run: RUN-3
+        run: String,
+        /// Step
+        step: String,
     },
     /// The text of a status page: what is affected, since when, what was said, the next update; --format md or json
     StatusPage {

@@ -6,11 +6,12 @@ use super::opening::{self, Opened};
 use super::output::{self, Error, Exit};
 use super::session::{self, Loaded};
 use crate::comms::board::{AudienceView, Board, MessageView};
+use crate::comms::roster::{OnCall, Roster};
 use crate::comms::status_page::{Source as PageSource, StatusPage};
 use crate::comms::{Channel, Delivery, Table, Way, decode};
 use crate::config::problem::Problems;
 use crate::config::reader::{self, Source};
-use crate::domain::id::IncidentId;
+use crate::domain::id::{IncidentId, RunId, StepId};
 use crate::domain::mode::Mode;
 use crate::engine::api::{Command, DraftView, Reply, WayName};
 use crate::engine::attach::remote::{self, Away, Remote};
@@ -57,6 +58,11 @@ pub fn run(global: &Global, what: Comms) -> Result<Exit, Error> {
             let command = Command::Resend { message, recipient: to, channel: by };
             with_engine(global, async |client: &Client| settle(global, client, command).await)
         }
+        Comms::Oncall => oncall(global),
+        Comms::Acknowledge { run, step } => {
+            let command = Command::AcknowledgeCall { run: RunId::new(run), step: StepId::new(step) };
+            with_engine(global, async |client: &Client| output::reply(&client.send(command).await, global.format))
+        }
         Comms::StatusPage { incident, audience } => status_page(global, &incident, &audience),
     }
 }
@@ -92,6 +98,49 @@ fn known_groups(loaded: &Loaded, table: &Table) -> Result<(), Problems> {
     }
     let problems = source.into_problems();
     if problems.is_empty() { Ok(()) } else { Err(Problems(problems)) }
+}
+
+/// Whoever is on call, as `[[comms.oncall]]` and its rosters say.
+pub fn oncall_of(loaded: &Loaded) -> Result<Vec<OnCall>, Error> {
+    let known: Vec<String> = loaded.config.comms.audiences.iter().map(|a| a.name.clone()).collect();
+    let one = |duty: &crate::config::model::Duty| {
+        let beside = loaded.path.parent().unwrap_or(Path::new("")).join(&duty.roster);
+        let roster = Roster::decode(&beside.display().to_string(), &session::read_file(&beside)?, &known)?;
+        let within = duty.within.try_into().map_err(Error::failed)?;
+        Ok(OnCall { name: duty.name.clone(), within, roster, then: duty.then.clone() })
+    };
+    loaded.config.comms.oncall.iter().map(one).collect()
+}
+
+/// Who is on call for a duty, as `comms oncall` prints it.
+#[derive(Serialize, JsonSchema)]
+pub struct DutyRow {
+    /// Name of the duty.
+    name: String,
+    /// Who is called, in this order; nobody before its roster begins.
+    order: Vec<String>,
+    /// Seconds after which the next is called.
+    acknowledge_within_s: i64,
+}
+
+fn oncall(global: &Global) -> Result<Exit, Error> {
+    if global.drill.is_some() {
+        return Err(Error::Usage("an exercise has no rosters: nobody outside is called".into()));
+    }
+    let now = Timestamp::now();
+    let row =
+        |o: &OnCall| DutyRow { name: o.name.clone(), order: o.chain(now), acknowledge_within_s: o.within.as_secs() };
+    let rows: Vec<DutyRow> = oncall_of(&session::load(global)?)?.iter().map(row).collect();
+    if global.format == Format::Json {
+        output::json(&rows)?;
+        return Ok(Exit::Done);
+    }
+    let cells = |r: &DutyRow| {
+        let (first, then) = r.order.split_first().map_or(("NOBODY", &[] as &[String]), |(f, t)| (f.as_str(), t));
+        vec![r.name.clone(), first.to_owned(), format!("{} s", r.acknowledge_within_s), then.join(", ")]
+    };
+    output::table(&["DUTY", "ON CALL", "NEXT AFTER", "THEN"], &rows.iter().map(cells).collect::<Vec<_>>())?;
+    Ok(Exit::Done)
 }
 
 /// How the engine is reached.

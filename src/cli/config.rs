@@ -60,6 +60,7 @@ fn check(global: &Global) -> Result<Exit, Error> {
         return Err(Problems(problems).into());
     }
     super::comms::table_of(&loaded)?;
+    super::comms::oncall_of(&loaded)?;
     if global.format == Format::Json {
         output::json(&Checked {
             file: &loaded.path,

@@ -102,6 +102,7 @@ fn run(cli: Cli) -> Result<Exit, Error> {
         Some(Command::Request { what }) => approve::requests(&global, &what),
         Some(Command::Elevate { what }) => people::elevate(&global, &what),
         Some(Command::Freeze { what }) => people::freeze(&global, &what),
+        Some(Command::Continuity { what }) => people::continuity(&global, what),
         Some(Command::Comms { what }) => comms::run(&global, what),
         Some(Command::Measures { what }) => people::measures(&global, &what),
         Some(Command::Report(asked)) => report::run(&global, &asked),

@@ -89,6 +89,7 @@ fn with_shipped_rules(loaded: &Loaded, mode: Mode) -> Result<Adapters, Error> {
     let problems = |all: Vec<String>| Problems(all.into_iter().map(|m| Problem::whole(&file, m)).collect());
     let mut adapters = adapters::live(&loaded.config, mode).map_err(problems)?;
     adapters.comms.table = super::comms::table_of(loaded)?;
+    adapters.comms.oncall = Arc::new(super::comms::oncall_of(loaded)?);
     Ok(adapters)
 }
 

@@ -1,11 +1,11 @@
 //! `elevate`, `freeze …` and `measures …`: rights for a time, the hold on changes, what is in force.
 
-use super::args::{Elevation, Format, Freeze, Global, Measures};
+use super::args::{Continuity, Elevation, Format, Freeze, Global, Measures};
 use super::incident;
 use super::output::{self, Error, Exit};
 use super::session;
-use crate::domain::id::Person;
-use crate::engine::api::{Command, Measure};
+use crate::domain::id::{Person, TenantId};
+use crate::engine::api::{ByHand, Command, Measure};
 use crate::engine::state::State;
 use crate::journal::fold;
 use jiff::{SignedDuration, Timestamp};
@@ -57,6 +57,40 @@ pub fn measures(global: &Global, what: &Measures) -> Result<Exit, Error> {
             Ok(Exit::Done)
         }
     }
+}
+
+/// Runs `continuity`.
+pub fn continuity(global: &Global, what: Continuity) -> Result<Exit, Error> {
+    let act = match what {
+        Continuity::List => {
+            let mut all = in_force(global)?;
+            all.retain(|m| ["fallback/", "reconcile/"].iter().any(|kind| m.id.starts_with(kind)));
+            return by_hand(&all, global.format);
+        }
+        Continuity::Start { process, tenant, how, plant, owner } => {
+            ByHand::Start { process, tenant: TenantId::new(tenant), plant, owner: Person::new(owner), how }
+        }
+        Continuity::Acknowledge { id } => ByHand::Acknowledge { measure: id },
+        Continuity::End { id } => ByHand::End { measure: id },
+        Continuity::Reconcile { id, sheets, documents, text } => {
+            ByHand::Reconcile { measure: id, sheets, documents, text }
+        }
+    };
+    incident::send(global, Command::ByHand { act })
+}
+
+fn by_hand(all: &[Measure], format: Format) -> Result<Exit, Error> {
+    if format == Format::Json {
+        output::json(&all)?;
+        return Ok(Exit::Done);
+    }
+    let row = |m: &Measure| {
+        let asked = m.asked.as_ref().map(ToString::to_string).unwrap_or_default();
+        let known = m.acknowledged.as_ref().map_or_else(|| "NOT YET".to_owned(), |(_, at)| format!("{at:.0}"));
+        vec![m.id.clone(), asked, known, m.what.clone()]
+    };
+    output::table(&["WHAT", "OWNER", "ACKNOWLEDGED", "HOW"], &all.iter().map(row).collect::<Vec<_>>())?;
+    Ok(Exit::Done)
 }
 
 fn span(text: &str) -> Result<SignedDuration, Error> {

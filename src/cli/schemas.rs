@@ -40,6 +40,8 @@ fn all() -> Vec<(&'static str, &'static str, Schema)> {
         ("request-list", "request list --format json", of::<Vec<RequestView>>()),
         ("request-show", "request show REQ --format json", of::<RequestView>()),
         ("request-export", "request export REQ --format json", of::<approve::Exported>()),
+        ("comms-oncall", "comms oncall --format json", of::<Vec<comms::DutyRow>>()),
+        ("continuity-list", "continuity list --format json", of::<Vec<Measure>>()),
         ("comms-list", "comms list --format json", of::<crate::comms::Board>()),
         ("comms-templates", "comms templates --format json", of::<Vec<comms::TemplateRow>>()),
         ("comms-preview", "comms preview AUDIENCE --format json", of::<crate::engine::api::DraftView>()),

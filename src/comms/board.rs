@@ -5,7 +5,7 @@ use super::book::{Attempt, Book, Delivery, Message};
 use super::letter::{Channel, Way};
 use super::table::{Audience, Moment, Table};
 use crate::domain::health::Health;
-use crate::domain::id::IncidentId;
+use crate::domain::id::{IncidentId, RunId, StepId};
 use crate::domain::incident::{Incident, IncidentState};
 use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
@@ -27,6 +27,30 @@ pub struct Board {
     pub messages: Vec<MessageView>,
     /// Why nothing can be sent at all, when that is so.
     pub mute: Option<String>,
+    /// Steps that wait and for which somebody was called.
+    #[serde(default)]
+    pub calls: Vec<CallView>,
+}
+
+/// Somebody was called for a step that waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CallView {
+    /// Run.
+    pub run: RunId,
+    /// Step.
+    pub step: StepId,
+    /// Who was to be called, as the playbook says it: `dba-oncall`.
+    pub to: String,
+    /// Who was called last.
+    pub person: String,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+    /// Who is called next, and when, where nobody acknowledges.
+    pub next: Option<(String, Timestamp)>,
+    /// Who acknowledged it, and when.
+    pub acknowledged: Option<(String, Timestamp)>,
 }
 
 /// One audience.
@@ -164,7 +188,7 @@ impl Board {
         let mut audiences: Vec<AudienceView> =
             table.audiences.iter().map(|a| audience(table, book, incident, ways, a)).collect();
         audiences.sort_by_key(|a| (a.due.is_none(), a.due));
-        Self { incident: Some(incident.id.clone()), audiences, messages, mute: None }
+        Self { incident: Some(incident.id.clone()), audiences, messages, mute: None, calls: Vec::new() }
     }
 
     /// The audience whose next word is due first.

@@ -2,7 +2,7 @@
 
 pub use super::backup::{Patroni, Pgbackrest};
 pub use super::bucket::Bucket;
-pub use super::comms::{Audience, Comms, Hook, Mailer, Pager, PagerKind, Place, Smtps, WebhookBody};
+pub use super::comms::{Audience, Comms, Duty, Hook, Mailer, Pager, PagerKind, Place, Smtps, WebhookBody};
 pub use super::integration::{Integration, Measure, MeasureBy};
 pub use super::logs::{LogQuery, Logs, LogsBy, Server, Template, Traces, TracesKind};
 pub use super::probe::Probe;

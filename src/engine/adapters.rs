@@ -138,7 +138,7 @@ pub fn drill(drill: Drill) -> Adapters {
         usual: None,
         // A scenario simulates none.
         logs: LogSources::default(),
-        comms: Means { table, post: Some(post) },
+        comms: Means { table, post: Some(post), oncall: Arc::default() },
         drill: Some(DrillHandle(drill)),
     }
 }
@@ -164,6 +164,7 @@ pub fn live(config: &Config, mode: Mode) -> Result<Adapters, Vec<String>> {
         comms: Means {
             table: comms::decode::shipped(),
             post: mode.may_act().map(|may| act::comms::post(may, &config.comms, &config.estate.name)),
+            oncall: Arc::default(),
         },
         drill: None,
     })

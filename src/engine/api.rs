@@ -211,6 +211,11 @@ pub enum Command {
         /// Until when.
         until: Timestamp,
     },
+    /// Business goes on by hand, or goes back.
+    ByHand {
+        /// What.
+        act: ByHand,
+    },
     /// A second person's signed answer to a request.
     Answer {
         /// Request: `REQ-3`.
@@ -334,6 +339,13 @@ pub enum Command {
         recipient: Option<String>,
         /// By what; by the same as before when absent.
         channel: Option<Channel>,
+    },
+    /// Says that the call for a waiting step has reached a person: nobody else is called.
+    AcknowledgeCall {
+        /// Run.
+        run: RunId,
+        /// Step.
+        step: StepId,
     },
     /// Drill only: pause, resume or set the speed of the scenario clock.
     DrillClock {
@@ -844,6 +856,118 @@ pub struct Measure {
     pub lift: String,
     /// Who answers for it after the incident, with the end.
     pub owner: Option<(Person, Timestamp)>,
+    /// Who owns it while it is in force, where that is somebody: has to acknowledge it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Person>,
+    /// Who has acknowledged it, and when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledged: Option<(Person, Timestamp)>,
+}
+
+impl Measure {
+    /// Whether its owner has to acknowledge it and has not.
+    pub const fn is_unacknowledged(&self) -> bool {
+        self.asked.is_some() && self.acknowledged.is_none()
+    }
+}
+
+/// What is done by hand while Odoo is away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Hand {
+    /// Orders are taken.
+    OrderCapture,
+    /// Goods leave.
+    Shipping,
+    /// Goods come in.
+    Receiving,
+    /// Production reports what it has made and used.
+    ProductionReporting,
+    /// Which orders come first.
+    Priorities,
+    /// What was agreed with carriers.
+    Carriers,
+}
+
+impl Hand {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::OrderCapture,
+        Self::Shipping,
+        Self::Receiving,
+        Self::ProductionReporting,
+        Self::Priorities,
+        Self::Carriers,
+    ];
+
+    /// The word in ids and output.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::OrderCapture => "order-capture",
+            Self::Shipping => "shipping",
+            Self::Receiving => "receiving",
+            Self::ProductionReporting => "production-reporting",
+            Self::Priorities => "priorities",
+            Self::Carriers => "carriers",
+        }
+    }
+
+    /// In words for outsiders.
+    pub const fn says(self) -> &'static str {
+        match self {
+            Self::OrderCapture => "orders are taken by hand",
+            Self::Shipping => "goods are shipped with paper",
+            Self::Receiving => "goods are received with paper",
+            Self::ProductionReporting => "production is reported on paper",
+            Self::Priorities => "orders have an order of priority",
+            Self::Carriers => "carriers are coordinated by phone",
+        }
+    }
+
+    /// Whether it makes papers that have to be entered and compared.
+    pub const fn makes_papers(self) -> bool {
+        !matches!(self, Self::Priorities | Self::Carriers)
+    }
+}
+
+/// What a person does about business by hand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "act", rename_all = "kebab-case")]
+pub enum ByHand {
+    /// Something is done by hand from now on.
+    Start {
+        /// What.
+        process: Hand,
+        /// Whose.
+        tenant: TenantId,
+        /// At which of its plants; at all when absent.
+        plant: Option<String>,
+        /// Who owns it.
+        owner: Person,
+        /// How it is done, or which order of priority, or what was agreed.
+        how: String,
+    },
+    /// Its owner knows of it.
+    Acknowledge {
+        /// Measure: `fallback/shipping/t017`.
+        measure: String,
+    },
+    /// It ends.
+    End {
+        /// Measure.
+        measure: String,
+    },
+    /// Papers and documents were compared.
+    Reconcile {
+        /// Measure: `reconcile/shipping/t017`.
+        measure: String,
+        /// Sheets of paper.
+        sheets: u32,
+        /// Documents that were entered.
+        documents: u32,
+        /// What became of those that differ.
+        text: String,
+    },
 }
 
 /// A broken glass.

@@ -41,6 +41,7 @@ fn told(run: &Run, step: &Step, body: &Value) -> Option<(Kind, Value)> {
                 Some(parent) => json!({
                     "run": parent.run, "step": parent.step, "person": start.params.get("audience"), "channel": how,
                     "reason": start.params.get("text"), "by_run": run.id(),
+                    "level": parent.branch.as_ref().and_then(|l| l.as_str().parse::<u64>().ok()).unwrap_or(0),
                 }),
                 None => {
                     let to = step.escalate.as_ref().map(|e| e.to.clone());

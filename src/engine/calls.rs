@@ -2,7 +2,7 @@
 //! its own records, once for each step. It goes by the best way that the audience has: pager, web hook, mail, file.
 
 use super::core::Engine;
-use crate::domain::id::{PlaybookId, RunId, StepId};
+use crate::domain::id::{PlaybookId, RunId};
 use crate::domain::run::RunState;
 use crate::domain::text::sanitize;
 use crate::journal::Kind;
@@ -16,14 +16,6 @@ use std::collections::BTreeMap;
 const SUBJECT: usize = 120;
 
 impl Engine {
-    /// Starts the call that a step asks for; where it is not known how, that is noted.
-    pub(super) async fn call(&mut self, run: &RunId, step: &StepId, to: &str, why: &str) {
-        let parent = Parent { run: run.clone(), step: step.clone(), started: 0, branch: None, calls: true };
-        if self.child_of(&parent).is_none() {
-            self.call_by(parent, to, why, &CALLS).await;
-        }
-    }
-
     /// A call has ended without reaching anybody: it goes by the next way.
     pub(super) async fn call_ended(&mut self, call: &RunId, state: RunState) {
         let Some(held) = self.runs.get(call).filter(|_| state == RunState::Failed) else { return };
@@ -36,7 +28,7 @@ impl Engine {
         self.call_by(parent, &to, &why, &left).await;
     }
 
-    async fn call_by(&mut self, parent: Parent, to: &str, why: &str, ways: &[(&str, &str)]) {
+    pub(super) async fn call_by(&mut self, parent: Parent, to: &str, why: &str, ways: &[(&str, &str)]) {
         let incident = self.runs.get(&parent.run).and_then(|held| held.incident.clone());
         let subject: String =
             sanitize(&format!("{} {}: {why}", parent.run, parent.step)).chars().take(SUBJECT).collect();
@@ -74,9 +66,11 @@ impl Engine {
                 }
             }
         }
+        let reason = why;
         let why = no.first().map_or("no way is left", String::as_str);
         let text = format!("{} {}: {to} could not be called: {why}", parent.run, parent.step);
         let _ = self.record(Kind::NoteAdded, incident, json!({ "text": sanitize(&text) }), &self.me.engine()).await;
+        Box::pin(self.call_next(&parent, reason)).await;
     }
 
     /// Goes on with the calls of a run that has been gone on with.

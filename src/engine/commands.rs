@@ -97,6 +97,7 @@ impl Engine {
             Command::AssignMeasure { measure, owner, until } => {
                 self.assign_measure(&measure, &owner, until, actor).await
             }
+            Command::ByHand { act } => self.by_hand(act, actor).await,
             Command::DutyDone { duty, text } => self.duty_done(&duty, &text, actor).await,
             Command::Answer { request, decision, role, signature, reason } => {
                 self.answer(&request, (decision, role), &signature, &reason, actor).await
@@ -112,9 +113,10 @@ impl Engine {
             Command::DrillHint => self.hint(actor).await,
             Command::Facilitate { act } => self.facilitate(act, actor).await,
             Command::DrillClock { speed } => Ok(self.set_speed(speed)),
-            command @ (Command::Draft { .. } | Command::Tell { .. } | Command::Resend { .. }) => {
-                self.comms_command(command, actor).await
-            }
+            command @ (Command::Draft { .. }
+            | Command::Tell { .. }
+            | Command::Resend { .. }
+            | Command::AcknowledgeCall { .. }) => self.comms_command(command, actor).await,
             Command::Replay { .. } => Err(Reply::refused("this is not a replay: its clock can not be set")),
             // Taken aside before it comes here.
             Command::Logs { .. } => Err(Reply::refused("logs are asked for apart from commands")),

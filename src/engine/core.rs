@@ -555,6 +555,7 @@ impl Engine {
         }
         self.heed_people().await;
         self.heed_requests().await;
+        self.heed_calls(now).await;
         self.feed_open(&Input::Tick).await;
     }
 

@@ -71,6 +71,8 @@ mod tests {
             incident: Some("INC-1".into()),
             lift: lift.into(),
             owner: None,
+            asked: None,
+            acknowledged: None,
         }
     }
 

@@ -2,6 +2,7 @@
 //! back by applying the records again, in order.
 
 use super::api::{Elevation, Glass, Measure};
+use super::escalations::Calls;
 use super::evidence::Shelf;
 use super::requests::Requests;
 use crate::comms::Book;
@@ -48,6 +49,7 @@ pub struct State {
     evidence: Shelf,
     requests: Requests,
     comms: Book,
+    calls: Calls,
 }
 
 /// A run that belongs to a step of another one.
@@ -124,11 +126,18 @@ impl Fold for State {
                     incident: record.incident.clone(),
                     lift: text(body, "lift").to_owned(),
                     owner: None,
+                    asked: field(body, "asked"),
+                    acknowledged: None,
                 };
                 self.measures.insert(id, measure);
             }
             Kind::MeasureLifted => {
                 self.measures.remove(text(body, "measure"));
+            }
+            Kind::MeasureAcknowledged => {
+                if let Some(measure) = self.measures.get_mut(text(body, "measure")) {
+                    measure.acknowledged = field(body, "person").map(|person| (person, record.time));
+                }
             }
             Kind::MeasureAssigned => {
                 if let (Some(owner), Some(until)) = (field(body, "owner"), field(body, "until"))
@@ -164,6 +173,7 @@ impl Fold for State {
         }
         self.requests.apply(record);
         self.comms.apply(record);
+        self.calls.apply(record);
         self.keep_run(record);
         self.tell(record, who);
     }
@@ -334,6 +344,11 @@ impl State {
     /// What was told to whom.
     pub const fn comms(&self) -> &Book {
         &self.comms
+    }
+
+    /// Who was called for steps of open runs.
+    pub const fn calls(&self) -> &Calls {
+        &self.calls
     }
 
     /// When the newest record was written.

@@ -2,11 +2,12 @@
 //! and whose outcome is written after, and trying again what has not arrived. A message has one name, whatever it is sent
 //! by and however often; a way that has taken it is not asked again, and what is not known is never repeated by itself.
 
-use super::api::{Command, DraftView, Reply, WayName};
+use super::api::{Command, DraftView, Hand, Reply, WayName};
 use super::commands::words;
 use super::core::Engine;
 use crate::comms::board::ways_to;
 use crate::comms::draft::Draft;
+use crate::comms::roster::OnCall;
 use crate::comms::{About, Audience, Board, Channel, Delivery, Facts, Letter, Message, Moment, Post, Table, Way};
 use crate::domain::actor::Actor;
 use crate::domain::id::IncidentId;
@@ -35,12 +36,14 @@ pub struct Means {
     pub table: Arc<Table>,
     /// What takes messages out; nothing where nothing may be sent.
     pub post: Option<Arc<dyn Post>>,
+    /// Duties whose people change.
+    pub oncall: Arc<Vec<OnCall>>,
 }
 
 impl Default for Means {
     /// What ships, and nothing that could send.
     fn default() -> Self {
-        Self { table: crate::comms::decode::shipped(), post: None }
+        Self { table: crate::comms::decode::shipped(), post: None, oncall: Arc::default() }
     }
 }
 
@@ -66,6 +69,11 @@ impl Desk {
     pub(super) fn new(means: Means, posted: mpsc::Sender<Posted>) -> Self {
         let ways = means.post.as_ref().map(|p| p.ways()).unwrap_or_default();
         Self { means, ways, posted, under_way: 0, sent: VecDeque::new(), drafts: 0 }
+    }
+
+    /// Duties whose people change.
+    pub(super) fn oncall(&self) -> &[OnCall] {
+        &self.means.oncall
     }
 
     /// Whether a message is on its way, so that the engine must not end yet.
@@ -100,6 +108,7 @@ impl Engine {
         let incident = self.current_incident().and_then(|id| self.state.incident(&id));
         let mut board = Board::of(&desk.means.table, self.state.comms(), incident, &desk.ways);
         board.mute = self.mute();
+        board.calls = self.call_views();
         board
     }
 
@@ -201,8 +210,15 @@ impl Engine {
 
     /// What is done by hand meanwhile.
     fn fallbacks(&self, incident: &IncidentId) -> Vec<String> {
-        let own = |m: &super::api::Measure| m.incident.as_ref() == Some(incident) && m.id.starts_with("fallback/");
-        self.state.measures().iter().filter(|m| own(m)).map(|m| m.what.clone()).collect()
+        let measures = self.state.measures();
+        let own: Vec<&str> = measures
+            .iter()
+            .filter(|m| m.incident.as_ref() == Some(incident))
+            .filter_map(|m| m.id.strip_prefix(super::continuity::FALLBACK)?.split('/').next())
+            .collect();
+        // No names: a customer reads of no other.
+        let in_force = Hand::ALL.into_iter().filter(|h| own.contains(&h.word()));
+        in_force.map(|h| h.says().to_owned()).collect()
     }
 
     /// Announces a message by its ways, then sends it.
@@ -459,6 +475,7 @@ impl Engine {
             Command::Resend { message, recipient, channel } => {
                 self.resend(&message, recipient.as_deref(), channel, actor).await
             }
+            Command::AcknowledgeCall { run, step } => self.acknowledge_call(&run, &step, actor).await,
             _ => Err(Reply::refused("that is no command about messages")),
         }
     }

@@ -55,6 +55,7 @@ const fn template(kind: Kind) -> &'static str {
         Kind::ElevationEnded => "more rights ended[: {person} is not {role} any more][ ({why})]",
         Kind::MeasureSet => "measure in force:[ {what}][ ({measure})]",
         Kind::MeasureLifted => "measure lifted:[ {what}][ ({measure})][, {done}]",
+        Kind::MeasureAcknowledged => "measure [{measure} ]acknowledged[ by {person}]",
         Kind::MeasureAssigned => "measure [{measure} ]handed to {owner}[ until {until}]",
         Kind::StepIntended => "[{run} ][{step}: ]intended[, risk {risk}][, on {target}][ ({digest})]",
         Kind::StepConfirmed => "[{run} ][{step}: ]confirmed[, on {target}][ ({digest})]",

@@ -74,6 +74,7 @@ kinds! {
     ElevationEnded "elevation.ended" Tells "The rights are gone.";
     MeasureSet "measure.set" Tells "A measure came into force.";
     MeasureLifted "measure.lifted" Tells "A measure was taken back.";
+    MeasureAcknowledged "measure.acknowledged" Tells "Who owns a measure knows of it.";
     MeasureAssigned "measure.assigned" Tells "A measure got an owner and an end.";
     StepIntended "step.intended" Intent "A step was rendered and is about to be asked for.";
     StepConfirmed "step.confirmed" Intent "A person confirmed exactly this step.";

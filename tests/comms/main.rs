@@ -383,3 +383,102 @@ async fn nothing_of_a_drill_leaves_it_and_each_text_bears_its_mark() {
     let text = &state.comms().message("MSG-1").unwrap().text;
     assert!(text.starts_with("DRILL:") && text.ends_with("nothing of it is real."), "{text}");
 }
+
+#[test]
+fn business_by_hand_has_owners_who_acknowledge_and_owes_a_reconciliation_before_the_close() {
+    let home = Home::new(
+        "[[tenant]]\nid = \"t017\"\nname = \"Brandt\"\ntenancy = \"dedicated\"\ncriticality = 1\nplants = [\"Kassel\"]\n",
+    );
+    let says = |args: &[&str]| {
+        let (code, out, err) = home.run(args);
+        (code, format!("{out}{err}"))
+    };
+    let start =
+        ["continuity", "start", "shipping", "t017", "labels from the portal", "--owner", "mara", "--plant", "Kassel"];
+    let (code, said) = says(&start);
+    assert!(code == 1 && said.contains("in an incident only"), "{said}");
+    home.declare();
+    let (code, said) = says(&start);
+    assert!(code == 0 && said.contains("mara has to acknowledge it"), "{said}");
+    let (code, said) = says(&start);
+    assert!(code == 1 && said.contains("in force already"), "{said}");
+    let (code, said) = says(&["continuity", "start", "priorities", "t017", "penalties first", "--owner", "olga"]);
+    assert_eq!(code, 0, "{said}");
+    let (code, said) = says(&["continuity", "start", "shipping", "t017", "x", "--owner", "o", "--plant", "Ulm"]);
+    assert!(code == 1 && said.contains("t017 has no plant Ulm; it has Kassel"), "{said}");
+    let id = "fallback/shipping/t017/Kassel";
+    let (_, draft) = home.json(&["comms", "preview", "customer"]);
+    let text = draft["text"].as_str().unwrap();
+    assert!(text.contains("- goods are shipped with paper") && !text.contains("t017"), "{text}");
+    let (code, said) = says(&["continuity", "acknowledge", "fallback/priorities/t017"]);
+    assert!(code == 7 && said.contains("olga owns"), "{said}");
+    assert_eq!(says(&["continuity", "acknowledge", id]).0, 0);
+    let (_, list) = home.json(&["continuity", "list"]);
+    let acknowledged = |i: usize| list[i]["acknowledged"].is_array();
+    assert_eq!((list.as_array().unwrap().len(), acknowledged(0), acknowledged(1)), (2, false, true), "{list}");
+    let close = ["incident", "close", "INC-1", "over"];
+    let (code, said) = says(&close);
+    assert!(code == 7 && said.contains(id), "{said}");
+    assert_eq!(says(&["continuity", "end", "fallback/priorities/t017"]).0, 0);
+    let (code, said) = says(&["continuity", "end", id]);
+    assert!(code == 0 && said.contains("its reconciliation is owed"), "{said}");
+    let (code, said) = says(&close);
+    assert!(code == 7 && said.contains("reconcile/shipping/t017/Kassel") && !said.contains("priorities"), "{said}");
+    let owed = "reconcile/shipping/t017/Kassel";
+    let (code, said) = says(&["continuity", "reconcile", owed, "--sheets", "31", "--documents", "30"]);
+    assert!(code == 7 && said.contains("31 sheets and 30 documents differ"), "{said}");
+    let why = "one sheet was a copy of another";
+    let (code, said) = says(&["continuity", "reconcile", owed, "--sheets", "31", "--documents", "30", "--text", why]);
+    assert_eq!(code, 0, "{said}");
+    let (code, said) = says(&close);
+    assert!(code == 0 || said.contains("recovery"), "nothing of it stands against the close any more: {said}");
+}
+
+#[test]
+fn whoever_is_on_call_is_called_first_and_the_next_when_nobody_acknowledges() {
+    let (ines, jon) = (Hooks::start(200), Hooks::start(200));
+    let one =
+        |name: &str, hooks: &Hooks| format!("[[comms.audience]]\nname = \"{name}\"\nwebhook = \"{}\"\n", hooks.url);
+    let home = Home::new(&format!(
+        "[comms]\n{}{}[[comms.oncall]]\nname = \"dba-oncall\"\nroster = \"roster.toml\"\nacknowledge_within = \"1s\"\n",
+        one("ines", &ines),
+        one("jon", &jon)
+    ));
+    let roster = home.dir.path().join("roster.toml");
+    std::fs::write(&roster, "starts = \"2020-01-01T08:00\"\npeople = [\"jon\", \"ghost\"]\n").unwrap();
+    let (code, _, err) = home.run(&["config", "check"]);
+    assert!(code == 2 && err.contains("roster.toml:2:18: `ghost` is no [[comms.audience]]"), "{err}");
+    let text = "starts = \"2020-01-01T08:00\"\npeople = [\"jon\"]\n[[instead]]\nfrom = \"2020-01-01T00:00\"\n\
+                to = \"9000-01-01T00:00\"\nperson = \"ines\"\n";
+    std::fs::write(&roster, text).unwrap();
+    let (_, duty) = home.json(&["comms", "oncall"]);
+    assert_eq!(duty[0]["order"], json!(["ines", "jon"]));
+    let playbooks = home.dir.path().join(".config/quarterdeck/playbooks");
+    std::fs::create_dir_all(&playbooks).unwrap();
+    let waits = "schemaVersion: 1\nid: waits\nname: Waits\nversion: 1\nowner: o\ndescription: d\nsteps:\n\
+                 - {id: work, name: W, why: W, type: manual, escalate: {after: 1s, to: dba-oncall}}\n";
+    std::fs::write(playbooks.join("waits.yaml"), waits).unwrap();
+    home.declare();
+    let served = Served::start(home.dir.path(), &["--config", home.config.to_str().unwrap()]);
+    let (_, out, err) = home.run(&["playbook", "run", "waits", "--wait", "1"]);
+    let first = ines.next();
+    assert!(first.body["text"].as_str().unwrap().contains("work has waited for"), "{first:?} {out} {err}");
+    let second = jon.next();
+    assert!(
+        second.body["text"].as_str().unwrap().contains("work has waited for"),
+        "nobody has acknowledged: {second:?}"
+    );
+    let (code, said, err) = home.run(&["comms", "acknowledge", "RUN-1", "work"]);
+    assert_eq!(code, 0, "{said} {err}");
+    let (code, _, err) = home.run(&["comms", "acknowledge", "RUN-1", "work"]);
+    assert!(code == 1 && err.contains("mara has acknowledged it"), "{err}");
+    served.ends();
+    let (_, out, _) = home.run(&["audit", "show", "--kind", "escalation", "--format", "json"]);
+    let told: Vec<(String, Value)> = out
+        .lines()
+        .map(|l| serde_json::from_str::<Value>(l).unwrap())
+        .map(|r| (r["kind"].as_str().unwrap().to_owned(), r["body"]["person"].clone()))
+        .collect();
+    let sent = |person: &str| ("escalation.sent".to_owned(), json!(person));
+    assert_eq!(told, [sent("ines"), sent("jon"), ("escalation.acknowledged".to_owned(), json!("mara"))]);
+}

@@ -75,6 +75,7 @@ fn board() -> Board {
             offers: vec![Offer { recipient: "customers".into(), channel: Channel::Webhook }],
         }],
         mute: None,
+        calls: Vec::new(),
     }
 }
 

@@ -913,6 +913,8 @@ pub fn snapshot() -> Snapshot {
                 incident: None,
                 lift: "maintenance-mode, step off".into(),
                 owner: Some(("ines".into(), at("06:00:00"))),
+                asked: None,
+                acknowledged: None,
             },
             Measure {
                 id: "hold/t017".into(),
@@ -922,6 +924,8 @@ pub fn snapshot() -> Snapshot {
                 incident: Some("INC-42".into()),
                 lift: "delivery resume t017".into(),
                 owner: None,
+                asked: None,
+                acknowledged: None,
             },
         ],
         comms: Arc::default(),

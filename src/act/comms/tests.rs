@@ -47,7 +47,7 @@ fn audience() -> Audience {
 }
 
 fn comms(smtp: Option<Mailer>, audience: Audience) -> Comms {
-    Comms { dir: None, templates: None, smtp, audiences: vec![audience] }
+    Comms { dir: None, templates: None, smtp, audiences: vec![audience], oncall: Vec::new() }
 }
 
 fn verb(config: &Comms, name: &str) -> Arc<DynVerb> {

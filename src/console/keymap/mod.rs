@@ -129,6 +129,8 @@ pub enum Action {
     NextTemplate,
     /// Sends a message by the next channel.
     TurnWay,
+    /// Says that the call for a waiting step has reached the person.
+    AcknowledgeCall,
     /// Asks whether a message is sent.
     AskSend,
     /// Sends it.

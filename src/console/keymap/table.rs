@@ -236,6 +236,14 @@ pub const BINDINGS: &[Binding] = &[
         In(&[P::Comms]),
         12,
     )),
+    bind(
+        Action::AcknowledgeCall,
+        &[ch('a')],
+        "acknowledge",
+        "Say that the call for a waiting step has reached you: nobody else is called",
+        In(&[P::Comms]),
+        13,
+    ),
     danger(bind(
         Action::AskSend,
         &[ctrl('s')],

@@ -86,7 +86,14 @@ impl PaneRow for Measure {
     fn cells(&self, context: &Context<'_>) -> Vec<Cell> {
         let owner = match &self.owner {
             Some((person, until)) => Cell::text(format!("{person} until {}", moment(*until))),
-            None => Cell::new(Role::Warn, "nobody after the incident"),
+            None if self.is_unacknowledged() => {
+                let asked = self.asked.as_ref().map(ToString::to_string).unwrap_or_default();
+                Cell::new(Role::Warn, format!("{asked}, not acknowledged"))
+            }
+            None => match &self.acknowledged {
+                Some((person, _)) => Cell::text(format!("{person}, acknowledged")),
+                None => Cell::new(Role::Warn, "nobody after the incident"),
+            },
         };
         vec![
             Cell::text(&self.id),

@@ -31,12 +31,34 @@ pub(super) fn write(out: &mut Page, state: &State, snapshot: &Snapshot) {
     if let Some(mute) = &board.mute {
         out.line(Role::Warn, mute);
     }
+    calls(out, board, now);
     out.heading(format!("Promised in {incident}"));
     let chosen = marked(state, board).map(|a| a.id.as_str());
     for audience in &board.audiences {
         one(out, audience, now, chosen == Some(audience.id.as_str()));
     }
     messages(out, board);
+}
+
+/// Who was called for steps that wait, and who is next when nobody acknowledges.
+fn calls(out: &mut Page, board: &Board, now: Timestamp) {
+    if board.calls.is_empty() {
+        return;
+    }
+    out.heading("Calls");
+    for call in &board.calls {
+        let (role, how) = match (&call.acknowledged, &call.next) {
+            (Some((who, at)), _) => (Role::Ok, format!("acknowledged by {who} at {}Z", clock(*at))),
+            (None, Some((next, at))) if *at > now => {
+                let left = seconds_between(now, *at);
+                (Role::Warn, format!("not acknowledged; {next} is called in {:02}:{:02}", left / 60, left % 60))
+            }
+            (None, Some((next, _))) => (Role::Critical, format!("not acknowledged; {next} is being called")),
+            (None, None) => (Role::Critical, "not acknowledged, and nobody is left to call".to_owned()),
+        };
+        let (run, step, to) = (&call.run, &call.step, &call.to);
+        out.line(role, format!("{} for {step} of {run} ({to}) {}Z: {how}", call.person, clock(call.at)));
+    }
 }
 
 fn role(delivery: Delivery) -> Role {

@@ -72,6 +72,7 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         Action::Logs => super::logs::open(state, effects),
         Action::Comms => super::comms::open(state),
         Action::Write => super::comms::write(state, effects),
+        Action::AcknowledgeCall => super::comms::acknowledge(state, effects),
         Action::AskAgain => super::comms::ask_again(state),
         Action::ResendMessage => super::comms::send_again(state, effects),
         Action::SendMessage => super::comms::send_message(state, effects),

@@ -173,6 +173,14 @@ pub(super) fn ask_again(state: &mut State) {
     state.overlays.push(Overlay::Question(question));
 }
 
+/// Acknowledges the oldest call that nobody has acknowledged.
+pub(super) fn acknowledge(state: &mut State, effects: &mut Vec<Effect>) {
+    let open = state.snapshot.as_ref().and_then(|s| s.comms.calls.iter().find(|c| c.acknowledged.is_none()).cloned());
+    let Some(call) = open else { return say(state, Role::Dim, "no call waits to be acknowledged") };
+    let command = Command::AcknowledgeCall { run: call.run, step: call.step };
+    send(state, command, Awaited::Other("acknowledging the call"), effects);
+}
+
 /// Tries it again.
 pub(super) fn send_again(state: &mut State, effects: &mut Vec<Effect>) {
     let Some(message) = unreached(state) else {

@@ -115,7 +115,12 @@ fn in_overlay(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
     let page = usize::from(state.size.1.saturating_sub(8)).max(1);
     match state.overlays.last_mut() {
         Some(Overlay::Sheet(sheet)) => match action {
-            Action::Copy | Action::SaveProof | Action::Logs | Action::Write | Action::AskAgain => {
+            Action::Copy
+            | Action::SaveProof
+            | Action::Logs
+            | Action::Write
+            | Action::AskAgain
+            | Action::AcknowledgeCall => {
                 act(state, action, effects);
             }
             Action::NextPane | Action::PreviousPane if sheet.kind == SheetKind::Comms => {

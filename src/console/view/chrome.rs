@@ -228,6 +228,16 @@ fn list(state: &State, snapshot: &Snapshot) -> Vec<Alarm> {
         alarms.push(alarm(Health::Unknown, Role::Unknown, format!("{n} sources unknown"), format!("{n} unknown")));
     }
     alarms.extend(promised(state, snapshot));
+    let unanswered = snapshot.comms.calls.iter().filter(|c| c.acknowledged.is_none()).count();
+    if unanswered > 0 {
+        let long = format!("{} unanswered ({})", count(unanswered, "call"), keymap::key_of(Action::Comms));
+        alarms.push(alarm(Health::Warn, Role::Warn, long, format!("{unanswered} unanswered")));
+    }
+    let unheard = snapshot.measures.iter().filter(|m| m.is_unacknowledged()).count();
+    if unheard > 0 {
+        let long = format!("{} not acknowledged", count(unheard, "fallback"));
+        alarms.push(alarm(Health::Warn, Role::Warn, long, format!("{unheard} unheard")));
+    }
     let measures = snapshot.measures.len();
     if measures > 0 {
         let long = format!("{} in force", count(measures, "measure"));
