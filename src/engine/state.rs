@@ -61,7 +61,7 @@ struct Child {
 }
 
 impl Keep for State {
-    const FORMAT: u64 = 4;
+    const FORMAT: u64 = 5;
 }
 
 fn text<'a>(body: &'a Value, key: &str) -> &'a str {
