@@ -2,7 +2,7 @@
 
 use super::calendar::Calendar;
 use super::condition::{CLEARS_AFTER, Condition, Value};
-use super::history::History;
+use super::history::{History, Newest};
 use super::index::Index;
 use super::phases::Phases;
 use super::readings::kubernetes::by_tenant;
@@ -112,6 +112,11 @@ pub(super) struct Made {
 /// How long what a cause of impact has done may outlast it before it is a finding of its own.
 const AFTERMATH: SignedDuration = SignedDuration::from_secs(60);
 
+/// The same where the rule judges what trails behind, and what is present is well: the short window of a burn rate goes
+/// on for five minutes after the last failing request, and to take a release back then would hurt those who are served
+/// again.
+const TRAILS: SignedDuration = SignedDuration::from_mins(10);
+
 /// A finding for each condition that nothing else explains, with what it explains folded into it. `explained`
 /// says when a condition was last told of by the finding of such a cause.
 pub(super) fn from_active(build: &Build<'_>, all: &[Active<'_>], explained: &BTreeMap<Key, Timestamp>) -> Vec<Made> {
@@ -123,11 +128,20 @@ pub(super) fn from_active(build: &Build<'_>, all: &[Active<'_>], explained: &BTr
         let group = groups.entry(root).or_default();
         if root == i { group.insert(0, active) } else { group.push(active) }
     }
-    let aftermath = |key: &Key| {
+    let is_over = |active: &Active<'_>| {
+        let is = |signal: &str, n: &Newest<'_>| n.signal.name == signal && !is_old(build, n);
+        let newest = |signal| build.history.newest(active.subject).find(|n| is(signal, n));
+        let present = active.rule.present.and_then(newest);
+        present.is_some_and(|n| build.thresholds.grade(n.signal.name, n.value) == Health::Ok)
+    };
+    let aftermath = |key: &Key, active: &Active<'_>| {
         // What is looked at seldom needs longer to be seen well three times.
         let interval = build.world.sources.get(&key.0).map(|s| s.spec.interval * (u32::from(CLEARS_AFTER) + 1));
         let lasting = interval.and_then(|i| SignedDuration::try_from(i).ok()).unwrap_or(AFTERMATH).max(AFTERMATH);
-        explained.get(key).is_some_and(|at| build.now.duration_since(*at) < lasting)
+        explained.get(key).is_some_and(|at| {
+            let past = build.now.duration_since(*at);
+            past < lasting || (past < TRAILS && is_over(active))
+        })
     };
     let deploys = if groups.is_empty() { BTreeMap::new() } else { deploys(build) };
     let made = groups.into_values().filter_map(|mut group| {
@@ -141,12 +155,20 @@ pub(super) fn from_active(build: &Build<'_>, all: &[Active<'_>], explained: &BTr
             });
         }
         let keys: Vec<Key> = group.iter().map(|a| (a.source.clone(), a.rank, a.subject.clone())).collect();
-        if keys.first().is_some_and(aftermath) {
+        if keys.first().zip(group.first()).is_some_and(|(key, active)| aftermath(key, active)) {
             return None;
         }
         Some(Made { finding: one(build, &group, &deploys)?, keys })
     });
     shared::together(build, made.collect())
+}
+
+/// Whether a value says nothing of now: its source is silent, or tells it no more.
+fn is_old(build: &Build<'_>, newest: &Newest<'_>) -> bool {
+    build.world.sources.get(newest.source).is_none_or(|source| {
+        let unsaid = source.good.as_ref().is_none_or(|good| newest.at_ms < good.taken_at.as_millisecond());
+        unsaid || !source.freshness(build.now).is_fresh()
+    })
 }
 
 /// Drops what stands for a whole instance, cluster or ingress where a tenant of the same source is to blame.

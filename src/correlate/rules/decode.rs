@@ -143,6 +143,14 @@ fn one(
     let explains_impact = table.boolean("explains_impact").unwrap_or(false);
     let blames_deploy = table.boolean("blames_deploy").unwrap_or(false);
     let explained_by = table.strings("explained_by");
+    let present = table.string("present").and_then(|name| {
+        let found = signals::find(&name);
+        if found.is_none() {
+            let near = signals::near(&name).join(", ");
+            table.reject("present", format!("there is no signal `{name}`; near to it: {near}"));
+        }
+        found.map(|signal| signal.name)
+    });
     let absent = table.parsed("absent", "good or unknown", |word| match word {
         "good" => Some(Absent::Good),
         "unknown" => Some(Absent::Unknown),
@@ -175,6 +183,7 @@ fn one(
         blames_deploy,
         explained_by,
         offers,
+        present,
         absent: absent.unwrap_or(Absent::Good),
         disproof,
         origin: file.to_owned(),

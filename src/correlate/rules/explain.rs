@@ -107,6 +107,12 @@ impl Rules {
                     .to_owned(),
             ));
         }
+        if let Some(present) = rule.present {
+            out.push((
+                "trails",
+                format!("what a cause has done is none of its own for ten minutes, as long as {present} is well"),
+            ));
+        }
         if rule.absent == Absent::Unknown {
             out.push(("absence", "a value that is not told neither ends it nor goes on with it".to_owned()));
         }

@@ -146,6 +146,8 @@ pub struct Rule {
     pub explained_by: Vec<String>,
     /// Playbooks that fit a tenant's finding.
     pub offers: Vec<Fits>,
+    /// The signal of the same subject that says whether it still goes on, where its own ones trail behind.
+    pub present: Option<&'static str>,
     /// What the absence of a reading means.
     pub absent: Absent,
     /// What would disprove it.

@@ -205,6 +205,35 @@ fn what_a_cause_has_done_may_outlast_it_for_a_minute_and_then_stands_alone() {
 }
 
 #[test]
+fn a_burn_rate_that_only_trails_behind_its_cause_is_no_finding_and_one_that_goes_on_is() {
+    for goes_on in [false, true] {
+        let mut bench = bench();
+        // Ten minutes in which all is well, five in which a lock chain makes requests fail, and then it is released.
+        let mut seen = Vec::new();
+        for second in (0..=1_500).step_by(10) {
+            let (blocked, share) = match second {
+                0..600 => (0, 0.0),
+                600..900 => (41, 0.3),
+                _ => (0, if goes_on { 0.3 } else { 0.0 }),
+            };
+            bench.see("pg-a", second, chain("t017", blocked, 62.0));
+            bench.see("edge-1", second, web("t017@file", Some(share), None));
+            let ids: Vec<String> = bench.findings(second).iter().map(|f| f.id.to_string()).collect();
+            if second > 920 {
+                seen.extend(ids.into_iter().filter(|id| id != "lock-chain/t017"));
+            }
+        }
+        seen.sort_unstable();
+        seen.dedup();
+        if goes_on {
+            assert_eq!(seen, ["http-errors/t017"], "the errors explain the budget");
+        } else {
+            assert_eq!(seen, Vec::<String>::new());
+        }
+    }
+}
+
+#[test]
 fn errors_after_a_deploy_are_an_incident_with_the_deploy_as_cause() {
     let mut bench = bench();
     bench.see("k8s-1", 0, pods("t017", "odoo:r118", Some(at(-3_000)), 4));
