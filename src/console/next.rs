@@ -113,6 +113,9 @@ fn of_runs(state: &State) -> Option<Next> {
                 open(text, Role::Warn)
             }
         }
+        (_, Some(StepState::Blocked)) if lacks_incident(state, run) => {
+            Some(Next::to(Role::Warn, format!("declare an incident: {name} needs one"), Go::Act(Action::Declare)))
+        }
         (_, Some(StepState::Blocked)) => {
             let text = format!("unblock {name}");
             if here {
@@ -124,6 +127,12 @@ fn of_runs(state: &State) -> Option<Next> {
         _ if here => Some(Next::wait(Role::Text, &run.now)),
         _ => open(format!("watch {}: {}", run.playbook, run.now), Role::Text),
     }
+}
+
+/// Whether the step in hand needs an incident, and none is declared.
+fn lacks_incident(state: &State, run: &RunView) -> bool {
+    let needed = current_step(run).and_then(|s| s.assessment.as_ref()).is_some_and(|a| a.needs_incident);
+    needed && state.snapshot.as_ref().is_some_and(|s| s.current_incident().is_none())
 }
 
 /// `step 3/5 of schema-lock: terminate root blocker, risk H`.

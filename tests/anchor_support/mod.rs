@@ -110,7 +110,7 @@ impl Storage {
 
     /// With the key that may read and list.
     pub fn reader(&self, bucket: &str) -> Config {
-        config(self.url(), bucket, &self.env["LAB_S3_OBSERVE_ACCESS_KEY"], &self.env["LAB_S3_OBSERVE_SECRET_KEY"])
+        config(self.url(), bucket, &self.env["LAB_S3_READER_ACCESS_KEY"], &self.env["LAB_S3_READER_SECRET_KEY"])
     }
 
     /// Sends a request as the administrator: status, headers and body. What fails within the server (5xx) is sent

@@ -156,6 +156,17 @@ fn a_long_request_has_to_be_read_to_its_end() {
 }
 
 #[test]
+fn a_step_that_lacks_an_incident_leads_to_declaring_one() {
+    let mut blocked = with_run(|r| r.steps[2].state = StepState::Blocked);
+    assert!(screen(&console(blocked.clone(), 120, 40)).contains("Next: unblock step 3/5"));
+    blocked.incidents = Arc::default();
+    let mut state = console(blocked, 120, 40);
+    assert!(screen(&state).contains("Next: declare an incident: step 3/5 of schema-lock"), "{}", screen(&state));
+    press(&mut state, "Space");
+    assert!(screen(&state).contains("Declare an incident"), "{}", screen(&state));
+}
+
+#[test]
 fn a_confirmation_never_fires_for_anything_else_than_what_was_shown() {
     let other = Digest::from_bytes(&[9; 32]);
     let changes: [(&str, Snapshot); 6] = [

@@ -1,4 +1,5 @@
-//! The shipped queries against real exporters: those of the lab's part `prometheus`, which is brought up by name.
+//! The shipped queries against real exporters: those of the lab's part `prometheus`, which is brought up by name and not
+//! in CI.
 
 use super::PrometheusObserver;
 use super::tests::{config, estate, look, value};
@@ -6,12 +7,12 @@ use crate::config::model;
 use crate::domain::facts::MeasuredFacts;
 use crate::domain::mode::Mode;
 use crate::domain::signal::Subject;
-use crate::observe::http::rig::skip;
 
 /// What the shipped queries of some sets give.
 async fn asked(sets: &[&str]) -> Option<MeasuredFacts> {
     let (Ok(url), Ok(_)) = (std::env::var("LAB_PROMETHEUS_URL"), std::env::var("LAB_EXPORTERS")) else {
-        skip("real exporters", "no lab with them (tests/lab/lab up postgres redis traefik, then prometheus)");
+        // A part of the lab that is brought up by name: where it is not, nothing that CI asks for is missing.
+        eprintln!("SKIP real exporters: they are not up (tests/lab/lab up postgres redis traefik, then prometheus)");
         return None;
     };
     let sets = Some(sets.iter().map(|s| (*s).to_owned()).collect());

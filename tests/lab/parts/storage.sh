@@ -22,15 +22,16 @@ up() {
   { read -r m; read -r mg; read -r v; read -r vg; read -r f; read -r fg; read -r s; read -r sg; } < <(ports 8)
   (umask 077; cat > "$S/s3.json") <<C
 {"identities": [{"name": "lab", "credentials": [{"accessKey": "lab", "secretKey": "$(secret s3)"}], "actions": ["Admin", "Read", "Write", "List", "Tagging"]},
-                {"name": "observe", "credentials": [{"accessKey": "observe", "secretKey": "$(secret s3-observe)"}], "actions": ["Read", "List", "GetBucketObjectLockConfiguration"]}]}
+                {"name": "observe", "credentials": [{"accessKey": "observe", "secretKey": "$(secret s3-observe)"}], "actions": ["Read", "List", "GetBucketObjectLockConfiguration"]},
+                {"name": "reader", "credentials": [{"accessKey": "reader", "secretKey": "$(secret s3-reader)"}], "actions": ["Read", "List"]}]}
 C
   spawn seaweedfs "$(binary)" server -ip=127.0.0.1 -ip.bind=127.0.0.1 -dir="$S/data" -master.port="$m" -master.port.grpc="$mg" \
     -volume.port="$v" -volume.port.grpc="$vg" -volume.max=400 -master.volumeSizeLimitMB=64 -filer -filer.port="$f" -filer.port.grpc="$fg" -s3 -s3.port="$s" -s3.port.grpc="$sg" -s3.port.iceberg=0 -s3.port.lance=0 -s3.config="$S/s3.json"
   put LAB_S3_URL "http://127.0.0.1:$s"
   put LAB_S3_ACCESS_KEY lab
   put LAB_S3_SECRET_KEY "$(secret s3)"
-  put LAB_S3_OBSERVE_ACCESS_KEY observe
-  put LAB_S3_OBSERVE_SECRET_KEY "$(secret s3-observe)"
+  put LAB_S3_READER_ACCESS_KEY reader
+  put LAB_S3_READER_SECRET_KEY "$(secret s3-reader)"
   (umask 077; echo observe > "$SECRETS/s3-observe-id")
   put LAB_S3_OBSERVE_ACCESS_KEY_FILE "$SECRETS/s3-observe-id"
   put LAB_S3_OBSERVE_SECRET_KEY_FILE "$SECRETS/s3-observe"
