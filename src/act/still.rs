@@ -56,6 +56,8 @@ fn runs(is: &Is) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{BufRead as _, BufReader};
+    use std::process::Stdio;
 
     #[test]
     fn a_process_is_known_by_what_it_was_told_however_it_was_started() {
@@ -79,8 +81,10 @@ mod tests {
     async fn its_end_is_waited_for() {
         let mark = format!("still-{}", std::process::id());
         let mut command = std::process::Command::new("sh");
-        command.args(["-c", "read line", "sh", &mark]).stdin(std::process::Stdio::piped());
-        let mut child = command.spawn().unwrap();
+        command.args(["-c", "echo up; read line", "sh", &mark]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        // Until it speaks its command line may not be there yet.
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
         let is = told(&[mark]);
         assert_eq!(runs(&is), Some(child.id()));
         let mut asked = 0;
