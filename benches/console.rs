@@ -205,14 +205,14 @@ fn keys_under_load() {
                 key = pressed.recv() => {
                     let Some((at, key)) = key else { break };
                     update(&mut console, Msg::Key(key));
-                    screen.draw(|frame| view::view(&console, &theme, frame)).unwrap();
+                    screen.draw(|frame| drop(view::view(&console, &theme, frame))).unwrap();
                     keys.push(at.elapsed().as_secs_f64() * 1e3);
                 }
                 changed = snapshots.changed() => {
                     changed.unwrap();
                     let snapshot = snapshots.borrow_and_update().clone();
                     update(&mut console, Msg::Snapshot(snapshot));
-                    screen.draw(|frame| view::view(&console, &theme, frame)).unwrap();
+                    screen.draw(|frame| drop(view::view(&console, &theme, frame))).unwrap();
                     frames += 1;
                 }
             }

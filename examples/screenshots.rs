@@ -17,7 +17,7 @@ mod support;
 
 use std::path::Path;
 use std::time::Duration;
-use support::{END, ENTER, ESC, SOON, Start, TAB, Term};
+use support::{CTRL_C, END, ENTER, ESC, SOON, Start, TAB, Term};
 
 fn picture(term: &Term, name: &str) {
     let parser = term.shared.parser.lock().unwrap();
@@ -95,7 +95,54 @@ fn attached(size: (u16, u16), suffix: &str) {
     picture(&jon, &format!("gone-{suffix}"));
 }
 
+/// The steps of the first exercise, as `docs/first-drill.md` shows them.
+fn first_drill() {
+    let (home, size, long) = (tempfile::tempdir().unwrap(), (100, 30), Duration::from_mins(3));
+    let args = ["drill", "--seed", "7", "--speed", "4"];
+    let mut term = Term::start(&Start { args: &args, env: &[], home: home.path(), size });
+    let shot = |term: &Term, name: &str| {
+        // What was typed last has to be drawn.
+        std::thread::sleep(Duration::from_millis(700));
+        picture(term, &format!("first-drill-{name}"));
+    };
+    term.until("a lock chain", long, |t| t.contains("lock chain on t017") && t.contains("declare an incident"));
+    shot(&term, "1-next");
+    // `x`: it is seen.
+    term.keys("x");
+    std::thread::sleep(Duration::from_millis(700));
+    term.keys(" ").shows("Declare an incident");
+    term.keys(TAB).keys(TAB).keys(TAB).shows("> Declare <");
+    shot(&term, "2-declare");
+    term.keys(ENTER).shows("INC-1");
+    term.until("the playbook to be next", long, |t| t.contains("start schema-lock"));
+    term.keys(" ").shows("[ Start ]");
+    term.keys(TAB).keys(TAB).shows("> Start <");
+    term.keys(ENTER).shows("risk M");
+    term.keys(ENTER).shows("> Cancel <");
+    term.keys(END).shows("Ready");
+    shot(&term, "3-confirm");
+    term.keys(TAB).shows("> Run <");
+    term.keys(ENTER).until("the step of high risk to wait", long, |t| t.contains("risk H") && t.contains("confirm"));
+    shot(&term, "4-failed");
+    term.keys(ENTER).shows("> Cancel <");
+    term.keys(END).keys("t017");
+    shot(&term, "5-typed");
+    term.keys(TAB).keys(ENTER);
+    term.until("the end of the incident to be next", long, |t| t.contains("close INC-1"));
+    shot(&term, "6-close");
+    term.keys(" ").shows("Close INC-1");
+    term.keys("the deploy job was ended").keys(TAB).keys(TAB).shows("> Close <");
+    term.keys(ENTER).until("the score to be next", long, |t| t.contains("read how the exercise went"));
+    term.keys(" ").until("the score", long, |t| t.contains("points in"));
+    shot(&term, "7-score");
+    term.keys(ESC).keys(CTRL_C);
+}
+
 fn main() {
+    if std::env::args().nth(1).is_some_and(|a| a == "first-drill") {
+        return first_drill();
+    }
+    first_drill();
     attached((80, 24), "80x24");
     attached((120, 40), "120x40");
     if std::env::args().nth(1).is_some_and(|a| a == "attached") {

@@ -1,6 +1,16 @@
 //! Quarterdeck: a terminal console from which an incident commander runs an outage of managed Odoo hosting.
 //! The map of the modules is in `docs/architecture.md`; arrows point down the list there only.
 
+/// Says something on standard error, as `eprintln!` does; but a terminal that is gone is no reason to panic, least of all
+/// while a step is in hand.
+#[macro_export]
+macro_rules! note {
+    ($($said:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($said)*);
+    }};
+}
+
 pub mod act;
 pub mod attest;
 pub mod cli;

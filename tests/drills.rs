@@ -224,3 +224,116 @@ fn a_new_scenario_is_lint_clean_and_playable() {
         "{err}"
     );
 }
+
+#[test]
+fn a_scenario_made_of_an_incident_has_no_name_of_it_and_can_be_played() {
+    let home = tempfile::tempdir().unwrap();
+    let (_, played, _) = play(home.path(), &["queue-backlog"]);
+    let journal = played["journal"].as_str().unwrap();
+    let own = home.path().join(".config/quarterdeck/drills");
+    std::fs::create_dir_all(&own).unwrap();
+    let file = own.join("made.yaml");
+    let file = file.to_str().unwrap();
+    let (code, _, err) = run(home.path(), &["drill", "from-incident", "INC-1", file, "--journal", journal]);
+    assert!(code == 0 && err.contains("no signal of it was recorded") && err.contains("made.yaml is written"), "{err}");
+    let (code, out, err) = run(home.path(), &["drill", "lint", file]);
+    assert!(code == 0 && out.contains("1 scenarios, no error"), "{out} {err}");
+    let script = home.path().join("script.yaml");
+    let act = "{title: orders stand still, severity: SEV2}";
+    std::fs::write(&script, format!("scenario: from-inc-1\nacts:\n- {{when: size(findings) > 0, declare: {act}}}\n"))
+        .unwrap();
+    let (code, made, err) = play(home.path(), &["from-inc-1", "--script", script.to_str().unwrap()]);
+    assert_eq!(code, 0, "{err}");
+    assert_eq!(made["details"]["scenario"], "from-inc-1");
+    let state = |id: &str| {
+        let of = made["expectations"].as_array().unwrap().iter().find(|e| e["id"] == id);
+        of.unwrap_or_else(|| panic!("{id}: {made:#}"))["state"].clone()
+    };
+    assert_eq!((state("declared"), state("queue-backlog-finished")), ("met".into(), "missed".into()));
+    let (code, _, err) = run(home.path(), &["drill", "from-incident", "INC-9", "--journal", journal]);
+    assert!(code == 1 && err.contains("declares no incident INC-9"), "{code} {err}");
+}
+
+#[test]
+fn the_report_of_an_exercise_has_its_score_as_the_command_explains_it() {
+    let home = tempfile::tempdir().unwrap();
+    let (_, played, _) = play(home.path(), &["schema-lock"]);
+    let journal = played["journal"].as_str().unwrap();
+    let (_, score, _) = run(home.path(), &["drill", "score", journal]);
+    let (_, json, _) = run(home.path(), &["report", "INC-1", "--journal", journal, "--format", "json"]);
+    let exercise = serde_json::from_str::<Value>(&json).unwrap()["exercise"].clone();
+    assert_eq!(exercise["headline"].as_str(), score.lines().next());
+    for point in exercise["points"].as_array().unwrap() {
+        let part = |name: &str| point[name].as_str().unwrap().to_owned();
+        let line = format!("{}  {}: {}", part("points"), part("what"), part("why"));
+        assert!(score.lines().any(|l| l.trim_start() == line), "{line}\n{score}");
+    }
+    let (_, md, _) = run(home.path(), &["report", "INC-1", "--journal", journal, "--format", "md"]);
+    let (_, html, _) = run(home.path(), &["report", "INC-1", "--journal", journal, "--format", "html"]);
+    let points = format!("{} of {} points", exercise["score"], exercise["of"]);
+    assert!(md.contains(&format!("## Score: {points}")) && html.contains(&format!("<h2>Score: {points}")), "{md}");
+    // The trends of the real estate know of the exercise, which has a journal of its own.
+    let config = support::lonely(home.path());
+    let (code, _, err) = run(home.path(), &["--config", &config, "incident", "declare", "t", "--severity", "SEV4"]);
+    assert_eq!(code, 0, "{err}");
+    let (_, trends, err) = run(home.path(), &["--config", &config, "report", "governance"]);
+    assert!(trends.contains(&format!("schema-lock: {points}")) && !trends.contains("no exercise"), "{trends} {err}");
+    assert!(!html.contains("<script") && !html.contains("http://") && html.contains("<svg"), "self-contained");
+}
+
+#[test]
+fn a_journal_of_another_version_is_one_sentence_for_each_that_reads_it() {
+    let home = tempfile::tempdir().unwrap();
+    let (_, played, _) = play(home.path(), &["schema-lock"]);
+    let journal = played["journal"].as_str().unwrap();
+    let records = Path::new(journal).join("records/00000000000000000000.jsonl");
+    let text = std::fs::read_to_string(&records).unwrap();
+    let later: Vec<String> = text
+        .lines()
+        .enumerate()
+        .map(|(n, line)| if n == 4 { line.replace("\"v\":1", "\"v\":2") } else { line.to_owned() })
+        .collect();
+    assert_ne!(later.join("\n"), text.trim_end(), "the fifth line is a record");
+    std::fs::write(&records, later.join("\n") + "\n").unwrap();
+    for args in [
+        &["report", "INC-1", "--journal"][..],
+        &["report", "governance", "--journal"],
+        &["replay", "INC-1", "--journal"],
+        &["drill", "from-incident", "INC-1", "--journal"],
+        &["drill", "score"],
+    ] {
+        let (code, out, err) = run(home.path(), &[args, &[journal]].concat());
+        assert!(code == 1 && out.is_empty(), "{args:?}: {code} {out}");
+        assert!(err.contains("line 5 has format version 2, which this version of quarterdeck does not know"), "{err}");
+        assert_eq!(err.lines().count(), 1, "{err}");
+    }
+}
+
+#[test]
+fn business_by_hand_is_set_ended_and_settled_by_its_playbook() {
+    let home = tempfile::tempdir().unwrap();
+    let (_, played, _) = play(home.path(), &["legacy-link"]);
+    let journal = played["journal"].as_str().unwrap();
+    let (_, json, _) = run(home.path(), &["report", "INC-1", "--journal", journal, "--format", "json"]);
+    let report: Value = serde_json::from_str(&json).unwrap();
+    let all: Vec<(&str, bool)> = report["measures"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|m| (m["id"].as_str().unwrap(), m["lifted"].is_string()))
+        .filter(|(id, _)| id.starts_with("fallback/") || id.starts_with("reconcile/"))
+        .collect();
+    let ids: Vec<&str> = all.iter().map(|(id, _)| *id).collect();
+    for (hand, papers) in [
+        ("order-capture", true),
+        ("production-reporting", true),
+        ("carriers", false),
+        ("shipping", true),
+        ("receiving", true),
+    ] {
+        assert!(ids.contains(&format!("fallback/{hand}/t044").as_str()), "{hand}: {ids:?}");
+        assert_eq!(ids.contains(&format!("reconcile/{hand}/t044").as_str()), papers, "{hand}: {ids:?}");
+    }
+    assert!(!ids.iter().any(|id| id.contains("priorities")), "by wish date alone: {ids:?}");
+    assert!(all.iter().all(|(_, lifted)| *lifted), "{all:?}");
+}

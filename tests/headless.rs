@@ -207,6 +207,43 @@ fn a_secret_is_asked_for_at_the_terminal_and_shown_nowhere() {
 }
 
 #[test]
+fn what_is_wrong_in_the_command_or_its_file_is_told_before_anything_begins() {
+    let home = tempfile::tempdir().unwrap();
+    let says = |words: &[&str], expected: &str| {
+        let (code, out, err) = run(home.path(), words);
+        assert_eq!((code, out.as_str()), (2, ""), "{words:?}: {err}");
+        assert!(err.contains(expected), "{words:?}: {err}");
+    };
+    let none = "0".repeat(64);
+    let [at, long] = [format!("gone={none}"), format!("cancel-root={none}x")];
+    let tenant = "tenant=t017";
+    for (more, expected) in [
+        (vec!["nope"], "there is no playbook `nope`; there are access-outage, "),
+        (vec!["schema-lock"], "parameter `tenant`: it must be given"),
+        (vec!["schema-lock", "--param", "tenant=t999"], "there is no tenant “t999” in acme"),
+        (vec!["schema-lock", "--param", tenant, "--param", "tenant=t003"], "--param tenant=… is given twice"),
+        (vec!["schema-lock", "--param", tenant, "--param", "tenat=t003"], "unknown parameter `tenat`"),
+        (
+            vec!["schema-lock", "--param", tenant, "--confirm", &at],
+            "--confirm gone: schema-lock has no such step; it has",
+        ),
+        (vec!["schema-lock", "--param", tenant, "--confirm", &long], "a digest has 64 hexadecimal digits"),
+        (vec!["schema-lock", "--param", tenant, "--told", "gone"], "--told gone: schema-lock has no such step"),
+    ] {
+        says(&[&["--drill", "playbook", "run"], &more[..]].concat(), expected);
+    }
+    let twice = ["--drill", "playbook", "render", "schema-lock", "--param", tenant, "--param", tenant];
+    says(&twice, "--param tenant=… is given twice, once is allowed");
+    let file = home.path().join("bytes.yaml");
+    std::fs::write(&file, b"id: x\nname: \xff\n").unwrap();
+    says(
+        &["playbook", "lint", &file.display().to_string()],
+        "bytes.yaml:2:7: found the byte 0xff, which is no UTF-8; text in UTF-8 is expected",
+    );
+    says(&["playbook", "lint", "/dev/zero"], "/dev/zero: it has more than 16 MiB, at most that much is read");
+}
+
+#[test]
 fn what_speaks_against_a_playbook_is_journaled_and_somebody_can_answer_for_it() {
     let house = House::new("contraindications: [{when: \"params.x == 'a'\", text: there is no x}]\n", HOOK);
     let file = house.home().join(".config/quarterdeck/playbooks/call.yaml");
@@ -276,7 +313,7 @@ fn hostile_text_never_becomes_an_argument_and_a_program_that_became_a_link_is_no
 
     // What would begin another line never gets as far as a run.
     let (code, out, err) = ask("0", &["--param", "text=a\r\nX-Evil: 1"]);
-    assert!(code == 1 && err.contains("holds control characters"), "{code} {out}{err}");
+    assert!(code == 2 && err.contains("holds control characters"), "{code} {out}{err}");
 
     let evil = format!("x'; touch {}/pwned; $(id) `id`", dir.display());
     let (code, said) = go("0", &["--param", &format!("text={evil}")]);

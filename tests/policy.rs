@@ -104,19 +104,25 @@ fn hostile() -> Vec<(&'static str, String, &'static str)> {
     ]
 }
 
-#[test]
-fn a_request_is_signed_elsewhere_and_the_pinned_policy_is_what_everything_goes_by() {
-    let home = tempfile::tempdir().unwrap();
-    let home = home.path();
+/// A policy of mara, who runs the tests and commands, ines, who approves, and otto, who owns the business; the two have
+/// keys below `home`.
+fn three_people(home: &Path) -> String {
     let uid = rustix::process::getuid().as_raw();
     let (ines, otto) = (key(home, "ines"), key(home, "otto"));
-    let policy = format!(
+    format!(
         "[[person]]\nname = \"mara\"\nuid = {uid}\nroles = [\"commander\"]\n\n[[person]]\nname = \"ines\"\nuid = {}\nroles = \
          [\"approver\"]\nkeys = [\"{ines}\"]\n\n[[person]]\nname = \"otto\"\nuid = {}\nroles = [\"business-owner\"]\nkeys = \
          [\"{otto}\"]\n\n[elevation]\ngranted_by = [\"approver\"]\n",
         uid + 1,
         uid + 2
-    );
+    )
+}
+
+#[test]
+fn a_request_is_signed_elsewhere_and_the_pinned_policy_is_what_everything_goes_by() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let policy = three_people(home);
     let own = home.join(".config/quarterdeck/playbooks");
     std::fs::create_dir_all(&own).unwrap();
     for (name, text, _) in hostile() {
@@ -222,15 +228,7 @@ impl Drop for Agent {
 fn the_command_line_shows_all_of_a_request_and_signs_with_a_key_of_the_agent() {
     let home = tempfile::tempdir().unwrap();
     let home = home.path();
-    let uid = rustix::process::getuid().as_raw();
-    let (ines, otto) = (key(home, "ines"), key(home, "otto"));
-    let policy = format!(
-        "[[person]]\nname = \"mara\"\nuid = {uid}\nroles = [\"commander\"]\n\n[[person]]\nname = \"ines\"\nuid = {}\nroles = \
-         [\"approver\"]\nkeys = [\"{ines}\"]\n\n[[person]]\nname = \"otto\"\nuid = {}\nroles = [\"business-owner\"]\nkeys = \
-         [\"{otto}\"]\n\n[elevation]\ngranted_by = [\"approver\"]\n",
-        uid + 1,
-        uid + 2
-    );
+    let policy = three_people(home);
     let config = lonely(home);
     std::fs::write(home.join("ours.toml"), &policy).unwrap();
     let text = std::fs::read_to_string(&config).unwrap() + "[engine]\npolicy = \"ours.toml\"\n";

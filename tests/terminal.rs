@@ -160,7 +160,7 @@ fn a_lost_connection_ends_it_and_closes_the_journal() {
 #[test]
 #[ignore = "panics on purpose; another test runs it in a pseudo-terminal"]
 fn panics_with_the_terminal_taken() {
-    let _guard = quarterdeck::terminal::guard::Guard::enter(true).unwrap();
+    let _guard = quarterdeck::terminal::guard::Guard::enter(true, true).unwrap();
     panic!("on purpose");
 }
 
@@ -182,7 +182,7 @@ fn a_panic_gives_the_terminal_back_before_it_is_said() {
 /// A console without older records.
 struct NoFiles;
 
-impl quarterdeck::terminal::console::Journal for NoFiles {
+impl quarterdeck::terminal::outside::Journal for NoFiles {
     fn records(&self, _: u64, _: u16) -> Result<Vec<quarterdeck::domain::incident::TimelineEntry>, String> {
         Ok(Vec::new())
     }
@@ -242,8 +242,7 @@ fn panics_beside_the_loop() {
         let can = Capabilities { colors: ColorDepth::True, unicode: true };
         let themes = Wardrobe::open(Some("dark"), &[], can).unwrap();
         let facts = Facts::new("x".into(), Mode::Drill).wearing(&themes);
-        let options =
-            console::Options { facts, themes, mouse: true, view: None, journal: std::sync::Arc::new(NoFiles) };
+        let options = console::Options::new(facts, themes, std::sync::Arc::new(NoFiles));
         let mut beats = running.client.beat.clone();
         tokio::spawn(async move {
             // The engine beats each second, so that some frames have been drawn.
@@ -562,4 +561,63 @@ fn a_quiet_estate_writes_its_heartbeat_and_little_else() {
         String::from_utf8_lossy(&term.raw()[usize::try_from(before).unwrap()..])
     );
     assert!(bytes >= 5, "a heart that beats is written");
+}
+
+#[test]
+fn an_own_editor_gets_the_terminal_and_what_it_leaves_is_in_the_note() {
+    let home = home();
+    let editor = home.path().join("editor");
+    std::fs::write(&editor, "#!/bin/sh\nprintf 'EDITOR HAS IT: '\nread line\nprintf '%s' \"$line\" > \"$1\"\n")
+        .unwrap();
+    std::fs::set_permissions(&editor, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let mut term = live(home.path(), &[("VISUAL", editor.to_str().unwrap())]);
+    term.keys("N").shows("Ctrl-G editor");
+    term.keys("\u{7}").shows("EDITOR HAS IT:");
+    // The terminal is the editor's: in line mode, on the first screen, and with nobody else at its keys.
+    term.is_given_back();
+    // What is typed is seen at once; the dialog is there again when the editor has ended.
+    term.keys("pump 3 stands\n");
+    term.until("the note with the text", SOON, |t| t.contains("note  pump 3 stands") && t.contains("Ctrl-G editor"));
+    term.keys(TAB).keys(TAB).keys(ENTER).until("the note to be sent", SOON, |t| !t.contains("Ctrl-G editor"));
+    assert_eq!(term.keys(CTRL_C).ends(SOON).exit_code(), 0);
+    let all = records(home.path(), &home.path().join("journal"));
+    assert!(all.iter().any(|r| r.to_string().contains("pump 3 stands")), "{all:?}");
+}
+
+#[test]
+fn own_keys_act_and_wrong_ones_keep_nobody_out() {
+    let home = home();
+    let own = home.path().join(".config/quarterdeck");
+    std::fs::create_dir_all(&own).unwrap();
+    std::fs::write(own.join("keys.toml"), "journal = [\"F2\"]\n").unwrap();
+    let (code, said, _) = support::run(home.path(), &["keys"]);
+    assert!(code == 0 && said.lines().any(|l| l.starts_with("journal ") && l.contains(" F2 ")), "{said}");
+    let mut term = live(home.path(), &[]);
+    term.keys("\u{1b}OQ").shows("Journal, newest last");
+    assert_eq!(term.keys(CTRL_C).ends(SOON).exit_code(), 0);
+    std::fs::write(own.join("keys.toml"), "journal = [\"t\"]\n").unwrap();
+    assert_eq!(support::run(home.path(), &["keys"]).0, 2);
+    let mut term = live(home.path(), &[]);
+    let screen = term.shows("the built-in keys are in force");
+    assert!(screen.contains("keys.toml:1:12: `t` means `tenants`"), "{screen}");
+    term.keys("j").shows("Journal, newest last");
+    assert_eq!(term.keys(CTRL_C).ends(SOON).exit_code(), 0);
+}
+
+#[test]
+fn a_slow_link_gets_two_kibibytes_a_second() {
+    let home = home();
+    let mut term = open(home.path(), &["drill", "--bandwidth", "low"], &[]);
+    term.until("the drill's banner", SOON, |t| t.contains("DRILL") && t.contains("Tenants"));
+    let (start, before) = (std::time::Instant::now(), term.raw().len());
+    // The estate changes all the time, and somebody looks around in it.
+    for (key, shows) in [("d", "Lock tree"), ("q", "Job channels"), ("f", "Findings"), ("j", "Journal, newest last")] {
+        term.keys(key).until(shows, Duration::from_mins(1), |t| t.contains(shows));
+    }
+    let (bytes, took) = (u32::try_from(term.raw().len() - before).unwrap(), start.elapsed().as_secs_f64());
+    // Half a second may run ahead, and the last frame, of a few thousand bytes, is written before it is carried.
+    let most = 2048.0 * (took + 0.5) + 6_000.0;
+    assert!(f64::from(bytes) < most, "{bytes} bytes in {took} s");
+    term.keys(CTRL_C);
+    term.ends(SOON);
 }

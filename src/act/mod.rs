@@ -9,6 +9,9 @@ mod call;
 pub mod cnpg;
 pub mod command;
 pub mod comms;
+pub mod continuity;
+#[cfg(test)]
+mod cut;
 pub mod delivery;
 pub mod held;
 pub mod http;
@@ -17,6 +20,7 @@ pub mod kubernetes;
 pub mod look;
 pub mod odoo;
 pub mod patroni;
+mod place;
 pub mod postgres;
 pub mod redis;
 pub mod rights;
@@ -39,6 +43,7 @@ static ADAPTERS: &[&[&VerbSpec]] = &[
     cnpg::SPECS,
     command::SPECS,
     comms::SPECS,
+    continuity::SPECS,
     delivery::SPECS,
     http::SPECS,
     integration::SPECS,

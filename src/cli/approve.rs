@@ -43,7 +43,7 @@ pub fn answer(global: &Global, answer: &Answer, decision: Decision, reason: &str
         let agent = Agent::of_session().map_err(Error::failed)?;
         let keys = agent.keys().await.map_err(Error::failed)?;
         let key = choose(&keys, answer.key.as_deref(), &snapshot)?;
-        eprintln!("quarterdeck: signing with {}", key.name());
+        crate::note!("quarterdeck: signing with {}", key.name());
         let statement = request.statement(decision, role);
         let signature = agent.sign(key, NAMESPACE, statement.as_bytes()).await.map_err(Error::failed)?;
         send(global, &home, request, (decision, role), signature, reason).await
@@ -143,7 +143,7 @@ fn in_order(request: &RequestView, home: &Home) -> Result<(), Error> {
                 )));
             }
             Err(why) => {
-                eprintln!("quarterdeck: that the journal continues what you saw could not be checked here: {why}");
+                crate::note!("quarterdeck: that the journal continues what you saw could not be checked here: {why}");
                 break;
             }
         }
@@ -169,9 +169,9 @@ fn remember(path: &Path, log: &LogPoint) -> Result<(), Error> {
 /// Shows everything, then asks; without a terminal the digest has to be given instead.
 fn agreed(request: &RequestView, decision: Decision, role: Role, digest: Option<&str>) -> Result<(), Error> {
     for line in lines(request) {
-        eprintln!("{line}");
+        crate::note!("{line}");
     }
-    eprintln!("signed is: {}", request.statement(decision, role));
+    crate::note!("signed is: {}", request.statement(decision, role));
     if let Some(given) = digest {
         return if given == request.digest.as_str() {
             Ok(())
@@ -182,8 +182,10 @@ fn agreed(request: &RequestView, decision: Decision, role: Role, digest: Option<
     if !std::io::stdin().is_terminal() {
         return Err(Error::Usage(format!("without a terminal name what you have read: --digest {}", request.digest)));
     }
-    eprint!("{decision} as {role}? Type the first four digits of the digest ({}): ", request.digest.short());
-    std::io::stderr().flush().map_err(Error::failed)?;
+    let digits = request.digest.short();
+    write!(std::io::stderr(), "{decision} as {role}? Type the first four digits of the digest ({digits}): ")
+        .and_then(|()| std::io::stderr().flush())
+        .map_err(Error::failed)?;
     let mut typed = String::new();
     std::io::stdin().lock().read_line(&mut typed).map_err(Error::failed)?;
     if request.digest.as_str().get(..4) == Some(typed.trim()) {
@@ -304,6 +306,12 @@ async fn import(global: &Global, home: &Home, snapshot: &Snapshot, path: &Path, 
     let Some(statement) = statement else {
         return Err(Error::Usage(format!("{} does not end with .sig, as ssh-keygen names signatures", path.display())));
     };
+    if !statement.exists() {
+        let (statement, signature) = (statement.display(), path.display());
+        return Err(Error::Usage(format!(
+            "{statement}, which {signature} signs, is not there: both have to lie side by side"
+        )));
+    }
     let text = session::read_file(&statement)?;
     let wrong = || Error::Usage(format!("{} is not what `request export` wrote", statement.display()));
     let said: Value = serde_json::from_str(&text).map_err(|_| wrong())?;

@@ -40,9 +40,24 @@ pub struct Global {
     /// View of a role in the console: commander, dba, erp, security, operations
     #[arg(long, global = true, value_name = "ROLE", value_parser = view)]
     pub view: Option<View>,
-    /// Theme of the console: dark, ansi16, mono, or the user's own
+    /// Theme of the console: dark, light, contrast, contrast-light, colorblind, nvg, amber, ansi16, mono, or an own one
     #[arg(long, global = true, value_name = "NAME")]
     pub theme: Option<String>,
+    /// The console in plain lines: for screen readers, serial lines and pipes
+    #[arg(long, global = true)]
+    pub plain: bool,
+    /// What the link carries: `low` writes at most 2 KiB a second
+    #[arg(long, global = true, value_enum)]
+    pub bandwidth: Option<Bandwidth>,
+}
+
+/// What the link to the terminal carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Bandwidth {
+    /// As much as there is to draw.
+    Full,
+    /// 2 KiB a second.
+    Low,
 }
 
 fn view(word: &str) -> Result<View, String> {
@@ -216,6 +231,8 @@ pub enum Command {
         #[command(subcommand)]
         what: Config,
     },
+    /// Every action of the console with its keys; `keys.toml` beside the configuration gives them others
+    Keys,
     /// Shell completions on standard output
     Completions {
         /// Shell

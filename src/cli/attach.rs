@@ -2,16 +2,16 @@
 //! SSH key; what the other end of the SSH session asked for is then held against a short list.
 
 use super::args::{Cli, Format, Global};
-use super::console;
 use super::files::{self, Found, Question};
+use super::looks::Looks;
 use super::output::{Error, Exit};
 use super::session;
 use crate::console::effect::RequestId;
-use crate::console::state::{Facts, MOST_HITS, RecordView, Scanned, Wanted};
+use crate::console::state::{MOST_HITS, RecordView, Scanned, Wanted};
 use crate::domain::incident::TimelineEntry;
 use crate::engine::attach::remote::{self, Asker, Away};
 use crate::terminal::capabilities;
-use crate::terminal::console::{Ended, Journal, Options};
+use crate::terminal::{console::Ended, outside::Journal};
 use clap::Parser as _;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
@@ -21,6 +21,7 @@ use std::sync::Arc;
 const ALLOWED: &[&[&str]] = &[
     &["attach"],
     &["attach", "--read-only"],
+    &["attach", "--plain"],
     &["status"],
     &["status", "--format", "json"],
     &["incident", "list"],
@@ -51,7 +52,8 @@ fn forced(global: &Global, socket: Option<&Path>, asked: &str) -> Result<Exit, E
     let parsed = Cli::try_parse_from(std::iter::once("quarterdeck").chain(words.iter().copied()));
     let parsed = parsed.map_err(|e| Error::Usage(e.to_string()))?;
     // What the key's own command line says of configuration and theme stays in force.
-    let global = Global { read_only, format: parsed.global.format, ..global.clone() };
+    let plain = global.plain || words.contains(&"--plain");
+    let global = Global { read_only, plain, format: parsed.global.format, ..global.clone() };
     match words.first() {
         Some(&"attach") => open(&global, socket),
         _ => super::run(Cli { global, command: parsed.command }),
@@ -71,8 +73,8 @@ fn find(global: &Global, socket: Option<&Path>) -> Result<PathBuf, Error> {
 }
 
 fn open(global: &Global, socket: Option<&Path>) -> Result<Exit, Error> {
-    if !capabilities::is_interactive() {
-        let message = "attach opens a full screen and needs a terminal (`ssh -t`); `quarterdeck status` works without";
+    if !global.plain && !capabilities::is_interactive() {
+        let message = "attach opens a full screen and needs a terminal (`ssh -t`); `--plain` and `quarterdeck status` work without";
         return Err(Error::Usage(message.into()));
     }
     if global.format == Format::Json {
@@ -83,18 +85,15 @@ fn open(global: &Global, socket: Option<&Path>) -> Result<Exit, Error> {
 
 /// Opens the console on the engine at a socket.
 pub fn at(global: &Global, socket: &Path) -> Result<Exit, Error> {
-    let console = console::settings(global)?;
-    let themes = console::wardrobe(console.theme.as_deref())?;
+    let looks = Looks::heeding(global)?;
     session::runtime()?.block_on(async {
         let caller = session::caller(socket, "socket", global.read_only);
         let attached = remote::attach(caller).await.map_err(|away| match away {
             Away::Nobody(path) => Error::Failed(format!("no engine listens at {path}: `quarterdeck serve` starts one")),
             away => Error::failed(away),
         })?;
-        let facts = Facts::of(&attached.client.snapshot()).wearing(&themes);
         let journal = Arc::new(Far(attached.asker.clone()));
-        let options = Options { facts, themes, mouse: console.mouse, view: console.view, journal };
-        match crate::terminal::console::run(&attached.client, options).await.map_err(Error::failed)? {
+        match looks.show(&attached.client, journal).await.map_err(Error::failed)? {
             Ended::Quit => Ok(Exit::Done),
             Ended::Signal(_) => Ok(Exit::Interrupted),
             Ended::Panicked => Err(Error::Failed(

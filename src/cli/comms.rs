@@ -6,7 +6,8 @@ use super::opening::{self, Opened};
 use super::output::{self, Error, Exit};
 use super::session::{self, Loaded};
 use crate::comms::board::{AudienceView, Board, MessageView};
-use crate::comms::roster::{OnCall, Roster};
+use crate::comms::oncall::{Chain, Kept, OnCall, Standing};
+use crate::comms::roster::Roster;
 use crate::comms::status_page::{Source as PageSource, StatusPage};
 use crate::comms::{Channel, Delivery, Table, Way, decode};
 use crate::config::problem::Problems;
@@ -18,6 +19,7 @@ use crate::engine::attach::remote::{self, Away, Remote};
 use crate::engine::client::Client;
 use crate::engine::state::State;
 use crate::journal::fold;
+use crate::observe::oncall::{ScheduleReader, readers};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -102,12 +104,25 @@ fn known_groups(loaded: &Loaded, table: &Table) -> Result<(), Problems> {
 
 /// Whoever is on call, as `[[comms.oncall]]` and its rosters say.
 pub fn oncall_of(loaded: &Loaded) -> Result<Vec<OnCall>, Error> {
-    let known: Vec<String> = loaded.config.comms.audiences.iter().map(|a| a.name.clone()).collect();
+    let audiences = &loaded.config.comms.audiences;
+    let names: Vec<String> = audiences.iter().map(|a| a.name.clone()).collect();
     let one = |duty: &crate::config::model::Duty| {
-        let beside = loaded.path.parent().unwrap_or(Path::new("")).join(&duty.roster);
-        let roster = Roster::decode(&beside.display().to_string(), &session::read_file(&beside)?, &known)?;
-        let within = duty.within.try_into().map_err(Error::failed)?;
-        Ok(OnCall { name: duty.name.clone(), within, roster, then: duty.then.clone() })
+        let roster = |file: &std::path::PathBuf| {
+            let beside = loaded.path.parent().unwrap_or(Path::new("")).join(file);
+            let roster = Roster::decode(&beside.display().to_string(), &session::read_file(&beside)?, &names)?;
+            Ok::<_, Error>((roster, file.display().to_string()))
+        };
+        let kept = |s: &crate::config::model::Schedule| {
+            Ok::<_, Error>(Kept { shown: s.shown(), interval: s.interval.try_into().map_err(Error::failed)? })
+        };
+        Ok(OnCall {
+            name: duty.name.clone(),
+            within: duty.within.try_into().map_err(Error::failed)?,
+            schedule: duty.schedule.as_ref().map(kept).transpose()?,
+            roster: duty.roster.as_ref().map(roster).transpose()?,
+            then: duty.then.clone(),
+            known: audiences.iter().map(|a| (a.name.clone(), a.email.clone())).collect(),
+        })
     };
     loaded.config.comms.oncall.iter().map(one).collect()
 }
@@ -117,30 +132,60 @@ pub fn oncall_of(loaded: &Loaded) -> Result<Vec<OnCall>, Error> {
 pub struct DutyRow {
     /// Name of the duty.
     name: String,
-    /// Who is called, in this order; nobody before its roster begins.
+    /// Who is called, in this order; nobody where no source says anybody.
     order: Vec<String>,
+    /// On whose word each of them is called.
+    sources: Vec<String>,
+    /// A sentence for each source that does not say who is on call.
+    unknown: Vec<String>,
     /// Seconds after which the next is called.
     acknowledge_within_s: i64,
+}
+
+/// What the services say now who is on call, by duty.
+pub async fn ask_schedules(readers: Vec<ScheduleReader>) -> Vec<(ScheduleReader, Standing)> {
+    let ask = |mut reader: ScheduleReader| async move {
+        let answer = reader.ask().await.map_err(|refusal| refusal.failure.message);
+        let mut standing = Standing::default();
+        standing.take(answer, Timestamp::now());
+        (reader, standing)
+    };
+    futures::future::join_all(readers.into_iter().map(ask)).await
 }
 
 fn oncall(global: &Global) -> Result<Exit, Error> {
     if global.drill.is_some() {
         return Err(Error::Usage("an exercise has no rosters: nobody outside is called".into()));
     }
+    let loaded = session::load(global)?;
+    let readers = Mode::ReadOnly.may_observe().map(|may| readers(may, &loaded.config.comms)).unwrap_or_default();
+    let asked = session::runtime()?.block_on(ask_schedules(readers));
     let now = Timestamp::now();
-    let row =
-        |o: &OnCall| DutyRow { name: o.name.clone(), order: o.chain(now), acknowledge_within_s: o.within.as_secs() };
-    let rows: Vec<DutyRow> = oncall_of(&session::load(global)?)?.iter().map(row).collect();
+    let row = |o: &OnCall| {
+        let said = asked.iter().find(|(reader, _)| reader.duty() == o.name).map(|(_, standing)| standing.clone());
+        let chain = o.chain(now, &said.unwrap_or_default());
+        let (order, sources) = (chain.names(), chain.people.iter().map(|c| c.source.clone()).collect());
+        let Chain { unknown, .. } = chain;
+        DutyRow { name: o.name.clone(), order, sources, unknown, acknowledge_within_s: o.within.as_secs() }
+    };
+    let rows: Vec<DutyRow> = oncall_of(&loaded)?.iter().map(row).collect();
+    let exit = if rows.iter().any(|r| !r.unknown.is_empty()) { Exit::Unknown } else { Exit::Done };
     if global.format == Format::Json {
         output::json(&rows)?;
-        return Ok(Exit::Done);
+        return Ok(exit);
     }
     let cells = |r: &DutyRow| {
-        let (first, then) = r.order.split_first().map_or(("NOBODY", &[] as &[String]), |(f, t)| (f.as_str(), t));
-        vec![r.name.clone(), first.to_owned(), format!("{} s", r.acknowledge_within_s), then.join(", ")]
+        let (first, then) = r.order.split_first().map_or(("NOT KNOWN", &[] as &[String]), |(f, t)| (f.as_str(), t));
+        let source = r.sources.first().cloned().unwrap_or_default();
+        vec![r.name.clone(), first.to_owned(), format!("{} s", r.acknowledge_within_s), then.join(", "), source]
     };
-    output::table(&["DUTY", "ON CALL", "NEXT AFTER", "THEN"], &rows.iter().map(cells).collect::<Vec<_>>())?;
-    Ok(Exit::Done)
+    output::table(&["DUTY", "ON CALL", "NEXT AFTER", "THEN", "BY"], &rows.iter().map(cells).collect::<Vec<_>>())?;
+    for row in &rows {
+        for why in &row.unknown {
+            output::line(&format!("{}: {why}", row.name))?;
+        }
+    }
+    Ok(exit)
 }
 
 /// How the engine is reached.

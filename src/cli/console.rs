@@ -3,19 +3,17 @@
 use super::args::{Format, Global, Play};
 use super::attach;
 use super::files::Files;
+use super::looks::{self, Looks};
 use super::opening::{self, Opened};
-use super::output::{Error, Exit};
+use super::output::{self, Error, Exit};
 use super::session;
 use crate::config::locate::{Located, Looked};
 use crate::console::start::{Choice, Start};
-use crate::console::state::Facts;
-use crate::console::theme::Wardrobe;
-use crate::console::views::View;
 use crate::domain::text::sanitize;
 use crate::engine::attach::remote::{self, Away};
 use crate::engine::attach::wire::Greeting;
 use crate::journal::key::VerifierKey;
-use crate::terminal::console::{self, Ended, Options};
+use crate::terminal::console::Ended;
 use crate::terminal::{capabilities, start};
 use std::io::Write as _;
 use std::path::Path;
@@ -33,9 +31,8 @@ pub fn open(global: &Global) -> Result<Exit, Error> {
     match session::locate(global)? {
         Located::File(path) => {
             let loaded = session::read(path)?;
-            let Settings { theme, mouse, view } = Settings::of(global, &loaded.config.console);
-            interactive()?;
-            let themes = wardrobe(theme.as_deref())?;
+            interactive(global)?;
+            let looks = Looks::of(global, Some(&loaded.config.console))?.with_own_editor();
             let home = session::home(&loaded.config);
             if let Some(greeting) = session::runtime()?.block_on(running(&home.socket)) {
                 return instead(global, &home.socket, &greeting);
@@ -43,36 +40,11 @@ pub fn open(global: &Global) -> Result<Exit, Error> {
             session::runtime()?.block_on(async {
                 let opened = opening::live(&loaded, session::live_mode(global), true, "console")?;
                 // Known by now at the latest: the opening has pinned it at first sight.
-                show(opened, (themes, mouse, view), opening::known_key(&loaded)?).await
+                show(opened, looks, opening::known_key(&loaded)?).await
             })
         }
         Located::Nowhere(looked) => offer(global, looked),
     }
-}
-
-/// How a console looks and feels.
-pub struct Settings {
-    /// Theme that was asked for.
-    pub theme: Option<String>,
-    /// Mouse reporting.
-    pub mouse: bool,
-    /// View that was asked for.
-    pub view: Option<View>,
-}
-
-impl Settings {
-    fn of(global: &Global, config: &crate::config::model::Console) -> Self {
-        let view = global.view.or_else(|| config.view.as_deref().and_then(View::named));
-        Self { theme: global.theme.clone().or_else(|| config.theme.clone()), mouse: config.mouse, view }
-    }
-}
-
-/// The settings of a console that needs no configuration, but heeds one that is there.
-pub fn settings(global: &Global) -> Result<Settings, Error> {
-    Ok(match session::locate(global)? {
-        Located::File(path) if global.drill.is_none() => Settings::of(global, &session::read(path)?.config.console),
-        _ => Settings { theme: global.theme.clone(), mouse: true, view: global.view },
-    })
 }
 
 /// What the engine says that listens already, if one does.
@@ -81,7 +53,7 @@ async fn running(socket: &Path) -> Option<Greeting> {
         Ok(greeting) => Some(greeting),
         Err(Away::Nobody(_)) => None,
         Err(away) => {
-            eprintln!("quarterdeck: {away}");
+            crate::note!("quarterdeck: {away}");
             None
         }
     }
@@ -92,8 +64,8 @@ async fn running(socket: &Path) -> Option<Greeting> {
 fn instead(global: &Global, socket: &Path, greeting: &Greeting) -> Result<Exit, Error> {
     let Greeting { estate, user, pid, .. } = greeting;
     let (estate, user) = (sanitize(estate), sanitize(user));
-    println!("The engine of {user} (pid {pid}) runs for {estate} already.");
-    print!("Enter attaches this console to it, q leaves: ");
+    output::line(&format!("The engine of {user} (pid {pid}) runs for {estate} already."))?;
+    output::raw(b"Enter attaches this console to it, q leaves: ")?;
     let mut answer = String::new();
     let read = std::io::stdout().flush().and_then(|()| std::io::stdin().read_line(&mut answer));
     match (read, answer.trim()) {
@@ -106,40 +78,29 @@ fn instead(global: &Global, socket: &Path, greeting: &Greeting) -> Result<Exit, 
 
 /// `quarterdeck drill`.
 pub fn drill(global: &Global, play: &Play) -> Result<Exit, Error> {
-    interactive()?;
-    let themes = wardrobe(global.theme.as_deref())?;
+    interactive(global)?;
+    let looks = Looks::of(global, None)?.with_own_editor();
     session::runtime()?.block_on(async {
         let opened = opening::drill(play, "console")?;
-        show(opened, (themes, true, global.view), None).await
+        show(opened, looks, None).await
     })
 }
 
-fn interactive() -> Result<(), Error> {
-    if capabilities::is_interactive() {
+fn interactive(global: &Global) -> Result<(), Error> {
+    if global.plain || capabilities::is_interactive() {
         return Ok(());
     }
-    Err(Error::Usage("the console needs a terminal on standard input and output; `status` works without one".into()))
-}
-
-/// All themes, with the one of that name on, or the one that suits the terminal.
-pub fn wardrobe(name: Option<&str>) -> Result<Wardrobe, Error> {
-    let own = session::own_files_of("themes", "toml")?;
-    let own: Vec<(String, String)> = own
-        .into_iter()
-        .map(|(path, text)| {
-            let name = Path::new(&path).file_stem().map(|s| s.to_string_lossy().into_owned());
-            (name.unwrap_or(path), text)
-        })
-        .collect();
-    Wardrobe::open(name, &own, capabilities::detect()).map_err(|e| Error::Usage(e.to_string()))
+    Err(Error::Usage(
+        "the console needs a terminal on standard input and output; `--plain` and `status` work without one".into(),
+    ))
 }
 
 /// The start screen. A person who expects production is never put into a drill unasked.
 fn offer(global: &Global, looked: Vec<Looked>) -> Result<Exit, Error> {
-    if !capabilities::is_interactive() {
+    if global.plain || !capabilities::is_interactive() {
         session::load(global)?;
     }
-    let themes = wardrobe(global.theme.as_deref())?;
+    let themes = looks::wardrobe(global.theme.as_deref())?;
     let looked = looked.into_iter().map(|l| (from_home(l.place), l.found)).collect();
     let screen = Start::new(env!("CARGO_PKG_VERSION").to_owned(), looked);
     let chosen = session::runtime()?.block_on(start::run(screen, themes.worn())).map_err(Error::failed)?;
@@ -159,16 +120,10 @@ fn from_home(place: String) -> String {
     }
 }
 
-async fn show(
-    opened: Opened,
-    (themes, mouse, view): (Wardrobe, bool, Option<View>),
-    pin: Option<VerifierKey>,
-) -> Result<Exit, Error> {
+async fn show(opened: Opened, looks: Looks, pin: Option<VerifierKey>) -> Result<Exit, Error> {
     let client = opened.running.client.clone();
-    let facts = Facts::of(&client.snapshot()).wearing(&themes);
     let journal = Arc::new(Files { dir: opened.home.journal.clone(), pin });
-    let options = Options { facts, themes, mouse, view, journal };
-    let ended = console::run(&client, options).await;
+    let ended = looks.show(&client, journal).await;
     // The engine ends in good order whatever became of the terminal: the step in hand is waited for and recorded. After
     // a panic something may be owed that never comes.
     let panicked = matches!(ended, Ok(Ended::Panicked));

@@ -8,6 +8,7 @@ use super::session;
 use super::witnesses;
 use crate::act;
 use crate::attest::anchor::{self, Bucket, Protection};
+use crate::comms::oncall::{OnCall, Standing};
 use crate::config::model::Anchor as Config;
 use crate::domain::facts::{Facts, Measured, Missing};
 use crate::domain::health::Health;
@@ -18,6 +19,7 @@ use crate::engine;
 use crate::engine::adapters::{Adapters, Wall};
 use crate::engine::inbox::Inbox;
 use crate::engine::logs::LogSources;
+use crate::observe::oncall::ScheduleReader;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -80,7 +82,8 @@ pub fn run(global: &Global) -> Result<Exit, Error> {
         return Err(Error::Usage("a drill has no real systems to try; leave --drill out".into()));
     }
     let loaded = session::load(global)?;
-    let adapters = opening::adapters(&loaded, Mode::ReadOnly)?;
+    let mut adapters = opening::adapters(&loaded, Mode::ReadOnly)?;
+    let schedules = std::mem::take(&mut adapters.comms.schedules);
     let runtime = session::runtime()?;
     let sources = adapters.logs.clone();
     let mut all = runtime.block_on(ask_all(adapters));
@@ -96,6 +99,9 @@ pub fn run(global: &Global) -> Result<Exit, Error> {
     if let Some(settings) = witnesses::settings(&loaded, &home)? {
         all.extend(runtime.block_on(witnesses::try_all(&settings))?.into_iter().map(witness));
     }
+    let oncall = super::comms::oncall_of(&loaded)?;
+    let asked = runtime.block_on(super::comms::ask_schedules(schedules));
+    all.extend(asked.into_iter().map(|(reader, standing)| schedule(&reader, &standing, &oncall)));
     if let Some(config) = &loaded.config.journal.anchor {
         all.push(runtime.block_on(anchor(config)));
     }
@@ -319,6 +325,47 @@ fn witness(tried: witnesses::Tried) -> Finding {
         version: Some(format!("{}, {}", witness.key.algorithm(), witness.administrator)),
         why: why.into_iter().chain(said).reduce(|all, one| format!("{all}; {one}")),
         missing: Vec::new(),
+        certificates: Vec::new(),
+        rights: None,
+    }
+}
+
+/// A schedule of who is on call: whether it answers, whom it names, and whether they can be called.
+fn schedule(reader: &ScheduleReader, standing: &Standing, oncall: &[OnCall]) -> Finding {
+    let duty = oncall.iter().find(|o| o.name == reader.duty());
+    let chain = duty.map(|o| o.chain(Timestamp::now(), standing)).unwrap_or_default();
+    let why = standing.failed.as_ref().map(|(why, _)| why.clone());
+    let mut missing: Vec<Missing> = match &why {
+        Some(_) => Vec::new(),
+        None => {
+            let remedy = "give an [[comms.audience]] their mail address".to_owned();
+            chain.unknown.into_iter().map(|disables| Missing { disables, remedy: remedy.clone() }).collect()
+        }
+    };
+    if duty.is_some_and(|o| o.roster.is_none() && o.then.is_empty()) {
+        missing.push(Missing {
+            disables: format!("calling anybody for {} while the service is away", reader.duty()),
+            remedy: "give it `then` or a `roster`".into(),
+        });
+    }
+    let said = standing.good.as_ref().map(|(people, _)| {
+        let names: Vec<&str> = people.iter().map(|c| c.name.as_str()).collect();
+        format!("on call: {}", names.join(", "))
+    });
+    let health = match (&why, missing.is_empty()) {
+        (Some(_), _) => Health::Unknown,
+        (None, false) => Health::Warn,
+        (None, true) => Health::Ok,
+    };
+    Finding {
+        id: reader.duty().to_owned(),
+        kind: "oncall".into(),
+        address: reader.schedule().url.clone(),
+        health,
+        reachable: why.is_none(),
+        version: said,
+        why,
+        missing,
         certificates: Vec::new(),
         rights: None,
     }

@@ -58,7 +58,7 @@ pub fn decoded(files: &[(String, String)], library: &Library) -> (Arc<Rules>, Ve
 pub fn run(global: &Global, what: Option<&str>) -> Result<Exit, Error> {
     let (rules, problems) = rules()?;
     for problem in problems {
-        eprintln!("quarterdeck: a rule is left out: {problem}");
+        crate::note!("quarterdeck: a rule is left out: {problem}");
     }
     let Some(what) = what else { return list(global, &rules) };
     let finding = if what.contains('/') { Some(found(global, what)?) } else { None };

@@ -10,7 +10,7 @@ use crate::journal::proof;
 use crate::journal::read::{Filter, Reader, find, segment_starts};
 use crate::journal::verify::own_key;
 use crate::journal::{JournalError, Record, describe};
-use crate::terminal::console::Journal;
+use crate::terminal::outside::Journal;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fs::File;

@@ -18,7 +18,9 @@ mod gate;
 mod headless;
 mod incident;
 mod init;
+mod keys;
 mod logs;
+mod looks;
 mod man;
 
 mod opening;
@@ -111,6 +113,7 @@ fn run(cli: Cli) -> Result<Exit, Error> {
         Some(Command::Audit { what }) => audit::run(&global, &what),
         Some(Command::Doctor) => doctor::run(&global),
         Some(Command::Config { what }) => config::run(&global, &what),
+        Some(Command::Keys) => keys::run(&global),
         Some(Command::Completions { shell }) => completions::run(shell),
         Some(Command::Man { output }) => man::run(global.format, output.as_deref()),
     }

@@ -96,7 +96,7 @@ fn with_shipped_rules(loaded: &Loaded, mode: Mode) -> Result<Adapters, Error> {
 /// The rules in force; what is wrong with those of the user is said.
 fn said((rules, problems): (Arc<Rules>, Vec<Problem>)) -> Arc<Rules> {
     for problem in problems {
-        eprintln!("quarterdeck: a rule is left out: {problem}");
+        crate::note!("quarterdeck: a rule is left out: {problem}");
     }
     rules
 }
@@ -107,6 +107,7 @@ pub fn live(loaded: &Loaded, mode: Mode, observe: bool, via: &str) -> Result<Ope
     adapters.usual = observe.then(|| session::usual_file(&loaded.config));
     if !observe {
         adapters.observers.clear();
+        adapters.comms.schedules.clear();
     }
     let config = hex(&loaded.text);
     let (home, named) = (session::home(&loaded.config), json!({ "configuration": config, "file": loaded.path }));
@@ -186,7 +187,7 @@ pub async fn rehearse(scenario: &str, seed: Option<u64>, via: &str) -> Result<(S
     let (own, own_rules) = (session::own_files("playbooks")?, session::own_files_of("rules", "toml")?);
     let (library, problems) = read_library(&own);
     for problem in &problems {
-        eprintln!("quarterdeck: a playbook is left out: {problem}");
+        crate::note!("quarterdeck: a playbook is left out: {problem}");
     }
     adapters.settings.rules = said(super::explain::decoded(&own_rules, &library));
     let me = session::me(via);
@@ -267,22 +268,22 @@ fn open(
     if pin.is_some()
         && let Some(done) = Pins::own().follow(journal.ring())?
     {
-        eprintln!("quarterdeck: {done}");
+        crate::note!("quarterdeck: {done}");
     }
     if pin.is_some()
         && let Some(first) = state.first_policy()
         && let Some(done) = Pins::own().follow_policy(journal.ring().current().name(), first)?
     {
-        eprintln!("quarterdeck: {done}");
+        crate::note!("quarterdeck: {done}");
     }
     if let Some(torn) = &recovered.quarantined {
-        eprintln!("quarterdeck: the end of the journal was torn ({}); it lies in {}", torn.why, torn.file);
+        crate::note!("quarterdeck: the end of the journal was torn ({}); it lies in {}", torn.why, torn.file);
     }
     let (library, problems) = reading
         .join()
         .map_err(|_| Error::Failed("the playbooks could not be read: a defect, please report it".into()))?;
     for problem in &problems {
-        eprintln!("quarterdeck: a playbook is left out: {problem}");
+        crate::note!("quarterdeck: a playbook is left out: {problem}");
     }
     adapters.settings.rules = said(super::explain::decoded(&own_rules, &library));
     let left_out: Vec<String> =

@@ -266,7 +266,7 @@ pub fn reply(reply: &Reply, format: Format) -> Result<Exit, Error> {
 
 /// Says something beside the output, on standard error.
 pub fn complaint(words: &str) {
-    eprintln!("quarterdeck: {}", crate::domain::text::sanitize(words));
+    crate::note!("quarterdeck: {}", crate::domain::text::sanitize(words));
 }
 
 /// Prints rows under their heads, columns as wide as they need.

@@ -32,7 +32,7 @@ pub fn run(global: &Global, what: &What) -> Result<Exit, Error> {
             Ok(Exit::Done)
         }
         What::Run(asked) => headless::run(global, asked),
-        What::Render { id, params } => render(global, id, &params.iter().cloned().collect()),
+        What::Render { id, params } => render(global, id, &session::once("--param", params)?),
     }
 }
 

@@ -80,7 +80,7 @@ pub struct Member {
 pub fn run(global: &Global, what: &What) -> Result<Exit, Error> {
     match what {
         What::Check { file } => check(global, file.as_deref()),
-        What::Explain { step, params } => explain(global, step, &params.iter().cloned().collect()),
+        What::Explain { step, params } => explain(global, step, &session::once("--param", params)?),
         What::Show => {
             output::raw(known(global)?.0.text.as_bytes())?;
             Ok(Exit::Done)

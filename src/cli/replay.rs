@@ -3,17 +3,16 @@
 
 use super::args::{Format, Global, Replay};
 use super::audit::directory;
-use super::console;
 use super::files::Files;
+use super::looks::Looks;
 use super::output::{Error, Exit};
 use super::{pins, session, status};
-use crate::console::state::Facts;
 use crate::domain::id::{IncidentId, Person};
 use crate::engine::api::ReplayAsk;
 use crate::engine::recording::past::Past;
 use crate::engine::recording::player::{self, Player};
 use crate::terminal::capabilities;
-use crate::terminal::console::{Ended, Options};
+use crate::terminal::console::Ended;
 use std::sync::Arc;
 
 /// Runs it.
@@ -27,23 +26,19 @@ pub fn run(global: &Global, asked: &Replay) -> Result<Exit, Error> {
     if let Some(at) = &asked.at {
         player.ask(&ReplayAsk::To(at.clone())).map_err(|why| Error::Usage(format!("--at {at}: {why}")))?;
     }
-    if global.format == Format::Json || !capabilities::is_interactive() {
+    if global.format == Format::Json || !global.plain && !capabilities::is_interactive() {
         let snapshot = player.show();
         if let Some(why) = snapshot.replay.as_ref().and_then(|r| r.unseen.as_ref()) {
-            eprintln!("quarterdeck: only the records are known of this moment: {why}");
+            crate::note!("quarterdeck: only the records are known of this moment: {why}");
         }
         status::past(global, &snapshot)?;
         return Ok(Exit::Done);
     }
-    let settings = console::settings(global)?;
-    let themes = console::wardrobe(settings.theme.as_deref())?;
+    let looks = Looks::heeding(global)?.with_own_editor();
     let pin = pins::outside(global, None, asked.journal.as_deref(), &dir)?;
     session::runtime()?.block_on(async {
         let client = player::start(player, me);
-        let facts = Facts::of(&client.snapshot()).wearing(&themes);
-        let journal = Arc::new(Files { dir, pin });
-        let options = Options { facts, themes, mouse: settings.mouse, view: settings.view, journal };
-        match crate::terminal::console::run(&client, options).await.map_err(Error::failed)? {
+        match looks.show(&client, Arc::new(Files { dir, pin })).await.map_err(Error::failed)? {
             Ended::Quit => Ok(Exit::Done),
             Ended::Signal(_) => Ok(Exit::Interrupted),
             Ended::Panicked => Err(Error::Failed("a part of the program failed, as said above".into())),

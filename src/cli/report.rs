@@ -6,6 +6,7 @@ use super::audit::directory;
 use super::output::{self, Error, Exit};
 use super::{pins, playbook};
 use crate::domain::id::IncidentId;
+use crate::domain::mode::Mode;
 use crate::domain::moment;
 use crate::journal::fold;
 use crate::journal::read::Filter;
@@ -35,6 +36,10 @@ pub fn run(global: &Global, asked: &Asked) -> Result<Exit, Error> {
     fold::replay(&dir, Filter::default(), &mut collector).map_err(|e| Error::journal(&e))?;
     let mut report =
         collector.report().ok_or_else(|| Error::Failed(format!("{} declares no incident {id}", dir.display())))?;
+    if report.mode == Mode::Drill {
+        // The journal of a drill holds one exercise; without its card (an older one) there is no score.
+        report.exercise = super::drill::score::if_any(&dir)?.map(|score| score.told());
+    }
     report.proof = Some(proof(global, asked, &dir, &report)?);
     let verdict = report.proof.as_ref().map(|p| p.verdict.clone()).unwrap_or_default();
     let text = match global.format {
@@ -44,7 +49,7 @@ pub fn run(global: &Global, asked: &Asked) -> Result<Exit, Error> {
     };
     put(asked, &text)?;
     if verdict == "damaged" {
-        eprintln!("quarterdeck: the journal does not verify; `quarterdeck audit verify` says where");
+        crate::note!("quarterdeck: the journal does not verify; `quarterdeck audit verify` says where");
         return Ok(Exit::Verification);
     }
     Ok(Exit::Done)
@@ -59,9 +64,15 @@ fn governance(global: &Global, asked: &Asked, dir: &Path) -> Result<Exit, Error>
     };
     let mut trends = Trends::new(since);
     fold::replay(dir, Filter::default(), &mut trends).map_err(|e| Error::journal(&e))?;
+    // The exercises of whoever asks; another journal has nothing to do with them.
+    if asked.journal.is_none() && global.drill.is_none() {
+        for exercise in super::drill::score::held() {
+            trends.hold(exercise);
+        }
+    }
     let (library, problems) = playbook::library()?;
     for problem in problems {
-        eprintln!("quarterdeck: {problem}");
+        crate::note!("quarterdeck: {problem}");
     }
     let reviewed = |entry: &Entry| {
         let of = entry.playbook();

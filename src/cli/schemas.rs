@@ -2,7 +2,8 @@
 //! `docs/schemas`; a test fails when those files are not what the types say (`UPDATE_SCHEMAS=1` writes them).
 
 use crate::cli::{
-    approve, audit, brief, comms, config, doctor, drill, explain, gate, headless, man, output, playbook, policy, status,
+    approve, audit, brief, comms, config, doctor, drill, explain, gate, headless, keys, man, output, playbook, policy,
+    status,
 };
 use crate::domain::incident::Incident;
 use crate::drill::catalog;
@@ -52,6 +53,7 @@ fn all() -> Vec<(&'static str, &'static str, Schema)> {
             of::<crate::comms::status_page::StatusPage>(),
         ),
         ("measures-list", "measures list --format json", of::<Vec<Measure>>()),
+        ("keys", "keys --format json", of::<Vec<keys::KeyRow>>()),
         ("drill-list", "drill list --format json", of::<Vec<catalog::Summary>>()),
         ("drill-show", "drill show ID --format json", of::<catalog::Shown>()),
         ("drill-play", "drill ID --headless --format json", of::<drill::play::Played>()),

@@ -32,13 +32,13 @@ async fn serve(opened: &Opened, signals: &mut Signals) -> Result<Exit, Error> {
     let snapshot = opened.running.client.snapshot();
     let socket = opened.home.socket.display();
     let pid = std::process::id();
-    eprintln!("quarterdeck: serving {} ({}) at {socket}, pid {pid}", snapshot.estate.name, snapshot.mode);
+    crate::note!("quarterdeck: serving {} ({}) at {socket}, pid {pid}", snapshot.estate.name, snapshot.mode);
     notify(&format!("READY=1\nSTATUS=serving {} ({})", snapshot.estate.name, snapshot.mode));
     let mut beat = opened.running.client.beat.clone();
     loop {
         tokio::select! {
             signal = signals.next() => if let Signalled::End { number, .. } = signal {
-                eprintln!("quarterdeck: signal {number}: starting nothing new, waiting for the step in hand");
+                crate::note!("quarterdeck: signal {number}: starting nothing new, waiting for the step in hand");
                 return Ok(Exit::Done);
             },
             alive = beat.changed() => if alive.is_err() {

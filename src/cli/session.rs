@@ -12,6 +12,8 @@ use crate::domain::mode::Mode;
 use crate::engine::api::{Command, Reply, Snapshot};
 use crate::engine::attach::remote::{self, Away, Caller, Sign};
 use crate::engine::attach::wire::NAMESPACE;
+use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -49,9 +51,7 @@ pub fn locate(global: &Global) -> Result<Located, Error> {
 
 /// Reads a configuration file.
 pub fn read(path: PathBuf) -> Result<Loaded, Error> {
-    let name = path.display().to_string();
-    let text = std::fs::read_to_string(&path)
-        .map_err(|e| Problems(vec![Problem::whole(&name, format!("can not be read: {e}"))]))?;
+    let (name, text) = (path.display().to_string(), read_file(&path)?);
     let config = decode::decode(&name, &text)?;
     Ok(Loaded { path, text, config, policy: None })
 }
@@ -93,11 +93,16 @@ pub fn running_drill() -> Option<PathBuf> {
     sockets.into_iter().rev().find(|socket| crate::engine::attach::door::connect(socket).is_ok())
 }
 
-/// The journal of the newest drill of this user, also of one that is over.
+/// The journals of the drills of this user, also of those that are over.
+pub fn drills() -> Vec<PathBuf> {
+    let drills = std::fs::read_dir(Places::from_env().state_dir().join("drills"));
+    drills.into_iter().flatten().filter_map(|d| Some(d.ok()?.path())).collect()
+}
+
+/// The newest of them.
 pub fn newest_drill() -> Option<PathBuf> {
-    let drills = std::fs::read_dir(Places::from_env().state_dir().join("drills")).ok()?;
     // Their names begin with the time at which they began.
-    drills.filter_map(|d| Some(d.ok()?.path())).max()
+    drills().into_iter().max()
 }
 
 /// Where the state of a new drill lies: an own directory each, so that drills never mix with each other.
@@ -132,11 +137,47 @@ pub fn own_files_of(kind: &str, ending: &str) -> Result<Vec<(String, String)>, E
     Ok(files)
 }
 
+/// A file beside the user's own configuration: its path and text, where it is there.
+pub fn own_file(name: &str) -> Result<Option<(String, String)>, Error> {
+    let Some(path) = Places::from_env().user_dir().map(|d| d.join(name)).filter(|p| p.exists()) else {
+        return Ok(None);
+    };
+    Ok(Some((path.display().to_string(), read_file(&path)?)))
+}
+
+/// Longest file that is read: what people write is far shorter, and a device never ends.
+const LONGEST_FILE: u64 = 16 << 20;
+
 /// Reads a file that a person named.
 pub fn read_file(path: &Path) -> Result<String, Error> {
     let name = path.display().to_string();
-    Ok(std::fs::read_to_string(path)
-        .map_err(|e| Problems(vec![Problem::whole(&name, format!("can not be read: {e}"))]))?)
+    let failed = |e: std::io::Error| Problems(vec![Problem::whole(&name, format!("can not be read: {e}"))]);
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(failed)?;
+    file.take(LONGEST_FILE + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > LONGEST_FILE {
+        let message = format!("it has more than {} MiB, at most that much is read", LONGEST_FILE >> 20);
+        return Err(Problems(vec![Problem::whole(&name, message)]).into());
+    }
+    Ok(String::from_utf8(bytes).map_err(|e| {
+        let good = e.utf8_error().valid_up_to();
+        let byte = e.as_bytes().get(good).copied().unwrap_or_default();
+        let text = String::from_utf8_lossy(e.as_bytes().get(..good).unwrap_or_default()).into_owned();
+        let message = format!("found the byte 0x{byte:02x}, which is no UTF-8; text in UTF-8 is expected");
+        Problems(vec![Problem::at(&name, &text, &(good..good), message)])
+    })?)
+}
+
+/// What was given by name on the command line; the same name twice is a mistake of which either may be meant.
+pub fn once(flag: &str, pairs: &[(String, String)]) -> Result<BTreeMap<String, String>, Error> {
+    let mut given = BTreeMap::new();
+    for (name, value) in pairs {
+        if given.insert(name.clone(), value.clone()).is_some() {
+            let name = crate::domain::text::sanitize(name);
+            return Err(Error::Usage(format!("{flag} {name}=… is given twice, once is allowed")));
+        }
+    }
+    Ok(given)
 }
 
 /// Who runs this process.

@@ -281,7 +281,7 @@ impl Looking {
             drill.seed(judge.baselines_mut());
         }
         if let Some(Err(why)) = usual.map(|path| engine::usual::borrow(&path, &estate.name, judge.baselines_mut())) {
-            eprintln!("quarterdeck: {why}; what is usual is not known");
+            crate::note!("quarterdeck: {why}; what is usual is not known");
         }
         Self { world, judge, clock, mode, inbox, tasks, deadline }
     }

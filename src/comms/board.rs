@@ -3,6 +3,7 @@
 
 use super::book::{Attempt, Book, Delivery, Message};
 use super::letter::{Channel, Way};
+use super::oncall::Chain;
 use super::table::{Audience, Moment, Table};
 use crate::domain::health::Health;
 use crate::domain::id::{IncidentId, RunId, StepId};
@@ -30,6 +31,18 @@ pub struct Board {
     /// Steps that wait and for which somebody was called.
     #[serde(default)]
     pub calls: Vec<CallView>,
+    /// Who is on call, as far as that is known.
+    #[serde(default)]
+    pub duties: Vec<DutyView>,
+}
+
+/// Who is on call for a duty.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DutyView {
+    /// Name, as playbooks say it: `dba-oncall`.
+    pub name: String,
+    /// Who is called, in which order, and what is not known of it.
+    pub chain: Chain,
 }
 
 /// Somebody was called for a step that waits.
@@ -43,6 +56,9 @@ pub struct CallView {
     pub to: String,
     /// Who was called last.
     pub person: String,
+    /// On whose word: a roster, a schedule, the fallback.
+    #[serde(default)]
+    pub source: Option<String>,
     /// Why.
     pub reason: String,
     /// When.
@@ -188,7 +204,14 @@ impl Board {
         let mut audiences: Vec<AudienceView> =
             table.audiences.iter().map(|a| audience(table, book, incident, ways, a)).collect();
         audiences.sort_by_key(|a| (a.due.is_none(), a.due));
-        Self { incident: Some(incident.id.clone()), audiences, messages, mute: None, calls: Vec::new() }
+        Self {
+            incident: Some(incident.id.clone()),
+            audiences,
+            messages,
+            mute: None,
+            calls: Vec::new(),
+            duties: Vec::new(),
+        }
     }
 
     /// The audience whose next word is due first.

@@ -10,7 +10,6 @@ use jiff::SignedDuration;
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
-use toml::de::DeTable;
 
 /// Least time between two messages: who hears more often than that reads nothing any more.
 const LEAST: Duration = Duration::from_mins(5);
@@ -48,14 +47,10 @@ pub fn table(own: Option<(&str, &str)>) -> Result<Table, Problems> {
 
 /// Puts what one file says in its place; answers what is wrong with it.
 fn put(table: &mut Table, file: &str, text: &str) -> Vec<Problem> {
-    let (root, syntax) = DeTable::parse_recoverable(text);
-    if !syntax.is_empty() {
-        let problem = |e: &toml::de::Error| match e.span() {
-            Some(span) => Problem::at(file, text, &span, e.message().trim().to_owned()),
-            None => Problem::whole(file, e.message().to_owned()),
-        };
-        return syntax.iter().map(problem).collect();
-    }
+    let root = match reader::parse(file, text) {
+        Ok(root) => root,
+        Err(Problems(syntax)) => return syntax,
+    };
     let source = Source::new(file, text);
     let mut root = reader::Table::root(&source, &root);
     let (audiences, services, templates) = (root.tables("audience"), root.tables("service"), root.tables("template"));

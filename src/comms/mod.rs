@@ -8,6 +8,7 @@ pub mod decode;
 pub mod draft;
 pub mod facts;
 pub mod letter;
+pub mod oncall;
 pub mod roster;
 pub mod status_page;
 pub mod table;

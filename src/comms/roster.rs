@@ -1,11 +1,10 @@
-//! Who is on call: a roster as a file with a rotation by local time, and in which order people are called.
+//! Who is on call by a roster: a file with a rotation by local time.
 
-use crate::config::problem::{Problem, Problems};
-use crate::config::reader::{Source, Table};
+use crate::config::problem::Problems;
+use crate::config::reader::{self, Source, Table};
+use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
-use toml::de::DeTable;
 
 /// A rotation: each person for so many days, from a moment of local time on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,32 +24,6 @@ struct Instead {
     person: String,
 }
 
-/// Somebody who can be called by the name of a duty, as `[[comms.oncall]]` says it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OnCall {
-    /// Name, as playbooks say it: `dba-oncall`.
-    pub name: String,
-    /// How long whoever was called may take to acknowledge it.
-    pub within: SignedDuration,
-    /// The rotation.
-    pub roster: Roster,
-    /// Who is called when nobody of the rotation answers.
-    pub then: Vec<String>,
-}
-
-impl OnCall {
-    /// Who is called, in this order.
-    pub fn chain(&self, now: Timestamp) -> Vec<String> {
-        let mut chain = self.roster.order(now);
-        for more in &self.then {
-            if !chain.contains(more) {
-                chain.push(more.clone());
-            }
-        }
-        chain
-    }
-}
-
 /// A date and time of day as a roster has it.
 fn moment(table: &mut Table<'_, '_>, key: &'static str) -> Option<DateTime> {
     table.parsed(key, "a local date and time such as \"2026-01-05T08:00\"", |text| text.parse().ok())
@@ -62,14 +35,7 @@ impl Roster {
     /// # Errors
     /// Everything that is wrong with it, with its places.
     pub fn decode(file: &str, text: &str, known: &[String]) -> Result<Self, Problems> {
-        let (root, syntax) = DeTable::parse_recoverable(text);
-        if !syntax.is_empty() {
-            let problem = |e: &toml::de::Error| match e.span() {
-                Some(span) => Problem::at(file, text, &span, e.message().trim().to_owned()),
-                None => Problem::whole(file, e.message().to_owned()),
-            };
-            return Err(Problems(syntax.iter().map(problem).collect()));
-        }
+        let root = reader::parse(file, text)?;
         let source = Source::new(file, text);
         let mut root = Table::root(&source, &root);
         let person = |name: &str| {
@@ -156,14 +122,6 @@ mod tests {
         assert_eq!(first("2026-03-30T22:30:00Z"), "mara", "instead of jon");
         assert_eq!(roster.order("2026-03-31T09:00:00Z".parse().unwrap()), ["mara", "jon", "ines"]);
         assert_eq!((first("2026-04-06T06:00:00Z").as_str(), first("2026-04-13T06:00:00Z").as_str()), ("mara", "ines"));
-        let oncall = OnCall {
-            name: "dba-oncall".into(),
-            within: SignedDuration::from_mins(5),
-            roster,
-            then: vec!["duty-manager".into(), "jon".into()],
-        };
-        let chain = oncall.chain("2026-04-06T09:00:00Z".parse().unwrap());
-        assert_eq!(chain, ["mara", "ines", "jon", "duty-manager"]);
     }
 
     #[test]

@@ -5,8 +5,8 @@ use super::model::{
     Archiving, Config, Console, Engine, Journal, Kubernetes, Login, Pgbouncer, Postgres, Redis, SecretRef, Template,
     Threshold, Tls, Traefik, Workload, WorkloadKind,
 };
-use super::problem::{Problem, Problems};
-use super::reader::{Source, Table};
+use super::problem::Problems;
+use super::reader::{self, Source, Table};
 use crate::domain::estate::{
     Cutoff, DatabaseRef, Environment, Estate, NamespaceRef, Plant, RouterRef, Tenancy, Tenant, Terms,
 };
@@ -14,7 +14,6 @@ use crate::domain::id::{SourceId, TenantId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
-use toml::de::DeTable;
 
 const SECOND: Duration = Duration::from_secs(1);
 const SHORTEST: Duration = Duration::from_millis(200);
@@ -23,17 +22,7 @@ const LONGEST: Duration = Duration::from_hours(1);
 /// Decodes a configuration; every error is reported at once.
 pub fn decode(file: &str, text: &str) -> Result<Config, Problems> {
     let source = Source::new(file, text);
-    let (root, syntax) = DeTable::parse_recoverable(text);
-    if !syntax.is_empty() {
-        let problems = syntax
-            .iter()
-            .map(|e| match e.span() {
-                Some(span) => Problem::at(file, text, &span, e.message().trim().to_owned()),
-                None => Problem::whole(file, e.message().to_owned()),
-            })
-            .collect();
-        return Err(Problems(problems));
-    }
+    let root = reader::parse(file, text)?;
     let config = whole(Table::root(&source, &root));
     let problems = source.into_problems();
     if problems.is_empty() { Ok(config) } else { Err(Problems(problems)) }
@@ -81,7 +70,7 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
     let services = super::service::services(root.tables("service"), &sources);
     let comms = root.table("comms").map(super::comms::decode).unwrap_or_default();
     let webhook = super::comms::hooks(root.tables("webhook"));
-    let console = root.table("console").map_or(Console { theme: None, mouse: true, view: None }, console);
+    let console = root.table("console").map_or_else(Console::default, console);
     let engine = root.table("engine").map(engine).unwrap_or_default();
     root.finish();
     let estate = Estate { name, environment: environment.unwrap_or(Environment::Production), time_zone, tenants };
@@ -505,9 +494,17 @@ fn console(mut table: Table<'_, '_>) -> Console {
     let view = table.parsed("view", "commander, dba, erp, security or operations", |word| {
         words.contains(&word).then(|| word.to_owned())
     });
-    let mouse = table.boolean("mouse").unwrap_or(true);
+    let usual = Console::default();
+    let mouse = table.boolean("mouse").unwrap_or(usual.mouse);
+    let bell = table.boolean("bell").unwrap_or(usual.bell);
+    let one_of = |words: &'static [&'static str]| move |word: &str| words.contains(&word).then(|| word.to_owned());
+    let notify =
+        table.parsed("notify", "osc9, osc777 or off", one_of(&["osc9", "osc777", "off"])).unwrap_or(usual.notify);
+    let title = table.boolean("title").unwrap_or(usual.title);
+    let bandwidth = table.parsed("bandwidth", "full or low", one_of(&["full", "low"])).unwrap_or(usual.bandwidth);
+    let editor = table.string("editor").unwrap_or_default().split_whitespace().map(str::to_owned).collect();
     table.finish();
-    Console { theme, mouse, view }
+    Console { theme, mouse, view, bell, notify, title, bandwidth, editor }
 }
 
 #[cfg(test)]

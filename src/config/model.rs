@@ -2,7 +2,7 @@
 
 pub use super::backup::{Patroni, Pgbackrest};
 pub use super::bucket::Bucket;
-pub use super::comms::{Audience, Comms, Duty, Hook, Mailer, Pager, PagerKind, Place, Smtps, WebhookBody};
+pub use super::comms::{Audience, Comms, Duty, Hook, Mailer, Pager, PagerKind, Place, Schedule, Smtps, WebhookBody};
 pub use super::integration::{Integration, Measure, MeasureBy};
 pub use super::logs::{LogQuery, Logs, LogsBy, Server, Template, Traces, TracesKind};
 pub use super::probe::Probe;
@@ -473,4 +473,29 @@ pub struct Console {
     pub mouse: bool,
     /// Word of the view of a role that a console begins with.
     pub view: Option<String>,
+    /// Whether it rings the bell when something comes that a person would look up for.
+    pub bell: bool,
+    /// How it asks the terminal for a notification then: `osc9`, `osc777` or `off`.
+    pub notify: String,
+    /// Whether it sets the title of the window.
+    pub title: bool,
+    /// Most bytes a second that it writes: `full` or `low`.
+    pub bandwidth: String,
+    /// Program and arguments with which texts may be edited outside.
+    pub editor: Vec<String>,
+}
+
+impl Default for Console {
+    fn default() -> Self {
+        Self {
+            theme: None,
+            mouse: true,
+            view: None,
+            bell: true,
+            notify: "osc9".to_owned(),
+            title: true,
+            bandwidth: "full".to_owned(),
+            editor: Vec::new(),
+        }
+    }
 }

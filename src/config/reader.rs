@@ -1,7 +1,7 @@
 //! Reads one TOML table field by field. Every error is noted with its place and reading goes on, so that a
 //! person sees all of them at once; what was not asked for is an unknown key.
 
-use super::problem::Problem;
+use super::problem::{Problem, Problems};
 use std::cell::RefCell;
 use std::ops::Range;
 use std::time::Duration;
@@ -54,6 +54,19 @@ pub enum Form {
     Table,
     /// An array of tables.
     Tables,
+}
+
+/// Reads a file's text as TOML.
+///
+/// # Errors
+/// Each error of its syntax, with its place.
+pub fn parse<'t>(file: &str, text: &'t str) -> Result<Spanned<DeTable<'t>>, Problems> {
+    let (root, syntax) = DeTable::parse_recoverable(text);
+    let problem = |e: &toml::de::Error| match e.span() {
+        Some(span) => Problem::at(file, text, &span, e.message().trim().to_owned()),
+        None => Problem::whole(file, e.message().to_owned()),
+    };
+    if syntax.is_empty() { Ok(root) } else { Err(Problems(syntax.iter().map(problem).collect())) }
 }
 
 impl<'a> Source<'a> {

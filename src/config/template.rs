@@ -86,7 +86,10 @@ const OUTSIDE: &str = "\n# [[pgbouncer]]\n# id = \"pool-a\"\n# host = \"127.0.0.
     # from = \"Operations <noc@acme.example>\"\n# user = \"noc\"\n# password = \"env:QUARTERDECK_MAIL_PASSWORD\"\n\
     # [[comms.audience]]\n# name = \"dba-oncall\"\n# email = [\"dba@acme.example\"]\n\
     # webhook = \"file:/etc/quarterdeck/chat-url\"\n\
-    # page = { kind = \"pagerduty\", key = \"env:QUARTERDECK_PAGER_KEY\" }   # or opsgenie\n";
+    # page = { kind = \"pagerduty\", key = \"env:QUARTERDECK_PAGER_KEY\" }   # or opsgenie\n\
+    # [[comms.oncall]]             # who it is today: a roster file, or the schedule of a service\n\
+    # name = \"network-oncall\"\n# then = [\"dba-oncall\"]\n\
+    # schedule = { kind = \"pagerduty\", id = \"PI7DH85\", key = \"env:QUARTERDECK_ONCALL_KEY\" }\n";
 
 /// Writes the file; every table that has no answer stands there as a comment.
 pub fn render(answers: &Answers) -> String {

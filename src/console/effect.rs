@@ -70,6 +70,12 @@ pub enum Effect {
     Quit,
     /// Put text on the clipboard of the person's own terminal (OSC 52).
     Copy(String),
+    /// Tell of something that a person would look up for from another window.
+    Call(String),
+    /// Give the window this title.
+    Title(String),
+    /// Let the person edit a text in their own editor; what became of it comes as [`super::msg::Msg::Edited`].
+    EditOutside(String),
     /// Stop like any job (`SIGTSTP`) and come back with a full redraw.
     Suspend,
     /// Clear the terminal and draw everything.

@@ -2,6 +2,7 @@
 //! and how it looks ([`view`], read-only). The `terminal` feeds it and carries out its effects; the command
 //! line prints its row models. It reads no clock, file, socket or terminal.
 
+mod attention;
 mod chart;
 pub mod effect;
 pub mod format;
@@ -19,4 +20,4 @@ mod update;
 pub mod view;
 pub mod views;
 
-pub use update::{see, update};
+pub use update::{see, update, warn};

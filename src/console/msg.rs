@@ -1,11 +1,12 @@
 //! Everything that can happen to a console.
 
 use super::effect::RequestId;
-use super::state::{RecordView, Scanned};
+use super::keymap::Action;
+use super::state::{PaneId, RecordView, Scanned};
 use crate::domain::incident::TimelineEntry;
 use crate::engine::api::{Reply, Snapshot};
 use crate::engine::client::Link;
-use crossterm::event::{KeyEvent, MouseEvent};
+use crossterm::event::{KeyEvent, MouseEventKind};
 use jiff::Timestamp;
 use std::sync::Arc;
 
@@ -18,7 +19,12 @@ pub enum Msg {
     /// Text was pasted (bracketed paste); it only ever goes into a text field.
     Paste(String),
     /// The mouse did something.
-    Mouse(MouseEvent),
+    Mouse {
+        /// What.
+        kind: MouseEventKind,
+        /// What is drawn where it points.
+        on: Option<Target>,
+    },
     /// The terminal has a new size.
     Resize {
         /// Columns.
@@ -45,6 +51,8 @@ pub enum Msg {
     Records(Result<Vec<TimelineEntry>, String>),
     /// What a search has found.
     Scanned(Scanned),
+    /// A text that was edited outside, or why it was not.
+    Edited(Result<String, String>),
     /// A file was written, or why it was not.
     Saved(Result<String, String>),
     /// A record that was opened, or why it could not be read.
@@ -54,4 +62,19 @@ pub enum Msg {
         /// What was read.
         read: Result<Box<RecordView>, String>,
     },
+}
+
+/// Something on the screen that the mouse can point at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A row of a pane, by what it is about.
+    Row(PaneId, String),
+    /// A pane beside its rows.
+    Pane(PaneId),
+    /// A hint or a count that stands for an action.
+    Act(Action),
+    /// A line of the palette.
+    Line(usize),
+    /// Something that lies on top, beside what can be pointed at.
+    OnTop,
 }

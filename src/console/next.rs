@@ -1,7 +1,7 @@
 //! The one verb that is next on a screen, and what leads to it. The same line in the same place everywhere.
 
 use super::format::{ahead, count};
-use super::keymap::{Action, key_of};
+use super::keymap::Action;
 use super::rows::{is_open, risk_letter, whom_words};
 use super::state::{Screen, State, current_step};
 use super::strip::Strip;
@@ -41,11 +41,6 @@ impl Next {
 
     fn to(role: Role, text: impl AsRef<str>, go: Go) -> Self {
         Self { text: Strip::of(role, text), go: Some(go) }
-    }
-
-    /// The key that does it.
-    pub fn key(&self) -> Option<String> {
-        self.go.as_ref().map(|_| key_of(Action::Next))
     }
 }
 

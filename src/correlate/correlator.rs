@@ -209,8 +209,7 @@ impl Correlator {
                     signals::position(newest.signal.name).and_then(|row| self.rule_of.get(row)?.last().copied()?);
                 let rule = rule.and_then(|position| self.settings.rules.get(position));
                 let Some(rule) = rule.filter(|r| r.subjects.first() == Some(&kind)) else { continue };
-                let good = world.sources.get(newest.source).and_then(|s| s.good.as_ref());
-                if good.is_none_or(|good| newest.at_ms < good.taken_at.as_millisecond()) {
+                if newest.told_by(world).is_none() {
                     continue;
                 }
                 compared += 1;

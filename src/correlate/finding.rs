@@ -129,9 +129,9 @@ pub(super) fn from_active(build: &Build<'_>, all: &[Active<'_>], explained: &BTr
         if root == i { group.insert(0, active) } else { group.push(active) }
     }
     let is_over = |active: &Active<'_>| {
-        let is = |signal: &str, n: &Newest<'_>| n.signal.name == signal && !is_old(build, n);
-        let newest = |signal| build.history.newest(active.subject).find(|n| is(signal, n));
-        let present = active.rule.present.and_then(newest);
+        let Some(signal) = active.rule.present else { return false };
+        let fresh = |n: &Newest<'_>| n.told_by(build.world).is_some_and(|s| s.freshness(build.now).is_fresh());
+        let present = build.history.newest(active.subject).find(|n| n.signal.name == signal && fresh(n));
         present.is_some_and(|n| build.thresholds.grade(n.signal.name, n.value) == Health::Ok)
     };
     let aftermath = |key: &Key, active: &Active<'_>| {
@@ -161,14 +161,6 @@ pub(super) fn from_active(build: &Build<'_>, all: &[Active<'_>], explained: &BTr
         Some(Made { finding: one(build, &group, &deploys)?, keys })
     });
     shared::together(build, made.collect())
-}
-
-/// Whether a value says nothing of now: its source is silent, or tells it no more.
-fn is_old(build: &Build<'_>, newest: &Newest<'_>) -> bool {
-    build.world.sources.get(newest.source).is_none_or(|source| {
-        let unsaid = source.good.as_ref().is_none_or(|good| newest.at_ms < good.taken_at.as_millisecond());
-        unsaid || !source.freshness(build.now).is_fresh()
-    })
 }
 
 /// Drops what stands for a whole instance, cluster or ingress where a tenant of the same source is to blame.

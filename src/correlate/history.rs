@@ -5,6 +5,7 @@
 use super::signals::{self, SIGNALS, Signal};
 use crate::domain::id::SourceId;
 use crate::domain::signal::{Reading, Subject};
+use crate::domain::world::{SourceState, World};
 use jiff::Timestamp;
 use std::collections::{HashMap, VecDeque};
 
@@ -40,6 +41,14 @@ pub struct Newest<'a> {
     pub at_ms: i64,
     /// The source that says so.
     pub source: &'a SourceId,
+}
+
+impl Newest<'_> {
+    /// The source, as long as it still tells this: what is older than its last good sample it told once.
+    pub fn told_by<'w>(&self, world: &'w World) -> Option<&'w SourceState> {
+        let state = world.sources.get(self.source)?;
+        (self.at_ms >= state.good.as_ref()?.taken_at.as_millisecond()).then_some(state)
+    }
 }
 
 impl Ring {

@@ -20,10 +20,7 @@ pub(super) fn look(
     now: Timestamp,
 ) -> SubjectView {
     let signals = history.newest(subject).filter_map(|newest| {
-        let state = world.sources.get(newest.source)?;
-        if newest.at_ms < state.good.as_ref()?.taken_at.as_millisecond() {
-            return None;
-        }
+        let state = newest.told_by(world)?;
         let name = newest.signal.name;
         let limits = settings.thresholds.of(name);
         let fresh = state.freshness(now).is_fresh();

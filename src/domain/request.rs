@@ -95,6 +95,11 @@ pub enum Operation {
         /// The requests, in the order in which they are sent.
         requests: Vec<Request>,
     },
+    /// Nothing is sent: what is agreed stands in the record.
+    Record {
+        /// What.
+        text: String,
+    },
     /// An action on the simulated estate.
     Simulated {
         /// What would have been sent, for people to read.
@@ -130,6 +135,7 @@ impl Serialize for Operation {
                 }
             }
             Self::Several { requests } => members! { "kind": "several", "requests": requests, },
+            Self::Record { text } => members! { "kind": "record", "text": text, },
             Self::Simulated { statement } => members! { "kind": "simulated", "statement": statement, },
         }
     }
@@ -174,6 +180,7 @@ impl Operation {
             | Self::Redis { .. }
             | Self::Command { .. }
             | Self::Mail { .. }
+            | Self::Record { .. }
             | Self::Simulated { .. } => Vec::new(),
         }
     }
@@ -227,6 +234,7 @@ impl Operation {
                 };
                 requests.iter().enumerate().flat_map(one).collect()
             }
+            Self::Record { text } => vec![format!("in the record: {text}")],
             Self::Simulated { statement } => statement.lines().map(str::to_owned).collect(),
         }
     }
@@ -276,7 +284,13 @@ impl Request {
         };
         let unique = |of: fn(&Self) -> &str| {
             let (mut known, mut first) = (HashSet::new(), Vec::new());
+            let mut last = None;
             for text in requests.iter().map(of) {
+                // Most are the same for all targets.
+                if last == Some(text) {
+                    continue;
+                }
+                last = Some(text);
                 if known.insert(text) && first.len() < NAMED {
                     first.push(text);
                 }

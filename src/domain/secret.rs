@@ -223,6 +223,7 @@ impl Secrets {
                 }
             }
             // Nothing is sent.
+            Operation::Record { text } => never(text, "words that are recorded")?,
             Operation::Simulated { statement } => self.put(statement, Form::Plain),
         }
         Ok(())
@@ -345,7 +346,7 @@ fn visit(operation: &Operation, see: &mut dyn FnMut(&str)) {
             see(body);
         }
         Operation::Several { requests } => requests.iter().for_each(|r| visit(&r.operation, see)),
-        Operation::Simulated { statement } => see(statement),
+        Operation::Simulated { statement: text } | Operation::Record { text } => see(text),
     }
 }
 
@@ -364,7 +365,7 @@ pub fn wipe(operation: &mut Operation) {
         Operation::Redis { commands, .. } => commands.iter_mut().flatten().for_each(zeroize::Zeroize::zeroize),
         Operation::Mail { body, .. } => body.zeroize(),
         Operation::Several { requests } => requests.iter_mut().for_each(|r| wipe(&mut r.operation)),
-        Operation::Simulated { statement } => statement.zeroize(),
+        Operation::Simulated { statement: text } | Operation::Record { text } => text.zeroize(),
         Operation::Command { .. } => {}
     }
 }

@@ -167,6 +167,13 @@ pub enum Subject {
         /// Whom its labels name.
         tenant: Option<TenantId>,
     },
+    /// A process of a tenant that goes on by hand.
+    ByHand {
+        /// Whose.
+        tenant: TenantId,
+        /// The measure: `fallback/shipping/t017`.
+        measure: String,
+    },
     /// A source itself.
     Source {
         /// Which.
@@ -192,7 +199,8 @@ impl fmt::Display for Subject {
             | Self::Certificate { certificate: name, .. }
             | Self::Endpoint { endpoint: name, .. }
             | Self::Key { key: name, .. }
-            | Self::Alert { alert: name, .. } => f.pad(name),
+            | Self::Alert { alert: name, .. }
+            | Self::ByHand { measure: name, .. } => f.pad(name),
             Self::Integration { tenant, integration } => write!(f, "{tenant} {integration}"),
             Self::Channel { tenant, channel } => write!(f, "{tenant} {channel}"),
             Self::Router { router, .. } => f.pad(router),
@@ -205,7 +213,7 @@ impl Subject {
     /// The source that its name carries, where it carries one.
     pub const fn source(&self) -> Option<&SourceId> {
         match self {
-            Self::Tenant { .. } | Self::Channel { .. } | Self::Integration { .. } => None,
+            Self::Tenant { .. } | Self::Channel { .. } | Self::Integration { .. } | Self::ByHand { .. } => None,
             Self::Instance { source }
             | Self::Redis { source }
             | Self::Router { source, .. }
@@ -229,7 +237,10 @@ impl Subject {
     /// The tenant that it belongs to, where one does.
     pub const fn tenant(&self) -> Option<&TenantId> {
         match self {
-            Self::Tenant { tenant } | Self::Channel { tenant, .. } | Self::Integration { tenant, .. } => Some(tenant),
+            Self::Tenant { tenant }
+            | Self::Channel { tenant, .. }
+            | Self::Integration { tenant, .. }
+            | Self::ByHand { tenant, .. } => Some(tenant),
             Self::Alert { tenant, .. }
             | Self::Application { tenant, .. }
             | Self::Endpoint { tenant, .. }

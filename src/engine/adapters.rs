@@ -23,6 +23,7 @@ use crate::observe::kubernetes::KubernetesObserver;
 use crate::observe::kubernetes::objects::ObjectsObserver;
 use crate::observe::logs;
 use crate::observe::odoo::Odoo;
+use crate::observe::oncall;
 use crate::observe::patroni::PatroniObserver;
 use crate::observe::pgbackrest::PgbackrestObserver;
 use crate::observe::pgbouncer::Pgbouncer;
@@ -138,7 +139,7 @@ pub fn drill(drill: Drill) -> Adapters {
         usual: None,
         // A scenario simulates none.
         logs: LogSources::default(),
-        comms: Means { table, post: Some(post), oncall: Arc::default() },
+        comms: Means { table, post: Some(post), ..Means::default() },
         drill: Some(DrillHandle(drill)),
     }
 }
@@ -164,7 +165,8 @@ pub fn live(config: &Config, mode: Mode) -> Result<Adapters, Vec<String>> {
         comms: Means {
             table: comms::decode::shipped(),
             post: mode.may_act().map(|may| act::comms::post(may, &config.comms, &config.estate.name)),
-            oncall: Arc::default(),
+            schedules: mode.may_observe().map(|may| oncall::readers(may, &config.comms)).unwrap_or_default(),
+            ..Means::default()
         },
         drill: None,
     })
@@ -270,6 +272,7 @@ fn verbs(config: &Config, mode: Mode) -> Verbs {
             .chain(redis)
             .chain(act::odoo::synthetics(may, &config.synthetic))
             .chain(telling)
+            .chain(act::continuity::verbs(may))
             .chain(commands),
     )
 }

@@ -2,6 +2,7 @@
 //! [`Snapshot`] whenever something changed. Everything is plain data, so that it can cross a socket.
 
 use crate::comms::{Board, Channel, Moment, WayView};
+pub use crate::domain::by_hand::Hand;
 use crate::domain::estate::{Ahead, Environment, Estate, Service};
 use crate::domain::finding::{Change, Finding};
 use crate::domain::health::Health;
@@ -868,65 +869,6 @@ impl Measure {
     /// Whether its owner has to acknowledge it and has not.
     pub const fn is_unacknowledged(&self) -> bool {
         self.asked.is_some() && self.acknowledged.is_none()
-    }
-}
-
-/// What is done by hand while Odoo is away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Hand {
-    /// Orders are taken.
-    OrderCapture,
-    /// Goods leave.
-    Shipping,
-    /// Goods come in.
-    Receiving,
-    /// Production reports what it has made and used.
-    ProductionReporting,
-    /// Which orders come first.
-    Priorities,
-    /// What was agreed with carriers.
-    Carriers,
-}
-
-impl Hand {
-    /// All of them.
-    pub const ALL: [Self; 6] = [
-        Self::OrderCapture,
-        Self::Shipping,
-        Self::Receiving,
-        Self::ProductionReporting,
-        Self::Priorities,
-        Self::Carriers,
-    ];
-
-    /// The word in ids and output.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::OrderCapture => "order-capture",
-            Self::Shipping => "shipping",
-            Self::Receiving => "receiving",
-            Self::ProductionReporting => "production-reporting",
-            Self::Priorities => "priorities",
-            Self::Carriers => "carriers",
-        }
-    }
-
-    /// In words for outsiders.
-    pub const fn says(self) -> &'static str {
-        match self {
-            Self::OrderCapture => "orders are taken by hand",
-            Self::Shipping => "goods are shipped with paper",
-            Self::Receiving => "goods are received with paper",
-            Self::ProductionReporting => "production is reported on paper",
-            Self::Priorities => "orders have an order of priority",
-            Self::Carriers => "carriers are coordinated by phone",
-        }
-    }
-
-    /// Whether it makes papers that have to be entered and compared.
-    pub const fn makes_papers(self) -> bool {
-        !matches!(self, Self::Priorities | Self::Carriers)
     }
 }
 

@@ -139,13 +139,15 @@ impl Scene<'_> {
     ) -> Result<Rendering, String> {
         let mut requests = Vec::with_capacity(pieces.len());
         let mut spec: Option<&'static VerbSpec> = None;
+        let mut verbs = Called::new(self);
         for (place, piece) in pieces.iter().enumerate() {
             let named = |why: String| match &piece.seat {
                 Some(seat) => format!("{}: {why}", seat.label),
                 None => why,
             };
             let surveyed = read(place, piece).map_err(named)?;
-            let (verb, request) = self.request_with(piece.call, &piece.args, surveyed.as_ref()).map_err(named)?;
+            let verb = verbs.of(piece.call).map_err(named)?;
+            let request = self.rendered_by(verb, &piece.args, surveyed.as_ref()).map_err(named)?;
             spec = spec.filter(|known| known.risk_floor >= verb.spec().risk_floor).or_else(|| Some(verb.spec()));
             requests.push(request);
         }
@@ -193,24 +195,51 @@ impl Scene<'_> {
         surveyed: Option<&Value>,
     ) -> Result<(Arc<DynVerb>, Request), String> {
         let verb = self.verb(call)?;
+        Ok((verb.clone(), self.rendered_by(&**verb, args, surveyed)?))
+    }
+
+    fn rendered_by(
+        &self,
+        verb: &DynVerb,
+        args: &BTreeMap<String, Value>,
+        surveyed: Option<&Value>,
+    ) -> Result<Request, String> {
         let context = RenderContext { estate: &self.world.estate, world: self.world, now: self.now, args, surveyed };
-        let request = verb.render(&context).map_err(|e| e.to_string())?;
-        Ok((verb.clone(), request))
+        verb.render(&context).map_err(|e| e.to_string())
     }
 
     /// What the verb of a piece has to read before it can render; `None` where it reads nothing. The arguments are lent to
     /// it: a playbook over hundreds of targets has too many to copy.
     pub(super) fn survey(&self, piece: &mut Piece<'_>) -> Result<Option<Surveying>, String> {
+        let verb = self.verb(piece.call)?;
+        Ok(self.survey_by(&**verb, piece))
+    }
+
+    /// The same for all pieces of a step, by their place among them: those that read something.
+    pub(super) fn surveys<'c: 'p, 'p>(
+        &self,
+        pieces: impl Iterator<Item = &'p mut Piece<'c>>,
+    ) -> Result<Vec<(usize, Surveying)>, String> {
+        let mut verbs = Called::new(self);
+        let mut surveys = Vec::new();
+        for (place, piece) in pieces.enumerate() {
+            let verb = verbs.of(piece.call)?;
+            surveys.extend(self.survey_by(verb, piece).map(|reading| (place, reading)));
+        }
+        Ok(surveys)
+    }
+
+    fn survey_by(&self, verb: &DynVerb, piece: &mut Piece<'_>) -> Option<Surveying> {
         let asked = Survey { estate: self.world.estate.clone(), args: std::mem::take(&mut piece.args) };
-        let reading = self.verb(piece.call).map(|verb| verb.survey(&asked));
+        let reading = verb.survey(&asked);
         piece.args = asked.args;
-        let Some(reading) = reading? else { return Ok(None) };
-        Ok(Some(Box::pin(async move {
+        let reading = reading?;
+        Some(Box::pin(async move {
             match tokio::time::timeout(SURVEY, reading).await {
                 Ok(found) => found.map_err(|why| format!("its target can not be read: {why}")),
                 Err(_) => Err(format!("its target can not be read: no answer within {} s", SURVEY.as_secs())),
             }
-        })))
+        }))
     }
 
     /// Whether a finding that the playbook is for has stood for as long as it asks, so that low-risk steps may run by
@@ -225,6 +254,29 @@ impl Scene<'_> {
     fn verb(&self, call: &Call) -> Result<&Arc<DynVerb>, String> {
         let name = call.name();
         self.verbs.get(&name).ok_or_else(|| format!("the verb {name} is not configured on this estate"))
+    }
+}
+
+/// The verbs of several pieces, of which most have the same call: each is looked up by its name once.
+struct Called<'a> {
+    scene: &'a Scene<'a>,
+    last: Option<(&'a Call, &'a Arc<DynVerb>)>,
+}
+
+impl<'a> Called<'a> {
+    const fn new(scene: &'a Scene<'a>) -> Self {
+        Self { scene, last: None }
+    }
+
+    fn of(&mut self, call: &'a Call) -> Result<&'a DynVerb, String> {
+        if let Some((last, verb)) = self.last
+            && std::ptr::eq(last, call)
+        {
+            return Ok(&**verb);
+        }
+        let verb = self.scene.verb(call)?;
+        self.last = Some((call, verb));
+        Ok(&**verb)
     }
 }
 

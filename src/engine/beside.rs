@@ -16,7 +16,7 @@ pub fn records(run: &Run, kind: Kind, body: &Value, had_effect: bool) -> Vec<(Ki
     let Some(step) = run.current_step().filter(|_| had_effect) else { return records };
     let target = body.get("target").and_then(Value::as_str);
     let request = target.map_or_else(|| run.request(&step.id), |target| run.request_for(&step.id, target));
-    records.extend(request.and_then(super::measures::of));
+    records.extend(request.into_iter().flat_map(super::measures::all));
     records.extend(told(run, step, body).filter(|_| target.is_none()));
     records
 }
@@ -41,6 +41,7 @@ fn told(run: &Run, step: &Step, body: &Value) -> Option<(Kind, Value)> {
                 Some(parent) => json!({
                     "run": parent.run, "step": parent.step, "person": start.params.get("audience"), "channel": how,
                     "reason": start.params.get("text"), "by_run": run.id(),
+                    "source": start.params.get("source").cloned().unwrap_or(Value::Null),
                     "level": parent.branch.as_ref().and_then(|l| l.as_str().parse::<u64>().ok()).unwrap_or(0),
                 }),
                 None => {

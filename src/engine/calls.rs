@@ -24,18 +24,27 @@ impl Engine {
         let by = held.run.plan().playbook().id.clone();
         let left = CALLS.iter().skip_while(|(id, _)| *id != by.as_str()).skip(1);
         let text = |name: &str| start.params.get(name).and_then(|v| v.as_str()).unwrap_or_default().to_owned();
-        let (to, why, left) = (text("audience"), text("text"), left.copied().collect::<Vec<_>>());
-        self.call_by(parent, &to, &why, &left).await;
+        let (to, source, why) = (text("audience"), text("source"), text("text"));
+        let left: Vec<_> = left.copied().collect();
+        self.call_by(parent, (&to, &source), &why, &left).await;
     }
 
-    pub(super) async fn call_by(&mut self, parent: Parent, to: &str, why: &str, ways: &[(&str, &str)]) {
+    /// Calls somebody by the first way that they have; `source` is on whose word.
+    pub(super) async fn call_by(
+        &mut self,
+        parent: Parent,
+        (to, source): (&str, &str),
+        why: &str,
+        ways: &[(&str, &str)],
+    ) {
         let incident = self.runs.get(&parent.run).and_then(|held| held.incident.clone());
         let subject: String =
             sanitize(&format!("{} {}: {why}", parent.run, parent.step)).chars().take(SUBJECT).collect();
-        let params: BTreeMap<String, String> = [("audience", to), ("subject", &subject), ("text", why)]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into();
-        let args = params.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+        let said = [("audience", to), ("subject", &subject), ("text", why)];
+        let args = said.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+        let source = Some(("source", source)).filter(|(_, word)| !word.is_empty());
+        let params: BTreeMap<String, String> =
+            said.into_iter().chain(source).map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let mut no = Vec::new();
         for (id, verb) in ways {
             let call = Call {
@@ -70,7 +79,7 @@ impl Engine {
         let why = no.first().map_or("no way is left", String::as_str);
         let text = format!("{} {}: {to} could not be called: {why}", parent.run, parent.step);
         let _ = self.record(Kind::NoteAdded, incident, json!({ "text": sanitize(&text) }), &self.me.engine()).await;
-        Box::pin(self.call_next(&parent, reason)).await;
+        Box::pin(self.call_next(&parent, to, reason)).await;
     }
 
     /// Goes on with the calls of a run that has been gone on with.

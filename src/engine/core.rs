@@ -468,7 +468,8 @@ impl Engine {
         for sample in samples {
             self.judge.take(&mut self.world, &sample);
         }
-        let (mut findings, panes) = self.judge.look(&self.world, now);
+        let (mut findings, mut panes) = self.judge.look(&self.world, now);
+        panes.business.splice(0..0, self.by_hand_rows(now));
         for finding in &mut findings {
             finding.acknowledged = self.state.acknowledged(&finding.id).cloned();
             super::offers::triggered(&self.library, finding);

@@ -3,10 +3,11 @@
 
 use super::api::Reply;
 use super::core::Engine;
-use crate::comms::board::CallView;
-use crate::comms::roster::OnCall;
+use crate::comms::board::{CallView, DutyView};
+use crate::comms::oncall::{Called, Chain, OnCall};
 use crate::domain::actor::Actor;
 use crate::domain::id::{IncidentId, RunId, StepId};
+use crate::domain::run::RunState;
 use crate::domain::text::sanitize;
 use crate::journal::fold::Fold;
 use crate::journal::{Kind, Record};
@@ -26,6 +27,10 @@ pub struct Call {
     pub step: StepId,
     /// Who was called last.
     pub person: String,
+    /// On whose word.
+    pub source: Option<String>,
+    /// Everybody who was called, the last one too.
+    pub called: Vec<String>,
     /// Why.
     pub reason: String,
     /// When.
@@ -57,11 +62,15 @@ impl Fold for Calls {
             (Kind::EscalationSent, known) => {
                 let Some(person) = text(body, "person") else { return };
                 let level = body.get("level").and_then(Value::as_u64).and_then(|l| usize::try_from(l).ok());
+                let mut called = known.as_ref().map(|k| k.called.clone()).unwrap_or_default();
+                called.push(person.to_owned());
                 let call = Call {
                     incident: record.incident.clone(),
                     run: RunId::from(run),
                     step: StepId::from(step),
                     person: person.to_owned(),
+                    source: text(body, "source").map(str::to_owned),
+                    called,
                     reason: text(body, "reason").unwrap_or_default().to_owned(),
                     at: record.time,
                     level: level.unwrap_or(0),
@@ -87,12 +96,23 @@ impl Calls {
     }
 }
 
+/// A step for which nobody could be called yet, since nobody knows who is on call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Uncalled {
+    run: RunId,
+    step: StepId,
+    to: String,
+    why: String,
+}
+
 impl Engine {
-    /// Who is called for a name, in this order; the name itself where no roster has it.
-    fn chain(&self, to: &str) -> Vec<String> {
+    /// Who is called for a name, in this order; the name itself where no duty has it.
+    fn chain(&self, to: &str) -> Chain {
         match self.oncall(to) {
-            Some(duty) => duty.chain(self.clock.now()),
-            None => vec![to.to_owned()],
+            Some(duty) => duty.chain(self.clock.now(), &self.desk.standing(to)),
+            None => {
+                Chain { people: vec![Called { person: to.to_owned(), source: String::new() }], unknown: Vec::new() }
+            }
         }
     }
 
@@ -100,31 +120,50 @@ impl Engine {
         self.desk.oncall().iter().find(|o| o.name == name)
     }
 
-    /// Starts the call that a step asks for; where it is not known how, that is noted.
+    /// Starts the call that a step asks for; where it is not known how, that is noted and tried again.
     pub(super) async fn call(&mut self, run: &RunId, step: &StepId, to: &str, why: &str) {
-        self.call_level(run, step, to, why, 0).await;
-    }
-
-    /// Calls the next of a chain; once for each of them, whatever is restarted.
-    async fn call_level(&mut self, run: &RunId, step: &StepId, to: &str, why: &str, level: usize) {
-        let branch = (level > 0).then(|| StepId::new(level.to_string()));
-        let parent = Parent { run: run.clone(), step: step.clone(), started: 0, branch, calls: true };
-        if self.child_of(&parent).is_some() {
+        if self.call_level(run, step, to, why, 0).await {
             return;
         }
-        match self.chain(to).get(level).cloned() {
-            Some(person) => self.call_by(parent, &person, why, &crate::playbook::library::CALLS).await,
-            None if level == 0 => {
-                let incident = self.runs.get(run).and_then(|held| held.incident.clone());
-                let text = format!("{run} {step}: nobody is on call for {}: its roster has not begun", sanitize(to));
-                let _ = self.record(Kind::NoteAdded, incident, json!({ "text": text }), &self.me.engine()).await;
-            }
-            None => {}
+        let incident = self.runs.get(run).and_then(|held| held.incident.clone());
+        let unknown = self.chain(to).unknown.join("; ");
+        let unknown = if unknown.is_empty() { "everybody was called".to_owned() } else { unknown };
+        let text = format!("{run} {step}: nobody could be called for {}: {unknown}", sanitize(to));
+        let _ = self.record(Kind::NoteAdded, incident, json!({ "text": sanitize(&text) }), &self.me.engine()).await;
+        let again = Uncalled { run: run.clone(), step: step.clone(), to: to.to_owned(), why: why.to_owned() };
+        if self.oncall(to).is_some() && !self.desk.uncalled.contains(&again) {
+            self.desk.uncalled.push(again);
         }
+    }
+
+    /// Calls the next of a chain who was not called yet; once for each level, whatever is restarted. False where nobody
+    /// is left.
+    async fn call_level(&mut self, run: &RunId, step: &StepId, to: &str, why: &str, level: usize) -> bool {
+        let mut level = level;
+        let parent = loop {
+            let branch = (level > 0).then(|| StepId::new(level.to_string()));
+            let parent = Parent { run: run.clone(), step: step.clone(), started: 0, branch, calls: true };
+            match self.child_of(&parent) {
+                None => break parent,
+                // An engine that has ended since may not have come to the next.
+                Some((_, RunState::Failed)) => level = level.saturating_add(1),
+                Some(_) => return true,
+            }
+        };
+        let calls = self.state.calls().all();
+        let known = calls.iter().find(|c| c.run == *run && c.step == *step).map(|c| c.called.clone());
+        let called = known.unwrap_or_default();
+        let chain = self.chain(to);
+        let passed = |c: &Called| called.contains(&c.person) || self.desk.was_passed(run, step, &c.person);
+        let Some(next) = chain.people.iter().find(|c| !passed(c)).cloned() else { return false };
+        let word = chain.word_on(&next);
+        self.call_by(parent, (&next.person, &word), why, &crate::playbook::library::CALLS).await;
+        true
     }
 
     /// Nobody could be reached at this place of the chain: the next is called at once.
-    pub(super) async fn call_next(&mut self, parent: &Parent, why: &str) {
+    pub(super) async fn call_next(&mut self, parent: &Parent, person: &str, why: &str) {
+        self.desk.pass(&parent.run, &parent.step, person);
         let to = self.runs.get(&parent.run).and_then(|held| {
             let step = held.run.step(&parent.step)?;
             step.escalate.as_ref().map(|e| e.to.clone())
@@ -137,12 +176,16 @@ impl Engine {
 
     /// Whom an open call goes to, where its step still waits: the name that the step says.
     fn called_name(&self, call: &Call) -> Option<String> {
-        let held = self.runs.get(&call.run).filter(|held| held.run.is_open())?;
-        let step = held.run.current_step().filter(|s| s.id == call.step)?;
+        self.waits_for(&call.run, &call.step)
+    }
+
+    fn waits_for(&self, run: &RunId, step: &StepId) -> Option<String> {
+        let held = self.runs.get(run).filter(|held| held.run.is_open())?;
+        let step = held.run.current_step().filter(|s| s.id == *step)?;
         step.escalate.as_ref().map(|e| e.to.clone())
     }
 
-    /// Calls the next where nobody has acknowledged in time.
+    /// Calls the next where nobody has acknowledged in time, and whoever is known now to be on call.
     pub(super) async fn heed_calls(&mut self, now: Timestamp) {
         for call in self.state.calls().all().to_vec() {
             let Some(to) = self.called_name(&call).filter(|_| call.acknowledged.is_none()) else { continue };
@@ -151,6 +194,18 @@ impl Engine {
                 self.call_level(&call.run, &call.step, &to, &call.reason, call.level.saturating_add(1)).await;
             }
         }
+        for again in std::mem::take(&mut self.desk.uncalled) {
+            let Uncalled { run, step, to, why } = &again;
+            if self.waits_for(run, step).is_some() && !self.call_level(run, step, to, why, 0).await {
+                self.desk.uncalled.push(again);
+            }
+        }
+    }
+
+    /// Who is on call, as it is shown.
+    pub(super) fn duty_views(&self) -> Vec<DutyView> {
+        let view = |o: &OnCall| DutyView { name: o.name.clone(), chain: self.chain(&o.name) };
+        self.desk.oncall().iter().map(view).collect()
     }
 
     /// A person says that the call has reached them.
@@ -172,8 +227,11 @@ impl Engine {
         let view = |call: &Call| {
             let to = self.called_name(call)?;
             let next = self.oncall(&to).filter(|_| call.acknowledged.is_none()).and_then(|duty| {
-                let person = duty.chain(self.clock.now()).get(call.level.saturating_add(1)).cloned()?;
-                Some((person, call.at.checked_add(duty.within).ok()?))
+                let chain = self.chain(&to);
+                let passed =
+                    |p: &str| call.called.iter().any(|c| c == p) || self.desk.was_passed(&call.run, &call.step, p);
+                let next = chain.people.into_iter().find(|c| !passed(&c.person))?;
+                Some((next.person, call.at.checked_add(duty.within).ok()?))
             });
             let call = call.clone();
             Some(CallView {
@@ -181,6 +239,7 @@ impl Engine {
                 step: call.step,
                 to,
                 person: call.person,
+                source: call.source,
                 reason: call.reason,
                 at: call.at,
                 next,

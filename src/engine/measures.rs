@@ -1,8 +1,31 @@
 //! Which verbs set or lift a measure in force.
 
+use crate::act::continuity::{self, Measures, Set};
+use crate::domain::by_hand::owed;
 use crate::domain::request::Request;
 use crate::journal::Kind;
 use serde_json::{Value, json};
+
+/// The records that a request which had its effect owes.
+pub fn all(request: &Request) -> Vec<(Kind, Value)> {
+    let Some(by_hand) = continuity::measures(request) else { return of(request).into_iter().collect() };
+    match by_hand {
+        Measures::Sets(Set { id, what, owner, lift }) => {
+            vec![(Kind::MeasureSet, json!({ "measure": id, "what": what, "asked": owner, "lift": lift }))]
+        }
+        Measures::Ends(ids) => {
+            let one = |id: String| {
+                let owed = owed(&id).map(|owed| super::continuity::owes(&owed, None));
+                // What is owed is looked up by its fallback, which the record after it takes away.
+                owed.into_iter().chain([(Kind::MeasureLifted, json!({ "measure": id }))])
+            };
+            ids.into_iter().flat_map(one).collect()
+        }
+        Measures::Settles(ids, done) => {
+            ids.into_iter().map(|id| (Kind::MeasureLifted, json!({ "measure": id, "done": done }))).collect()
+        }
+    }
+}
 
 /// The record that a request which had its effect owes, if any. A measure's id is its kind and its tenants.
 pub fn of(request: &Request) -> Option<(Kind, Value)> {
@@ -59,7 +82,8 @@ fn of_object(verb: &str, request: &Request) -> Option<(Kind, Value)> {
 fn of_data(request: &Request, tenants: &str) -> Option<(Kind, Value)> {
     let object = request.target.object.as_str();
     let source = &request.target.source;
-    let first = object.split(',').next().unwrap_or_default();
+    // `integration edi (channel root.wms of t017)`: what stands in brackets is no part of the name.
+    let first = object.split([',', '(']).next().unwrap_or_default().trim_end();
     let name = first.rsplit(' ').next().unwrap_or_default();
     let Measure { id, what, lift, lifted } = match request.verb.as_str() {
         "odoo.pause_crons" => Measure::set(format!("crons/{tenants}"), format!("{first} paused"), "odoo.resume_crons"),

@@ -2,7 +2,7 @@
 //! intent or anything sent. A step that needs something which is not there yet says what it waits for.
 
 use super::api::CheckView;
-use super::assess::{OfRun, Scene, expected};
+use super::assess::{OfRun, Scene, Surveying, expected};
 use super::state::State;
 use crate::act::Verbs;
 use crate::domain::id::{Digest, Person, RunId, StepId, TenantId};
@@ -89,26 +89,9 @@ pub async fn preview(
     let run = Run::new(plan.clone(), start);
     let of = OfRun { run: &run, incident: None, user: "nobody", actor: None };
     let nearby = Nearby::new(&scene, &of);
-    let draft = |step| {
-        let mut draft = crate::playbook::draft(&run, step, &mut |tenant| nearby.of(tenant));
-        let pieces = draft.pieces.iter_mut().flatten();
-        let asked = pieces.map(|piece| scene.survey(piece)).collect::<Result<Vec<_>, _>>();
-        let readings = asked.unwrap_or_else(|why| {
-            draft.pieces = Err(Requested::Failed(why));
-            Vec::new()
-        });
-        (draft, readings)
-    };
-    let (drafts, asked): (Vec<_>, Vec<_>) = side_by_side(plan.steps().iter().collect(), &draft).into_iter().unzip();
-    let readings = asked.into_iter().enumerate().flat_map(|(step, readings)| {
-        let there = readings.into_iter().enumerate().filter_map(|(piece, reading)| Some((piece, reading?)));
-        there.map(move |(piece, reading)| async move { ((step, piece), reading.await) })
-    });
-    let read: Read = join_all(readings).await.into_iter().collect();
-    let steps = drafts.into_iter().enumerate().collect();
-    let one = |(place, draft): (usize, Draft<'_>)| {
+    let finished = |draft: Draft<'_>, read: &Read| {
         let rendered = draft.rendered(|step, pieces| {
-            let found = |piece: usize, _: &Piece<'_>| read.get(&(place, piece)).cloned().transpose();
+            let found = |piece: usize, _: &Piece<'_>| read.get(&piece).cloned().transpose();
             scene.compose(&of, step, &pieces, &found)
         });
         let (step, mut preview) = (rendered.step, shown(rendered));
@@ -123,11 +106,46 @@ pub async fn preview(
         }
         preview
     };
-    Ok(side_by_side(steps, &one))
+    let begun = |step| {
+        let mut draft = crate::playbook::draft(&run, step, &mut |tenant| nearby.of(tenant));
+        let pieces = draft.pieces.iter_mut().flatten();
+        let readings = match scene.surveys(pieces) {
+            Ok(readings) => readings,
+            Err(why) => {
+                draft.pieces = Err(Requested::Failed(why));
+                Vec::new()
+            }
+        };
+        // What reads nothing is finished at once: of hundreds of targets the drafts of one step fit into the memory that
+        // the step before has just given back.
+        if readings.is_empty() {
+            Begun::Finished(Box::new(finished(draft, &Read::new())))
+        } else {
+            Begun::Reads(draft, readings)
+        }
+    };
+    let begun = side_by_side(plan.steps().iter().collect(), &begun);
+    let read = join_all(begun.into_iter().map(async |begun| match begun {
+        Begun::Finished(preview) => Ok(*preview),
+        Begun::Reads(draft, readings) => {
+            let readings = readings.into_iter().map(async |(piece, reading)| (piece, reading.await));
+            Err((draft, join_all(readings).await.into_iter().collect::<Read>()))
+        }
+    }));
+    let one = |read: Result<Preview, (Draft<'_>, Read)>| read.unwrap_or_else(|(draft, read)| finished(draft, &read));
+    Ok(side_by_side(read.await, &one))
 }
 
-/// What verbs have read of their targets, by step and piece.
-type Read = BTreeMap<(usize, usize), Result<Value, String>>;
+/// What verbs have read of the targets of one step, by piece.
+type Read = BTreeMap<usize, Result<Value, String>>;
+
+/// A step on its way.
+enum Begun<'a> {
+    /// Nothing of it had to be read.
+    Finished(Box<Preview>),
+    /// Its verb reads these pieces first.
+    Reads(Draft<'a>, Vec<(usize, Surveying)>),
+}
 
 /// Steps that are not worth a thread of their own.
 const FEW: usize = 16;

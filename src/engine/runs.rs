@@ -264,7 +264,7 @@ impl Engine {
             Kind::StepReconciled => said("found", "took-effect"),
             _ => false,
         };
-        let beside = super::beside::records(&held.run, kind, &body, had_effect);
+        let beside = self.as_in_force(super::beside::records(&held.run, kind, &body, had_effect));
         let mut records = self.with_evidence(kind, body).await;
         records.extend(beside);
         let written = self.record_all(records, incident, &actor).await?;

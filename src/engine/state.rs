@@ -61,7 +61,7 @@ struct Child {
 }
 
 impl Keep for State {
-    const FORMAT: u64 = 5;
+    const FORMAT: u64 = 6;
 }
 
 fn text<'a>(body: &'a Value, key: &str) -> &'a str {

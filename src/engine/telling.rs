@@ -5,24 +5,27 @@
 use super::api::{Command, DraftView, Hand, Reply, WayName};
 use super::commands::words;
 use super::core::Engine;
+use super::escalations::Uncalled;
 use crate::comms::board::ways_to;
 use crate::comms::draft::Draft;
-use crate::comms::roster::OnCall;
+use crate::comms::oncall::{OnCall, Standing};
 use crate::comms::{About, Audience, Board, Channel, Delivery, Facts, Letter, Message, Moment, Post, Table, Way};
 use crate::domain::actor::Actor;
-use crate::domain::id::IncidentId;
+use crate::domain::id::{IncidentId, RunId, StepId};
 use crate::domain::incident::{Incident, IncidentState};
 use crate::domain::mode::Mode;
 use crate::domain::ports::Outcome;
 use crate::domain::run::RunState;
 use crate::domain::text::{conceal, sanitize};
 use crate::journal::{Kind, Record};
+use crate::observe::oncall::ScheduleReader;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 
 /// Drafts whose messages are remembered, so that pressing twice sends once.
 const DRAFTS: usize = 64;
@@ -38,12 +41,14 @@ pub struct Means {
     pub post: Option<Arc<dyn Post>>,
     /// Duties whose people change.
     pub oncall: Arc<Vec<OnCall>>,
+    /// What asks the services that keep their schedules; nothing where nobody is asked.
+    pub schedules: Vec<ScheduleReader>,
 }
 
 impl Default for Means {
     /// What ships, and nothing that could send.
     fn default() -> Self {
-        Self { table: crate::comms::decode::shipped(), post: None, oncall: Arc::default() }
+        Self { table: crate::comms::decode::shipped(), post: None, oncall: Arc::default(), schedules: Vec::new() }
     }
 }
 
@@ -63,12 +68,53 @@ pub(super) struct Desk {
     /// Names of drafts that were sent, with their messages.
     sent: VecDeque<(String, String)>,
     drafts: u64,
+    /// What the services have said, by duty.
+    standings: BTreeMap<String, watch::Receiver<Standing>>,
+    /// What asks them, until the engine ends.
+    _asking: JoinSet<()>,
+    /// Steps for which nobody could be called yet.
+    pub(super) uncalled: Vec<Uncalled>,
+    /// Who could not be reached for a step.
+    passed: BTreeSet<(RunId, StepId, String)>,
 }
 
 impl Desk {
-    pub(super) fn new(means: Means, posted: mpsc::Sender<Posted>) -> Self {
+    /// The desk; from here on the services are asked who is on call.
+    pub(super) fn new(mut means: Means, posted: mpsc::Sender<Posted>) -> Self {
         let ways = means.post.as_ref().map(|p| p.ways()).unwrap_or_default();
-        Self { means, ways, posted, under_way: 0, sent: VecDeque::new(), drafts: 0 }
+        let (mut standings, mut asking) = (BTreeMap::new(), JoinSet::new());
+        for reader in std::mem::take(&mut means.schedules) {
+            let (tell, told) = watch::channel(Standing::default());
+            standings.insert(reader.duty().to_owned(), told);
+            asking.spawn(reader.follow(tell));
+        }
+        Self {
+            means,
+            ways,
+            posted,
+            under_way: 0,
+            sent: VecDeque::new(),
+            drafts: 0,
+            standings,
+            _asking: asking,
+            uncalled: Vec::new(),
+            passed: BTreeSet::new(),
+        }
+    }
+
+    /// What is known of the schedule of a duty.
+    pub(super) fn standing(&self, duty: &str) -> Standing {
+        self.standings.get(duty).map(|s| s.borrow().clone()).unwrap_or_default()
+    }
+
+    /// Somebody could not be reached for a step.
+    pub(super) fn pass(&mut self, run: &RunId, step: &StepId, person: &str) {
+        self.passed.insert((run.clone(), step.clone(), person.to_owned()));
+    }
+
+    /// Whether somebody could not be reached for a step.
+    pub(super) fn was_passed(&self, run: &RunId, step: &StepId, person: &str) -> bool {
+        self.passed.iter().any(|(r, s, p)| r == run && s == step && p == person)
     }
 
     /// Duties whose people change.
@@ -109,6 +155,7 @@ impl Engine {
         let mut board = Board::of(&desk.means.table, self.state.comms(), incident, &desk.ways);
         board.mute = self.mute();
         board.calls = self.call_views();
+        board.duties = self.duty_views();
         board
     }
 

@@ -89,7 +89,7 @@ impl Keeper {
     pub(super) fn open(path: PathBuf, estate: &str, baselines: &mut Baselines) -> Self {
         if let Some(said) = take_up(&path, estate, baselines) {
             tracing::warn!("{said}");
-            eprintln!("quarterdeck: {said}");
+            crate::note!("quarterdeck: {said}");
         }
         let due = Instant::now() + EVERY;
         Self { path, estate: estate.to_owned(), written: baselines.taken(), due, writing: None }

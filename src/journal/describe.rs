@@ -75,7 +75,7 @@ const fn template(kind: Kind) -> &'static str {
         Kind::StepVerificationFailed => "[{run} ][{step}: ]NOT verified[: {why}]",
         Kind::StepSkipped => "[{run} ][{step}: ]skipped[: {why}]",
         Kind::StepRolledBack => "[{run} ][{step}: ]rolled back[: {why}]",
-        Kind::EscalationSent => "called [{person}][: {reason}]",
+        Kind::EscalationSent => "called [{person}][: {reason}][ (by {source})]",
         Kind::EscalationAcknowledged => "call answered[ by {person}]",
         Kind::ExerciseStarted => "exercise begins[: {name}][ ({scenario}, seed {seed})]",
         Kind::ExerciseObserved => "exercise saw[: {what}][ ({id})]",

@@ -8,6 +8,7 @@ pub mod integration;
 pub mod kubernetes;
 pub mod logs;
 pub mod odoo;
+pub mod oncall;
 pub mod patroni;
 pub mod pgbackrest;
 pub mod pgbouncer;

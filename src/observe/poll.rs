@@ -70,7 +70,7 @@ async fn drive(mut poll: impl Poll, sink: SampleSink) {
 /// How long to wait after so many failures in a row: the interval, then twice, four times, at most
 /// [`LONGEST_BACKOFF`], shortened by up to a fifth so that observers which failed together part again.
 /// `random` is from 0 to 1.
-fn backoff(interval: Duration, failures: u32, random: f64) -> Duration {
+pub(super) fn backoff(interval: Duration, failures: u32, random: f64) -> Duration {
     let factor = 2_u32.saturating_pow(failures.saturating_sub(1).min(16));
     interval.saturating_mul(factor).min(LONGEST_BACKOFF.max(interval)).mul_f64(1.0 - random / 5.0)
 }

@@ -61,6 +61,7 @@ parameters:
   audience: {{type: string, required: true, description: who is called}}
   subject: {{type: string, required: true, description: one line}}
   text: {{type: string, required: true, description: why}}
+  source: {{type: string, description: on whose word}}
 steps:
 - id: call
   name: Call

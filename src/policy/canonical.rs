@@ -84,6 +84,7 @@ fn exact(request: &Request) -> Result<(), NotCanonical> {
         | Operation::File { .. }
         | Operation::Command { .. }
         | Operation::Mail { .. }
+        | Operation::Record { .. }
         | Operation::Simulated { .. } => Ok(()),
     }
 }

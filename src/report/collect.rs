@@ -1,6 +1,6 @@
 //! From records to a report: a fold that remembers what an incident needs, and forgets the rest of the log.
 
-use super::model::{Action, Comms, Decision, Found, Glass, Held, Hurt, Measure, Ran, Report, Said};
+use super::model::{Action, Comms, Decision, Found, Glass, Held, Hurt, Measure, Objectives, Ran, Report, Said};
 use super::{moments, review};
 use crate::domain::id::IncidentId;
 use crate::domain::incident::{IncidentState, Severity};
@@ -195,6 +195,7 @@ impl Collector {
             went_well: Vec::new(),
             gaps: Vec::new(),
             timeline: Vec::new(),
+            exercise: None,
             proof: None,
         };
         report.moments.declared = Some(record.time);
@@ -295,6 +296,10 @@ fn take(report: &mut Report, record: &Record, up: &BTreeMap<String, Found>) {
             started: record.time,
             ended: None,
             state: "open".into(),
+            objectives: Objectives {
+                rto_s: seconds(body, "/objectives/rto_s"),
+                rpo_s: seconds(body, "/objectives/rpo_s"),
+            },
             actions: Vec::new(),
         }),
         Kind::RunFinished => {
@@ -305,6 +310,10 @@ fn take(report: &mut Report, record: &Record, up: &BTreeMap<String, Found>) {
         }
         _ => step(report, record),
     }
+}
+
+fn seconds(body: &Value, pointer: &str) -> Option<i64> {
+    body.pointer(pointer).and_then(Value::as_i64)
 }
 
 fn measure<'a>(report: &'a mut Report, body: &Value) -> Option<&'a mut Measure> {
@@ -340,6 +349,7 @@ fn step(report: &mut Report, record: &Record) {
             if let Some(request) = body.get("request") {
                 action.verb = text(request, "verb");
                 action.target = text(request, "target");
+                action.restores_to = super::moments::restored_to(request);
             }
             if let Some(assessment) = body.get("assessment") {
                 action.risk = field(assessment, "risk");

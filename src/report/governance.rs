@@ -52,6 +52,8 @@ pub struct Governance {
     pub roster_changes: Vec<Timestamp>,
     /// Restores into an isolated place that were seen to work, newest first.
     pub restore_tests: Vec<Tested>,
+    /// Exercises with their scores, newest first, as their own journals tell.
+    pub exercises_held: Vec<Exercised>,
     /// Playbooks without a review for half a year, or without any.
     pub stale_playbooks: Vec<Stale>,
     /// What can not be told from these records, a sentence each.
@@ -223,6 +225,21 @@ struct Declared {
     recovered: bool,
 }
 
+/// An exercise that was held.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+pub struct Exercised {
+    /// When it began, on the wall.
+    pub at: Timestamp,
+    /// Id of the scenario.
+    pub scenario: String,
+    /// Points.
+    pub score: u32,
+    /// Points at most.
+    pub of: u32,
+    /// Whether it was played to its end.
+    pub ended: bool,
+}
+
 /// A measure that is in force.
 #[derive(Debug)]
 struct InForce {
@@ -250,6 +267,7 @@ pub struct Trends {
     /// Steps of restores that were sent and not yet seen to work, by run and step.
     restoring: BTreeMap<(String, String), String>,
     tested: Vec<Tested>,
+    held: Vec<Exercised>,
 }
 
 impl Trends {
@@ -271,6 +289,7 @@ impl Trends {
             roster: Vec::new(),
             restoring: BTreeMap::new(),
             tested: Vec::new(),
+            held: Vec::new(),
         }
     }
 
@@ -406,6 +425,14 @@ impl Trends {
         }
     }
 
+    /// Counts an exercise that has a journal of its own.
+    pub fn hold(&mut self, exercise: Exercised) {
+        if exercise.at >= self.since {
+            self.count(exercise.at, |t| t.month.exercises += 1);
+            self.held.push(exercise);
+        }
+    }
+
     /// The report, with the playbooks as they are now: id, owner and last review.
     pub fn report(mut self, playbooks: &[Stale]) -> Governance {
         let until = self.last.unwrap_or(self.since);
@@ -441,6 +468,7 @@ impl Trends {
         let today = until.to_zoned(TimeZone::UTC).date();
         let is_stale = |p: &&Stale| p.reviewed.is_none_or(|day| days(day, today) > STALE_DAYS);
         self.tested.reverse();
+        self.held.sort_by_key(|e| std::cmp::Reverse(e.at));
         let mut report = Governance {
             schema: SCHEMA,
             since: self.since,
@@ -454,6 +482,7 @@ impl Trends {
             overdue_measures,
             roster_changes: self.roster,
             restore_tests: self.tested,
+            exercises_held: self.held,
             stale_playbooks: playbooks.iter().filter(is_stale).cloned().collect(),
             not_known: [
                 "how many deployments there were and how many succeeded: the journal tells of those that a playbook took back",

@@ -11,10 +11,10 @@ mod review;
 mod write;
 
 pub use collect::Collector;
-pub use governance::{Governance, Stale, Trends};
+pub use governance::{Exercised, Governance, Stale, Trends};
 pub use model::{
-    Action, Comms, Decision, Found, Gap, Glass, Held, Hurt, Interval, Measure, Moments, Promise, Proof, Ran, Report,
-    Said,
+    Action, Comms, Decision, Exercise, Found, Gap, Glass, Held, Hurt, Interval, Measure, Moments, Objectives, Point,
+    Promise, Proof, Ran, Report, Said,
 };
 pub use write::{governance_html, governance_markdown, html, markdown};
 

@@ -64,8 +64,48 @@ pub struct Report {
     pub gaps: Vec<Gap>,
     /// Everything, oldest first.
     pub timeline: Vec<Said>,
+    /// The score, where it was an exercise.
+    pub exercise: Option<Exercise>,
     /// From which records it was made, and what vouches for them.
     pub proof: Option<Proof>,
+}
+
+/// The score of an exercise, point by point.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+pub struct Exercise {
+    /// Id of the scenario.
+    pub scenario: String,
+    /// Its name.
+    pub name: String,
+    /// Seed of its estate.
+    pub seed: String,
+    /// Points.
+    pub score: u32,
+    /// Points at most.
+    pub of: u32,
+    /// One line: what it comes to.
+    pub headline: String,
+    /// What the crew should learn.
+    pub objectives: Vec<String>,
+    /// What gave points, then what cost some.
+    pub points: Vec<Point>,
+    /// How long the crew took, a line each.
+    pub times: Vec<String>,
+    /// What only misled.
+    pub decoys: Vec<String>,
+    /// Questions for afterwards.
+    pub hotwash: Vec<String>,
+}
+
+/// Something that gave or cost points.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+pub struct Point {
+    /// `10/10`, or `-5`.
+    pub points: String,
+    /// What.
+    pub what: String,
+    /// Why, with the record.
+    pub why: String,
 }
 
 /// When what happened; absent where the records do not say.
@@ -178,8 +218,19 @@ pub struct Ran {
     pub ended: Option<Timestamp>,
     /// How: a word of the run's states; `open` while it has not ended.
     pub state: String,
+    /// What it promises.
+    pub objectives: Objectives,
     /// Its steps, in the order in which they were come to.
     pub actions: Vec<Action>,
+}
+
+/// What a playbook promises.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+pub struct Objectives {
+    /// Seconds in which the service is there again.
+    pub rto_s: Option<i64>,
+    /// Seconds of bookings that may be lost.
+    pub rpo_s: Option<i64>,
 }
 
 /// One step of a run.
@@ -213,6 +264,8 @@ pub struct Action {
     pub verified: Option<bool>,
     /// The records that tell of it, the first and the last.
     pub records: Option<(u64, u64)>,
+    /// To which moment it restores data, where it does.
+    pub restores_to: Option<Timestamp>,
 }
 
 /// Something that a person decided.

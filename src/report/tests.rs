@@ -99,8 +99,11 @@ fn a_night_that_went_well_has_its_times_and_no_gaps() {
             ("to recover", Some(130)),
             ("to accept", Some(10)),
             ("to close", Some(100)),
+            ("RTO reached", Some(130)),
+            ("RPO reached", Some(0)),
         ]
     );
+    assert!(report.intervals[8].between.ends_with("; no playbook that was run promises any"), "{:?}", report.intervals);
     assert_eq!(report.gaps, []);
     assert_eq!(report.deviations, []);
     assert_eq!(report.went_well.len(), 4, "{:?}", report.went_well);
@@ -114,6 +117,37 @@ fn a_night_that_went_well_has_its_times_and_no_gaps() {
     let action = &report.runs[0].actions[0];
     assert_eq!((action.confirmed_by.as_deref(), &action.approved_by[..]), (Some("mara"), &["ines".to_owned()][..]));
     assert_eq!((action.outcome.as_deref(), action.verified, action.records), (Some("done"), Some(true), Some((8, 13))));
+}
+
+#[test]
+fn what_was_restored_says_which_bookings_were_given_up_and_against_which_promise() {
+    let restored = |operation: Value| {
+        let mut log = Log::default();
+        log.finding(600, "lock/t1", None, &["t1"]);
+        let declared = json!({ "title": "t", "severity": "SEV1", "findings": ["lock/t1"] });
+        log.add(660, Kind::IncidentDeclared, Some("INC-1"), "mara", declared);
+        let run = json!({ "run": "RUN-1", "playbook": "pitr", "playbook_version": 1, "playbook_digest": "ab",
+                          "objectives": { "rto_s": 60, "rpo_s": 300 } });
+        log.add(700, Kind::RunStarted, Some("INC-1"), "mara", run);
+        let request = json!({ "verb": "backup.restore_aside", "target": { "object": "x" }, "operation": operation });
+        log.step(701, Kind::StepIntended, "restore", &json!({ "digest": "d", "request": request }));
+        log.step(702, Kind::StepFinished, "restore", &json!({ "ended": "done", "summary": "s" }));
+        log.add(900, Kind::FindingCleared, Some("INC-1"), "quarterdeck", json!({ "finding": "lock/t1" }));
+        let all = log.report().intervals;
+        let of = |what: &str| all.iter().find(|i| i.what == what).unwrap().clone();
+        (of("RTO reached"), of("RPO reached"))
+    };
+    let moment = at(350).strftime("%Y-%m-%d %H:%M:%S%.6f+00").to_string();
+    let (rto, rpo) =
+        restored(json!({ "kind": "command", "argv": ["pgbackrest", format!("--target={moment}"), "--x"] }));
+    assert_eq!((rto.seconds, rpo.seconds), (Some(310), Some(240)), "from the moment until it began at second 590");
+    assert!(rto.between.ends_with("; 1 min promised by pitr: MISSED"), "{rto:?}");
+    assert!(rpo.between.ends_with("; 5 min promised by pitr: kept"), "{rpo:?}");
+    let yaml =
+        json!({ "kind": "http", "body": format!("{{\"recoveryTarget\": {{\"targetTime\": \"{}\"}}}}", at(350)) });
+    assert_eq!(restored(yaml).1.seconds, Some(240));
+    let (_, whole) = restored(json!({ "kind": "command", "argv": ["pgbackrest", "restore"] }));
+    assert_eq!((whole.seconds, whole.why.unwrap().contains("the records name no moment")), (None, true));
 }
 
 #[test]
@@ -350,4 +384,28 @@ fn only_the_period_counts_but_what_is_left_over_from_before_is_told() {
     lasting.add(0, Kind::FindingRaised, None, "quarterdeck", harm);
     lasting.add(500, Kind::JournalHeartbeat, None, "quarterdeck", json!({}));
     assert_eq!(trends(&lasting, 100).tenants[0].harmed_s, 400);
+}
+
+#[test]
+fn exercises_with_a_journal_of_their_own_are_counted_with_their_scores() {
+    let exercise = |second: i64, score| Exercised {
+        at: at(second),
+        scenario: "schema-lock".into(),
+        score,
+        of: 100,
+        ended: score > 50,
+    };
+    let mut trends = Trends::new(at(0));
+    trends.apply(&quarter().0[0]);
+    for one in [exercise(-40 * DAY, 10), exercise(3 * DAY, 40), exercise(5 * DAY, 90)] {
+        trends.hold(one);
+    }
+    let report = trends.report(&[]);
+    assert_eq!((report.all.exercises, report.exercises_held.len()), (2, 2), "what was before does not count");
+    assert!(!report.attention.iter().any(|a| a.contains("no exercise")), "{:?}", report.attention);
+    let text = governance_markdown(&report).unwrap();
+    let (last, first) =
+        (text.find("schema-lock: 90 of 100 points").unwrap(), text.find("40 of 100 points, not played").unwrap());
+    assert!(last < first, "newest first: {text}");
+    assert!(governance_html(&report).unwrap().contains("schema-lock: 90 of 100 points</li>"));
 }

@@ -151,7 +151,7 @@ fn span(seconds: i64) -> String {
 fn chart(report: &Report) -> Option<Chart> {
     let m = &report.moments;
     let from = [m.began, m.declared].into_iter().flatten().min()?;
-    let to = report.timeline.iter().map(|s| s.at).max()?.max(report.findings.iter().filter_map(|f| f.cleared).max()?);
+    let to = report.timeline.iter().map(|s| s.at).chain(report.findings.iter().filter_map(|f| f.cleared)).max()?;
     let whole = to.duration_since(from).as_millis().max(1);
     let place = |at: Timestamp| {
         let passed = at.duration_since(from).as_millis().clamp(0, whole);

@@ -1,17 +1,21 @@
 //! The loop of a console: await one message, drain what is queued, update, draw once behind a gate.
 
+use super::attention::{self, Attention};
+use super::editor;
 use super::frame::Screen;
 use super::guard::{self, Guard};
+use super::outer::{self, Between};
+use super::outside::{Journal, Outside};
+use super::pace::Pace;
 use super::signals::{Signalled, Signals};
-use crate::console::effect::{Effect, RequestId};
+use super::torn::{Part, Torn};
+use crate::console::effect::Effect;
 use crate::console::msg::Msg;
-use crate::console::see;
-use crate::console::state::{Facts, RecordView, Scanned, State, Wanted};
+use crate::console::state::{Facts, State};
 use crate::console::theme::Wardrobe;
+use crate::console::view::Targets;
 use crate::console::views::View;
-use crate::console::{update, view};
-use crate::domain::incident::TimelineEntry;
-use crate::engine::api::{Command, Reply};
+use crate::console::{see, update, view, warn};
 use crate::engine::client::Client;
 use base64::Engine as _;
 use crossterm::event::{Event, EventStream, KeyEventKind};
@@ -20,39 +24,9 @@ use jiff::Timestamp;
 use std::future::poll_fn;
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
-use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
-
-/// Least time between two frames: at most thirty a second.
-const FRAME: Duration = Duration::from_millis(33);
-
-/// Messages from threads that read, until the loop takes them.
-const READ: usize = 64;
-
-/// Reads the journal's files for the journal screen, on a thread that may block.
-pub trait Journal: Send + Sync + 'static {
-    /// Up to `limit` records before one, oldest first, or why they can not be read.
-    fn records(&self, before: u64, limit: u16) -> Result<Vec<TimelineEntry>, String>;
-
-    /// Searches from the record before `before` back to the first and tells what it finds, as long as it `goes_on`.
-    fn scan(
-        &self,
-        id: RequestId,
-        wanted: &Wanted,
-        before: u64,
-        goes_on: &dyn Fn() -> bool,
-        tell: &mut dyn FnMut(Scanned),
-    );
-
-    /// Writes a new file into the working directory and answers its path, or why it was not written.
-    fn save(&self, name: &str, text: &str) -> Result<String, String>;
-
-    /// One record with all that can be said of it, or why it can not be read.
-    fn open(&self, seq: u64) -> Result<Box<RecordView>, String>;
-}
 
 /// What a console starts with.
 pub struct Options {
@@ -62,10 +36,27 @@ pub struct Options {
     pub themes: Wardrobe,
     /// Mouse reporting.
     pub mouse: bool,
+    /// How it calls a person who looks elsewhere.
+    pub attention: attention::Wanted,
+    /// Most bytes that it may write in a second, where the link is slow.
+    pub budget: Option<u32>,
+    /// The person's own editor and its arguments, where they may use one.
+    pub editor: Vec<String>,
+    /// What is said first.
+    pub notice: Option<String>,
     /// For whom it shows what; the commander when absent.
     pub view: Option<View>,
     /// The journal's files.
     pub journal: Arc<dyn Journal>,
+}
+
+impl Options {
+    /// The usual ones.
+    pub fn new(facts: Facts, themes: Wardrobe, journal: Arc<dyn Journal>) -> Self {
+        let attention = attention::Wanted::default();
+        let (budget, editor, notice, view) = (None, Vec::new(), None, None);
+        Self { facts, themes, mouse: true, attention, budget, editor, notice, view, journal }
+    }
 }
 
 /// How a console ended.
@@ -90,37 +81,41 @@ pub async fn run(client: &Client, options: Options) -> io::Result<Ended> {
 
 async fn play(client: &Client, options: Options) -> io::Result<Ended> {
     let mut signals = Signals::listen()?;
-    let guard = Guard::enter(options.mouse)?;
+    let guard = Guard::enter(options.mouse, options.attention.title)?;
+    // Right behind it: from here on a change of size is noticed, and crossterm panics where it first asks for the keys of a
+    // terminal that is gone.
+    let mut input = EventStream::new();
     let (width, height) = crossterm::terminal::size().unwrap_or((80, 24));
     let screen = Screen::new(io::stdout(), width, height)?;
     let mut state = State::new(options.facts, (width, height), Timestamp::now());
     if let Some(view) = options.view {
         see(&mut state, view);
     }
-    let (replies, mut answered) = mpsc::channel(64);
-    let (reads, mut read) = mpsc::channel(READ);
+    if let Some(notice) = options.notice {
+        warn(&mut state, notice);
+    }
+    let (outside, mut told) = Outside::new(client, options.journal);
     let mut console = Console {
         state,
         screen,
         guard,
+        targets: Targets::default(),
+        attention: Attention::new(options.attention, Between::decide(|name| std::env::var(name).ok())),
+        torn: Torn::default(),
+        pace: Pace::new(options.budget, Instant::now()),
+        editor: options.editor,
         themes: options.themes,
-        journal: options.journal,
-        reads,
-        scanning: Arc::default(),
-        client: client.clone(),
-        replies,
+        outside,
     };
     let mut link = client.link.clone();
     let linked = link.borrow_and_update().clone();
     console.take(Msg::Link(linked))?;
     console.take(Msg::Snapshot(client.snapshot()))?;
     console.draw()?;
-    let mut input = EventStream::new();
     let (mut snapshots, mut beat) = (client.snapshots.clone(), client.beat.clone());
     let (mut engine_lives, mut beat_lives, mut link_lives) = (true, true, true);
     let mut second = tokio::time::interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let mut drawn = Instant::now();
     let mut waiting = false;
     loop {
         let msg = tokio::select! {
@@ -135,13 +130,19 @@ async fn play(client: &Client, options: Options) -> io::Result<Ended> {
                 }
             },
             event = input.next() => match event {
-                Some(Ok(event)) => message(event),
+                Some(Ok(event)) => console.message(event),
                 // The terminal is gone, as after a hang-up.
                 Some(Err(_)) | None => return Ok(Ended::Signal(1)),
             },
-            Some(msg) = read.recv() => Some(msg),
-            Some((to, reply)) = answered.recv() => Some(Msg::Reply { to, reply }),
-            _ = second.tick() => Some(Msg::Tick(Timestamp::now())),
+            Some(msg) = told.recv() => Some(msg),
+            _ = second.tick() => {
+                // A change of size that came before it was listened for, or was swallowed on its way, is seen now.
+                if crossterm::terminal::size().is_ok_and(|size| size != console.state.size) {
+                    let size = console.size()?;
+                    console.take(size)?;
+                }
+                Some(Msg::Tick(Timestamp::now()))
+            },
             changed = snapshots.changed(), if engine_lives => match changed {
                 Ok(()) => Some(Msg::Snapshot(snapshots.borrow_and_update().clone())),
                 Err(_) => { engine_lives = false; None }
@@ -155,100 +156,135 @@ async fn play(client: &Client, options: Options) -> io::Result<Ended> {
                 // The engine runs in this process.
                 Err(_) => { link_lives = false; None }
             },
-            () = tokio::time::sleep_until(drawn + FRAME), if waiting => None,
+            () = tokio::time::sleep_until(console.pace.next()), if waiting => None,
         };
-        if let Some(msg) = msg
-            && console.take(msg)?
-        {
-            return Ok(Ended::Quit);
-        }
+        let mut flow = match msg {
+            Some(msg) => console.take(msg)?,
+            None => Flow::On,
+        };
         // Drain the keys that are there already, so that a burst of them costs one frame. It is asked with this task's
         // own waker: the stream keeps the first one that it is given, and a waker of nobody would leave the next key
         // lying until something else happens.
-        while let Poll::Ready(Some(Ok(event))) = poll_fn(|cx| Poll::Ready(input.poll_next_unpin(cx))).await {
-            if let Some(msg) = message(event)
-                && console.take(msg)?
-            {
-                return Ok(Ended::Quit);
+        while flow == Flow::On
+            && let Poll::Ready(Some(Ok(event))) = poll_fn(|cx| Poll::Ready(input.poll_next_unpin(cx))).await
+        {
+            if let Some(msg) = console.message(event) {
+                flow = console.take(msg)?;
+            }
+        }
+        match flow {
+            Flow::On => {}
+            Flow::Leave => return Ok(Ended::Quit),
+            Flow::Edit(text) => {
+                // Whoever reads the terminal beside the editor would take its keys.
+                drop(input);
+                let edited = console.edit(&text).await?;
+                input = EventStream::new();
+                // A Ctrl-C in the editor was for the editor.
+                signals = Signals::listen()?;
+                console.take(edited)?;
             }
         }
         waiting |= console.state.take_dirty();
-        if waiting && drawn.elapsed() >= FRAME {
+        if waiting && Instant::now() >= console.pace.next() {
             console.draw()?;
-            drawn = Instant::now();
             waiting = false;
         }
+        console.tell()?;
     }
 }
 
-fn message(event: Event) -> Option<Msg> {
-    match event {
-        Event::Key(key) if key.kind != KeyEventKind::Release => Some(Msg::Key(key)),
-        Event::Paste(text) => Some(Msg::Paste(text)),
-        Event::Mouse(mouse) => Some(Msg::Mouse(mouse)),
-        Event::Resize(width, height) => Some(Msg::Resize { width, height }),
-        Event::Key(_) | Event::FocusGained | Event::FocusLost => None,
-    }
+/// How the loop goes on.
+#[derive(Debug, PartialEq, Eq)]
+enum Flow {
+    On,
+    /// The person leaves.
+    Leave,
+    /// The person edits a text in their own editor.
+    Edit(String),
 }
 
 struct Console<W: Write> {
     state: State,
     screen: Screen<W>,
     guard: Guard,
+    /// What the mouse can point at on the frame that was drawn last.
+    targets: Targets,
+    attention: Attention,
+    torn: Torn,
+    pace: Pace,
+    editor: Vec<String>,
     themes: Wardrobe,
-    journal: Arc<dyn Journal>,
-    /// Where threads that read put what they have read.
-    reads: mpsc::Sender<Msg>,
-    /// Number of the search that may go on; 0 when none may.
-    scanning: Arc<AtomicU64>,
-    client: Client,
-    replies: mpsc::Sender<(RequestId, Reply)>,
+    outside: Outside,
 }
 
 impl<W: Write> Console<W> {
-    /// Takes one message; answers whether the person leaves.
-    fn take(&mut self, msg: Msg) -> io::Result<bool> {
+    /// What came from the terminal, as a message.
+    fn message(&mut self, event: Event) -> Option<Msg> {
+        self.pace.urge();
+        match self.torn.part(&event, std::time::Instant::now()) {
+            Part::None => {}
+            // Nothing is left of it that could be trusted; that it is ignored is said.
+            Part::Begin => return Some(Msg::Paste(String::new())),
+            Part::Text => return None,
+        }
+        match event {
+            Event::Key(key) if key.kind != KeyEventKind::Release => Some(Msg::Key(key)),
+            Event::Paste(text) => Some(Msg::Paste(text)),
+            Event::Mouse(mouse) => Some(Msg::Mouse { kind: mouse.kind, on: self.targets.at(mouse.column, mouse.row) }),
+            Event::Resize(width, height) => Some(Msg::Resize { width, height }),
+            Event::Key(_) | Event::FocusGained | Event::FocusLost => None,
+        }
+    }
+
+    /// Gives the terminal to the person's own editor until it ends.
+    async fn edit(&mut self, text: &str) -> io::Result<Msg> {
+        self.guard.give();
+        let edited = editor::edit(&self.editor, text).await;
+        self.guard.retake()?;
+        self.screen.redraw()?;
+        let size = self.size()?;
+        self.take(size)?;
+        Ok(Msg::Edited(edited))
+    }
+
+    /// Bell, notification and title, as far as they are due.
+    fn tell(&mut self) -> io::Result<()> {
+        let due = self.attention.due(std::time::Instant::now());
+        self.send_raw(&due)
+    }
+
+    fn send_raw(&mut self, text: &str) -> io::Result<()> {
+        if !text.is_empty() && guard::is_taken() {
+            self.pace.wrote(text.len(), Instant::now());
+            self.screen.send_raw(text.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// Takes one message; answers how the loop goes on.
+    fn take(&mut self, msg: Msg) -> io::Result<Flow> {
         if let Msg::Resize { width, height } = msg {
             self.screen.resize(width, height)?;
         }
         let mut effects = update(&mut self.state, msg);
+        let mut flow = Flow::On;
         while let Some(effect) = (!effects.is_empty()).then(|| effects.remove(0)) {
+            let Some(effect) = self.outside.carry(effect) else { continue };
             match effect {
-                Effect::Command { id, command } => {
-                    let (client, replies) = (self.client.clone(), self.replies.clone());
-                    tokio::spawn(async move {
-                        let reply = client.send(command).await;
-                        // A console that has ended does not need it; the journal has it.
-                        let _ = replies.send((id, reply)).await;
-                    });
-                }
-                Effect::Sign { id, request, decision, role, reason, allowed_signers } => {
-                    let (client, replies) = (self.client.clone(), self.replies.clone());
-                    tokio::spawn(async move {
-                        let signed = super::signing::sign(&request, decision, role, &allowed_signers).await;
-                        let reply = match signed {
-                            Ok(signature) => {
-                                let request = request.id;
-                                client.send(Command::Answer { request, decision, role, signature, reason }).await
-                            }
-                            Err(why) => Reply::refused(format!("nothing was signed: {why}")),
-                        };
-                        let _ = replies.send((id, reply)).await;
-                    });
-                }
-                Effect::Records { before, limit } => {
-                    self.read(move |journal| Msg::Records(journal.records(before, limit)));
-                }
-                Effect::Open { seq } => self.read(move |journal| Msg::Opened { seq, read: journal.open(seq) }),
-                Effect::SaveProof { seq, file } => {
-                    self.read(move |journal| Msg::Saved(journal.save(&format!("record-{seq}.tlog-proof"), &file)));
-                }
-                Effect::Scan { id, wanted, before } => self.scan(id, wanted, before),
-                Effect::EndScan => self.scanning.store(0, Ordering::Relaxed),
                 Effect::Copy(text) => {
                     let text = base64::engine::general_purpose::STANDARD.encode(text);
-                    self.screen.send_raw(format!("\x1b]52;c;{text}\x07").as_bytes())?;
+                    let text = self.attention.between().wrap(&outer::clipboard(&text));
+                    self.send_raw(&text)?;
                 }
+                Effect::Call(text) => self.attention.call(text),
+                Effect::Title(text) => self.attention.title(text),
+                Effect::EditOutside(_) if self.editor.is_empty() => {
+                    let why = "no editor may be used here: `editor` under [console], or EDITOR where the engine runs in \
+                               this console, names one";
+                    effects.extend(update(&mut self.state, Msg::Edited(Err(why.to_owned()))));
+                }
+                Effect::EditOutside(text) => flow = Flow::Edit(text),
                 Effect::Suspend => {
                     self.guard.suspend()?;
                     self.screen.redraw()?;
@@ -256,31 +292,11 @@ impl<W: Write> Console<W> {
                     effects.extend(update(&mut self.state, size));
                 }
                 Effect::Redraw => self.screen.redraw()?,
-                Effect::Quit => return Ok(true),
+                Effect::Quit => return Ok(Flow::Leave),
+                _ => {}
             }
         }
-        Ok(false)
-    }
-
-    /// Reads on a thread that may block.
-    fn read(&self, work: impl FnOnce(&dyn Journal) -> Msg + Send + 'static) {
-        let (journal, reads) = (self.journal.clone(), self.reads.clone());
-        tokio::task::spawn_blocking(move || {
-            // A console that has ended does not need it.
-            let _ = reads.blocking_send(work(&*journal));
-        });
-    }
-
-    /// Searches on a thread that may block; the search before it ends.
-    fn scan(&self, id: RequestId, wanted: Wanted, before: u64) {
-        self.scanning.store(id.0, Ordering::Relaxed);
-        let (journal, reads, scanning) = (self.journal.clone(), self.reads.clone(), self.scanning.clone());
-        tokio::task::spawn_blocking(move || {
-            let goes_on = || scanning.load(Ordering::Relaxed) == id.0 && !reads.is_closed();
-            journal.scan(id, &wanted, before, &goes_on, &mut |found| {
-                let _ = reads.blocking_send(Msg::Scanned(found));
-            });
-        });
+        Ok(flow)
     }
 
     /// The size of the terminal, which may have changed while it was not ours.
@@ -296,6 +312,10 @@ impl<W: Write> Console<W> {
             return Ok(());
         }
         let (state, theme) = (&self.state, self.themes.named(self.state.worn()));
-        self.screen.draw(|frame| view::view(state, theme, frame)).map(|_| ())
+        let mut targets = Targets::default();
+        let bytes = self.screen.draw(|frame| targets = view::view(state, theme, frame))?;
+        self.targets = targets;
+        self.pace.drew(bytes, Instant::now());
+        Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! Takes the terminal and gives it back, whatever happens: on drop, on panic, on a signal, on suspend.
 
+use super::outer::{KEEP_TITLE, RESTORE_TITLE};
 use crossterm::cursor::{Hide, Show};
 use crossterm::event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture};
 use crossterm::execute;
@@ -14,6 +15,8 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 static HOOK: Once = Once::new();
 /// Whether any part of the program has panicked since the terminal was first taken.
 static PANICKED: AtomicBool = AtomicBool::new(false);
+/// Whether the window had a title of its own, which is kept by the terminal.
+static TITLED: AtomicBool = AtomicBool::new(false);
 static FELL: Notify = Notify::const_new();
 
 /// Waits until any part of the program panics, also one whose panic its runtime catches: the console must end then,
@@ -33,11 +36,12 @@ pub fn is_taken() -> bool {
 #[derive(Debug)]
 pub struct Guard {
     mouse: bool,
+    title: bool,
 }
 
 impl Guard {
-    /// Takes the terminal. From here on a panic gives it back before its message is printed.
-    pub fn enter(mouse: bool) -> io::Result<Self> {
+    /// Takes the terminal, with the mouse and the title of the window where they are wanted. From here on a panic gives it back before its message is printed.
+    pub fn enter(mouse: bool, title: bool) -> io::Result<Self> {
         HOOK.call_once(|| {
             let print = std::panic::take_hook();
             std::panic::set_hook(Box::new(move |info| {
@@ -47,7 +51,7 @@ impl Guard {
                 FELL.notify_one();
             }));
         });
-        let guard = Self { mouse };
+        let guard = Self { mouse, title };
         guard.take()?;
         Ok(guard)
     }
@@ -60,7 +64,17 @@ impl Guard {
         if self.mouse {
             execute!(out, EnableMouseCapture)?;
         }
+        if self.title {
+            out.write_all(KEEP_TITLE.as_bytes())?;
+            out.flush()?;
+            TITLED.store(true, Ordering::SeqCst);
+        }
         Ok(())
+    }
+
+    /// Gives the terminal to another program; [`Self::retake`] takes it again.
+    pub fn give(&self) {
+        restore();
     }
 
     /// Gives the terminal back, stops this process as Ctrl-Z does, and takes it again when it goes on.
@@ -86,6 +100,9 @@ impl Drop for Guard {
 pub fn restore() {
     if TAKEN.swap(false, Ordering::SeqCst) {
         let mut out = io::stdout();
+        if TITLED.swap(false, Ordering::SeqCst) {
+            let _ = out.write_all(RESTORE_TITLE.as_bytes());
+        }
         let _ = execute!(out, DisableMouseCapture, DisableBracketedPaste, LeaveAlternateScreen, Show);
         let _ = disable_raw_mode();
         let _ = out.flush();

@@ -12,7 +12,7 @@ use std::io;
 /// Shows it until a choice is made; a signal or a lost terminal is the way out.
 pub async fn run(mut start: Start, theme: &Theme) -> io::Result<Choice> {
     let mut signals = Signals::listen()?;
-    let guard = Guard::enter(false)?;
+    let guard = Guard::enter(false, false)?;
     let (width, height) = crossterm::terminal::size().unwrap_or((80, 24));
     let mut screen = Screen::new(io::stdout(), width, height)?;
     let mut input = EventStream::new();

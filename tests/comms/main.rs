@@ -11,6 +11,7 @@
 
 #[path = "../support/engine.rs"]
 mod engine;
+mod oncall;
 #[path = "../support/mod.rs"]
 mod support;
 mod wires;

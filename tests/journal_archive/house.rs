@@ -10,7 +10,7 @@ use quarterdeck::journal::fold::{self, Fold, Keep};
 use quarterdeck::journal::key::VerifierKey;
 use quarterdeck::journal::read::{Filter, Reader, Stored, Whole};
 use quarterdeck::journal::verify::{self, Options, Report};
-use quarterdeck::journal::{Journal, Kind, OpenOptions, Record, evidence};
+use quarterdeck::journal::{Journal, JournalError, Kind, OpenOptions, Record, evidence};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -85,8 +85,15 @@ pub struct House {
 }
 
 pub fn open_seen(dir: &Path) -> Opened {
-    let (journal, _, state) = fold::open_kept(OpenOptions { segment_bytes: 4_000, ..options(dir) }).unwrap();
-    Opened { journal, state }
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    loop {
+        match fold::open_kept(OpenOptions { segment_bytes: 4_000, ..options(dir) }) {
+            Ok((journal, _, state)) => return Opened { journal, state },
+            // A child that another test has just forked holds the descriptor of the lock until it becomes its program.
+            Err(JournalError::Locked { .. }) if std::time::Instant::now() < deadline => std::thread::yield_now(),
+            Err(why) => panic!("{why}"),
+        }
+    }
 }
 
 pub fn config(dir: &Path) -> Config {

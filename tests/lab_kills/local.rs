@@ -170,6 +170,7 @@ pub fn cases<'a>(scene: &'a Scene<'a>) -> Vec<Case<'a>> {
         },
         move || files(&messages),
     )
+    .first()
     .writes();
     cases.push(case.with(TOLD));
     cases

@@ -277,7 +277,12 @@ fn at_a_request(trial: &Trial<'_>, at: At, event: Event) -> (Option<String>, Ser
     arm(&trial.case.gate, at);
     let mut client = trial.begin(&more);
     let held = holds(trial, || client.try_wait().unwrap().is_some());
-    assert!(held, "{} {at:?}: the request was never sent", trial.case.verb);
+    if !held {
+        let records = Records::read(trial.home.path(), &trial.journal());
+        let told: Vec<_> =
+            ["step.refused", "step.finished"].iter().filter_map(|kind| records.all(kind).pop()).collect();
+        panic!("{} {at:?}: the request was never sent; {told:?}", trial.case.verb);
+    }
     match event {
         Event::EngineKilled => {
             served.kill();

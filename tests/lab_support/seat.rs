@@ -115,7 +115,8 @@ impl Seat {
 
     /// Takes the first choice of a manual step, where the playbook has one here.
     pub fn decide_if_asked(&mut self) {
-        let screen = self.term.until("the next step", STEP, |s| s.contains("waits for "));
+        // A lock tree, too, says who waits for whom.
+        let screen = self.term.until("the next step", STEP, |s| s.contains("waits for your "));
         if screen.contains("waits for your decision") {
             self.term.keys(ENTER);
             self.term.shows("Decide");

@@ -1,11 +1,13 @@
 //! A wire to a server that is held, or cut, at a chosen moment of the request that changes something. Everything else
-//! passes. It counts how often such a request reached the server.
+//! passes. It counts how often such a request reached the server. The unit tests of `act` use it too (`act::cut`).
 
-use crate::support::SOON;
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
+
+/// Longest wait for the request.
+const LIMIT: Duration = Duration::from_secs(40);
 
 /// How far the request has come when it is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +69,7 @@ struct Shared {
     asks: Asks,
 }
 
+#[derive(Clone)]
 pub struct Wire {
     port: u16,
     shared: Arc<Shared>,
@@ -110,7 +113,7 @@ impl Wire {
 
     /// Waits until it is held; whether it was, before `over` said that there is nothing to wait for.
     pub fn holds(&self, mut over: impl FnMut() -> bool) -> bool {
-        let deadline = Instant::now() + SOON * 2;
+        let deadline = Instant::now() + LIMIT;
         let mut state = self.shared.state.lock().unwrap();
         while !state.held {
             assert!(Instant::now() < deadline, "the request does not come");

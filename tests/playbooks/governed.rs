@@ -11,9 +11,14 @@ use quarterdeck::policy::assess::{Declared, IncidentFacts, PeopleFacts, StepFact
 use quarterdeck::policy::rules::Policy;
 use std::collections::BTreeSet;
 
-/// The shipped playbooks, without the steps that stand for their rollbacks.
+/// The shipped playbooks, with the steps that stand for their rollbacks and for what is kept before and after a step.
 fn playbooks() -> Vec<Playbook> {
-    let mut all: Vec<Playbook> = library().all().map(|e| e.playbook().clone()).collect();
+    library().all().map(|e| e.playbook().clone()).collect()
+}
+
+/// The same with what is gone through in order only.
+fn written() -> Vec<Playbook> {
+    let mut all = playbooks();
     for playbook in &mut all {
         playbook.steps.retain(|step| !step.id.as_str().contains('.'));
     }
@@ -59,24 +64,35 @@ fn judged(step: &Step) -> Option<quarterdeck::domain::risk::Assessment> {
 
 #[test]
 fn what_policy_calls_high_has_everything_that_policy_asks_for() {
-    let mut high = 0;
+    let (mut high, mut rollbacks, mut high_rollbacks) = (0, 0, 0);
     for playbook in playbooks() {
         for step in playbook.steps.iter().filter(|s| s.class() == Class::Acts) {
             let at = format!("{} {}", playbook.id, step.id);
-            let Some(assessment) = judged(step) else { continue };
+            let taken_back = step.id.as_str().strip_suffix(".rollback");
+            let of = taken_back.map(|of| playbook.steps.iter().find(|s| s.id.as_str() == of).unwrap());
+            rollbacks += usize::from(of.is_some());
+            let Some(assessment) = judged(step) else { panic!("{at} has no verb") };
             assert!(assessment.denials.is_empty(), "{at}: {:?}", assessment.denials);
             assert!(assessment.confirmation.is_some(), "{at} is not confirmed");
             if assessment.risk < Risk::High {
                 continue;
             }
-            high += 1;
             assert!(!step.verify.is_empty(), "{at} is not verified");
-            assert!(step.approval.as_ref().is_some_and(|a| a.quorum >= 1), "{at} is not approved");
-            assert!(
-                step.rollback.is_some() || step.reversible == Some(Reversible::No),
-                "{at} says not how it is taken back"
-            );
-            assert!(step.comms.is_some(), "{at} tells nobody");
+            match of {
+                None => {
+                    high += 1;
+                    assert!(step.approval.as_ref().is_some_and(|a| a.quorum >= 1), "{at} is not approved");
+                    let way = step.rollback.is_some() || step.reversible == Some(Reversible::No);
+                    assert!(way, "{at} says not how it is taken back");
+                    assert!(step.comms.is_some(), "{at} tells nobody");
+                }
+                // What takes a step back is told of and declared with it.
+                Some(of) => {
+                    high_rollbacks += 1;
+                    assert!(of.comms.is_some(), "{at}: {} tells nobody", of.id);
+                    assert!(of.requires.incident_declared && step.requires == of.requires, "{at}");
+                }
+            }
             assert!(step.requires.incident_declared, "{at} runs without an incident");
             assert!(assessment.approvals >= 1, "{at}: policy asks for nobody");
             assert!(matches!(assessment.confirmation, Some(Confirmation::Typed { .. })), "{at} is not typed");
@@ -85,6 +101,21 @@ fn what_policy_calls_high_has_everything_that_policy_asks_for() {
         }
     }
     assert!(high >= 20, "{high} high steps");
+    assert!(rollbacks >= 10, "{rollbacks} rollbacks, {high_rollbacks} of them high");
+}
+
+#[test]
+fn what_is_kept_beside_a_step_only_looks() {
+    let mut kept = 0;
+    for playbook in playbooks() {
+        for step in playbook.steps.iter().filter(|s| s.kind == StepType::Evidence) {
+            let name = step.run.as_ref().unwrap().name();
+            let verb = act::catalog().into_iter().find(|spec| spec.name == name).unwrap_or_else(|| panic!("{name}"));
+            assert!(verb.read_only && step.class() == Class::Looks, "{} {}: {name}", playbook.id, step.id);
+            kept += usize::from(step.id.as_str().contains('.'));
+        }
+    }
+    assert!(kept > 0, "nothing is kept beside any step");
 }
 
 #[test]
@@ -148,7 +179,7 @@ fn leads(steps: &[Step], at: usize) -> (Vec<usize>, bool) {
 
 #[test]
 fn every_way_through_every_playbook_ends() {
-    for playbook in playbooks() {
+    for playbook in written() {
         let steps = &playbook.steps;
         let mut reached = BTreeSet::new();
         let mut next = vec![0];

@@ -76,6 +76,7 @@ fn board() -> Board {
         }],
         mute: None,
         calls: Vec::new(),
+        duties: Vec::new(),
     }
 }
 
@@ -208,4 +209,27 @@ fn what_did_not_arrive_goes_by_the_next_channel_after_a_question() {
     let asked = sent(&key(&mut state, KeyCode::Enter, KeyModifiers::NONE));
     let [(_, Command::Resend { message, channel, .. })] = asked.as_slice() else { panic!("{asked:?}") };
     assert_eq!((message.as_str(), *channel), ("MSG-2", Some(Channel::Webhook)));
+}
+
+#[test]
+fn what_was_written_is_not_lost_by_leaving_or_quitting() {
+    let mut state = writing((80, 24));
+    type_text(&mut state, "Hello. ");
+    let effects = key(&mut state, KeyCode::Char('c'), KeyModifiers::CONTROL);
+    assert!(!effects.iter().any(|e| matches!(e, Effect::Quit)), "it asks first: {effects:?}");
+    assert!(screen(&state).contains("Quit with a message unsent?"), "{}", screen(&state));
+    key(&mut state, KeyCode::Enter, KeyModifiers::NONE);
+    assert!(matches!(state.overlays.last(), Some(Overlay::Compose(_))), "Cancel has the focus");
+    key(&mut state, KeyCode::Esc, KeyModifiers::NONE);
+    assert!(screen(&state).contains("again takes it up"), "{}", screen(&state));
+    let effects = key(&mut state, KeyCode::Char('c'), KeyModifiers::CONTROL);
+    assert!(!effects.iter().any(|e| matches!(e, Effect::Quit)), "nor while it is kept: {effects:?}");
+    key(&mut state, KeyCode::Enter, KeyModifiers::NONE);
+    assert!(sent(&key(&mut state, KeyCode::Enter, KeyModifiers::NONE)).is_empty(), "no draft is asked for");
+    let Some(Overlay::Compose(compose)) = state.overlays.last() else { panic!("{:?}", state.overlays) };
+    assert!(compose.written().text.starts_with("Hello. "));
+    key(&mut state, KeyCode::Esc, KeyModifiers::NONE);
+    assert!(state.unsent.is_none(), "left as it is, it is let go");
+    key(&mut state, KeyCode::Char('c'), KeyModifiers::CONTROL);
+    assert!(!screen(&state).contains("a message unsent"), "{}", screen(&state));
 }

@@ -1029,7 +1029,15 @@ pub fn drill() -> Snapshot {
 
 pub fn facts(mode: Mode) -> Facts {
     let themes = BUILT_IN.map(|(name, _)| (name.to_owned(), format!("what {name} is for"))).into();
-    Facts { estate: "acme-prod".into(), mode, theme: "dark".into(), themes, version: VERSION.into() }
+    Facts {
+        estate: "acme-prod".into(),
+        mode,
+        theme: "dark".into(),
+        themes,
+        version: VERSION.into(),
+        keys: Arc::default(),
+        plain: false,
+    }
 }
 
 /// A console that has heard of a night and has just heard of the engine.

@@ -32,7 +32,7 @@ fn confirms(effects: &[Effect]) -> usize {
 }
 
 /// The night with the run changed.
-fn with_run(change: impl FnOnce(&mut RunView)) -> Snapshot {
+pub fn with_run(change: impl FnOnce(&mut RunView)) -> Snapshot {
     let mut snapshot = snapshot();
     let mut run = run();
     change(&mut run);
@@ -41,7 +41,7 @@ fn with_run(change: impl FnOnce(&mut RunView)) -> Snapshot {
 }
 
 /// The same run with a step that a press of a key confirms.
-fn pressed() -> Snapshot {
+pub fn pressed() -> Snapshot {
     with_run(|run| {
         if let Some(assessment) = &mut run.steps[2].assessment {
             assessment.confirmation = Some(Confirmation::Keypress);
@@ -53,7 +53,7 @@ fn give(state: &mut State, snapshot: Snapshot) {
     update(state, Msg::Snapshot(Arc::new(snapshot)));
 }
 
-fn has_confirm(state: &State) -> bool {
+pub fn has_confirm(state: &State) -> bool {
     state.overlays.iter().any(|o| matches!(o, Overlay::Confirm(_)))
 }
 

@@ -13,6 +13,7 @@ mod fixture;
 mod keys;
 mod logs;
 mod looks;
+mod moves;
 mod quiet;
 mod sizes;
 
@@ -34,7 +35,7 @@ fn theme(colors: ColorDepth, unicode: bool) -> Theme {
 /// The cells of a screen.
 fn cells(state: &State, theme: &Theme) -> Buffer {
     let mut terminal = Terminal::new(TestBackend::new(state.size.0, state.size.1)).unwrap();
-    terminal.draw(|frame| view::view(state, theme, frame)).unwrap();
+    terminal.draw(|frame| drop(view::view(state, theme, frame))).unwrap();
     terminal.backend().buffer().clone()
 }
 

@@ -52,7 +52,7 @@ fn dearest_second(snapshot: Snapshot, keys: &str, colors: ColorDepth, seconds: u
     let (mut terminal, wire) = terminal(&state);
     let mut most = 0;
     for second in 0..=seconds {
-        terminal.draw(|frame| view(&state, &theme, frame)).unwrap();
+        terminal.draw(|frame| drop(view(&state, &theme, frame))).unwrap();
         let written = wire.take();
         if second > 0 {
             assert!(!written.is_empty());
@@ -96,14 +96,14 @@ fn one_changed_cell_costs_at_most_64_bytes() {
     press(&mut state, "t");
     let theme = theme(ColorDepth::True, true);
     let (mut terminal, wire) = terminal(&state);
-    terminal.draw(|frame| view(&state, &theme, frame)).unwrap();
+    terminal.draw(|frame| drop(view(&state, &theme, frame))).unwrap();
     wire.take();
     let mut changed = snapshot();
     let mut panes = (*changed.panes).clone();
     panes.tenants[1].p95_s = Some(4.2);
     changed.panes = Arc::new(panes);
     update(&mut state, Msg::Snapshot(Arc::new(changed)));
-    terminal.draw(|frame| view(&state, &theme, frame)).unwrap();
+    terminal.draw(|frame| drop(view(&state, &theme, frame))).unwrap();
     let written = wire.take().len();
     assert!((1..=64).contains(&written), "{written} bytes");
 }

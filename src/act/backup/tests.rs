@@ -81,7 +81,7 @@ async fn a_backup_is_checked_taken_and_restored_aside() {
         (of("backup.age"), of("backup.kept"))
     };
     assert_eq!(seen().await, (None, Some(0.0)), "without a backup its age is not known");
-    let all = crate::act::Verbs::new(verbs(Mode::Live.may_act().unwrap(), &[of]));
+    let all = crate::act::Verbs::new(verbs(Mode::Live.may_act().unwrap(), std::slice::from_ref(&of)));
     let verb = |name: &str| all.get(name).unwrap().clone();
     let world = World::new(Arc::new(estate(&["t017"])), [], jiff::Timestamp::now());
     let list = [("backup", json!("backup-a"))];
@@ -141,10 +141,83 @@ async fn a_backup_is_checked_taken_and_restored_aside() {
         Operation::Command { argv: vec!["rm".into(), "--stanza=main".into(), "restore".into()], sha256: String::new() };
     assert!(failed(execute(&*restore, &other).await).message.contains("refused"));
 
+    // It dies in the middle: before its work, or when that is done and nobody has heard of it.
+    let gate = Gate::new(base);
+    let held = Pgbackrest { command: gate.command(&of.command), ..of.clone() };
+    let all = crate::act::Verbs::new(verbs(Mode::Live.may_act().unwrap(), &[held]));
+    let dies = async |place: &str, request: &Request| {
+        gate.close(place);
+        let verb = all.get(&request.verb).unwrap().clone();
+        let outcome = verb.execute(crate::act::postgres::tests::permit(request, Duration::from_mins(2))).await;
+        assert!(matches!(&outcome, Outcome::Unknown { why } if why.message.contains("signal: 9")), "{outcome:?}");
+        let found = verb.reconcile(request).await;
+        gate.open();
+        found
+    };
+    // A check has one segment archived, as the server counts; pgBackRest itself notes each restore.
+    let archived = async || {
+        let counted = "SELECT archived_count FROM pg_stat_archiver";
+        server.connect("postgres").await.query_one_scalar::<i64, _>(counted, &[]).await.unwrap()
+    };
+    let restored = || {
+        let log = std::fs::read_to_string(logs.join("main-restore.log")).unwrap_or_default();
+        log.matches("restore command end: completed successfully").count()
+    };
+    let request = prepare(&**all.get("backup.pgbackrest_check").unwrap(), &world, &list).await.unwrap();
+    for (place, done) in [("before", 0), ("after", 1)] {
+        let before = archived().await;
+        let found = dies(place, &request).await;
+        assert!(matches!(&found, Reconciled::Undecided { why } if why.contains("may be run again")), "{found:?}");
+        assert_eq!(archived().await - before, done, "{place}");
+    }
+    let before = restored();
+    let place = [("backup", json!("backup-a")), ("into", json!("try-3"))];
+    let request = prepare(&**all.get("backup.restore_aside").unwrap(), &world, &place).await.unwrap();
+    let found = dies("before", &request).await;
+    assert!(matches!(found, Reconciled::NoEffect { .. }), "{found:?}");
+    assert_eq!((restored() - before, aside.join("try-3").exists()), (0, false));
+    let kept = dies("after", &request).await;
+    assert!(matches!(&kept, Reconciled::Undecided { why } if why.contains("whether it is whole")), "{kept:?}");
+    assert_eq!(restored() - before, 1);
+    assert!(!matches!(patiently(&request).await, Outcome::Done { .. }), "into what is there nothing is restored");
+    assert_eq!(restored() - before, 1);
+
     // The server is gone in between: nothing can be checked.
     drop(server);
     let gone = patiently(&prepare_gone(&request, &check)).await;
     assert!(matches!(gone, Outcome::Unknown { .. } | Outcome::Failed { .. }), "{gone:?}");
+}
+
+/// A script that does a program's work, and dies before it or after it where it is told to; looks it leaves alone.
+struct Gate(std::path::PathBuf);
+
+impl Gate {
+    fn new(base: &Path) -> Self {
+        let dir = base.join("gate");
+        std::fs::create_dir(&dir).unwrap();
+        let script = "for last in \"$@\"; do :; done\n[ \"$last\" = info ] && exec \"$@\"\n\
+                      [ -e DIR/before ] && kill -9 $$\n\"$@\"\ncode=$?\n[ -e DIR/after ] && kill -9 $$\nexit $code\n";
+        std::fs::write(dir.join("run"), script.replace("DIR", &dir.display().to_string())).unwrap();
+        Self(dir)
+    }
+
+    /// The words that start these words in it.
+    fn command(&self, words: &[String]) -> Vec<String> {
+        let script = self.0.join("run").display().to_string();
+        ["sh".to_owned(), script].into_iter().chain(words.iter().cloned()).collect()
+    }
+
+    fn open(&self) {
+        for place in ["before", "after"] {
+            let _ = std::fs::remove_file(self.0.join(place));
+        }
+    }
+
+    /// From here on it dies there.
+    fn close(&self, place: &str) {
+        self.open();
+        std::fs::write(self.0.join(place), "").unwrap();
+    }
 }
 
 /// The check as it was rendered before.

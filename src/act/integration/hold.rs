@@ -6,7 +6,7 @@ use super::{INTEGRATION, Known, with_tenant};
 use crate::act::args;
 use crate::act::odoo::{Place, Said, parameters, question};
 use crate::act::postgres::Instances;
-use crate::act::postgres::change::{Change, Question, number, row, unclear};
+use crate::act::postgres::change::{Change, Question, moved, number, row, unclear};
 use crate::domain::ports::{Outcome, Reconciled, RenderContext, Survey, VerbError};
 use crate::domain::request::{ArgSpec, Request, VerbSpec};
 use crate::domain::risk::{BlastRadius, Reversible, Risk};
@@ -53,30 +53,42 @@ FROM public.queue_job j WHERE j.state = 'pending' AND j.channel = $1"
     )
 }
 
-/// `$1` channel, `$2` how many at most.
-fn holding() -> String {
+/// How many are held before the statement changes anything; `$1` channel.
+fn held() -> String {
     format!(
-        "WITH picked AS MATERIALIZED (
+        "before AS MATERIALIZED (
+  SELECT count(*) AS held FROM public.queue_job j WHERE j.state = 'pending' AND j.channel = $1 AND j.eta = {HELD}
+)"
+    )
+}
+
+/// `$1` channel, `$2` how many at most, `$3` how many are held already: where it is another number it has been done.
+fn holding() -> String {
+    let before = held();
+    format!(
+        "WITH {before}, picked AS MATERIALIZED (
   SELECT j.id FROM public.queue_job j WHERE j.state = 'pending' AND j.channel = $1
-    AND (j.eta IS NULL OR j.eta <= now() AT TIME ZONE 'UTC')
+    AND (j.eta IS NULL OR j.eta <= now() AT TIME ZONE 'UTC') AND (SELECT held FROM before) = $3::bigint
   ORDER BY j.id LIMIT $2::bigint FOR NO KEY UPDATE OF j SKIP LOCKED
 ), held AS (
   UPDATE public.queue_job j SET eta = {HELD} FROM picked WHERE j.id = picked.id RETURNING 1
 )
-SELECT json_build_object('moved', (SELECT count(*) FROM held)) AS found"
+SELECT json_build_object('moved', (SELECT count(*) FROM held), 'held', (SELECT held FROM before)) AS found"
     )
 }
 
-/// `$1` channel, `$2` how many at most.
+/// The same parameters.
 fn replaying() -> String {
+    let before = held();
     format!(
-        "WITH picked AS MATERIALIZED (
+        "WITH {before}, picked AS MATERIALIZED (
   SELECT j.id FROM public.queue_job j WHERE j.state = 'pending' AND j.channel = $1 AND j.eta = {HELD}
+    AND (SELECT held FROM before) = $3::bigint
   ORDER BY j.date_created, j.id LIMIT $2::bigint FOR NO KEY UPDATE OF j SKIP LOCKED
 ), freed AS (
   UPDATE public.queue_job j SET eta = NULL FROM picked WHERE j.id = picked.id RETURNING 1
 )
-SELECT json_build_object('moved', (SELECT count(*) FROM freed)) AS found"
+SELECT json_build_object('moved', (SELECT count(*) FROM freed), 'held', (SELECT held FROM before)) AS found"
     )
 }
 
@@ -90,6 +102,10 @@ fn before(request: &Request) -> u64 {
 
 fn result(request: &Request, found: &[Value], word: &str) -> Outcome {
     let Some(found) = found.first() else { return unclear(request) };
+    let (now, shown) = (number(found, "held").unsigned_abs(), before(request));
+    if now != shown {
+        return moved(format!("{now} jobs are held by now, {shown} were shown"));
+    }
     let moved = number(found, "moved");
     let shown = request.target.count;
     let differs = if moved.unsigned_abs() == shown { String::new() } else { format!(", {shown} were shown") };
@@ -141,11 +157,14 @@ impl Change for Buffer {
         place.request(
             &inner,
             &BUFFER,
-            (&statement, vec![channel.clone(), due.to_string()]),
+            (&statement, vec![channel.clone(), due.to_string(), held.to_string()]),
             Said {
                 object: format!("{due} waiting jobs of channel {channel}, held: {held} now,"),
                 count: due.unsigned_abs(),
-                server_checks: vec!["only jobs that still wait".to_owned(), format!("never more than {due} of them")],
+                server_checks: vec![
+                    "only jobs that still wait".to_owned(),
+                    format!("never more than {due} of them, and only while {held} are held"),
+                ],
                 hurts: format!(
                     "{}: {due} messages of {} wait until they are replayed",
                     place.tenant.id, integration.id
@@ -204,10 +223,13 @@ impl Change for Replay {
         }
         let batch = args::whole(context, "batch", 1, i64::from(u32::MAX))?.unwrap_or(held).min(held);
         let statement = replaying();
-        place.request(&inner, &REPLAY, (&statement, vec![channel.clone(), batch.to_string()]), Said {
+        place.request(&inner, &REPLAY, (&statement, vec![channel.clone(), batch.to_string(), held.to_string()]), Said {
             object: format!("{batch} held jobs of channel {channel}, held: {held} now,"),
             count: batch.unsigned_abs(),
-            server_checks: vec!["only jobs that are held".to_owned(), format!("never more than {batch}, oldest first")],
+            server_checks: vec![
+                format!("only while {held} are held"),
+                format!("never more than {batch} of them, oldest first"),
+            ],
             hurts: format!(
                 "{}: {batch} messages go out as fast as channel {channel} runs; what had a part of its effect before is \
                  sent again",

@@ -3,6 +3,8 @@
 //! a tenant's database is found.
 
 mod crons;
+#[cfg(test)]
+mod cut_tests;
 mod deployment;
 mod exports;
 mod inspect;

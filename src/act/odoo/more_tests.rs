@@ -38,7 +38,7 @@ GRANT SELECT ON ir_model_data, res_groups_implied_rel TO act;
 GRANT SELECT, INSERT, DELETE ON res_groups_users_rel TO act;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO act;";
 
-async fn made(grants: bool) -> Option<(Tenant017, World)> {
+pub(super) async fn made(grants: bool) -> Option<(Tenant017, World)> {
     let mut tenant = Tenant017::make().await?;
     tenant.server.sql("t017", TABLES).await;
     tenant.server.sql("t017", "GRANT SELECT ON ir_cron, queue_job, ir_config_parameter TO act").await;
@@ -49,12 +49,12 @@ async fn made(grants: bool) -> Option<(Tenant017, World)> {
     Some((tenant, world))
 }
 
-async fn one(tenant: &Tenant017, question: &str) -> String {
+pub(super) async fn one(tenant: &Tenant017, question: &str) -> String {
     let found: Option<String> = tenant.server.connect("t017").await.query_one_scalar(question, &[]).await.unwrap();
     found.unwrap_or_default()
 }
 
-fn of(more: &[(&'static str, Value)]) -> Vec<(&'static str, Value)> {
+pub(super) fn of(more: &[(&'static str, Value)]) -> Vec<(&'static str, Value)> {
     [("tenant", json!("t017")), ("integration", json!("edi"))].into_iter().chain(more.iter().cloned()).collect()
 }
 

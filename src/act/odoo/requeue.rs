@@ -11,7 +11,7 @@
 
 use super::tenant;
 use crate::act::args::{self, span};
-use crate::act::postgres::{Instance, Instances, fresh, primary, run, typed};
+use crate::act::postgres::{Instance, Instances, after, fresh, primary, run, typed};
 use crate::domain::facts::Facts;
 use crate::domain::facts::odoo::OdooFacts;
 use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Verb, VerbError};
@@ -195,16 +195,20 @@ impl Verb for RequeueJobs {
     fn reconcile<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Reconciled> {
         Box::pin(async move {
             // One statement: all of it happened, or nothing.
-            match self.zombies(request).await.map(|rows| rows.len() as u64) {
-                Ok(0) => Reconciled::TookEffect { seen: "no job beyond the limit is left".to_owned() },
-                Ok(n) if n >= request.target.count => {
-                    Reconciled::NoEffect { seen: format!("{n} jobs are still started beyond the limit") }
+            let look = || async {
+                match self.zombies(request).await.map(|rows| rows.len() as u64) {
+                    Ok(0) => Reconciled::TookEffect { seen: "no job beyond the limit is left".to_owned() },
+                    Ok(n) if n >= request.target.count => {
+                        Reconciled::NoEffect { seen: format!("{n} jobs are still started beyond the limit") }
+                    }
+                    Ok(n) => Reconciled::Undecided {
+                        why: format!("{n} jobs are started beyond the limit, {} were shown", request.target.count),
+                    },
+                    Err(why) => Reconciled::Undecided { why: why.message },
                 }
-                Ok(n) => Reconciled::Undecided {
-                    why: format!("{n} jobs are started beyond the limit, {} were shown", request.target.count),
-                },
-                Err(why) => Reconciled::Undecided { why: why.message },
-            }
+            };
+            let instance = self.instances.reach(&request.target.source);
+            after::look(instance.and_then(Instance::act), request, look).await
         })
     }
 }

@@ -25,7 +25,8 @@ fn built(instances: &Arc<Instances>) -> Vec<Arc<DynVerb>> {
         open: "False".into(),
         closed: "True".into(),
     };
-    let integration = crate::act::integration::verbs(instances, &[hook]);
+    let other = model::Integration { id: "wms".into(), channel: "root.wms".into(), switch: None, ..hook.clone() };
+    let integration = crate::act::integration::verbs(instances, &[hook, other]);
     verbs(may, instances, &[]).into_iter().chain(integration).collect()
 }
 
@@ -67,6 +68,12 @@ impl Tenant017 {
 
     pub(super) async fn world(&mut self) -> World {
         world(&self.estate, &mut [&mut self.instance, &mut self.odoo]).await
+    }
+
+    /// The verbs over another port.
+    pub(super) fn through(&self, port: u16) -> Verbs {
+        let config = model::Postgres { port, ..self.server.config("act") };
+        Verbs::new(built(&Arc::new(Instances::new(Mode::Live.may_act().unwrap(), &[config]))))
     }
 
     pub(super) fn verb(&self, name: &str) -> Arc<DynVerb> {

@@ -91,14 +91,20 @@ pub static SPECS: &[&VerbSpec] = &[&SWITCHOVER, &FAILOVER, &PAUSE, &REINIT];
 
 /// The verbs, for the configured clusters.
 pub fn verbs(_: MayAct, configured: &[Config]) -> Vec<Arc<DynVerb>> {
+    settling(configured, SETTLES)
+}
+
+/// The same with another patience.
+fn settling(configured: &[Config], settles: Duration) -> Vec<Arc<DynVerb>> {
     let all = Arc::new(configured.to_vec());
-    SPECS.iter().map(|spec| -> Arc<DynVerb> { Arc::new(Patroni { spec, all: all.clone() }) }).collect()
+    SPECS.iter().map(|spec| -> Arc<DynVerb> { Arc::new(Patroni { spec, all: all.clone(), settles }) }).collect()
 }
 
 /// One of these verbs.
 struct Patroni {
     spec: &'static VerbSpec,
     all: Arc<Vec<Config>>,
+    settles: Duration,
 }
 
 /// A member, as `GET /cluster` shows it.
@@ -143,8 +149,8 @@ fn leader(cluster: &Value) -> Option<String> {
 }
 
 /// The cluster, once it has a primary that runs, or as it is when that was waited for.
-async fn settled(config: &Config) -> Result<Value, Failure> {
-    let until = tokio::time::Instant::now() + SETTLES;
+async fn settled(config: &Config, within: Duration) -> Result<Value, Failure> {
+    let until = tokio::time::Instant::now() + within;
     loop {
         let now = cluster(config).await?;
         if leading(&now).is_some_and(|m| m.state == "running") || tokio::time::Instant::now() >= until {
@@ -347,7 +353,7 @@ impl Verb for Patroni {
                     Err(why) => return Reconciled::Undecided { why: why.message },
                 };
                 let moves = matches!(self.spec.name, "patroni.switchover" | "patroni.failover");
-                match if moves { settled(config).await } else { cluster(config).await } {
+                match if moves { settled(config, self.settles).await } else { cluster(config).await } {
                     Ok(now) => self.judge(&wanted, &request.target.object, &now),
                     Err(why) => Reconciled::Undecided { why: why.message },
                 }

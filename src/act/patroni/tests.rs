@@ -1,6 +1,7 @@
 //! A real Patroni with two members and an etcd of the test's own: paused, switched over, made anew, and gone.
 
 use super::*;
+use crate::act::cut::{At, Says, Wire, off, says};
 use crate::act::postgres::tests::{failed, permit, prepare};
 use crate::config::model::{Login, SecretRef};
 use crate::domain::mode::Mode;
@@ -110,6 +111,20 @@ impl Rig {
         self.verbs = verbs_of(&self.config);
     }
 
+    /// Over a wire on which the request that contains these words can be cut.
+    fn wired(&mut self, words: &'static str) -> Wire {
+        let port = self.config.url.rsplit(':').next().unwrap().parse().unwrap();
+        let wire = Wire::to(port, says(words));
+        self.config.url = format!("http://127.0.0.1:{}", wire.port());
+        self.verbs = crate::act::Verbs::new(settling(std::slice::from_ref(&self.config), Duration::from_secs(1)));
+        wire
+    }
+
+    /// How often a member has said that.
+    fn said(&self, name: &str, words: &str) -> usize {
+        std::fs::read_to_string(self.dir.path().join(format!("{name}.log"))).unwrap().matches(words).count()
+    }
+
     /// Ends a member and its server as a machine does that loses its power.
     fn kill(&self, name: &str) {
         use rustix::process::{Pid, Signal, kill_process};
@@ -192,13 +207,30 @@ async fn a_cluster_is_paused_switched_over_and_a_replica_made_anew() {
     let leads = rig.prepare("patroni.reinit", &[("member", json!(second))]).await.unwrap_err().message;
     assert!(leads.contains("only a replica can be made anew"), "{leads}");
     let anew = rig.prepare("patroni.reinit", &[("member", json!(first))]).await.unwrap();
-    let made = std::fs::metadata(rig.dir.path().join(&first).join("data/PG_VERSION")).unwrap().created().ok();
+    let reinit = rig.verb("patroni.reinit");
+    let removed = || rig.said(&first, "Removing data directory");
+    let age = || std::fs::metadata(rig.dir.path().join(&first).join("data/PG_VERSION")).ok()?.created().ok();
+    let whole = async |before| {
+        let whole = async || (age().is_some_and(|now| Some(now) != before) && rig.states().await == 2).then_some(());
+        until("it is made anew", LIMIT, whole).await;
+    };
+    // Cut off on the way to the member itself: whether it has begun may be told, that it has not may not.
+    let mut through = anew.clone();
+    let Operation::Http { path, .. } = &mut through.operation else { panic!() };
+    let port: u16 = path.trim_end_matches("/reinitialize").rsplit(':').next().unwrap().parse().unwrap();
+    let wire = Wire::to(port, says("POST /reinitialize"));
+    *path = format!("http://127.0.0.1:{}/reinitialize", wire.port());
+    let lost = off(&wire, At::Request, reinit, &through).await;
+    assert_eq!((Says::of(&lost), removed()), (Says::Open, 0), "{lost:?}");
+    let before = age();
+    let kept = off(&wire, At::Answer, reinit, &through).await;
+    assert_ne!(Says::of(&kept), Says::Nothing, "{kept:?}");
+    whole(before).await;
+    assert_eq!(removed(), 1);
+    let before = age();
     assert!(matches!(rig.execute(&anew).await, Outcome::Done { .. }));
-    until("it is made anew", LIMIT, async || {
-        let now = std::fs::metadata(rig.dir.path().join(&first).join("data/PG_VERSION")).ok()?.created().ok();
-        (now != made && rig.states().await == 2).then_some(())
-    })
-    .await;
+    whole(before).await;
+    assert_eq!(removed(), 2);
 
     let wrong = Config { act: Some(Login { user: "q".into(), password: None }), ..rig.config.clone() };
     let stranger = verbs(Mode::Live.may_act().unwrap(), &[wrong]);
@@ -232,12 +264,18 @@ async fn a_cluster_whose_primary_died_is_failed_over() {
     let switch = rig.prepare("patroni.switchover", &[("candidate", json!(second.name))]).await.unwrap_err().message;
     assert!(switch.contains("has no primary now"), "{switch}");
 
+    let wire = rig.wired("POST /failover");
     let over = rig.prepare("patroni.failover", &[("candidate", json!(second.name))]).await.unwrap();
     assert!(over.hurts.starts_with("what the old primary committed") && over.undo.starts_with("Can not"), "{over:?}");
-    let outcome = rig.execute(&over).await;
-    assert!(matches!(outcome, Outcome::Done { .. }), "{outcome:?}");
     let verb = rig.verb("patroni.failover");
+    let promoted = || rig.said(&second.name, "promoted self to leader");
+    // As long as nobody leads it is not said that a failover that never arrived had no effect.
+    let lost = off(&wire, At::Request, verb, &over).await;
+    assert_eq!((Says::of(&lost), promoted()), (Says::Open, 0), "{lost:?}");
+    let kept = off(&wire, At::Answer, verb, &over).await;
+    assert_ne!(Says::of(&kept), Says::Nothing, "{kept:?}");
     until("the other leads", LIMIT, async || took(&verb.reconcile(&over).await).then_some(())).await;
+    assert_eq!(promoted(), 1);
     // A second time it is a healthy primary itself.
     let again = rig.prepare("patroni.failover", &[("candidate", json!(second.name))]).await.unwrap_err().message;
     assert!(again.contains("use patroni.switchover"), "{again}");
@@ -245,7 +283,7 @@ async fn a_cluster_whose_primary_died_is_failed_over() {
 
 #[test]
 fn between_two_primaries_nothing_is_said_to_have_had_no_effect() {
-    let verb = Patroni { spec: &SWITCHOVER, all: Arc::new(vec![]) };
+    let verb = Patroni { spec: &SWITCHOVER, all: Arc::new(vec![]), settles: SETTLES };
     let cluster = |m1: (&str, &str), m2: (&str, &str)| {
         json!({ "members": [
             { "name": "m1", "role": m1.0, "state": m1.1 }, { "name": "m2", "role": m2.0, "state": m2.1 },

@@ -1,9 +1,9 @@
 //! What all verbs that change something by one SQL statement have in common. Each statement answers rows of one
 //! column, `found`, in JSON; so do the questions by which a verb looks before and after.
 
-use super::Instances;
 use super::run::{self, Server};
-use crate::act::{DynVerb, again};
+use super::{Instances, after};
+use crate::act::DynVerb;
 use crate::domain::id::SourceId;
 use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Survey, Verb, VerbError};
 use crate::domain::request::{Operation, Request, Target, VerbSpec};
@@ -17,9 +17,6 @@ use tokio_postgres::Row;
 
 /// For surveys, dry runs and for looking after an unknown outcome.
 pub const ALLOWED: Duration = Duration::from_secs(5);
-/// A statement that was lost may still run until the server's own limit; no effect is believed only when a second
-/// look after this time sees none either.
-const SECOND_LOOK: Duration = Duration::from_secs(2);
 
 /// What is asked of a server before rendering.
 #[derive(Debug)]
@@ -238,7 +235,8 @@ impl<C: Change> Verb for Changing<C> {
                     Err(why) => Reconciled::Undecided { why: why.message },
                 }
             };
-            again::twice(SECOND_LOOK, look).await
+            let instance = self.0.instances().reach(&request.target.source);
+            after::look(instance.and_then(super::Instance::act), request, look).await
         })
     }
 }

@@ -42,12 +42,12 @@ impl Rig {
     }
 }
 
-fn built(instances: &[model::Postgres], poolers: &[model::Pgbouncer]) -> Verbs {
+pub(super) fn built(instances: &[model::Postgres], poolers: &[model::Pgbouncer]) -> Verbs {
     let may = Mode::Live.may_act().unwrap();
     Verbs::new(verbs(may, &Arc::new(Instances::new(may, instances)), poolers))
 }
 
-const ACT: &str = "GRANT pg_monitor, odoo, pg_checkpoint TO act;
+pub(super) const ACT: &str = "GRANT pg_monitor, odoo, pg_checkpoint TO act;
   GRANT EXECUTE ON FUNCTION pg_create_restore_point(text), pg_switch_wal(), pg_control_system(),
     pg_control_checkpoint(), pg_promote(boolean, integer) TO act";
 

@@ -1,9 +1,12 @@
-//! PostgreSQL and the `PgBouncer` before it: sessions, limits, WAL, promotion, pools. `change`, `typed`, `run` and [`Instances`] also
-//! serve `act::odoo`, whose statements run on the same servers; otherwise only the engine calls this.
+//! PostgreSQL and the `PgBouncer` before it: sessions, limits, WAL, promotion, pools. `after`, `change`, `typed`, `run` and [`Instances`]
+//! also serve `act::odoo`, whose statements run on the same servers; otherwise only the engine calls this.
 
+pub mod after;
 pub mod chain;
 pub mod change;
 mod checkpoint;
+#[cfg(test)]
+mod cut_tests;
 #[cfg(test)]
 mod lab_tests;
 mod limit;

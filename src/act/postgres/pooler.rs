@@ -2,13 +2,13 @@
 //! (<https://www.pgbouncer.org/usage.html#admin-console>). Names are quoted as the console's parser takes them.
 
 use super::typed::identifier;
-use crate::act::args;
 use crate::act::look::{Answer, Look};
+use crate::act::{again, args};
 use crate::config::model;
 use crate::domain::facts::Facts;
 use crate::domain::id::{SourceId, TenantId};
 use crate::domain::mode::MayAct;
-use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Verb, VerbError};
+use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Survey, Verb, VerbError};
 use crate::domain::request::{ArgSpec, Operation, Request, Target, VerbSpec};
 use crate::domain::risk::{BlastRadius, Reversible, Risk};
 use crate::domain::sample::{Failure, FailureKind};
@@ -25,6 +25,11 @@ use tokio::time::Instant;
 
 /// For looks.
 pub(super) const ALLOWED: Duration = Duration::from_secs(5);
+/// A command that was lost may still be on its way; no effect is believed only when a second look after this time sees
+/// none either.
+pub(super) const SECOND_LOOK: Duration = Duration::from_secs(2);
+/// What the object of a request says of a database whose clients are held already.
+const PAUSED: &str = ", paused already";
 
 const POOLER: ArgSpec = ArgSpec { name: "pooler", required: true, what: "source id of the PgBouncer" };
 const DATABASE: ArgSpec = ArgSpec { name: "database", required: true, what: "database as PgBouncer names it" };
@@ -172,7 +177,10 @@ pub(super) async fn command(link: &Link, command: &str, allowed: Duration) -> Ou
             session.close().await;
             Outcome::Done { result: json!({ "command": command }), summary: format!("{address} did {command}") }
         }
-        Ok(Err(e)) if e.as_db_error().is_some() => Outcome::Failed { why: failure::classify(address, &e) },
+        // One that ends says so to its clients: what it did before is not known.
+        Ok(Err(e)) if e.as_db_error().is_some_and(|said| said.severity() == "ERROR") => {
+            Outcome::Failed { why: failure::classify(address, &e) }
+        }
         Ok(Err(e)) => Outcome::Unknown { why: failure::classify(address, &e) },
         Err(_) => Outcome::Unknown { why: late("it may have taken effect") },
     }
@@ -222,6 +230,11 @@ impl Admin {
         }
     }
 
+    /// Whether it drops clients; that they are held afterwards is then only half of its effect.
+    fn drops(&self) -> bool {
+        self.word() == "KILL"
+    }
+
     /// Its command, when the request is one of this verb.
     fn checked<'a>(&self, request: &'a Request) -> Result<(&'a str, &Pooler), Failure> {
         let Operation::Sql { database, statement, parameters } = &request.operation else {
@@ -236,7 +249,9 @@ impl Admin {
 
     async fn database(&self, request: &Request) -> Result<Database, Failure> {
         let (_, pooler) = self.checked(request)?;
-        let name = request.target.object.strip_prefix("database ").unwrap_or_default();
+        let object = &request.target.object;
+        let name = object.strip_prefix("database ").unwrap_or_default();
+        let name = if self.drops() { name.strip_suffix(PAUSED).unwrap_or(name) } else { name };
         let gone = || Failure::new(FailureKind::Local, format!("PgBouncer knows no database {name}"));
         pooler.databases().await?.remove(name).ok_or_else(gone)
     }
@@ -249,11 +264,22 @@ impl Verb for Admin {
         self.spec
     }
 
+    fn survey(&self, asked: &Survey) -> Option<BoxFuture<'static, Result<Value, Failure>>> {
+        let word = |name: &str| Some(asked.args.get(name)?.as_str()?.to_owned());
+        let (id, name) = (SourceId::new(word("pooler")?), word("database")?);
+        let poolers = self.drops().then(|| self.poolers.clone())?;
+        Some(Box::pin(async move {
+            let all = poolers.reach(&id)?.databases().await?;
+            Ok(json!({ "paused": all.get(&name).is_some_and(|now| now.paused) }))
+        }))
+    }
+
     fn render(&self, context: &RenderContext<'_>) -> Result<Request, VerbError> {
         let id = SourceId::new(args::required(context, "pooler")?);
         let name = args::required(context, "database")?;
         let pooler = self.poolers.get(&id)?;
         let link = pooler.act().map_err(|why| VerbError::new(why.message))?;
+        let held = context.surveyed.and_then(|s| s.get("paused")).and_then(Value::as_bool) == Some(true);
         let clients = clients(context, &id, &name)?;
         let statement = format!("{} {}", self.word(), identifier(&name)?);
         let (hurts, undo) = match self.word() {
@@ -276,7 +302,7 @@ impl Verb for Admin {
                 source: id,
                 identity: String::new(),
                 environment: context.estate.environment,
-                object: format!("database {name}"),
+                object: format!("database {name}{}", if held { PAUSED } else { "" }),
                 tenants: tenants(context, &name),
                 count: u64::from(clients),
             },
@@ -324,17 +350,24 @@ impl Verb for Admin {
     fn reconcile<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Reconciled> {
         Box::pin(async move {
             let wanted = self.word() != "RESUME";
-            match self.database(request).await {
-                Ok(now) if now.paused == wanted => {
-                    let seen = if now.paused { "is paused" } else { "is not paused" };
-                    Reconciled::TookEffect { seen: format!("{} {seen}", request.target.object) }
+            let object = &request.target.object;
+            let look = || async {
+                match self.database(request).await {
+                    Ok(now) if now.paused && self.drops() && object.ends_with(PAUSED) => Reconciled::Undecided {
+                        why: format!("{object}, and still is: whether its clients were dropped can not be told"),
+                    },
+                    Ok(now) if now.paused == wanted => {
+                        let seen = if now.paused { "is paused" } else { "is not paused" };
+                        Reconciled::TookEffect { seen: format!("{object} {seen}") }
+                    }
+                    Ok(now) => {
+                        let seen = if now.paused { "is still paused" } else { "is not paused" };
+                        Reconciled::NoEffect { seen: format!("{object} {seen}") }
+                    }
+                    Err(why) => Reconciled::Undecided { why: why.message },
                 }
-                Ok(now) => {
-                    let seen = if now.paused { "is still paused" } else { "is not paused" };
-                    Reconciled::NoEffect { seen: format!("{} {seen}", request.target.object) }
-                }
-                Err(why) => Reconciled::Undecided { why: why.message },
-            }
+            };
+            again::twice(SECOND_LOOK, look).await
         })
     }
 }

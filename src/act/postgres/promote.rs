@@ -32,6 +32,9 @@ SELECT json_build_object('in_recovery', pg_catalog.pg_is_in_recovery(),
   'timeline', (SELECT c.timeline_id FROM pg_catalog.pg_control_checkpoint() c),
   'receiving', EXISTS (SELECT FROM pg_catalog.pg_stat_wal_receiver w WHERE w.status = 'streaming'),
   'received', pg_catalog.pg_last_wal_receive_lsn()::text, 'replayed', pg_catalog.pg_last_wal_replay_lsn()::text,
+  -- It waits for more WAL: a promotion ends that wait at once.
+  'waits', EXISTS (SELECT FROM pg_catalog.pg_stat_activity a WHERE a.backend_type = 'startup' AND a.wait_event IN
+    ('RecoveryWalStream', 'RecoveryRetrieveRetryInterval', 'RecoveryApplyDelay', 'RecoveryPause')),
   'behind', coalesce(pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_last_wal_receive_lsn(),
     pg_catalog.pg_last_wal_replay_lsn()), 0)::bigint) AS found";
 
@@ -160,10 +163,17 @@ impl Change for Promote {
     }
 
     fn seen(&self, request: &Request, found: &[Value]) -> Reconciled {
-        match found.first().and_then(|f| f.get("in_recovery")).and_then(Value::as_bool) {
-            Some(false) => Reconciled::TookEffect { seen: format!("{} takes writes now", request.target.source) },
-            Some(true) => Reconciled::NoEffect { seen: format!("{} is still in recovery", request.target.source) },
-            None => Reconciled::Undecided { why: "the server does not say whether it is in recovery".to_owned() },
+        let is = |name: &str| found.first().and_then(|f| f.get(name)).and_then(Value::as_bool);
+        let source = &request.target.source;
+        match (is("in_recovery"), is("waits")) {
+            (Some(false), _) => Reconciled::TookEffect { seen: format!("{source} takes writes now") },
+            (Some(true), Some(true)) => {
+                Reconciled::NoEffect { seen: format!("{source} is in recovery and waits for more WAL") }
+            }
+            (Some(true), _) => Reconciled::Undecided {
+                why: format!("{source} is in recovery and replays WAL: it may be promoted when it has ended that"),
+            },
+            (None, _) => Reconciled::Undecided { why: "the server does not say whether it is in recovery".to_owned() },
         }
     }
 }

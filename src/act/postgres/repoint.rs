@@ -2,9 +2,11 @@
 //! database lives, so its line in an included file is replaced, and the file is read anew by `RELOAD`. The file names
 //! in a comment what it replaced: when something else stands there by then, nothing is written.
 
-use super::pooler::{Poolers, command, tenants};
+use super::pooler::{Poolers, SECOND_LOOK, command, tenants};
 use super::typed::identifier;
+use crate::act::again;
 use crate::act::args::{self, shell};
+use crate::act::place::{self, Broken};
 use crate::domain::id::SourceId;
 use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Survey, Verb, VerbError};
 use crate::domain::request::{ArgSpec, Operation, Request, Target, VerbSpec};
@@ -13,7 +15,6 @@ use crate::domain::sample::{Failure, FailureKind};
 use crate::policy::authorized::Authorized;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -105,37 +106,35 @@ impl Repoint {
             .ok_or_else(|| crate::act::foreign(request))
     }
 
-    /// Writes the file unless it is another by now; `false` where it says so already.
-    async fn write(&self, request: &Request) -> Result<bool, Failure> {
+    /// Writes the file unless it is another by now, or says so already.
+    async fn write(&self, request: &Request) -> Result<(), Broken> {
         let path = self.path(request)?;
         let Operation::File { content: Some(new), .. } = &request.operation else {
-            return Err(crate::act::foreign(request));
+            return Err(crate::act::foreign(request).into());
         };
         let before = read(path.clone()).await?;
         if &before == new {
-            return Ok(false);
+            return Ok(());
         }
         let expected = new.lines().next().and_then(|l| l.strip_prefix(MARK)).unwrap_or_default();
         if expected != digest(&before) {
             let why = format!("{} is another than was shown: nothing was done, look again", path.display());
-            return Err(local(why));
+            return Err(local(why).into());
         }
         let new = new.clone();
-        let shown = path.display().to_string();
-        let work = move || -> std::io::Result<()> {
-            let dir = path.parent().unwrap_or(Path::new("/"));
-            let mode = std::fs::metadata(&path)?.permissions().mode() & 0o777;
-            let mut aside = tempfile::Builder::new().prefix(".quarterdeck-").suffix(".tmp").tempfile_in(dir)?;
-            aside.write_all(new.as_bytes())?;
-            aside.as_file().set_permissions(std::fs::Permissions::from_mode(mode))?;
-            aside.as_file().sync_all()?;
-            aside.persist(&path).map_err(|e| e.error)?;
-            std::fs::File::open(dir)?.sync_all()
+        let work = move || {
+            let about = std::fs::metadata(&path);
+            let about = about.map_err(|e| local(format!("{} can not be looked at: {e}", path.display())))?;
+            place::put(&path, Some(&new), about.permissions().mode() & 0o777)
         };
-        let written =
-            tokio::task::spawn_blocking(work).await.map_err(|_| local("writing was broken off".to_owned()))?;
-        written.map_err(|e| local(format!("{shown} can not be written: {e}")))?;
-        Ok(true)
+        let written = tokio::task::spawn_blocking(work).await;
+        written.map_err(|_| Broken::Open(local("writing was broken off".to_owned())))?
+    }
+
+    /// Whether the file says what the request puts there.
+    async fn stands(&self, request: &Request) -> Result<bool, Failure> {
+        let now = read(self.path(request)?).await?;
+        Ok(matches!(&request.operation, Operation::File { content: Some(new), .. } if *new == now))
     }
 
     fn wanted(request: &Request) -> Option<(String, String, String)> {
@@ -219,8 +218,8 @@ impl Verb for Repoint {
                 Ok(link) => link,
                 Err(why) => return Outcome::Failed { why },
             };
-            if let Err(why) = self.write(request).await {
-                return Outcome::Failed { why };
+            if let Err(broken) = self.write(request).await {
+                return broken.into();
             }
             // The file says so from here on: without an answer to RELOAD its effect is open.
             match command(link, "RELOAD", permit.timeout()).await {
@@ -239,22 +238,29 @@ impl Verb for Repoint {
             let Some((name, host, port)) = Self::wanted(request) else {
                 return undecided("the request does not say where to".to_owned());
             };
-            let looked = match self.0.reach(&request.target.source) {
-                Ok(pooler) => pooler.databases().await,
-                Err(why) => Err(why),
+            let look = || async {
+                let looked = match self.0.reach(&request.target.source) {
+                    Ok(pooler) => pooler.databases().await,
+                    Err(why) => Err(why),
+                };
+                let now = match looked.map(|mut all| all.remove(&name)) {
+                    Err(why) => return undecided(why.message),
+                    Ok(None) => return undecided(format!("PgBouncer knows no database {name}")),
+                    Ok(Some(now)) => now,
+                };
+                if now.host == host && now.port == port {
+                    return Reconciled::TookEffect { seen: format!("{name} is served by {host}:{port}") };
+                }
+                let seen = format!("{name} is served by {}:{}", now.host, now.port);
+                match self.stands(request).await {
+                    Ok(false) => Reconciled::NoEffect { seen },
+                    Ok(true) => undecided(format!(
+                        "{seen}, but the file says {host}:{port}: that is in force as soon as PgBouncer reads it anew"
+                    )),
+                    Err(why) => undecided(why.message),
+                }
             };
-            match looked {
-                Err(why) => undecided(why.message),
-                Ok(all) => match all.get(&name) {
-                    Some(now) if now.host == host && now.port == port => {
-                        Reconciled::TookEffect { seen: format!("{name} is served by {host}:{port}") }
-                    }
-                    Some(now) => {
-                        Reconciled::NoEffect { seen: format!("{name} is served by {}:{}", now.host, now.port) }
-                    }
-                    None => undecided(format!("PgBouncer knows no database {name}")),
-                },
-            }
+            again::twice(SECOND_LOOK, look).await
         })
     }
 }

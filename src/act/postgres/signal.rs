@@ -1,7 +1,7 @@
 //! `postgres.cancel_backend` and `postgres.terminate_backend`. A backend is named by pid *and* `backend_start`,
 //! and the server itself checks both: a session that later got the same pid can not be hit.
 
-use super::{Instances, chain, primary, run, typed};
+use super::{Instances, after, chain, primary, run, typed};
 use crate::act::args::{self, span};
 use crate::domain::facts::PostgresFacts;
 use crate::domain::facts::postgres::Session;
@@ -230,21 +230,25 @@ impl Verb for Signal {
     fn reconcile<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Reconciled> {
         Box::pin(async move {
             let object = &request.target.object;
-            match self.target(request).await {
-                Ok(None) => Reconciled::TookEffect { seen: format!("{object} is gone") },
-                Ok(Some(found)) => {
-                    let seen = format!("{object} is still there: {}", found.describe());
-                    // A session without a query and without an open transaction waits for its client: what it
-                    // ran has ended, by the cancel or by itself.
-                    let over = matches!(found.state.as_str(), "idle" | "idle in transaction (aborted)");
-                    if over && !self.terminates() {
-                        Reconciled::TookEffect { seen }
-                    } else {
-                        Reconciled::NoEffect { seen }
+            let look = || async {
+                match self.target(request).await {
+                    Ok(None) => Reconciled::TookEffect { seen: format!("{object} is gone") },
+                    Ok(Some(found)) => {
+                        let seen = format!("{object} is still there: {}", found.describe());
+                        // A session without a query and without an open transaction waits for its client: what it
+                        // ran has ended, by the cancel or by itself.
+                        let over = matches!(found.state.as_str(), "idle" | "idle in transaction (aborted)");
+                        if over && !self.terminates() {
+                            Reconciled::TookEffect { seen }
+                        } else {
+                            Reconciled::NoEffect { seen }
+                        }
                     }
+                    Err(why) => Reconciled::Undecided { why: why.message },
                 }
-                Err(why) => Reconciled::Undecided { why: why.message },
-            }
+            };
+            let instance = self.instances.reach(&request.target.source);
+            after::look(instance.and_then(super::Instance::act), request, look).await
         })
     }
 }

@@ -79,15 +79,15 @@ pub fn done(outcome: Outcome) -> (Value, String) {
 }
 
 /// A server with database t017, whose row of `stock` is locked by a root with three sessions behind it.
-struct Chain {
+pub(super) struct Chain {
     root: Client,
-    root_pid: i32,
+    pub(super) root_pid: i32,
     waiters: Vec<tokio::task::JoinHandle<Result<(), tokio_postgres::Error>>>,
-    waiter_pids: Vec<i32>,
+    pub(super) waiter_pids: Vec<i32>,
     verbs: crate::act::Verbs,
     estate: Arc<Estate>,
     observer: Postgres,
-    server: Server,
+    pub(super) server: Server,
 }
 
 async fn pid(client: &Client) -> i32 {
@@ -95,7 +95,7 @@ async fn pid(client: &Client) -> i32 {
 }
 
 impl Chain {
-    async fn make(user: &str, grants: &str) -> Option<Self> {
+    pub(super) async fn make(user: &str, grants: &str) -> Option<Self> {
         let server = Server::start().await?;
         if user != "postgres" {
             server.role(user, grants).await;
@@ -137,7 +137,7 @@ impl Chain {
         self.server.until("postgres", "SELECT count(*) = 3 FROM pg_stat_activity WHERE wait_event_type = 'Lock'").await;
     }
 
-    async fn world(&mut self) -> World {
+    pub(super) async fn world(&mut self) -> World {
         world(&self.estate, &mut [&mut self.observer]).await
     }
 
@@ -309,6 +309,7 @@ async fn cancelling_ends_a_query_and_says_when_there_is_none() {
     assert!(matches!(cancel.reconcile(&idle).await, Reconciled::NoEffect { .. }));
 
     // One of those that wait runs a query.
+    let world = chain.world().await;
     let Some(Facts::Postgres(facts)) = world.fresh(&"pg-a".into(), Timestamp::now()) else { panic!() };
     let waiter = facts.sessions.iter().find(|s| s.pid == chain.waiter_pids[2]).unwrap();
     let list = [

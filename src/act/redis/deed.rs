@@ -83,13 +83,13 @@ impl Talk<'_> {
 
     fn broken(&self, error: &RedisError, words: &[&str]) -> Broken {
         let why = self.said(error, words);
-        // An answer in words is a refusal; silence, a cut connection and half an answer leave it open.
-        if matches!(error.kind(), redis::ErrorKind::Server(_) | redis::ErrorKind::Extension) {
-            Broken::Refused(why)
-        } else {
-            Broken::Open(why)
-        }
+        if is_refusal(error) { Broken::Refused(why) } else { Broken::Open(why) }
     }
+}
+
+/// An answer in words is a refusal; silence, a cut connection and half an answer leave it open.
+pub(super) fn is_refusal(error: &RedisError) -> bool {
+    matches!(error.kind(), redis::ErrorKind::Server(_) | redis::ErrorKind::Extension)
 }
 
 /// One such verb.

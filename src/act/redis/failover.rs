@@ -1,6 +1,7 @@
 //! `redis.failover`: has the sentinels make a replica the primary (`SENTINEL FAILOVER`, which asks no other sentinel
 //! for agreement). The primary at that moment must still be the one that was shown.
 
+use super::deed::is_refusal;
 use super::{REDIS, Servers, facts, words};
 use crate::act::{again, args};
 use crate::config::model::Redis as Config;
@@ -44,6 +45,8 @@ struct Sentinel {
     endpoint: Endpoint,
     primary: String,
     replicas: u64,
+    /// A failover is under way: until it has ended the sentinel names the old primary.
+    replaces: bool,
 }
 
 /// The first sentinel that answers.
@@ -64,7 +67,8 @@ async fn sentinel(config: &Config) -> Result<Sentinel, Failure> {
             let field = |key: &str| said.get(key).map(|v| sanitize(v)).unwrap_or_default();
             let primary = format!("{}:{}", field("ip"), field("port"));
             let replicas = field("num-slaves").parse().unwrap_or_default();
-            Ok::<_, Failure>(Sentinel { connection, endpoint, primary, replicas })
+            let replaces = field("flags").split(',').any(|flag| flag == "failover_in_progress");
+            Ok::<_, Failure>(Sentinel { connection, endpoint, primary, replicas, replaces })
         };
         match tokio::time::timeout(ALLOWED, asked).await {
             Ok(Ok(sentinel)) => return Ok(sentinel),
@@ -195,7 +199,7 @@ impl Verb for Failover {
                 },
                 Ok(Err(e)) => {
                     let why = found.endpoint.classify(&e, "SENTINEL FAILOVER", ALLOWED);
-                    if e.is_timeout() || e.is_io_error() { Outcome::Unknown { why } } else { failed(why) }
+                    if is_refusal(&e) { failed(why) } else { Outcome::Unknown { why } }
                 }
                 Err(_) => Outcome::Unknown { why: late("it may have taken effect") },
             }
@@ -210,6 +214,9 @@ impl Verb for Failover {
                     Err(why) => Err(why),
                 };
                 match looked {
+                    Ok(found) if found.replaces => Reconciled::TookEffect {
+                        seen: format!("a failover is under way; the primary is still {}", found.primary),
+                    },
                     Ok(found) if found.primary == shown(request) => {
                         Reconciled::NoEffect { seen: format!("the primary is still {}", found.primary) }
                     }

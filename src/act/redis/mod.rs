@@ -2,6 +2,8 @@
 //! a failover by its sentinels. Only the engine calls this.
 
 mod aside;
+#[cfg(test)]
+mod cut_tests;
 mod deed;
 mod failover;
 mod flush;

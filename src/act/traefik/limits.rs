@@ -4,10 +4,11 @@
 //! of the tenant's own one, read from Traefik's API.
 
 use super::TENANT;
-use super::limits_file::{PREFIX, content, put, qualified, read, settings, stands};
+use super::limits_file::{PREFIX, content, qualified, read, settings, stands};
 use super::page::{is_host, is_tenant};
 use super::{blocking, tenant_router};
 use crate::act::args::{self, shell};
+use crate::act::place::{self, Broken};
 use crate::config::model::Traefik as Config;
 use crate::domain::id::{SourceId, TenantId};
 use crate::domain::mode::MayAct;
@@ -346,21 +347,19 @@ impl Verb for Limit {
                     return Ok(false);
                 }
                 if stands(now.as_deref()) != before {
-                    return Err(local(format!(
-                        "{} is another than was shown: nothing was done, look again",
-                        path.display()
-                    )));
+                    let why = format!("{} is another than was shown: nothing was done, look again", path.display());
+                    return Err(local(why).into());
                 }
-                put(&path, content.as_deref())
-                    .map_err(|e| local(format!("{} can not be written: {e}", path.display())))?;
-                Ok(true)
+                // Traefik often runs as another user.
+                place::put(&path, content.as_deref(), 0o644)?;
+                Ok::<_, Broken>(true)
             });
             match tokio::time::timeout(permit.timeout(), work).await {
                 Ok(Ok(Ok(changed))) => Outcome::Done {
                     result: json!({ "changed": changed, "path": shown }),
                     summary: if changed { format!("wrote {shown}") } else { format!("{shown} said so already") },
                 },
-                Ok(Ok(Err(why))) => Outcome::Failed { why },
+                Ok(Ok(Err(broken))) => broken.into(),
                 Ok(Err(why)) => Outcome::Unknown { why },
                 Err(_) => {
                     let why = format!("the file system of {shown} did not answer in time");

@@ -1,5 +1,5 @@
 //! The file in which all limits of one tenant stand: its name, its first line with the settings, the routers and
-//! middlewares that follow from them, and how it is read and put in place. `limits` is the verb.
+//! middlewares that follow from them, and how it is read. `limits` is the verb.
 
 use crate::act::args;
 use crate::domain::ports::VerbError;
@@ -7,8 +7,7 @@ use crate::domain::sample::Failure;
 use crate::domain::text::sanitize;
 use rustix::fs::{Mode, OFlags};
 use serde_json::{Map, Value, json};
-use std::io::{Read as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::Read as _;
 use std::path::Path;
 
 pub(super) const PREFIX: &str = "quarterdeck-limits-";
@@ -40,22 +39,6 @@ pub(super) fn read(path: &Path) -> Result<Option<String>, Failure> {
             path.display()
         ))),
     }
-}
-
-/// Puts the whole file in place, or takes it away, so that Traefik never sees half of it.
-pub(super) fn put(path: &Path, content: Option<&str>) -> std::io::Result<()> {
-    let dir = path.parent().unwrap_or(Path::new("/"));
-    match content {
-        None => std::fs::remove_file(path)?,
-        Some(content) => {
-            let mut aside = tempfile::Builder::new().prefix(".quarterdeck-").suffix(".tmp").tempfile_in(dir)?;
-            aside.write_all(content.as_bytes())?;
-            aside.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
-            aside.as_file().sync_all()?;
-            aside.persist(path).map_err(|e| e.error)?;
-        }
-    }
-    std::fs::File::open(dir)?.sync_all()
 }
 
 /// The settings that a file says in its first line.

@@ -10,14 +10,14 @@ use crate::observe::traefik::lab::{HOST, LIMIT, Private, done, get};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-type Boxed = Box<dyn Verb<Permit = Authorized>>;
+pub(super) type Boxed = Box<dyn Verb<Permit = Authorized>>;
 
-fn verb(config: &Config, name: &str) -> Boxed {
+pub(super) fn verb(config: &Config, name: &str) -> Boxed {
     let all = verbs(Mode::Live.may_act().unwrap(), std::slice::from_ref(config));
     all.into_iter().find(|v| v.spec().name == name).unwrap()
 }
 
-async fn prepare(verb: &Boxed, args: &[(&str, Value)]) -> Result<Request, VerbError> {
+pub(super) async fn prepare(verb: &Boxed, args: &[(&str, Value)]) -> Result<Request, VerbError> {
     let mut args: BTreeMap<String, Value> = args.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect();
     args.insert("tenant".into(), json!("t017"));
     let estate = Arc::new(estate(HOST));

@@ -2,6 +2,8 @@
 //! its requests go.
 //! Built by the engine with a [`MayAct`]; executed only with a permit of `policy`.
 
+#[cfg(test)]
+mod cut_tests;
 mod file;
 mod limits;
 mod limits_file;

@@ -241,7 +241,7 @@ fn rotate(global: &Global) -> Result<Exit, Error> {
         )?;
     }
     if pins::configured(&loaded.config)?.is_some_and(|key| key == rotated.old) {
-        eprintln!(
+        crate::note!(
             "quarterdeck: `[journal] vkey` names the old key: it still leads to the new one, and is better renewed"
         );
     }

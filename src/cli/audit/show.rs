@@ -80,7 +80,7 @@ pub fn run(global: &Global, show: &Show) -> Result<Exit, Error> {
         && let Some(moved) = moved(&dir).map_err(|e| Error::journal(&e))?.filter(|moved| first < moved.size())
     {
         let places: Vec<String> = moved.places().iter().map(ToString::to_string).collect();
-        eprintln!(
+        crate::note!(
             "quarterdeck: records 0 to {} were moved to the archive {} and are not shown; name a directory with them \
              with --archive DIR",
             moved.size() - 1,

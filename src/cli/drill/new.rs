@@ -7,8 +7,10 @@ use crate::cli::output::{self, Error, Exit};
 use crate::domain::id::IncidentId;
 use crate::drill::from_incident::Gathered;
 use crate::drill::parse;
+use crate::engine::recording::{self, past::Past};
 use crate::journal::fold;
 use crate::journal::read::Filter;
+use jiff::Timestamp;
 use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 
@@ -42,8 +44,25 @@ pub fn from_incident(
     let dir = directory(global, journal)?;
     let mut gathered = Gathered::new(IncidentId::new(incident));
     fold::replay(&dir, Filter::default(), &mut gathered).map_err(|e| Error::journal(&e))?;
+    let followed = match gathered.untouched() {
+        Some(time) => follow(&dir, &mut gathered, time)?,
+        None => 0,
+    };
     let text = gathered.scenario().map_err(|why| Error::Failed(format!("{}: {why}", dir.display())))?;
+    output::complaint(&match followed {
+        0 => "no signal of it was recorded: each cause comes at its usual strength".to_owned(),
+        n => format!("{n} signals behind its findings were recorded: causes follow them until somebody acted"),
+    });
     put(&text, file)
+}
+
+/// Takes over how the signals behind the findings went, as the consoles showed them; how many there are.
+fn follow(dir: &Path, gathered: &mut Gathered, time: (Timestamp, Timestamp)) -> Result<usize, Error> {
+    let Some(mut past) = Past::open(dir, gathered.incident()).map_err(|e| Error::journal(&e))? else { return Ok(0) };
+    let courses = recording::courses(&mut past, time);
+    let n = courses.len();
+    gathered.follow(courses);
+    Ok(n)
 }
 
 fn put(text: &str, file: Option<&Path>) -> Result<Exit, Error> {

@@ -378,6 +378,13 @@ fn answer_of(view: &RunView, start: &StartRun, seen: &Seen) -> Option<Command> {
             Some(Command::Confirm { run, step: id, digest: step.digest.clone()?, generation, typed })
         }
         StepState::Blocked if step.comms.is_some() => Some(Command::Told { run, step: id }),
+        // A blocked step waits for a person too: something speaks against its playbook, and a script may say go on.
+        StepState::Blocked if start.decide.contains_key(name) && !step.choices.is_empty() => {
+            let choice = start.decide.get(name)?.clone();
+            let offered = step.choices.iter().any(|(key, _)| *key == choice);
+            let reason = "the script says so".into();
+            offered.then_some(Command::Decide { run, step: id, generation, choice, reason })
+        }
         StepState::AwaitsDecision if !step.choices.is_empty() => {
             let done = step.choices.iter().any(|(key, _)| key == "done").then(|| "done".to_owned());
             let choice = start.decide.get(name).cloned().or(done)?;

@@ -158,7 +158,7 @@ const HELP: &str = "start | pause | speed X | plan | fire INJECT | skip INJECT |
                     override EXPECTATION POINTS REASON… | note TEXT… | tell TEXT… | quit";
 
 fn prompt() -> Result<(), Error> {
-    print!("\rfacilitator> ");
+    output::raw(b"\rfacilitator> ")?;
     std::io::stdout().flush().map_err(Error::failed)
 }
 

@@ -7,6 +7,9 @@ use crate::drill::score::{Ledger, Score};
 use crate::journal::Record;
 use crate::journal::fold::{self, Fold};
 use crate::journal::read::Filter;
+use crate::report::Exercised;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use std::path::{Path, PathBuf};
 
 /// The fold of a journal.
@@ -19,16 +22,35 @@ impl Fold for Reading {
     }
 }
 
-/// The score that the journal in a directory amounts to.
+/// The score that the journal in a directory amounts to; nothing where it tells of no exercise.
+///
+/// # Errors
+/// Why it can not be read.
+pub fn if_any(dir: &Path) -> Result<Option<Score>, Error> {
+    let mut reading = Reading::default();
+    fold::replay(dir, Filter::default(), &mut reading).map_err(|e| Error::journal(&e))?;
+    Ok(reading.0.score())
+}
+
+/// The same, of the journal of an exercise.
 ///
 /// # Errors
 /// Why it can not be read, or that it tells of no exercise.
 pub fn of(dir: &Path) -> Result<Score, Error> {
-    let mut reading = Reading::default();
-    fold::replay(dir, Filter::default(), &mut reading).map_err(|e| Error::journal(&e))?;
     let none =
         || Error::Failed(format!("{} tells of no exercise: only the journal of a drill has a score", dir.display()));
-    reading.0.score().ok_or_else(none)
+    if_any(dir)?.ok_or_else(none)
+}
+
+/// The exercises of this user that can be read. The records of one have its own time; its directory says when it was held.
+pub fn held() -> Vec<Exercised> {
+    let one = |dir: PathBuf| {
+        let stamp = dir.file_name()?.to_str()?.get(..15)?.to_owned();
+        let at = DateTime::strptime("%Y%m%dT%H%M%S", &stamp).ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp();
+        let score = if_any(&dir).ok()??;
+        Some(Exercised { at, scenario: score.scenario, score: score.score, of: score.of, ended: score.ended })
+    };
+    crate::cli::session::drills().into_iter().filter_map(one).collect()
 }
 
 /// Runs it: on a directory, else on the journal of the newest drill.

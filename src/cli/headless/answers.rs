@@ -3,18 +3,20 @@
 use super::Waits;
 use crate::cli::args::Headless;
 use crate::cli::output::{Error, Exit};
+use crate::cli::session;
 use crate::domain::id::Digest;
 use crate::domain::risk::Confirmation;
 use crate::domain::run::{RunState, StepState};
+use crate::domain::text::sanitize;
 use crate::engine::api::{Command, RunView, StepView};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// What a person has answered beforehand, by step.
 pub(super) struct Answers<'a> {
-    confirm: BTreeMap<&'a str, &'a str>,
-    typed: BTreeMap<&'a str, &'a str>,
-    decide: BTreeMap<&'a str, &'a str>,
+    confirm: BTreeMap<String, String>,
+    typed: BTreeMap<String, String>,
+    decide: BTreeMap<String, String>,
     give: BTreeMap<&'a str, BTreeMap<String, String>>,
     told: BTreeSet<&'a str>,
     pub(super) wait: Duration,
@@ -22,7 +24,11 @@ pub(super) struct Answers<'a> {
 
 impl<'a> Answers<'a> {
     pub(super) fn new(asked: &'a Headless) -> Result<Self, Error> {
-        let map = |pairs: &'a [(String, String)]| pairs.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        let confirm = session::once("--confirm", &asked.confirm)?;
+        if let Some((step, wrong)) = confirm.iter().find(|(_, digest)| Digest::parse(digest).is_none()) {
+            let (step, wrong) = (sanitize(step), sanitize(wrong));
+            return Err(Error::Usage(format!("--confirm {step}={wrong}: a digest has 64 hexadecimal digits")));
+        }
         let mut give: BTreeMap<&str, BTreeMap<String, String>> = BTreeMap::new();
         for (name, value) in &asked.give {
             let Some((step, name)) = name.split_once('.') else {
@@ -31,13 +37,21 @@ impl<'a> Answers<'a> {
             give.entry(step).or_default().insert(name.to_owned(), value.clone());
         }
         Ok(Self {
-            confirm: map(&asked.confirm),
-            typed: map(&asked.typed),
-            decide: map(&asked.decide),
+            confirm,
+            typed: session::once("--type", &asked.typed)?,
+            decide: session::once("--decide", &asked.decide)?,
             give,
             told: asked.told.iter().map(String::as_str).collect(),
             wait: Duration::from_secs(asked.wait),
         })
+    }
+
+    /// The steps that are named, each with the option that does.
+    pub(super) fn steps(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let maps = [("--confirm", &self.confirm), ("--type", &self.typed), ("--decide", &self.decide)];
+        let all = maps.into_iter().flat_map(|(flag, of)| of.keys().map(move |step| (flag, step.as_str())));
+        let given = self.give.keys().map(|step| ("--give", *step));
+        all.chain(given).chain(self.told.iter().map(|step| ("--told", *step)))
     }
 }
 
@@ -114,7 +128,7 @@ pub(super) fn next(view: &RunView, answers: &Answers<'_>) -> Next {
 }
 
 /// What was decided of a step beforehand, and why.
-fn decided<'a>(step: &StepView, answers: &Answers<'a>) -> Option<(&'a str, &'a str)> {
+fn decided<'a>(step: &StepView, answers: &'a Answers<'_>) -> Option<(&'a str, &'a str)> {
     let answer = answers.decide.get(step.id.as_str())?;
     Some(answer.split_once(':').unwrap_or((answer, "decided on the command line")))
 }
@@ -157,7 +171,7 @@ fn confirm(view: &RunView, step: &StepView, answers: &Answers<'_>) -> Next {
     let Some(digest) = step.digest.clone() else { return Next::Wait };
     let known = [Some(digest.as_str()), step.shown_digest.as_ref().map(Digest::as_str)];
     let given = answers.confirm.get(id);
-    if !given.is_some_and(|given| known.contains(&Some(given))) {
+    if !given.is_some_and(|given| known.contains(&Some(given.as_str()))) {
         let how = match given {
             Some(given) => format!("--confirm {id}={given} names another request; this one is {digest}"),
             None => format!("--confirm {id}={digest}"),
@@ -168,7 +182,7 @@ fn confirm(view: &RunView, step: &StepView, answers: &Answers<'_>) -> Next {
         Some(Confirmation::Typed { phrase }) => Some(phrase),
         _ => None,
     };
-    let typed = answers.typed.get(id).map(|typed| (*typed).to_owned());
+    let typed = answers.typed.get(id).cloned();
     if let Some(phrase) = phrase
         && typed.as_ref() != Some(phrase)
     {

@@ -13,9 +13,11 @@ use super::{secrets, session};
 use crate::domain::id::{IncidentId, PlaybookId, RunId, StepId};
 use crate::domain::risk::Risk;
 use crate::domain::run::{RunState, StepState};
+use crate::domain::text::sanitize;
 use crate::engine::api::{Command, Reply, RunView};
 use crate::engine::attach::remote::{self, Away, Remote};
 use crate::engine::client::Client;
+use crate::playbook::params;
 use answers::{Answers, Next, next};
 use pulse::Pulse;
 use schemars::JsonSchema;
@@ -120,6 +122,29 @@ fn accepted(reply: Reply) -> Result<Option<String>, Error> {
     }
 }
 
+/// What can not become a run or an answer to one is a mistake in the command, told before anything is begun.
+fn check(client: &Client, asked: &Headless, answers: &Answers<'_>) -> Result<(), Error> {
+    let snapshot = client.snapshot();
+    let Some(known) = snapshot.playbooks.iter().find(|p| p.id.as_str() == asked.id) else {
+        let all: Vec<&str> = snapshot.playbooks.iter().map(|p| p.id.as_str()).collect();
+        let id = sanitize(&asked.id);
+        return Err(Error::Usage(format!("there is no playbook `{id}`; there are {}", all.join(", "))));
+    };
+    if let Some((flag, step)) = answers.steps().find(|(_, step)| known.steps.iter().all(|s| s.id.as_str() != *step)) {
+        let all: Vec<&str> = known.steps.iter().map(|s| s.id.as_str()).collect();
+        let step = sanitize(step);
+        return Err(Error::Usage(format!("{flag} {step}: {} has no such step; it has {}", known.id, all.join(", "))));
+    }
+    // The engine has the last word; where it reads another file, also the first one.
+    let (library, _) = super::playbook::library()?;
+    let same = library.get(&known.id).filter(|e| e.origin == known.origin && e.playbook().version == known.version);
+    let Some(entry) = same.filter(|_| asked.go_on.is_none()) else { return Ok(()) };
+    let words = asked.secrets.iter().map(|(name, _)| (name.clone(), crate::domain::secret::no_word()));
+    let given = session::once("--param", &asked.params)?.into_iter().chain(words).collect();
+    let bound = params::bind(entry.playbook(), &given, &snapshot.estate);
+    bound.map(drop).map_err(|problems| Error::Usage(problems.join("; ")))
+}
+
 async fn begin(client: &Client, asked: &Headless) -> Result<RunId, Error> {
     if let Some(run) = &asked.go_on {
         let run = RunId::new(run.as_str());
@@ -145,7 +170,7 @@ async fn begin(client: &Client, asked: &Headless) -> Result<RunId, Error> {
         };
     }
     let playbook = PlaybookId::new(asked.id.as_str());
-    let params = asked.params.iter().cloned().collect();
+    let params = session::once("--param", &asked.params)?;
     let incident = asked.incident.as_deref().map(IncidentId::new);
     let secrets = secrets::read(&asked.secrets).await?;
     let command = if secrets.is_empty() {
@@ -159,6 +184,7 @@ async fn begin(client: &Client, asked: &Headless) -> Result<RunId, Error> {
 
 async fn drive(format: Format, client: &Client, asked: &Headless, answers: &Answers<'_>) -> Result<Exit, Error> {
     let mut snapshots = client.snapshots.clone();
+    check(client, asked, answers)?;
     let run = begin(client, asked).await?;
     let mut said: BTreeMap<StepId, (StepState, Option<String>)> = BTreeMap::new();
     let mut sent: BTreeSet<(String, u64)> = BTreeSet::new();

@@ -32,6 +32,7 @@ pub(super) fn write(out: &mut Page, state: &State, snapshot: &Snapshot) {
         out.line(Role::Warn, mute);
     }
     calls(out, board, now);
+    duties(out, board);
     out.heading(format!("Promised in {incident}"));
     let chosen = marked(state, board).map(|a| a.id.as_str());
     for audience in &board.audiences {
@@ -58,6 +59,30 @@ fn calls(out: &mut Page, board: &Board, now: Timestamp) {
         };
         let (run, step, to) = (&call.run, &call.step, &call.to);
         out.line(role, format!("{} for {step} of {run} ({to}) {}Z: {how}", call.person, clock(call.at)));
+        if let Some(source) = &call.source {
+            out.line(Role::Dim, format!("  called by {source}"));
+        }
+    }
+}
+
+/// Who is on call, and what is not known of it.
+fn duties(out: &mut Page, board: &Board) {
+    if board.duties.is_empty() {
+        return;
+    }
+    out.heading("On call");
+    for duty in &board.duties {
+        match duty.chain.people.split_first() {
+            Some((first, then)) => {
+                let then: Vec<&str> = then.iter().map(|c| c.person.as_str()).collect();
+                let then = if then.is_empty() { String::new() } else { format!("; then {}", then.join(", ")) };
+                out.line(Role::Text, format!("{}: {} by {}{then}", duty.name, first.person, first.source));
+            }
+            None => out.line(Role::Unknown, format!("{}: nobody is known", duty.name)),
+        }
+        for why in &duty.chain.unknown {
+            out.line(Role::Unknown, format!("  {why}"));
+        }
     }
 }
 

@@ -7,11 +7,13 @@ use crate::console::rows::{PaneRow, class_words, step_words};
 use crate::console::state::{PaneId, Screen, State, shown_finding};
 use crate::console::strip::Strip;
 use crate::console::theme::Role;
+use crate::domain::by_hand::FALLBACK;
 use crate::domain::finding::Finding;
 use crate::domain::id::{RunId, SourceId, StepId};
 use crate::domain::pane::{QueueRow, SourceRow, SubjectRow};
 use crate::domain::risk::Confirmation;
 use crate::domain::sample::SourceKind;
+use crate::domain::signal::Subject;
 use crate::engine::api::{CheckView, RunView, Snapshot, StepView};
 
 /// Writes about a step of a run, if both are still known.
@@ -219,7 +221,10 @@ pub(super) fn row(out: &mut Page, state: &State, snapshot: &Snapshot, pane: Pane
         PaneId::Platform | PaneId::Recovery | PaneId::Delivery | PaneId::Business | PaneId::Security => {
             let rows = pane.subjects().map(|pane| snapshot.panes.subjects(pane)).unwrap_or_default();
             if let Some(row) = find!(rows) {
-                subject(out, state, snapshot, row);
+                match &row.subject {
+                    Subject::ByHand { measure, .. } => fallback(out, snapshot, measure),
+                    _ => subject(out, state, snapshot, row),
+                }
             }
         }
         PaneId::Sources => {
@@ -297,6 +302,23 @@ pub(super) fn row(out: &mut Page, state: &State, snapshot: &Snapshot, pane: Pane
     if out.lines.len() == before {
         out.line(Role::Unknown, "it is gone: the engine no longer reports it");
     }
+}
+
+/// Something that goes on by hand, or what is owed for it, and what its owner does next.
+fn fallback(out: &mut Page, snapshot: &Snapshot, measure: &str) {
+    let Some(known) = snapshot.measures.iter().find(|m| m.id == measure) else { return };
+    out.pair("what", Role::Strong, &known.what);
+    out.pair("since", Role::Text, moment(known.since));
+    out.pair("set by", Role::Text, &known.by);
+    out.pair("owner", Role::Text, known.asked.as_ref().map_or_else(|| "nobody".into(), ToString::to_string));
+    match (&known.acknowledged, &known.asked) {
+        (Some((by, at)), _) => out.pair("acknowledged", Role::Ok, format!("by {by}, {}", moment(*at))),
+        (None, Some(_)) if measure.starts_with(FALLBACK) => {
+            out.pair("acknowledged", Role::Warn, format!("NOT YET: quarterdeck continuity acknowledge '{measure}'"));
+        }
+        (None, _) => {}
+    }
+    out.pair("next", Role::Accent, &known.lift);
 }
 
 fn step_sheet(out: &mut Page, run: &RunView, step: &StepView) {

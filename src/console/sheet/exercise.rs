@@ -1,12 +1,13 @@
 //! The sheet of the exercise: what it is about and what was told while it runs; the score and the questions afterwards.
 
 use super::Page;
-use crate::console::keymap::{Action, key_of};
+use crate::console::keymap::Action;
+use crate::console::state::State;
 use crate::console::theme::Role;
 use crate::engine::api::Snapshot;
 
 /// Writes it.
-pub(super) fn exercise(out: &mut Page, snapshot: &Snapshot) {
+pub(super) fn exercise(out: &mut Page, state: &State, snapshot: &Snapshot) {
     let Some(drill) = &snapshot.drill else {
         return out.line(Role::Dim, "This is no drill.");
     };
@@ -25,18 +26,19 @@ pub(super) fn exercise(out: &mut Page, snapshot: &Snapshot) {
         out.line(Role::Text, format!("- {objective}"));
     }
     out.heading("How it goes");
-    let key = key_of(Action::Next);
+    let key = state.key(Action::Next);
     out.line(
         Role::Text,
         format!("Watch the findings. The line `Next` always says what a commander does now; {key} does it."),
     );
-    out.line(Role::Text, "A dialog opens on Cancel: Tab goes to the other button, Enter presses it.");
+    let (turn, press) = (state.key(Action::MoveFocus), state.key(Action::Press));
+    out.line(Role::Text, format!("A dialog opens on Cancel: {turn} goes to the other button, {press} presses it."));
     let hint = match drill.hint {
-        Some(cost) => format!("{} gives a hint now, for {cost} points.", key_of(Action::DrillHint)),
-        None => format!("{} gives a hint where one can be had; it costs points.", key_of(Action::DrillHint)),
+        Some(cost) => format!("{} gives a hint now, for {cost} points.", state.key(Action::DrillHint)),
+        None => format!("{} gives a hint where one can be had; it costs points.", state.key(Action::DrillHint)),
     };
     out.line(Role::Text, hint);
-    let (pause, faster) = (key_of(Action::DrillPause), key_of(Action::DrillFaster));
+    let (pause, faster) = (state.key(Action::DrillPause), state.key(Action::DrillFaster));
     out.line(
         Role::Text,
         format!("{pause} pauses and resumes, {faster} goes faster. Afterwards the score stands here."),

@@ -104,7 +104,7 @@ pub fn title(state: &State, kind: &SheetKind) -> String {
 pub fn lines(state: &State, kind: &SheetKind, width: u16) -> Vec<Strip> {
     let mut out = Page { lines: Vec::new(), width: usize::from(width) };
     if let SheetKind::Help(place) = kind {
-        help(&mut out, *place);
+        help(&mut out, &state.facts.keys, *place);
         return out.lines;
     }
     if *kind == SheetKind::Logs {
@@ -127,7 +127,7 @@ pub fn lines(state: &State, kind: &SheetKind, width: u16) -> Vec<Strip> {
         SheetKind::Comms => comms::write(&mut out, state, snapshot),
         SheetKind::People => people::attached(&mut out, state, snapshot),
         SheetKind::Brief => people::brief(&mut out, state, snapshot),
-        SheetKind::Exercise => exercise::exercise(&mut out, snapshot),
+        SheetKind::Exercise => exercise::exercise(&mut out, state, snapshot),
     }
     out.lines
 }
@@ -149,11 +149,11 @@ fn why(out: &mut Page, snapshot: &Snapshot, id: &FindingId) {
     out.line(Role::Dim, format!("quarterdeck explain {} says when it counts and what it offers", finding.rule));
 }
 
-fn help(out: &mut Page, place: Place) {
+fn help(out: &mut Page, keys: &keymap::Keymap, place: Place) {
     let mut group = |title: &str, choose: &dyn Fn(&keymap::Binding) -> bool| {
         out.heading(title);
-        for binding in keymap::valid(place).filter(|b| choose(b)) {
-            let keys: Vec<_> = binding.keys.iter().map(|k| k.name()).collect();
+        for (binding, keys) in keys.valid(place).filter(|(b, _)| choose(b)) {
+            let keys: Vec<_> = keys.iter().map(|k| k.name()).collect();
             let role = if binding.danger { Role::Warn } else { Role::Accent };
             for (i, line) in wrap(binding.help, out.width.saturating_sub(20).max(8)).into_iter().enumerate() {
                 let keys = if i == 0 { keys.join(" ") } else { String::new() };

@@ -36,6 +36,8 @@ pub struct Compose {
     pub by: Option<Channel>,
     /// Why it can not be sent as it stands.
     pub error: Option<String>,
+    /// What it was when it was taken up again, where it had been left unsent.
+    pub taken_up: Option<Draft>,
 }
 
 impl Compose {
@@ -47,7 +49,7 @@ impl Compose {
         text.set_cursor_line_style(ratatui::style::Style::default());
         text.move_cursor(CursorMove::Top);
         let subject = single_line(&draft.subject);
-        Self { draft, templates, subject, text, focus: Writing::Text, by: None, error: None }
+        Self { draft, templates, subject, text, focus: Writing::Text, by: None, error: None, taken_up: None }
     }
 
     /// The message as it stands.
@@ -60,6 +62,11 @@ impl Compose {
     pub fn is_changed(&self) -> bool {
         let written = self.written();
         written.subject != self.draft.subject || written.text != self.draft.text
+    }
+
+    /// Whether something would be lost with it: words that were written by hand since it was opened.
+    pub fn is_unsaved(&self) -> bool {
+        self.is_changed() && self.taken_up.as_ref() != Some(&self.written())
     }
 
     /// The template after this one; nothing where there is no other.

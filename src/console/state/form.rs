@@ -225,6 +225,11 @@ impl Form {
         }
     }
 
+    /// Whether what is typed into the field with the focus must not be seen anywhere.
+    pub fn is_secret(&self) -> bool {
+        matches!(self.focus, Focus::Field(i) if self.fields.get(i).is_some_and(|f| f.secret))
+    }
+
     /// Goes to the next or the previous option of the choice with the focus; says whether there is one.
     pub fn turn(&mut self, forward: bool) -> bool {
         let Focus::Field(i) = self.focus else { return false };

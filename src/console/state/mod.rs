@@ -6,6 +6,7 @@ mod clock;
 mod compose;
 mod confirm;
 mod form;
+mod jumps;
 mod log;
 mod logs;
 mod looked;
@@ -14,7 +15,7 @@ mod pane;
 mod refresh;
 
 use super::effect::RequestId;
-use super::keymap::Place;
+use super::keymap::{Action, Keymap, Place};
 use super::rows::Context;
 use super::theme::{Role, Wardrobe};
 use super::views::View;
@@ -33,10 +34,11 @@ pub use compose::{Compose, Writing};
 pub use confirm::{Button, Confirm, Typed};
 pub use form::{Field, FieldKind, Focus, Form, Purpose};
 pub(super) use form::{ROLES, single_line, text_of};
+pub use jumps::{Jumps, Mark, Spot};
 pub use log::{Log, MOST_HITS, ProofView, RecordView, Scan, Scanned, Wanted};
 pub use logs::{ASK_AGAIN, Logged, Wanting};
 pub use looked::{Looked, subject_of};
-pub use overlay::{Filter, Overlay, Palette, PaletteItem, Question, Sheet, SheetKind};
+pub use overlay::{Filter, Offers, Overlay, Palette, PaletteItem, Question, Sheet, SheetKind};
 pub use pane::{Look, Pane, PaneId, Panes, Slot};
 pub use refresh::{shown_finding, shown_locks};
 
@@ -53,6 +55,10 @@ pub struct Facts {
     pub themes: Vec<(String, String)>,
     /// Version of the program.
     pub version: String,
+    /// Which keys do what.
+    pub keys: Arc<Keymap>,
+    /// Whether it is read line by line, so that nothing may stand beside anything else.
+    pub plain: bool,
 }
 
 impl Facts {
@@ -64,7 +70,19 @@ impl Facts {
     /// Of a console of this program that has no themes to choose from.
     pub fn new(estate: String, mode: Mode) -> Self {
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        Self { estate, mode, theme: String::new(), themes: Vec::new(), version }
+        Self { estate, mode, theme: String::new(), themes: Vec::new(), version, keys: Arc::default(), plain: false }
+    }
+
+    /// Read line by line.
+    #[must_use]
+    pub fn in_one_column(self) -> Self {
+        Self { plain: true, ..self }
+    }
+
+    /// With a person's own keys.
+    #[must_use]
+    pub fn typing(self, keys: Keymap) -> Self {
+        Self { keys: Arc::new(keys), ..self }
     }
 
     /// With these themes to choose from.
@@ -215,8 +233,12 @@ pub struct State {
     pub theme: String,
     /// The screen.
     pub screen: Screen,
-    /// The screens before it.
-    pub back: Vec<Screen>,
+    /// The places before it and after it.
+    pub jumps: Jumps,
+    /// What somebody has marked, the newest last.
+    pub marks: Vec<Mark>,
+    /// The title that the window has.
+    pub title: String,
     /// What lies on top of it, the topmost last.
     pub overlays: Vec<Overlay>,
     /// Cursor, order and filter of every pane.
@@ -235,6 +257,8 @@ pub struct State {
     pub logged: Option<Logged>,
     /// The audience that has the mark on the sheet of communications; the one that is due first when absent.
     pub telling: Option<String>,
+    /// A message that was written and left unsent; writing to its audience takes it up again.
+    pub unsent: Option<Box<Compose>>,
     /// When a key was last pressed, on the clock of the estate.
     pub last_key: Timestamp,
     /// When the person last left for longer than a minute, on the clock of the estate.
@@ -255,7 +279,9 @@ impl State {
             facts,
             view: View::default(),
             screen: Screen::Overview,
-            back: Vec::new(),
+            jumps: Jumps::default(),
+            marks: Vec::new(),
+            title: String::new(),
             overlays: Vec::new(),
             panes: Panes::default(),
             focus: 0,
@@ -265,6 +291,7 @@ impl State {
             looked: None,
             logged: None,
             telling: None,
+            unsent: None,
             last_key: now,
             left_at: None,
             next_request: 0,
@@ -286,6 +313,11 @@ impl State {
             },
             _ => &self.theme,
         }
+    }
+
+    /// The key of an action, as it is written on the screen.
+    pub fn key(&self, action: Action) -> String {
+        self.facts.keys.key_of(action)
     }
 
     /// Whether this console only looks on.

@@ -135,11 +135,22 @@ pub enum PaletteItem {
     Start(PlaybookId, BTreeMap<String, String>),
 }
 
+/// What a palette offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offers {
+    /// Everything.
+    Everything,
+    /// Themes alone.
+    Themes,
+    /// What is marked.
+    Marks,
+}
+
 /// Search over everything that can be done.
 #[derive(Clone, Debug)]
 pub struct Palette {
-    /// Whether it offers themes alone.
-    pub themes: bool,
+    /// What it offers.
+    pub offers: Offers,
     /// What is searched for.
     pub input: TextArea<'static>,
     /// What fits, best first: what it does, its label, its key, whether it is dangerous.

@@ -187,6 +187,11 @@ impl Pane {
         self.selected().map(|slot| slot.key.as_str())
     }
 
+    /// What the cursor was placed on, if somebody has placed it.
+    pub fn chosen(&self) -> Option<&str> {
+        self.selected.as_deref().filter(|_| self.pinned)
+    }
+
     /// Puts the cursor on a row.
     pub fn place(&mut self, at: usize) {
         self.at = at.min(self.order.len().saturating_sub(1));

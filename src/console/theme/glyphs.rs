@@ -41,6 +41,8 @@ pub struct Glyphs {
     pub bars: [&'static str; 8],
     /// Full and empty parts of a gauge.
     pub gauge: [&'static str; 2],
+    /// Whether text is told in ASCII too.
+    pub ascii: bool,
 }
 
 /// Signs for terminals that show Unicode.
@@ -63,6 +65,26 @@ pub const UNICODE: Glyphs = Glyphs {
     shade: "▓",
     bars: ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
     gauge: ["█", "░"],
+    ascii: false,
+};
+
+/// Words instead of signs, for who reads line by line: a screen reader, a serial line. Lines between panes stay, so that
+/// the text can be taken apart at them.
+pub const WORDS: Glyphs = Glyphs {
+    health: ["ok", "WARN", "UNKNOWN", "CRITICAL"],
+    cursor: ">",
+    beat: [" ", " "],
+    done: "done",
+    failed: "FAILED",
+    current: "now",
+    waits: "waits",
+    dot: ",",
+    arrow: "to",
+    tree: ["  ", "  ", "  "],
+    shade: "",
+    bars: [".", ".", ":", ":", "=", "=", "#", "#"],
+    gauge: ["#", "."],
+    ..UNICODE
 };
 
 /// Signs for terminals that show ASCII only.
@@ -85,6 +107,7 @@ pub const ASCII: Glyphs = Glyphs {
     shade: "#",
     bars: [".", ".", ":", ":", "=", "=", "#", "#"],
     gauge: ["#", "."],
+    ascii: true,
 };
 
 impl Glyphs {

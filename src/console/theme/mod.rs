@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::str::FromStr as _;
 
 use depth::nearest;
-pub use glyphs::{ASCII, Glyphs, UNICODE};
+pub use glyphs::{ASCII, Glyphs, UNICODE, WORDS};
 pub use wardrobe::Wardrobe;
 
 /// What a piece of the screen is; a theme gives each its look.
@@ -283,6 +283,13 @@ impl Theme {
             style.bg = style.bg.and_then(|c| nearest(c, can.colors));
         }
         self.glyphs = if can.unicode { UNICODE } else { ASCII };
+        self
+    }
+
+    /// With words instead of signs, for who reads line by line.
+    #[must_use]
+    pub const fn in_words(mut self) -> Self {
+        self.glyphs = WORDS;
         self
     }
 

@@ -1,11 +1,11 @@
 //! Actions of the table, on a screen.
 
 use super::log::{self, By};
-use super::{back, dialogs, go, open_runs, palette, say, send};
+use super::{copy, dialogs, go, jump, marks, open_runs, palette, say, send};
 use crate::console::effect::Effect;
 use crate::console::keymap::Action;
 use crate::console::next::{Go, next};
-use crate::console::rows::{Column, Group, PaneRow};
+use crate::console::rows::{Group, PaneRow};
 use crate::console::state::{
     Awaited, Button, Overlay, PaneId, Question, Screen, Sheet, SheetKind, State, can_confirm, shown_finding,
 };
@@ -45,6 +45,10 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         }
         Action::NextPane => turn(state, true),
         Action::PreviousPane => turn(state, false),
+        Action::JumpBack => jump(state, false),
+        Action::JumpOn => jump(state, true),
+        Action::Mark => marks::mark(state),
+        Action::Marks => palette::marks(state),
         Action::Filter => dialogs::filter(state),
         Action::Search => log::search(state),
         Action::OlderMatch => log::jump(state, true, effects),
@@ -59,7 +63,7 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         Action::Theme => palette::themes(state),
         Action::Palette => palette::open(state),
         Action::Help => sheet(state, SheetKind::Help(state.screen_place())),
-        Action::Copy => copy(state, effects),
+        Action::Copy => copy::copy(state, effects),
         Action::Acknowledge => acknowledge(state, effects),
         Action::Declare => dialogs::declare(state),
         Action::Note => dialogs::note(state),
@@ -113,7 +117,8 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         | Action::TurnRole
         | Action::NextTemplate
         | Action::TurnWay
-        | Action::AskSend => {}
+        | Action::AskSend
+        | Action::EditOutside => {}
     }
 }
 
@@ -153,6 +158,7 @@ fn leave(state: &mut State, effects: &mut Vec<Effect>) {
             state.panes.change(filter.pane, |pane| pane.filter.clear());
             state.refresh_pane(filter.pane);
         }
+        Some(Overlay::Compose(compose)) => super::comms::left(state, compose),
         Some(_) => {}
         None => {
             let pane = state.focused();
@@ -161,8 +167,8 @@ fn leave(state: &mut State, effects: &mut Vec<Effect>) {
             } else if !state.panes.get(pane).filter.is_empty() {
                 state.panes.change(pane, |pane| pane.filter.clear());
                 state.refresh_pane(pane);
-            } else if !state.back.is_empty() {
-                back(state);
+            } else if state.jumps.leads_back() {
+                jump(state, false);
             } else if state.screen == Screen::Overview {
                 state.panes.change(pane, crate::console::state::Pane::release);
                 state.refresh_pane(pane);
@@ -276,7 +282,7 @@ fn group(state: &mut State) {
 }
 
 /// Opens what is under the cursor.
-fn open(state: &mut State, effects: &mut Vec<Effect>) {
+pub(super) fn open(state: &mut State, effects: &mut Vec<Effect>) {
     let pane = state.focused();
     if pane == PaneId::Steps {
         return open_step(state, effects);
@@ -415,12 +421,21 @@ fn replay(state: &mut State, ask: ReplayAsk, effects: &mut Vec<Effect>) {
 
 fn quit(state: &mut State, effects: &mut Vec<Effect>) {
     let open = open_runs(state);
+    if matches!(state.overlays.last(), Some(Overlay::Question(q)) if q.action == Action::Quit) {
+        return;
+    }
+    if let Some(mut question) = super::comms::unsent(state) {
+        if open > 0 && state.link.attached.is_none() {
+            let runs = crate::console::format::count(open, "run");
+            question
+                .lines
+                .push(format!("{runs} open: the engine in this console ends, for everybody who is attached."));
+        }
+        return state.overlays.push(Overlay::Question(question));
+    }
     // An engine elsewhere goes on without this console.
     if open == 0 || state.link.attached.is_some() {
         return effects.push(Effect::Quit);
-    }
-    if matches!(state.overlays.last(), Some(Overlay::Question(q)) if q.action == Action::Quit) {
-        return;
     }
     state.overlays.retain(|o| !matches!(o, Overlay::Confirm(_)));
     state.overlays.push(Overlay::Question(Question {
@@ -435,72 +450,4 @@ fn quit(state: &mut State, effects: &mut Vec<Effect>) {
         action: Action::Quit,
         focus: Button::Cancel,
     }));
-}
-
-fn copy(state: &mut State, effects: &mut Vec<Effect>) {
-    let text = match state.overlays.last() {
-        Some(Overlay::Sheet(sheet)) => match &sheet.kind {
-            SheetKind::ByHand(run, step) => state
-                .run(run)
-                .and_then(|r| r.steps.iter().find(|s| s.id == *step))
-                .and_then(|s| s.request.as_ref())
-                .map(|r| r.by_hand.clone()),
-            kind => {
-                let lines = crate::console::sheet::lines(state, kind, 200);
-                Some(lines.iter().map(crate::console::strip::Strip::plain).collect::<Vec<_>>().join("\n"))
-            }
-        },
-        _ => under_cursor(state),
-    };
-    match text {
-        Some(text) => {
-            let first = text.lines().next().unwrap_or_default().to_owned();
-            effects.push(Effect::Copy(text));
-            say(state, Role::Text, format!("copied: {first}"));
-        }
-        None => say(state, Role::Dim, "there is nothing to copy"),
-    }
-}
-
-/// What `y` copies on a screen: a step's digest, a finding's or a record's line, else the row's cells.
-fn under_cursor(state: &State) -> Option<String> {
-    if let Some((_, step)) = state.shown_step() {
-        return step.digest.as_ref().map(|d| d.as_str().to_owned());
-    }
-    let snapshot = state.snapshot.as_deref()?;
-    let pane = state.panes.get(state.focused());
-    let slot = pane.selected()?;
-    let cx = state.context(snapshot);
-    let i = slot.index;
-    match state.focused() {
-        PaneId::Tenants => row(snapshot.panes.tenants.get(i), &cx),
-        PaneId::Databases => row(snapshot.panes.databases.get(i), &cx),
-        PaneId::Queues => row(snapshot.panes.queues.get(i), &cx),
-        PaneId::Ingress => row(snapshot.panes.ingress.get(i), &cx),
-        PaneId::Sources => row(snapshot.panes.sources.get(i), &cx),
-        PaneId::Platform => row(snapshot.panes.platform.get(i), &cx),
-        PaneId::Recovery => row(snapshot.panes.recovery.get(i), &cx),
-        PaneId::Delivery => row(snapshot.panes.delivery.get(i), &cx),
-        PaneId::Business => row(snapshot.panes.business.get(i), &cx),
-        PaneId::Security => row(snapshot.panes.security.get(i), &cx),
-        PaneId::Findings => row(snapshot.findings.get(i), &cx),
-        PaneId::Changes => row(snapshot.changes.get(i), &cx),
-        PaneId::Measures => row(snapshot.measures.get(i), &cx),
-        PaneId::Runs => row(snapshot.runs.get(i), &cx),
-        PaneId::Playbooks => row(snapshot.playbooks.get(i), &cx),
-        PaneId::Locks => row(crate::console::state::shown_locks(state, snapshot).get(i), &cx),
-        PaneId::Journal => row(state.records().get(i).copied(), &cx),
-        PaneId::Timeline => row(snapshot.current_incident().and_then(|n| n.timeline.get(i)), &cx),
-        PaneId::Offers => row(shown_finding(state, snapshot).and_then(|f| f.playbooks.get(i)), &cx),
-        PaneId::Evidence => row(shown_finding(state, snapshot).and_then(|f| f.evidence.get(i)), &cx),
-        PaneId::Steps => None,
-    }
-}
-
-/// A row as text: the titles and the cells.
-fn row<R: PaneRow>(row: Option<&R>, cx: &crate::console::rows::Context<'_>) -> Option<String> {
-    let columns: &[Column] = R::COLUMNS;
-    let cells = row?.cells(cx);
-    let pairs = columns.iter().zip(cells).filter(|(_, c)| !c.text.is_empty());
-    Some(pairs.map(|(column, cell)| format!("{}: {}", column.title, cell.text)).collect::<Vec<_>>().join(", "))
 }

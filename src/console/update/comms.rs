@@ -38,7 +38,45 @@ pub(super) fn write(state: &mut State, effects: &mut Vec<Effect>) {
     let Some(audience) = marked(state).map(|a| a.id.clone()) else {
         return say(state, Role::Dim, "no incident is open: there is nothing to tell");
     };
-    ask(state, audience, None, None, effects);
+    let ours = state.snapshot.as_ref().and_then(|s| s.comms.incident.clone());
+    match state.unsent.take() {
+        Some(mut compose) if compose.draft.audience == audience && Some(&compose.draft.incident) == ours.as_ref() => {
+            compose.taken_up = Some(compose.written());
+            state.overlays.push(Overlay::Compose(compose));
+            say(state, Role::Accent, "this is what was left unsent; leaving it as it is lets it go");
+        }
+        other => {
+            state.unsent = other;
+            ask(state, audience, None, None, effects);
+        }
+    }
+}
+
+/// The dialog was left without sending: what was written by hand is kept for once.
+pub(super) fn left(state: &mut State, compose: Box<Compose>) {
+    if compose.is_unsaved() {
+        let audience = compose.draft.name.clone();
+        state.unsent = Some(compose);
+        say(state, Role::Text, format!("nothing was sent; writing to {audience} again takes it up"));
+    } else {
+        say(state, Role::Text, "cancelled: nothing was sent");
+    }
+}
+
+/// What is asked before the console ends with a message that was written and not sent.
+pub(super) fn unsent(state: &State) -> Option<Question> {
+    let open = state.overlays.iter().find_map(|o| match o {
+        Overlay::Compose(compose) if compose.is_changed() => Some(compose),
+        _ => None,
+    });
+    let compose = open.or(state.unsent.as_ref())?;
+    Some(Question {
+        title: "Quit with a message unsent?".into(),
+        lines: vec![format!("What was written to {} was not sent, and is lost with this console.", compose.draft.name)],
+        yes: "Quit",
+        action: Action::Quit,
+        focus: Button::Cancel,
+    })
 }
 
 fn ask(
@@ -73,11 +111,9 @@ pub(super) fn in_compose(state: &mut State, action: Action, effects: &mut Vec<Ef
         Action::NextTemplate => match compose.next_template().cloned() {
             None => say(state, Role::Dim, "there is no other template for this audience"),
             Some(_) if compose.is_changed() => {
-                say(
-                    state,
-                    Role::Warn,
-                    "the text was changed by hand: Esc leaves it, then another template can be taken",
-                );
+                let back = state.key(Action::Back);
+                let why = format!("the text was changed by hand: {back} leaves it, then another template can be taken");
+                say(state, Role::Warn, why);
             }
             Some(next) => {
                 let audience = compose.draft.audience.clone();
@@ -88,8 +124,9 @@ pub(super) fn in_compose(state: &mut State, action: Action, effects: &mut Vec<Ef
             Writing::Subject => compose.focus = Writing::Text,
             Writing::Text => compose.text.insert_newline(),
             Writing::Cancel => {
-                state.overlays.pop();
-                say(state, Role::Text, "cancelled: nothing was sent");
+                if let Some(Overlay::Compose(compose)) = state.overlays.pop() {
+                    left(state, compose);
+                }
             }
             Writing::Send => question(state),
         },

@@ -3,12 +3,12 @@
 use super::act::act;
 use super::{comms, dialogs, log, palette, say, send};
 use crate::console::effect::Effect;
-use crate::console::keymap::{self, Action, Scope};
+use crate::console::keymap::{Action, Scope};
 use crate::console::state::{Awaited, Button, FieldKind, Focus, Overlay, PaneId, SheetKind, State, Writing};
 use crate::console::theme::Role;
 use crate::domain::text::sanitize;
 use crate::engine::api::{Command, StepState};
-use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseEvent, MouseEventKind};
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use jiff::SignedDuration;
 use tui_textarea::TextArea;
 
@@ -26,7 +26,7 @@ pub fn press(state: &mut State, key: &KeyEvent, effects: &mut Vec<Effect>) {
         state.left_at = Some(state.last_key);
     }
     state.last_key = now;
-    let binding = keymap::lookup(state.place(), key);
+    let binding = state.facts.keys.lookup(state.place(), key);
     // A key that is held down moves; it never opens, presses or stops anything.
     if key.kind == KeyEventKind::Repeat && binding.is_some_and(|b| !moves(b.action)) {
         return;
@@ -99,19 +99,55 @@ pub fn paste(state: &mut State, text: &str) {
     }
 }
 
-/// Takes in the mouse: the wheel moves.
-pub fn mouse(state: &mut State, mouse: MouseEvent, effects: &mut Vec<Effect>) {
-    let action = match mouse.kind {
-        MouseEventKind::ScrollUp => Action::Up,
-        MouseEventKind::ScrollDown => Action::Down,
-        _ => return,
-    };
+/// Takes in what a person has made of a text in their own editor.
+pub fn edited(state: &mut State, edited: Result<String, String>) {
     state.touch();
-    if state.overlays.is_empty() { act(state, action, effects) } else { in_overlay(state, action, effects) }
+    let text = match edited {
+        Ok(text) => text,
+        Err(why) => return say(state, Role::Critical, why),
+    };
+    let put = |area: &mut TextArea<'static>, text: &str| {
+        area.select_all();
+        area.cut();
+        area.insert_str(text);
+    };
+    match state.overlays.last_mut() {
+        Some(Overlay::Compose(compose)) if compose.focus == Writing::Text => {
+            let lines: Vec<String> = text.trim_end().lines().map(sanitize).collect();
+            put(&mut compose.text, &lines.join("\n"));
+        }
+        Some(Overlay::Compose(compose)) => {
+            if let Some(area) = compose.focused_text() {
+                put(area, &sanitize(text.trim()));
+            }
+        }
+        Some(Overlay::Form(form)) => {
+            if let Some(area) = form.focused_text() {
+                put(area, &sanitize(text.trim()));
+            }
+        }
+        _ => say(state, Role::Warn, "the dialog has closed meanwhile: the text that was edited is not used"),
+    }
+}
+
+/// The text of the field with the focus, for the person's own editor.
+fn edit_outside(state: &mut State, effects: &mut Vec<Effect>) {
+    let text = match state.overlays.last_mut() {
+        Some(Overlay::Compose(compose)) => compose.focused_text().map(|area| area.lines().join("\n")),
+        Some(Overlay::Form(form)) if !form.is_secret() => form.focused_text().map(|area| area.lines().join("\n")),
+        _ => None,
+    };
+    match text {
+        Some(text) => effects.push(Effect::EditOutside(text)),
+        None => say(state, Role::Dim, "there is no text to edit in this field"),
+    }
 }
 
 /// An action of the table while something lies on top.
-fn in_overlay(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
+pub(super) fn in_overlay(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
+    if action == Action::EditOutside {
+        return edit_outside(state, effects);
+    }
     let page = usize::from(state.size.1.saturating_sub(8)).max(1);
     match state.overlays.last_mut() {
         Some(Overlay::Sheet(sheet)) => match action {

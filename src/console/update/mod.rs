@@ -3,14 +3,18 @@
 
 mod act;
 mod comms;
+mod copy;
 mod dialogs;
 mod keys;
 mod log;
 mod logs;
+mod marks;
 mod palette;
+mod pointer;
 
 pub use act::see;
 
+use super::attention;
 use super::effect::Effect;
 use super::layout;
 use super::msg::Msg;
@@ -19,6 +23,7 @@ use super::state::{Awaited, Looked, Notice, Overlay, PaneId, Screen, Sheet, Shee
 use super::theme::Role;
 use crate::domain::id::RunId;
 use crate::domain::incident::Role as Duty;
+use crate::domain::mode::Mode;
 use crate::engine::api::{Command, Reply, Snapshot};
 use crate::engine::client::Link;
 use jiff::SignedDuration;
@@ -33,7 +38,7 @@ pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
     match msg {
         Msg::Key(key) => keys::press(state, &key, &mut effects),
         Msg::Paste(text) => keys::paste(state, &text),
-        Msg::Mouse(mouse) => keys::mouse(state, mouse, &mut effects),
+        Msg::Mouse { kind, on } => pointer::mouse(state, kind, on, &mut effects),
         Msg::Resize { width, height } => {
             state.size = (width, height);
             state.touch();
@@ -63,12 +68,18 @@ pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
         Msg::Scanned(found) => log::found(state, found),
         Msg::Saved(Ok(path)) => say(state, Role::Ok, format!("the proof is in {path}")),
         Msg::Saved(Err(why)) => say(state, Role::Critical, format!("the proof was not written: {why}")),
+        Msg::Edited(edited) => keys::edited(state, edited),
         Msg::Opened { seq, read } => {
             state.log.opened = Some((seq, read));
             state.touch();
         }
     }
     settle(state);
+    let title = attention::title(state);
+    if title != state.title {
+        effects.push(Effect::Title(title.clone()));
+        state.title = title;
+    }
     effects
 }
 
@@ -117,6 +128,12 @@ fn look_again(state: &mut State, effects: &mut Vec<Effect>) {
     }
 }
 
+/// Says something that a person should know from the beginning, until a key is pressed.
+pub fn warn(state: &mut State, text: impl Into<String>) {
+    state.notice = Some(Notice { text: text.into(), role: Role::Warn, stay: Stay::Key });
+    state.touch();
+}
+
 /// Says something in the line of the hints, for a while.
 fn say(state: &mut State, role: Role, text: impl Into<String>) {
     let stay = match role {
@@ -139,32 +156,26 @@ fn go(state: &mut State, screen: Screen) {
     if state.screen == screen {
         return;
     }
-    if matches!(screen, Screen::Run(_)) {
+    state.leave_for(screen);
+    if matches!(state.screen, Screen::Run(_)) {
         state.panes.change(PaneId::Steps, super::state::Pane::release);
     }
-    if matches!(screen, Screen::Finding(_)) {
+    if matches!(state.screen, Screen::Finding(_)) {
         state.panes.change(PaneId::Offers, super::state::Pane::release);
         state.panes.change(PaneId::Evidence, super::state::Pane::release);
     }
-    let before = std::mem::replace(&mut state.screen, screen);
-    state.back.push(before);
-    if state.back.len() > 32 {
-        state.back.remove(0);
-    }
-    entered(state);
-}
-
-/// Goes back to the screen before.
-fn back(state: &mut State) {
-    let Some(screen) = state.back.pop() else { return };
-    state.screen = screen;
-    entered(state);
-}
-
-fn entered(state: &mut State) {
-    state.focus = 0;
     state.refresh_panes();
     state.touch();
+}
+
+/// Goes back to the place before, or on to the one that was gone back from.
+fn jump(state: &mut State, on: bool) {
+    if state.jump(on) {
+        state.refresh_panes();
+        state.touch();
+    } else {
+        say(state, Role::Dim, if on { "there is no place to go on to" } else { "there is no place to go back to" });
+    }
 }
 
 fn take(state: &mut State, snapshot: Arc<Snapshot>, effects: &mut Vec<Effect>) {
@@ -182,6 +193,11 @@ fn take(state: &mut State, snapshot: Arc<Snapshot>, effects: &mut Vec<Effect>) {
     };
     if moved {
         state.panes.change(PaneId::Steps, super::state::Pane::release);
+    }
+    if let Some(before) = before.as_deref().filter(|_| snapshot.mode != Mode::Replay) {
+        let drill = if snapshot.mode == Mode::Drill { "DRILL " } else { "" };
+        let calls = attention::calls(before, &snapshot).into_iter();
+        effects.extend(calls.map(|call| Effect::Call(format!("{drill}{call}"))));
     }
     let newest = Arc::clone(&snapshot.journal.tail);
     let handed = before.as_deref().and_then(|b| handed_over(b, &snapshot));

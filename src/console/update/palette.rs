@@ -3,8 +3,10 @@
 use super::act::{act, sheet};
 use super::{dialogs, go};
 use crate::console::effect::Effect;
-use crate::console::keymap::{self, Action};
-use crate::console::state::{Overlay, Palette, PaletteItem, PaneId, Screen, SheetKind, State, single_line, text_of};
+use crate::console::keymap::Action;
+use crate::console::state::{
+    Mark, Offers, Overlay, Palette, PaletteItem, PaneId, Screen, SheetKind, State, single_line, text_of,
+};
 use crate::console::theme::Role;
 use crate::console::views::PROFILES;
 use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
@@ -16,12 +18,12 @@ const MOST: usize = 60;
 
 /// Opens the palette.
 pub fn open(state: &mut State) {
-    push(state, false);
+    push(state, Offers::Everything);
 }
 
 /// Opens the palette with themes alone, and the cursor on the one that is worn.
 pub fn themes(state: &mut State) {
-    push(state, true);
+    push(state, Offers::Themes);
     let worn = state.theme.clone();
     if let Some(Overlay::Palette(palette)) = state.overlays.last_mut() {
         let is_worn = |(item, ..): &(PaletteItem, String, String, bool)| *item == PaletteItem::Wear(worn.clone());
@@ -29,8 +31,17 @@ pub fn themes(state: &mut State) {
     }
 }
 
-fn push(state: &mut State, themes: bool) {
-    let palette = Palette { themes, input: single_line(""), found: Vec::new(), at: 0 };
+/// Opens the palette with what is marked.
+pub fn marks(state: &mut State) {
+    if state.marks.is_empty() {
+        let key = state.key(Action::Mark);
+        return super::say(state, Role::Dim, format!("nothing is marked; {key} marks the row under the cursor"));
+    }
+    push(state, Offers::Marks);
+}
+
+fn push(state: &mut State, offers: Offers) {
+    let palette = Palette { offers, input: single_line(""), found: Vec::new(), at: 0 };
     state.overlays.push(Overlay::Palette(Box::new(palette)));
     search(state);
 }
@@ -42,7 +53,11 @@ pub fn search(state: &mut State) {
     let pattern = Pattern::parse(&wanted, CaseMatching::Ignore, Normalization::Smart);
     let mut matcher = Matcher::new(Config::DEFAULT);
     let mut buffer = Vec::new();
-    let of = if palette.themes { themes_of(state) } else { items(state) };
+    let of = match palette.offers {
+        Offers::Everything => items(state),
+        Offers::Themes => themes_of(state),
+        Offers::Marks => marks_of(state),
+    };
     let mut found: Vec<_> = of
         .into_iter()
         .filter_map(|item| {
@@ -65,17 +80,30 @@ fn themes_of(state: &State) -> Vec<(PaletteItem, String, String, bool)> {
     state.facts.themes.iter().map(of).collect()
 }
 
+/// What is marked, the newest first.
+fn marks_of(state: &State) -> Vec<(PaletteItem, String, String, bool)> {
+    let of = |mark: &Mark| {
+        let item = match mark.pane {
+            PaneId::Findings => PaletteItem::Go(Screen::Finding(mark.key.as_str().into())),
+            PaneId::Runs => PaletteItem::Go(Screen::Run(mark.key.as_str().into())),
+            pane => PaletteItem::Row(pane, mark.key.clone()),
+        };
+        (item, mark.label.clone(), String::new(), false)
+    };
+    state.marks.iter().rev().map(of).collect()
+}
+
 /// Everything that can be done on this screen and everywhere.
 fn items(state: &State) -> Vec<(PaletteItem, String, String, bool)> {
     let mut items: Vec<(PaletteItem, String, String, bool)> = Vec::new();
-    for binding in keymap::valid(state.screen.place()) {
+    for (binding, keys) in state.facts.keys.valid(state.screen.place()) {
         let hidden = matches!(
             binding.action,
             Action::Palette | Action::Up | Action::Down | Action::PageUp | Action::PageDown | Action::Back
         );
         let known = items.iter().any(|(item, ..)| *item == PaletteItem::Act(binding.action));
         if !hidden && !known {
-            let key = binding.keys.first().map(|k| k.name()).unwrap_or_default();
+            let key = keys.first().map(|k| k.name()).unwrap_or_default();
             items.push((PaletteItem::Act(binding.action), binding.help.to_owned(), key, binding.danger));
         }
     }
@@ -84,6 +112,7 @@ fn items(state: &State) -> Vec<(PaletteItem, String, String, bool)> {
         items.push((PaletteItem::See(profile.view), label, String::new(), false));
     }
     items.extend(themes_of(state));
+    items.extend(marks_of(state));
     let Some(snapshot) = &state.snapshot else { return items };
     for run in snapshot.runs.iter() {
         let label = format!("Run {} {}: {}", run.id, run.playbook, run.now);

@@ -1,7 +1,8 @@
 //! Where strips become cells. Nothing can be drawn outside of the buffer, whatever the sizes.
 
+use crate::console::msg::Target;
 use crate::console::strip::{Strip, fit};
-use crate::console::theme::{Role, Theme, UNICODE};
+use crate::console::theme::{Role, Theme};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -12,6 +13,20 @@ pub struct Canvas<'a> {
     buffer: &'a mut Buffer,
     /// The theme.
     pub theme: &'a Theme,
+    /// What the mouse can point at; what was drawn later lies above.
+    targets: Vec<(Rect, Target)>,
+}
+
+/// What the mouse can point at on a screen that was drawn.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Targets(Vec<(Rect, Target)>);
+
+impl Targets {
+    /// What lies topmost at a cell.
+    pub fn at(&self, column: u16, row: u16) -> Option<Target> {
+        let here = ratatui::layout::Position { x: column, y: row };
+        self.0.iter().rev().find(|(area, _)| area.contains(here)).map(|(_, target)| target.clone())
+    }
 }
 
 /// A count as a number of rows or columns.
@@ -24,7 +39,17 @@ impl<'a> Canvas<'a> {
     pub fn new(buffer: &'a mut Buffer, theme: &'a Theme) -> Self {
         // Where nothing is drawn the background of the theme shows, if it paints one.
         buffer.set_style(buffer.area, theme.style(Role::Text));
-        Self { buffer, theme }
+        Self { buffer, theme, targets: Vec::new() }
+    }
+
+    /// Says that the mouse points at something in this area.
+    pub fn point(&mut self, area: Rect, target: Target) {
+        self.targets.push((area, target));
+    }
+
+    /// What the mouse can point at.
+    pub fn into_targets(self) -> Targets {
+        Targets(self.targets)
     }
 
     /// The buffer, for widgets of others.
@@ -84,11 +109,11 @@ impl<'a> Canvas<'a> {
             // What was there before must not shine through, such as the colour of a rule.
             let style = Style::reset().patch(self.theme.style(piece.role));
             let shown;
-            let text = if self.theme.glyphs == UNICODE {
-                piece.text.as_str()
-            } else {
+            let text = if self.theme.glyphs.ascii {
                 shown = ascii(&piece.text);
                 &shown
+            } else {
+                piece.text.as_str()
             };
             let (next, _) = self.buffer.set_stringn(at, y, text, usize::from(end - at), style);
             at = next;
@@ -156,6 +181,7 @@ impl<'a> Canvas<'a> {
     /// Empties an area and draws a frame with a title around it; answers what is inside.
     pub fn framed(&mut self, area: Rect, title: &Strip, right: &Strip) -> Rect {
         self.clear(area);
+        self.point(area, Target::OnTop);
         if area.width < 2 || area.height < 2 {
             return Rect { width: 0, height: 0, ..area };
         }
@@ -191,7 +217,7 @@ impl<'a> Canvas<'a> {
 }
 
 /// Text for a terminal that shows ASCII only, of the same width.
-fn ascii(text: &str) -> String {
+pub fn ascii(text: &str) -> String {
     let mut out = String::with_capacity(text.width());
     for c in text.chars() {
         match c {

@@ -1,8 +1,9 @@
 //! What stands on every screen: who and where, the alarms that may not scroll away, the next verb, the hints.
 
-use super::canvas::Canvas;
+use super::canvas::{Canvas, cells};
 use crate::console::format::{clock, count, hours_minutes, seconds_between, wall};
 use crate::console::keymap::{self, Action};
+use crate::console::msg::Target;
 use crate::console::next::next;
 use crate::console::rows::custody;
 use crate::console::state::{Overlay, PaneId, Screen, State, text_of};
@@ -21,7 +22,7 @@ pub fn header(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
     for detail in (0..=6).rev() {
         let (left, right) = (left(canvas, state, detail), right(canvas, state, detail));
         if left.width() + right.width() < width || detail == 0 {
-            let room = Rect { width: area.width.saturating_sub(super::canvas::cells(right.width())), ..area };
+            let room = Rect { width: area.width.saturating_sub(cells(right.width())), ..area };
             canvas.line(room, 0, &left);
             canvas.right(area, 0, &right);
             return;
@@ -184,7 +185,7 @@ pub fn alarms(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
 
 /// The word that is due to stakeholders, when that is near or was missed.
 fn promised(state: &State, snapshot: &Snapshot) -> Option<Alarm> {
-    let (now, key) = (state.now(), keymap::key_of(Action::Comms));
+    let (now, key) = (state.now(), state.key(Action::Comms));
     let overdue = snapshot.comms.overdue(now).count();
     let next = snapshot.comms.next()?;
     let countdown = next.countdown(now)?;
@@ -230,7 +231,7 @@ fn list(state: &State, snapshot: &Snapshot) -> Vec<Alarm> {
     alarms.extend(promised(state, snapshot));
     let unanswered = snapshot.comms.calls.iter().filter(|c| c.acknowledged.is_none()).count();
     if unanswered > 0 {
-        let long = format!("{} unanswered ({})", count(unanswered, "call"), keymap::key_of(Action::Comms));
+        let long = format!("{} unanswered ({})", count(unanswered, "call"), state.key(Action::Comms));
         alarms.push(alarm(Health::Warn, Role::Warn, long, format!("{unanswered} unanswered")));
     }
     let unheard = snapshot.measures.iter().filter(|m| m.is_unacknowledged()).count();
@@ -248,7 +249,7 @@ fn list(state: &State, snapshot: &Snapshot) -> Vec<Alarm> {
     let open = snapshot.requests.iter().filter(|r| r.state == RequestState::Open).count();
     let approvals = steps.max(open);
     if approvals > 0 {
-        let long = format!("{} waiting ({})", count(approvals, "approval"), keymap::key_of(Action::Requests));
+        let long = format!("{} waiting ({})", count(approvals, "approval"), state.key(Action::Requests));
         alarms.push(alarm(Health::Warn, Role::Warn, long, format!("{approvals} to approve")));
     }
     let commander = snapshot.current_incident().and_then(|i| i.roles.get(&Duty::Commander));
@@ -265,10 +266,10 @@ fn list(state: &State, snapshot: &Snapshot) -> Vec<Alarm> {
             format!(
                 "exercise {} {pace} ({}{})",
                 drill.scenario,
-                keymap::key_of(Action::Exercise),
-                drill.hint.map_or_else(String::new, |_| format!(", hint {}", keymap::key_of(Action::DrillHint)))
+                state.key(Action::Exercise),
+                drill.hint.map_or_else(String::new, |_| format!(", hint {}", state.key(Action::DrillHint)))
             ),
-            format!("drill {pace} ({})", keymap::key_of(Action::Exercise)),
+            format!("drill {pace} ({})", state.key(Action::Exercise)),
         ));
     }
     if let Some(replay) = &snapshot.replay {
@@ -309,9 +310,9 @@ fn list(state: &State, snapshot: &Snapshot) -> Vec<Alarm> {
 /// The next verb.
 pub fn next_verb(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
     let next = next(state);
-    let key = next.key().filter(|_| state.overlays.is_empty());
+    let key = next.go.as_ref().filter(|_| state.overlays.is_empty()).map(|_| state.key(Action::Next));
     let right = key.map_or_else(Strip::new, |key| Strip::text("  ").and(Role::Accent, key).and(Role::Text, " "));
-    let room = Rect { width: area.width.saturating_sub(super::canvas::cells(right.width())), ..area };
+    let room = Rect { width: area.width.saturating_sub(cells(right.width())), ..area };
     canvas.line(room, 0, &Strip::of(Role::Title, " Next: ").and_strip(next.text));
     canvas.right(area, 0, &right);
 }
@@ -331,7 +332,7 @@ pub fn hints(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
             .and(Role::Input, text_of(&filter.input))
             .and(Role::Focus, " ")
             .and(Role::Dim, format!("  {loaded} of the loaded records"))
-            .and(Role::Dim, "   Enter search all  Esc clear");
+            .and(Role::Dim, format!("   {} search all  {} clear", state.key(Action::Press), state.key(Action::Back)));
         canvas.line(area, 0, &strip);
         return;
     }
@@ -342,7 +343,7 @@ pub fn hints(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
             .and(Role::Input, text_of(&filter.input))
             .and(Role::Focus, " ")
             .and(Role::Dim, shown)
-            .and(Role::Dim, "   Enter keep  Esc clear");
+            .and(Role::Dim, format!("   {} keep  {} clear", state.key(Action::Press), state.key(Action::Back)));
         canvas.line(area, 0, &strip);
         return;
     }
@@ -351,38 +352,54 @@ pub fn hints(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
         matches!(place, keymap::Place::Sheet | keymap::Place::Record | keymap::Place::Subject | keymap::Place::Logs)
             && matches!(b.action, Action::PageDown | Action::PageUp | Action::Copy)
     };
-    let mut hints: Vec<&keymap::Binding> = keymap::valid(place).filter(|b| b.hint > 0 || reading(b)).collect();
+    // What has no key can not be hinted at; the palette has it.
+    let mut hints: Vec<(&keymap::Binding, String)> = (state.facts.keys.valid(place))
+        .filter(|(b, _)| b.hint > 0 || reading(b))
+        .filter_map(|(binding, keys)| keys.first().map(|key| (binding, key.name())))
+        .collect();
     // The overview is where a person who has never seen it starts: it names the other screens first.
     let screens = |b: &keymap::Binding| (40..50).contains(&b.hint);
     let overview = place == keymap::Place::Overview;
-    hints.sort_by_key(|b| if overview && screens(b) { b.hint - 40 } else { b.hint });
-    let home = state.screen == Screen::Overview && state.back.is_empty() && state.overlays.is_empty();
-    hints.retain(|b| match b.action {
+    hints.sort_by_key(|(b, _)| if overview && screens(b) { b.hint - 40 } else { b.hint });
+    let home = state.screen == Screen::Overview && !state.jumps.leads_back() && state.overlays.is_empty();
+    hints.retain(|(b, _)| match b.action {
         Action::Back | Action::Overview => !home,
         Action::Declare => state.snapshot.as_ref().is_none_or(|s| s.current_incident().is_none()),
         Action::EmergencyStop => place == keymap::Place::Run || place == keymap::Place::Confirm,
         _ => true,
     });
-    let way_out = |b: &&keymap::Binding| b.hint >= 50;
-    let hint = |b: &keymap::Binding| {
+    let way_out = |(b, _): &&(&keymap::Binding, String)| b.hint >= 50;
+    let hint = |(b, key): &(&keymap::Binding, String)| {
         let role = if b.danger { Role::Warn } else { Role::Accent };
-        let key = b.keys.first().map(|k| k.name()).unwrap_or_default();
         Strip::text(" ").and(role, key).and(Role::Dim, format!(" {}", b.label))
     };
     let mut tail = Strip::new();
     for binding in hints.iter().filter(|b| way_out(b)) {
         tail.append(hint(binding));
     }
+    // What is dangerous takes a key, never a click.
+    let mut pointed: Vec<(usize, usize, Action)> = Vec::new();
     let mut strip = Strip::new();
     for binding in hints.iter().filter(|b| !way_out(b)) {
         let one = hint(binding);
         if strip.width() + one.width() + tail.width() > usize::from(area.width) {
             break;
         }
+        if !binding.0.danger {
+            pointed.push((strip.width() + 1, one.width() - 1, binding.0.action));
+        }
         strip.append(one);
     }
-    strip.append(tail);
+    for binding in hints.iter().filter(|b| way_out(b)) {
+        let one = hint(binding);
+        pointed.push((strip.width() + 1, one.width() - 1, binding.0.action));
+        strip.append(one);
+    }
     canvas.line(area, 0, &strip);
+    for (x, width, action) in pointed {
+        let here = Rect { x: area.x.saturating_add(cells(x)), width: cells(width), ..area };
+        canvas.point(here, Target::Act(action));
+    }
 }
 
 /// What is left of everything on a tiny terminal: one line, two or three when there are.

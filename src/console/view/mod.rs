@@ -11,23 +11,25 @@ mod widgets;
 use super::layout;
 use super::state::State;
 use super::theme::Theme;
+pub use canvas::Targets;
+
 use canvas::Canvas;
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-/// Draws the whole screen.
-pub fn view(state: &State, theme: &Theme, frame: &mut Frame<'_>) {
-    paint(state, theme, frame.buffer_mut());
+/// Draws the whole screen; answers what the mouse can point at on it.
+pub fn view(state: &State, theme: &Theme, frame: &mut Frame<'_>) -> Targets {
+    paint(state, theme, frame.buffer_mut())
 }
 
 /// Draws the whole screen into a buffer.
-pub fn paint(state: &State, theme: &Theme, buffer: &mut Buffer) {
+pub fn paint(state: &State, theme: &Theme, buffer: &mut Buffer) -> Targets {
     let area = buffer.area;
     let mut canvas = Canvas::new(buffer, theme);
     if area.width < 24 || area.height < 5 {
         chrome::tiny(&mut canvas, state, area);
-        return;
+        return canvas.into_targets();
     }
     chrome::header(&mut canvas, state, row(area, 0));
     chrome::alarms(&mut canvas, state, row(area, 1));
@@ -35,6 +37,13 @@ pub fn paint(state: &State, theme: &Theme, buffer: &mut Buffer) {
     chrome::next_verb(&mut canvas, state, row(area, area.height - 2));
     chrome::hints(&mut canvas, state, row(area, area.height - 1));
     overlays::draw(&mut canvas, state, area);
+    canvas.into_targets()
+}
+
+/// Draws what lies on top into a buffer, and nothing of what is below it.
+pub fn paint_top(state: &State, theme: &Theme, buffer: &mut Buffer) {
+    let area = buffer.area;
+    overlays::draw_top(&mut Canvas::new(buffer, theme), state, area);
 }
 
 /// One row of an area.

@@ -4,9 +4,10 @@ use super::canvas::{Canvas, cells};
 use super::widgets::window;
 use crate::console::keymap::Action;
 use crate::console::layout::{self, body, centered};
+use crate::console::msg::Target;
 use crate::console::sheet;
 use crate::console::state::{
-    Answering, Asked, Button, Confirm, Field, FieldKind, Focus, Form, Overlay, Palette, Question, Sheet, State,
+    Answering, Asked, Button, Confirm, Field, FieldKind, Focus, Form, Offers, Overlay, Palette, Question, Sheet, State,
 };
 use crate::console::strip::{Strip, wrap};
 use crate::console::theme::Role;
@@ -14,19 +15,30 @@ use ratatui::layout::Rect;
 use ratatui::widgets::Widget as _;
 use tui_textarea::TextArea;
 
+/// Draws the topmost alone.
+pub fn draw_top(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
+    if let Some(overlay) = state.overlays.last() {
+        one(canvas, state, area, overlay);
+    }
+}
+
+fn one(canvas: &mut Canvas<'_>, state: &State, area: Rect, overlay: &Overlay) {
+    match overlay {
+        Overlay::Sheet(sheet) => draw_sheet(canvas, state, sheet),
+        Overlay::Confirm(dialog) => confirm(canvas, state, dialog),
+        Overlay::Asked(shown) => asked(canvas, state, shown),
+        Overlay::Question(question) => ask(canvas, area, question),
+        Overlay::Compose(shown) => super::compose::compose(canvas, state, shown),
+        Overlay::Form(dialog) => form(canvas, area, dialog),
+        Overlay::Palette(found) => palette(canvas, state, area, found),
+        Overlay::Filter(_) => {}
+    }
+}
+
 /// Draws what lies on top; the filter line is part of the hints.
 pub fn draw(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
     for overlay in &state.overlays {
-        match overlay {
-            Overlay::Sheet(sheet) => draw_sheet(canvas, state, sheet),
-            Overlay::Confirm(dialog) => confirm(canvas, state, dialog),
-            Overlay::Asked(shown) => asked(canvas, state, shown),
-            Overlay::Question(question) => ask(canvas, area, question),
-            Overlay::Compose(shown) => super::compose::compose(canvas, state, shown),
-            Overlay::Form(dialog) => form(canvas, area, dialog),
-            Overlay::Palette(found) => palette(canvas, area, found),
-            Overlay::Filter(_) => {}
-        }
+        one(canvas, state, area, overlay);
     }
 }
 
@@ -240,15 +252,16 @@ fn draw_field(canvas: &mut Canvas<'_>, area: Rect, row: u16, label: u16, field: 
     }
 }
 
-fn palette(canvas: &mut Canvas<'_>, area: Rect, found: &Palette) {
+fn palette(canvas: &mut Canvas<'_>, state: &State, area: Rect, found: &Palette) {
     let outer = body(area);
     let width = outer.width.min(90);
     let height = (cells(found.found.len().max(1)) + 4).min(outer.height);
     let area = Rect { height, ..centered(outer, width, outer.height) };
-    let (title, hint) = if found.themes {
-        ("Themes", "as you go through them; Enter keeps, Esc does not".to_owned())
-    } else {
-        ("Palette", format!("{} of everything; Esc closes", found.found.len()))
+    let (keep, close) = (state.key(Action::Press), state.key(Action::Back));
+    let (title, hint) = match found.offers {
+        Offers::Themes => ("Themes", format!("as you go through them; {keep} keeps, {close} does not")),
+        Offers::Marks => ("Marks", format!("{close} closes")),
+        Offers::Everything => ("Palette", format!("{} of everything; {close} closes", found.found.len())),
     };
     let inner = canvas.framed(area, &Strip::of(Role::Title, title), &Strip::of(Role::Dim, hint));
     if inner.height == 0 {
@@ -277,8 +290,9 @@ fn palette(canvas: &mut Canvas<'_>, area: Rect, found: &Palette) {
         };
         canvas.line(Rect { width: list.width.saturating_sub(12), ..list }, row, &Strip::text(" ").and(role, label));
         canvas.right(Rect { width: list.width.saturating_sub(1), ..list }, row, &Strip::of(Role::Accent, key));
+        let line = Rect { y: list.y + row, height: 1, ..list };
+        canvas.point(line, Target::Line(i));
         if i == found.at {
-            let line = Rect { y: list.y + row, height: 1, ..list };
             canvas.text(line, 0, 0, Role::Cursor, canvas.theme.glyphs.cursor);
             canvas.tint(line, Role::Cursor);
         }

@@ -80,6 +80,7 @@ const fn word(kind: SubjectKind) -> &'static str {
         SubjectKind::Integration => "integration",
         SubjectKind::Key => "key",
         SubjectKind::Alert => "alert",
+        SubjectKind::ByHand => "by hand",
         SubjectKind::Source => "source",
     }
 }

@@ -2,14 +2,13 @@
 //! left out, and a shipped rule of its name stays then.
 
 use super::{Absent, BUILT_IN, Beyond, During, Fits, Rule, Rules, SHIPPED, Side};
-use crate::config::problem::Problem;
-use crate::config::reader::{Source, Table};
+use crate::config::problem::{Problem, Problems};
+use crate::config::reader::{self, Source, Table};
 use crate::correlate::phases;
 use crate::correlate::signals::{self, Direction, Limits, SubjectKind};
 use crate::domain::finding::Class;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use toml::de::DeTable;
 
 /// Longest hold.
 const DAY: Duration = Duration::from_hours(24);
@@ -78,14 +77,10 @@ pub fn all(files: &[(String, String)], playbooks: &[String]) -> (Rules, Vec<Prob
 
 /// Puts the rules of one file in their places.
 fn put(rules: &mut Vec<Rule>, file: &str, text: &str, playbooks: &[String], problems: &mut Vec<Problem>) {
-    let (root, syntax) = DeTable::parse_recoverable(text);
-    if !syntax.is_empty() {
-        problems.extend(syntax.iter().map(|e| match e.span() {
-            Some(span) => Problem::at(file, text, &span, e.message().trim().to_owned()),
-            None => Problem::whole(file, e.message().to_owned()),
-        }));
-        return;
-    }
+    let root = match reader::parse(file, text) {
+        Ok(root) => root,
+        Err(Problems(syntax)) => return problems.extend(syntax),
+    };
     let source = Source::new(file, text);
     let mut root = Table::root(&source, &root);
     let mut seen: Vec<String> = Vec::new();

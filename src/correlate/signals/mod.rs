@@ -56,6 +56,8 @@ pub enum SubjectKind {
     Key,
     /// An alert of another system.
     Alert,
+    /// A process that goes on by hand; no signal is about one.
+    ByHand,
     /// A source itself.
     Source,
 }
@@ -83,6 +85,7 @@ impl SubjectKind {
             Subject::Integration { .. } => Self::Integration,
             Subject::Key { .. } => Self::Key,
             Subject::Alert { .. } => Self::Alert,
+            Subject::ByHand { .. } => Self::ByHand,
             Subject::Source { .. } => Self::Source,
         }
     }

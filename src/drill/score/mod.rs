@@ -11,6 +11,7 @@ pub use ledger::Ledger;
 
 use super::scenario::expect::Judge;
 use super::scenario::time::{Lasting, Offset};
+use crate::report::{Exercise, Point};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -137,10 +138,6 @@ pub struct Score {
     pub hotwash: Vec<String>,
 }
 
-fn row(points: i64, what: &str, why: &str) -> String {
-    format!("{points:>+4}  {what}: {why}")
-}
-
 impl Score {
     /// One line: what it comes to.
     pub fn headline(&self) -> String {
@@ -152,10 +149,9 @@ impl Score {
         format!("{} of {} points in {} ({end})", self.score, self.of, self.name)
     }
 
-    /// Point by point, for people.
-    pub fn lines(&self) -> Vec<String> {
-        let mut lines = vec![self.headline(), String::new()];
-        for line in &self.expectations {
+    /// Point by point, as `drill score` and the after-action report say it.
+    pub fn told(&self) -> Exercise {
+        let expectation = |line: &Line| {
             let at = |s: Option<i64>| s.map_or_else(|| "never".to_owned(), |s| Offset(s).to_string());
             let record = line.seq.map_or_else(String::new, |seq| format!(", record {seq}"));
             let judged =
@@ -168,24 +164,49 @@ impl Score {
                 Met::NotAsked => "not asked: what it belongs to did not come".to_owned(),
                 Met::NotJudged => "the facilitator has not judged it".to_owned(),
             };
-            lines.push(format!("{}/{}  {}: {why}", line.points, line.of, line.what));
-        }
-        for (name, costs) in [("mistake", &self.mistakes), ("hint", &self.hints)] {
-            for cost in costs {
-                let (at, seq) = (Offset(cost.at_s), cost.seq);
-                lines.push(row(-i64::from(cost.cost), &format!("{name} {at}, record {seq}"), &cost.what));
-            }
-        }
-        lines.push(String::new());
-        for took in &self.times {
+            Point { points: format!("{}/{}", line.points, line.of), what: line.what.clone(), why }
+        };
+        let cost = |name: &str, cost: &Cost| Point {
+            points: format!("{:+}", -i64::from(cost.cost)),
+            what: format!("{name} {}, record {}", Offset(cost.at_s), cost.seq),
+            why: cost.what.clone(),
+        };
+        let time = |took: &Took| {
             let time = took.seconds.map_or_else(|| "never".to_owned(), |s| Lasting(s).to_string());
             let record = took.seq.map_or_else(String::new, |seq| format!(" (record {seq})"));
-            lines.push(format!("{}: {time}{record}", took.what));
+            format!("{}: {time}{record}", took.what)
+        };
+        let points = self.expectations.iter().map(expectation);
+        let points = points.chain(self.mistakes.iter().map(|c| cost("mistake", c)));
+        let points = points.chain(self.hints.iter().map(|c| cost("hint", c)));
+        let ended = |all: &[String]| if self.ended { all.to_vec() } else { Vec::new() };
+        Exercise {
+            scenario: self.scenario.clone(),
+            name: self.name.clone(),
+            seed: self.seed.clone(),
+            score: self.score,
+            of: self.of,
+            headline: self.headline(),
+            objectives: self.objectives.clone(),
+            points: points.collect(),
+            times: self.times.iter().map(time).collect(),
+            decoys: ended(&self.decoys),
+            hotwash: ended(&self.hotwash),
         }
-        if self.ended {
-            lines.extend(self.decoys.iter().map(|d| format!("it only misled: {d}")));
-            lines.extend(self.hotwash.iter().map(|q| format!("question: {q}")));
-        }
+    }
+
+    /// Point by point, a line each.
+    pub fn lines(&self) -> Vec<String> {
+        let told = self.told();
+        let mut lines = vec![told.headline, String::new()];
+        lines.extend(told.points.iter().map(|Point { points, what, why }| {
+            let width = if points.starts_with(['-', '+']) { 4 } else { 0 };
+            format!("{points:>width$}  {what}: {why}")
+        }));
+        lines.push(String::new());
+        lines.extend(told.times);
+        lines.extend(told.decoys.iter().map(|d| format!("it only misled: {d}")));
+        lines.extend(told.hotwash.iter().map(|q| format!("question: {q}")));
         lines
     }
 }

@@ -5,6 +5,7 @@ mod arguments;
 mod backup;
 mod cnpg;
 mod comms;
+mod continuity;
 mod delivery;
 mod effect;
 mod given;
@@ -67,6 +68,7 @@ static EFFECTS: &[&[&[Effect]]] = &[
         patroni::EFFECTS,
         backup::EFFECTS,
         comms::EFFECTS,
+        continuity::EFFECTS,
     ],
 ];
 

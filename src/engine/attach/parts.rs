@@ -370,7 +370,7 @@ fn next(before: &Published, snapshot: Arc<Snapshot>, page: Page) -> Published {
 }
 
 /// Puts snapshots together from their parts.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Assembler {
     light: Option<Snapshot>,
     panes: Panes,
@@ -385,18 +385,30 @@ fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
 }
 
 fn patch<T: Row + DeserializeOwned>(rows: &mut Vec<T>, bytes: &[u8]) -> Result<(), String> {
-    *rows = apply(rows, read::<Delta<T>>(bytes)?)?;
+    let delta = read::<Delta<T>>(bytes)?;
+    *rows = apply(std::mem::take(rows), delta)?;
     Ok(())
 }
 
 fn patch_shared<T: Row + DeserializeOwned>(rows: &mut Arc<Vec<T>>, bytes: &[u8]) -> Result<(), String> {
-    *rows = Arc::new(apply(rows, read::<Delta<T>>(bytes)?)?);
+    let delta = read::<Delta<T>>(bytes)?;
+    let old = Arc::try_unwrap(std::mem::take(rows)).unwrap_or_else(|shared| (*shared).clone());
+    *rows = Arc::new(apply(old, delta)?);
     Ok(())
 }
 
 impl Assembler {
-    /// Takes in a part. An error means that engine and console are out of step: the console starts afresh.
+    /// Takes in a part. An error means that engine and console are out of step: nothing is known then, and the console
+    /// starts afresh.
     pub fn take(&mut self, part: Part, bytes: &[u8]) -> Result<(), String> {
+        let put = self.put(part, bytes);
+        if put.is_err() {
+            *self = Self::default();
+        }
+        put
+    }
+
+    fn put(&mut self, part: Part, bytes: &[u8]) -> Result<(), String> {
         if part == Part::Fresh {
             *self = Self::default();
             return Ok(());
@@ -442,7 +454,7 @@ impl Assembler {
             Part::Timeline => {
                 let Timeline { incident, delta } = read(bytes)?;
                 let rows = self.timelines.entry(incident).or_default();
-                *rows = apply(rows, delta)?;
+                *rows = apply(std::mem::take(rows), delta)?;
             }
         }
         self.panes_changed |= part.is_pane();
@@ -563,10 +575,18 @@ mod tests {
         let mut console = Console::default();
         let page = write(None, &moment(9)).unwrap();
         console.follow(&super::next(&Published::default(), moment(9), page));
-        assert!(console.assembler.take(Part::Sources, b"{\"keep\":[[45,1]]}").is_err());
-        assert!(console.assembler.take(Part::Sources, b"{\"set\":[[49,{}]]}").is_err());
-        assert!(console.assembler.take(Part::Sources, b"{\"keep\":[[null,4000000000]]}").is_err());
-        assert!(console.assembler.take(Part::Sources, b"{\"seconds\":[]}").is_err());
-        assert!(console.assembler.take(Part::Estate, b"nonsense").is_err());
+        let wrong: [(Part, &[u8]); 5] = [
+            (Part::Sources, b"{\"keep\":[[45,1]]}"),
+            (Part::Sources, b"{\"set\":[[49,{}]]}"),
+            (Part::Sources, b"{\"keep\":[[null,4000000000]]}"),
+            (Part::Sources, b"{\"seconds\":[]}"),
+            (Part::Estate, b"nonsense"),
+        ];
+        for (part, bytes) in wrong {
+            let mut assembler = console.assembler.clone();
+            assert!(assembler.seen(2, Timestamp::UNIX_EPOCH).is_some());
+            assert!(assembler.take(part, bytes).is_err());
+            assert!(assembler.seen(3, Timestamp::UNIX_EPOCH).is_none(), "no half of a snapshot is shown");
+        }
     }
 }

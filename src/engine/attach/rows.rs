@@ -185,33 +185,51 @@ pub fn diff<T: Row>(old: &[T], new: &[T]) -> Option<Delta<T>> {
     (delta.keep.is_some() || delta.seconds.is_some() || !delta.set.is_empty()).then_some(delta)
 }
 
-/// Makes the new list; an error when the difference does not fit the list before.
-pub fn apply<T: Row>(old: &[T], delta: Delta<T>) -> Result<Vec<T>, &'static str> {
+/// Makes the new list of the old one, whose rows are moved: most differences touch few of many. An error when the
+/// difference does not fit the list before.
+pub fn apply<T: Row>(old: Vec<T>, delta: Delta<T>) -> Result<Vec<T>, &'static str> {
     const WRONG: &str = "a difference that does not fit what was sent before";
     let Delta { keep, set, seconds } = delta;
-    let mut rows: Vec<Option<T>> = match keep {
-        None => old.iter().cloned().map(Some).collect(),
-        Some(keep) => {
-            let mut rows = Vec::new();
-            for (from, count) in keep {
-                let count = usize::try_from(count).unwrap_or(usize::MAX);
-                match from.map(|f| usize::try_from(f).unwrap_or(usize::MAX)) {
-                    Some(from) => {
-                        let kept = old.get(from..from.saturating_add(count)).ok_or(WRONG)?;
-                        rows.extend(kept.iter().cloned().map(Some));
-                    }
-                    None if count <= set.len() => rows.extend(std::iter::repeat_n(None, count)),
-                    None => return Err(WRONG),
-                }
+    let index = |at: u32| usize::try_from(at).unwrap_or(usize::MAX);
+    let mut rows = match keep {
+        None => {
+            let mut rows = old;
+            for (at, row) in set {
+                *rows.get_mut(index(at)).ok_or(WRONG)? = row;
             }
             rows
         }
+        Some(keep) => {
+            // Two rows of one name come from the same place: only the last of them is moved.
+            let mut uses = vec![0_u32; old.len()];
+            for (from, count) in &keep {
+                let from = from.map_or(0..0, |f| index(f)..index(f).saturating_add(index(*count)));
+                uses.get_mut(from).ok_or(WRONG)?.iter_mut().for_each(|n| *n = n.saturating_add(1));
+            }
+            let mut old: Vec<Option<T>> = old.into_iter().map(Some).collect();
+            let mut rows: Vec<Option<T>> = Vec::new();
+            for (from, count) in keep {
+                let count = index(count);
+                match from.map(index) {
+                    Some(from) => {
+                        let places = from..from.saturating_add(count);
+                        let (kept, uses) =
+                            (old.get_mut(places.clone()).ok_or(WRONG)?, uses.get_mut(places).ok_or(WRONG)?);
+                        rows.extend(kept.iter_mut().zip(uses).map(|(row, uses)| {
+                            *uses = uses.saturating_sub(1);
+                            if *uses == 0 { row.take() } else { row.clone() }
+                        }));
+                    }
+                    None if count <= set.len() => rows.extend(std::iter::repeat_with(|| None).take(count)),
+                    None => return Err(WRONG),
+                }
+            }
+            for (at, row) in set {
+                *rows.get_mut(index(at)).ok_or(WRONG)? = Some(row);
+            }
+            rows.into_iter().collect::<Option<_>>().ok_or(WRONG)?
+        }
     };
-    for (at, row) in set {
-        let slot = usize::try_from(at).ok().and_then(|at| rows.get_mut(at)).ok_or(WRONG)?;
-        *slot = Some(row);
-    }
-    let mut rows: Vec<T> = rows.into_iter().collect::<Option<_>>().ok_or(WRONG)?;
     if let Some(seconds) = seconds {
         if seconds.len() != rows.len() {
             return Err(WRONG);
@@ -267,7 +285,7 @@ mod tests {
                     let text = serde_json::to_string(&delta).unwrap();
                     let read: Delta<Simple> = serde_json::from_str(&text).unwrap();
                     prop_assert_eq!(&read, &delta);
-                    prop_assert_eq!(apply(&old, read), Ok(new));
+                    prop_assert_eq!(apply(old, read), Ok(new));
                 }
             }
         }
@@ -275,7 +293,7 @@ mod tests {
         #[test]
         fn a_difference_of_other_lists_is_refused_or_makes_a_list(a in list(), b in list(), c in list()) {
             if let Some(delta) = diff(&a, &b) {
-                let _ = apply(&c, delta);
+                let _ = apply(c.clone(), delta);
             }
         }
     }

@@ -186,7 +186,12 @@ impl Frames {
         while let Some(line) = lines.next() {
             match serde_json::from_slice(line).map_err(|e| e.to_string())? {
                 Say::Seen { generation, at } => seen = Some((generation, at)),
-                Say::Part { part } => self.shown.take(part, lines.next().unwrap_or_default())?,
+                Say::Part { part } => {
+                    if let Err(why) = self.shown.take(part, lines.next().unwrap_or_default()) {
+                        (self.taken, self.now) = (0, None);
+                        return Err(why);
+                    }
+                }
                 _ => {}
             }
         }

@@ -43,7 +43,10 @@ fn frame(second: i64, age: u64, alert: bool, incident: Option<&str>) -> Arc<Snap
     if alert {
         snapshot["findings"] = json!([{
             "id": "F-1", "rule": "lock-chain", "classes": [], "level": "alert", "severity": "warn", "since": at(0),
-            "subject": { "kind": "tenant", "tenant": "t017" }, "what": "W", "disproof": "D", "evidence": [],
+            "subject": { "kind": "tenant", "tenant": "t017" }, "what": "W", "disproof": "D", "evidence": [{
+                "signal": "lock.blocked", "subject": { "kind": "tenant", "tenant": "t017" }, "unit": "count",
+                "now": second, "threshold": 1.0, "series": [],
+            }],
             "whom": { "tenants": ["t017"], "plants": [], "next_cutoff": null }, "changed": [], "playbooks": [],
             "good_intervals": 0, "acknowledged": null,
         }]);
@@ -146,7 +149,7 @@ fn journal(dir: &Path) {
     let piece = |seconds: std::ops::Range<i64>| {
         let mut recording = Recording::default();
         let end = seconds.end;
-        assert_eq!(see(&mut recording, seconds, false, Some("investigating")), []);
+        assert_eq!(see(&mut recording, seconds, true, Some("investigating")), []);
         let piece = recording.finish().unwrap();
         let sha256 = evidence::put(dir, &piece.bytes).unwrap();
         put(end, Kind::EvidenceCaptured, piece.body(&sha256), false);
@@ -208,6 +211,19 @@ fn a_past_incident_is_shown_at_any_moment_and_what_is_not_known_is_said() {
         let why = player.ask(&wrong).unwrap_err();
         assert!(why.contains(said), "{why}");
     }
+}
+
+#[test]
+fn the_signals_behind_findings_are_read_from_what_was_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    journal(dir.path());
+    let mut past = Past::open(dir.path(), &IncidentId::new("INC-1".to_owned())).unwrap().unwrap();
+    let all = super::courses(&mut past, (at(100), at(330)));
+    let [course] = all.as_slice() else { panic!("{all:?}") };
+    assert_eq!((course.finding.as_str(), course.signal.as_str()), ("F-1", "lock.blocked"));
+    let seconds: Vec<f64> = course.points.iter().map(|(_, v)| *v).collect();
+    assert_eq!(seconds, [100.0, 115.0, 130.0, 145.0, 159.0, 310.0, 325.0], "and nothing of what was not kept");
+    assert_eq!(super::courses(&mut past, (at(200), at(250))), []);
 }
 
 #[test]

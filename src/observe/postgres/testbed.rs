@@ -169,15 +169,19 @@ impl Server {
         }
     }
 
-    fn log(&self) -> String {
+    /// What it has said.
+    pub fn log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 
     /// As configured for observers and verbs, with one login for both.
     pub fn config(&self, user: &str) -> model::Postgres {
         let password = self.dir.path().join("secret");
-        std::fs::write(&password, format!("{PASSWORD}\n")).unwrap();
-        std::fs::set_permissions(&password, std::fs::Permissions::from_mode(0o600)).unwrap();
+        // Put there whole: a test asks for several configurations while another reads the file.
+        let new = tempfile::NamedTempFile::new_in(self.dir.path()).unwrap();
+        std::fs::write(new.path(), format!("{PASSWORD}\n")).unwrap();
+        std::fs::set_permissions(new.path(), std::fs::Permissions::from_mode(0o600)).unwrap();
+        new.persist(&password).unwrap();
         let login = Login { user: user.into(), password: Some(SecretRef::File(password)) };
         model::Postgres {
             id: SourceId::new("pg-a"),

@@ -130,6 +130,11 @@ impl Private {
         }
     }
 
+    /// Sends a signal to it.
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        self.server.signal(signal);
+    }
+
     pub(crate) fn log(&self) -> String {
         self.server.log()
     }

@@ -186,6 +186,11 @@ fn what_the_words_mean_is_checked() {
         ("  risk: medium", "  risk: medium\n  choices: [{key: a, label: A, then: continue}]", "has no `choices`"),
         ("  risk: medium", "  risk: medium\n  timeout: 0s", "a timeout lies between"),
         ("  risk: medium", "  risk: medium\n  timeout: -5s", "expected a length of time"),
+        (
+            "  risk: medium",
+            "  risk: medium\n  requires: {role: wizard}",
+            "p.yaml:21:20: `steps.1.requires.role`: found `wizard`, expected one of `commander`, `deputy`",
+        ),
         ("  risk: medium", "  risk: medium\n  reversible: maybe", "expected `true`, `false` or `compensatable`"),
         ("  risk: medium", "  risk: high", "the high-risk step `cancel` needs `approval`"),
         ("  risk: medium", "  risk: high", "needs `rollback`, or the words `reversible: false`"),
@@ -252,6 +257,11 @@ fn an_approval_and_what_it_is_bound_to_are_checked() {
         ("quorum: 2", "quorum: 0", "a quorum counts from 1"),
         ("[requester, operator]", "[requester, requester]", "this person stands in the list already"),
         ("[requester, operator]", "[commander]", "found `commander`, expected `requester` or `operator`"),
+        (
+            "roles: [approver]",
+            "roles: [dba, wizard]",
+            "p.yaml:22:75: `steps.1.approval.roles.1`: found `wizard`, expected one of `commander`, `deputy`",
+        ),
         ("roles: [approver]", "roles: [observer]", "an observer approves nothing"),
         ("roles: [approver]", "roles: [dba, dba]", "the role dba stands in the list already"),
         ("timeout: 15m, ", "", "escalating needs a `timeout`"),

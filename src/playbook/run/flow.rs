@@ -48,6 +48,11 @@ impl Run {
 
     /// What a durable record means for the step that it is about.
     fn note(&mut self, then: &Then, seq: u64, now: Timestamp) {
+        let ended = matches!(then, Then::Done { .. } | Then::Reconciled(Reconciled::TookEffect { .. }));
+        if ended && self.spec().is_some_and(|spec| spec.kind == StepType::Notify) {
+            // It is told with that record: the next time is counted from here.
+            self.note_told(self.current, now);
+        }
         self.edit(|s| match then {
             Then::Intended => s.intended = Some(seq),
             Then::Confirmed => {
@@ -66,6 +71,8 @@ impl Run {
                 s.choices.clear();
             }
             Then::Skipped | Then::Verified | Then::NotVerified { .. } | Then::Failed { .. } => s.ended_at = Some(now),
+            // Also where the run is stopped now: what was observed before does not count when it goes on.
+            Then::Reconciled(Reconciled::TookEffect { .. }) if s.fan.is_none() => s.outcome_at = Some(now),
             _ => {}
         });
     }

@@ -39,4 +39,6 @@ mod boundaries;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
+mod telling;
+#[cfg(test)]
 mod tests;

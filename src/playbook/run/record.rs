@@ -53,7 +53,12 @@ impl Run {
         let params: Map<String, Value> = self.start.params.iter().map(said).collect();
         let targets = (!self.start.targets.is_empty()).then_some(&self.start.targets);
         let parent = &self.start.parent;
+        let objectives = &playbook.objectives;
+        let rto = objectives.rto.as_ref().map(|span| span.0.as_secs());
+        let rpo = objectives.rpo.as_ref().map(|span| span.0.as_secs());
+        let objectives = (rto.is_some() || rpo.is_some()).then(|| json!({ "rto_s": rto, "rpo_s": rpo }));
         json!({
+            "objectives": objectives,
             "playbook": playbook.id, "playbook_version": playbook.version, "playbook_digest": self.plan.digest(),
             "params": params, "tenant": self.start.tenant, "targets": targets, "parent": parent, "incident": self.start.incident, "by": self.start.by,
         })

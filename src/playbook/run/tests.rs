@@ -721,6 +721,31 @@ fn what_speaks_against_a_playbook_keeps_it_from_starting_until_it_is_gone_or_som
     }
 }
 
+#[test]
+fn what_was_observed_before_it_was_found_out_does_not_count_after_a_stop_either() {
+    let mut bench = at_cancel();
+    bench.confirm("cancel", None).unwrap();
+    to_execution(&mut bench);
+    bench.answer(0, 5);
+    bench.answer(0, 0);
+    assert!(matches!(bench.open.as_slice(), [Effect::Reconcile { .. }]), "{:?}", bench.open);
+    bench.wait(3000);
+    stop(&mut bench, false).unwrap();
+    bench.settle();
+    assert_eq!(bench.run.state(), RunState::Stopped);
+    resume(&mut bench);
+    assert_eq!(bench.state("cancel"), StepState::Verifying);
+    let view = bench.run.view(bench.now);
+    assert_ne!(view.steps[1].verify[0].holds, Some(true), "{:?}", view.steps[1].verify[0]);
+    // The bench counts the time of the row by itself.
+    bench.wait(5100);
+    bench.apply(Input::Tick).unwrap();
+    bench.settle();
+    assert_eq!(bench.state("cancel"), StepState::Verifying);
+    hold(&mut bench);
+    assert_eq!(bench.state("cancel"), StepState::Done);
+}
+
 /// Two seconds later the step that waits for its confirmation is rendered again, as told.
 fn render_again(bench: &mut Bench, change: impl FnOnce(&mut Rendering)) {
     bench.wait(2000);

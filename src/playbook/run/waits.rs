@@ -203,13 +203,20 @@ impl Run {
         let Some(index) = spec.and_then(|s| self.plan.index(&s.id)) else {
             return Err(Refusal(format!("the step {} tells nobody anything", step.as_str().clean())));
         };
-        if let Some(lasting) = self.lasting.get_mut(index) {
-            lasting.told_at = Some(now);
+        if !self.is_open() {
+            return Err(Refusal("the run is not open: nothing of it is told".to_owned()));
         }
+        self.note_told(index, now);
         if index == self.current && matches!(self.phase, Phase::Blocked { .. }) {
             self.prepare(out);
         }
         Ok(())
+    }
+
+    pub(super) fn note_told(&mut self, index: usize, now: Timestamp) {
+        if let Some(lasting) = self.lasting.get_mut(index) {
+            lasting.told_at = Some(now);
+        }
     }
 
     /// When stakeholders are to be told again, of a step that was reached while the run is open.

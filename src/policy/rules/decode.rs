@@ -3,8 +3,8 @@
 //! nobody can reach.
 
 use super::{ApprovalRule, Held, Member, Policy, Raise, Right, Window, WindowKind};
-use crate::config::problem::{Problem, Problems};
-use crate::config::reader::{Source, Table};
+use crate::config::problem::Problems;
+use crate::config::reader::{self, Source, Table};
 use crate::domain::estate::{Environment, Tenancy};
 use crate::domain::id::{Digest, Person};
 use crate::domain::incident::{Role, Severity};
@@ -17,7 +17,6 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use toml::de::DeTable;
 
 const MINUTE: Duration = Duration::from_mins(1);
 const DAY: Duration = Duration::from_hours(24);
@@ -36,14 +35,7 @@ fn small<T: TryFrom<i64>>(number: Option<i64>) -> Option<T> {
 
 pub(super) fn decode(file: &str, text: &str) -> Result<Policy, Problems> {
     let source = Source::new(file, text);
-    let (root, syntax) = DeTable::parse_recoverable(text);
-    if !syntax.is_empty() {
-        let problem = |e: &toml::de::Error| match e.span() {
-            Some(span) => Problem::at(file, text, &span, e.message().trim().to_owned()),
-            None => Problem::whole(file, e.message().to_owned()),
-        };
-        return Err(Problems(syntax.iter().map(problem).collect()));
-    }
+    let root = reader::parse(file, text)?;
     let policy = whole(Table::root(&source, &root), Digest::from_bytes(&Sha256::digest(text).into()));
     let problems = source.into_problems();
     if problems.is_empty() { Ok(policy) } else { Err(Problems(problems)) }

@@ -5,6 +5,7 @@ use super::super::widgets::chart;
 use super::panes::{Form, pane, rows_of};
 use super::{halves, split};
 use crate::console::format::{ahead, clock, moment, value};
+use crate::console::keymap::Action;
 use crate::console::rows::class_words;
 use crate::console::state::{PaneId, State};
 use crate::console::strip::{Strip, wrap};
@@ -44,7 +45,7 @@ pub fn one(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Re
     canvas.rule(area, 0, &Strip::of(Role::Title, format!("Finding {id}")), &Strip::new());
     let lines = [
         Strip::of(Role::Ok, " It has cleared: three good intervals in a row."),
-        Strip::of(Role::Dim, " The journal keeps it; Esc goes back."),
+        Strip::of(Role::Dim, format!(" The journal keeps it; {} goes back.", state.key(Action::Back))),
     ];
     canvas.lines(split(area, 1).1, &lines);
 }
@@ -125,7 +126,8 @@ fn detail(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rec
     }
     if alone && below.height > 0 {
         let (head, rest) = split(below, 1);
-        canvas.rule(head, 0, &Strip::of(Role::Title, "Playbooks that fit"), &Strip::of(Role::Dim, "Enter starts one"));
+        let how = format!("{} starts one", state.key(Action::Open));
+        canvas.rule(head, 0, &Strip::of(Role::Title, "Playbooks that fit"), &Strip::of(Role::Dim, how));
         rows_of(
             canvas,
             state,

@@ -3,6 +3,7 @@
 use super::super::canvas::Canvas;
 use super::panes::{Form, rows_of};
 use super::split;
+use crate::console::keymap::Action;
 use crate::console::rows::{Custody, custody};
 use crate::console::state::{PaneId, State};
 use crate::console::strip::{Strip, fit};
@@ -33,11 +34,11 @@ pub fn draw(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: R
     let (list, below) = split(body, body.height - foot);
     let records = state.records();
     let none = match &state.log.scan {
-        Some(scan) if !scan.done => "none found yet",
-        Some(_) => "no record fits (Esc shows all)",
-        None => "no record yet",
+        Some(scan) if !scan.done => "none found yet".to_owned(),
+        Some(_) => format!("no record fits ({} shows all)", state.key(Action::Back)),
+        None => "no record yet".to_owned(),
     };
-    rows_of(canvas, state, snapshot, list, PaneId::Journal, &|i| records.get(i).copied(), Form::Table, none);
+    rows_of(canvas, state, snapshot, list, PaneId::Journal, &|i| records.get(i).copied(), Form::Table, &none);
     canvas.line(below, 0, &in_one_line(canvas, &custody, usize::from(below.width)));
 }
 

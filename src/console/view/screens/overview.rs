@@ -4,7 +4,7 @@ use super::super::canvas::{Canvas, cells};
 use super::panes::{Form, findings, locks, pane};
 use super::{halves, share, split};
 use crate::console::format::ABSENT;
-use crate::console::keymap::{Action, key_of};
+use crate::console::keymap::Action;
 use crate::console::next::headline;
 use crate::console::state::{PaneId, State};
 use crate::console::strip::Strip;
@@ -30,6 +30,7 @@ pub fn draw(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: R
         area
     };
     match area.width {
+        _ if state.facts.plain => one(canvas, state, snapshot, area),
         0..72 => narrow(canvas, state, snapshot, area),
         72..150 => two(canvas, state, snapshot, area),
         _ => three(canvas, state, snapshot, area),
@@ -54,7 +55,7 @@ fn roll_up(canvas: &Canvas<'_>, state: &State, snapshot: &Snapshot, width: u16) 
                 Pane::Business => Action::Business,
                 Pane::Security => Action::Security,
             };
-            strip.push(Role::Accent, format!(" {} ", key_of(action)));
+            strip.push(Role::Accent, format!(" {} ", state.key(action)));
             match snapshot.panes.health(*pane) {
                 Some(health) => {
                     let role = if health == Health::Ok { Role::Dim } else { health.into() };
@@ -89,6 +90,26 @@ fn narrow(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rec
     let (top, bottom) = split(area, above - below);
     tenants(canvas, state, snapshot, top);
     findings(canvas, state, snapshot, bottom);
+}
+
+/// Everything below everything else, whole.
+fn one(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rect) {
+    let panes = &snapshot.panes;
+    let rows = |n: usize| cells(n.max(1)) + 2;
+    let (at, below) = split(area, rows(snapshot.findings.len() * 3));
+    findings(canvas, state, snapshot, at);
+    let (at, below) = split(below, rows(panes.tenants.len()));
+    tenants(canvas, state, snapshot, at);
+    let (at, below) = split(below, rows(panes.databases.len()));
+    let why = "no database is configured";
+    pane(canvas, state, snapshot, at, PaneId::Databases, "Database", &panes.databases, Form::Table, why);
+    let (at, below) = split(below, rows(panes.queues.len()));
+    let why = "no queue is configured";
+    pane(canvas, state, snapshot, at, PaneId::Queues, "Queue", &panes.queues, Form::List(24), why);
+    let (at, below) = split(below, rows(panes.ingress.len()));
+    let why = "no ingress is configured";
+    pane(canvas, state, snapshot, at, PaneId::Ingress, "Ingress", &panes.ingress, Form::Table, why);
+    changes(canvas, state, snapshot, below);
 }
 
 fn two(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rect) {

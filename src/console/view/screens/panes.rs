@@ -1,9 +1,11 @@
 //! Panes that stand on more than one screen: a rule with title and counts, and below it rows.
 
 use super::super::canvas::Canvas;
-use super::super::widgets::{Listing, branches, counts, list, spark, table};
+use super::super::widgets::{Listing, branches, counts, list, row_of, spark, table};
 use super::split;
 use crate::console::format::{ahead, clock, value};
+use crate::console::keymap::Action;
+use crate::console::msg::Target;
 use crate::console::rows::{PaneRow, class_words, whom_words};
 use crate::console::state::{PaneId, State, shown_locks};
 use crate::console::strip::Strip;
@@ -46,7 +48,7 @@ pub fn empty(canvas: &mut Canvas<'_>, state: &State, area: Rect, id: PaneId, why
     let text = if pane.filter.is_empty() || pane.total == 0 {
         format!(" {why}")
     } else {
-        format!(" none of {} fits `{}` (Esc clears the filter)", pane.total, pane.filter)
+        format!(" none of {} fits `{}` ({} clears the filter)", pane.total, pane.filter, state.key(Action::Back))
     };
     canvas.line(area, 0, &Strip::of(Role::Dim, text));
 }
@@ -89,8 +91,10 @@ pub fn rows_of<'r, R: PaneRow>(
     }
     let context = state.context(snapshot);
     let cursor = (state.focused() == id).then(|| pane.at());
-    let listing =
-        Listing { row, slots: &pane.order, cursor, context: &context, lead: &[], more: id == PaneId::Tenants };
+    let (more, marked) = (id == PaneId::Tenants, state.marked(id));
+    canvas.point(area, Target::Pane(id));
+    let slots = &pane.order;
+    let listing = Listing { row, slots, cursor, context: &context, lead: &[], more, pane: id, marked: &marked };
     match form {
         Form::List(label) => list(canvas, area, label, &listing),
         Form::Table => table(canvas, area, &listing),
@@ -117,11 +121,12 @@ pub fn locks(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: 
     let lead = branches(&depths, &canvas.theme.glyphs);
     let context = state.context(snapshot);
     let cursor = (state.focused() == PaneId::Locks).then(|| pane.at());
-    table(
-        canvas,
-        body,
-        &Listing { row: &|i| nodes.get(i), slots: &pane.order, cursor, context: &context, lead: &lead, more: false },
-    );
+    let (row, marked) = (|i: usize| nodes.get(i), state.marked(PaneId::Locks));
+    let (slots, context, lead) = (&pane.order, &context, &lead[..]);
+    canvas.point(body, Target::Pane(PaneId::Locks));
+    let listing =
+        Listing { row: &row, slots, cursor, context, lead, more: false, pane: PaneId::Locks, marked: &marked };
+    table(canvas, body, &listing);
 }
 
 /// Findings as cards of up to three lines: what; whom and since when; evidence and playbooks.
@@ -134,6 +139,8 @@ pub fn findings(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, are
         return empty(canvas, state, body, PaneId::Findings, "none: no rule sees anything wrong");
     }
     let cursor = (state.focused() == PaneId::Findings).then(|| pane.at());
+    let marked = state.marked(PaneId::Findings);
+    canvas.point(body, Target::Pane(PaneId::Findings));
     let at = cursor.unwrap_or(0);
     let rows = usize::from(body.height);
     let total = pane.order.len();
@@ -151,11 +158,9 @@ pub fn findings(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, are
         let lines = card(canvas, state, finding, tall(i), body.width);
         let card = Rect { y: body.y + y, height: body.height - y, ..body };
         let used = canvas.lines(card, &lines);
-        if cursor == Some(i) {
-            let line = Rect { height: 1, ..card };
-            canvas.text(line, 0, 0, Role::Cursor, canvas.theme.glyphs.cursor);
-            canvas.tint(line, Role::Cursor);
-        }
+        canvas.point(Rect { height: used, ..card }, Target::Row(PaneId::Findings, slot.key.clone()));
+        let line = Rect { height: 1, ..card };
+        row_of(canvas, line, &slot.key, PaneId::Findings, marked.contains(&slot.key.as_str()), cursor == Some(i));
         y += used;
     }
 }

@@ -3,6 +3,7 @@
 use super::super::canvas::{Canvas, cells};
 use super::panes::{Form, pane};
 use super::{halves, split};
+use crate::console::keymap::Action;
 use crate::console::rows::risk_letter;
 use crate::console::state::{PaneId, State};
 use crate::console::strip::{Strip, wrap};
@@ -39,7 +40,8 @@ fn one(canvas: &mut Canvas<'_>, state: &State, area: Rect, books: &[PlaybookSumm
     let slot = state.panes.get(PaneId::Playbooks).selected();
     let Some(book) = slot.and_then(|s| books.get(s.index)) else { return };
     let title = Strip::of(Role::Title, format!("{} v{}", book.name, book.version));
-    canvas.rule(area, 0, &title, &Strip::of(Role::Dim, format!("{} Enter starts it", canvas.theme.glyphs.dot)));
+    let how = format!("{} {} starts it", canvas.theme.glyphs.dot, state.key(Action::Open));
+    canvas.rule(area, 0, &title, &Strip::of(Role::Dim, how));
     let width = usize::from(area.width.saturating_sub(2));
     let mut lines: Vec<_> = wrap(&book.description, width).into_iter().map(|l| Strip::text(format!(" {l}"))).collect();
     for (i, step) in book.steps.iter().enumerate() {

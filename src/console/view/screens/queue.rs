@@ -4,6 +4,7 @@ use super::super::canvas::{Canvas, cells};
 use super::super::widgets::{Listing, counts, gauge, table};
 use super::panes::{empty, title};
 use super::split;
+use crate::console::msg::Target;
 use crate::console::state::{PaneId, Slot, State};
 use crate::console::strip::Strip;
 use crate::console::theme::Role;
@@ -38,7 +39,8 @@ pub fn draw(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: R
             None => {}
         }
     }
-    let context = state.context(snapshot);
+    let (context, marked) = (state.context(snapshot), state.marked(PaneId::Queues));
+    canvas.point(area, Target::Pane(PaneId::Queues));
     let below = if redis.is_empty() { 0 } else { (cells(redis.len()) + 2).min(area.height / 2) };
     let spare = area.height.saturating_sub(below);
     let (top, bottom) = split(area, spare);
@@ -55,6 +57,8 @@ pub fn draw(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: R
             context: &context,
             lead: &[],
             more: false,
+            pane: PaneId::Queues,
+            marked: &marked,
         };
         table(canvas, body, &listing);
     }
@@ -80,6 +84,8 @@ pub fn draw(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: R
         context: &context,
         lead: &[],
         more: false,
+        pane: PaneId::Queues,
+        marked: &marked,
     };
     table(canvas, body, &listing);
 }

@@ -2,9 +2,10 @@
 //! it is known to have worked.
 
 use super::super::canvas::{Canvas, cells};
-use super::super::widgets::window;
+use super::super::widgets::{row_of, window};
 use super::split;
 use crate::console::format::clock;
+use crate::console::keymap::Action;
 use crate::console::rows::{PaneRow, layout, place, run_words, step_sign, step_words};
 use crate::console::state::{PaneId, State, can_confirm};
 use crate::console::strip::{Strip, fit, wrap};
@@ -41,7 +42,7 @@ pub fn draw(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: R
     let Some(step) = run.steps.get(selected).or_else(|| run.steps.get(run.current)) else { return };
     let width = usize::from(area.width.saturating_sub(2));
     let terse = body.height < 24;
-    let parts = parts(run, step, width, &canvas.theme.glyphs, terse);
+    let parts = parts(state, run, step, width, &canvas.theme.glyphs, terse);
     let wanted: u16 = parts.iter().map(|p| cells(p.lines.len().min(p.least)) + 1).sum();
     let most = body.height.saturating_sub(wanted).clamp(2, 5.max(body.height / 3));
     let (top, mut rest) = split(body, cells(run.steps.len()).min(most));
@@ -58,7 +59,8 @@ pub fn draw(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: R
             if hidden > 0 && inner.height > 0 {
                 let last = Rect { y: inner.bottom() - 1, height: 1, ..inner };
                 canvas.clear(last);
-                let text = format!(" {} {} more (Enter shows all)", canvas.theme.glyphs.ellipsis, hidden + 1);
+                let (dots, key) = (canvas.theme.glyphs.ellipsis, state.key(Action::Open));
+                let text = format!(" {dots} {} more ({key} shows all)", hidden + 1);
                 canvas.line(last, 0, &Strip::of(Role::Dim, text));
             }
         }
@@ -98,7 +100,7 @@ fn heights(total: u16, parts: &[Part]) -> Vec<u16> {
 
 fn steps(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rect, run: &RunView) {
     let pane = state.panes.get(PaneId::Steps);
-    let context = state.context(snapshot);
+    let (context, marked) = (state.context(snapshot), state.marked(PaneId::Steps));
     let columns = layout(StepView::COLUMNS, area.width.saturating_sub(6), 1);
     let first = window(run.steps.len(), usize::from(area.height), pane.at());
     for (row, (i, step)) in (0..area.height).zip(run.steps.iter().enumerate().skip(first)) {
@@ -112,21 +114,19 @@ fn steps(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rect
             strip.push(Role::Text, " ");
         }
         canvas.line(area, row, &strip);
-        if i == pane.at() {
-            let line = Rect { y: area.y + row, height: 1, ..area };
-            canvas.text(line, 0, 0, Role::Cursor, canvas.theme.glyphs.cursor);
-            canvas.tint(line, Role::Cursor);
-        }
+        let line = Rect { y: area.y + row, height: 1, ..area };
+        let key = step.id.as_str();
+        row_of(canvas, line, key, PaneId::Steps, marked.contains(&key), i == pane.at());
     }
 }
 
-fn parts(run: &RunView, step: &StepView, width: usize, glyphs: &Glyphs, terse: bool) -> Vec<Part> {
+fn parts(state: &State, run: &RunView, step: &StepView, width: usize, glyphs: &Glyphs, terse: bool) -> Vec<Part> {
     let mut parts = Vec::new();
     let over = matches!(step.state, StepState::Done | StepState::Failed | StepState::Skipped | StepState::Unknown);
     if !step.output.is_empty() || over || step.outcome.is_some() {
         parts.push(outcome(step, width));
     }
-    parts.extend(comms(step, width));
+    parts.extend(comms(state, step, width));
     parts.extend(targets(step, width, glyphs));
     parts.push(request(run, step, width, glyphs, terse));
     if !step.checks.is_empty() {
@@ -142,7 +142,7 @@ fn parts(run: &RunView, step: &StepView, width: usize, glyphs: &Glyphs, terse: b
 }
 
 /// What stakeholders are to be told, and whom.
-fn comms(step: &StepView, width: usize) -> Option<Part> {
+fn comms(state: &State, step: &StepView, width: usize) -> Option<Part> {
     let comms = step.comms.as_ref()?;
     let mut lines = Vec::new();
     for line in wrap(&comms.text, width) {
@@ -150,7 +150,8 @@ fn comms(step: &StepView, width: usize) -> Option<Part> {
     }
     let title = Strip::of(Role::Title, "Tell ").and(Role::Warn, comms.audience.join(", "));
     // Where the step waits for its confirmation, Enter is for that; it asks whether they were told before or after it.
-    let how = if can_confirm(step) { "" } else { " (Enter when they were told)" };
+    let how =
+        if can_confirm(step) { String::new() } else { format!(" ({} when they were told)", state.key(Action::Open)) };
     let right = Strip::of(Role::Dim, format!("due {}{how}", clock(comms.due)));
     Some(Part { title, right, lines, least: 2 })
 }

@@ -5,5 +5,5 @@ pub mod table;
 pub mod tree;
 
 pub use chart::{chart, gauge, spark};
-pub use table::{Listing, counts, list, table, window};
+pub use table::{Listing, counts, list, row_of, table, window};
 pub use tree::branches;

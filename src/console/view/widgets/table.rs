@@ -1,7 +1,8 @@
 //! Rows as a table with columns, or as a short list where there is no room for columns.
 
+use crate::console::msg::Target;
 use crate::console::rows::{Align, Context, PaneRow, layout, place};
-use crate::console::state::Slot;
+use crate::console::state::{PaneId, Slot};
 use crate::console::strip::{Strip, fit};
 use crate::console::theme::{Glyphs, Role};
 use crate::console::view::canvas::{Canvas, cells};
@@ -23,6 +24,10 @@ pub struct Listing<'a, 'r, R> {
     pub lead: &'a [String],
     /// Whether the last line says how many rows are left out.
     pub more: bool,
+    /// The pane.
+    pub pane: PaneId,
+    /// What is marked in it.
+    pub marked: &'a [&'a str],
 }
 
 /// The first of `total` rows that is shown in `height`, so that the cursor is in sight, in the middle when it
@@ -30,6 +35,9 @@ pub struct Listing<'a, 'r, R> {
 pub fn window(total: usize, height: usize, cursor: usize) -> usize {
     cursor.saturating_sub(height / 2).min(total.saturating_sub(height))
 }
+
+/// Stands before a row that is marked.
+const MARK: &str = "*";
 
 /// The order in which they are counted.
 const ORDER: [Health; 4] = [Health::Ok, Health::Warn, Health::Critical, Health::Unknown];
@@ -73,10 +81,22 @@ fn draw_more<R>(canvas: &mut Canvas<'_>, area: Rect, listing: &Listing<'_, '_, R
     }
 }
 
-fn mark(canvas: &mut Canvas<'_>, area: Rect, row: u16) {
+/// What a row is beside its cells: the mouse can point at it, it may be marked, and the cursor may be on it.
+pub fn row_of(canvas: &mut Canvas<'_>, line: Rect, key: &str, pane: PaneId, marked: bool, cursor: bool) {
+    canvas.point(line, Target::Row(pane, key.to_owned()));
+    if marked {
+        canvas.text(line, 0, 0, Role::Accent, MARK);
+    }
+    if cursor {
+        canvas.text(line, 0, 0, Role::Cursor, if marked { MARK } else { canvas.theme.glyphs.cursor });
+        canvas.tint(line, Role::Cursor);
+    }
+}
+
+fn finish<R>(canvas: &mut Canvas<'_>, area: Rect, row: u16, at: usize, slot: &Slot, listing: &Listing<'_, '_, R>) {
     let line = Rect { y: area.y.saturating_add(row), height: 1, ..area };
-    canvas.text(line, 0, 0, Role::Cursor, canvas.theme.glyphs.cursor);
-    canvas.tint(line, Role::Cursor);
+    let marked = listing.marked.contains(&slot.key.as_str());
+    row_of(canvas, line, &slot.key, listing.pane, marked, listing.cursor == Some(at));
 }
 
 /// The last of a text that fit into a width.
@@ -94,7 +114,9 @@ pub fn table<R: PaneRow>(canvas: &mut Canvas<'_>, area: Rect, listing: &Listing<
     let graded = listing.slots.first().and_then(|s| (listing.row)(s.index)).is_some_and(|r| r.health().is_some());
     let grouped = listing.slots.iter().any(|s| s.group.is_some()) && area.width >= 60;
     let group_width: u16 = if grouped { 12 } else { 0 };
-    let indent = if graded { 3 } else { 1 } + group_width;
+    // The sign of a row takes the room of the widest.
+    let sign = glyphs.health.iter().map(|sign| sign.width()).max().unwrap_or(1);
+    let indent = if graded { 2 + cells(sign) } else { 1 } + group_width;
     let gap = if area.width < 100 { 1 } else { 2 };
     let arranged = listing.context.view.profile().arrange(R::COLUMNS);
     let in_order: Vec<_> = arranged.iter().map(|(_, column)| *column).collect();
@@ -121,8 +143,7 @@ pub fn table<R: PaneRow>(canvas: &mut Canvas<'_>, area: Rect, listing: &Listing<
             strip.push(Role::Text, " ");
         }
         if let Some(health) = data.health() {
-            strip.push(health.into(), glyphs.of(health));
-            strip.push(Role::Text, " ");
+            strip.push(health.into(), format!("{:<sign$} ", glyphs.of(health)));
         }
         let cells_of_row = data.cells(listing.context);
         for (n, (i, width)) in columns.iter().enumerate() {
@@ -139,9 +160,7 @@ pub fn table<R: PaneRow>(canvas: &mut Canvas<'_>, area: Rect, listing: &Listing<
         }
         let row = cells(row);
         canvas.line(body, row, &strip);
-        if listing.cursor == Some(at) {
-            mark(canvas, body, row);
-        }
+        finish(canvas, body, row, at, slot, listing);
     }
     draw_more(canvas, body, listing, rows, hidden);
 }
@@ -165,9 +184,7 @@ pub fn list<R: PaneRow>(canvas: &mut Canvas<'_>, area: Rect, most: u16, listing:
         strip.append(data.note(listing.context));
         let row = cells(row);
         canvas.line(area, row, &strip);
-        if listing.cursor == Some(at) {
-            mark(canvas, area, row);
-        }
+        finish(canvas, area, row, at, slot, listing);
     }
     draw_more(canvas, area, listing, rows, hidden);
 }

@@ -1,12 +1,16 @@
 //! `[comms]`: how people outside are told, by mail, web hook, pager or file; and `[[webhook]]`, what `http.webhook`
 //! may call. The one place that lists the keys, bounds and defaults of these tables.
 
+mod oncall;
+
 use super::decode::{host, login, name, path, port, secret, secret_of, url};
 use super::model::{Login, SecretRef};
 use super::reader::Table;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub use oncall::{Duty, Schedule};
 
 const HTTP: [&str; 2] = ["http://", "https://"];
 
@@ -23,19 +27,6 @@ pub struct Comms {
     pub audiences: Vec<Audience>,
     /// Duties whose people change.
     pub oncall: Vec<Duty>,
-}
-
-/// `[[comms.oncall]]`: a name for whoever is on call.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Duty {
-    /// Name, as playbooks say it: `dba-oncall`.
-    pub name: String,
-    /// File with the rotation.
-    pub roster: PathBuf,
-    /// How long whoever was called may take to acknowledge it.
-    pub within: Duration,
-    /// Audiences that are called when nobody of the rotation answers.
-    pub then: Vec<String>,
 }
 
 /// How the way to the mail server is protected.
@@ -176,7 +167,7 @@ pub fn decode(mut table: Table<'_, '_>) -> Comms {
     let there = (smtp.is_some(), dir.is_some());
     let audiences = table.tables("audience").into_iter().map(|t| audience(t, there, &mut seen)).collect();
     let names: Vec<String> = seen.iter().cloned().collect();
-    let oncall = table.tables("oncall").into_iter().map(|t| duty(t, &names, &mut seen)).collect();
+    let oncall = table.tables("oncall").into_iter().map(|t| oncall::duty(t, &names, &mut seen)).collect();
     table.finish();
     Comms { dir, templates, smtp, audiences, oncall }
 }
@@ -287,18 +278,6 @@ fn audience(mut table: Table<'_, '_>, (mail, dir): (bool, bool), seen: &mut BTre
     });
     table.finish();
     Audience { name, groups, channels, email, webhook, body, key, page }
-}
-
-fn duty(mut table: Table<'_, '_>, audiences: &[String], seen: &mut BTreeSet<String>) -> Duty {
-    let name = unique(&mut table, "name", "dba-oncall", seen);
-    let roster = PathBuf::from(table.required("roster", "dba-roster.toml"));
-    let within = table.duration("acknowledge_within", Duration::from_secs(1), Duration::from_hours(24));
-    let then = table.checked_strings("then", |name| {
-        let why = || format!("`{name}` is no [[comms.audience]]; there are {}", audiences.join(", "));
-        audiences.iter().any(|a| a == name).then_some(()).ok_or_else(why)
-    });
-    table.finish();
-    Duty { name, roster, within: within.unwrap_or(Duration::from_mins(5)), then }
 }
 
 fn pager(mut table: Table<'_, '_>) -> Pager {
