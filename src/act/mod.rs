@@ -13,6 +13,7 @@ pub mod continuity;
 #[cfg(test)]
 mod cut;
 pub mod delivery;
+pub mod grants;
 pub mod held;
 pub mod http;
 pub mod integration;

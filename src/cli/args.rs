@@ -225,6 +225,8 @@ pub enum Command {
     },
     /// For each configured system: reachable, version, rights held and missing
     Doctor,
+    /// The least rights for what is configured and the verbs in use: manifests, SQL, rules of access lists
+    Rbac(Rbac),
     /// The configuration: write one, check one
     Config {
         /// What about it
@@ -877,6 +879,26 @@ pub struct Report {
     /// Replace an existing file
     #[arg(long, requires = "output")]
     pub force: bool,
+}
+
+/// The least rights.
+#[derive(Debug, Args)]
+pub struct Rbac {
+    /// Systems by their names in the configuration; all of them when none is named
+    #[arg(value_name = "SYSTEM")]
+    pub systems: Vec<String>,
+    /// Verbs to act by: `kubernetes.scale,odoo.*`, or `none`; those of the playbooks when absent
+    #[arg(long, value_name = "VERB,…", value_delimiter = ',')]
+    pub verbs: Vec<String>,
+    /// On Kubernetes: bind what acts in the namespaces of tenants only
+    #[arg(long)]
+    pub namespaced: bool,
+    /// On Kubernetes: the user that looks, or system:serviceaccount:NAMESPACE:NAME
+    #[arg(long, value_name = "USER", default_value = "quarterdeck-look")]
+    pub look_as: String,
+    /// On Kubernetes: the user that acts, or system:serviceaccount:NAMESPACE:NAME
+    #[arg(long, value_name = "USER", default_value = "quarterdeck-act")]
+    pub act_as: String,
 }
 
 /// A look back.

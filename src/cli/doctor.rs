@@ -15,6 +15,7 @@ use crate::domain::health::Health;
 use crate::domain::logs::Untold;
 use crate::domain::mode::Mode;
 use crate::domain::sample::{Sample, SourceKind};
+use crate::domain::text::sanitize;
 use crate::engine;
 use crate::engine::adapters::{Adapters, Wall};
 use crate::engine::inbox::Inbox;
@@ -65,6 +66,8 @@ struct Finding {
     certificates: Vec<String>,
     /// The rights that the verbs need; only where there is a login for acting that can be asked.
     rights: Option<Rights>,
+    /// What its logins may do that nothing here needs and that reaches far.
+    excess: Vec<String>,
 }
 
 /// Rights that the verbs on a system need.
@@ -131,6 +134,7 @@ pub fn run(global: &Global) -> Result<Exit, Error> {
                 missing,
                 certificates: Vec::new(),
                 rights: None,
+                excess: Vec::new(),
             });
         }
     }
@@ -202,6 +206,7 @@ fn log_source(kind: &str, id: &str, address: String, untold: Vec<(String, Untold
         missing: remedies.map(|(disables, remedy)| Missing { disables, remedy }).collect(),
         certificates: Vec::new(),
         rights: None,
+        excess: Vec::new(),
     }
 }
 
@@ -213,10 +218,11 @@ fn add(all: &mut [Finding], held: act::held::Held) {
         finding.health = Health::Warn;
     }
     finding.missing.extend(held.missing);
+    finding.excess = held.excess;
 }
 
 fn print(finding: &Finding) -> Result<(), Error> {
-    let Finding { id, kind, address, health, version, why, missing, certificates, rights, .. } = finding;
+    let Finding { id, kind, address, health, version, why, missing, certificates, rights, excess, .. } = finding;
     let version = version.as_deref().unwrap_or("version not known");
     output::line(&format!("{:<8} {id:<18} {kind:<11} {address}  {version}", health.word()))?;
     if let Some(why) = why {
@@ -227,6 +233,9 @@ fn print(finding: &Finding) -> Result<(), Error> {
     }
     for Missing { disables, remedy } in missing {
         output::line(&format!("         missing: {disables}; {remedy}"))?;
+    }
+    for more in excess {
+        output::line(&format!("         more than is needed: {}", sanitize(more)))?;
     }
     for certificate in certificates {
         output::line(&format!("         {certificate}"))?;
@@ -285,6 +294,7 @@ async fn ask_all(adapters: Adapters) -> Vec<Finding> {
                 missing,
                 certificates,
                 rights: None,
+                excess: Vec::new(),
             }
         })
         .collect()
@@ -327,6 +337,7 @@ fn witness(tried: witnesses::Tried) -> Finding {
         missing: Vec::new(),
         certificates: Vec::new(),
         rights: None,
+        excess: Vec::new(),
     }
 }
 
@@ -368,6 +379,7 @@ fn schedule(reader: &ScheduleReader, standing: &Standing, oncall: &[OnCall]) -> 
         missing,
         certificates: Vec::new(),
         rights: None,
+        excess: Vec::new(),
     }
 }
 
@@ -399,6 +411,7 @@ async fn anchor(config: &Config) -> Finding {
         missing,
         certificates: Vec::new(),
         rights: None,
+        excess: Vec::new(),
     }
 }
 
@@ -429,6 +442,7 @@ fn usual(path: &Path) -> Finding {
         missing: missing.into_iter().collect(),
         certificates: Vec::new(),
         rights: None,
+        excess: Vec::new(),
     }
 }
 
@@ -448,5 +462,6 @@ fn journal(home: &session::Home) -> Finding {
         missing: Vec::new(),
         certificates: Vec::new(),
         rights: None,
+        excess: Vec::new(),
     }
 }

@@ -29,6 +29,7 @@ mod people;
 mod pins;
 mod playbook;
 mod policy;
+mod rbac;
 mod replay;
 mod report;
 #[cfg(test)]
@@ -112,6 +113,7 @@ fn run(cli: Cli) -> Result<Exit, Error> {
         Some(Command::Glass { what }) => incident::glass(&global, what),
         Some(Command::Audit { what }) => audit::run(&global, &what),
         Some(Command::Doctor) => doctor::run(&global),
+        Some(Command::Rbac(asked)) => rbac::run(&global, &asked),
         Some(Command::Config { what }) => config::run(&global, &what),
         Some(Command::Keys) => keys::run(&global),
         Some(Command::Completions { shell }) => completions::run(shell),

@@ -3,7 +3,7 @@
 
 use crate::cli::{
     approve, audit, brief, comms, config, doctor, drill, explain, gate, headless, keys, man, output, playbook, policy,
-    status,
+    rbac, status,
 };
 use crate::domain::incident::Incident;
 use crate::drill::catalog;
@@ -53,6 +53,7 @@ fn all() -> Vec<(&'static str, &'static str, Schema)> {
             of::<crate::comms::status_page::StatusPage>(),
         ),
         ("measures-list", "measures list --format json", of::<Vec<Measure>>()),
+        ("rbac", "rbac --format json", of::<rbac::Report>()),
         ("keys", "keys --format json", of::<Vec<keys::KeyRow>>()),
         ("drill-list", "drill list --format json", of::<Vec<catalog::Summary>>()),
         ("drill-show", "drill show ID --format json", of::<catalog::Shown>()),

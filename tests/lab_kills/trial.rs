@@ -93,12 +93,18 @@ impl<'a> Trial<'a> {
         }
     }
 
+    /// What commands in the background have said.
+    fn said(&self) -> std::path::PathBuf {
+        self.home.path().join("said")
+    }
+
     /// A command in the background, while something is broken off.
     fn begin(&self, more: &[String]) -> Child {
         let mut command = Command::new(program());
         command.args(self.words(more)).env_clear().env("PATH", std::env::var("PATH").unwrap_or_default());
         command.env("HOME", self.home.path()).env("USER", "mara").env("LANG", "C.UTF-8").current_dir(self.home.path());
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+        let said = || std::fs::File::options().create(true).append(true).open(self.said()).unwrap();
+        command.stdin(Stdio::null()).stdout(said()).stderr(said()).spawn().unwrap()
     }
 
     /// Says something to the engine that it must take.
@@ -281,7 +287,8 @@ fn at_a_request(trial: &Trial<'_>, at: At, event: Event) -> (Option<String>, Ser
         let records = Records::read(trial.home.path(), &trial.journal());
         let told: Vec<_> =
             ["step.refused", "step.finished"].iter().filter_map(|kind| records.all(kind).pop()).collect();
-        panic!("{} {at:?}: the request was never sent; {told:?}", trial.case.verb);
+        let said = std::fs::read_to_string(trial.said()).unwrap_or_default();
+        panic!("{} {at:?}: the request was never sent; {told:?}; {said}", trial.case.verb);
     }
     match event {
         Event::EngineKilled => {

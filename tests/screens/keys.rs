@@ -17,7 +17,7 @@ use quarterdeck::engine::api::{Command, Glass, Reply, RunState, RunView, Snapsho
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-fn commands(effects: &[Effect]) -> Vec<&Command> {
+pub fn commands(effects: &[Effect]) -> Vec<&Command> {
     effects
         .iter()
         .filter_map(|e| match e {

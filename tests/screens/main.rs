@@ -8,6 +8,7 @@
 )]
 
 mod asked;
+mod by_hand;
 mod comms;
 mod fixture;
 mod keys;

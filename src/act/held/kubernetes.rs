@@ -1,7 +1,7 @@
 //! Rights on an API server, by `SelfSubjectAccessReview`: in the whole cluster, else in each tenant's namespace.
 
 use super::{ALLOWED, Found};
-use crate::act::kubernetes::Clusters;
+use crate::act::kubernetes::{CLUSTER_WIDE, Clusters};
 use crate::act::rights::Right;
 use crate::config::model::Kubernetes;
 use crate::domain::estate::Estate;
@@ -16,8 +16,17 @@ const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
 /// An answer is a few hundred bytes.
 const LONGEST: usize = 1 << 20;
 
-/// Objects that are in no namespace.
-const CLUSTER_WIDE: [&str; 2] = ["nodes", "nodepools"];
+/// What no verb needs and what reaches far, as group, resource, verb and words.
+const BEYOND: [(&str, &str, &str, &str); 8] = [
+    ("*", "*", "*", "everything in the cluster"),
+    ("", "secrets", "list", "every secret"),
+    ("", "pods/exec", "create", "programs in any pod"),
+    ("", "pods", "create", "new pods anywhere"),
+    ("", "nodes/proxy", "get", "the kubelets"),
+    ("rbac.authorization.k8s.io", "clusterrolebindings", "create", "rights for anybody"),
+    ("", "users", "impersonate", "to be anybody"),
+    ("", "namespaces", "delete", "to delete namespaces"),
+];
 
 /// One right of one login, and the verbs that need it.
 type Needed = BTreeMap<(bool, &'static str, &'static str, &'static str), BTreeSet<&'static str>>;
@@ -92,7 +101,19 @@ pub(super) async fn ask(cluster: &Kubernetes, estate: &Estate) -> Result<Found, 
             ),
         }
     };
-    Ok(Found { asked, lacking: lacks, missing: lacking.into_iter().map(said).collect() })
+    let mut excess = Vec::new();
+    for (link, who) in [(&looks, "looks"), (&acts, "acts")] {
+        for (group, resource, verb, what) in BEYOND {
+            if review(link, "", (group, resource, verb)).await? {
+                excess.push(format!("the user that {who}: {what}"));
+                // Who may do everything may do the rest.
+                if group == "*" {
+                    break;
+                }
+            }
+        }
+    }
+    Ok(Found { asked, lacking: lacks, missing: lacking.into_iter().map(said).collect(), excess })
 }
 
 /// The API groups that the server has.

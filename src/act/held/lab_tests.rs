@@ -34,8 +34,11 @@ fn login(dir: &std::path::Path, (user, password): (&str, &str)) -> Login {
 #[tokio::test]
 async fn each_right_on_the_api_server_is_asked_for_and_the_missing_ones_are_named_as_rules() {
     let Some(full) = cluster() else { return };
-    let Found { asked, missing, .. } = kubernetes::ask(&full, &estate()).await.unwrap();
-    assert!(asked >= 30 && missing.is_empty(), "{asked}: {missing:?}");
+    let Found { asked, missing, excess, .. } = kubernetes::ask(&full, &estate()).await.unwrap();
+    assert!(asked >= 30 && missing.is_empty() && excess.is_empty(), "{asked}: {missing:?} {excess:?}");
+    let admin = Kubernetes { act_kubeconfig: lab("LAB_KUBECONFIG_ADMIN").map(Into::into), ..full.clone() };
+    let more = kubernetes::ask(&admin, &estate()).await.unwrap().excess;
+    assert_eq!(more, ["the user that acts: everything in the cluster"]);
     let poor = Kubernetes { act_kubeconfig: lab("LAB_KUBECONFIG_POOR").map(Into::into), ..full };
     let Found { asked: again, missing, .. } = kubernetes::ask(&poor, &estate()).await.unwrap();
     assert_eq!(again, asked);
@@ -78,6 +81,7 @@ async fn grants_of_the_role_that_acts_are_named_where_they_lack() {
     let (user, password, ..) = parts(&lab("LAB_PG_ADMIN_DSN").unwrap());
     let whole = postgres::ask(&config(login(dir.path(), (&user, &password))), &estate()).await.unwrap();
     assert_eq!((whole.asked, whole.missing.len()), (asked, 0), "{:?}", whole.missing);
+    assert_eq!(whole.excess, ["superuser"]);
 }
 
 #[tokio::test]
@@ -111,11 +115,13 @@ async fn rules_of_the_user_that_acts_are_named_where_they_lack_and_nothing_is_ca
     let before = limit(&mut admin).await;
     let whole = redis::ask(&config(&lab("LAB_REDIS_ADMIN_URL").unwrap())).await.unwrap();
     assert_eq!(whole.missing.len(), 0, "{:?}", whole.missing);
+    assert_eq!(whole.excess.len(), crate::act::grants::BEYOND.len(), "an administrator: {:?}", whole.excess);
     assert_eq!(limit(&mut admin).await, before, "the transaction was discarded");
     for rules in [&["SETUSER", "asked", "on", ">pw", "resetkeys", "-@all", "+multi", "+discard", "+info"][..]] {
         ::redis::cmd("ACL").arg(rules).query_async::<()>(&mut admin).await.unwrap();
     }
     let few = redis::ask(&config("redis://asked:pw@127.0.0.1:1/0")).await.unwrap();
+    assert!(few.excess.is_empty(), "{:?}", few.excess);
     let none = {
         ::redis::cmd("ACL").arg(&["SETUSER", "asked", "-multi"]).query_async::<()>(&mut admin).await.unwrap();
         redis::ask(&config("redis://asked:pw@127.0.0.1:1/0")).await.unwrap()

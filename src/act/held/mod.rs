@@ -32,6 +32,8 @@ pub struct Held {
     pub held: usize,
     /// Those that are lacking, with the verbs that need them and what would grant them.
     pub missing: Vec<Missing>,
+    /// What the logins may do that nothing here needs and that reaches far, a few words each.
+    pub excess: Vec<String>,
 }
 
 /// Asks every server that verbs can be aimed at; a source without a login for acting is left out.
@@ -67,7 +69,7 @@ async fn cache(config: &Redis) -> Result<Found, Failure> {
     let sentinels = async { if config.sentinels.is_empty() { None } else { Some(sentinel::ask(config).await) } };
     let own = async { if config.act.is_some() { Some(redis::ask(config).await) } else { None } };
     let (own, sentinels) = futures::join!(own, sentinels);
-    let mut found = own.transpose()?.unwrap_or(Found { asked: 0, lacking: 0, missing: Vec::new() });
+    let mut found = own.transpose()?.unwrap_or_default();
     if let Some(more) = sentinels {
         found.asked += more.asked;
         found.lacking += more.lacking;
@@ -77,20 +79,22 @@ async fn cache(config: &Redis) -> Result<Found, Failure> {
 }
 
 /// How many rights were asked for, how many of them are lacking, and what that means.
+#[derive(Default)]
 struct Found {
     asked: usize,
     lacking: usize,
     missing: Vec<Missing>,
+    excess: Vec<String>,
 }
 
 fn told(id: &SourceId, found: Option<Result<Found, Failure>>) -> Held {
     let why = match found {
-        Some(Ok(Found { asked, lacking, missing })) => {
-            return Held { source: id.clone(), asked, held: asked.saturating_sub(lacking), missing };
+        Some(Ok(Found { asked, lacking, missing, excess })) => {
+            return Held { source: id.clone(), asked, held: asked.saturating_sub(lacking), missing, excess };
         }
         Some(Err(why)) => why.message,
         None => "it did not answer in time".to_owned(),
     };
     let disables = "which rights its login for acting has is not known".to_owned();
-    Held { source: id.clone(), asked: 0, held: 0, missing: vec![Missing { disables, remedy: why }] }
+    Held { source: id.clone(), asked: 0, held: 0, missing: vec![Missing { disables, remedy: why }], excess: Vec::new() }
 }

@@ -33,7 +33,7 @@ pub(super) async fn ask(config: &Pgbouncer) -> Result<Found, Failure> {
     let why = || format!("{}: SHOW CONFIG does not name admin_users", link.address());
     let admins = admins.ok_or_else(|| Failure::new(FailureKind::Protocol, why()))?;
     let user = link.user();
-    let mut found = Found { asked: 1, lacking: 0, missing: Vec::new() };
+    let mut found = Found { asked: 1, ..Found::default() };
     if !admins.split(',').any(|name| name.trim() == user) {
         found.lacking = 1;
         found.missing.push(Missing {

@@ -1,6 +1,7 @@
 //! Rights of the role that acts on a PostgreSQL instance, and in the tenants' databases on it.
 
 use super::{ALLOWED, Found};
+use crate::act::grants::{INSTANCE, TABLES, TableGrant};
 use crate::config::model::Postgres;
 use crate::domain::estate::Estate;
 use crate::domain::facts::Missing;
@@ -9,72 +10,15 @@ use crate::domain::text::sanitize;
 use crate::observe::postgres::failure;
 use crate::observe::postgres::link::{Link, Settings};
 
-/// A right on the instance: the verbs that need it, what tells whether it is held, and what grants it.
-struct Right {
-    verbs: &'static str,
-    /// An SQL expression; null where the server does not have it at all.
-    held: &'static str,
-    grant: &'static str,
-}
-
-const INSTANCE: [Right; 8] = [
-    Right {
-        verbs: "every verb on PostgreSQL and in Odoo's databases",
-        held: "has_function_privilege('pg_control_system()', 'EXECUTE')",
-        grant: "GRANT EXECUTE ON FUNCTION pg_control_system() TO",
-    },
-    Right {
-        verbs: "postgres.blocking_tree, cancel_backend, terminate_backend, replication",
-        held: "pg_has_role('pg_monitor', 'USAGE')",
-        grant: "GRANT pg_monitor TO",
-    },
-    Right {
-        verbs: "postgres.cancel_backend, terminate_backend",
-        held: "pg_has_role('pg_signal_backend', 'USAGE')",
-        grant: "GRANT pg_signal_backend TO",
-    },
-    Right {
-        verbs: "postgres.create_restore_point",
-        held: "has_function_privilege('pg_create_restore_point(text)', 'EXECUTE')",
-        grant: "GRANT EXECUTE ON FUNCTION pg_create_restore_point(text) TO",
-    },
-    Right {
-        verbs: "postgres.switch_wal",
-        held: "has_function_privilege('pg_switch_wal()', 'EXECUTE')",
-        grant: "GRANT EXECUTE ON FUNCTION pg_switch_wal() TO",
-    },
-    Right {
-        verbs: "postgres.promote",
-        held: "has_function_privilege('pg_promote(boolean, integer)', 'EXECUTE')
-          AND has_function_privilege('pg_control_checkpoint()', 'EXECUTE')",
-        grant: "GRANT EXECUTE ON FUNCTION pg_promote(boolean, integer), pg_control_checkpoint() TO",
-    },
-    Right {
-        verbs: "postgres.checkpoint",
-        // Before version 15 only a superuser may.
-        held: "CASE WHEN to_regrole('pg_checkpoint') IS NULL THEN current_setting('is_superuser') = 'on'
-          ELSE pg_has_role(to_regrole('pg_checkpoint')::oid, 'USAGE') END",
-        grant: "GRANT pg_checkpoint TO",
-    },
-    Right {
-        verbs: "postgres.set_connection_limit",
-        held: "NOT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datallowconn AND NOT datistemplate
-          AND datname <> 'postgres' AND NOT pg_has_role(datdba, 'USAGE'))",
-        grant: "GRANT <owners of the databases> TO",
-    },
-];
-
-/// A table of a tenant's database: the verbs that need it, its name, and the privileges.
-const TABLES: [(&str, &str, &str); 4] = [
-    ("odoo.pause_crons, resume_crons", "ir_cron", "SELECT, UPDATE"),
-    ("odoo.requeue_jobs, set_job_priority, integration.buffer, replay", "queue_job", "SELECT, UPDATE"),
-    (
-        "odoo.pause_crons, lock_exports, integration.breaker_open, breaker_close",
-        "ir_config_parameter",
-        "SELECT, UPDATE",
-    ),
-    ("integration.breaker_open, breaker_close", "orm_signaling_stable", "SELECT, INSERT"),
-];
+/// What reaches further than any verb: attributes, and predefined roles that it is in. A superuser is in all of them.
+const EXCESS: &str = "\
+SELECT CASE WHEN rolsuper THEN ARRAY['superuser'] ELSE array_remove(ARRAY[
+    CASE WHEN rolcreaterole THEN 'CREATEROLE' END, CASE WHEN rolcreatedb THEN 'CREATEDB' END,
+    CASE WHEN rolreplication THEN 'REPLICATION' END, CASE WHEN rolbypassrls THEN 'BYPASSRLS' END], NULL)
+  || ARRAY(SELECT 'member of ' || r.rolname FROM pg_catalog.pg_roles r WHERE r.rolname IN ('pg_read_all_data', 'pg_write_all_data',
+    'pg_read_server_files', 'pg_write_server_files', 'pg_execute_server_program', 'pg_maintain')
+    AND pg_has_role(r.oid, 'MEMBER') ORDER BY r.rolname) END
+FROM pg_catalog.pg_roles WHERE rolname = current_user";
 
 /// Asks as the role that acts.
 pub(super) async fn ask(config: &Postgres, estate: &Estate) -> Result<Found, Failure> {
@@ -85,6 +29,8 @@ pub(super) async fn ask(config: &Postgres, estate: &Estate) -> Result<Found, Fai
     let columns: Vec<&str> = INSTANCE.iter().map(|r| r.held).collect();
     let rows = session.ask(&format!("SELECT ARRAY[{}]", columns.join(",\n  ")), &[]).await.map_err(classify)?;
     let held: Vec<Option<bool>> = rows.first().map_or(Ok(Vec::new()), |row| row.try_get(0)).map_err(classify)?;
+    let rows = session.ask(EXCESS, &[]).await.map_err(classify)?;
+    let excess: Vec<String> = rows.first().map_or(Ok(Vec::new()), |row| row.try_get(0)).map_err(classify)?;
     session.close().await;
     let user = sanitize(link.user());
     let lacks = |held: &Option<bool>| *held == Some(false);
@@ -92,31 +38,22 @@ pub(super) async fn ask(config: &Postgres, estate: &Estate) -> Result<Found, Fai
         .iter()
         .zip(&held)
         .filter(|(_, held)| lacks(held))
-        .map(|(right, _)| Missing { disables: right.verbs.to_owned(), remedy: format!("{} {user}", right.grant) })
+        .map(|(right, _)| Missing { disables: right.verbs.join(", "), remedy: format!("{} {user}", right.grant) })
         .collect();
     let mut asked = INSTANCE.len();
     for tenant in estate.tenants_on(&config.id) {
         let Some(database) = tenant.database.as_ref() else { continue };
         let session = link.open(&database.name, settings()).await?;
-        let columns: Vec<String> = TABLES.iter().map(|(_, table, rights)| table_right(table, rights)).collect();
+        let columns: Vec<String> = TABLES.iter().map(TableGrant::held).collect();
         let rows = session.ask(&format!("SELECT ARRAY[{}]", columns.join(",\n  ")), &[]).await.map_err(classify)?;
         let held: Vec<Option<bool>> = rows.first().map_or(Ok(Vec::new()), |row| row.try_get(0)).map_err(classify)?;
         session.close().await;
         asked += TABLES.len();
         let lacking = TABLES.iter().zip(&held).filter(|(_, held)| lacks(held));
-        missing.extend(lacking.map(|((verbs, table, rights), _)| Missing {
-            disables: format!("{verbs} for tenant {}", tenant.id),
-            remedy: format!("in database {}: GRANT {rights} ON {table} TO {user}", sanitize(&database.name)),
+        missing.extend(lacking.map(|(right, _)| Missing {
+            disables: format!("{} for tenant {}", right.verbs.join(", "), tenant.id),
+            remedy: format!("in database {}: GRANT {} TO {user}", sanitize(&database.name), right.words()),
         }));
     }
-    Ok(Found { asked, lacking: missing.len(), missing })
-}
-
-/// Whether all of the privileges on a table are held; null where the database does not have it.
-fn table_right(table: &str, rights: &str) -> String {
-    let each: Vec<String> = rights
-        .split(", ")
-        .map(|right| format!("has_table_privilege(to_regclass('public.{table}'), '{right}')"))
-        .collect();
-    each.join(" AND ")
+    Ok(Found { asked, lacking: missing.len(), missing, excess })
 }

@@ -26,7 +26,7 @@ pub(super) async fn ask(config: &Redis) -> Found {
         }
     });
     let missing: Vec<Missing> = futures::future::join_all(asked).await.into_iter().flatten().collect();
-    Found { asked: config.sentinels.len() * COMMANDS.len(), lacking: missing.len(), missing }
+    Found { asked: config.sentinels.len() * COMMANDS.len(), lacking: missing.len(), missing, excess: Vec::new() }
 }
 
 fn not_known(address: &str, why: String) -> Missing {

@@ -68,11 +68,6 @@ impl Change for Breaker {
         &self.known.instances
     }
 
-    fn grants(&self) -> &'static str {
-        "GRANT SELECT, UPDATE ON ir_config_parameter TO {user}; GRANT SELECT, INSERT ON orm_signaling_stable TO {user}; \
-         GRANT USAGE ON SEQUENCE orm_signaling_stable_id_seq TO {user}"
-    }
-
     fn survey(&self, asked: &Survey) -> Option<Result<Question, VerbError>> {
         let (integration, asked) = self.known.asked(asked)?;
         question(&asked, NOW, vec![integration.switch.clone()?])

@@ -92,8 +92,6 @@ SELECT json_build_object('moved', (SELECT count(*) FROM freed), 'held', (SELECT 
     )
 }
 
-const GRANTS: &str = "GRANT SELECT, UPDATE ON queue_job TO {user}";
-
 /// `held` before, which the object of a request names.
 fn before(request: &Request) -> u64 {
     let words: Vec<&str> = request.target.object.split_whitespace().collect();
@@ -133,10 +131,6 @@ impl Change for Buffer {
 
     fn instances(&self) -> &Arc<Instances> {
         &self.0.instances
-    }
-
-    fn grants(&self) -> &'static str {
-        GRANTS
     }
 
     fn survey(&self, asked: &Survey) -> Option<Result<Question, VerbError>> {
@@ -201,10 +195,6 @@ impl Change for Replay {
 
     fn instances(&self) -> &Arc<Instances> {
         &self.0.instances
-    }
-
-    fn grants(&self) -> &'static str {
-        GRANTS
     }
 
     fn survey(&self, asked: &Survey) -> Option<Result<Question, VerbError>> {

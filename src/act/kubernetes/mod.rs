@@ -74,6 +74,9 @@ pub static SPECS: &[&VerbSpec] = &[
     &looks::DIFF,
 ];
 
+/// Objects of verbs that are in no namespace.
+pub const CLUSTER_WIDE: [&str; 2] = ["nodes", "nodepools"];
+
 /// What each verb has to be allowed to do, in the order of [`SPECS`].
 pub static RIGHTS: &[(&VerbSpec, &[Right])] = &[
     (&rollout_restart::SPEC, switch::DEPLOYMENT_RIGHTS),

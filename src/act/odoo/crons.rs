@@ -84,10 +84,6 @@ WITH note AS (
 SELECT json_build_object('note', (SELECT count(*) FROM note),
   'resumed', coalesce((SELECT json_agg(id ORDER BY id) FROM resumed), '[]')) AS found";
 
-const GRANTS: &str = "GRANT SELECT, UPDATE ON ir_cron TO {user}; \
-GRANT SELECT, INSERT, UPDATE, DELETE ON ir_config_parameter TO {user}; \
-GRANT USAGE ON SEQUENCE ir_config_parameter_id_seq TO {user}";
-
 /// The verb.
 pub(super) struct Pause(pub(super) Arc<Instances>);
 
@@ -98,10 +94,6 @@ impl Change for Pause {
 
     fn instances(&self) -> &Arc<Instances> {
         &self.0
-    }
-
-    fn grants(&self) -> &'static str {
-        GRANTS
     }
 
     fn survey(&self, asked: &Survey) -> Option<Result<Question, VerbError>> {
@@ -189,10 +181,6 @@ impl Change for Resume {
 
     fn instances(&self) -> &Arc<Instances> {
         &self.0
-    }
-
-    fn grants(&self) -> &'static str {
-        GRANTS
     }
 
     fn survey(&self, asked: &Survey) -> Option<Result<Question, VerbError>> {

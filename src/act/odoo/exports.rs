@@ -86,14 +86,6 @@ impl Change for LockExports {
         &self.0
     }
 
-    fn grants(&self) -> &'static str {
-        "GRANT SELECT ON ir_model_data, res_groups_implied_rel TO {user}; GRANT SELECT (id) ON res_users TO {user}; \
-         GRANT SELECT, INSERT, DELETE ON res_groups_users_rel TO {user}; \
-         GRANT SELECT, INSERT, UPDATE, DELETE ON ir_config_parameter TO {user}; \
-         GRANT SELECT, INSERT ON orm_signaling_default TO {user}; \
-         GRANT USAGE ON SEQUENCE ir_config_parameter_id_seq, orm_signaling_default_id_seq TO {user}"
-    }
-
     fn survey(&self, asked: &Survey) -> Option<Result<Question, VerbError>> {
         question(asked, NOW, Vec::new())
     }

@@ -56,11 +56,6 @@ impl Change for RevokeKeys {
         &self.0
     }
 
-    fn grants(&self) -> &'static str {
-        "GRANT SELECT (id, login) ON res_users TO {user}; \
-         GRANT SELECT (id, user_id, expiration_date), UPDATE (expiration_date) ON res_users_apikeys TO {user}"
-    }
-
     fn survey(&self, asked: &Survey) -> Option<Result<Question, VerbError>> {
         let login = asked.args.get("login").and_then(Value::as_str).unwrap_or_default();
         question(asked, VALID, vec![login.trim().to_owned()])

@@ -28,22 +28,13 @@ INSERT INTO res_users_apikeys (name, user_id, index, key, expiration_date) VALUE
 INSERT INTO ir_model_data (module, name, res_id) VALUES ('base', 'group_allow_export', 7);
 INSERT INTO res_groups_users_rel VALUES (7, 1), (7, 3), (8, 2);";
 
-const GRANTS: &str = "
-GRANT SELECT, UPDATE ON ir_cron, queue_job TO act;
-GRANT SELECT, INSERT, UPDATE, DELETE ON ir_config_parameter TO act;
-GRANT SELECT, INSERT ON orm_signaling_default, orm_signaling_stable TO act;
-GRANT SELECT (id, login) ON res_users TO act;
-GRANT SELECT (id, user_id, expiration_date), UPDATE (expiration_date) ON res_users_apikeys TO act;
-GRANT SELECT ON ir_model_data, res_groups_implied_rel TO act;
-GRANT SELECT, INSERT, DELETE ON res_groups_users_rel TO act;
-GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO act;";
-
 pub(super) async fn made(grants: bool) -> Option<(Tenant017, World)> {
     let mut tenant = Tenant017::make().await?;
     tenant.server.sql("t017", TABLES).await;
     tenant.server.sql("t017", "GRANT SELECT ON ir_cron, queue_job, ir_config_parameter TO act").await;
     if grants {
-        tenant.server.sql("t017", GRANTS).await;
+        let grants = crate::act::grants::TABLES.iter().map(|t| format!("GRANT {} TO act;", t.words()));
+        tenant.server.sql("t017", &grants.collect::<String>()).await;
     }
     let world = tenant.world().await;
     Some((tenant, world))

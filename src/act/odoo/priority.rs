@@ -65,10 +65,6 @@ impl Change for JobPriority {
         &self.0
     }
 
-    fn grants(&self) -> &'static str {
-        "GRANT SELECT, UPDATE ON queue_job TO {user}"
-    }
-
     fn survey(&self, asked: &Survey) -> Option<Result<Question, VerbError>> {
         let channel = asked.args.get("channel")?.as_str()?.trim().to_owned();
         question(asked, WAITING, vec![channel])

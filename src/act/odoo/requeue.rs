@@ -288,8 +288,8 @@ fn done(request: &Request, rows: &[Row]) -> Outcome {
 fn with_grant(user: &str, outcome: Outcome) -> Outcome {
     match outcome {
         Outcome::Failed { why } if why.kind == FailureKind::Permission => {
-            let grant = "GRANT SELECT, UPDATE ON queue_job, queue_job_lock";
-            Outcome::Failed { why: Failure::new(why.kind, format!("{}; {grant} TO {user}", why.message)) }
+            let needs = crate::act::grants::statements(SPEC.name, user);
+            Outcome::Failed { why: Failure::new(why.kind, format!("{}; it needs: {needs}", why.message)) }
         }
         other => other,
     }

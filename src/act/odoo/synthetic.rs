@@ -67,13 +67,12 @@ impl Try {
         let known = || {
             let Operation::Calls { calls } = &request.operation else { return None };
             let config = self.0.iter().find(|c| source(&c.tenant) == request.target.source)?;
-            let (ground, reference) = request.target.identity.split_once(' ')?;
-            let synthetic = Synthetic::ALL.into_iter().find(|s| reference.starts_with(&prefix(*s)))?;
-            let at: i64 = reference.rsplit('-').next()?.parse().ok()?;
-            let script = script(synthetic, reference, Timestamp::from_second(at).ok()?);
-            let ground: Ground = serde_json::from_str(ground).ok()?;
+            let (synthetic, at) = mark(calls)?;
+            let reference = format!("{}{at}", prefix(synthetic));
+            let script = script(synthetic, &reference, Timestamp::from_second(at).ok()?);
+            let ground: Ground = serde_json::from_str(&request.target.identity).ok()?;
             let ours = request.verb == SPEC.name && calls == &rendered(config, &script, &ground);
-            ours.then(|| Checked { config, synthetic, reference: reference.to_owned(), script, ground })
+            ours.then_some(Checked { config, synthetic, reference, script, ground })
         };
         known().ok_or_else(|| crate::act::foreign(request))
     }
@@ -94,6 +93,18 @@ fn source(tenant: &TenantId) -> SourceId {
 /// What the marks of a synthetic's documents begin with.
 fn prefix(synthetic: Synthetic) -> String {
     format!("{MARK}verb/{synthetic}-")
+}
+
+/// What is tried and its mark's second, as the calls name them. The target names neither: a request that is rendered again
+/// while somebody reads the first one means the same.
+fn mark(calls: &[HttpCall]) -> Option<(Synthetic, i64)> {
+    let found = |synthetic: Synthetic| {
+        let prefix = prefix(synthetic);
+        let (_, rest) = calls.iter().find_map(|call| call.body.split_once(&prefix))?;
+        let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+        Some((synthetic, digits.parse().ok()?))
+    };
+    Synthetic::ALL.into_iter().find_map(found)
 }
 
 /// The calls as they are shown: what is only known while they run stands in `<…>`.
@@ -219,7 +230,7 @@ impl Verb for Try {
             verb: SPEC.name.to_owned(),
             target: Target {
                 source: source(&config.tenant),
-                identity: format!("{ground} {reference}"),
+                identity: ground.to_string(),
                 environment: context.estate.environment,
                 object: format!("probe company {company} of tenant {tenant}: {}", synthetic.what()),
                 tenants: vec![config.tenant.clone()],

@@ -39,9 +39,6 @@ pub trait Change: Send + Sync + 'static {
     /// Where it can act.
     fn instances(&self) -> &Arc<Instances>;
 
-    /// The least rights that it needs, as SQL; `{user}` stands for the role that acts.
-    fn grants(&self) -> &'static str;
-
     /// What it has to read before it can render.
     fn survey(&self, _asked: &Survey) -> Option<Result<Question, VerbError>> {
         None
@@ -90,7 +87,8 @@ impl<C: Change> Changing<C> {
         if why.kind != FailureKind::Permission || why.message.contains("GRANT ") {
             return why;
         }
-        Failure::new(why.kind, format!("{}; it needs: {}", why.message, self.0.grants().replace("{user}", user)))
+        let needs = crate::act::grants::statements(self.0.spec().name, user);
+        Failure::new(why.kind, format!("{}; it needs: {needs}", why.message))
     }
 }
 

@@ -42,10 +42,6 @@ impl Change for Checkpoint {
         &self.0
     }
 
-    fn grants(&self) -> &'static str {
-        "GRANT pg_checkpoint TO {user} (PostgreSQL 15 and later; before, a superuser)"
-    }
-
     fn server(&self) -> Server {
         Server::Any
     }

@@ -63,10 +63,6 @@ impl Change for ConnectionLimit {
         &self.0
     }
 
-    fn grants(&self) -> &'static str {
-        "GRANT <owner of the database> TO {user}"
-    }
-
     fn survey(&self, asked: &Survey) -> Option<Result<Question, VerbError>> {
         let instance = asked.args.get("instance")?.as_str()?;
         let database = asked.args.get("database")?.as_str()?.trim();

@@ -66,10 +66,6 @@ impl Change for Promote {
         &self.0
     }
 
-    fn grants(&self) -> &'static str {
-        "GRANT EXECUTE ON FUNCTION pg_promote(boolean, integer), pg_control_checkpoint(), pg_control_system() TO {user}"
-    }
-
     fn server(&self) -> Server {
         Server::Replica
     }

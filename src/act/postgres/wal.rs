@@ -64,10 +64,6 @@ impl Change for RestorePoint {
         &self.0
     }
 
-    fn grants(&self) -> &'static str {
-        "GRANT EXECUTE ON FUNCTION pg_create_restore_point(text) TO {user}"
-    }
-
     fn render(&self, context: &RenderContext<'_>) -> Result<Request, VerbError> {
         let id = SourceId::new(args::required(context, "instance")?);
         let name = args::required(context, "name")?;
@@ -138,10 +134,6 @@ impl Change for Switch {
 
     fn instances(&self) -> &Arc<Instances> {
         &self.0
-    }
-
-    fn grants(&self) -> &'static str {
-        "GRANT EXECUTE ON FUNCTION pg_switch_wal() TO {user}"
     }
 
     fn survey(&self, asked: &Survey) -> Option<Result<Question, VerbError>> {

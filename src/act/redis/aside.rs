@@ -70,8 +70,8 @@ impl Deed for Aside {
         self.0
     }
 
-    fn acl(&self) -> &'static str {
-        "~<key> ~<key>:drained +info +type +exists +llen +xlen +renamenx +copy +xtrim +watch +unwatch +multi +exec"
+    fn keys(&self) -> &'static str {
+        "~<key> ~<key>:drained "
     }
 
     fn survey<'a>(&'a self, talk: &'a mut Talk<'_>, args: &'a Args) -> BoxFuture<'a, Result<Value, Failure>> {

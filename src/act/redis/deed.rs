@@ -97,8 +97,10 @@ pub(super) trait Deed: Send + Sync + 'static {
     /// What it declares.
     fn spec(&self) -> &'static VerbSpec;
 
-    /// The least rights that it needs, as rules of an ACL.
-    fn acl(&self) -> &'static str;
+    /// The keys that it touches, as rules of an access list.
+    fn keys(&self) -> &'static str {
+        ""
+    }
 
     /// What it reads before it renders; `Null` where it needs nothing.
     fn survey<'a>(&'a self, _talk: &'a mut Talk<'_>, _args: &'a Args) -> BoxFuture<'a, Result<Value, Failure>> {
@@ -151,7 +153,9 @@ impl<D: Deed> Acting<D> {
         if why.kind != FailureKind::Permission {
             return why;
         }
-        Failure::new(why.kind, format!("{}; in all it needs: ACL SETUSER {user} {}", why.message, self.deed.acl()))
+        let rules = crate::act::grants::rules(|verb| verb == self.deed.spec().name);
+        let keys = self.deed.keys();
+        Failure::new(why.kind, format!("{}; in all it needs: ACL SETUSER {user} {keys}{rules}", why.message))
     }
 
     /// Talks to the server that a request names, with the login that acts.

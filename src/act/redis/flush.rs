@@ -33,10 +33,6 @@ impl Deed for Flush {
         &SPEC
     }
 
-    fn acl(&self) -> &'static str {
-        "+info +dbsize +flushdb"
-    }
-
     fn survey<'a>(&'a self, talk: &'a mut Talk<'_>, _: &'a Args) -> BoxFuture<'a, Result<Value, Failure>> {
         Box::pin(async move { Ok(json!({ "keys": talk.look::<u64>(&["DBSIZE"]).await? })) })
     }

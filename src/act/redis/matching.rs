@@ -76,8 +76,8 @@ impl Deed for Matching {
         &SPEC
     }
 
-    fn acl(&self) -> &'static str {
-        "~<pattern> +info +scan +unlink"
+    fn keys(&self) -> &'static str {
+        "~<pattern> "
     }
 
     fn survey<'a>(&'a self, talk: &'a mut Talk<'_>, args: &'a Args) -> BoxFuture<'a, Result<Value, Failure>> {

@@ -46,10 +46,6 @@ impl Deed for Purge {
         &PURGE
     }
 
-    fn acl(&self) -> &'static str {
-        "+info +memory|purge"
-    }
-
     fn render(&self, context: &RenderContext<'_>, servers: &Servers) -> Result<Request, VerbError> {
         let (id, facts) = facts(context)?;
         let about = (
@@ -133,10 +129,6 @@ fn change(request: &Request) -> Option<(u64, u64)> {
 impl Deed for Maxmemory {
     fn spec(&self) -> &'static VerbSpec {
         &MAXMEMORY
-    }
-
-    fn acl(&self) -> &'static str {
-        "+info +config|get +config|set"
     }
 
     fn survey<'a>(&'a self, talk: &'a mut Talk<'_>, _: &'a Args) -> BoxFuture<'a, Result<Value, Failure>> {

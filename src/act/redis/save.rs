@@ -38,10 +38,6 @@ impl Deed for Save {
         &SPEC
     }
 
-    fn acl(&self) -> &'static str {
-        "+info +bgsave +lastsave"
-    }
-
     fn survey<'a>(&'a self, talk: &'a mut Talk<'_>, _: &'a super::deed::Args) -> BoxFuture<'a, Result<Value, Failure>> {
         Box::pin(async move { Ok(json!({ "lastsave": talk.look::<i64>(&["LASTSAVE"]).await? })) })
     }

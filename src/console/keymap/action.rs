@@ -109,8 +109,10 @@ pub enum Action {
     CloseIncident,
     /// Shows the measures in force.
     Measures,
-    /// Hands a measure to an owner.
+    /// Settles a measure, or hands it to an owner.
     AssignMeasure,
+    /// Puts business by hand into force.
+    GoByHand,
     /// Shows the requests that wait for a signature.
     Requests,
     /// To the next request.

@@ -15,6 +15,8 @@ pub enum Place {
     Ingress,
     /// A pane whose rows are subjects with their signals.
     Subjects,
+    /// The pane of business, where some of it may go on by hand.
+    Business,
     /// List of findings.
     Findings,
     /// One finding.
@@ -59,13 +61,14 @@ pub enum Place {
 
 impl Place {
     /// All of them.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::Overview,
         Self::Tenants,
         Self::Database,
         Self::Queue,
         Self::Ingress,
         Self::Subjects,
+        Self::Business,
         Self::Findings,
         Self::Finding,
         Self::Incident,
@@ -102,6 +105,7 @@ impl Place {
             Self::Queue => "the screen of queues",
             Self::Ingress => "the screen of ingress",
             Self::Subjects => "a pane of subjects",
+            Self::Business => "the pane of business",
             Self::Findings => "the list of findings",
             Self::Finding => "a finding",
             Self::Incident => "the incident",

@@ -1,11 +1,12 @@
 //! Dialogs with fields: declare, note, close, parameters of a playbook, reasons. One model for all; what is
 //! sent is decided by the purpose.
 
-use crate::domain::id::{FindingId, IncidentId, Person, PlaybookId, RunId, StepId};
+use crate::domain::by_hand::Hand;
+use crate::domain::id::{FindingId, IncidentId, Person, PlaybookId, RunId, StepId, TenantId};
 use crate::domain::incident::{IncidentState, Role, Severity};
 use crate::domain::secret::SecretText;
 use crate::domain::text::sanitize;
-use crate::engine::api::{Command, ReplayAsk, RequestView};
+use crate::engine::api::{ByHand, Command, ReplayAsk, RequestView};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 use tui_textarea::TextArea;
@@ -145,8 +146,10 @@ pub enum Purpose {
     BreakGlass,
     /// Reviews a broken glass.
     ReviewGlass,
-    /// Hands over a measure.
+    /// Settles a measure, or hands it over.
     Measure(String),
+    /// Puts business by hand into force.
+    GoByHand,
     /// Goes to a moment of a replay.
     Moment,
     /// Denies a request, in this role; it is signed first.
@@ -301,9 +304,24 @@ impl Form {
             Purpose::Deny(..) => return Err("a denial is signed before it is sent".into()),
             Purpose::Moment => Command::Replay { ask: ReplayAsk::To(self.value("moment")) },
             Purpose::ReviewGlass => Command::ReviewGlass { text: self.value("text") },
+            Purpose::GoByHand => Command::ByHand { act: self.by_hand()? },
             Purpose::Measure(duty) if self.value("way") == "done" => {
                 Command::DutyDone { duty: duty.clone(), text: self.value("text") }
             }
+            Purpose::Measure(measure) if self.value("way") == "acknowledge" => {
+                Command::ByHand { act: ByHand::Acknowledge { measure: measure.clone() } }
+            }
+            Purpose::Measure(measure) if self.value("way") == "end" => {
+                Command::ByHand { act: ByHand::End { measure: measure.clone() } }
+            }
+            Purpose::Measure(measure) if self.value("way") == "compared" => Command::ByHand {
+                act: ByHand::Reconcile {
+                    measure: measure.clone(),
+                    sheets: self.number("sheets")?,
+                    documents: self.number("documents")?,
+                    text: self.value("text"),
+                },
+            },
             Purpose::Measure(measure) => {
                 let hours = self.value("hours");
                 let until = hours
@@ -315,6 +333,24 @@ impl Form {
                 Command::AssignMeasure { measure: measure.clone(), owner: Person::new(self.value("owner")), until }
             }
         })
+    }
+
+    fn by_hand(&self) -> Result<ByHand, String> {
+        let word = self.value("process");
+        let process = Hand::of(&word).ok_or_else(|| format!("`{word}` is nothing that is done by hand"))?;
+        Ok(ByHand::Start {
+            process,
+            tenant: TenantId::new(self.value("tenant")),
+            plant: Some(self.value("plant")).filter(|plant| !plant.is_empty()),
+            owner: Person::new(self.value("owner")),
+            how: self.value("how"),
+        })
+    }
+
+    /// A whole number, 0 or more.
+    fn number(&self, name: &str) -> Result<u32, String> {
+        let text = self.value(name);
+        text.parse().map_err(|_| format!("`{name}` is `{text}`; a whole number is asked for"))
     }
 
     /// The fields that are filled, by name.

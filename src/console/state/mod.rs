@@ -132,6 +132,7 @@ impl Screen {
             Self::Database => Place::Database,
             Self::Queue => Place::Queue,
             Self::Ingress => Place::Ingress,
+            Self::Subjects(crate::domain::pane::Pane::Business) => Place::Business,
             Self::Subjects(_) => Place::Subjects,
             Self::Findings => Place::Findings,
             Self::Finding(_) => Place::Finding,

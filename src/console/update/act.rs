@@ -1,7 +1,7 @@
 //! Actions of the table, on a screen.
 
 use super::log::{self, By};
-use super::{copy, dialogs, go, jump, marks, open_runs, palette, say, send};
+use super::{by_hand, copy, dialogs, go, jump, marks, open_runs, palette, say, send};
 use crate::console::effect::Effect;
 use crate::console::keymap::Action;
 use crate::console::next::{Go, next};
@@ -64,6 +64,7 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         Action::Palette => palette::open(state),
         Action::Help => sheet(state, SheetKind::Help(state.screen_place())),
         Action::Copy => copy::copy(state, effects),
+        Action::Acknowledge if by_hand::is_here(state) => by_hand::acknowledge(state, effects),
         Action::Acknowledge => acknowledge(state, effects),
         Action::Declare => dialogs::declare(state),
         Action::Note => dialogs::note(state),
@@ -71,6 +72,7 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         Action::AssignRole => dialogs::assign_role(state),
         Action::CloseIncident => dialogs::close_incident(state),
         Action::AssignMeasure => dialogs::assign_measure(state),
+        Action::GoByHand => by_hand::begin(state),
         Action::Measures => sheet(state, SheetKind::Measures),
         Action::Requests => dialogs::requests(state, None),
         Action::Logs => super::logs::open(state, effects),

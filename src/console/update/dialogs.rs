@@ -1,7 +1,7 @@
 //! Dialogs: what opens them, what their buttons do.
 
 use super::act::act;
-use super::{say, send};
+use super::{by_hand, say, send};
 use crate::console::effect::Effect;
 use crate::console::format::{count, headline, moment};
 use crate::console::keymap::Action;
@@ -19,7 +19,7 @@ use crate::engine::api::{Command, Decision, RequestState, RequestView};
 use std::collections::BTreeMap;
 
 /// Why nothing can be run from here at the moment.
-fn hindrance(state: &State) -> Option<String> {
+pub(super) fn hindrance(state: &State) -> Option<String> {
     match state.mode() {
         Mode::ReadOnly => return Some("this console is read-only: nothing can be run from it".into()),
         Mode::Replay => return Some("this is a replay: nothing can be run".into()),
@@ -342,11 +342,15 @@ pub fn close_incident(state: &mut State) {
     );
 }
 
-/// Hands the measure under the cursor, or the only one, to an owner.
+/// Settles the measure under the cursor, or the only one, or hands it to an owner.
 pub fn assign_measure(state: &mut State) {
-    let key = state.panes.get(PaneId::Measures).selected_key().map(str::to_owned);
-    let Some(measure) = key else { return say(state, Role::Dim, "no measure is in force") };
+    let Some(measure) = by_hand::measure(state) else {
+        return say(state, Role::Dim, "nothing under the cursor is a measure in force");
+    };
     let me = state.snapshot.as_ref().map(|s| s.me.to_string()).unwrap_or_default();
+    if let Some(form) = by_hand::settle(&measure, &me) {
+        return push(state, form);
+    }
     if measure.starts_with("duty/") {
         let ways = vec![("done".into(), "it is done".into()), ("hand".into(), "hand it over".into())];
         let fields = vec![

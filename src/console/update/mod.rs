@@ -2,6 +2,7 @@
 //! file, socket or terminal is touched; time comes with the messages.
 
 mod act;
+mod by_hand;
 mod comms;
 mod copy;
 mod dialogs;

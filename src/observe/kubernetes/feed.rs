@@ -32,6 +32,14 @@ impl Feed {
         }
     }
 
+    /// The API group; empty for the core.
+    pub const fn group(self) -> &'static str {
+        match self {
+            Self::Deployments | Self::ReplicaSets => "apps",
+            Self::Pods | Self::Nodes => "",
+        }
+    }
+
     /// Path of the list of all of them.
     pub const fn path(self) -> &'static str {
         match self {
@@ -44,12 +52,13 @@ impl Feed {
 
     /// What goes without it and the rule that helps.
     pub fn missing(self) -> Missing {
-        let (group, disables) = match self {
-            Self::Deployments => ("apps", "workloads: replicas, rollouts and images of Deployments"),
-            Self::ReplicaSets => ("apps", "image age of Deployments"),
-            Self::Pods => ("", "pods: restarts, crash loops, OOM kills, pending pods and pod totals"),
-            Self::Nodes => ("", "nodes: readiness, cordons and pressure"),
+        let disables = match self {
+            Self::Deployments => "workloads: replicas, rollouts and images of Deployments",
+            Self::ReplicaSets => "image age of Deployments",
+            Self::Pods => "pods: restarts, crash loops, OOM kills, pending pods and pod totals",
+            Self::Nodes => "nodes: readiness, cordons and pressure",
         };
+        let group = self.group();
         let remedy = format!(
             "ClusterRole rule: apiGroups: [\"{group}\"], resources: [\"{}\"], verbs: [\"get\", \"list\", \"watch\"]",
             self.resource()

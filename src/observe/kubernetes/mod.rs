@@ -47,6 +47,14 @@ const FIRST_LIST: Duration = Duration::from_secs(30);
 /// Answers of `/readyz`, `/version` and one namespace are far smaller.
 const SMALL_ANSWER: usize = 1 << 20;
 
+/// What the user that looks reads, as group, resource and verbs of the API; besides, the namespace that identifies a cluster.
+pub fn rights() -> impl Iterator<Item = (&'static str, &'static str, &'static [&'static str])> {
+    const WATCH: &[&str] = &["get", "list", "watch"];
+    let feeds = Feed::ALL.into_iter().map(|feed| (feed.group(), feed.resource(), WATCH));
+    let objects = objects::kinds().map(|(group, resource)| (group, resource, WATCH));
+    feeds.chain(objects).chain(std::iter::once(("", "pods/log", &["get"][..])))
+}
+
 /// Observes one cluster.
 #[derive(Debug)]
 pub struct KubernetesObserver(Watcher);

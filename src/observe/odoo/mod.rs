@@ -36,6 +36,19 @@ pub const SHORTEST_INTERVAL: Duration = Duration::from_secs(10);
 /// 15 minutes, so nobody works on it any more.
 pub const ZOMBIE_AFTER: Duration = Duration::from_mins(15);
 
+/// The tables that are read, where a database has them.
+pub const READ: &[&str] = &[
+    "queue_job",
+    "queue_job_lock",
+    "ir_cron",
+    "ir_cron_progress",
+    "ir_module_module",
+    "ir_model_data",
+    "sale_order",
+    "mail_presence",
+    "bus_presence",
+];
+
 /// The tables that are read, and whether a field depends on a column that not every version has.
 const TABLES: &str = "\
 SELECT c.relname::text AS name,

@@ -23,6 +23,10 @@ use std::time::Duration;
 /// No question of an observer may cost the server more than this.
 pub const STATEMENT_TIMEOUT: Duration = Duration::from_millis(400);
 
+/// What the role that looks is granted on the instance; without any of it something is unknown, and said.
+pub const GRANTS: &[&str] =
+    &["pg_monitor", "EXECUTE ON FUNCTION pg_catalog.pg_control_system(), pg_catalog.pg_control_checkpoint()"];
+
 /// Looks at one instance.
 #[derive(Debug)]
 pub struct Postgres {

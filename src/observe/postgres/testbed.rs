@@ -46,7 +46,8 @@ pub struct Server {
     more: &'static [&'static str],
 }
 
-const PASSWORD: &str = "only-for-this-test";
+/// Of the roles of a test.
+pub const PASSWORD: &str = "only-for-this-test";
 
 /// A program of the server: from the directory `LAB_PG_BIN`, to test another version, or as Debian installs it.
 fn binary(name: &str) -> Option<PathBuf> {

@@ -32,6 +32,9 @@ pub fn password_of(login: Option<&crate::config::model::Login>) -> Password {
     })
 }
 
+/// The rules of an access list for the user that looks, but for the keys of the configuration.
+pub const RULES: &str = "+ping +hello +auth +select +info +slowlog|get +latency|latest +type +llen +xlen +xinfo|groups";
+
 /// Observer of one Redis.
 pub struct RedisObserver {
     config: Config,

@@ -62,6 +62,11 @@ struct Session {
     watches: JoinSet<()>,
 }
 
+/// Group and resource of each kind that is watched.
+pub(super) fn kinds() -> impl Iterator<Item = (&'static str, &'static str)> {
+    KINDS.iter().map(|kind| (kind.group, kind.resource))
+}
+
 /// The name of the source beside that of its cluster.
 pub fn source_id(cluster: &SourceId) -> SourceId {
     SourceId::new(format!("{cluster}/objects"))
