@@ -72,7 +72,7 @@ fn screens_at(size: (u16, u16), suffix: &str) {
     on_top(&mut term, ":", "Palette", &format!("palette-{suffix}"));
     term.keys("f");
     settle();
-    term.keys(ENTER).shows("What would disprove it");
+    term.keys(ENTER).shows("hurts");
     settle();
     picture(&term, &format!("finding-{suffix}"));
     // The main job: declare, start the playbook that fits, the step that waits, its dialog.
