@@ -13,8 +13,6 @@ import time
 from screen import Screen
 
 SIZE = (120, 40)
-# The bytes of a heartbeat at most, and one.
-HEARTBEAT = 64
 TICK = os.sysconf("SC_CLK_TCK")
 class Term:
     """A program in a pseudo-terminal: when it wrote what."""
@@ -54,11 +52,12 @@ class Term:
     def type(self, keys):
         os.write(self.fd, keys)
 
-    def answer(self, keys, longest):
-        """Seconds from some keys until more is written than a heartbeat."""
-        began, seen = time.monotonic(), len(self.raw)
+    def answer(self, keys, mark, longest):
+        """Seconds from some keys until a mark stands in another row; what changes by itself meanwhile does not count."""
+        rows = lambda: [n for n, row in enumerate(self.screen.rows) if mark in row]
+        began, before = time.monotonic(), rows()
         self.type(keys)
-        while len(self.raw) - seen <= HEARTBEAT:
+        while rows() == before:
             if not self.read(began + longest) and time.monotonic() >= began + longest:
                 raise RuntimeError(f"{keys!r} was not answered within {longest} s")
         return time.monotonic() - began

@@ -94,14 +94,14 @@ pub fn wrap_linked(role: Role, text: &str, width: usize) -> Vec<Strip> {
         return lines.into_iter().map(|line| Strip::of(role, line)).collect();
     }
     let whole = Strip::of(role, text).plain();
-    let links: Vec<(Range<usize>, Arc<str>)> =
+    let found: Vec<(Range<usize>, Arc<str>)> =
         addresses(&whole).into_iter().filter_map(|r| Some((r.clone(), Arc::from(whole.get(r)?)))).collect();
     let mut at = 0;
-    lines.iter().map(|line| linked_line(role, line, &whole, &mut at, &links)).collect()
+    lines.iter().map(|line| linked_line(role, line, &whole, &mut at, &found)).collect()
 }
 
 /// One line of a text that is read on from `at`; what wrapping has left out are blanks.
-fn linked_line(role: Role, line: &str, whole: &str, at: &mut usize, links: &[(Range<usize>, Arc<str>)]) -> Strip {
+fn linked_line(role: Role, line: &str, whole: &str, at: &mut usize, found: &[(Range<usize>, Arc<str>)]) -> Strip {
     let mut strip = Strip::new();
     let mut piece = String::new();
     let mut leads: Option<&Arc<str>> = None;
@@ -109,11 +109,11 @@ fn linked_line(role: Role, line: &str, whole: &str, at: &mut usize, links: &[(Ra
         let skipped = whole.get(*at..).and_then(|rest| rest.find(c)).unwrap_or(0);
         let here = *at + skipped;
         *at = here + c.len_utf8();
-        let link = links.iter().find(|(range, _)| range.contains(&here)).map(|(_, link)| link);
-        if link != leads && !piece.is_empty() {
+        let to = found.iter().find(|(range, _)| range.contains(&here)).map(|(_, address)| address);
+        if to != leads && !piece.is_empty() {
             strip.push_linked(role, std::mem::take(&mut piece), leads.cloned());
         }
-        leads = link;
+        leads = to;
         piece.push(c);
     }
     strip.push_linked(role, piece, leads.cloned());
