@@ -104,7 +104,7 @@ fn shortened(recording: &[(Instant, Vec<u8>)]) -> Vec<(f64, Vec<u8>)> {
     let (mut out, mut cut, mut last) = (Vec::new(), Duration::ZERO, *begun);
     for (at, piece) in recording {
         let still = at.duration_since(last);
-        let shown = last.duration_since(*begun) - cut + still.min(IDLE);
+        let shown = last.duration_since(*begun).saturating_sub(cut) + still.min(IDLE);
         if moves(piece) {
             cut += still.saturating_sub(IDLE);
             last = *at;
@@ -123,15 +123,15 @@ fn asciicast(cast: &[(f64, Vec<u8>)]) -> String {
     });
     let mut out = format!("{head}\n");
     // A character that was cut in two waits for its other half.
-    let mut held: Vec<u8> = Vec::new();
+    let mut waiting: Vec<u8> = Vec::new();
     for (at, piece) in cast {
-        held.extend_from_slice(piece);
-        let whole = match std::str::from_utf8(&held) {
-            Ok(_) => held.len(),
+        waiting.extend_from_slice(piece);
+        let whole = match std::str::from_utf8(&waiting) {
+            Ok(_) => waiting.len(),
             Err(error) => error.valid_up_to(),
         };
-        let rest = held.split_off(whole);
-        let text = String::from_utf8(std::mem::replace(&mut held, rest)).unwrap();
+        let rest = waiting.split_off(whole);
+        let text = String::from_utf8(std::mem::replace(&mut waiting, rest)).unwrap();
         out += &serde_json::json!([(at * 1e3).round() / 1e3, "o", text]).to_string();
         out.push('\n');
     }
