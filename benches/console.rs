@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench console` starts the program in a pseudo-terminal for its start, its bytes and its memory, and
 //! runs engine and console in this process on the simulated estate with 1,000 tenants, 10,000 pods and 5,000 samples a
-//! second for the time from a key to its frame.
+//! second for the time from a key to its frame. `-- pods`, `-- keys` and `-- growth` (1,000 to 100,000 pods) run one part.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -120,17 +120,27 @@ fn quiet(args: &[&str], home: &Path, what: &str, settle: Duration) {
     );
 }
 
-/// The whole console on a cluster of 10,000 pods and 1,000 tenants, each with its two Deployments declared.
-fn ten_thousand_pods() {
+/// What the whole console on a cluster costs.
+struct Large {
+    /// Seconds until every tenant is known.
+    known: f64,
+    /// Resident memory in MiB, now and at most.
+    memory: (f64, f64),
+    /// Milliseconds from a key to its frame, sorted.
+    keys: Vec<f64>,
+}
+
+/// The whole console on a cluster of so many tenants, each with ten pods and its two Deployments declared.
+fn large(tenants: usize) -> Large {
     let home = tempfile::tempdir().unwrap();
-    let cluster = cluster::Cluster::start();
+    let cluster = cluster::Cluster::of(tenants);
     let mut text = format!(
         "[estate]\nname = \"large\"\nenvironment = \"staging\"\n[journal]\ndir = \"{}\"\n[[kubernetes]]\nid = \"k8s\"\n\
          kubeconfig = \"{}\"\ninterval = \"1s\"\n",
         home.path().join("journal").display(),
         cluster.kubeconfig.display()
     );
-    for tenant in 0..1_000 {
+    for tenant in 0..tenants {
         text += &format!(
             "[[tenant]]\nid = \"t{tenant:04}\"\nkubernetes = {{ cluster = \"k8s\", namespace = \"t{tenant:04}\" }}\n"
         );
@@ -139,13 +149,58 @@ fn ten_thousand_pods() {
     std::fs::write(&path, text).unwrap();
     let path = path.display().to_string();
     let begun = Instant::now();
-    let term = Term::start(&Start { args: &["--config", &path], env: &[], home: home.path(), size: (120, 40) });
+    let mut term = Term::start(&Start { args: &["--config", &path], env: &[], home: home.path(), size: (120, 40) });
     // The workers' Deployments are not there, so that every tenant says so once its cluster is known.
-    term.until("the tenants to be known", Duration::from_mins(2), |t| t.contains("Deployment odoo-w"));
-    println!("10,000 pods, 1,000 tenants: known after {:.1} s", begun.elapsed().as_secs_f64());
+    term.until("the tenants to be known", Duration::from_mins(5), |t| t.contains("Deployment odoo-w"));
+    let known = begun.elapsed().as_secs_f64();
     std::thread::sleep(Duration::from_secs(20));
-    let (now, most) = (statm(term.pid(), "VmRSS"), statm(term.pid(), "VmHWM"));
+    let memory = (statm(term.pid(), "VmRSS"), statm(term.pid(), "VmHWM"));
+    // The rows of the screen; header and alarms move by themselves.
+    let rows = |screen: &str| screen.lines().skip(2).collect::<Vec<_>>().join("\n");
+    term.keys("t").shows("Tenants");
+    std::thread::sleep(Duration::from_secs(1));
+    let mut keys = Vec::new();
+    for n in 0..200 {
+        let before = rows(&term.text());
+        let begun = Instant::now();
+        term.keys(if n % 40 < 20 { support::DOWN } else { support::UP });
+        term.until("the cursor to move", SOON, |t| rows(t) != before);
+        keys.push(begun.elapsed().as_secs_f64() * 1e3);
+    }
+    keys.sort_by(f64::total_cmp);
+    Large { known, memory, keys }
+}
+
+fn ten_thousand_pods() {
+    let Large { known, memory: (now, most), .. } = large(1_000);
+    println!("10,000 pods, 1,000 tenants: known after {known:.1} s");
     println!("  the whole console: RSS {now:.1} MiB (peak {most:.1}), ratio to the bar of 40 MiB: {:.2}", now / 40.0);
+}
+
+/// What ten times as many pods cost, and again.
+fn growth() {
+    let mut before: Option<Large> = None;
+    for tenants in [100, 1_000, 10_000] {
+        let now = large(tenants);
+        let (p50, p99) = (percentile(&now.keys, 0.5), percentile(&now.keys, 0.99));
+        println!(
+            "{} pods, {tenants} tenants: known after {:.2} s, RSS {:.1} MiB (peak {:.1}), key to frame p50 {p50:.2} ms, p99 \
+             {p99:.2} ms",
+            tenants * 10,
+            now.known,
+            now.memory.0,
+            now.memory.1
+        );
+        if let Some(before) = &before {
+            println!(
+                "  to the one before, bar 10 (linear) and for keys 1 (flat): time {:.2}, memory {:.2}, keys {:.2}",
+                now.known / before.known,
+                now.memory.0 / before.memory.0,
+                p50 / percentile(&before.keys, 0.5)
+            );
+        }
+        before = Some(now);
+    }
 }
 
 fn keys_under_load() {
@@ -228,6 +283,8 @@ fn main() {
     match args.first().map(String::as_str) {
         Some(cluster::SERVE) => return cluster::serve(),
         Some("pods") => return ten_thousand_pods(),
+        Some("keys") => return keys_under_load(),
+        Some("growth") => return growth(),
         _ => {}
     }
     first_frame();

@@ -29,7 +29,7 @@ fn main() {
         Some(cluster::SERVE) => cluster::serve(),
         Some(kubeconfig) => measure(kubeconfig.into()),
         None => {
-            let cluster = Cluster::start();
+            let cluster = Cluster::of(1_000);
             measure(cluster.kubeconfig.clone());
         }
     }

@@ -86,6 +86,23 @@ fn the_start_screen_opens_an_exercise_by_key_and_by_cursor() {
 }
 
 #[test]
+fn the_start_screen_heeds_own_keys_and_says_what_is_wrong_with_them() {
+    let home = home();
+    let folder = home.path().join(".config/quarterdeck");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("keys.toml"), "run-exercise = [\"F2\"]\nquit = [\"z\"]\n").unwrap();
+    let mut term = open(home.path(), &[], &[]);
+    let screen = term.shows("No configuration was found");
+    assert!(screen.contains("F2") && screen.contains("z    quit"), "{screen}");
+    // `q` and `d` are nobody's now; `z` comes behind them.
+    assert_eq!(term.keys("qdz").ends(SOON).exit_code(), 0);
+    std::fs::write(folder.join("keys.toml"), "run-exercise = [\"i\"]\n").unwrap();
+    let mut term = open(home.path(), &[], &[]);
+    term.shows("the built-in keys are in force: keys.toml:1:17: `i` means");
+    assert_eq!(term.keys("q").ends(SOON).exit_code(), 0);
+}
+
+#[test]
 fn the_start_screen_leads_to_the_questions_that_write_a_configuration() {
     let home = home();
     let mut term = open(home.path(), &[], &[]);
@@ -620,4 +637,46 @@ fn a_slow_link_gets_two_kibibytes_a_second() {
     assert!(f64::from(bytes) < most, "{bytes} bytes in {took} s");
     term.keys(CTRL_C);
     term.ends(SOON);
+}
+
+/// Opens the sheet of a tenant's logs, which has an address of traces; answers the screen and what was written.
+fn logs_with_a_trace_link(term: &mut Term) -> (String, String) {
+    term.shows("lonely");
+    term.keys("t").shows("Tenants");
+    term.keys("l");
+    let screen = term.until("the address", SOON, |t| t.contains("https://traces.example/t1"));
+    (screen, String::from_utf8_lossy(&term.raw()).into_owned())
+}
+
+#[test]
+fn web_addresses_are_links_where_they_are_wanted_and_the_terminal_knows_them() {
+    let home = home();
+    let file = lonely(home.path());
+    let text = std::fs::read_to_string(&file).unwrap();
+    let link = "trace_link = \"https://traces.example/{tenant}?from={from}\"\n";
+    let with = text.replace("name = \"lonely\"\n", &format!("name = \"lonely\"\n{link}"));
+    let off = format!("{with}[console]\nhyperlinks = \"off\"\n");
+    let cases = [
+        (with.as_str(), &[][..], &[][..], true),
+        (&with, &[("TERM", "linux")], &[], false),
+        (&with, &[], &["--bandwidth", "low"], false),
+        (&off, &[], &[], false),
+    ];
+    for (text, env, args, linked) in cases {
+        std::fs::write(&file, text).unwrap();
+        let mut term = open(home.path(), &[&["--config", file.as_str()], args].concat(), env);
+        let (screen, wrote) = logs_with_a_trace_link(&mut term);
+        assert_eq!(wrote.contains("\x1b]8;id="), linked, "{env:?} {args:?} {screen}");
+        if linked {
+            assert!(wrote.contains(";https://traces.example/t1?from="), "{wrote:?}");
+            assert!(wrote.matches("\x1b]8;;\x07").count() >= 1, "an opened link is closed");
+        }
+        term.keys(CTRL_C).ends(SOON);
+    }
+    // In plain lines there is no control sequence at all, whatever is wanted.
+    std::fs::write(&file, with.replace("[journal]", "[console]\nhyperlinks = \"on\"\n[journal]")).unwrap();
+    let mut term = open(home.path(), &["--config", &file, "--plain"], &[]);
+    term.shows("lonely");
+    term.keys("tenants\nl\n").shows("https://traces.example/t1");
+    assert!(!String::from_utf8_lossy(&term.raw()).contains("\x1b]8"));
 }

@@ -1,4 +1,4 @@
-//! A simulated API server that streams 10,000 pods of realistic size, in a process of its own: the bench starts itself
+//! A simulated API server that streams 10,000 pods of realistic size, or another number, in a process of its own: the bench starts itself
 //! a second time with [`SERVE`], so that its memory is not counted.
 
 use serde_json::{Value, json};
@@ -10,7 +10,6 @@ use std::process::{Child, Command, Stdio};
 /// The argument with which a bench is this server.
 pub const SERVE: &str = "--serve";
 
-const DEPLOYMENTS: usize = 1_000;
 const PODS_EACH: usize = 10;
 const NODES: usize = 100;
 
@@ -22,9 +21,10 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    pub fn start() -> Self {
+    /// With so many Deployments, each in a namespace of its own and with ten pods.
+    pub fn of(deployments: usize) -> Self {
         let mut server = Command::new(std::env::current_exe().unwrap());
-        let mut server = server.arg(SERVE).stdout(Stdio::piped()).spawn().unwrap();
+        let mut server = server.arg(SERVE).arg(deployments.to_string()).stdout(Stdio::piped()).spawn().unwrap();
         let mut address = String::new();
         BufReader::new(server.stdout.take().unwrap()).read_line(&mut address).unwrap();
         let dir = tempfile::tempdir().unwrap();
@@ -49,14 +49,15 @@ impl Drop for Cluster {
 
 /// Serves until it is killed; prints its address first.
 pub fn serve() {
+    let deployments = std::env::args().skip_while(|a| a != SERVE).nth(1).unwrap().parse().unwrap();
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     println!("{}", listener.local_addr().unwrap());
     for stream in listener.incoming() {
-        std::thread::spawn(move || answer(&stream.unwrap()));
+        std::thread::spawn(move || answer(&stream.unwrap(), deployments));
     }
 }
 
-fn answer(stream: &TcpStream) {
+fn answer(stream: &TcpStream, deployments: usize) {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     while reader.read_line(&mut line).is_ok_and(|n| n > 0) {
@@ -74,7 +75,7 @@ fn answer(stream: &TcpStream) {
             "/version" => json!({"gitVersion": "v1.36.3", "minor": "36"}).to_string(),
             "/api/v1/namespaces/kube-system" => json!({"metadata": {"uid": "bench"}}).to_string(),
             _ => {
-                let sent = watch(&mut out, &path);
+                let sent = watch(&mut out, &path, deployments);
                 let _ = sent.and_then(|()| out.flush());
                 drop(out);
                 // Open until the client goes.
@@ -89,9 +90,9 @@ fn answer(stream: &TcpStream) {
     }
 }
 
-fn watch(out: &mut impl Write, path: &str) -> std::io::Result<()> {
+fn watch(out: &mut impl Write, path: &str, deployments: usize) -> std::io::Result<()> {
     write!(out, "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")?;
-    let each = |n| (0..DEPLOYMENTS).flat_map(move |d| (0..n).map(move |p| (d, p)));
+    let each = |n| (0..deployments).flat_map(move |d| (0..n).map(move |p| (d, p)));
     match path.split('?').next().unwrap_or_default() {
         "/api/v1/pods" => {
             for (d, p) in each(PODS_EACH) {

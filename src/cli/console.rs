@@ -102,7 +102,8 @@ fn offer(global: &Global, looked: Vec<Looked>) -> Result<Exit, Error> {
     }
     let themes = looks::wardrobe(global.theme.as_deref())?;
     let looked = looked.into_iter().map(|l| (from_home(l.place), l.found)).collect();
-    let screen = Start::new(env!("CARGO_PKG_VERSION").to_owned(), looked);
+    let (keys, notice) = looks::keys_in_force();
+    let screen = Start::new(env!("CARGO_PKG_VERSION").to_owned(), looked).typing(keys, notice);
     let chosen = session::runtime()?.block_on(start::run(screen, themes.worn())).map_err(Error::failed)?;
     match chosen {
         Choice::Exercise => drill(global, &Play::default()),

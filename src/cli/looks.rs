@@ -15,6 +15,7 @@ use crate::engine::client::Client;
 use crate::terminal::attention::{Notify, Wanted};
 use crate::terminal::capabilities;
 use crate::terminal::console::{self, Ended, Options};
+use crate::terminal::outer;
 use crate::terminal::outside::Journal;
 use crate::terminal::plain;
 use std::path::Path;
@@ -33,6 +34,7 @@ pub struct Looks {
     mouse: bool,
     view: Option<View>,
     attention: Wanted,
+    hyperlinks: bool,
     budget: Option<u32>,
     editor: Vec<String>,
     notice: Option<String>,
@@ -47,11 +49,7 @@ impl Looks {
     pub fn of(global: &Global, config: Option<&model::Console>) -> Result<Self, Error> {
         let usual = model::Console::default();
         let config = config.unwrap_or(&usual);
-        let (keys, notice) = match own_keys(true) {
-            Ok(keys) => (keys, None),
-            // A key that is written wrong must keep nobody out at 2 a.m.
-            Err(error) => (Keymap::default(), Some(format!("the built-in keys are in force: {}", first_line(&error)))),
-        };
+        let (keys, notice) = keys_in_force();
         let term = std::env::var("TERM").unwrap_or_default();
         let notify = match config.notify.as_str() {
             // The console of Linux would print the text.
@@ -64,12 +62,19 @@ impl Looks {
             Some(asked) => asked == Bandwidth::Low,
             None => config.bandwidth == "low",
         };
+        let hyperlinks = match config.hyperlinks.as_str() {
+            "on" => true,
+            "off" => false,
+            // On a slow link an address costs more than it brings.
+            _ => !low && outer::follows_links(|name| std::env::var(name).ok()),
+        };
         Ok(Self {
             themes: wardrobe(global.theme.as_deref().or(config.theme.as_deref()))?,
             keys,
             mouse: config.mouse,
             view: global.view.or_else(|| config.view.as_deref().and_then(View::named)),
             attention: Wanted { bell: config.bell, notify, title: config.title && term != "linux" },
+            hyperlinks,
             budget: low.then_some(LOW),
             editor: config.editor.clone(),
             notice,
@@ -118,8 +123,17 @@ impl Looks {
 
     fn options(self, snapshot: &Snapshot, journal: Arc<dyn Journal>) -> Options {
         let facts = Facts::of(snapshot).wearing(&self.themes).typing(self.keys);
-        let Self { mouse, attention, budget, editor, notice, view, .. } = self;
-        Options { mouse, attention, budget, editor, notice, view, ..Options::new(facts, self.themes, journal) }
+        let Self { mouse, attention, hyperlinks, budget, editor, notice, view, .. } = self;
+        Options {
+            mouse,
+            attention,
+            hyperlinks,
+            budget,
+            editor,
+            notice,
+            view,
+            ..Options::new(facts, self.themes, journal)
+        }
     }
 }
 
@@ -131,6 +145,15 @@ pub fn own_keys(short: bool) -> Result<Keymap, Error> {
     match session::own_file(KEYS)? {
         Some((path, text)) => Ok(Keymap::own(if short { KEYS } else { &path }, &text)?),
         None => Ok(Keymap::default()),
+    }
+}
+
+/// The keys that a console begins with, and what is wrong with the own ones: a key that is written wrong must keep nobody
+/// out at 2 a.m.
+pub fn keys_in_force() -> (Keymap, Option<String>) {
+    match own_keys(true) {
+        Ok(keys) => (keys, None),
+        Err(error) => (Keymap::default(), Some(format!("the built-in keys are in force: {}", first_line(&error)))),
     }
 }
 

@@ -501,10 +501,12 @@ fn console(mut table: Table<'_, '_>) -> Console {
     let notify =
         table.parsed("notify", "osc9, osc777 or off", one_of(&["osc9", "osc777", "off"])).unwrap_or(usual.notify);
     let title = table.boolean("title").unwrap_or(usual.title);
+    let hyperlinks =
+        table.parsed("hyperlinks", "auto, on or off", one_of(&["auto", "on", "off"])).unwrap_or(usual.hyperlinks);
     let bandwidth = table.parsed("bandwidth", "full or low", one_of(&["full", "low"])).unwrap_or(usual.bandwidth);
     let editor = table.string("editor").unwrap_or_default().split_whitespace().map(str::to_owned).collect();
     table.finish();
-    Console { theme, mouse, view, bell, notify, title, bandwidth, editor }
+    Console { theme, mouse, view, bell, notify, title, hyperlinks, bandwidth, editor }
 }
 
 #[cfg(test)]

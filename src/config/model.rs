@@ -479,6 +479,8 @@ pub struct Console {
     pub notify: String,
     /// Whether it sets the title of the window.
     pub title: bool,
+    /// Whether it tells the terminal where web addresses lead: `auto`, `on` or `off`.
+    pub hyperlinks: String,
     /// Most bytes a second that it writes: `full` or `low`.
     pub bandwidth: String,
     /// Program and arguments with which texts may be edited outside.
@@ -494,6 +496,7 @@ impl Default for Console {
             bell: true,
             notify: "osc9".to_owned(),
             title: true,
+            hyperlinks: "auto".to_owned(),
             bandwidth: "full".to_owned(),
             editor: Vec::new(),
         }

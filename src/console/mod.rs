@@ -8,6 +8,7 @@ pub mod effect;
 pub mod format;
 pub mod keymap;
 pub mod layout;
+pub mod links;
 pub mod msg;
 pub mod next;
 pub mod rows;

@@ -3,6 +3,7 @@
 use super::theme::Role;
 use crate::domain::text::{is_hostile, sanitize};
 use std::borrow::Cow;
+use std::sync::Arc;
 use unicode_segmentation::UnicodeSegmentation as _;
 use unicode_width::UnicodeWidthStr as _;
 
@@ -13,6 +14,8 @@ pub struct Piece {
     pub role: Role,
     /// Its text, without control characters.
     pub text: String,
+    /// Where it leads, when a terminal can follow it: a web address.
+    pub link: Option<Arc<str>>,
 }
 
 /// One line of text in roles.
@@ -46,9 +49,14 @@ impl Strip {
 
     /// Adds text at the end.
     pub fn push(&mut self, role: Role, text: impl AsRef<str>) {
+        self.push_linked(role, text, None);
+    }
+
+    /// Adds text that leads somewhere at the end.
+    pub fn push_linked(&mut self, role: Role, text: impl AsRef<str>, link: Option<Arc<str>>) {
         let text = text.as_ref();
         if !text.is_empty() {
-            self.pieces.push(Piece { role, text: clean(text).into_owned() });
+            self.pieces.push(Piece { role, text: clean(text).into_owned(), link });
         }
     }
 
@@ -95,7 +103,7 @@ impl Strip {
                 left -= have;
                 out.pieces.push(piece);
             } else {
-                out.push(piece.role, head(&piece.text, left));
+                out.push_linked(piece.role, head(&piece.text, left), piece.link);
                 break;
             }
         }

@@ -10,6 +10,7 @@ use super::pace::Pace;
 use super::signals::{Signalled, Signals};
 use super::torn::{Part, Torn};
 use crate::console::effect::Effect;
+use crate::console::links::Links;
 use crate::console::msg::Msg;
 use crate::console::state::{Facts, State};
 use crate::console::theme::Wardrobe;
@@ -38,6 +39,8 @@ pub struct Options {
     pub mouse: bool,
     /// How it calls a person who looks elsewhere.
     pub attention: attention::Wanted,
+    /// Whether the terminal is told where web addresses lead.
+    pub hyperlinks: bool,
     /// Most bytes that it may write in a second, where the link is slow.
     pub budget: Option<u32>,
     /// The person's own editor and its arguments, where they may use one.
@@ -55,7 +58,8 @@ impl Options {
     pub fn new(facts: Facts, themes: Wardrobe, journal: Arc<dyn Journal>) -> Self {
         let attention = attention::Wanted::default();
         let (budget, editor, notice, view) = (None, Vec::new(), None, None);
-        Self { facts, themes, mouse: true, attention, budget, editor, notice, view, journal }
+        let hyperlinks = false;
+        Self { facts, themes, mouse: true, attention, hyperlinks, budget, editor, notice, view, journal }
     }
 }
 
@@ -101,6 +105,7 @@ async fn play(client: &Client, options: Options) -> io::Result<Ended> {
         guard,
         targets: Targets::default(),
         attention: Attention::new(options.attention, Between::decide(|name| std::env::var(name).ok())),
+        hyperlinks: options.hyperlinks,
         torn: Torn::default(),
         pace: Pace::new(options.budget, Instant::now()),
         editor: options.editor,
@@ -211,6 +216,7 @@ struct Console<W: Write> {
     /// What the mouse can point at on the frame that was drawn last.
     targets: Targets,
     attention: Attention,
+    hyperlinks: bool,
     torn: Torn,
     pace: Pace,
     editor: Vec<String>,
@@ -312,8 +318,11 @@ impl<W: Write> Console<W> {
             return Ok(());
         }
         let (state, theme) = (&self.state, self.themes.named(self.state.worn()));
-        let mut targets = Targets::default();
-        let bytes = self.screen.draw(|frame| targets = view::view(state, theme, frame))?;
+        let (mut targets, hyperlinks) = (Targets::default(), self.hyperlinks);
+        let bytes = self.screen.draw_linked(|frame| {
+            targets = view::view(state, theme, frame);
+            if hyperlinks { std::mem::take(&mut targets.links) } else { Links::default() }
+        })?;
         self.targets = targets;
         self.pace.drew(bytes, Instant::now());
         Ok(())

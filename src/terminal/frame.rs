@@ -1,7 +1,9 @@
 //! One write a frame: the changed cells are collected and leave in one piece, wrapped in a synchronized
 //! update where a frame is large enough to tear.
 
-use ratatui::backend::CrosstermBackend;
+use super::linked::{Drawn, Linked};
+use crate::console::links::Links;
+use ratatui::buffer::CellDiffOption;
 use ratatui::layout::Rect;
 use ratatui::{Frame, Terminal, TerminalOptions, Viewport};
 use std::io::{self, Write};
@@ -42,15 +44,17 @@ impl Write for Collected {
 /// The screen.
 #[derive(Debug)]
 pub struct Screen<W: Write> {
-    terminal: Terminal<CrosstermBackend<Collected>>,
+    terminal: Terminal<Linked<Collected>>,
     collected: Collected,
+    /// Where the cells of the frame that was drawn last lead.
+    drawn: Drawn,
     area: Rect,
     out: W,
 }
 
-fn blank(collected: &Collected, area: Rect) -> io::Result<Terminal<CrosstermBackend<Collected>>> {
+fn blank(collected: &Collected, drawn: &Drawn, area: Rect) -> io::Result<Terminal<Linked<Collected>>> {
     Terminal::with_options(
-        CrosstermBackend::new(collected.clone()),
+        Linked::new(collected.clone(), drawn.clone()),
         TerminalOptions { viewport: Viewport::Fixed(area) },
     )
 }
@@ -58,10 +62,10 @@ fn blank(collected: &Collected, area: Rect) -> io::Result<Terminal<CrosstermBack
 impl<W: Write> Screen<W> {
     /// A screen of a size in cells that writes to `out`.
     pub fn new(out: W, width: u16, height: u16) -> io::Result<Self> {
-        let collected = Collected::default();
+        let (collected, drawn) = (Collected::default(), Drawn::default());
         let area = Rect::new(0, 0, width, height);
-        let terminal = blank(&collected, area)?;
-        Ok(Self { terminal, collected, area, out })
+        let terminal = blank(&collected, &drawn, area)?;
+        Ok(Self { terminal, collected, drawn, area, out })
     }
 
     /// Takes a new size; the next frame is drawn whole.
@@ -73,7 +77,7 @@ impl<W: Write> Screen<W> {
     /// Forgets what is on the screen; the next frame is drawn whole. `Terminal::clear` would first ask the terminal
     /// where its cursor is, whose answer only the reader of the keys could get.
     pub fn redraw(&mut self) -> io::Result<()> {
-        self.terminal = blank(&self.collected, self.area)?;
+        self.terminal = blank(&self.collected, &self.drawn, self.area)?;
         // The one before has just asked, as its last word, for a cursor.
         self.collected.take();
         self.collected.write_all(CLEAR)
@@ -81,7 +85,25 @@ impl<W: Write> Screen<W> {
 
     /// Draws a frame and sends what changed, in one write. Answers the number of bytes written.
     pub fn draw(&mut self, view: impl FnOnce(&mut Frame<'_>)) -> io::Result<usize> {
-        self.terminal.draw(view)?;
+        self.draw_linked(|frame| {
+            view(frame);
+            Links::default()
+        })
+    }
+
+    /// The same, with cells that lead somewhere.
+    pub fn draw_linked(&mut self, view: impl FnOnce(&mut Frame<'_>) -> Links) -> io::Result<usize> {
+        let drawn = self.drawn.clone();
+        self.terminal.draw(|frame| {
+            let links = view(frame);
+            let before = drawn.replace(links.clone());
+            // The same text that leads elsewhere is written again, which the difference of the cells would not show.
+            for (column, row) in links.apart(&before) {
+                if let Some(cell) = frame.buffer_mut().cell_mut((column, row)) {
+                    cell.set_diff_option(CellDiffOption::AlwaysUpdate);
+                }
+            }
+        })?;
         let mut changed = self.collected.take();
         if changed.ends_with(HIDE) {
             changed.truncate(changed.len() - HIDE.len());
@@ -131,6 +153,54 @@ mod tests {
         assert_eq!(same, 0);
         let one = draw(&mut screen, "calm ○");
         assert!((1..=64).contains(&one), "one changed cell wrote {one} bytes");
+    }
+
+    /// Draws a line whose cells 2 to 6 lead somewhere; answers what was written.
+    fn linked(screen: &mut Screen<std::io::Sink>, text: &str, link: Option<&str>) -> usize {
+        let mut links = Links::default();
+        links.set(0, 2..6, link.map(std::sync::Arc::from).as_ref());
+        let text = text.to_owned();
+        let draw = |f: &mut Frame<'_>| {
+            f.render_widget(Paragraph::new(text), f.area());
+            links
+        };
+        screen.draw_linked(draw).unwrap()
+    }
+
+    #[test]
+    fn cells_lead_where_they_should_at_the_same_width() {
+        let mut out = Vec::new();
+        let mut screen = Screen::new(&mut out, 20, 1).unwrap();
+        let mut links = Links::default();
+        links.set(0, 2..6, Some(&"https://a".into()));
+        screen
+            .draw_linked(|f| {
+                f.render_widget(Paragraph::new("a https b"), f.area());
+                links
+            })
+            .unwrap();
+        let out = String::from_utf8(out).unwrap();
+        let open = crate::terminal::outer::link(Some("https://a"));
+        let close = crate::terminal::outer::link(None);
+        // The blank is there already; the cursor passes over it.
+        assert!(out.contains(&format!("a{open}\u{1b}[1;3Hhttp{close}s")), "{out:?}");
+        let mut parser = vt100::Parser::new(1.try_into().unwrap(), 20.try_into().unwrap(), 0);
+        parser.process(out.as_bytes());
+        assert_eq!(parser.screen().contents(), "a https b");
+    }
+
+    #[test]
+    fn a_link_that_changes_is_written_again_and_one_that_stays_is_not() {
+        let mut screen = Screen::new(std::io::sink(), 20, 1).unwrap();
+        assert!(linked(&mut screen, "a https b", Some("https://a")) > 0);
+        // Cells that had to be written whatever they were are compared once more.
+        linked(&mut screen, "a https b", Some("https://a"));
+        assert_eq!(linked(&mut screen, "a https b", Some("https://a")), 0);
+        assert!(linked(&mut screen, "a https b", Some("https://b")) > 20);
+        linked(&mut screen, "a https b", Some("https://b"));
+        assert!(linked(&mut screen, "a https b", None) > 0);
+        linked(&mut screen, "a https b", None);
+        assert_eq!(linked(&mut screen, "a https b", None), 0);
     }
 
     #[test]

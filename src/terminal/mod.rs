@@ -7,6 +7,7 @@ pub mod console;
 mod editor;
 pub mod frame;
 pub mod guard;
+mod linked;
 pub mod outer;
 pub mod outside;
 mod pace;

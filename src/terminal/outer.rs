@@ -1,6 +1,8 @@
 //! Sequences for the terminal that a person looks at, which may stand outside of tmux or screen: clipboard, notification,
 //! title.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 /// What runs between this program and the person's terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Between {
@@ -86,6 +88,28 @@ pub fn clipboard(base64: &str) -> String {
     format!("\x1b]52;c;{base64}\x07")
 }
 
+/// Says where the cells that come lead (OSC 8), or that they lead nowhere. Pieces of one address are told to be one by an
+/// `id` made of it. What is no character of an address is left out: nothing in it can end the sequence.
+pub fn link(address: Option<&str>) -> String {
+    let Some(address) = address else { return "\x1b]8;;\x07".to_owned() };
+    let address: String = address.chars().filter(char::is_ascii_graphic).collect();
+    let mut id = DefaultHasher::new();
+    address.hash(&mut id);
+    format!("\x1b]8;id={:x};{address}\x07", id.finish() & 0xffff_ffff)
+}
+
+/// Whether the terminal is taken to know OSC 8, or to pass over what it does not know. Over ssh only `TERM` crosses, which
+/// most terminals set to one of xterm's names.
+pub fn follows_links(var: impl Fn(&str) -> Option<String>) -> bool {
+    let term = var("TERM").unwrap_or_default();
+    // The console of Linux, serial terminals, and what hands nothing on (screen, tmux under that name).
+    let poor = ["", "dumb", "linux", "ansi", "eterm"].contains(&term.as_str())
+        || ["vt", "screen", "rxvt", "cons", "sun"].iter().any(|name| term.starts_with(name));
+    // VTE before 0.50.1 printed the sequence or fell over it; the version is a number such as 6800 for 0.68.0.
+    let old = var("VTE_VERSION").and_then(|v| v.parse::<u32>().ok()).is_some_and(|v| v <= 5000);
+    !poor && !old && var("STY").is_none()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,5 +137,31 @@ mod tests {
         assert!(wrapped.split("\x1b\\").all(|p| p.len() <= SCREEN_MOST + 2));
         assert_eq!(osc777("a;b\x07\x1b[2Jc"), "\x1b]777;notify;quarterdeck;a,b[2Jc\x07");
         assert_eq!(title("a\x07b").matches('\x07').count(), 1);
+    }
+
+    #[test]
+    fn a_link_can_not_be_ended_from_within() {
+        let open = link(Some("https://a.example/\x07\x1b]0;x\x1b\\é b"));
+        assert!(open.starts_with("\x1b]8;id=") && open.ends_with(";https://a.example/]0;x\\b\x07"), "{open:?}");
+        assert_eq!(open.matches(['\x07', '\x1b']).count(), 2);
+        assert_eq!(link(Some("https://a")), link(Some("https://a")));
+        assert_ne!(link(Some("https://a")), link(Some("https://b")));
+        assert_eq!(link(None), "\x1b]8;;\x07");
+    }
+
+    #[test]
+    fn links_are_left_out_where_they_could_be_seen_as_text() {
+        let follows =
+            |vars: &[(&str, &str)]| follows_links(|n| vars.iter().find(|(k, _)| *k == n).map(|(_, v)| (*v).to_owned()));
+        for term in ["xterm-256color", "xterm-kitty", "alacritty", "tmux-256color", "foot", "wezterm"] {
+            assert!(follows(&[("TERM", term)]), "{term}");
+        }
+        for term in ["", "dumb", "linux", "vt220", "screen-256color", "rxvt-unicode"] {
+            assert!(!follows(&[("TERM", term)]), "{term}");
+        }
+        assert!(!follows(&[]));
+        assert!(!follows(&[("TERM", "xterm-256color"), ("STY", "1.pts")]));
+        assert!(!follows(&[("TERM", "xterm-256color"), ("VTE_VERSION", "5000")]));
+        assert!(follows(&[("TERM", "xterm-256color"), ("VTE_VERSION", "6800")]));
     }
 }

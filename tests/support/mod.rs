@@ -35,6 +35,8 @@ pub struct Shared {
     changed: Condvar,
     bytes: AtomicU64,
     raw: Mutex<Vec<u8>>,
+    /// When how many bytes had come.
+    times: Mutex<Vec<(Instant, usize)>>,
     closed: Mutex<bool>,
     /// The test has closed its end, as far as it can while the reader has it too.
     lost: AtomicBool,
@@ -88,6 +90,7 @@ impl Term {
             changed: Condvar::new(),
             bytes: AtomicU64::new(0),
             raw: Mutex::new(Vec::new()),
+            times: Mutex::new(Vec::new()),
             closed: Mutex::new(false),
             lost: AtomicBool::new(false),
         });
@@ -99,7 +102,10 @@ impl Term {
                 match reader.read(&mut buffer) {
                     Ok(n) if n > 0 && !seen.lost.load(Ordering::SeqCst) => {
                         seen.bytes.fetch_add(n as u64, Ordering::SeqCst);
-                        seen.raw.held().extend_from_slice(&buffer[..n]);
+                        let mut raw = seen.raw.held();
+                        raw.extend_from_slice(&buffer[..n]);
+                        seen.times.held().push((Instant::now(), raw.len()));
+                        drop(raw);
                         seen.parser.held().process(&buffer[..n]);
                         seen.changed.notify_all();
                     }
@@ -175,6 +181,13 @@ impl Term {
     /// Everything written by the program so far.
     pub fn raw(&self) -> Vec<u8> {
         self.shared.raw.held().clone()
+    }
+
+    /// Everything written by the program so far, piece by piece with the moment at which it came.
+    pub fn recording(&self) -> Vec<(Instant, Vec<u8>)> {
+        let (raw, times) = (self.shared.raw.held(), self.shared.times.held());
+        let begins = std::iter::once(0).chain(times.iter().map(|(_, end)| *end));
+        begins.zip(times.iter()).map(|(begin, (at, end))| (*at, raw[begin..*end].to_vec())).collect()
     }
 
     /// Waits until the screen satisfies a condition; fails with the screen otherwise.

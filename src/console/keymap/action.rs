@@ -187,6 +187,10 @@ pub enum Action {
     ReplayOn,
     /// Replay: asks for a moment.
     ReplayTo,
+    /// Start screen: runs an exercise on the simulated estate.
+    RunExercise,
+    /// Start screen: writes a configuration.
+    Configure,
     /// Leaves.
     Quit,
     /// Stops the console like any job.

@@ -3,6 +3,8 @@
 /// Where keys go: the screen, or what lies on top of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Place {
+    /// The screen of a machine without a configuration.
+    Start,
     /// Overview.
     Overview,
     /// Tenants.
@@ -61,7 +63,8 @@ pub enum Place {
 
 impl Place {
     /// All of them.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
+        Self::Start,
         Self::Overview,
         Self::Tenants,
         Self::Database,
@@ -99,6 +102,7 @@ impl Place {
     /// What it is, in words.
     pub const fn words(self) -> &'static str {
         match self {
+            Self::Start => "the start screen",
             Self::Overview => "the overview",
             Self::Tenants => "the screen of tenants",
             Self::Database => "the screen of databases",
@@ -133,7 +137,8 @@ impl Place {
     pub const fn is_screen(self) -> bool {
         !matches!(
             self,
-            Self::Record
+            Self::Start
+                | Self::Record
                 | Self::Subject
                 | Self::Logs
                 | Self::Comms

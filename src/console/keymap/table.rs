@@ -443,6 +443,13 @@ pub const BINDINGS: &[Binding] = &[
         0,
     ),
     bind(Action::Theme, &[ctrl('t')], "theme", "Theme: tries each on as you go through them", Screens, 0),
+    // Before there is a configuration.
+    bind(Action::RunExercise, &[ch('d')], "exercise", "Run an exercise on a simulated estate", In(&[P::Start]), 1),
+    bind(Action::Configure, &[ch('i')], "configuration", "Write a configuration", In(&[P::Start]), 2),
+    bind(Action::Press, &[key(KeyCode::Enter)], "choose", "Choose what is under the cursor", In(&[P::Start]), 3),
+    bind(Action::Up, &[key(KeyCode::Up), ch('K'), ch('k')], "up", "A line up", In(&[P::Start]), 0),
+    bind(Action::Down, &[key(KeyCode::Down), ch('J'), ch('j')], "down", "A line down", In(&[P::Start]), 0),
+    bind(Action::Quit, &[ch('q'), ch('Q')], "quit", "Quit", In(&[P::Start]), 4),
     // The way out.
     bind(Action::Back, &[key(KeyCode::Esc)], "back", "Back, or close what lies on top", Always, 50),
     bind(

@@ -11,6 +11,7 @@ mod signals;
 
 use super::format::{age, clock, count, moment, seconds_between};
 use super::keymap::{self, Place};
+use super::links::wrap_linked;
 use super::rows::{Context, PaneRow, run_words, whom_words};
 use super::state::{PaneId, SheetKind, State};
 use super::strip::{Strip, wrap};
@@ -36,14 +37,14 @@ impl Page {
     }
 
     fn line(&mut self, role: Role, text: impl AsRef<str>) {
-        self.lines.extend(wrap(text.as_ref(), self.width).into_iter().map(|line| Strip::of(role, line)));
+        self.lines.extend(wrap_linked(role, text.as_ref(), self.width));
     }
 
     fn pair(&mut self, name: &str, role: Role, value: impl AsRef<str>) {
-        let lines = wrap(value.as_ref(), self.width.saturating_sub(16).max(8));
+        let lines = wrap_linked(role, value.as_ref(), self.width.saturating_sub(16).max(8));
         for (i, line) in lines.into_iter().enumerate() {
             let name = if i == 0 { name } else { "" };
-            self.lines.push(Strip::of(Role::Dim, format!("{name:<15} ")).and(role, line));
+            self.lines.push(Strip::of(Role::Dim, format!("{name:<15} ")).and_strip(line));
         }
     }
 

@@ -120,7 +120,9 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         | Action::NextTemplate
         | Action::TurnWay
         | Action::AskSend
-        | Action::EditOutside => {}
+        | Action::EditOutside
+        | Action::RunExercise
+        | Action::Configure => {}
     }
 }
 

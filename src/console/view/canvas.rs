@@ -1,5 +1,6 @@
 //! Where strips become cells. Nothing can be drawn outside of the buffer, whatever the sizes.
 
+use crate::console::links::Links;
 use crate::console::msg::Target;
 use crate::console::strip::{Strip, fit};
 use crate::console::theme::{Role, Theme};
@@ -15,17 +16,23 @@ pub struct Canvas<'a> {
     pub theme: &'a Theme,
     /// What the mouse can point at; what was drawn later lies above.
     targets: Vec<(Rect, Target)>,
+    /// Where its cells lead.
+    links: Links,
 }
 
-/// What the mouse can point at on a screen that was drawn.
+/// What the mouse can point at on a screen that was drawn, and where its cells lead.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Targets(Vec<(Rect, Target)>);
+pub struct Targets {
+    areas: Vec<(Rect, Target)>,
+    /// Which cells lead where, for a terminal that can follow.
+    pub links: Links,
+}
 
 impl Targets {
     /// What lies topmost at a cell.
     pub fn at(&self, column: u16, row: u16) -> Option<Target> {
         let here = ratatui::layout::Position { x: column, y: row };
-        self.0.iter().rev().find(|(area, _)| area.contains(here)).map(|(_, target)| target.clone())
+        self.areas.iter().rev().find(|(area, _)| area.contains(here)).map(|(_, target)| target.clone())
     }
 }
 
@@ -39,7 +46,7 @@ impl<'a> Canvas<'a> {
     pub fn new(buffer: &'a mut Buffer, theme: &'a Theme) -> Self {
         // Where nothing is drawn the background of the theme shows, if it paints one.
         buffer.set_style(buffer.area, theme.style(Role::Text));
-        Self { buffer, theme, targets: Vec::new() }
+        Self { buffer, theme, targets: Vec::new(), links: Links::default() }
     }
 
     /// Says that the mouse points at something in this area.
@@ -47,9 +54,9 @@ impl<'a> Canvas<'a> {
         self.targets.push((area, target));
     }
 
-    /// What the mouse can point at.
+    /// What the mouse can point at, and where cells lead.
     pub fn into_targets(self) -> Targets {
-        Targets(self.targets)
+        Targets { areas: self.targets, links: self.links }
     }
 
     /// The buffer, for widgets of others.
@@ -116,6 +123,7 @@ impl<'a> Canvas<'a> {
                 piece.text.as_str()
             };
             let (next, _) = self.buffer.set_stringn(at, y, text, usize::from(end - at), style);
+            self.links.set(y, at..next, piece.link.as_ref());
             at = next;
         }
     }
@@ -170,6 +178,9 @@ impl<'a> Canvas<'a> {
     /// Empties an area.
     pub fn clear(&mut self, area: Rect) {
         let area = area.intersection(self.buffer.area);
+        for row in area.rows() {
+            self.links.set(row.y, row.left()..row.right(), None);
+        }
         for position in area.positions() {
             if let Some(cell) = self.buffer.cell_mut(position) {
                 cell.reset();

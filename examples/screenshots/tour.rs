@@ -1,60 +1,84 @@
-//! Takes the pictures in `screenshots/` from the running program: `screenshots/make`. It plays the default exercise
-//! with real keys in a pseudo-terminal, and writes what the terminal then shows.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a tool for developers; it fails by panicking"
-)]
+//! The pictures: every screen and what lies on top of it at three sizes, the overview in every theme and as wide as screens
+//! are, two consoles on one engine, and the steps of the first exercise.
 
-#[path = "../tests/support/engine.rs"]
-mod engine;
-#[path = "../tests/support/picture.rs"]
-mod picture;
-#[path = "../tests/support/mod.rs"]
-mod support;
-
-use std::path::Path;
+use super::engine;
+use super::picture;
+use super::settle;
+use super::support::{CTRL_C, DOWN, END, ENTER, ESC, SOON, Start, TAB, Term};
 use std::time::Duration;
-use support::{CTRL_C, END, ENTER, ESC, SOON, Start, TAB, Term};
 
-fn picture(term: &Term, name: &str) {
-    let parser = term.shared.parser.lock().unwrap();
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("screenshots").join(format!("{name}.svg"));
-    std::fs::write(&path, picture::svg(parser.screen())).unwrap();
-    println!("{}", path.display());
+/// The default exercise at a size, its finding with a playbook on the screen.
+fn hurt(size: (u16, u16), home: &std::path::Path) -> Term {
+    let args = ["drill", "--seed", "7", "--speed", "4"];
+    let term = Term::start(&Start { args: &args, env: &[], home, size });
+    let hurts = |t: &str| t.contains("lock chain on t017") && t.contains("→ schema-lock");
+    term.until("a lock chain that hurts", Duration::from_secs(90), hurts);
+    term
 }
 
-fn play(size: (u16, u16), env: &[(&str, &str)], suffix: &str, whole: bool) {
-    let home = tempfile::tempdir().unwrap();
-    let long = Duration::from_secs(90);
-    let mut term =
-        Term::start(&Start { args: &["drill", "--seed", "7", "--speed", "4"], env, home: home.path(), size });
-    term.until("a lock chain that hurts", long, |t| t.contains("lock chain on t017") && t.contains("→ schema-lock"));
-    picture(&term, &format!("overview-{suffix}"));
-    if !whole {
-        return;
+/// Opens what a key opens on top, takes its picture, and closes it.
+fn on_top(term: &mut Term, key: &str, shows: &str, name: &str) {
+    term.keys(key).shows(shows);
+    settle();
+    picture(term, name);
+    // A letter right behind Escape would be read as Alt and that letter.
+    term.keys(ESC);
+    settle();
+}
+
+/// Every screen at the three sizes, and the overview on a wall.
+pub fn screens() {
+    for size in [(80, 24), (120, 40), (200, 60)] {
+        screens_at(size, &format!("{}x{}", size.0, size.1));
     }
+    let home = tempfile::tempdir().unwrap();
+    let term = hurt((300, 80), home.path());
+    settle();
+    picture(&term, "overview-300x80");
+    let home = tempfile::tempdir().unwrap();
+    let start = Term::start(&Start { args: &[], env: &[], home: home.path(), size: (80, 24) });
+    start.shows("No configuration was found");
+    picture(&start, "start-80x24");
+}
+
+fn screens_at(size: (u16, u16), suffix: &str) {
+    let home = tempfile::tempdir().unwrap();
+    let mut term = hurt(size, home.path());
+    picture(&term, &format!("overview-{suffix}"));
     for (key, name) in [
         ("t", "tenants"),
         ("d", "database"),
         ("q", "queue"),
         ("i", "ingress"),
+        ("5", "platform"),
+        ("6", "recovery"),
+        ("7", "delivery"),
+        ("8", "business"),
+        ("9", "security"),
+        ("f", "findings"),
         ("n", "incident"),
         ("s", "sources"),
         ("j", "journal"),
         ("p", "playbooks"),
-        ("?", "help"),
     ] {
         term.keys(key);
-        std::thread::sleep(Duration::from_millis(700));
+        settle();
         picture(&term, &format!("{name}-{suffix}"));
     }
+    term.keys("t").shows("t017");
+    on_top(&mut term, ENTER, "Tenant t017", &format!("tenant-{suffix}"));
+    term.keys("o");
+    on_top(&mut term, "?", "Moving", &format!("help-{suffix}"));
+    on_top(&mut term, ":", "Palette", &format!("palette-{suffix}"));
+    term.keys("f");
+    settle();
+    term.keys(ENTER).shows("hurts");
+    settle();
+    picture(&term, &format!("finding-{suffix}"));
     // The main job: declare, start the playbook that fits, the step that waits, its dialog.
-    // A letter right behind Escape would be read as Alt and that letter.
-    term.keys(ESC).until("the help to close", SOON, |t| !t.contains("Everywhere"));
     term.keys("o").keys("F").shows("Declare an incident");
+    settle();
+    picture(&term, &format!("declare-{suffix}"));
     term.keys(TAB).keys(TAB).keys(TAB).shows("> Declare <");
     term.keys(ENTER).shows("INC-1");
     term.keys(" ").shows("[ Start ]");
@@ -66,8 +90,32 @@ fn play(size: (u16, u16), env: &[(&str, &str)], suffix: &str, whole: bool) {
     picture(&term, &format!("confirm-{suffix}"));
 }
 
+/// The overview in each theme, as the picker puts them on.
+pub fn themes() {
+    let home = tempfile::tempdir().unwrap();
+    let mut term = hurt((120, 40), home.path());
+    for name in ["light", "contrast", "contrast-light", "colorblind", "nvg", "amber", "ansi16", "mono"] {
+        term.keys("\x14").shows("Themes");
+        settle();
+        if name == "amber" {
+            picture(&term, "themes-120x40");
+        }
+        term.keys(DOWN);
+        settle();
+        term.keys(ENTER).until("the picker to close", SOON, |t| !t.contains("Themes"));
+        settle();
+        picture(&term, &format!("overview-120x40-{name}"));
+    }
+}
+
+/// Two consoles on one engine at two sizes.
+pub fn attached() {
+    attached_at((80, 24), "80x24");
+    attached_at((120, 40), "120x40");
+}
+
 /// Two consoles on one engine, and what the commander sees of them; then the engine is gone.
-fn attached(size: (u16, u16), suffix: &str) {
+fn attached_at(size: (u16, u16), suffix: &str) {
     let home = tempfile::tempdir().unwrap();
     let served = engine::Served::start(home.path(), &["--drill"]);
     let socket = served.socket.display().to_string();
@@ -96,20 +144,19 @@ fn attached(size: (u16, u16), suffix: &str) {
 }
 
 /// The steps of the first exercise, as `docs/first-drill.md` shows them.
-fn first_drill() {
+pub fn first_drill() {
     let (home, size, long) = (tempfile::tempdir().unwrap(), (100, 30), Duration::from_mins(3));
     let args = ["drill", "--seed", "7", "--speed", "4"];
     let mut term = Term::start(&Start { args: &args, env: &[], home: home.path(), size });
     let shot = |term: &Term, name: &str| {
-        // What was typed last has to be drawn.
-        std::thread::sleep(Duration::from_millis(700));
+        settle();
         picture(term, &format!("first-drill-{name}"));
     };
     term.until("a lock chain", long, |t| t.contains("lock chain on t017") && t.contains("declare an incident"));
     shot(&term, "1-next");
     // `x`: it is seen.
     term.keys("x");
-    std::thread::sleep(Duration::from_millis(700));
+    settle();
     term.keys(" ").shows("Declare an incident");
     term.keys(TAB).keys(TAB).keys(TAB).shows("> Declare <");
     shot(&term, "2-declare");
@@ -136,21 +183,4 @@ fn first_drill() {
     term.keys(" ").until("the score", long, |t| t.contains("points in"));
     shot(&term, "7-score");
     term.keys(ESC).keys(CTRL_C);
-}
-
-fn main() {
-    if std::env::args().nth(1).is_some_and(|a| a == "first-drill") {
-        return first_drill();
-    }
-    first_drill();
-    attached((80, 24), "80x24");
-    attached((120, 40), "120x40");
-    if std::env::args().nth(1).is_some_and(|a| a == "attached") {
-        return;
-    }
-    play((80, 24), &[], "80x24", true);
-    play((120, 40), &[], "120x40", true);
-    play((200, 60), &[], "200x60", false);
-    play((80, 24), &[("TERM", "xterm"), ("COLORTERM", "")], "80x24-ansi16", false);
-    play((80, 24), &[("NO_COLOR", "1")], "80x24-no-color", false);
 }
