@@ -36,7 +36,12 @@ pub(super) fn lines(
         out.push(format!("the service level is {level}% of requests, {by}"));
     }
     out.extend(fault(build, head));
-    out.extend(neighbours(build, head));
+    out.extend(behind(build, head));
+    let drifted = drifted(build, head);
+    if drifted.is_empty() {
+        out.extend(neighbours(build, head));
+    }
+    out.extend(drifted);
     if let Some(phase) = build.phases.of(head.rank, tenant_of(head.subject), build.now) {
         let until = phase.until.strftime("%H:%MZ");
         out.push(format!("it is judged as the rule declares it for {} of the calendar, until {until}", phase.what));
@@ -92,6 +97,39 @@ fn fault(build: &Build<'_>, head: &Active<'_>) -> Option<String> {
     };
     let fault = facts.routers.iter().find(|route| route.name == *name)?.fault.as_ref()?;
     Some(format!("Traefik says of {name}: {fault}"))
+}
+
+/// Which servers behind a router are down, or what of an ingress is in error, as Traefik says.
+fn behind(build: &Build<'_>, head: &Active<'_>) -> Vec<String> {
+    let told = |signal: &str| head.condition.values.contains_key(signal);
+    if !(told("service.up") || told("ingress.broken")) {
+        return Vec::new();
+    }
+    let good = build.world.sources.get(head.source).and_then(|source| source.good.as_ref());
+    let Some(Facts::Traefik(facts)) = good.map(|good| &*good.facts) else { return Vec::new() };
+    if told("ingress.broken") {
+        return facts.broken().take(8).collect();
+    }
+    let own = whom::owner(head.subject).and_then(|id| build.index.estate().tenant(id)?.router.as_ref());
+    let name = match head.subject {
+        Subject::Router { router, .. } => Some(router.as_str()),
+        _ => own.map(|router| router.name.as_str()),
+    };
+    let route = name.and_then(|name| facts.routers.iter().find(|route| route.name == name));
+    let service = route.and_then(|route| facts.service(route.service.as_deref()?));
+    service.map(|service| vec![super::panes::servers(service)]).unwrap_or_default()
+}
+
+/// What differs from the approved baseline, by name.
+fn drifted(build: &Build<'_>, head: &Active<'_>) -> Vec<String> {
+    if !head.condition.values.keys().any(|signal| signal.starts_with("baseline.")) {
+        return Vec::new();
+    }
+    let good = build.world.sources.get(head.source).and_then(|source| source.good.as_ref());
+    match good.map(|good| &*good.facts) {
+        Some(Facts::Measured(facts)) => facts.said.clone(),
+        _ => Vec::new(),
+    }
 }
 
 /// On a shared PostgreSQL instance: the tenant that takes most of it, and the others whose requests suffer.

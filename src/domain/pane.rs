@@ -145,6 +145,9 @@ pub struct SourceRow {
     pub why: Option<String>,
     /// Rights that are missing.
     pub missing: Vec<Missing>,
+    /// What it says beside its values, a sentence each; the first of them.
+    #[serde(default)]
+    pub said: Vec<String>,
 }
 
 /// One tenant.
@@ -426,6 +429,9 @@ pub struct IngressRow {
     pub reload_age_s: Option<f64>,
     /// A maintenance page of this program is in force.
     pub maintenance: bool,
+    /// The service behind a router and the middlewares before it, of an ingress what is in error; a sentence each.
+    #[serde(default)]
+    pub behind: Vec<String>,
     /// Who owns it, where that is declared.
     #[serde(default)]
     pub owner: Option<String>,

@@ -364,6 +364,7 @@ fn ingress_row(scope: &str, name: &str, health: Health, why: &str) -> IngressRow
         reload_ok: (scope == "ingress").then_some(true),
         reload_age_s: (scope == "ingress").then_some(3_240.0),
         maintenance: false,
+        behind: Vec::new(),
         owner: Some("dba".into()),
         trend: trend(health),
         age_s: Some(2.0),
@@ -399,6 +400,7 @@ fn source(id: &str, kind: SourceKind, took: f64) -> SourceRow {
         unknown_since: None,
         why: None,
         missing: Vec::new(),
+        said: Vec::new(),
     }
 }
 
