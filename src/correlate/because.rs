@@ -5,6 +5,7 @@ use super::finding::{Active, Build, limits};
 use super::signals;
 use super::{say, whom, words};
 use crate::domain::facts::Facts;
+use crate::domain::facts::kubernetes::Workload;
 use crate::domain::finding::{Class, Level};
 use crate::domain::health::Health;
 use crate::domain::id::{SourceId, TenantId};
@@ -37,6 +38,7 @@ pub(super) fn lines(
     }
     out.extend(fault(build, head));
     out.extend(behind(build, head));
+    out.extend(images(build, head));
     let drifted = drifted(build, head);
     if drifted.is_empty() {
         out.extend(neighbours(build, head));
@@ -97,6 +99,25 @@ fn fault(build: &Build<'_>, head: &Active<'_>) -> Option<String> {
     };
     let fault = facts.routers.iter().find(|route| route.name == *name)?.fault.as_ref()?;
     Some(format!("Traefik says of {name}: {fault}"))
+}
+
+/// What the pods of a Deployment run, where that is not one thing.
+fn images(build: &Build<'_>, head: &Active<'_>) -> Vec<String> {
+    if !head.condition.values.contains_key("image.digests") {
+        return Vec::new();
+    }
+    let good = build.world.sources.get(head.source).and_then(|source| source.good.as_ref());
+    let Some(Facts::Kubernetes(facts)) = good.map(|good| &*good.facts) else { return Vec::new() };
+    let tenant = whom::owner(head.subject).and_then(|id| build.index.estate().tenant(id)?.namespace.as_ref());
+    let is_it = |w: &&Workload| match head.subject {
+        Subject::Workload { workload, .. } => *workload == format!("{}/{}", w.namespace, w.name),
+        _ => tenant.is_some_and(|n| n.name == w.namespace && (n.web == w.name || n.workers == w.name)),
+    };
+    let moved = facts.workloads.iter().filter(is_it).filter(|w| w.digests() > Some(1));
+    let each = moved.flat_map(|w| w.runs.iter().map(move |r| (w, r)));
+    each.map(|(w, r)| format!("{} pods of {} run {} as {}", r.pods, w.name, say::tag(&r.image), r.short()))
+        .take(8)
+        .collect()
 }
 
 /// Which servers behind a router are down, or what of an ingress is in error, as Traefik says.

@@ -87,6 +87,7 @@ pub(super) fn value(signal: &str, value: f64) -> String {
         "service.up" if value <= 0.0 => "no server behind its service is up".into(),
         "service.up" => format!("{v} of the servers behind it are up"),
         "ingress.broken" => format!("{v} services or middlewares are in error"),
+        "image.digests" => format!("{v} different images run under one tag"),
         "baseline.drift" => format!("{v} differ from the approved baseline"),
         "baseline.gains" => format!("{v} reach further than was approved"),
         "privileged.actions" => format!("{v} privileged actions in the last hour"),

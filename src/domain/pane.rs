@@ -179,6 +179,9 @@ pub struct TenantRow {
     pub restarts_5m: Option<u32>,
     /// Image tag of the web Deployment.
     pub image: Option<String>,
+    /// Beginning of the digest that runs under that tag, where all web pods run the same and their nodes say it.
+    #[serde(default)]
+    pub digest: Option<String>,
     /// Age of that image in the pod template, in seconds.
     pub image_age_s: Option<f64>,
     /// Jobs waiting.

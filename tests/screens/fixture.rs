@@ -133,6 +133,7 @@ fn tenant_rows(estate: &Estate) -> Vec<TenantRow> {
                 workers: Some((1, 1)),
                 restarts_5m: Some(0),
                 image: Some("odoo:19.0-r117".into()),
+                digest: None,
                 image_age_s: Some(86_400.0 * f64::from(3 + i)),
                 queue_depth: Some(i % 7),
                 queue_oldest_s: Some(f64::from(i % 7) * 2.5),

@@ -1,6 +1,7 @@
 //! What is offered, whom it hurts, and that one trouble is one finding, where several sources tell of it.
 
 use super::support::{Bench, at, pods, tenant, web};
+use crate::domain::facts::kubernetes::Running;
 use crate::domain::facts::postgres::{PgbouncerFacts, Pool};
 use crate::domain::facts::traefik::{Certificate, Middleware, Route, Service, TraefikFacts};
 use crate::domain::facts::{Facts, MeasuredFacts};
@@ -192,6 +193,41 @@ fn servers_behind_a_router_that_are_down_are_a_matter_of_its_tenant_and_name_the
     blind.see("edge-1", 0, seen(&[], false));
     let t017 = Subject::Tenant { tenant: "t017".into() };
     assert!(blind.correlator.series(&t017, "service.up").is_empty());
+}
+
+#[test]
+fn a_tag_that_has_moved_is_a_change_at_once_and_a_finding_while_both_run() {
+    let mut bench = Bench::new(vec![tenant("t017", 1)]);
+    let seen = |digests: &[(&str, u32)]| {
+        let Facts::Kubernetes(mut facts) = pods("t017", "registry.example/odoo:r118", Some(at(-90_000)), 4) else {
+            unreachable!()
+        };
+        facts.workloads[0].runs = digests
+            .iter()
+            .map(|(digest, pods)| Running {
+                image: "registry.example/odoo:r118".into(),
+                digest: format!("sha256:{digest}"),
+                pods: *pods,
+            })
+            .collect();
+        Facts::Kubernetes(facts)
+    };
+    let (old, new) = ("3f2c1ab90000aaaa", "77aa00bb1111cccc");
+    bench.see("k8s-1", 0, seen(&[(old, 4)]));
+    assert!(bench.findings(0).is_empty());
+    let row = bench.correlator.panes(&bench.world, at(0)).tenants.remove(0);
+    assert_eq!((row.image.as_deref(), row.digest.as_deref()), (Some("r118"), Some("3f2c1ab90000")));
+    for second in (10..=330).step_by(10) {
+        bench.see("k8s-1", second, seen(&[(old, 3), (new, 1)]));
+    }
+    let found = bench.findings(330);
+    let f = found.iter().find(|f| f.rule == "image-moved").unwrap_or_else(|| panic!("{found:#?}"));
+    assert!(f.because.iter().any(|b| b == "3 pods of odoo run r118 as 3f2c1ab90000"), "{:?}", f.because);
+    assert!(f.because.iter().any(|b| b == "1 pods of odoo run r118 as 77aa00bb1111"), "{:?}", f.because);
+    assert_eq!(f.changed[0].what, "tag r118 of web has moved: 77aa00bb1111 runs under it now", "{:?}", f.changed);
+    assert_eq!(hurt(f), ["t017"]);
+    let row = bench.correlator.panes(&bench.world, at(330)).tenants.remove(0);
+    assert_eq!(row.digest, None, "there is not one that could be told");
 }
 
 #[test]
