@@ -3,13 +3,13 @@
 use super::burn::USUAL_LEVEL;
 use super::finding::{Active, Build, limits};
 use super::signals;
-use super::{say, whom, words};
+use super::{neighbours, say, whom, words};
 use crate::domain::facts::Facts;
 use crate::domain::facts::kubernetes::Workload;
 use crate::domain::finding::{Class, Level};
 use crate::domain::health::Health;
-use crate::domain::id::{SourceId, TenantId};
-use crate::domain::signal::{Subject, Unit};
+use crate::domain::id::TenantId;
+use crate::domain::signal::Subject;
 use jiff::Timestamp;
 
 /// The sentences, the rule first.
@@ -41,7 +41,7 @@ pub(super) fn lines(
     out.extend(images(build, head));
     let drifted = drifted(build, head);
     if drifted.is_empty() {
-        out.extend(neighbours(build, head));
+        out.extend(neighbours::lines(build, head));
     }
     out.extend(drifted);
     if let Some(phase) = build.phases.of(head.rank, tenant_of(head.subject), build.now) {
@@ -151,49 +151,6 @@ fn drifted(build: &Build<'_>, head: &Active<'_>) -> Vec<String> {
         Some(Facts::Measured(facts)) => facts.said.clone(),
         _ => Vec::new(),
     }
-}
-
-/// On a shared PostgreSQL instance: the tenant that takes most of it, and the others whose requests suffer.
-fn neighbours(build: &Build<'_>, head: &Active<'_>) -> Option<String> {
-    let Subject::Instance { source } = head.subject else { return None };
-    let (taker, share) = greatest_taker(build, source)?;
-    let suffers = build.index.estate().tenants_on(source).filter(|t| t.id != taker).filter(|t| {
-        let subject = Subject::Tenant { tenant: t.id.clone() };
-        build.history.newest(&subject).any(|n| {
-            matches!(n.signal.name, "http.p95" | "http.share_5xx" | "queue.oldest")
-                && build.thresholds.grade(n.signal.name, n.value) > Health::Ok
-        })
-    });
-    let suffers: Vec<String> = suffers.map(|t| t.id.to_string()).collect();
-    let of = build.index.estate().tenants_on(source).count();
-    let whom = match suffers.as_slice() {
-        [] => format!("none of the other {} suffers so far", of.saturating_sub(1)),
-        some => format!("{} of the other {} suffer: {}", some.len(), of.saturating_sub(1), cut(some)),
-    };
-    Some(format!("{taker} takes {} of the transactions on {source}; {whom}", say::value(share, Unit::Ratio)))
-}
-
-fn cut(all: &[String]) -> String {
-    let first = all.iter().take(8).cloned().collect::<Vec<_>>().join(" ");
-    if all.len() > 8 { format!("{first} and {} more", all.len() - 8) } else { first }
-}
-
-/// The tenant with the most commits a second on an instance that several share, where that is out of proportion: more
-/// than a third of all, and three times an equal share or more than 60%.
-fn greatest_taker(build: &Build<'_>, source: &SourceId) -> Option<(TenantId, f64)> {
-    let good = build.world.sources.get(source)?.good.as_ref()?;
-    let Facts::Postgres(facts) = &*good.facts else { return None };
-    let known = facts.databases.iter().filter_map(|d| {
-        let tenant = build.index.at(build.index.database(source, &d.name)?)?;
-        Some((&tenant.id, d.commits_per_s?))
-    });
-    let known: Vec<(&TenantId, f64)> = known.collect();
-    let total: f64 = known.iter().map(|(_, rate)| rate).sum();
-    let (tenant, most) = known.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
-    let equal = 1.0 / f64::from(u32::try_from(known.len()).ok()?);
-    let share = most / total;
-    let out_of_proportion = share > 1.0 / 3.0 && share >= (3.0 * equal).min(0.6);
-    (known.len() > 1 && total > 0.0 && out_of_proportion).then(|| ((*tenant).clone(), share))
 }
 
 /// The tenant that a subject belongs to, for callers that group by it.

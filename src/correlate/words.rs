@@ -88,6 +88,8 @@ pub(super) fn value(signal: &str, value: f64) -> String {
         "service.up" => format!("{v} of the servers behind it are up"),
         "ingress.broken" => format!("{v} services or middlewares are in error"),
         "image.digests" => format!("{v} different images run under one tag"),
+        "baseline.drift" if value <= 1.0 => "1 differs from the approved baseline".into(),
+        "baseline.gains" if value <= 1.0 => "1 reaches further than was approved".into(),
         "baseline.drift" => format!("{v} differ from the approved baseline"),
         "baseline.gains" => format!("{v} reach further than was approved"),
         "privileged.actions" => format!("{v} privileged actions in the last hour"),

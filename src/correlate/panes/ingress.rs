@@ -124,7 +124,9 @@ pub(in crate::correlate) fn servers(service: &Service) -> String {
     match (servers, down.as_deref()) {
         (None, _) => format!("service {name} leads to other services"),
         (Some(0), _) => format!("service {name} has no server"),
+        (Some(1), None) => format!("service {name}: 1 server, no health check looks at it"),
         (Some(all), None) => format!("service {name}: {all} servers, no health check looks at them"),
+        (Some(1), Some([])) => format!("service {name}: its server is up"),
         (Some(all), Some([])) => format!("service {name}: all {all} servers up"),
         (Some(all), Some(down)) => {
             let up = usize::try_from(*all).unwrap_or(usize::MAX).saturating_sub(down.len());

@@ -66,6 +66,8 @@ impl AuditObserver {
             return Err(Failure::new(FailureKind::Protocol, why));
         }
         let mut facts = MeasuredFacts::of(SourceKind::Audit);
+        // The cluster's own value is that of its roles and rights between two looks (`[baseline]`).
+        let subject = Subject::Source { source: self.config.id.clone() };
         tail.deeds.tell(&subject, now, &mut facts);
         if left > 0 {
             facts.readings.clear();

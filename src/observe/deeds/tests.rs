@@ -10,6 +10,7 @@ use crate::domain::facts::{Facts, MeasuredFacts};
 use crate::domain::mode::Mode;
 use crate::domain::ports::Clock;
 use crate::domain::sample::{Failure, FailureKind};
+use crate::domain::signal::Subject;
 use crate::journal::{Draft, Journal, Kind, OpenOptions};
 use crate::observe::http::rig::{skip, until};
 use crate::observe::poll::Poll;
@@ -84,6 +85,9 @@ async fn what_a_real_server_wrote_is_told_in_words_once_each() {
         "begun and ended: {told:#?}"
     );
     assert_eq!((told.len(), actions(&facts)), (7, Some(7.0)));
+    // What happened happened to the cluster; the count is the log's, beside that of the cluster's own roles and rights.
+    let (cluster, log) = (Subject::Cluster { source: "k8s-1".into() }, Subject::Source { source: "audit-1".into() });
+    assert!(facts.happened.iter().all(|h| h.subject == cluster) && facts.readings[0].subject == log, "{facts:#?}");
     assert_eq!(facts.said.len(), 7);
     // Long afterwards they are no longer recent, and then gone; who is ignored is not told.
     let later = |hours| now() + SignedDuration::from_hours(hours);
