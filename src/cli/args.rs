@@ -132,6 +132,12 @@ pub enum Command {
         #[arg(long)]
         tenant: Option<String>,
     },
+    /// Roles, rights and policies against what was approved
+    Baseline {
+        /// What about them
+        #[command(subcommand)]
+        what: Baseline,
+    },
     /// Playbooks: what there is, what it would do
     Playbook {
         /// What about them
@@ -245,6 +251,19 @@ pub enum Command {
         /// Write `quarterdeck.1`, `quarterdeck-status.1` and so on into this directory
         #[arg(long, value_name = "DIR")]
         output: Option<PathBuf>,
+    },
+}
+
+/// About the approved security baseline.
+#[derive(Debug, Subcommand)]
+pub enum Baseline {
+    /// What differs, by name; exit 0 as approved, 4 something differs, 5 something reaches further, 6 not all can be read
+    Check,
+    /// What is there now, as a file to read, approve and name in [baseline]; exit 6 when not all could be read
+    Take {
+        /// With the names of secrets; takes the right to list them
+        #[arg(long)]
+        secrets: bool,
     },
 }
 

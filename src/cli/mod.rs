@@ -5,6 +5,7 @@ mod approve;
 pub mod args;
 mod attach;
 mod audit;
+mod baseline;
 mod brief;
 mod comms;
 mod completions;
@@ -96,6 +97,8 @@ fn run(cli: Cli) -> Result<Exit, Error> {
         Some(Command::Explain { what }) => explain::run(&global, what.as_deref()),
         Some(Command::Logs { tenant, since }) => logs::run(&global, &tenant, since.as_deref()),
         Some(Command::Gate { since, tenant }) => gate::run(&global, &since, tenant.as_deref()),
+        Some(Command::Baseline { what: args::Baseline::Check }) => baseline::check(&global),
+        Some(Command::Baseline { what: args::Baseline::Take { secrets } }) => baseline::take(&global, secrets),
         Some(Command::Playbook { what }) => playbook::run(&global, &what),
         Some(Command::Incident { what }) => incident::run(&global, what),
         Some(Command::Run { what }) => incident::runs(&global, what),

@@ -2,8 +2,8 @@
 //! `docs/schemas`; a test fails when those files are not what the types say (`UPDATE_SCHEMAS=1` writes them).
 
 use crate::cli::{
-    approve, audit, brief, comms, config, doctor, drill, explain, gate, headless, keys, man, output, playbook, policy,
-    rbac, status,
+    approve, audit, baseline, brief, comms, config, doctor, drill, explain, gate, headless, keys, man, output,
+    playbook, policy, rbac, status,
 };
 use crate::domain::incident::Incident;
 use crate::drill::catalog;
@@ -81,6 +81,8 @@ fn all() -> Vec<(&'static str, &'static str, Schema)> {
         ("audit-export", "audit export --format json", of::<crate::journal::Exported>()),
         ("report", "report INCIDENT --format json", of::<crate::report::Report>()),
         ("governance", "report governance --format json", of::<crate::report::Governance>()),
+        ("baseline-check", "baseline check --format json", of::<baseline::Checked>()),
+        ("baseline-take", "baseline take --format json", of::<baseline::Taken>()),
         ("explain", "explain --format json", of::<explain::Explanation>()),
         ("gate", "gate --format json", of::<gate::Gated>()),
         ("logs", "logs TENANT --format json", of::<crate::domain::logs::LogView>()),

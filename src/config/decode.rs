@@ -62,6 +62,8 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
     let patroni = super::backup::patroni(root.tables("patroni"), &mut ids);
     let bucket = super::bucket::all(root.tables("bucket"), &mut ids, &tenants);
     let restore_test = super::restore_test::all(root.tables("restore_test"), &mut ids);
+    let audit_log = super::audit_log::all(root.tables("audit_log"), &mut ids);
+    let baseline = root.table("baseline").and_then(|t| super::baseline::one(t, &ids));
     let probe = super::probe::all(root.tables("probe"), &mut ids, &tenants);
     let (integration, measure) = super::integration::all(root.tables("integration"), &tenants);
     let synthetic = super::synthetic::all(root.tables("synthetic"), &tenants);
@@ -94,6 +96,8 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
         patroni,
         bucket,
         restore_test,
+        audit_log,
+        baseline,
         probe,
         integration,
         measure,
@@ -126,6 +130,11 @@ impl Ids {
             self.sources.insert(id.clone(), kind);
         }
         SourceId::new(id)
+    }
+
+    /// The kind of a source of this name.
+    pub(super) fn kind(&self, id: &str) -> Option<&'static str> {
+        self.sources.get(id).copied()
     }
 
     pub(super) fn refer(&self, table: &mut Table<'_, '_>, key: &'static str, kind: &'static str) -> SourceId {

@@ -3,7 +3,9 @@
 
 mod anchor;
 mod archive;
+pub mod audit_log;
 pub mod backup;
+pub mod baseline;
 pub mod bucket;
 mod calendar;
 pub mod comms;

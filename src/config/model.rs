@@ -1,6 +1,8 @@
 //! What a configuration says after it has been checked. One struct a table of the file.
 
+pub use super::audit_log::AuditLog;
 pub use super::backup::{Patroni, Pgbackrest};
+pub use super::baseline::Baseline;
 pub use super::bucket::Bucket;
 pub use super::comms::{Audience, Comms, Duty, Hook, Mailer, Pager, PagerKind, Place, Schedule, Smtps, WebhookBody};
 pub use super::integration::{Integration, Measure, MeasureBy};
@@ -56,6 +58,10 @@ pub struct Config {
     pub bucket: Vec<Bucket>,
     /// How it is known that backups can be restored.
     pub restore_test: Vec<RestoreTest>,
+    /// Audit logs of Kubernetes.
+    pub audit_log: Vec<AuditLog>,
+    /// What was approved of roles, rights and policies.
+    pub baseline: Option<Baseline>,
     /// Addresses that are asked from here.
     pub probe: Vec<Probe>,
     /// Integrations that can be cut off.

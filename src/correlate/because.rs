@@ -3,12 +3,13 @@
 use super::burn::USUAL_LEVEL;
 use super::finding::{Active, Build, limits};
 use super::signals;
-use super::{say, whom, words};
+use super::{neighbours, say, whom, words};
 use crate::domain::facts::Facts;
+use crate::domain::facts::kubernetes::Workload;
 use crate::domain::finding::{Class, Level};
 use crate::domain::health::Health;
-use crate::domain::id::{SourceId, TenantId};
-use crate::domain::signal::{Subject, Unit};
+use crate::domain::id::TenantId;
+use crate::domain::signal::Subject;
 use jiff::Timestamp;
 
 /// The sentences, the rule first.
@@ -36,7 +37,13 @@ pub(super) fn lines(
         out.push(format!("the service level is {level}% of requests, {by}"));
     }
     out.extend(fault(build, head));
-    out.extend(neighbours(build, head));
+    out.extend(behind(build, head));
+    out.extend(images(build, head));
+    let drifted = drifted(build, head);
+    if drifted.is_empty() {
+        out.extend(neighbours::lines(build, head));
+    }
+    out.extend(drifted);
     if let Some(phase) = build.phases.of(head.rank, tenant_of(head.subject), build.now) {
         let until = phase.until.strftime("%H:%MZ");
         out.push(format!("it is judged as the rule declares it for {} of the calendar, until {until}", phase.what));
@@ -94,47 +101,56 @@ fn fault(build: &Build<'_>, head: &Active<'_>) -> Option<String> {
     Some(format!("Traefik says of {name}: {fault}"))
 }
 
-/// On a shared PostgreSQL instance: the tenant that takes most of it, and the others whose requests suffer.
-fn neighbours(build: &Build<'_>, head: &Active<'_>) -> Option<String> {
-    let Subject::Instance { source } = head.subject else { return None };
-    let (taker, share) = greatest_taker(build, source)?;
-    let suffers = build.index.estate().tenants_on(source).filter(|t| t.id != taker).filter(|t| {
-        let subject = Subject::Tenant { tenant: t.id.clone() };
-        build.history.newest(&subject).any(|n| {
-            matches!(n.signal.name, "http.p95" | "http.share_5xx" | "queue.oldest")
-                && build.thresholds.grade(n.signal.name, n.value) > Health::Ok
-        })
-    });
-    let suffers: Vec<String> = suffers.map(|t| t.id.to_string()).collect();
-    let of = build.index.estate().tenants_on(source).count();
-    let whom = match suffers.as_slice() {
-        [] => format!("none of the other {} suffers so far", of.saturating_sub(1)),
-        some => format!("{} of the other {} suffer: {}", some.len(), of.saturating_sub(1), cut(some)),
+/// What the pods of a Deployment run, where that is not one thing.
+fn images(build: &Build<'_>, head: &Active<'_>) -> Vec<String> {
+    if !head.condition.values.contains_key("image.digests") {
+        return Vec::new();
+    }
+    let good = build.world.sources.get(head.source).and_then(|source| source.good.as_ref());
+    let Some(Facts::Kubernetes(facts)) = good.map(|good| &*good.facts) else { return Vec::new() };
+    let tenant = whom::owner(head.subject).and_then(|id| build.index.estate().tenant(id)?.namespace.as_ref());
+    let is_it = |w: &&Workload| match head.subject {
+        Subject::Workload { workload, .. } => *workload == format!("{}/{}", w.namespace, w.name),
+        _ => tenant.is_some_and(|n| n.name == w.namespace && (n.web == w.name || n.workers == w.name)),
     };
-    Some(format!("{taker} takes {} of the transactions on {source}; {whom}", say::value(share, Unit::Ratio)))
+    let moved = facts.workloads.iter().filter(is_it).filter(|w| w.digests() > Some(1));
+    let each = moved.flat_map(|w| w.runs.iter().map(move |r| (w, r)));
+    each.map(|(w, r)| format!("{} pods of {} run {} as {}", r.pods, w.name, say::tag(&r.image), r.short()))
+        .take(8)
+        .collect()
 }
 
-fn cut(all: &[String]) -> String {
-    let first = all.iter().take(8).cloned().collect::<Vec<_>>().join(" ");
-    if all.len() > 8 { format!("{first} and {} more", all.len() - 8) } else { first }
+/// Which servers behind a router are down, or what of an ingress is in error, as Traefik says.
+fn behind(build: &Build<'_>, head: &Active<'_>) -> Vec<String> {
+    let told = |signal: &str| head.condition.values.contains_key(signal);
+    if !(told("service.up") || told("ingress.broken")) {
+        return Vec::new();
+    }
+    let good = build.world.sources.get(head.source).and_then(|source| source.good.as_ref());
+    let Some(Facts::Traefik(facts)) = good.map(|good| &*good.facts) else { return Vec::new() };
+    if told("ingress.broken") {
+        return facts.broken().take(8).collect();
+    }
+    let own = whom::owner(head.subject).and_then(|id| build.index.estate().tenant(id)?.router.as_ref());
+    let name = match head.subject {
+        Subject::Router { router, .. } => Some(router.as_str()),
+        _ => own.map(|router| router.name.as_str()),
+    };
+    let route = name.and_then(|name| facts.routers.iter().find(|route| route.name == name));
+    let service = route.and_then(|route| facts.service(route.service.as_deref()?));
+    service.map(|service| vec![super::panes::servers(service)]).unwrap_or_default()
 }
 
-/// The tenant with the most commits a second on an instance that several share, where that is out of proportion: more
-/// than a third of all, and three times an equal share or more than 60%.
-fn greatest_taker(build: &Build<'_>, source: &SourceId) -> Option<(TenantId, f64)> {
-    let good = build.world.sources.get(source)?.good.as_ref()?;
-    let Facts::Postgres(facts) = &*good.facts else { return None };
-    let known = facts.databases.iter().filter_map(|d| {
-        let tenant = build.index.at(build.index.database(source, &d.name)?)?;
-        Some((&tenant.id, d.commits_per_s?))
-    });
-    let known: Vec<(&TenantId, f64)> = known.collect();
-    let total: f64 = known.iter().map(|(_, rate)| rate).sum();
-    let (tenant, most) = known.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
-    let equal = 1.0 / f64::from(u32::try_from(known.len()).ok()?);
-    let share = most / total;
-    let out_of_proportion = share > 1.0 / 3.0 && share >= (3.0 * equal).min(0.6);
-    (known.len() > 1 && total > 0.0 && out_of_proportion).then(|| ((*tenant).clone(), share))
+/// What differs from the approved baseline, by name.
+fn drifted(build: &Build<'_>, head: &Active<'_>) -> Vec<String> {
+    if !head.condition.values.keys().any(|signal| signal.starts_with("baseline.")) {
+        return Vec::new();
+    }
+    let good = build.world.sources.get(head.source).and_then(|source| source.good.as_ref());
+    match good.map(|good| &*good.facts) {
+        Some(Facts::Measured(facts)) => facts.said.clone(),
+        _ => Vec::new(),
+    }
 }
 
 /// The tenant that a subject belongs to, for callers that group by it.

@@ -74,6 +74,14 @@ fn kubernetes(before: Option<&KubernetesFacts>, after: &KubernetesFacts, index: 
             let (from, to) = (say::tag(&was.image), say::tag(&now.image));
             log.say_at(since, subject.clone(), format!("deploy {to}{of}, was {from}"));
         }
+        for new in now.runs.iter().filter(|r| was.runs.iter().any(|b| b.image == r.image && b.digest != r.digest)) {
+            if !was.runs.iter().any(|b| b.digest == new.digest) {
+                log.say(
+                    subject.clone(),
+                    format!("tag {} of {name} has moved: {} runs under it now", say::tag(&new.image), new.short()),
+                );
+            }
+        }
         if now.restarted_at.is_some() && was.restarted_at != now.restarted_at {
             log.say(subject.clone(), format!("restart of {name} asked for"));
         }

@@ -15,6 +15,7 @@ pub mod index;
 pub mod locks;
 pub mod logs;
 mod look;
+mod neighbours;
 pub mod panes;
 mod phases;
 pub mod readings;

@@ -3,6 +3,7 @@
 //! reads no clock, file, socket or terminal.
 
 pub mod actor;
+pub mod baseline;
 pub mod by_hand;
 pub mod canonical;
 pub mod estate;

@@ -145,6 +145,9 @@ pub struct SourceRow {
     pub why: Option<String>,
     /// Rights that are missing.
     pub missing: Vec<Missing>,
+    /// What it says beside its values, a sentence each; the first of them.
+    #[serde(default)]
+    pub said: Vec<String>,
 }
 
 /// One tenant.
@@ -176,6 +179,9 @@ pub struct TenantRow {
     pub restarts_5m: Option<u32>,
     /// Image tag of the web Deployment.
     pub image: Option<String>,
+    /// Beginning of the digest that runs under that tag, where all web pods run the same and their nodes say it.
+    #[serde(default)]
+    pub digest: Option<String>,
     /// Age of that image in the pod template, in seconds.
     pub image_age_s: Option<f64>,
     /// Jobs waiting.
@@ -426,6 +432,9 @@ pub struct IngressRow {
     pub reload_age_s: Option<f64>,
     /// A maintenance page of this program is in force.
     pub maintenance: bool,
+    /// The service behind a router and the middlewares before it, of an ingress what is in error; a sentence each.
+    #[serde(default)]
+    pub behind: Vec<String>,
     /// Who owns it, where that is declared.
     #[serde(default)]
     pub owner: Option<String>,

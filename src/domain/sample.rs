@@ -38,6 +38,12 @@ pub enum SourceKind {
     Bucket,
     /// Tests of restores, as the journal and reports tell of them.
     Restore,
+    /// Roles, rights and policies of a system, against what was approved.
+    Baseline,
+    /// The journal of the estate, for what it tells of rights.
+    Journal,
+    /// The audit log of a Kubernetes API server.
+    Audit,
     /// An address that is probed from here.
     Probe,
     /// An integration of a tenant.
@@ -65,6 +71,9 @@ impl SourceKind {
             Self::Pgbackrest => "pgbackrest",
             Self::Bucket => "bucket",
             Self::Restore => "restore",
+            Self::Baseline => "baseline",
+            Self::Journal => "journal",
+            Self::Audit => "audit",
             Self::Probe => "probe",
             Self::Integration => "integration",
             Self::Business => "business",

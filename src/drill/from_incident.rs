@@ -166,6 +166,7 @@ fn cause(rule: &str, tenant: &str) -> Option<String> {
         "backup" | "archiving" | "recovery-point" => {
             Some("{fault: backups-fail, instance: pg-a, why: the repository is full}".into())
         }
+        "volume-full" => Some("{fault: volume-fills, instance: pg-a, bytes_per_s: 500000000}".into()),
         "redis-memory" | "redis-evictions" => Some("{fault: redis-fills, redis: redis-s, bytes_per_s: 2000000}".into()),
         "node-not-ready" => Some("{fault: node-down, node: node-2, down: true}".into()),
         "source-unknown" => Some("{fault: telemetry-gap, source: pg-b-r, seconds: 300}".into()),

@@ -17,7 +17,10 @@ use crate::domain::ports::{Clock, Observer};
 use crate::drill::score::Ledger;
 use crate::drill::{Drill, Help, View};
 use crate::observe::alertmanager::AlertmanagerObserver;
+use crate::observe::baseline::BaselineObserver;
 use crate::observe::bucket::BucketObserver;
+use crate::observe::deeds::audit::AuditObserver;
+use crate::observe::deeds::journal::JournalDeeds;
 use crate::observe::integration::IntegrationObserver;
 use crate::observe::kubernetes::KubernetesObserver;
 use crate::observe::kubernetes::objects::ObjectsObserver;
@@ -214,8 +217,18 @@ fn observers(config: &Config, mode: Mode) -> Vec<Box<dyn Observer>> {
     for bucket in BucketObserver::all(may, config, &wall) {
         all.push(Box::new(Polling(bucket)));
     }
-    for test in RestoreTestObserver::all(may, config, &Places::from_env().journal(config), &wall) {
+    let journal = Places::from_env().journal(config);
+    if config.baseline.is_some() || !config.audit_log.is_empty() {
+        all.push(Box::new(Polling(JournalDeeds::new(may, &journal, &wall))));
+    }
+    for log in &config.audit_log {
+        all.push(Box::new(Polling(AuditObserver::new(may, log, &wall))));
+    }
+    for test in RestoreTestObserver::all(may, config, &journal, &wall) {
         all.push(Box::new(Polling(test)));
+    }
+    for baseline in BaselineObserver::all(may, config, &wall) {
+        all.push(Box::new(Polling(baseline)));
     }
     for probe in &config.probe {
         all.push(Box::new(Polling(ProbeObserver::new(may, probe))));

@@ -53,6 +53,7 @@ mod tests {
         assert_eq!(offered("certificate", &[], Level::Alert), ["certificate-renewal", "access-outage"]);
         let lag = offered("replication-lag", &[], Level::Alert);
         assert_eq!(lag, ["replication-lag"]);
+        assert_eq!(offered("volume-full", &[], Level::Alert), ["volume-full"]);
         // One trigger, then three, then six and more; of as many, in the order of their names.
         let errors = offered("http-errors", &[], Level::Alert);
         assert_eq!(errors.first().map(String::as_str), Some("maintenance-mode"));

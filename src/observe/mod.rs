@@ -2,7 +2,9 @@
 //! that puts samples into a sink until it is dropped. Only the engine and `doctor` call this.
 
 pub mod alertmanager;
+pub mod baseline;
 pub mod bucket;
+pub mod deeds;
 pub mod http;
 pub mod integration;
 pub mod kubernetes;

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The playbooks that ship: name of the file and text.
-pub const BUILT_IN: [(&str, &str); 27] = [
+pub const BUILT_IN: [(&str, &str); 28] = [
     ("access-outage.yaml", include_str!("../../playbooks/access-outage.yaml")),
     ("autoscale-guard.yaml", include_str!("../../playbooks/autoscale-guard.yaml")),
     ("backup-failure.yaml", include_str!("../../playbooks/backup-failure.yaml")),
@@ -37,6 +37,7 @@ pub const BUILT_IN: [(&str, &str); 27] = [
     ("replication-lag.yaml", include_str!("../../playbooks/replication-lag.yaml")),
     ("schema-lock.yaml", include_str!("../../playbooks/schema-lock.yaml")),
     ("security-anomaly.yaml", include_str!("../../playbooks/security-anomaly.yaml")),
+    ("volume-full.yaml", include_str!("../../playbooks/volume-full.yaml")),
     ("worker-regression.yaml", include_str!("../../playbooks/worker-regression.yaml")),
 ];
 

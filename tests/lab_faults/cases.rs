@@ -228,6 +228,7 @@ pub const CASES: &[Case] = &[
         undo: &[&["disk_full", "off"]],
         rules: &["volume-full"],
         about: "lab-disk",
+        playbook: Some("volume-full"),
         needs: &["LAB_DISK"],
         wait: Duration::from_secs(30),
         ..PLAIN

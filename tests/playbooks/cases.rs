@@ -326,6 +326,23 @@ pub const CASES: &[(&str, Case)] = &[
         },
     ),
     (
+        "volume-full",
+        Case {
+            playbook: "volume-full",
+            faults: "{fault: volume-fills, instance: pg-a, bytes_per_s: 2500000000}, \
+                     {fault: backups-fail, instance: pg-a, why: the repository does not answer}",
+            injects: "{id: mended, at: T+130s, channel: telemetry, \
+                      effects: [{fault: backups-fail, instance: pg-a, why: ''}, \
+                                {fault: volume-fills, instance: pg-a, bytes_per_s: 0}]}",
+            after: 110.0,
+            params: &[T017, ("backup", "pg-a"), ("volume", "pg-a:/var/lib/postgresql")],
+            decisions: &[("fills", "wal"), ("enough", "room")],
+            patience: Some(("release", 140.0)),
+            done: &["throttle", "release", "prove-archive", "checkpoint", "settled", "resume"],
+            ..NONE
+        },
+    ),
+    (
         "node-disruption",
         Case {
             playbook: "node-disruption",

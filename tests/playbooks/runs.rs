@@ -68,6 +68,7 @@ plays! {
     a_certificate_is_renewed "certificate-renewal";
     the_page_goes_up_and_down "maintenance-mode";
     drift_is_reconciled "drift-reconcile";
+    a_full_volume_gets_room "volume-full";
     a_node_is_taken_out "node-disruption";
     a_partner_is_isolated "integration-isolation";
     leaking_workers_go_back "worker-regression";

@@ -52,7 +52,7 @@ fn a_fallback_begins_with_the_tenant_of_the_row_and_says_what_it_lacks() {
     assert_eq!(acts(&mut state, "Enter Enter"), []);
     type_text(&mut state, "labels from the roll");
     assert_eq!(acts(&mut state, "Enter"), [], "nobody owns it yet");
-    assert!(screen(&mut state).contains("`owner` is needed"), "{}", screen(&mut state));
+    assert!(screen(&state).contains("`owner` is needed"), "{}", screen(&state));
     press(&mut state, "Up");
     type_text(&mut state, "olga");
     assert_eq!(
@@ -84,7 +84,7 @@ fn what_is_by_hand_is_known_ended_and_compared_from_its_row() {
     press(&mut state, "Enter");
     type_text(&mut state, "41");
     assert_eq!(acts(&mut state, "Enter Enter Enter Enter"), []);
-    assert!(screen(&mut state).contains("a whole number is asked for"), "{}", screen(&mut state));
+    assert!(screen(&state).contains("a whole number is asked for"), "{}", screen(&state));
     press(&mut state, "Up Up Up Up Backspace Backspace Backspace Backspace");
     type_text(&mut state, "42");
     press(&mut state, "Enter Enter");
@@ -99,12 +99,12 @@ fn what_is_by_hand_is_known_ended_and_compared_from_its_row() {
 fn without_an_incident_or_a_row_by_hand_a_sentence_says_so() {
     let mut state = console(calm(), 80, 24);
     assert_eq!(acts(&mut state, "P"), []);
-    assert!(screen(&mut state).contains("no incident is open"), "{}", screen(&mut state));
+    assert!(screen(&state).contains("no incident is open"), "{}", screen(&state));
     let mut state = console(snapshot(), 80, 24);
     assert_eq!(acts(&mut state, "8 x"), []);
-    assert!(screen(&mut state).contains("nothing under the cursor is done by hand"), "{}", screen(&mut state));
+    assert!(screen(&state).contains("nothing under the cursor is done by hand"), "{}", screen(&state));
     assert_eq!(acts(&mut state, "h"), []);
-    assert!(screen(&mut state).contains("nothing under the cursor is a measure"), "{}", screen(&mut state));
+    assert!(screen(&state).contains("nothing under the cursor is a measure"), "{}", screen(&state));
 }
 
 #[test]

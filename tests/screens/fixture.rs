@@ -133,6 +133,7 @@ fn tenant_rows(estate: &Estate) -> Vec<TenantRow> {
                 workers: Some((1, 1)),
                 restarts_5m: Some(0),
                 image: Some("odoo:19.0-r117".into()),
+                digest: None,
                 image_age_s: Some(86_400.0 * f64::from(3 + i)),
                 queue_depth: Some(i % 7),
                 queue_oldest_s: Some(f64::from(i % 7) * 2.5),
@@ -364,6 +365,7 @@ fn ingress_row(scope: &str, name: &str, health: Health, why: &str) -> IngressRow
         reload_ok: (scope == "ingress").then_some(true),
         reload_age_s: (scope == "ingress").then_some(3_240.0),
         maintenance: false,
+        behind: Vec::new(),
         owner: Some("dba".into()),
         trend: trend(health),
         age_s: Some(2.0),
@@ -399,6 +401,7 @@ fn source(id: &str, kind: SourceKind, took: f64) -> SourceRow {
         unknown_since: None,
         why: None,
         missing: Vec::new(),
+        said: Vec::new(),
     }
 }
 

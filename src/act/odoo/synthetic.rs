@@ -293,3 +293,26 @@ impl Verb for Try {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_calls_alone_name_what_is_tried_and_when_so_that_the_target_stays() {
+        let mut config = crate::config::decode::decode(
+            "t",
+            "[estate]\nname = \"t\"\nenvironment = \"development\"\n[[tenant]]\nid = \"t1\"\nname = \"T\"\n[[synthetic]]\ntenant = \
+             \"t1\"\nurl = \"http://127.0.0.1:8069\"\ndatabase = \"t1\"\ncompany = \"Probe\"\nkey = \"env:KEY\"\n",
+        )
+        .unwrap();
+        let config = config.synthetic.remove(0);
+        for synthetic in Synthetic::ALL {
+            for at in [1_700_000_000, 1_700_000_001] {
+                let reference = format!("{}{at}", prefix(synthetic));
+                let calls = script(synthetic, &reference, Timestamp::from_second(at).unwrap());
+                assert_eq!(mark(&rendered(&config, &calls, &Ground::default())), Some((synthetic, at)));
+            }
+        }
+    }
+}

@@ -4,6 +4,7 @@ use super::Wanted;
 use crate::act::kubernetes::CLUSTER_WIDE;
 use crate::config::model::Kubernetes;
 use crate::domain::estate::Estate;
+use crate::observe::baseline::LISTS;
 use crate::observe::kubernetes::rights;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -14,11 +15,14 @@ type Rules = BTreeMap<(&'static str, &'static str), BTreeSet<&'static str>>;
 /// The identity of a cluster is the UID of this namespace, and no other namespace is read.
 const IDENTITY: &str = "kube-system";
 
-/// The manifest.
-pub(super) fn manifest(cluster: &Kubernetes, estate: &Estate, wanted: &Wanted<'_>) -> String {
+/// The manifest; `compared` when it is compared with an approved baseline.
+pub(super) fn manifest(cluster: &Kubernetes, (estate, compared): (&Estate, bool), wanted: &Wanted<'_>) -> String {
     let (mut looks, mut acts) = (Rules::new(), Rules::new());
     for (group, resource, verbs) in rights() {
         looks.entry((group, resource)).or_default().extend(verbs.iter().copied());
+    }
+    for (group, resource) in LISTS.into_iter().filter(|_| compared) {
+        looks.entry((group, resource)).or_default().insert("list");
     }
     let mut counted = 0_usize;
     for (_, rights) in crate::act::rights().filter(|(spec, _)| wanted.verb(spec.name)) {

@@ -112,10 +112,11 @@ fn verbs(asked: &[String]) -> Result<BTreeSet<&'static str>, Error> {
 
 /// What each configured system takes.
 fn systems(config: &Config, wanted: &Wanted<'_>) -> Vec<System> {
+    let compared = |id| config.baseline.as_ref().is_some_and(|b| b.covers(id));
     let clusters = config.kubernetes.iter().map(|c| System {
         id: c.id.to_string(),
         kind: "kubernetes",
-        text: kubernetes::manifest(c, &config.estate, wanted),
+        text: kubernetes::manifest(c, (&config.estate, compared(&c.id)), wanted),
     });
     let databases = config.postgres.iter().map(|p| System {
         id: p.id.to_string(),

@@ -56,7 +56,7 @@ fn verbs_are_named_one_by_one_by_adapter_or_none_and_by_default_those_of_the_pla
 #[test]
 fn a_cluster_gets_what_its_verbs_need_and_nothing_for_others() {
     let (one, asked) = (names(&["kubernetes.scale"]), asked(true));
-    let text = kubernetes::manifest(&cluster("k8s-1"), &spaced(), &Wanted { verbs: &one, asked: &asked });
+    let text = kubernetes::manifest(&cluster("k8s-1"), (&spaced(), false), &Wanted { verbs: &one, asked: &asked });
     let acts = text.split("kind: ClusterRole\nmetadata: {name: quarterdeck-act}").nth(1).unwrap();
     let rules = acts.split("---").next().unwrap();
     assert_eq!(rules.trim(), "rules:\n- {apiGroups: [apps], resources: [deployments], verbs: [patch]}");
@@ -64,7 +64,7 @@ fn a_cluster_gets_what_its_verbs_need_and_nothing_for_others() {
     assert_eq!(acts.matches("kind: RoleBinding").count(), 2);
     assert!(!text.contains("secrets") && !text.contains('*'), "{text}");
     let none = BTreeSet::new();
-    let text = kubernetes::manifest(&cluster("k8s-1"), &spaced(), &Wanted { verbs: &none, asked: &asked });
+    let text = kubernetes::manifest(&cluster("k8s-1"), (&spaced(), false), &Wanted { verbs: &none, asked: &asked });
     assert!(!text.contains("metadata: {name: quarterdeck-act}"), "{text}");
 }
 
@@ -72,7 +72,7 @@ fn a_cluster_gets_what_its_verbs_need_and_nothing_for_others() {
 #[test]
 fn the_laboratory_has_what_is_printed_for_all_verbs() {
     let (all, asked) = (verbs(&["*".into()]).unwrap(), asked(false));
-    let text = kubernetes::manifest(&cluster("k8s-1"), &spaced(), &Wanted { verbs: &all, asked: &asked });
+    let text = kubernetes::manifest(&cluster("k8s-1"), (&spaced(), true), &Wanted { verbs: &all, asked: &asked });
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/kubernetes/rbac.yaml");
     if std::env::var_os("QUARTERDECK_WRITE").is_some() {
         std::fs::write(file, &text).unwrap();

@@ -100,6 +100,11 @@ const fn asked(kind: SourceKind) -> &'static str {
         SourceKind::Pgbackrest => "pgbackrest info --output=json",
         SourceKind::Bucket => "versioning and object lock of the bucket, by the S3 API",
         SourceKind::Restore => "runs of the playbook in the journal, and the report",
+        SourceKind::Baseline => {
+            "pg_roles, pg_auth_members, pg_database; lists of roles, bindings, network policies, namespaces, storage classes"
+        }
+        SourceKind::Journal => "broken glass, elevations, keys and the roster, from the journal",
+        SourceKind::Audit => "privileged actions in the audit log of Kubernetes",
         SourceKind::Probe => "TLS handshake, certificate chain, one GET",
         SourceKind::Integration => "the query or the endpoint of the integration",
         SourceKind::Business => "sale_order, procurement runs, sessions of Odoo's database",
@@ -127,6 +132,9 @@ fn source(out: &mut Page, state: &State, source: &SourceRow) {
     }
     if let Some(why) = &source.why {
         out.pair("", source.health.into(), why);
+    }
+    for said in &source.said {
+        out.pair("", Role::Text, said);
     }
     for missing in &source.missing {
         out.pair("", Role::Warn, format!("not seen: {}; would help: {}", missing.disables, missing.remedy));
@@ -215,6 +223,9 @@ pub(super) fn row(out: &mut Page, state: &State, snapshot: &Snapshot, pane: Pane
         PaneId::Ingress => {
             if let Some(row) = find!(&snapshot.panes.ingress) {
                 out.row(row, &cx);
+                for line in &row.behind {
+                    out.pair("", Role::Text, line);
+                }
                 from_sources(out, state, snapshot, [&row.source]);
             }
         }

@@ -5,7 +5,7 @@ use super::{Look, Sight, as_traefik};
 use crate::correlate::readings::traefik::{Expiries, claims, days_until, expiries, is_measure, maintained};
 use crate::correlate::say;
 use crate::domain::facts::TraefikFacts;
-use crate::domain::facts::traefik::Route;
+use crate::domain::facts::traefik::{Middleware, Route, Service};
 use crate::domain::health::Health;
 use crate::domain::id::SourceId;
 use crate::domain::pane::IngressRow;
@@ -50,6 +50,7 @@ fn empty(id: &SourceId, scope: &str, name: &str, age_s: Option<f64>) -> IngressR
         reload_ok: None,
         reload_age_s: None,
         maintenance: false,
+        behind: Vec::new(),
         owner: None,
         trend: Vec::new(),
         age_s,
@@ -81,6 +82,9 @@ impl Parts<'_> {
         let measure = scope == "router" && is_measure(&route.name);
         row.maintenance =
             measure || row.tenant.as_ref().is_some_and(|tenant| self.maintained.contains(tenant.as_str()));
+        let facts = self.look.facts;
+        let service = route.service.as_deref().and_then(|name| facts?.service(name)).filter(|_| scope == "router");
+        row.behind = service.map(servers).into_iter().chain(passes(route, facts)).collect();
         let mut verdict = Verdict::new(&self.sight.settings.thresholds);
         match &self.look.unknown {
             Some(why) => verdict.unknown(why.clone()),
@@ -89,6 +93,9 @@ impl Parts<'_> {
                 verdict.add(Health::Ok, String::new);
                 if let Some(fault) = &route.fault {
                     verdict.grade("router.ok", Some(0.0), |_| format!("disabled: {fault}"));
+                }
+                if let Some((service, up)) = service.and_then(|s| Some((s, s.up()?))) {
+                    verdict.grade("service.up", Some(up), |_| servers(service));
                 }
                 verdict.grade("http.share_5xx", row.share_5xx, |v| format!("5xx {}", say::share(v)));
                 verdict.grade("http.p95", row.p95_s, |v| format!("p95 {}", say::span(v)));
@@ -108,6 +115,38 @@ impl Parts<'_> {
     }
 }
 
+/// A service in words: `service t017@file: 1 of 2 servers up, down is http://10.0.0.7:8069`.
+pub(in crate::correlate) fn servers(service: &Service) -> String {
+    let Service { name, servers, down, fault } = service;
+    if let Some(fault) = fault {
+        return format!("service {name} is in error: {fault}");
+    }
+    match (servers, down.as_deref()) {
+        (None, _) => format!("service {name} leads to other services"),
+        (Some(0), _) => format!("service {name} has no server"),
+        (Some(1), None) => format!("service {name}: 1 server, no health check looks at it"),
+        (Some(all), None) => format!("service {name}: {all} servers, no health check looks at them"),
+        (Some(1), Some([])) => format!("service {name}: its server is up"),
+        (Some(all), Some([])) => format!("service {name}: all {all} servers up"),
+        (Some(all), Some(down)) => {
+            let up = usize::try_from(*all).unwrap_or(usize::MAX).saturating_sub(down.len());
+            let named = down.iter().take(4).cloned().collect::<Vec<_>>().join(" ");
+            format!("service {name}: {up} of {all} servers up, down: {named}")
+        }
+    }
+}
+
+/// The middlewares that a router's requests pass, a sentence each.
+fn passes(route: &Route, facts: Option<&TraefikFacts>) -> Vec<String> {
+    let Some(facts) = facts.filter(|facts| facts.version.is_some()) else { return Vec::new() };
+    let one = |name: &String| match facts.middleware(name) {
+        None => format!("middleware {name} does not exist"),
+        Some(Middleware { fault: Some(fault), .. }) => format!("middleware {name} is in error: {fault}"),
+        Some(Middleware { kind, .. }) => format!("middleware {name}: {kind}"),
+    };
+    route.middlewares.iter().map(one).collect()
+}
+
 fn of_ingress(sight: Sight<'_>, id: &SourceId, look: &Look<'_, TraefikFacts>) -> IngressRow {
     let mut row = empty(id, "ingress", id.as_str(), look.age_s);
     let mut verdict = Verdict::new(&sight.settings.thresholds);
@@ -122,12 +161,18 @@ fn of_ingress(sight: Sight<'_>, id: &SourceId, look: &Look<'_, TraefikFacts>) ->
         row.reload_age_s = since;
         row.requests_per_s = facts.entrypoints.iter().filter_map(|e| e.requests_per_s).reduce(|a, b| a + b);
         row.maintenance = !facts.measures.is_empty();
+        row.behind = facts.broken().collect();
         if look.unknown.is_none() {
             verdict.add(Health::Ok, String::new);
             verdict.grade("reload.ok", row.reload_ok.map(|ok| if ok { 1.0 } else { 0.0 }), |_| {
                 let why = facts.reload_error.as_ref().map_or_else(String::new, |why| format!(": {why}"));
                 format!("the newest configuration is not in force{why}")
             });
+            if facts.version.is_some() {
+                let broken = u32::try_from(row.behind.len()).unwrap_or(u32::MAX);
+                let first = row.behind.first().cloned().unwrap_or_default();
+                verdict.grade("ingress.broken", Some(f64::from(broken)), |_| first);
+            }
             let named = facts.certificates.iter().min_by_key(|c| c.not_after);
             let name = named.map_or("", |c| c.name.as_str());
             verdict.grade("certificate.days", row.certificate_days, |v| {

@@ -14,6 +14,8 @@ mod subjects;
 mod tenants;
 mod verdict;
 
+pub(super) use ingress::servers;
+
 use super::history::History;
 use super::index::Index;
 use super::settings::Settings;

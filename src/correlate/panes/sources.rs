@@ -27,6 +27,7 @@ pub(super) fn rows(sight: Sight<'_>) -> Vec<SourceRow> {
             unknown_since,
             why,
             missing,
+            said: state.good.as_ref().map_or_else(Vec::new, |good| said(&good.facts)),
         }
     });
     rows.collect()
@@ -37,6 +38,14 @@ fn lacks(first: &Missing, count: usize) -> String {
         0 => format!("can not see {}: {}", first.disables, first.remedy),
         more => format!("can not see {} and {more} more: {}", first.disables, first.remedy),
     }
+}
+
+/// Sentences of one source that a row carries.
+const SENTENCES: usize = 16;
+
+fn said(facts: &Facts) -> Vec<String> {
+    let Facts::Measured(facts) = facts else { return Vec::new() };
+    facts.said.iter().take(SENTENCES).cloned().collect()
 }
 
 fn missing(facts: &Facts) -> &[Missing] {

@@ -171,6 +171,7 @@ fn workloads(sight: Sight<'_>, judge: &mut Judge<'_, '_>, row: &mut TenantRow, p
     let both = || parts.web.iter().chain(parts.workers.iter());
     row.restarts_5m = total(both().map(|w| w.restarts_5m));
     row.image = parts.web.map(|w| say::tag(&w.image).to_owned());
+    row.digest = parts.web.and_then(Workload::digest).map(|running| running.short().to_owned());
     let since = parts.web.and_then(|w| w.image_since);
     row.image_age_s = since.map(|since| sight.now.duration_since(since).as_secs_f64().max(0.0));
     if !fresh {
@@ -219,6 +220,7 @@ fn blank(tenant: &Tenant) -> TenantRow {
         workers: None,
         restarts_5m: None,
         image: None,
+        digest: None,
         image_age_s: None,
         queue_depth: None,
         queue_oldest_s: None,

@@ -51,6 +51,8 @@ pub(super) fn read(facts: &KubernetesFacts, seen: &Seen<'_>, index: &Index, out:
         out.maybe(&subject, "workload.crash_looping", total(both().map(|w| w.crash_looping)).map(f64::from));
         out.maybe(&subject, "pods.oom_killed", total(both().map(|w| w.oom_killed)).map(f64::from));
         out.maybe(&subject, "pods.pending", total(both().map(|w| w.pending)).map(f64::from));
+        let digests = both().filter_map(|w| w.digests()).max().and_then(|n| u32::try_from(n).ok());
+        out.maybe(&subject, "image.digests", digests.map(f64::from));
         let since = parts.web.and_then(|w| w.image_since);
         let age = since.map(|since| seen.at.duration_since(since).as_secs_f64().max(0.0));
         out.maybe(&subject, "workload.image_age", age);
@@ -61,6 +63,8 @@ pub(super) fn read(facts: &KubernetesFacts, seen: &Seen<'_>, index: &Index, out:
             let subject = Subject::Workload { source: seen.source.clone(), workload: name };
             let share = f64::from(workload.available) / f64::from(workload.desired);
             out.push(&subject, "deployment.available", share.min(1.0));
+            let digests = workload.digests().and_then(|n| u32::try_from(n).ok());
+            out.maybe(&subject, "image.digests", digests.map(f64::from));
         }
     }
     let cluster = Subject::Cluster { source: seen.source.clone() };

@@ -4,7 +4,7 @@ use super::{Out, Seen, flag, greater, tenant_subject};
 use crate::correlate::index::Index;
 use crate::domain::estate::Tenant;
 use crate::domain::facts::TraefikFacts;
-use crate::domain::facts::traefik::{Certificate, Route};
+use crate::domain::facts::traefik::{Certificate, Route, Service};
 use crate::domain::id::SourceId;
 use crate::domain::signal::Subject;
 use jiff::Timestamp;
@@ -23,12 +23,18 @@ pub(super) fn read(facts: &TraefikFacts, seen: &Seen<'_>, index: &Index, out: &m
         if facts.version.is_some() || route.fault.is_some() {
             out.push(&subject, "router.ok", flag(route.fault.is_none()));
         }
+        let service = route.service.as_deref().and_then(|name| facts.service(name));
+        out.maybe(&subject, "service.up", service.and_then(Service::up));
     }
     let ingress = Subject::Ingress { source: seen.source.clone() };
     write(&together(facts), &ingress, out);
     let open = facts.entrypoints.iter().filter_map(|e| e.open_connections);
     let open = open.reduce(u64::saturating_add).and_then(|n| u32::try_from(n).ok());
     out.maybe(&ingress, "ingress.connections", open.map(f64::from));
+    if facts.version.is_some() {
+        let broken = u32::try_from(facts.broken().count()).unwrap_or(u32::MAX);
+        out.push(&ingress, "ingress.broken", f64::from(broken));
+    }
     out.maybe(&ingress, "reload.ok", facts.reload_failed.map(|failed| flag(!failed)));
     let expiries = expiries(facts, seen.source, index);
     for (tenant, at) in expiries.tenants {

@@ -1,11 +1,20 @@
 //! What delivery controllers say.
 
-use super::SubjectKind::{Application, Tenant};
-use super::{Signal, low, plain};
+use super::SubjectKind::{Application, Tenant, Workload};
+use super::{Signal, high, low, plain};
 use crate::domain::signal::Unit;
 
 /// The rows, in any order.
 pub(super) const ROWS: &[Signal] = &[
+    high(
+        "image.digests",
+        Unit::Count,
+        &[Tenant, Workload],
+        "different images that pods of one Deployment run under one name: more than one is a tag that has moved",
+        "Pod spec.containers, status.containerStatuses imageID",
+        2.0,
+        1000.0,
+    ),
     low(
         "delivery.synced",
         Unit::Flag,

@@ -112,8 +112,8 @@ pub(super) const ROWS: &[Signal] = &[
     high(
         "volume.used",
         Unit::Ratio,
-        &[Volume, Node],
-        "how full a volume or a file system is",
+        &[Volume, Node, Instance],
+        "how full a volume or a file system is; of an instance the one with its data, by a query of one's own",
         "kubelet_volume_stats, node_filesystem",
         0.90,
         0.97,

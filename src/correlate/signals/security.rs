@@ -1,11 +1,36 @@
 //! What keeps others out.
 
-use super::SubjectKind::{Certificate, Namespace, Tenant};
+use super::SubjectKind::{Certificate, Cluster, Instance, Namespace, Source, Tenant};
 use super::{Signal, high, low, plain};
 use crate::domain::signal::Unit;
 
 /// The rows, in any order.
 pub(super) const ROWS: &[Signal] = &[
+    high(
+        "baseline.drift",
+        Unit::Count,
+        &[Instance, Cluster],
+        "what differs from the approved security baseline: roles, members, owners, grants, rights, policies",
+        "pg_roles, pg_auth_members, pg_database; RBAC, NetworkPolicy, Namespace, StorageClass; the file of [baseline]",
+        1.0,
+        1000.0,
+    ),
+    high(
+        "baseline.gains",
+        Unit::Count,
+        &[Instance, Cluster],
+        "roles and rights that reach further than was approved",
+        "the same",
+        1.0,
+        1.0,
+    ),
+    plain(
+        "privileged.actions",
+        Unit::Count,
+        &[Instance, Cluster, Source],
+        "privileged actions of the last hour: roles and rights that changed, broken glass, elevations, access to pods and secrets",
+        "the same between two looks, the journal, the audit log of Kubernetes",
+    ),
     low(
         "certificate.ready",
         Unit::Flag,

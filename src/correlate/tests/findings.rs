@@ -576,6 +576,7 @@ fn a_neighbour_that_takes_most_is_named_with_those_who_suffer() {
     let mut bench = many();
     let databases = ["t001", "t002", "t003"].map(|name| crate::domain::facts::postgres::DatabaseStat {
         name: name.into(),
+        connections: if name == "t002" { 150 } else { 24 },
         commits_per_s: Some(if name == "t002" { 970.0 } else { 15.0 }),
         ..Default::default()
     });
@@ -593,6 +594,46 @@ fn a_neighbour_that_takes_most_is_named_with_those_who_suffer() {
     let f = found.iter().find(|f| f.rule == "connections").unwrap();
     let said = f.because.iter().find(|b| b.contains("takes")).unwrap();
     assert_eq!(said, "t002 takes 97% of the transactions on pg-a; 1 of the other 2 suffer: t003");
+    assert!(f.because.iter().any(|b| b == "t002 takes 76% of the connections on pg-a"), "{:?}", f.because);
+}
+
+#[test]
+fn a_neighbour_that_fills_the_queue_of_shared_workers_or_the_processors_is_named() {
+    use crate::domain::facts::MeasuredFacts;
+    let mut tenants: Vec<_> = ["t001", "t002", "t003"].map(|id| tenant(id, 2)).into();
+    for tenant in &mut tenants {
+        tenant.namespace.as_mut().unwrap().name = "shared".into();
+    }
+    let mut bench = Bench::with(tenants, &[("prom-1", crate::domain::sample::SourceKind::Prometheus)]);
+    bench.see("odoo/t002", 0, jobs(900, Some(100.0), 0));
+    bench.see("odoo/t001", 0, jobs(5, Some(0.0), 0));
+    bench.see("odoo/t003", 0, jobs(40, Some(1200.0), 0));
+    let found = bench.findings(0);
+    let queue = found.iter().find(|f| f.rule == "queue-age" && f.whom.tenants[0].as_str() == "t003").unwrap();
+    let said =
+        "t002 has 95% of the jobs that wait for odoo-worker, which 3 tenants share; 1 of the other 2 suffer: t003";
+    assert!(queue.because.iter().any(|b| b == said), "{:?}", queue.because);
+    // Each with workers of its own: nobody stands in another's way.
+    let mut apart = Bench::new(["t001", "t002", "t003"].map(|id| tenant(id, 2)).into());
+    apart.see("odoo/t002", 0, jobs(900, Some(100.0), 0));
+    apart.see("odoo/t003", 0, jobs(40, Some(1200.0), 0));
+    assert!(!apart.findings(0)[0].because.iter().any(|b| b.contains("share")));
+    // Processors: who uses up its limits while a node is short.
+    for second in (0..=600).step_by(10) {
+        let mut facts = MeasuredFacts::of(crate::domain::sample::SourceKind::Prometheus);
+        let node = crate::domain::signal::Subject::Node { source: "k8s-1".into(), node: "node-1".into() };
+        facts.measure(&node, "cpu.share", 0.97);
+        for (id, share) in [("t001", 0.2), ("t002", 0.99), ("t003", 0.3)] {
+            let subject = crate::domain::signal::Subject::Tenant { tenant: id.into() };
+            facts.measure(&subject, "cpu.share", share);
+        }
+        bench.see("prom-1", second, Facts::Measured(facts));
+    }
+    let found = bench.findings(600);
+    let short = found.iter().find(|f| f.rule == "saturation" && f.because.iter().any(|b| b.contains("processor time")));
+    let said = "of the processor time that their limits allow take on k8s-1: t002 99%; 1 of the other 2 suffer: t003";
+    let short = short.unwrap_or_else(|| panic!("{found:#?}"));
+    assert!(short.because.iter().any(|b| b == said), "{:?}", short.because);
 }
 
 #[test]

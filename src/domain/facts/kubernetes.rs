@@ -53,6 +53,9 @@ pub struct Workload {
     pub revision: String,
     /// Pod-template annotation `kubectl.kubernetes.io/restartedAt`.
     pub restarted_at: Option<Timestamp>,
+    /// What its running pods run, the most pods first, at most eight; a pod whose node does not say it is left out.
+    #[serde(default)]
+    pub runs: Vec<Running>,
     /// Sum of container restarts of its pods. This and what follows is not known where pods may not be watched.
     pub restarts: Option<u32>,
     /// Restarts in the last five minutes, as far as this observer has seen them.
@@ -63,6 +66,39 @@ pub struct Workload {
     pub oom_killed: Option<u32>,
     /// Pods in phase Pending.
     pub pending: Option<u32>,
+}
+
+/// An image that pods of a Deployment run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Running {
+    /// As the pod names it.
+    pub image: String,
+    /// `sha256:…`, as the node that runs it says.
+    pub digest: String,
+    /// How many of its pods run that.
+    pub pods: u32,
+}
+
+impl Running {
+    /// The beginning of the digest, enough to tell it from others.
+    pub fn short(&self) -> &str {
+        let hex = self.digest.strip_prefix("sha256:").unwrap_or(&self.digest);
+        hex.get(..12).unwrap_or(hex)
+    }
+}
+
+impl Workload {
+    /// Most digests that run under one name of an image; `None` where no node says one.
+    pub fn digests(&self) -> Option<usize> {
+        let of = |image: &str| self.runs.iter().filter(|r| r.image == image).count();
+        self.runs.iter().map(|r| of(&r.image)).max()
+    }
+
+    /// The digest of its image, where all its pods that run it run the same one.
+    pub fn digest(&self) -> Option<&Running> {
+        let mut all = self.runs.iter().filter(|r| r.image == self.image);
+        all.next().filter(|_| all.next().is_none())
+    }
 }
 
 /// One node.

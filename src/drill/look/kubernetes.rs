@@ -52,6 +52,8 @@ pub(in crate::drill) fn workload(sim: &Simulation, namespace: &str, deployment: 
         image_since: Some(sim.at(d.image_since)),
         revision: d.revision.to_string(),
         restarted_at: d.restarted_at.map(|tick| sim.at(tick)),
+        // The simulated nodes do not say what they pulled.
+        runs: Vec::new(),
         restarts: Some(restarts),
         restarts_5m: Some(restarts),
         crash_looping: Some(d.crash_looping),

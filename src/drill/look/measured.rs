@@ -58,7 +58,13 @@ pub(super) fn facts(sim: &Simulation, source: &SourceId) -> Option<Facts> {
                 facts.measure(&subject, signal, value);
             }
         }
-        SourceKind::Objects => sim.tenants.iter().for_each(|t| objects(sim, source, t, &mut facts)),
+        SourceKind::Objects => {
+            sim.tenants.iter().for_each(|t| objects(sim, source, t, &mut facts));
+            for (id, instance) in &sim.instances {
+                let subject = Subject::Instance { source: id.clone() };
+                facts.measure(&subject, "volume.used", instance.volume.used());
+            }
+        }
         SourceKind::Integration => sim.tenants.iter().for_each(|t| integrations(sim, t, &mut facts)),
         SourceKind::Business => sim.tenants.iter().for_each(|t| business(t, &mut facts)),
         _ => {

@@ -228,6 +228,13 @@ pub enum Fault {
         /// With which message; an empty one mends it.
         why: String,
     },
+    /// WAL that nobody takes away fills the volume of a primary, which stops when it is full.
+    VolumeFills {
+        /// Which instance.
+        instance: SourceId,
+        /// Bytes a second; 0 stops it. A terabyte has 400 GB free at rest.
+        bytes_per_s: u64,
+    },
     /// Keys that nobody deletes fill a Redis.
     RedisFills {
         /// Which.
@@ -320,6 +327,7 @@ impl Fault {
             Self::TelemetryGap { .. }
             | Self::Refuse { .. }
             | Self::PrimaryDown { .. }
+            | Self::VolumeFills { .. }
             | Self::ReplicaBroken { .. }
             | Self::BackupsFail { .. }
             | Self::RedisFills { .. }
@@ -407,6 +415,9 @@ impl Simulation {
             Fault::BackupsFail { instance, why } => {
                 let why = Some(why.clone()).filter(|w| !w.is_empty());
                 self.instances.get_mut(instance).map(|i| i.backups.failing = why).is_some()
+            }
+            Fault::VolumeFills { instance, bytes_per_s } => {
+                self.instances.get_mut(instance).map(|i| i.volume.piles_up = *bytes_per_s).is_some()
             }
             Fault::RedisFills { redis, bytes_per_s } => {
                 self.redis.get_mut(redis).map(|r| r.leak_bytes = *bytes_per_s).is_some()

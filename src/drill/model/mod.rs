@@ -17,6 +17,7 @@ pub mod pods;
 pub mod shared;
 pub mod tenant;
 pub mod trouble;
+pub mod volume;
 
 #[cfg(test)]
 mod tests;

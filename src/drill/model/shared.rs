@@ -3,6 +3,7 @@
 use super::backups::Backups;
 use super::pair::{Pair, Route};
 use super::tenant::Tenant;
+use super::volume::Volume;
 
 /// Process ids of one instance.
 #[derive(Clone, Debug)]
@@ -38,6 +39,8 @@ pub struct Instance {
     pub pair: Pair,
     /// Its backups.
     pub backups: Backups,
+    /// What its data lies on.
+    pub volume: Volume,
     /// Checkpoints that were asked for.
     pub checkpoints: u32,
     /// Demand of its tenants as a multiple of the usual, 1 at rest.
@@ -77,6 +80,9 @@ impl Instance {
         self.connections = wanted.min(self.max_connections.saturating_sub(3));
         self.load = if usual > 0.0 { asked / usual } else { 1.0 };
         self.backups.step(tick);
+        self.volume.step();
+        // PostgreSQL that can not write its WAL stops.
+        self.pair.down |= self.volume.is_full();
         if self.pair.step(tick) {
             self.lag_s = 0.3;
         }

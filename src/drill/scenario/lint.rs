@@ -133,6 +133,7 @@ impl Lint<'_> {
             }
             Fault::PrimaryDown { instance }
             | Fault::ReplicaBroken { instance }
+            | Fault::VolumeFills { instance, .. }
             | Fault::BackupsFail { instance, .. } => {
                 known(ids(&mut sim.instances.keys().map(ToString::to_string)), instance.as_str())
                     .map(|all| ("instance", instance.to_string(), "primary", all))

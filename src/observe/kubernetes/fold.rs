@@ -1,7 +1,7 @@
 //! Folding the rows into facts: one workload a Deployment with what its pods and `ReplicaSet`s say.
 
 use super::store::{Deployment, Phase, ReplicaSet, Store};
-use crate::domain::facts::kubernetes::{Node, PodTotals, Workload};
+use crate::domain::facts::kubernetes::{Node, PodTotals, Running, Workload};
 use jiff::Timestamp;
 use std::collections::HashMap;
 
@@ -25,6 +25,24 @@ struct Sums {
     pending: u32,
 }
 
+/// Images that are told of one Deployment.
+const RUNS: usize = 8;
+
+/// Pods by what they run, of each Deployment.
+type Runs<'a> = HashMap<&'a str, HashMap<(&'a str, &'a str), u32>>;
+
+fn running(of: Option<&HashMap<(&str, &str), u32>>) -> Vec<Running> {
+    let one = |((image, digest), pods): (&(&str, &str), &u32)| Running {
+        image: (*image).to_owned(),
+        digest: (*digest).to_owned(),
+        pods: *pods,
+    };
+    let mut all: Vec<Running> = of.into_iter().flatten().map(one).collect();
+    all.sort_unstable_by(|a, b| b.pods.cmp(&a.pods).then_with(|| (&a.image, &a.digest).cmp(&(&b.image, &b.digest))));
+    all.truncate(RUNS);
+    all
+}
+
 /// Folds all rows. `sees_pods` says whether pods are watched at all: without them nothing is known of restarts, which
 /// is not the same as none.
 pub fn fold(store: &Store, sees_pods: bool) -> Folded {
@@ -32,6 +50,7 @@ pub fn fold(store: &Store, sees_pods: bool) -> Folded {
     let mut pods = PodTotals { total: count(store.pods.len()), ..PodTotals::default() };
     let mut sums: HashMap<&str, Sums> = HashMap::with_capacity(store.deployments.len());
     let mut oldest: HashMap<&str, i64> = HashMap::with_capacity(store.deployments.len());
+    let mut runs: Runs<'_> = HashMap::with_capacity(store.deployments.len());
     for pod in store.pods.rows() {
         match pod.phase {
             Phase::Pending => pods.pending += 1,
@@ -46,6 +65,9 @@ pub fn fold(store: &Store, sees_pods: bool) -> Folded {
             sum.crash_looping += u32::from(pod.crash_looping);
             sum.oom_killed += u32::from(pod.oom_killed);
             sum.pending += u32::from(pod.phase == Phase::Pending);
+            if let Some((image, digest)) = pod.runs.as_ref().filter(|_| pod.phase == Phase::Running) {
+                *runs.entry(workload).or_default().entry((image, digest)).or_default() += 1;
+            }
             oldest.entry(set).and_modify(|at| *at = pod.created.min(*at)).or_insert(pod.created);
         }
     }
@@ -75,6 +97,7 @@ pub fn fold(store: &Store, sees_pods: bool) -> Folded {
                 image_since: image_since(row, sets, &oldest),
                 revision: if row.revision == 0 { String::new() } else { row.revision.to_string() },
                 restarted_at: row.restarted_at,
+                runs: running(runs.get(&*row.key)),
                 restarts: known(sum.restarts),
                 restarts_5m: known(seen.map_or(0, |s| s.iter().fold(0, |all, (_, n)| all.saturating_add(*n)))),
                 crash_looping: known(sum.crash_looping),

@@ -52,6 +52,7 @@ impl Cluster {
             "metadata": {"name": format!("odoo-{hash}-{uid}"), "namespace": "t017", "uid": uid, "resourceVersion": "1",
                          "creationTimestamp": at(created).to_string(), "labels": {"pod-template-hash": hash},
                          "ownerReferences": [{"kind": "ReplicaSet", "name": format!("odoo-{hash}"), "controller": true}]},
+            "spec": {"containers": [{"name": "odoo", "image": status["image"]}, {"name": "exporter", "image": "exporter"}]},
             "status": status,
         }));
         self.0.put_pod(&object, at(now));
@@ -62,6 +63,36 @@ impl Cluster {
         assert_eq!(all.len(), 1);
         all.remove(0)
     }
+}
+
+/// A pod of the first container `odoo` with a sidecar whose status comes first.
+fn running(image: &str, id: &str) -> Value {
+    json!({"phase": "Running", "image": image, "containerStatuses": [
+        {"name": "exporter", "imageID": "docker.io/exporter@sha256:eeee"}, {"name": "odoo", "imageID": id}]})
+}
+
+#[test]
+fn what_pods_run_under_one_tag_is_told_with_its_digest_and_silence_is_none() {
+    let mut c = Cluster::new();
+    c.deployment("odoo:1", 3, 0);
+    assert_eq!((c.workload().digests(), c.workload().digest()), (None, None));
+    c.pod("p1", "b", 0, &running("odoo:1", ""), 0);
+    assert_eq!(c.workload().digests(), None, "the node has not said it yet");
+    // As containerd, Docker and a node that knows the image by its id alone say it.
+    c.pod("p1", "b", 0, &running("odoo:1", "registry.example/odoo@sha256:aaaa"), 1);
+    c.pod("p2", "b", 0, &running("odoo:1", "docker-pullable://registry.example/odoo@sha256:aaaa"), 1);
+    c.pod("p3", "b", 0, &running("odoo:0", "sha256:bbbb"), 1);
+    let w = c.workload();
+    assert_eq!(w.digests(), Some(1), "another name is another release, as in a rollout: {w:?}");
+    assert_eq!(w.digest().map(|r| (r.digest.as_str(), r.pods, r.short())), Some(("sha256:aaaa", 2, "aaaa")));
+    // The tag has moved: what was pulled later is another image.
+    c.pod("p4", "b", 2, &running("odoo:1", "registry.example/odoo@sha256:cccc"), 2);
+    let w = c.workload();
+    assert_eq!((w.digests(), w.digest()), (Some(2), None), "{w:?}");
+    assert_eq!(w.runs.first().map(|r| r.pods), Some(2));
+    let failed = json!({"phase": "Failed", "image": "odoo:1", "containerStatuses": running("odoo:1", "x@sha256:cccc")["containerStatuses"]});
+    c.pod("p4", "b", 2, &failed, 3);
+    assert_eq!(c.workload().digests(), Some(1), "a pod that does not run counts for nothing");
 }
 
 fn restarts(count: u32) -> Value {

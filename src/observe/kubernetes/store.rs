@@ -136,6 +136,8 @@ pub struct Pod {
     pub phase: Phase,
     pub crash_looping: bool,
     pub oom_killed: bool,
+    /// Image of its first container, and the digest of what runs there.
+    pub runs: Option<(Arc<str>, Arc<str>)>,
 }
 
 /// A node.
@@ -257,6 +259,7 @@ impl Store {
             },
             crash_looping: false,
             oom_killed: false,
+            runs: self.runs(object),
         };
         for container in [&status.container_statuses, &status.init_container_statuses].into_iter().flatten().flatten() {
             let state = container.state.as_ref();
@@ -277,6 +280,16 @@ impl Store {
             }
         }
         self.pods.put(uid, row);
+    }
+
+    /// The image of a pod's first container as its spec names it, with the digest that its node says.
+    fn runs(&mut self, pod: &wire::Pod) -> Option<(Arc<str>, Arc<str>)> {
+        let first = pod.spec.as_ref()?.containers.as_deref()?.first()?;
+        let statuses = pod.status.as_ref()?.container_statuses.as_deref()?;
+        // `repository@sha256:…`, with a scheme before it or without a repository, by the container runtime.
+        let id = statuses.iter().find(|s| s.name == first.name)?.image_id.as_str();
+        let digest = id.rsplit(['@', '/']).next().filter(|digest| digest.starts_with("sha256:"))?;
+        Some((self.names.share(first.image.as_deref()?), self.names.share(digest)))
     }
 
     /// Takes in the newest state of a node.

@@ -153,9 +153,11 @@ pub struct PodSpec {
     pub containers: Option<Vec<Container>>,
 }
 
-/// One container of a template.
+/// One container of a template or of a pod.
 #[derive(Debug, Deserialize)]
 pub struct Container {
+    #[serde(default)]
+    pub name: String,
     #[serde(default)]
     pub image: Option<String>,
 }
@@ -182,6 +184,8 @@ pub struct ReplicaSet {
 pub struct Pod {
     pub metadata: Meta,
     #[serde(default)]
+    pub spec: Option<PodSpec>,
+    #[serde(default)]
     pub status: Option<PodStatus>,
 }
 
@@ -198,6 +202,9 @@ pub struct PodStatus {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ContainerStatus {
+    pub name: String,
+    #[serde(rename = "imageID")]
+    pub image_id: String,
     pub restart_count: Option<u32>,
     pub state: Option<ContainerState>,
     pub last_state: Option<ContainerState>,

@@ -27,6 +27,9 @@ const METRICS_BYTES: usize = 32 << 20;
 /// Hosts of one router kept at most.
 const HOSTS: usize = 64;
 
+/// Middlewares of one router kept at most.
+const PASSES: usize = 64;
+
 /// What names of routers begin with that this program wrote.
 pub const MEASURE_PREFIX: &str = "quarterdeck-";
 
@@ -86,7 +89,7 @@ impl TraefikObserver {
     }
 
     fn take_api(&self, facts: &mut TraefikFacts, api: Option<Result<ApiView, Failure>>) -> Option<ApiView> {
-        const DISABLES: &str = "version, router errors and measures in force";
+        const DISABLES: &str = "version, errors of routers, services and middlewares, servers up, measures in force";
         let remedy = match api {
             Some(Ok(view)) => {
                 facts.version = Some(view.version.clone());
@@ -194,6 +197,7 @@ fn join_routers(facts: &mut TraefikFacts, api: ApiView) {
     // Without router labels a router without series may well have traffic.
     let labelled = !facts.routers.is_empty();
     let second = facts.routers.iter().any(|r| r.requests_per_s.is_some());
+    (facts.services, facts.middlewares) = (api.services, api.middlewares);
     for router in api.routers {
         let name = sanitize(&router.name);
         if name.ends_with("@internal") {
@@ -207,12 +211,15 @@ fn join_routers(facts: &mut TraefikFacts, api: ApiView) {
                 if let Some(known) = facts.routers.get_mut(i) {
                     known.fault = router.fault();
                     known.hosts = hosts(&router);
+                    known.service = router.service.as_deref().map(|name| router.resolve(name));
+                    known.middlewares = passes(&router);
                 }
             }
             Err(i) => facts.routers.insert(
                 i,
                 Route {
-                    service: router.service.as_deref().map(sanitize),
+                    service: router.service.as_deref().map(|name| router.resolve(name)),
+                    middlewares: passes(&router),
                     fault: router.fault(),
                     hosts: hosts(&router),
                     requests_per_s: (labelled && second).then_some(0.0),
@@ -223,6 +230,11 @@ fn join_routers(facts: &mut TraefikFacts, api: ApiView) {
         }
     }
     facts.measures.sort();
+}
+
+/// The middlewares of a router, in their order.
+fn passes(router: &api::Router) -> Vec<String> {
+    router.middlewares.iter().take(PASSES).map(|name| router.resolve(name)).collect()
 }
 
 /// The hosts that a router's rule names; none where it takes any, or where that can not be told.

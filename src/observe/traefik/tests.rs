@@ -98,6 +98,61 @@ async fn a_router_that_traefik_disabled_says_why() {
 }
 
 #[tokio::test]
+async fn servers_that_a_health_check_finds_down_and_parts_in_error_are_named() {
+    let Some(private) = Private::start("servers_that_a_health_check").await else { return };
+    let mut observer = observer(private.config());
+    let seen = facts(&mut observer).await.unwrap();
+    let plain = seen.service("t017@file").unwrap();
+    assert_eq!(
+        (plain.servers, plain.down.as_ref(), plain.up()),
+        (Some(1), None, None),
+        "nobody looks whether it lives"
+    );
+    let live = std::fs::read_to_string(private.dynamic("base.yml")).unwrap();
+    let live = live.split("servers: [{url: '").nth(1).and_then(|rest| rest.split('\'').next()).unwrap().to_owned();
+    let [dead] = ports();
+    std::fs::write(
+        private.dynamic("pair.yml"),
+        format!(
+            "http:\n  routers:\n    pair: {{rule: 'Host(`pair`)', service: pair, middlewares: [calm, head@file]}}\n  \
+             services:\n    pair: {{loadBalancer: {{healthCheck: {{path: /200, interval: 200ms, timeout: 100ms}}, servers: \
+             [{{url: '{live}'}}, {{url: 'http://127.0.0.1:{dead}'}}]}}}}\n    empty: {{loadBalancer: {{servers: []}}}}\n  \
+             middlewares:\n    calm: {{rateLimit: {{average: 100}}}}\n    head: {{headers: {{customResponseHeaders: {{X-A: b}}}}}}\n    \
+             bad: {{ipAllowList: {{sourceRange: [nonsense]}}}}\n"
+        ),
+    )
+    .unwrap();
+    let seen = until("the dead server is down", LIMIT, async || {
+        let seen = facts(&mut observer).await.unwrap();
+        let down = seen.service("pair@file").and_then(|s| s.down.clone()).is_some_and(|down| !down.is_empty());
+        down.then_some(seen)
+    })
+    .await;
+    let pair = seen.service("pair@file").unwrap();
+    assert_eq!(pair.down.as_deref(), Some(&[format!("http://127.0.0.1:{dead}")][..]), "{pair:?}");
+    assert_eq!((pair.servers, pair.up()), (Some(2), Some(0.5)));
+    let router = route(&seen, "pair@file");
+    assert_eq!(router.service.as_deref(), Some("pair@file"));
+    assert_eq!(router.middlewares, ["calm@file", "head@file"]);
+    assert_eq!(seen.middleware("calm@file").map(|m| (m.kind.as_str(), m.fault.as_ref())), Some(("ratelimit", None)));
+    println!("{:?} {:?}", seen.services, seen.middlewares);
+    assert!(seen.services.iter().all(|s| !s.name.ends_with("@internal")));
+    // A router that uses what can not be built is out of force, and what is wrong is said of both.
+    std::fs::write(
+        private.dynamic("uses.yml"),
+        "http: {routers: {uses: {rule: 'Host(`uses`)', service: t017, middlewares: [bad]}}}\n",
+    )
+    .unwrap();
+    until("the middleware in error is said", LIMIT, async || {
+        let seen = facts(&mut observer).await.unwrap();
+        let of_router = seen.routers.iter().any(|r| r.name == "uses@file" && r.fault.is_some());
+        let broken: Vec<String> = seen.broken().collect();
+        (of_router && broken.iter().any(|b| b.starts_with("middleware bad@file is in error: "))).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn router_labels_that_are_off_are_named_with_the_setting() {
     let off = ["--metrics.prometheus.addRoutersLabels=false"];
     let Some(private) = Private::start_with("router_labels_that_are_off", &off).await else { return };
@@ -121,7 +176,10 @@ async fn without_api_and_directory_the_rest_is_seen_and_the_gaps_are_named() {
     assert_eq!((seen.version, seen.reload_failed), (None, None));
     assert!(!seen.certificates.is_empty());
     let gaps: Vec<&str> = seen.missing.iter().map(|m| m.disables.as_str()).collect();
-    assert_eq!(gaps, ["version, router errors and measures in force", "failed reloads"]);
+    assert_eq!(
+        gaps,
+        ["version, errors of routers, services and middlewares, servers up, measures in force", "failed reloads"]
+    );
 
     let [nobody] = ports();
     config.api = Some(format!("http://127.0.0.1:{nobody}"));

@@ -74,7 +74,8 @@ start_apiserver() { # also used by faults.sh
     --etcd-servers="http://127.0.0.1:$client" --service-cluster-ip-range=10.96.0.0/16 \
     --client-ca-file="$PKI/ca.crt" --tls-cert-file="$PKI/apiserver.crt" --tls-private-key-file="$PKI/apiserver.key" \
     --service-account-issuer=https://lab --service-account-key-file="$PKI/sa.key" --service-account-signing-key-file="$PKI/sa.key" \
-    --authorization-mode=Node,RBAC --endpoint-reconciler-type=none --kubelet-preferred-address-types=InternalIP --disable-admission-plugins=ServiceAccount --cert-dir="$K" --v=1
+    --authorization-mode=Node,RBAC --endpoint-reconciler-type=none --kubelet-preferred-address-types=InternalIP --disable-admission-plugins=ServiceAccount --cert-dir="$K" \
+    --audit-policy-file="$HERE/kubernetes/audit.yaml" --audit-log-path="$K/audit.log" --audit-log-maxsize=50 --audit-log-maxbackup=1 --v=1
   wait_for "the API server is ready on port $LAB_KUBERNETES_PORT" 60 kube-apiserver kubectl get --raw /readyz
 }
 servers() {
@@ -98,6 +99,7 @@ servers() {
   t=$(date -u +%Y-%m-%dT%H:%M:%S); : > "$log"
   while IFS= read -r line; do printf '%s.%09dZ stdout F %s\n' "$t" 0 "$line" >> "$log"; done < "$HERE/kubernetes/odoo.log"
   put LAB_POD_LOG "$log"
+  put LAB_AUDIT_LOG "$K/audit.log"
   { cat "$BIN/stages.yaml"; echo ---; cat "$HERE/kubernetes/crashloop.yaml"; echo ---
     sed "s|@LOG@|$log|" "$HERE/kubernetes/logs.yaml"; } > "$K/kwok.yaml"
   spawn kwok "$BIN/kwok" --kubeconfig "$K/kwok.kubeconfig" --config "$K/kwok.yaml" --manage-all-nodes -v WARN --node-lease-duration-seconds=40 \
@@ -182,6 +184,6 @@ down() {
   stop kube-apiserver KILL 3   # all of it is thrown away; a graceful end waits for its watchers
   stop etcd KILL
   rm -rf "$K"
-  unput LAB_KUBE LAB_ETCD
+  unput LAB_KUBE LAB_ETCD LAB_AUDIT
 }
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then PART=kubernetes; "$@"; fi

@@ -46,7 +46,10 @@ pub fn tenants(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area
 fn image(row: &crate::domain::pane::TenantRow) -> Strip {
     let age = row.image_age_s.map(|s| format!(", in the pod template for {}", crate::console::format::span(s)));
     match &row.image {
-        Some(image) => Strip::of(Role::Dim, format!(" image {image}{}", age.unwrap_or_default())),
+        Some(image) => {
+            let digest = row.digest.as_ref().map(|d| format!(" ({d})")).unwrap_or_default();
+            Strip::of(Role::Dim, format!(" image {image}{digest}{}", age.unwrap_or_default()))
+        }
         None => Strip::new(),
     }
 }

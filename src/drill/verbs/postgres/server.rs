@@ -112,7 +112,12 @@ fn checkpoint_aim(given: &Given<'_>, sim: &Simulation) -> Result<Aim, VerbError>
 
 fn checkpoint(given: &Given<'_>, sim: &mut Simulation) -> Result<Done, VerbError> {
     let (id, _) = pair(given, sim)?;
-    found_mut(sim, &id)?.checkpoints += 1;
+    let instance = found_mut(sim, &id)?;
+    instance.checkpoints += 1;
+    // What is not archived is kept.
+    if instance.backups.failing.is_none() {
+        instance.volume.free();
+    }
     Ok((json!({ "checkpoint": true }), "all changed pages are on disk".into()))
 }
 
