@@ -82,7 +82,7 @@ pub const INSTANCE: &[Grant] = &[
         verbs: &["postgres.set_connection_limit"],
         held: "NOT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datallowconn AND NOT datistemplate
           AND datname <> 'postgres' AND NOT pg_has_role(datdba, 'USAGE'))",
-        grant: "GRANT <owners of the databases> TO",
+        grant: "GRANT <owner of the database> TO",
         note: "",
     },
 ];

@@ -130,9 +130,22 @@ fn write(seed: &Seed, disk: &Simulated, script: u64) -> Told {
     told
 }
 
+/// Opens what is left. A child that another test has just forked holds the descriptor of the lock until it becomes its
+/// program: that is waited for.
+fn opened(dir: &Path, case: &str) -> Journal {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    loop {
+        match Journal::open(options(dir)) {
+            Ok((journal, _)) => return journal,
+            Err(JournalError::Locked { .. }) if std::time::Instant::now() < deadline => std::thread::yield_now(),
+            Err(why) => panic!("{case}: {why}"),
+        }
+    }
+}
+
 /// Opens what is left and checks it: every acknowledged record, no append in part or twice, all of it verified.
 fn check(dir: &Path, told: &mut Told, case: &str) {
-    let (journal, _) = Journal::open(options(dir)).unwrap_or_else(|why| panic!("{case}: {why}"));
+    let journal = opened(dir, case);
     told.acknowledge(journal.append_blocking(vec![draft(Kind::StepFinished, json!({"append": "after"}))]).unwrap());
     let key = journal.verifier().clone();
     drop(journal);
@@ -162,7 +175,7 @@ fn restart_and_lose_power(seed: &Seed, disk: &Simulated, told: &mut Told, case: 
     seed.lay(dir.path(), &cached);
     let inode = |name: &str| std::fs::metadata(dir.path().join(name)).map(|m| m.ino()).ok();
     let before: BTreeMap<_, _> = cached.keys().map(|name| (name, inode(name))).collect();
-    let (journal, _) = Journal::open(options(dir.path())).unwrap_or_else(|why| panic!("{case}: {why}"));
+    let journal = opened(dir.path(), case);
     told.acknowledge(journal.append_blocking(vec![draft(Kind::StepFinished, json!({"append": "between"}))]).unwrap());
     told.asked.insert("between".to_owned(), 1);
     drop(journal);
