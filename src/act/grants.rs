@@ -1,6 +1,21 @@
 //! What the verbs on PostgreSQL, in Odoo's databases and on Redis must be allowed to do. `doctor` asks for each of it, `rbac`
 //! grants it. What the verbs on Kubernetes objects need stands beside their specs ([`super::rights`]).
 
+use crate::domain::text::is_among;
+
+/// What is granted on a PostgreSQL instance.
+#[derive(Clone, Copy, Debug)]
+pub enum Right {
+    /// Functions, each with the types of its arguments.
+    Execute(&'static str),
+    /// Membership of a predefined role.
+    Role(&'static str),
+    /// The same of one that older servers do not have, with what counts there instead.
+    NewerRole(&'static str, &'static str),
+    /// Membership of whoever owns each database.
+    Owner,
+}
+
 /// A right on a PostgreSQL instance.
 #[derive(Clone, Copy, Debug)]
 pub struct Grant {
@@ -8,10 +23,8 @@ pub struct Grant {
     pub verbs: &'static [&'static str],
     /// An SQL expression that is true where the session's role holds it, null where the server does not have it at all.
     pub held: &'static str,
-    /// The statement that gives it, but for the role's name; `<…>` in it is for a person to fill.
-    pub grant: &'static str,
-    /// What else is to be known of it.
-    pub note: &'static str,
+    /// What is granted.
+    pub right: Right,
 }
 
 const IDENTITY: &[&str] = &[
@@ -31,8 +44,7 @@ pub const INSTANCE: &[Grant] = &[
     Grant {
         verbs: IDENTITY,
         held: "has_function_privilege('pg_control_system()', 'EXECUTE')",
-        grant: "GRANT EXECUTE ON FUNCTION pg_control_system() TO",
-        note: "",
+        right: Right::Execute("pg_control_system()"),
     },
     Grant {
         verbs: &[
@@ -42,50 +54,54 @@ pub const INSTANCE: &[Grant] = &[
             "postgres.replication",
         ],
         held: "pg_has_role('pg_monitor', 'USAGE')",
-        grant: "GRANT pg_monitor TO",
-        note: "",
+        right: Right::Role("pg_monitor"),
     },
     Grant {
         verbs: &["postgres.cancel_backend", "postgres.terminate_backend"],
         held: "pg_has_role('pg_signal_backend', 'USAGE')",
-        grant: "GRANT pg_signal_backend TO",
-        note: "",
+        right: Right::Role("pg_signal_backend"),
     },
     Grant {
         verbs: &["postgres.create_restore_point"],
         held: "has_function_privilege('pg_create_restore_point(text)', 'EXECUTE')",
-        grant: "GRANT EXECUTE ON FUNCTION pg_create_restore_point(text) TO",
-        note: "",
+        right: Right::Execute("pg_create_restore_point(text)"),
     },
     Grant {
         verbs: &["postgres.switch_wal"],
         held: "has_function_privilege('pg_switch_wal()', 'EXECUTE')",
-        grant: "GRANT EXECUTE ON FUNCTION pg_switch_wal() TO",
-        note: "",
+        right: Right::Execute("pg_switch_wal()"),
     },
     Grant {
         verbs: &["postgres.promote"],
         held: "has_function_privilege('pg_promote(boolean, integer)', 'EXECUTE')
           AND has_function_privilege('pg_control_checkpoint()', 'EXECUTE')",
-        grant: "GRANT EXECUTE ON FUNCTION pg_promote(boolean, integer), pg_control_checkpoint() TO",
-        note: "",
+        right: Right::Execute("pg_promote(boolean, integer), pg_control_checkpoint()"),
     },
     Grant {
         verbs: &["postgres.checkpoint"],
         // Before version 15 only a superuser may.
         held: "CASE WHEN to_regrole('pg_checkpoint') IS NULL THEN current_setting('is_superuser') = 'on'
           ELSE pg_has_role(to_regrole('pg_checkpoint')::oid, 'USAGE') END",
-        grant: "GRANT pg_checkpoint TO",
-        note: "PostgreSQL 15 and later; before, a superuser",
+        right: Right::NewerRole("pg_checkpoint", "PostgreSQL 15 and later; before, a superuser"),
     },
     Grant {
         verbs: &["postgres.set_connection_limit"],
         held: "NOT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datallowconn AND NOT datistemplate
           AND datname <> 'postgres' AND NOT pg_has_role(datdba, 'USAGE'))",
-        grant: "GRANT <owner of the database> TO",
-        note: "",
+        right: Right::Owner,
     },
 ];
+
+impl Right {
+    /// The statement that gives it to a role; the owner's name in it is for a person to fill.
+    pub fn statement(self, role: &str) -> String {
+        match self {
+            Self::Execute(functions) => format!("GRANT EXECUTE ON FUNCTION {functions} TO {role}"),
+            Self::Role(name) | Self::NewerRole(name, _) => format!("GRANT {name} TO {role}"),
+            Self::Owner => format!("GRANT <owner of the database> TO {role}"),
+        }
+    }
+}
 
 /// A right on a table or a sequence of Odoo's schema `public`.
 #[derive(Clone, Copy, Debug)]
@@ -97,6 +113,9 @@ pub struct TableGrant {
     /// Privileges, each a word and the columns that it is for; none where it is for all of them.
     pub privileges: &'static [(&'static str, &'static [&'static str])],
 }
+
+const CRONS_AND_EXPORTS: &[&str] = &["odoo.pause_crons", "odoo.resume_crons", "odoo.lock_exports"];
+const BREAKER: &[&str] = &["integration.breaker_open", "integration.breaker_close"];
 
 const READ: (&str, &[&str]) = ("SELECT", &[]);
 const WRITE: (&str, &[&str]) = ("UPDATE", &[]);
@@ -115,31 +134,11 @@ pub const TABLES: &[TableGrant] = &[
     TableGrant { verbs: &["odoo.queue_inspect"], relation: "queue_job", privileges: &[READ] },
     // Rows of jobs that run are locked, which takes UPDATE.
     TableGrant { verbs: &["odoo.requeue_jobs"], relation: "queue_job_lock", privileges: &[READ, WRITE] },
-    TableGrant {
-        verbs: &["odoo.pause_crons", "odoo.resume_crons", "odoo.lock_exports"],
-        relation: "ir_config_parameter",
-        privileges: &[READ, ADD, WRITE, TAKE],
-    },
-    TableGrant {
-        verbs: &["odoo.pause_crons", "odoo.resume_crons", "odoo.lock_exports"],
-        relation: "ir_config_parameter_id_seq",
-        privileges: &[USE],
-    },
-    TableGrant {
-        verbs: &["integration.breaker_open", "integration.breaker_close"],
-        relation: "ir_config_parameter",
-        privileges: &[READ, WRITE],
-    },
-    TableGrant {
-        verbs: &["integration.breaker_open", "integration.breaker_close"],
-        relation: "orm_signaling_stable",
-        privileges: &[READ, ADD],
-    },
-    TableGrant {
-        verbs: &["integration.breaker_open", "integration.breaker_close"],
-        relation: "orm_signaling_stable_id_seq",
-        privileges: &[USE],
-    },
+    TableGrant { verbs: CRONS_AND_EXPORTS, relation: "ir_config_parameter", privileges: &[READ, ADD, WRITE, TAKE] },
+    TableGrant { verbs: CRONS_AND_EXPORTS, relation: "ir_config_parameter_id_seq", privileges: &[USE] },
+    TableGrant { verbs: BREAKER, relation: "ir_config_parameter", privileges: &[READ, WRITE] },
+    TableGrant { verbs: BREAKER, relation: "orm_signaling_stable", privileges: &[READ, ADD] },
+    TableGrant { verbs: BREAKER, relation: "orm_signaling_stable_id_seq", privileges: &[USE] },
     TableGrant { verbs: &["odoo.lock_exports"], relation: "ir_model_data", privileges: &[READ] },
     TableGrant { verbs: &["odoo.lock_exports"], relation: "res_groups_implied_rel", privileges: &[READ] },
     TableGrant { verbs: &["odoo.lock_exports"], relation: "res_groups_users_rel", privileges: &[READ, ADD, TAKE] },
@@ -181,22 +180,23 @@ impl TableGrant {
         format!("CASE WHEN {relation} IS NOT NULL THEN {} END", each.join(" AND "))
     }
 
-    /// What is granted, as it stands in a statement: `SELECT (id, login) ON res_users`.
-    pub fn words(&self) -> String {
+    /// What is granted, as it stands in a statement: `SELECT (id, login) ON res_users`; the relation with what goes before
+    /// its name (`public.`).
+    pub fn words(&self, schema: &str) -> String {
         let each = self.privileges.iter().map(|(word, columns)| {
             if columns.is_empty() { (*word).to_owned() } else { format!("{word} ({})", columns.join(", ")) }
         });
         let kind = if self.is_sequence() { "SEQUENCE " } else { "" };
-        format!("{} ON {kind}{}", each.collect::<Vec<_>>().join(", "), self.relation)
+        format!("{} ON {kind}{schema}{}", each.collect::<Vec<_>>().join(", "), self.relation)
     }
 }
 
 /// The statements that give a role what a verb needs, but for what every verb needs; empty where it needs nothing more.
 pub fn statements(verb: &str, role: &str) -> String {
-    let tables = TABLES.iter().filter(|t| names(t.verbs, verb)).map(|t| format!("GRANT {} TO {role}", t.words()));
-    let instance = INSTANCE.iter().filter(|g| g.verbs != IDENTITY && names(g.verbs, verb)).map(|g| {
-        let note = if g.note.is_empty() { String::new() } else { format!(" ({})", g.note) };
-        format!("{} {role}{note}", g.grant)
+    let tables = TABLES.iter().filter(|t| is_among(verb, t.verbs)).map(|t| format!("GRANT {} TO {role}", t.words("")));
+    let instance = INSTANCE.iter().filter(|g| g.verbs != IDENTITY && is_among(verb, g.verbs)).map(|g| {
+        let statement = g.right.statement(role);
+        if let Right::NewerRole(_, note) = g.right { format!("{statement} ({note})") } else { statement }
     });
     tables.chain(instance).collect::<Vec<_>>().join("; ")
 }
@@ -261,14 +261,6 @@ pub const BEYOND: &[(&[&str], &str)] = &[
 /// The rules of an access list for the verbs that count, but for those on keys: `+info +dbsize +flushdb`.
 pub fn rules(counts: impl Fn(&str) -> bool) -> String {
     let named =
-        |c: &&CommandGrant| super::redis::SPECS.iter().any(|spec| counts(spec.name) && names(c.verbs, spec.name));
+        |c: &&CommandGrant| super::redis::SPECS.iter().any(|spec| counts(spec.name) && is_among(spec.name, c.verbs));
     COMMANDS.iter().filter(named).map(|c| c.rule).collect::<Vec<_>>().join(" ")
-}
-
-/// Whether a verb is among these; `adapter.*` stands for all verbs of an adapter.
-pub fn names(verbs: &[&str], verb: &str) -> bool {
-    verbs.iter().any(|named| match named.strip_suffix('*') {
-        Some(adapter) => verb.starts_with(adapter),
-        None => *named == verb,
-    })
 }

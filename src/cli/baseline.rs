@@ -1,7 +1,7 @@
 //! `baseline`: what is there now of roles, rights and policies, as a file to approve; and what differs from the approved
 //! one. Asks the systems itself, so that it needs no engine.
 
-use super::args::{Format, Global};
+use super::args::{Baseline, Format, Global};
 use super::output::{self, Error, Exit};
 use super::session::{self, Loaded};
 use crate::config::baseline::encode;
@@ -63,8 +63,15 @@ pub struct Taken {
     unread: Vec<Missing>,
 }
 
-/// Runs `baseline check`.
-pub fn check(global: &Global) -> Result<Exit, Error> {
+/// Runs what was asked.
+pub fn run(global: &Global, what: &Baseline) -> Result<Exit, Error> {
+    match *what {
+        Baseline::Check => check(global),
+        Baseline::Take { secrets } => take(global, secrets),
+    }
+}
+
+fn check(global: &Global) -> Result<Exit, Error> {
     let loaded = load(global)?;
     let Some(baseline) = &loaded.config.baseline else {
         let file = loaded.path.display();
@@ -153,7 +160,7 @@ fn print(checked: &Checked) -> Result<(), Error> {
 }
 
 /// Runs `baseline take`: prints what is there now. It is approved by whoever puts it where `[baseline]` looks.
-pub fn take(global: &Global, secrets: bool) -> Result<Exit, Error> {
+fn take(global: &Global, secrets: bool) -> Result<Exit, Error> {
     let loaded = load(global)?;
     let covered = |system: &System| loaded.config.baseline.as_ref().is_none_or(|b| b.covers(system.id()));
     let seen = ask(&loaded, |system| {

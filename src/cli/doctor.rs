@@ -44,7 +44,7 @@ pub struct Report<'a> {
 }
 
 /// What is said of one system.
-#[derive(Serialize, JsonSchema)]
+#[derive(Default, Serialize, JsonSchema)]
 struct Finding {
     /// Name in the configuration; `journal` for the journal.
     id: String,
@@ -129,12 +129,9 @@ pub fn run(global: &Global) -> Result<Exit, Error> {
                 address: loaded.path.display().to_string(),
                 health: Health::Warn,
                 reachable: true,
-                version: None,
                 why: None,
                 missing,
-                certificates: Vec::new(),
-                rights: None,
-                excess: Vec::new(),
+                ..Finding::default()
             });
         }
     }
@@ -201,12 +198,9 @@ fn log_source(kind: &str, id: &str, address: String, untold: Vec<(String, Untold
         address,
         health: if why.is_some() { Health::Unknown } else { Health::Ok },
         reachable: why.is_none(),
-        version: None,
         why,
         missing: remedies.map(|(disables, remedy)| Missing { disables, remedy }).collect(),
-        certificates: Vec::new(),
-        rights: None,
-        excess: Vec::new(),
+        ..Finding::default()
     }
 }
 
@@ -293,8 +287,7 @@ async fn ask_all(adapters: Adapters) -> Vec<Finding> {
                 why,
                 missing,
                 certificates,
-                rights: None,
-                excess: Vec::new(),
+                ..Finding::default()
             }
         })
         .collect()
@@ -334,10 +327,7 @@ fn witness(tried: witnesses::Tried) -> Finding {
         reachable,
         version: Some(format!("{}, {}", witness.key.algorithm(), witness.administrator)),
         why: why.into_iter().chain(said).reduce(|all, one| format!("{all}; {one}")),
-        missing: Vec::new(),
-        certificates: Vec::new(),
-        rights: None,
-        excess: Vec::new(),
+        ..Finding::default()
     }
 }
 
@@ -377,9 +367,7 @@ fn schedule(reader: &ScheduleReader, standing: &Standing, oncall: &[OnCall]) -> 
         version: said,
         why,
         missing,
-        certificates: Vec::new(),
-        rights: None,
-        excess: Vec::new(),
+        ..Finding::default()
     }
 }
 
@@ -409,9 +397,7 @@ async fn anchor(config: &Config) -> Finding {
         version: Some(words).filter(|w| !w.is_empty()),
         why,
         missing,
-        certificates: Vec::new(),
-        rights: None,
-        excess: Vec::new(),
+        ..Finding::default()
     }
 }
 
@@ -437,12 +423,9 @@ fn usual(path: &Path) -> Finding {
         address: path.display().to_string(),
         health,
         reachable: kept.is_ok(),
-        version: None,
         why,
         missing: missing.into_iter().collect(),
-        certificates: Vec::new(),
-        rights: None,
-        excess: Vec::new(),
+        ..Finding::default()
     }
 }
 
@@ -459,9 +442,6 @@ fn journal(home: &session::Home) -> Finding {
         reachable: why.is_none(),
         version: Some("record format 1".into()),
         why,
-        missing: Vec::new(),
-        certificates: Vec::new(),
-        rights: None,
-        excess: Vec::new(),
+        ..Finding::default()
     }
 }

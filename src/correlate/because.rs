@@ -90,8 +90,7 @@ fn fault(build: &Build<'_>, head: &Active<'_>) -> Option<String> {
     if !head.condition.values.contains_key("router.ok") {
         return None;
     }
-    let good = build.world.sources.get(head.source)?.good.as_ref()?;
-    let Facts::Traefik(facts) = &*good.facts else { return None };
+    let Facts::Traefik(facts) = build.world.last(head.source)? else { return None };
     let own = whom::owner(head.subject).and_then(|id| build.index.estate().tenant(id)?.router.as_ref());
     let name = match head.subject {
         Subject::Router { router, .. } => router,
@@ -106,8 +105,7 @@ fn images(build: &Build<'_>, head: &Active<'_>) -> Vec<String> {
     if !head.condition.values.contains_key("image.digests") {
         return Vec::new();
     }
-    let good = build.world.sources.get(head.source).and_then(|source| source.good.as_ref());
-    let Some(Facts::Kubernetes(facts)) = good.map(|good| &*good.facts) else { return Vec::new() };
+    let Some(Facts::Kubernetes(facts)) = build.world.last(head.source) else { return Vec::new() };
     let tenant = whom::owner(head.subject).and_then(|id| build.index.estate().tenant(id)?.namespace.as_ref());
     let is_it = |w: &&Workload| match head.subject {
         Subject::Workload { workload, .. } => *workload == format!("{}/{}", w.namespace, w.name),
@@ -126,8 +124,7 @@ fn behind(build: &Build<'_>, head: &Active<'_>) -> Vec<String> {
     if !(told("service.up") || told("ingress.broken")) {
         return Vec::new();
     }
-    let good = build.world.sources.get(head.source).and_then(|source| source.good.as_ref());
-    let Some(Facts::Traefik(facts)) = good.map(|good| &*good.facts) else { return Vec::new() };
+    let Some(Facts::Traefik(facts)) = build.world.last(head.source) else { return Vec::new() };
     if told("ingress.broken") {
         return facts.broken().take(8).collect();
     }
@@ -146,8 +143,7 @@ fn drifted(build: &Build<'_>, head: &Active<'_>) -> Vec<String> {
     if !head.condition.values.keys().any(|signal| signal.starts_with("baseline.")) {
         return Vec::new();
     }
-    let good = build.world.sources.get(head.source).and_then(|source| source.good.as_ref());
-    match good.map(|good| &*good.facts) {
+    match build.world.last(head.source) {
         Some(Facts::Measured(facts)) => facts.said.clone(),
         _ => Vec::new(),
     }

@@ -381,8 +381,7 @@ fn folded(head: &Active<'_>, other: &Active<'_>) -> String {
 }
 
 fn chain_root(build: &Build<'_>, head: &Active<'_>) -> Option<String> {
-    let good = build.world.sources.get(head.source)?.good.as_ref()?;
-    let Facts::Postgres(facts) = &*good.facts else { return None };
+    let Facts::Postgres(facts) = build.world.last(head.source)? else { return None };
     let tenant = whom::owner(head.subject).and_then(|id| build.index.estate().tenant(id));
     let database = tenant.and_then(|t| t.database.as_ref()).map(|d| d.name.as_str());
     words::root(&locks::tree(&facts.sessions), database)

@@ -68,8 +68,7 @@ fn cut(all: &[String]) -> String {
 }
 
 fn on_instance(build: &Build<'_>, source: &SourceId) -> Vec<String> {
-    let good = build.world.sources.get(source).and_then(|state| state.good.as_ref());
-    let Some(Facts::Postgres(facts)) = good.map(|good| &*good.facts) else { return Vec::new() };
+    let Some(Facts::Postgres(facts)) = build.world.last(source) else { return Vec::new() };
     let all: Vec<&Tenant> = build.index.estate().tenants_on(source).collect();
     let of = |takes: fn(&DatabaseStat) -> Option<f64>| -> Vec<(&TenantId, f64)> {
         let one = |d: &DatabaseStat| {
@@ -98,8 +97,7 @@ fn on_instance(build: &Build<'_>, source: &SourceId) -> Vec<String> {
 
 /// Those who use up what their limits allow, on processors that are short.
 fn on_cluster(build: &Build<'_>, source: &SourceId) -> Vec<String> {
-    let tenants = build.index.estate().tenants.iter();
-    let all: Vec<&Tenant> = tenants.filter(|t| t.namespace.as_ref().is_some_and(|n| n.cluster == *source)).collect();
+    let all: Vec<&Tenant> = build.index.estate().namespaces_in(source).map(|(tenant, _)| tenant).collect();
     let mut takers: Vec<(&TenantId, f64)> =
         all.iter().filter_map(|t| Some((&t.id, newest(build, &t.id, "cpu.share")?))).collect();
     takers.retain(|(_, share)| build.thresholds.grade("cpu.share", *share) > Health::Ok);

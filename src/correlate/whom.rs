@@ -31,8 +31,7 @@ fn cluster_of<'a>(world: &'a World, source: &'a SourceId) -> Vec<&'a SourceId> {
 /// The tenants whose hosts a router takes, as it was last seen.
 fn taken<'a>(build: &Build<'a>, subject: &Subject) -> Vec<&'a Tenant> {
     let Subject::Router { source, router, tenant: None } = subject else { return Vec::new() };
-    let good = build.world.sources.get(source).and_then(|state| state.good.as_ref());
-    let Some(Facts::Traefik(facts)) = good.map(|good| good.facts.as_ref()) else { return Vec::new() };
+    let Some(Facts::Traefik(facts)) = build.world.last(source) else { return Vec::new() };
     let route = facts.routers.iter().find(|route| route.name == *router);
     let taken = route.map(|route| build.index.hosts_of(source, &route.hosts)).unwrap_or_default();
     taken.iter().filter_map(|position| build.index.at(*position)).collect()

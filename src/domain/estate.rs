@@ -260,6 +260,15 @@ impl Estate {
         self.tenants.iter().filter(move |t| t.database.as_ref().is_some_and(|d| &d.instance == instance))
     }
 
+    /// Tenants that run in this cluster, each with its namespace there.
+    pub fn namespaces_in<'a>(
+        &'a self,
+        cluster: &'a SourceId,
+    ) -> impl Iterator<Item = (&'a Tenant, &'a NamespaceRef)> + Clone {
+        let of = |t: &'a Tenant| Some((t, t.namespace.as_ref()?));
+        self.tenants.iter().filter_map(of).filter(move |(_, namespace)| &namespace.cluster == cluster)
+    }
+
     /// The tenant whose database this is.
     pub fn tenant_of_database(&self, instance: &SourceId, database: &str) -> Option<&Tenant> {
         self.tenants.iter().find(|t| t.database.as_ref().is_some_and(|d| &d.instance == instance && d.name == database))

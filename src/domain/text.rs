@@ -20,6 +20,16 @@ pub fn is_hostile(c: char) -> bool {
             | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}' | '\u{061c}')
 }
 
+/// Whether a pattern means a name: `postgres.*` all that begin so, `http.probe` just that one. Only a star at the end counts.
+pub fn means(pattern: &str, name: &str) -> bool {
+    pattern.strip_suffix('*').map_or(pattern == name, |beginning| name.starts_with(beginning))
+}
+
+/// Whether one of these patterns [`means`] a name.
+pub fn is_among(name: &str, patterns: &[impl AsRef<str>]) -> bool {
+    patterns.iter().any(|pattern| means(pattern.as_ref(), name))
+}
+
 /// A server's words without what looks like a credential that it was sent and repeats: what follows `Bearer` or
 /// `Basic`, and user and password of a URL. Each becomes `***`.
 pub fn conceal(text: &str) -> String {
@@ -55,6 +65,22 @@ fn without_userinfo(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_star_at_the_end_of_a_pattern_stands_for_more() {
+        for (pattern, name, meant) in [
+            ("postgres.*", "postgres.terminate_backend", true),
+            ("postgres.*", "postgresql.vacuum", false),
+            ("http.probe", "http.probe", true),
+            ("http.probe", "http.probes", false),
+            ("*", "", true),
+            ("*.probe", "http.probe", false),
+            ("", "x", false),
+        ] {
+            assert_eq!(means(pattern, name), meant, "{pattern} for {name}");
+            assert_eq!(is_among(name, &["other", pattern]), meant, "{pattern} for {name}");
+        }
+    }
 
     #[test]
     fn credentials_that_a_server_repeats_are_concealed_and_prose_is_not() {

@@ -129,6 +129,11 @@ impl World {
         true
     }
 
+    /// What a source said last, however long ago that is.
+    pub fn last(&self, source: &SourceId) -> Option<&Facts> {
+        self.sources.get(source)?.good.as_ref().map(|good| &*good.facts)
+    }
+
     /// The fresh facts of a source.
     pub fn fresh(&self, source: &SourceId, now: Timestamp) -> Option<&Facts> {
         self.sources.get(source).and_then(|s| s.fresh_facts(now))

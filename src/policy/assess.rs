@@ -1,13 +1,14 @@
 //! How risky one rendered step is, and what it takes to run it. Risk starts at the floor of the verb and is only ever
 //! raised; each raise has its sentence. What raises it, and who approves, stands in the policy.
 
-use super::rules::{ApprovalRule, Policy, Raise, Standing, means};
+use super::rules::{ApprovalRule, Policy, Raise, Standing};
 use crate::domain::estate::{Environment, Tenancy};
 use crate::domain::id::{Person, TenantId};
 use crate::domain::incident::{Role, Severity};
 use crate::domain::mode::Mode;
 use crate::domain::request::VerbSpec;
 use crate::domain::risk::{ApprovalTerms, Assessment, BlastRadius, Confirmation, Reversible, Risk};
+use crate::domain::text::means;
 use jiff::Timestamp;
 use std::time::Duration;
 

@@ -59,13 +59,7 @@ pub(super) async fn ask(cluster: &Kubernetes, estate: &Estate) -> Result<Found, 
     let looks = clusters.open_to_look(&cluster.id).await?;
     let acts = clusters.open_as_actor(&cluster.id, ALLOWED).await?;
     let served = served(&looks).await?;
-    let places: Vec<&str> = estate
-        .tenants
-        .iter()
-        .filter_map(|t| t.namespace.as_ref())
-        .filter(|n| n.cluster == cluster.id)
-        .map(|n| n.name.as_str())
-        .collect();
+    let places: Vec<&str> = estate.namespaces_in(&cluster.id).map(|(_, place)| place.name.as_str()).collect();
     let mut lacking: BTreeMap<(bool, &str, &str), Lacking> = BTreeMap::new();
     let (mut asked, mut lacks) = (0, 0);
     for ((acts_with, group, resource, verb), verbs) in needed(crate::act::rights()) {

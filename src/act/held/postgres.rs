@@ -38,7 +38,7 @@ pub(super) async fn ask(config: &Postgres, estate: &Estate) -> Result<Found, Fai
         .iter()
         .zip(&held)
         .filter(|(_, held)| lacks(held))
-        .map(|(right, _)| Missing { disables: right.verbs.join(", "), remedy: format!("{} {user}", right.grant) })
+        .map(|(grant, _)| Missing { disables: grant.verbs.join(", "), remedy: grant.right.statement(&user) })
         .collect();
     let mut asked = INSTANCE.len();
     for tenant in estate.tenants_on(&config.id) {
@@ -52,7 +52,7 @@ pub(super) async fn ask(config: &Postgres, estate: &Estate) -> Result<Found, Fai
         let lacking = TABLES.iter().zip(&held).filter(|(_, held)| lacks(held));
         missing.extend(lacking.map(|(right, _)| Missing {
             disables: format!("{} for tenant {}", right.verbs.join(", "), tenant.id),
-            remedy: format!("in database {}: GRANT {} TO {user}", sanitize(&database.name), right.words()),
+            remedy: format!("in database {}: GRANT {} TO {user}", sanitize(&database.name), right.words("")),
         }));
     }
     Ok(Found { asked, lacking: missing.len(), missing, excess })

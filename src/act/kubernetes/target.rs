@@ -1,7 +1,7 @@
 //! Finding the Deployment that the arguments name, in what is known of its cluster.
 
 use super::object::Args;
-use crate::domain::estate::{Estate, Tenant};
+use crate::domain::estate::Estate;
 use crate::domain::facts::kubernetes::Workload;
 use crate::domain::facts::{Facts, KubernetesFacts};
 use crate::domain::id::{SourceId, TenantId};
@@ -20,10 +20,10 @@ pub const UID: &str = "/metadata/uid";
 /// The tenants that something in a namespace of a cluster touches; without one, all of the cluster. A namespace that
 /// belongs to no tenant may serve all, so all tenants of the cluster are then in the blast radius.
 pub fn tenants(estate: &Estate, cluster: &SourceId, namespace: Option<&str>) -> Vec<TenantId> {
-    let on_cluster = || estate.tenants.iter().filter(|t| t.namespace.as_ref().is_some_and(|n| n.cluster == *cluster));
-    let is = |t: &&Tenant| t.namespace.as_ref().is_some_and(|n| Some(n.name.as_str()) == namespace);
-    let owners: Vec<_> = on_cluster().filter(is).map(|t| t.id.clone()).collect();
-    if owners.is_empty() { on_cluster().map(|t| t.id.clone()).collect() } else { owners }
+    let all = estate.namespaces_in(cluster);
+    let owners = all.clone().filter(|(_, place)| Some(place.name.as_str()) == namespace);
+    let owners: Vec<_> = owners.map(|(tenant, _)| tenant.id.clone()).collect();
+    if owners.is_empty() { all.map(|(tenant, _)| tenant.id.clone()).collect() } else { owners }
 }
 
 /// The names in the arguments, checked.

@@ -33,7 +33,7 @@ pub(super) async fn made(grants: bool) -> Option<(Tenant017, World)> {
     tenant.server.sql("t017", TABLES).await;
     tenant.server.sql("t017", "GRANT SELECT ON ir_cron, queue_job, ir_config_parameter TO act").await;
     if grants {
-        let grants = crate::act::grants::TABLES.iter().map(|t| format!("GRANT {} TO act;", t.words()));
+        let grants = crate::act::grants::TABLES.iter().map(|t| format!("GRANT {} TO act;", t.words("")));
         tenant.server.sql("t017", &grants.collect::<String>()).await;
     }
     let world = tenant.world().await;

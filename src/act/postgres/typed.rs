@@ -9,12 +9,22 @@ use crate::domain::text::{is_hostile, sanitize};
 /// A name as an SQL identifier: in double quotes, those in it doubled. Names that could end the quoting of a larger
 /// statement, or that no person could read, are refused.
 pub fn identifier(name: &str) -> Result<String, VerbError> {
-    checked(name).map(|name| format!("\"{}\"", name.replace('"', "\"\"")))
+    checked(name).map(quoted_name)
 }
 
 /// A text as an SQL literal, with `standard_conforming_strings` as it is since PostgreSQL 9.1.
 pub fn literal(text: &str) -> Result<String, VerbError> {
-    checked(text).map(|text| format!("'{}'", text.replace('\'', "''")))
+    checked(text).map(quoted)
+}
+
+/// Any name as an SQL identifier, for a text that a person reads before a server does.
+pub fn quoted_name(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// Any text as an SQL literal, for the same.
+pub fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
 }
 
 fn checked(text: &str) -> Result<&str, VerbError> {
@@ -28,8 +38,7 @@ pub fn by_hand(config: &model::Postgres, user: &str, operation: &Operation) -> S
     let Operation::Sql { database, statement, parameters } = operation else { return String::new() };
     let mut sql = statement.lines().map(str::trim).collect::<Vec<_>>().join(" ");
     for (i, value) in parameters.iter().enumerate().rev() {
-        let literal = format!("'{}'", value.replace('\'', "''"));
-        sql = sql.replace(&format!("${}", i + 1), &literal);
+        sql = sql.replace(&format!("${}", i + 1), &quoted(value));
     }
     let (host, port) = (shell(&config.host), config.port);
     format!("psql -h {host} -p {port} -U {} -d {} -c {}", shell(user), shell(database), shell(&sql))

@@ -43,13 +43,7 @@ pub(super) fn manifest(cluster: &Kubernetes, (estate, compared): (&Estate, bool)
     if acts.is_empty() {
         return out;
     }
-    let places: Vec<&str> = estate
-        .tenants
-        .iter()
-        .filter_map(|t| t.namespace.as_ref())
-        .filter(|n| n.cluster == cluster.id)
-        .map(|n| n.name.as_str())
-        .collect();
+    let places: Vec<&str> = estate.namespaces_in(&cluster.id).map(|(_, place)| place.name.as_str()).collect();
     if !wanted.asked.namespaced {
         role(&mut out, "quarterdeck-act", &acts, false);
         bind(&mut out, None, "quarterdeck-act", &[act_as]);

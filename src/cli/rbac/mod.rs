@@ -13,6 +13,7 @@ use super::output::{self, Error, Exit};
 use super::{playbook, session};
 use crate::act;
 use crate::config::model::Config;
+use crate::domain::text::{is_among, means};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -54,7 +55,7 @@ impl Wanted<'_> {
 
     /// Whether any of these, `adapter.*` among them, is wanted.
     fn any(&self, named: &[&str]) -> bool {
-        self.verbs.iter().any(|verb| act::grants::names(named, verb))
+        self.verbs.iter().any(|verb| is_among(verb, named))
     }
 }
 
@@ -97,15 +98,14 @@ fn verbs(asked: &[String]) -> Result<BTreeSet<&'static str>, Error> {
     }
     let mut wanted = BTreeSet::new();
     for name in asked {
-        let found = all.iter().filter(|verb| act::grants::names(&[name], verb));
-        let before = wanted.len();
-        wanted.extend(found);
-        if wanted.len() == before && !all.iter().any(|verb| act::grants::names(&[name], verb)) {
+        let found: Vec<&str> = all.iter().copied().filter(|verb| means(name, verb)).collect();
+        if found.is_empty() {
             return Err(Error::Usage(format!(
                 "--verbs {name} is no verb; allowed are a name (`kubernetes.scale`), `kubernetes.*` and `none`; docs/verbs.md \
                  lists them"
             )));
         }
+        wanted.extend(found);
     }
     Ok(wanted)
 }

@@ -1,7 +1,8 @@
 //! Roles of a PostgreSQL instance and of the tenants' databases on it, as SQL for `psql`; users of a PgBouncer.
 
 use super::Wanted;
-use crate::act::grants::{INSTANCE, TABLES};
+use crate::act::grants::{INSTANCE, Right, TABLES};
+use crate::act::postgres::typed::{quoted, quoted_name};
 use crate::config::model::{Pgbouncer, Postgres};
 use crate::domain::estate::Estate;
 use crate::observe::odoo::READ;
@@ -10,8 +11,8 @@ use std::fmt::Write as _;
 
 /// The statements, for a superuser's `psql`. They can be run again.
 pub(super) fn statements(config: &Postgres, estate: &Estate, wanted: &Wanted<'_>) -> String {
-    let looks = ident(&config.observe.user);
-    let acts = config.act.as_ref().map(|login| ident(&login.user));
+    let looks = quoted_name(&config.observe.user);
+    let acts = config.act.as_ref().map(|login| quoted_name(&login.user));
     let mut out = format!(
         "-- {} ({}:{}): the least rights of {looks}, who looks{}.\n-- Made by `quarterdeck rbac`; a superuser's psql takes it, \
          more than once. Passwords: \\password.\n\\set ON_ERROR_STOP on\nSET client_min_messages = warning;\n",
@@ -22,51 +23,52 @@ pub(super) fn statements(config: &Postgres, estate: &Estate, wanted: &Wanted<'_>
     );
     let logins = [Some(&config.observe), config.act.as_ref()];
     for login in logins.into_iter().flatten() {
-        let name = text(&login.user);
+        let name = quoted(&login.user);
         let _ = writeln!(
             out,
             "SELECT format('CREATE ROLE %I LOGIN', {name}) WHERE to_regrole(quote_ident({name})) IS NULL \\gexec"
         );
     }
     let roles: Vec<&str> = std::iter::once(looks.as_str()).chain(acts.as_deref()).collect();
-    let _ = writeln!(out, "GRANT CONNECT ON DATABASE {} TO {};", ident(&config.database), roles.join(", "));
+    let _ = writeln!(out, "GRANT CONNECT ON DATABASE {} TO {};", quoted_name(&config.database), roles.join(", "));
     for grant in LOOKS {
         let _ = writeln!(out, "GRANT {grant} TO {looks};");
     }
     if let Some(acts) = &acts {
         for grant in INSTANCE.iter().filter(|g| wanted.any(g.verbs)) {
-            if grant.grant.contains('<') {
-                let _ = writeln!(
-                    out,
-                    "-- {}: only an owner may set the limit of a database; membership gives all else that owners may. Never of a \
+            match grant.right {
+                Right::Owner => {
+                    let _ = writeln!(
+                        out,
+                        "-- {}: only an owner may set the limit of a database; membership gives all else that owners may. Never of a \
                      superuser.",
-                    grant.verbs.join(", ")
-                );
-                let _ = writeln!(
-                    out,
-                    "SELECT DISTINCT format('GRANT %s TO {}', datdba::regrole) FROM pg_catalog.pg_database WHERE datallowconn\n  \
+                        grant.verbs.join(", ")
+                    );
+                    let _ = writeln!(
+                        out,
+                        "SELECT DISTINCT format('GRANT %s TO {}', datdba::regrole) FROM pg_catalog.pg_database WHERE datallowconn\n  \
                      AND NOT datistemplate AND datname <> 'postgres' AND NOT pg_has_role({}, datdba, 'USAGE')\n  AND NOT (SELECT rolsuper \
                      FROM pg_catalog.pg_roles WHERE oid = datdba) \\gexec",
-                    acts.replace('\'', "''").replace('%', "%%"),
-                    text(config.act.as_ref().map(|l| l.user.as_str()).unwrap_or_default()),
-                );
-            } else if grant.note.is_empty() {
-                let _ = writeln!(out, "{} {acts};", grant.grant);
-            } else {
-                // A role that older servers do not have.
-                let role = grant.grant.trim_start_matches("GRANT ").trim_end_matches(" TO");
-                let _ = writeln!(
-                    out,
-                    "-- {role}: {}\nSELECT {} WHERE to_regrole('{role}') IS NOT NULL \\gexec",
-                    grant.note,
-                    text(&format!("{} {acts}", grant.grant)),
-                );
+                        acts.replace('\'', "''").replace('%', "%%"),
+                        quoted(config.act.as_ref().map(|l| l.user.as_str()).unwrap_or_default()),
+                    );
+                }
+                Right::Execute(_) | Right::Role(_) => {
+                    let _ = writeln!(out, "{};", grant.right.statement(acts));
+                }
+                Right::NewerRole(role, note) => {
+                    let statement = quoted(&grant.right.statement(acts));
+                    let _ = writeln!(
+                        out,
+                        "-- {role}: {note}\nSELECT {statement} WHERE to_regrole('{role}') IS NOT NULL \\gexec",
+                    );
+                }
             }
         }
     }
     for tenant in estate.tenants_on(&config.id) {
         let Some(database) = tenant.database.as_ref() else { continue };
-        let name = ident(&database.name);
+        let name = quoted_name(&database.name);
         let _ = writeln!(out, "\\connect {name}\nSET client_min_messages = warning;");
         let _ = writeln!(out, "GRANT CONNECT ON DATABASE {name} TO {};", roles.join(", "));
         let _ = writeln!(out, "GRANT USAGE ON SCHEMA public TO {};", roles.join(", "));
@@ -75,8 +77,7 @@ pub(super) fn statements(config: &Postgres, estate: &Estate, wanted: &Wanted<'_>
         }
         let Some(acts) = &acts else { continue };
         for grant in TABLES.iter().filter(|t| wanted.any(t.verbs)) {
-            let words = grant.words().replace(&format!(" {}", grant.relation), &format!(" public.{}", grant.relation));
-            there(&mut out, grant.relation, &format!("GRANT {words} TO {acts}"));
+            there(&mut out, grant.relation, &format!("GRANT {} TO {acts}", grant.words("public.")));
         }
     }
     out
@@ -84,7 +85,7 @@ pub(super) fn statements(config: &Postgres, estate: &Estate, wanted: &Wanted<'_>
 
 /// A statement that is carried out where the relation is there: which modules are installed differs.
 fn there(out: &mut String, relation: &str, statement: &str) {
-    let _ = writeln!(out, "SELECT {} WHERE to_regclass('public.{relation}') IS NOT NULL \\gexec", text(statement));
+    let _ = writeln!(out, "SELECT {} WHERE to_regclass('public.{relation}') IS NOT NULL \\gexec", quoted(statement));
 }
 
 /// Lines of `pgbouncer.ini`.
@@ -96,14 +97,4 @@ pub(super) fn pooler(config: &Pgbouncer, wanted: &Wanted<'_>) -> String {
         let _ = writeln!(out, "admin_users = {}", login.user);
     }
     out
-}
-
-/// A name as an SQL identifier.
-fn ident(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// A text as an SQL literal. psql would take `:name` in it for a variable only outside of quotes.
-fn text(value: &str) -> String {
-    format!("'{}'", value.replace('\'', "''"))
 }

@@ -67,8 +67,7 @@ fn cluster<'a>(
     context: &'a Context<'_>,
 ) -> Option<&'a SourceId> {
     let of_tenant = tenant.and_then(|t| t.namespace.as_ref()).map(|n| &n.cluster);
-    let is_cluster =
-        |id: &&SourceId| context.estate.tenants.iter().any(|t| t.namespace.as_ref().is_some_and(|n| n.cluster == **id));
+    let is_cluster = |id: &&SourceId| context.estate.namespaces_in(id).next().is_some();
     of_tenant.or_else(|| source.filter(is_cluster))
 }
 

@@ -2,6 +2,7 @@
 //! the help that it may ask for.
 
 use super::time::Lasting;
+use crate::domain::text::means;
 use crate::journal::Kind;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -39,10 +40,7 @@ fn fits(wanted: &Value, found: &Value) -> bool {
     match (wanted, found) {
         (Value::Array(any), _) => any.iter().any(|one| fits(one, found)),
         (_, Value::Array(all)) => all.iter().any(|one| fits(wanted, one)),
-        (Value::String(wanted), Value::String(found)) => match wanted.strip_suffix('*') {
-            Some(beginning) => found.starts_with(beginning),
-            None => wanted == found,
-        },
+        (Value::String(wanted), Value::String(found)) => means(wanted, found),
         _ => wanted == found,
     }
 }

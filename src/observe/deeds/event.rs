@@ -1,7 +1,7 @@
 //! One line of an audit log (<https://kubernetes.io/docs/reference/config-api/apiserver-audit.v1/>): whether it tells of a
 //! privileged action, and in which words.
 
-use crate::domain::text::sanitize;
+use crate::domain::text::{is_among, sanitize};
 use jiff::Timestamp;
 use serde::Deserialize;
 
@@ -49,14 +49,6 @@ const CONTROL_PLANE: [&str; 6] = [
     "system:serviceaccount:kube-system:*",
     "system:anonymous",
 ];
-
-/// Whether a name is one of these; a star at the end stands for the rest.
-pub(super) fn is_among(name: &str, patterns: &[impl AsRef<str>]) -> bool {
-    patterns.iter().any(|pattern| match pattern.as_ref().strip_suffix('*') {
-        Some(beginning) => name.starts_with(beginning),
-        None => name == pattern.as_ref(),
-    })
-}
 
 impl Event {
     /// When it was asked for.

@@ -196,11 +196,6 @@ impl Default for Policy {
     }
 }
 
-/// Whether a pattern (`postgres.*`, `http.probe`) means a verb.
-pub(super) fn means(pattern: &str, verb: &str) -> bool {
-    pattern.strip_suffix('*').map_or(pattern == verb, |family| verb.starts_with(family))
-}
-
 impl Policy {
     /// Reads a policy; what it names beside itself (`revoked`) is not read here.
     ///

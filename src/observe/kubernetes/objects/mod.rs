@@ -81,10 +81,9 @@ struct Owners {
 
 impl Owners {
     fn new(cluster: &SourceId, estate: &Estate) -> Self {
-        let of = |t: &crate::domain::estate::Tenant| {
-            t.namespace.as_ref().filter(|n| n.cluster == *cluster).map(|n| (n.name.clone(), t.id.clone()))
-        };
-        Self { cluster: cluster.clone(), namespaces: estate.tenants.iter().filter_map(of).collect() }
+        let all = estate.namespaces_in(cluster);
+        let namespaces = all.map(|(tenant, place)| (place.name.clone(), tenant.id.clone())).collect();
+        Self { cluster: cluster.clone(), namespaces }
     }
 
     /// Namespaces of tenants.
