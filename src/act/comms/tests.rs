@@ -2,6 +2,7 @@
 //! fall silent or break off at a chosen word.
 
 use super::*;
+use crate::act::cut::{At, Case, Says, Wire, says};
 use crate::config::model::{Login, Mailer, Pager, PagerKind, Place, SecretRef, Smtps, WebhookBody};
 use crate::domain::id::Digest;
 use crate::domain::mode::Mode;
@@ -177,10 +178,10 @@ async fn what_a_mail_server_refuses_failed_and_what_it_leaves_open_is_unknown() 
     }
 }
 
-/// Takes one request after another, head and body, and answers with a status.
 /// Heads and bodies of requests.
 type Taken = Arc<Mutex<Vec<(Vec<String>, String)>>>;
 
+/// Takes one request after another, head and body, and answers with a status.
 fn taking(status: u16) -> (Tiny, Taken) {
     let taken = Arc::new(Mutex::new(Vec::new()));
     let keep = Arc::clone(&taken);
@@ -274,6 +275,41 @@ async fn a_page_carries_its_key_only_on_the_wire() {
         execute(&*verb, &request, LIMIT).await;
         let taken = taken.lock().unwrap();
         assert_eq!(taken[0].1, taken[1].1, "the same key joins the second event to the first");
+    }
+}
+
+#[tokio::test]
+async fn a_hook_and_a_page_that_are_cut_off_are_unknown_and_carry_the_same_name_when_sent_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("key");
+    std::fs::write(&file, "k3y-of-pager").unwrap();
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let page = |url: &str, kind| {
+        let key_shown = format!("file:{}", file.display());
+        let page = Some(Pager { kind, url: url.into(), key: SecretRef::File(file.clone()), key_shown });
+        Audience { page, ..audience() }
+    };
+    let ways: [(&str, &dyn Fn(&str) -> Audience); 3] = [
+        ("comms.webhook", &|url| Audience { webhook: Some(Place::Url(url.into())), ..audience() }),
+        ("comms.page", &|url| page(url, PagerKind::Pagerduty)),
+        ("comms.page", &|url| page(url, PagerKind::Opsgenie)),
+    ];
+    for (name, way) in ways {
+        let (server, taken) = taking(202);
+        let wire = &Wire::to(server.address.port(), says("POST /in"));
+        let verb = &*verb(&comms(None, way(&format!("http://127.0.0.1:{}/in", wire.port()))), name);
+        let request = &render(verb, &said()).unwrap();
+        let count = async || i64::try_from(taken.lock().unwrap().len()).unwrap();
+        // Only the receiver knows, so that a person is asked; what is sent again on their word joins the first there.
+        let (lost, kept, answer, acted) = (Says::Open, Says::Open, At::Answer, [1, 2]);
+        Case { wire, verb, request, lost, answer, kept, acted }.run(count).await;
+        let taken = taken.lock().unwrap();
+        let named = |(head, body): &(Vec<String>, String)| {
+            let key = head.iter().find(|l| l.starts_with("idempotency-key: ")).cloned();
+            (key, body.clone())
+        };
+        assert_eq!(named(&taken[0]), named(&taken[1]), "{name}");
+        assert!(name == "comms.page" || named(&taken[0]).0.is_some(), "{name}: {taken:?}");
     }
 }
 
