@@ -76,6 +76,8 @@ pub(super) fn value(signal: &str, value: f64) -> String {
         "restore_test.due" | "rehearsal.due" => format!("overdue by {}", say::value(-value, Unit::Days)),
         "certificate.valid" => "what it shows is not trusted, does not hold or is not for it".into(),
         "probe.ok" => "does not answer as it should, asked from here".into(),
+        "dns.ok" => "its name leads nowhere or elsewhere, asked from here".into(),
+        "dns.took" => format!("its name is resolved after {v}"),
         "probe.latency" => format!("answers after {v}"),
         "probe.status" => format!("HTTP {value:.0}"),
         "probe.tls" => format!("TLS {value:.1}"),
