@@ -64,7 +64,15 @@ async fn a_real_exporter_of_redis_gives_what_the_shipped_queries_ask() {
 async fn a_real_node_exporter_and_a_real_traefik_give_what_the_shipped_queries_ask() {
     let Some(facts) = asked(&["node-exporter", "traefik"]).await else { return };
     let node = Subject::Node { source: "k8s-1".into(), node: "lab-disk".into() };
-    hold(&facts, &node, &[("memory.share", 0.01, 1.0)]);
+    let expected = [
+        ("memory.share", 0.01, 1.0),
+        ("io.share", 0.0, 1.1),
+        ("disk.latency", 0.0, 10.0),
+        ("disk.throughput", 0.0, 1e11),
+        ("network.throughput", 0.0, 1e11),
+        ("network.lost", 0.0, 1e6),
+    ];
+    hold(&facts, &node, &expected);
     let disk = std::env::var("LAB_DISK").unwrap_or_default();
     let volume = Subject::Volume { source: "k8s-1".into(), volume: format!("lab-disk:{disk}") };
     hold(&facts, &volume, &[("volume.used", 0.0, 1.0), ("volume.bytes", 0.0, 2e7)]);

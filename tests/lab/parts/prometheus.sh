@@ -31,7 +31,7 @@ disk() {
   mkdir -p "$P/disk"; truncate -s 16M "$P/disk.img"
   mke2fs -q -F -m 0 "$P/disk.img" 2>/dev/null || return 1
   spawn node-exporter unshare --mount --pid --fork --mount-proc --kill-child bash -c \
-    'mount -o loop "$1" "$2" && exec prometheus-node-exporter --collector.disable-defaults --collector.filesystem --collector.cpu --collector.meminfo --collector.diskstats --web.listen-address="127.0.0.1:$3"' \
+    'mount -o loop "$1" "$2" && exec prometheus-node-exporter --collector.disable-defaults --collector.filesystem --collector.cpu --collector.meminfo --collector.diskstats --collector.netdev --web.listen-address="127.0.0.1:$3"' \
     _ "$P/disk.img" "$P/disk" "$1"
   wait_for "the node exporter tells of $P/disk" 10 node-exporter eval 'curl -fsS -m 2 "http://127.0.0.1:'"$1"'/metrics" | grep -q "mountpoint=\"'"$P/disk"'\""'
 }
