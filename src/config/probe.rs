@@ -4,6 +4,8 @@ use super::decode::{Ids, path, timeout};
 use super::reader::Table;
 use crate::domain::estate::Tenant;
 use crate::domain::id::{SourceId, TenantId};
+use ipnet::IpNet;
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,6 +19,8 @@ pub struct Probe {
     pub target: Target,
     /// `host` and port that are connected to, where they are not the target's own.
     pub connect: Option<(String, u16)>,
+    /// Where its name has to lead; anywhere when empty.
+    pub addresses: Vec<IpNet>,
     /// Whose address it is.
     pub tenant: Option<TenantId>,
     /// Answers of HTTP that are as they should be.
@@ -99,6 +103,11 @@ fn address(text: &str) -> Option<(String, u16)> {
     fine.then(|| (host.to_owned(), port))
 }
 
+/// `203.0.113.7` or `203.0.113.0/24`.
+fn net(text: &str) -> Option<IpNet> {
+    text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+}
+
 /// `200` or `3xx`.
 fn status(text: &str) -> Option<RangeInclusive<u16>> {
     let code = match text.strip_suffix("xx") {
@@ -124,6 +133,20 @@ pub(super) fn all(tables: Vec<Table<'_, '_>>, ids: &mut Ids, tenants: &[Tenant])
             read
         });
         let connect = table.parsed("connect", "host:port, such as \"127.0.0.1:8443\"", address);
+        let addresses = table.checked_strings("addresses", |text| match net(text) {
+            Some(_) => Ok(()),
+            None => Err(format!(
+                "`{text}` is no address; allowed is one such as \"203.0.113.7\", or a net: \"203.0.113.0/24\""
+            )),
+        });
+        let named = target.as_ref().is_none_or(|t| t.host.parse::<IpAddr>().is_err());
+        if !addresses.is_empty() && (connect.is_some() || !named) {
+            table.reject(
+                "addresses",
+                "`addresses` is where the name in `url` has to lead; with `connect`, or an address in `url`, no name is asked for",
+            );
+        }
+        let addresses = addresses.iter().filter_map(|text| net(text)).collect();
         let tenant = table.string("tenant");
         if let Some(name) = tenant.as_ref().filter(|name| !tenants.iter().any(|t| t.id.as_str() == name.as_str())) {
             table.reject("tenant", format!("`tenant` names `{name}`, which is no [[tenant]]"));
@@ -150,7 +173,7 @@ pub(super) fn all(tables: Vec<Table<'_, '_>>, ids: &mut Ids, tenants: &[Tenant])
             path: "/".to_owned(),
         });
         let interval = interval.unwrap_or(Duration::from_secs(30)).max(timeout);
-        Probe { id, target, connect, tenant: tenant.map(TenantId::new), status, ca, interval, timeout }
+        Probe { id, target, connect, addresses, tenant: tenant.map(TenantId::new), status, ca, interval, timeout }
     };
     tables.into_iter().map(one).collect()
 }
@@ -167,7 +190,7 @@ mod tests {
         let text = format!(
             "{HEAD}id = \"front\"\nurl = \"https://t1.example/web/login?db=t1\"\ntenant = \"t1\"\nstatus = [\"200\", \"3xx\"]\n\
              connect = \"[::1]:8443\"\n[[probe]]\nid = \"ldap\"\nurl = \"tls://ldap.example:636\"\ntimeout = \"8s\"\n\
-             interval = \"5s\"\n"
+             interval = \"5s\"\naddresses = [\"203.0.113.0/24\", \"2001:db8::7\"]\n"
         );
         let probes = decode("c.toml", &text).unwrap().probe;
         let front = &probes[0];
@@ -176,6 +199,8 @@ mod tests {
         assert!(front.status[1].contains(&303) && front.tenant.is_some());
         let ldap = &probes[1];
         assert_eq!((ldap.target.speaks, ldap.target.authority().as_str()), (Speaks::Tls, "ldap.example:636"));
+        let leads = |text: &str| ldap.addresses.iter().any(|net| net.contains(&text.parse::<IpAddr>().unwrap()));
+        assert!(leads("203.0.113.9") && leads("2001:db8::7") && !leads("203.0.114.9") && !leads("2001:db8::8"));
         assert_eq!(ldap.interval, Duration::from_secs(8), "no look begins before the one before it is over");
     }
 
@@ -189,6 +214,9 @@ mod tests {
             ("url = \"tls://h:1/x\"\n", "tls://HOST:PORT"),
             ("url = \"https://h\"\ntenant = \"t9\"\n", "`tenant` names `t9`, which is no [[tenant]]"),
             ("url = \"https://h\"\nconnect = \"h\"\n", "host:port, such as"),
+            ("url = \"https://h\"\naddresses = [\"10.0.0.1/40\"]\n", "c.toml:9:14: `10.0.0.1/40` is no address"),
+            ("url = \"https://10.0.0.1\"\naddresses = [\"10.0.0.1\"]\n", "no name is asked for"),
+            ("url = \"https://h\"\nconnect = \"i:1\"\naddresses = [\"10.0.0.1\"]\n", "no name is asked for"),
             ("url = \"https://h\"\nstatus = [\"9xx\"]\n", "c.toml:9:11: `9xx` is no status of HTTP"),
             ("url = \"tls://h:1\"\nstatus = [\"200\"]\n", "ends with the handshake"),
         ] {

@@ -31,6 +31,8 @@ pub struct RestoreTest {
     pub step: Option<String>,
     /// A file that says so too, written by what tests restores outside.
     pub report: Option<PathBuf>,
+    /// Days after a good one until the next is due; nobody has promised any when absent.
+    pub every_days: Option<u16>,
 }
 
 /// Decodes `[[restore_test]]`.
@@ -60,8 +62,11 @@ pub(super) fn all(tables: Vec<Table<'_, '_>>, ids: &mut Ids) -> Vec<RestoreTest>
         if report.as_ref().is_some_and(|p| !p.is_absolute()) {
             table.reject("report", "`report` must be an absolute path");
         }
+        let every_days = table.parsed("every", "whole days such as \"30d\", from 1d to 730d", |text| {
+            text.strip_suffix('d')?.parse::<u16>().ok().filter(|days| (1..=730).contains(days))
+        });
         table.finish();
-        RestoreTest { id, proof, of, playbook, parameter, step, report }
+        RestoreTest { id, proof, of, playbook, parameter, step, report, every_days }
     };
     tables.into_iter().map(one).collect()
 }
@@ -78,6 +83,7 @@ mod tests {
         let read = |rest: &str| decode("c.toml", &format!("{HEAD}{rest}")).unwrap().restore_test.remove(0);
         let shipped = read("of = \"backup-a\"\n");
         assert_eq!((shipped.playbook.as_str(), shipped.step.as_deref()), ("backup-failure", Some("restore-test")));
+        assert_eq!((shipped.every_days, read("of = \"b\"\nevery = \"30d\"\n").every_days), (None, Some(30)));
         let own = read("of = \"t001\"\nproof = \"rehearsal\"\nplaybook = \"regional-dr\"\nparameter = \"tenant\"\n");
         assert_eq!((own.proof, own.step, own.parameter.as_str()), (Proof::Rehearsal, None, "tenant"));
     }
@@ -89,5 +95,9 @@ mod tests {
         assert!(said("of = \"b\"\nproof = \"hope\"\n").contains("restore or rehearsal"));
         assert!(said("of = \"b\"\nproof = \"rehearsal\"\n").contains("a rehearsal lacks `playbook`"));
         assert!(said("of = \"b\"\nreport = \"r.json\"\n").contains("absolute path"));
+        for wrong in ["0d", "731d", "12h", "-3d", "d", "7"] {
+            let found = said(&format!("of = \"b\"\nevery = \"{wrong}\"\n"));
+            assert!(found.contains("c.toml:7:9: ") && found.contains("from 1d to 730d"), "{found}");
+        }
     }
 }

@@ -100,6 +100,7 @@ pub fn value(value: f64, unit: Unit) -> String {
         Unit::Seconds => span(value),
         Unit::Ratio => ratio(value),
         Unit::Bytes => bytes(value),
+        Unit::BytesPerSecond => format!("{}/s", bytes(value)),
         Unit::PerSecond => per_second(value),
         Unit::Days => days(value),
         Unit::Flag => if value == 0.0 { "no" } else { "yes" }.into(),

@@ -44,6 +44,7 @@ pub(super) fn lines(
         out.extend(neighbours::lines(build, head));
     }
     out.extend(drifted);
+    out.extend(bloated(build, head));
     if let Some(phase) = build.phases.of(head.rank, tenant_of(head.subject), build.now) {
         let until = phase.until.strftime("%H:%MZ");
         out.push(format!("it is judged as the rule declares it for {} of the calendar, until {until}", phase.what));
@@ -145,6 +146,17 @@ fn drifted(build: &Build<'_>, head: &Active<'_>) -> Vec<String> {
     }
     match build.world.last(head.source) {
         Some(Facts::Measured(facts)) => facts.said.clone(),
+        _ => Vec::new(),
+    }
+}
+
+/// Which tables and indexes are bloated, by name.
+fn bloated(build: &Build<'_>, head: &Active<'_>) -> Vec<String> {
+    if head.rule.name != "bloat" {
+        return Vec::new();
+    }
+    match build.world.last(head.source) {
+        Some(Facts::Odoo(facts)) => facts.bloat.as_ref().map_or_else(Vec::new, |bloat| bloat.said.clone()),
         _ => Vec::new(),
     }
 }

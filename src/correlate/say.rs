@@ -34,6 +34,7 @@ pub fn value(value: f64, unit: Unit) -> String {
         Unit::Seconds => span(value),
         Unit::Ratio => share(value),
         Unit::Bytes => bytes(value),
+        Unit::BytesPerSecond => format!("{}/s", bytes(value)),
         Unit::PerSecond => format!("{value:.1}/s"),
         Unit::Days => days(value),
         Unit::Flag => (if value >= 0.5 { "yes" } else { "no" }).into(),

@@ -18,6 +18,8 @@ pub enum Unit {
     Bytes,
     /// Things a second.
     PerSecond,
+    /// Bytes a second.
+    BytesPerSecond,
     /// Days.
     Days,
     /// 1 is yes, 0 is no.

@@ -44,8 +44,12 @@ fn lacks(first: &Missing, count: usize) -> String {
 const SENTENCES: usize = 16;
 
 fn said(facts: &Facts) -> Vec<String> {
-    let Facts::Measured(facts) = facts else { return Vec::new() };
-    facts.said.iter().take(SENTENCES).cloned().collect()
+    let said = match facts {
+        Facts::Measured(facts) => &facts.said[..],
+        Facts::Odoo(facts) => facts.bloat.as_ref().map_or(&[][..], |bloat| &bloat.said),
+        _ => &[],
+    };
+    said.iter().take(SENTENCES).cloned().collect()
 }
 
 fn missing(facts: &Facts) -> &[Missing] {

@@ -16,6 +16,11 @@ pub(super) fn read(facts: &OdooFacts, source: &SourceId, index: &Index, out: &mu
     out.maybe(&subject, "orders.hour", facts.orders_hour.map(f64::from));
     out.maybe(&subject, "sessions.active", facts.sessions_active.map(f64::from));
     out.maybe(&subject, "mrp.duration", facts.planning.map(|p| p.took_s));
+    if let Some(bloat) = &facts.bloat {
+        out.push(&subject, "vacuum.dead", bloat.dead_share);
+        out.maybe(&subject, "bloat.share", bloat.share);
+        out.maybe(&subject, "bloat.bytes", bloat.bytes);
+    }
     if let Some(access) = &facts.access {
         out.push(&subject, "tenancy.role", super::flag(access.own_role));
         let foreign = u32::try_from(access.foreign.len()).unwrap_or(u32::MAX);

@@ -340,6 +340,7 @@ mod tests {
             Unit::Ratio => "share",
             Unit::Bytes => "bytes",
             Unit::PerSecond => "per s",
+            Unit::BytesPerSecond => "bytes/s",
             Unit::Days => "days",
             Unit::Flag => "yes/no",
         };

@@ -77,6 +77,15 @@ pub(super) const ROWS: &[Signal] = &[
         0.5,
         0.5,
     ),
+    low(
+        "restore_test.due",
+        Unit::Days,
+        &[Backup],
+        "days until the next restore test is due; less than none when it is overdue",
+        "`every` of [[restore_test]] after the newest good one",
+        0.0,
+        -7.0,
+    ),
     plain("restore_test.took", Unit::Seconds, &[Backup], "how long the last good restore took", "the same"),
     high(
         "rehearsal.age",
@@ -86,6 +95,15 @@ pub(super) const ROWS: &[Signal] = &[
         "run.finished of the playbook in the journal, or a report",
         180.0,
         365.0,
+    ),
+    low(
+        "rehearsal.due",
+        Unit::Days,
+        &[Backup],
+        "days until the next rehearsal is due; less than none when it is overdue",
+        "`every` of [[restore_test]] after the newest good one",
+        0.0,
+        -30.0,
     ),
     low(
         "rehearsal.ok",

@@ -41,8 +41,24 @@ pub struct OdooFacts {
     /// Who may come near the database.
     #[serde(default)]
     pub access: Option<Access>,
+    /// Room that large tables and indexes take and do not need, at most ten minutes old; `None` where it could not be asked.
+    #[serde(default)]
+    pub bloat: Option<Bloat>,
     /// Rights that are missing.
     pub missing: Vec<Missing>,
+}
+
+/// Room that tables and indexes of 10 MiB and more take and do not need, from statistics.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Bloat {
+    /// Greatest share of dead rows in a table.
+    pub dead_share: f64,
+    /// Greatest share of a table or index that lies empty, by estimate; `None` where none could be judged.
+    pub share: Option<f64>,
+    /// Bytes that lie empty in all that could be judged.
+    pub bytes: Option<f64>,
+    /// The worst ones by name, and what could not be judged, one sentence each.
+    pub said: Vec<String>,
 }
 
 /// A run of the scheduler, from `ir_cron_progress`.

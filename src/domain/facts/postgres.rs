@@ -28,6 +28,10 @@ pub struct PostgresFacts {
     pub standbys: Vec<Standby>,
     /// Sessions that matter: blocked, blocking, long or idle in transaction; at most 500.
     pub sessions: Vec<Session>,
+    /// Seconds that a block took which PostgreSQL had to read, since the sample before; `None` while few are read or
+    /// `track_io_timing` is off.
+    #[serde(default)]
+    pub read_latency_s: Option<f64>,
     /// Per database: sizes and counters.
     pub databases: Vec<DatabaseStat>,
     /// What changes slowly.

@@ -12,10 +12,11 @@ use crate::drill::model::tenant::Tenant;
 use std::time::Duration;
 
 /// The sources: name, kind, seconds between two looks.
-const SOURCES: [(&str, SourceKind, u64); 6] = [
+const SOURCES: [(&str, SourceKind, u64); 7] = [
     ("backups", SourceKind::Pgbackrest, 30),
     ("bucket-1", SourceKind::Bucket, 60),
     ("objects-1", SourceKind::Objects, 10),
+    ("baseline", SourceKind::Baseline, 60),
     ("integrations", SourceKind::Integration, 15),
     ("business", SourceKind::Business, 30),
     ("synthetics", SourceKind::Synthetic, 30),
@@ -65,6 +66,7 @@ pub(super) fn facts(sim: &Simulation, source: &SourceId) -> Option<Facts> {
                 facts.measure(&subject, "volume.used", instance.volume.used());
             }
         }
+        SourceKind::Baseline => baseline(sim, &mut facts),
         SourceKind::Integration => sim.tenants.iter().for_each(|t| integrations(sim, t, &mut facts)),
         SourceKind::Business => sim.tenants.iter().for_each(|t| business(t, &mut facts)),
         _ => {
@@ -86,6 +88,20 @@ fn backups(sim: &Simulation, source: &SourceId, facts: &mut MeasuredFacts) {
         facts.measure(&subject, "recovery.rpo", seconds(sim.elapsed_s() - backups.archived_at));
         facts.measure(&subject, "restore_test.age", seconds(sim.elapsed_s() - tested) / seconds(DAY_S));
         facts.said.extend(backups.failing.as_ref().map(|why| format!("{id}: {why}")));
+    }
+}
+
+/// Roles against the approved ones, and who changed them in the last hour.
+fn baseline(sim: &Simulation, facts: &mut MeasuredFacts) {
+    let count = |n: usize| f64::from(u32::try_from(n).unwrap_or(u32::MAX));
+    for (id, instance) in &sim.instances {
+        let subject = Subject::Instance { source: id.clone() };
+        let drifts = instance.roles.drifts();
+        facts.measure(&subject, "baseline.drift", count(drifts.len()));
+        facts.measure(&subject, "baseline.gains", count(drifts.iter().filter(|d| d.gains).count()));
+        let lately = instance.roles.changed.iter().filter(|at| sim.elapsed_s() - **at < 3600);
+        facts.measure(&subject, "privileged.actions", count(lately.count()));
+        facts.said.extend(drifts.iter().map(|drift| format!("{id}: {drift}")));
     }
 }
 

@@ -179,6 +179,7 @@ impl Simulation {
                 pair: Pair::default(),
                 backups: Backups::new(-3 * 3_600 - 900 * i64::try_from(number).unwrap_or(0)),
                 volume: super::volume::Volume::default(),
+                roles: super::roles::Roles::default(),
                 checkpoints: 0,
                 load: 1.0,
                 rng,

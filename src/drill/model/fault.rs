@@ -228,6 +228,15 @@ pub enum Fault {
         /// With which message; an empty one mends it.
         why: String,
     },
+    /// Somebody makes a role that nobody approved.
+    UnapprovedRole {
+        /// On which instance.
+        instance: SourceId,
+        /// Its name.
+        role: String,
+        /// What it may, as in a baseline: `login superuser`; nothing drops it.
+        rights: String,
+    },
     /// WAL that nobody takes away fills the volume of a primary, which stops when it is full.
     VolumeFills {
         /// Which instance.
@@ -327,6 +336,7 @@ impl Fault {
             Self::TelemetryGap { .. }
             | Self::Refuse { .. }
             | Self::PrimaryDown { .. }
+            | Self::UnapprovedRole { .. }
             | Self::VolumeFills { .. }
             | Self::ReplicaBroken { .. }
             | Self::BackupsFail { .. }
@@ -415,6 +425,10 @@ impl Simulation {
             Fault::BackupsFail { instance, why } => {
                 let why = Some(why.clone()).filter(|w| !w.is_empty());
                 self.instances.get_mut(instance).map(|i| i.backups.failing = why).is_some()
+            }
+            Fault::UnapprovedRole { instance, role, rights } => {
+                let tick = self.tick;
+                self.instances.get_mut(instance).map(|i| i.roles.set(role, rights, tick)).is_some()
             }
             Fault::VolumeFills { instance, bytes_per_s } => {
                 self.instances.get_mut(instance).map(|i| i.volume.piles_up = *bytes_per_s).is_some()

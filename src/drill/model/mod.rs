@@ -14,6 +14,7 @@ pub mod names;
 pub mod nodes;
 pub mod pair;
 pub mod pods;
+pub mod roles;
 pub mod shared;
 pub mod tenant;
 pub mod trouble;

@@ -2,6 +2,7 @@
 
 use super::backups::Backups;
 use super::pair::{Pair, Route};
+use super::roles::Roles;
 use super::tenant::Tenant;
 use super::volume::Volume;
 
@@ -41,6 +42,8 @@ pub struct Instance {
     pub backups: Backups,
     /// What its data lies on.
     pub volume: Volume,
+    /// Its roles.
+    pub roles: Roles,
     /// Checkpoints that were asked for.
     pub checkpoints: u32,
     /// Demand of its tenants as a multiple of the usual, 1 at rest.

@@ -155,7 +155,7 @@ fn a_release_that_fails_every_request_fails_no_more_than_all() {
 #[test]
 fn an_estate_of_a_thousand_tenants_is_whole() {
     let sim = Simulation::new(1, Size { tenants: 1000, pods_per_tenant: 10, ..Size::default() }, start());
-    assert_eq!((sim.estate().tenants.len(), sim.sources().len()), (1000, 1000 + 17));
+    assert_eq!((sim.estate().tenants.len(), sim.sources().len()), (1000, 1000 + 18));
     assert!(sim.estate().tenants.windows(2).all(|t| t[0].id < t[1].id));
     for name in ["t003", "t017", "t044", "t051", "t090"] {
         assert!(sim.estate().tenant(&name.into()).is_some());

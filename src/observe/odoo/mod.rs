@@ -3,6 +3,7 @@
 //! it, and of one server at most [`AT_ONCE`] are open at a time, so that watching never takes the connections
 //! that the tenants need. Only the engine calls this; the verbs share [`source_id`] and [`queue`].
 
+mod bloat;
 mod business;
 pub mod queue;
 pub mod synthetic;
@@ -15,7 +16,7 @@ use super::postgres::link::{Link, Session, Settings};
 use super::postgres::{STATEMENT_TIMEOUT, failure};
 use crate::config::model;
 use crate::domain::estate::{Estate, Tenant};
-use crate::domain::facts::odoo::OdooFacts;
+use crate::domain::facts::odoo::{Bloat, OdooFacts};
 use crate::domain::facts::{Facts, Missing};
 use crate::domain::id::{SourceId, TenantId};
 use crate::domain::mode::MayObserve;
@@ -25,6 +26,7 @@ use crate::domain::text::sanitize;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 /// Sessions of tenants' observers that one server sees at a time.
 pub const AT_ONCE: usize = 2;
@@ -71,6 +73,8 @@ pub struct Odoo {
     database: String,
     zombie_after: Duration,
     server: Arc<Server>,
+    /// What was said of the room that is not needed, and when it was asked.
+    bloat: Option<(Instant, Option<Bloat>)>,
 }
 
 /// What the observers of one server share.
@@ -103,23 +107,25 @@ impl Odoo {
                 database: database.clone(),
                 zombie_after,
                 server: Arc::clone(&server),
+                bloat: None,
             })
         };
         estate.tenants_on(&config.id).filter_map(one).collect()
     }
 
     /// Waiting for the turn does not count towards the time that one look may take.
-    async fn look(&self) -> Result<Facts, Failure> {
-        let _turn = self.server.turnstile.acquire().await;
+    async fn look(&mut self) -> Result<Facts, Failure> {
+        let server = Arc::clone(&self.server);
+        let _turn = server.turnstile.acquire().await;
+        let (within, address) = (self.timeout, self.spec.address.clone());
         let late = |_| {
-            let message = format!("no answer from {} within {} s", self.spec.address, self.timeout.as_secs_f64());
+            let message = format!("no answer from {address} within {} s", within.as_secs_f64());
             Err(Failure::new(FailureKind::Timeout, message))
         };
-        tokio::time::timeout(self.timeout, self.ask()).await.unwrap_or_else(late).map(Facts::Odoo)
+        tokio::time::timeout(within, self.ask(&server.link)).await.unwrap_or_else(late).map(Facts::Odoo)
     }
 
-    async fn ask(&self) -> Result<OdooFacts, Failure> {
-        let link = &self.server.link;
+    async fn ask(&mut self, link: &Link) -> Result<OdooFacts, Failure> {
         let settings = Settings::Look { statement_timeout: STATEMENT_TIMEOUT };
         let session = link.open(&self.database, settings).await?;
         let tables = self.tables(&session).await?;
@@ -165,6 +171,10 @@ impl Odoo {
             });
         }
         facts.access = tenancy::read(&session).await.map_err(classify)?;
+        if self.bloat.as_ref().is_none_or(|(asked, _)| asked.elapsed() >= bloat::EVERY) {
+            self.bloat = Some((Instant::now(), bloat::read(&session).await.map_err(classify)?));
+        }
+        facts.bloat = self.bloat.as_ref().and_then(|(_, bloat)| bloat.clone());
         session.close().await;
         Ok(facts)
     }

@@ -274,6 +274,41 @@ async fn orders_and_the_planning_run_are_read_and_what_may_not_be_read_is_said_w
 }
 
 #[tokio::test]
+async fn a_table_full_of_dead_rows_and_one_full_of_holes_are_told_by_name() {
+    let Some(server) = tenant(ODOO_19).await else { return };
+    server.role("observe", "").await;
+    server.sql("t017", "GRANT SELECT ON ir_module_module, ir_cron, queue_job TO observe").await;
+    // 500,000 rows: some 34 MiB, and 11 MiB of index.
+    let rows = "CREATE TABLE moves (id serial PRIMARY KEY, note text) WITH (autovacuum_enabled = false);
+        INSERT INTO moves (note) SELECT 'stock move ' || n FROM generate_series(1, 500000) AS n;";
+    server.sql("t017", rows).await;
+    server.sql("t017", "VACUUM ANALYZE moves").await;
+    let server = &server;
+    // What is known is kept for ten minutes: each look is that of a new observer.
+    let seen = |user: &'static str| async move {
+        look(&mut observers(server, user, &["t017"]).remove(0)).await.unwrap().bloat.unwrap()
+    };
+    let full = seen("postgres").await;
+    assert!(full.share.is_some_and(|s| s < 0.2) && full.dead_share < 0.01 && full.said.is_empty(), "{full:#?}");
+    server.sql("t017", "DELETE FROM moves WHERE id % 4 <> 0").await;
+    server.until("t017", "SELECT n_dead_tup > 300000 FROM pg_stat_all_tables WHERE relname = 'moves'").await;
+    let dead = seen("postgres").await;
+    assert!((0.7..0.8).contains(&dead.dead_share), "{dead:#?}");
+    assert!(dead.said.iter().any(|s| s == "moves: 75% of its rows are dead and wait for a vacuum"), "{dead:#?}");
+    server.sql("t017", "VACUUM ANALYZE moves").await;
+    let holes = seen("postgres").await;
+    assert!(holes.dead_share < 0.01 && holes.share.is_some_and(|s| (0.65..0.85).contains(&s)), "{holes:#?}");
+    assert!(holes.bytes.is_some_and(|b| (25e6..45e6).contains(&b)), "{holes:#?}");
+    for name in ["moves: about ", "moves_pkey: about "] {
+        assert!(holes.said.iter().any(|s| s.starts_with(name)), "{name}: {holes:#?}");
+    }
+    // Who may not read the table is not shown its statistics: that is no zero.
+    let poor = seen("observe").await;
+    assert_eq!((poor.share, poor.bytes), (None, None));
+    assert!(poor.said.iter().any(|s| s.starts_with("2 of 2 large tables and indexes")), "{poor:#?}");
+}
+
+#[tokio::test]
 async fn an_owner_of_another_database_that_may_connect_is_found() {
     let Some(server) = tenant(ODOO_19).await else { return };
     server.role("observe", "").await;

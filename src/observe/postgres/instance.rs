@@ -31,9 +31,11 @@ SELECT coalesce(application_name, '') AS name, coalesce(state, '') AS state, coa
   extract(epoch FROM replay_lag)::float8 AS replay_lag_s, pg_wal_lsn_diff(sent_lsn, replay_lsn)::float8 AS lag_bytes
 FROM pg_catalog.pg_stat_replication WHERE state IS DISTINCT FROM 'backup' ORDER BY 1, pid";
 
+/// `blk_read_time` stays zero while `track_io_timing` is off.
 const DATABASES: &str = "\
 SELECT s.datname::text AS name, s.numbackends AS connections, s.xact_commit AS commits, s.deadlocks,
-  s.blks_hit AS hits, s.blks_read AS reads, extract(epoch FROM clock_timestamp())::float8 AS at
+  s.blks_hit AS hits, s.blks_read AS reads,
+  CASE WHEN current_setting('track_io_timing') = 'on' THEN s.blk_read_time END::float8 AS read_ms, extract(epoch FROM clock_timestamp())::float8 AS at
 FROM pg_catalog.pg_stat_database s JOIN pg_catalog.pg_database d ON d.oid = s.datid
 WHERE d.datallowconn AND NOT d.datistemplate ORDER BY 1";
 
@@ -48,6 +50,7 @@ pub(super) struct Counters {
     deadlocks: i64,
     hits: i64,
     reads: i64,
+    read_ms: Option<f64>,
 }
 
 /// Counters of the sample before, by database.
@@ -77,6 +80,7 @@ pub(super) async fn observe(link: &Link, session: &Session, before: &mut Before)
         let rates = now.get(name).map(|now| rates(before.get(name), now)).unwrap_or_default();
         facts.databases.push(DatabaseStat { name: sanitize(name), connections: count(connections), ..rates });
     }
+    facts.read_latency_s = read_latency(before, &now);
     *before = now;
     if row.try_get("reads_system").map_err(classify)? {
         let rows = session.ask(SYSTEM, &[]).await.map_err(classify)?;
@@ -164,6 +168,7 @@ fn counters(row: &Row) -> Result<(String, Counters), tokio_postgres::Error> {
         deadlocks: row.try_get("deadlocks")?,
         hits: row.try_get("hits")?,
         reads: row.try_get("reads")?,
+        read_ms: row.try_get("read_ms")?,
     };
     Ok((row.try_get::<_, &str>("name")?.to_owned(), counters))
 }
@@ -182,6 +187,24 @@ fn rates(before: Option<&Counters>, now: &Counters) -> DatabaseStat {
         cache_hit: hits.zip(reads).and_then(|(hits, reads)| (hits + reads > 0.0).then(|| hits / (hits + reads))),
         ..DatabaseStat::default()
     }
+}
+
+/// Fewer blocks than this tell of nothing but themselves.
+const FEW_READS: f64 = 20.0;
+
+/// Seconds that one block took that was not in PostgreSQL's own cache, over all databases since the sample before; the
+/// system's cache may have had it. Nothing while few were read, or nobody measures.
+fn read_latency(before: &Before, now: &Before) -> Option<f64> {
+    let (mut reads, mut spent_ms) = (0.0, 0.0);
+    for (name, now) in now {
+        let Some(before) = before.get(name) else { continue };
+        let (Some(began), Some(ended)) = (before.read_ms, now.read_ms) else { continue };
+        let grown = now.reads.checked_sub(before.reads).filter(|d| *d >= 0).map(to_f64);
+        let (Some(grown), true) = (grown, ended >= began) else { continue };
+        reads += grown;
+        spent_ms += ended - began;
+    }
+    (reads >= FEW_READS).then(|| spent_ms / reads / 1000.0)
 }
 
 #[allow(clippy::cast_precision_loss, reason = "differences of counters within one interval")]
@@ -214,14 +237,29 @@ mod tests {
 
     #[test]
     fn rates_need_two_samples_without_a_reset_between_them() {
-        let first = Counters { at: 100.0, commits: 1_000, deadlocks: 3, hits: 500, reads: 500 };
+        let first = Counters { at: 100.0, commits: 1_000, deadlocks: 3, hits: 500, reads: 500, read_ms: None };
         assert_eq!(rates(None, &first), DatabaseStat::default());
-        let second = Counters { at: 110.0, commits: 1_500, deadlocks: 4, hits: 590, reads: 510 };
+        let second = Counters { at: 110.0, commits: 1_500, deadlocks: 4, hits: 590, reads: 510, read_ms: None };
         let seen = rates(Some(&first), &second);
         assert_eq!((seen.commits_per_s, seen.deadlocks_per_min, seen.cache_hit), (Some(50.0), Some(6.0), Some(0.9)));
-        let reset = rates(Some(&second), &Counters { at: 120.0, commits: 5, deadlocks: 0, hits: 0, reads: 0 });
+        let reset =
+            rates(Some(&second), &Counters { at: 120.0, commits: 5, deadlocks: 0, hits: 0, reads: 0, read_ms: None });
         assert_eq!(reset, DatabaseStat::default());
         let idle = rates(Some(&second), &Counters { at: 120.0, ..second });
         assert_eq!((idle.commits_per_s, idle.cache_hit), (Some(0.0), None));
+    }
+
+    #[test]
+    fn a_block_takes_what_all_blocks_of_the_interval_took_on_average() {
+        let of = |name: &str, reads: i64, read_ms: Option<f64>| {
+            (name.to_owned(), Counters { at: 0.0, commits: 0, deadlocks: 0, hits: 0, reads, read_ms })
+        };
+        let first = Before::from([of("a", 100, Some(50.0)), of("b", 0, Some(0.0)), of("off", 0, None)]);
+        let second = Before::from([of("a", 130, Some(350.0)), of("b", 10, Some(100.0)), of("off", 900, None)]);
+        assert_eq!(read_latency(&first, &second), Some(0.01));
+        assert_eq!(read_latency(&second, &first), None, "counters that go back");
+        assert_eq!(read_latency(&Before::new(), &second), None, "no sample before");
+        let few = Before::from([of("a", 119, Some(9_000.0))]);
+        assert_eq!(read_latency(&first, &few), None);
     }
 }

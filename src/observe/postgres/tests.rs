@@ -113,6 +113,20 @@ async fn slots_that_nobody_reads_and_archiving_that_fails_are_seen() {
 }
 
 #[tokio::test]
+async fn what_a_block_takes_is_known_where_the_server_measures_it() {
+    let Some(server) = Server::start_with(&["track_io_timing=on", "shared_buffers=256kB"]).await else { return };
+    server
+        .sql("postgres", "CREATE TABLE big AS SELECT n, repeat('x', 900) AS text FROM generate_series(1, 2000) AS n")
+        .await;
+    let mut observer = observer(&server.config("postgres"));
+    assert_eq!(facts(&mut observer).await.read_latency_s, None, "one sample has no interval");
+    // 250 blocks, of which the server's own cache holds 32.
+    server.sql("postgres", "SELECT sum(length(text)) FROM big").await;
+    let seen = until(&mut observer, "blocks that were read", |f| f.read_latency_s.is_some()).await;
+    assert!(seen.read_latency_s.is_some_and(|s| s > 0.0 && s < 5.0), "{seen:?}");
+}
+
+#[tokio::test]
 async fn a_lock_chain_is_seen_with_who_waits_for_whom_and_how_long() {
     let Some(server) = Server::start().await else { return };
     server.sql("postgres", "CREATE DATABASE t017").await;

@@ -1,12 +1,14 @@
 //! One look at an address: name, connection, TLS, one GET without anything secret, the head of the answer.
 
 use super::chain::{Chain, Look};
+use super::name::{self, Name};
 use crate::config::probe::{Probe, Speaks};
 use crate::domain::text::sanitize;
 use http_body_util::Empty;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ProtocolVersion, RootCertStore};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -16,6 +18,8 @@ use tokio_rustls::TlsConnector;
 /// What was seen, as far as it went.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
+    /// What became of the name.
+    pub(super) name: Name,
     /// Time to the connection.
     pub(super) connected: Option<Duration>,
     /// Time to the end of the handshake, and the version that was agreed on: 1.2, 1.3.
@@ -41,6 +45,7 @@ pub(super) async fn look(probe: &Probe, roots: Option<Arc<RootCertStore>>) -> Se
         Ok(Err(why)) => Some(why),
         Err(_) => {
             let stage = match (&seen.connected, &seen.secured) {
+                (None, _) if matches!(seen.name, Name::Asked) => "no answer of the resolver for its name",
                 (None, _) => "no connection",
                 (Some(_), None) if probe.target.speaks != Speaks::Http => "connected, but no end of the TLS handshake",
                 _ => "no answer",
@@ -58,16 +63,11 @@ async fn go(probe: &Probe, watch: Option<Watch<'_>>, seen: &mut Seen) -> Result<
     let begun = Instant::now();
     let own = (probe.target.host.clone(), probe.target.port);
     let (host, port) = probe.connect.as_ref().unwrap_or(&own);
-    let mut addresses = tokio::net::lookup_host((host.as_str(), *port))
-        .await
-        .map_err(|e| format!("the name {host} is not resolved here: {e}"))?
-        .peekable();
-    if addresses.peek().is_none() {
-        return Err(format!("the name {host} has no address"));
-    }
+    let addresses = name::resolve(host, &mut seen.name).await?;
     let mut failed = String::new();
     let mut stream = None;
-    for address in addresses.take(4) {
+    for address in addresses.into_iter().take(4) {
+        let address = SocketAddr::new(address, *port);
         match TcpStream::connect(address).await {
             Ok(connected) => {
                 stream = Some(connected);

@@ -1,9 +1,10 @@
-//! Addresses asked from this machine: whether they answer, how long it takes, and the certificates that they show. An
-//! expired or foreign certificate is recorded as what it is; an address that does not answer is a value too, since that
-//! is what is asked. Only the engine and `doctor` call this.
+//! Addresses asked from this machine: where their names lead, whether they answer, how long it takes, and the certificates
+//! that they show. An expired or foreign certificate is recorded as what it is; an address that does not answer is a value
+//! too, since that is what is asked. Only the engine and `doctor` call this.
 
 mod chain;
 mod line;
+mod name;
 #[cfg(test)]
 mod tests;
 
@@ -19,7 +20,9 @@ use crate::domain::text::sanitize;
 use chain::Shown;
 use jiff::Timestamp;
 use line::Seen;
+use name::Name;
 use rustls::RootCertStore;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,12 +83,40 @@ impl ProbeObserver {
             Some(took) => facts.measure(&subject, "probe.latency", took.as_secs_f64()),
             None => facts.untell(&subject, "probe.latency", "it does not answer"),
         }
+        self.tell_name(&seen.name, &subject, &mut facts);
         if self.config.target.speaks != Speaks::Http {
             tell_certificates(seen, &subject, now, &mut facts);
         }
         facts.said.extend(faults.iter().map(|why| format!("{}: {why}", self.address())));
         facts.said.extend(words(seen));
         facts
+    }
+}
+
+impl ProbeObserver {
+    /// Whether the name leads to where it should, and how long the answer took. An address has no name to tell of.
+    fn tell_name(&self, name: &Name, subject: &Subject, facts: &mut MeasuredFacts) {
+        let host = sanitize(self.config.connect.as_ref().map_or(&self.config.target.host, |(host, _)| host));
+        let why = match name {
+            Name::Address => return,
+            Name::Asked => format!("no answer to the name within {} s", self.config.timeout.as_secs_f64()),
+            Name::Silent(why) => sanitize(why),
+            Name::Told { took, addresses } => {
+                facts.measure(subject, "dns.took", took.as_secs_f64());
+                let own = |address: &IpAddr| self.config.addresses.iter().any(|net| net.contains(address));
+                let judged = !self.config.addresses.is_empty();
+                let foreign: Vec<String> =
+                    addresses.iter().filter(|a| judged && !own(a)).map(ToString::to_string).collect();
+                if !foreign.is_empty() {
+                    facts.said.push(format!("{host} leads to {}, which is not its own", foreign.join(", ")));
+                }
+                let right = !addresses.is_empty() && foreign.is_empty();
+                return facts.measure(subject, "dns.ok", if right { 1.0 } else { 0.0 });
+            }
+        };
+        for signal in ["dns.ok", "dns.took"] {
+            facts.untell(subject, signal, why.clone());
+        }
     }
 }
 
@@ -132,7 +163,12 @@ fn trusted(ca: Option<PathBuf>) -> Result<RootCertStore, String> {
 /// How far it went, in one sentence.
 fn words(seen: &Seen) -> Option<String> {
     let ms = |took: Duration| format!("{} ms", took.as_millis());
-    let mut words = vec![format!("connected after {}", ms(seen.connected?))];
+    let mut words = Vec::new();
+    if let Name::Told { took, addresses } = &seen.name {
+        let listed = addresses.iter().take(4).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        words.push(format!("resolved to {listed} after {}", ms(*took)));
+    }
+    words.push(format!("connected after {}", ms(seen.connected?)));
     words.extend(seen.secured.map(|(took, version)| format!("TLS {version} after {}", ms(took))));
     words.extend(seen.answered.map(|(took, status)| format!("HTTP {status} after {}", ms(took))));
     Some(words.join(", "))

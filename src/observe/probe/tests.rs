@@ -181,6 +181,42 @@ async fn slow_gone_broken_and_wrong_answers_are_values_with_their_reason() {
 }
 
 #[tokio::test]
+async fn a_name_that_leads_nowhere_or_elsewhere_is_told_with_where() {
+    let open = Tiny::http(|_, _| (200, String::new()));
+    let url = format!("http://localhost:{}/", open.address.port());
+    let leading = |to: &[&str]| {
+        let mut probe = config(&url, None, None);
+        probe.addresses = to.iter().map(|net| net.parse().unwrap()).collect();
+        probe
+    };
+    for (to, ok) in [(&[][..], 1.0), (&["127.0.0.0/8", "::1/128"], 1.0), (&["203.0.113.0/24"], 0.0)] {
+        let facts = look(&leading(to)).await;
+        // What answers at a wrong address is seen all the same.
+        assert_eq!((value(&facts, "dns.ok"), value(&facts, "probe.ok")), (Some(ok), Some(1.0)), "{facts:#?}");
+        assert!(value(&facts, "dns.took").is_some_and(|took| (0.0..3.0).contains(&took)), "{facts:#?}");
+        let foreign = facts.said.iter().any(|s| s.starts_with("localhost leads to ") && s.ends_with("is not its own"));
+        assert_eq!(foreign, ok == 0.0, "{:#?}", facts.said);
+        says(&facts, "resolved to ");
+    }
+    let bare = look(&config(&open.url(), None, None)).await;
+    assert!(bare.readings.iter().all(|r| !r.signal.starts_with("dns.")), "an address has no name: {bare:#?}");
+}
+
+#[test]
+fn a_silent_resolver_leaves_the_name_unknown_and_not_wrong() {
+    let observer = ProbeObserver::new(Mode::ReadOnly.may_observe().unwrap(), &config("http://t1.example/", None, None));
+    for (name, why) in [(Name::Asked, "within 3 s"), (Name::Silent("no resolver answers".into()), "no resolver")] {
+        let facts = observer.tell(&Seen { name, fault: Some("x".into()), ..Seen::default() }, Timestamp::now());
+        let untold: Vec<_> = facts.untold.iter().filter(|u| u.signal.starts_with("dns.")).collect();
+        assert!(untold.len() == 2 && untold.iter().all(|u| u.why.contains(why)), "{facts:#?}");
+        assert!(facts.readings.iter().all(|r| r.signal != "dns.ok"));
+    }
+    let nowhere = Name::Told { took: Duration::from_millis(5), addresses: Vec::new() };
+    let facts = observer.tell(&Seen { name: nowhere, ..Seen::default() }, Timestamp::now());
+    assert_eq!((value(&facts, "dns.ok"), value(&facts, "dns.took")), (Some(0.0), Some(0.005)));
+}
+
+#[tokio::test]
 async fn authorities_that_can_not_be_read_are_no_fault_of_the_address() {
     let mut probe = config("https://t1.example", None, None);
     probe.ca = Some(PathBuf::from("/nonexistent/ca.pem"));

@@ -7,9 +7,18 @@ use crate::config::model;
 use crate::domain::facts::MeasuredFacts;
 use crate::domain::mode::Mode;
 use crate::domain::signal::Subject;
+use crate::observe::http::rig::until;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// What the shipped queries of some sets give.
 async fn asked(sets: &[&str]) -> Option<MeasuredFacts> {
+    Some(look(&mut observer(sets)?).await.unwrap())
+}
+
+/// Asks the lab's Prometheus, where its exporters are up.
+fn observer(sets: &[&str]) -> Option<PrometheusObserver> {
     let (Ok(url), Ok(_)) = (std::env::var("LAB_PROMETHEUS_URL"), std::env::var("LAB_EXPORTERS")) else {
         // A part of the lab that is brought up by name: where it is not, nothing that CI asks for is missing.
         eprintln!("SKIP real exporters: they are not up (tests/lab/lab up postgres redis traefik, then prometheus)");
@@ -18,7 +27,7 @@ async fn asked(sets: &[&str]) -> Option<MeasuredFacts> {
     let sets = Some(sets.iter().map(|s| (*s).to_owned()).collect());
     let config = model::Prometheus { sets, ..config(url) };
     let may = Mode::ReadOnly.may_observe().unwrap();
-    Some(look(&mut PrometheusObserver::new(may, &config, &estate())).await.unwrap())
+    Some(PrometheusObserver::new(may, &config, &estate()))
 }
 
 /// Each signal lies between two values for this subject.
@@ -64,7 +73,15 @@ async fn a_real_exporter_of_redis_gives_what_the_shipped_queries_ask() {
 async fn a_real_node_exporter_and_a_real_traefik_give_what_the_shipped_queries_ask() {
     let Some(facts) = asked(&["node-exporter", "traefik"]).await else { return };
     let node = Subject::Node { source: "k8s-1".into(), node: "lab-disk".into() };
-    hold(&facts, &node, &[("memory.share", 0.01, 1.0)]);
+    let expected = [
+        ("memory.share", 0.01, 1.0),
+        ("io.share", 0.0, 1.1),
+        ("disk.latency", 0.0, 10.0),
+        ("disk.throughput", 0.0, 1e11),
+        ("network.throughput", 0.0, 1e11),
+        ("network.lost", 0.0, 1e6),
+    ];
+    hold(&facts, &node, &expected);
     let disk = std::env::var("LAB_DISK").unwrap_or_default();
     let volume = Subject::Volume { source: "k8s-1".into(), volume: format!("lab-disk:{disk}") };
     hold(&facts, &volume, &[("volume.used", 0.0, 1.0), ("volume.bytes", 0.0, 2e7)]);
@@ -73,4 +90,115 @@ async fn a_real_node_exporter_and_a_real_traefik_give_what_the_shipped_queries_a
     let days = told("certificate.days");
     assert!(days.len() == 1 && days[0] > 10.0, "{days:?}");
     assert_eq!(told("ingress.connections").len(), 1);
+}
+
+/// A tenant whose only pod may not be disrupted, whose autoscaler and quota are at their end, and whose claim has no volume.
+const TENANT: &str = r#"
+{apiVersion: v1, kind: Namespace, metadata: {name: erp-t017}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: odoo, namespace: erp-t017}
+spec:
+  replicas: 1
+  selector: {matchLabels: {app: odoo}}
+  template:
+    metadata: {labels: {app: odoo}}
+    spec: {containers: [{name: odoo, image: "registry.example/odoo:19.0", resources: {requests: {cpu: 10m}}}]}
+---
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: odoo, namespace: erp-t017}
+spec:
+  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: odoo}
+  minReplicas: 1
+  maxReplicas: 1
+  metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 80}}}]
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {name: odoo, namespace: erp-t017}
+spec: {minAvailable: 1, selector: {matchLabels: {app: odoo}}}
+---
+apiVersion: v1
+kind: ResourceQuota
+metadata: {name: pods, namespace: erp-t017}
+spec: {hard: {pods: "1"}}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: data, namespace: erp-t017}
+spec: {accessModes: [ReadWriteOnce], storageClassName: "", resources: {requests: {storage: 1Gi}}}
+"#;
+
+/// The objects above, until this is dropped.
+struct Made;
+
+impl Made {
+    fn kubectl(arguments: &[&str], input: &str) -> bool {
+        let var = |name: &str| std::env::var(name).unwrap();
+        let mut child = Command::new(var("LAB_KUBECTL"))
+            .args(["--kubeconfig", &var("LAB_KUBECONFIG_ADMIN")])
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        child.wait().unwrap().success()
+    }
+
+    fn new() -> Self {
+        let made = Self;
+        assert!(Self::kubectl(&["apply", "-f", "-"], TENANT), "the objects of the test can not be made");
+        made
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        Self::kubectl(&["delete", "namespace", "erp-t017", "--wait=false", "--ignore-not-found"], "");
+    }
+}
+
+#[tokio::test]
+async fn a_real_kube_state_metrics_gives_what_the_shipped_queries_ask() {
+    let Some(mut observer) = observer(&["kube-state-metrics"]) else { return };
+    if std::env::var_os("LAB_KSM").is_none() {
+        eprintln!("SKIP kube-state-metrics: it is not up (tests/lab/lab up kubernetes, then prometheus)");
+        return;
+    }
+    let _made = Made::new();
+    let tenant = || Subject::Tenant { tenant: "t017".into() };
+    let cluster = || crate::domain::id::SourceId::from("k8s-1");
+    let node = || Subject::Node { source: cluster(), node: "node-1".into() };
+    let expected = [
+        (tenant(), "pods.pending", 0.0),
+        (tenant(), "workload.available", 1.0),
+        (tenant(), "workload.crash_looping", 0.0),
+        (tenant(), "workload.restarts", 0.0),
+        (tenant(), "pods.oom_killed", 0.0),
+        (tenant(), "hpa.at_max", 1.0),
+        (tenant(), "pdb.blocking", 1.0),
+        (tenant(), "quota.share", 1.0),
+        (Subject::Volume { source: cluster(), volume: "erp-t017/data".into() }, "volume.bound", 0.0),
+        (Subject::Cluster { source: cluster() }, "pods.pending", 0.0),
+        (node(), "node.ready", 1.0),
+        (node(), "node.pressure", 0.0),
+        (node(), "node.disk_full", 0.0),
+        (node(), "node.cordoned", 0.0),
+    ];
+    let mut differs = Vec::new();
+    let deadline = std::time::Instant::now() + Duration::from_secs(90);
+    until("kube-state-metrics tells of the tenant", Duration::from_secs(100), async || {
+        let facts = look(&mut observer).await.unwrap();
+        let told = |(subject, signal, wanted): &(Subject, &str, f64)| {
+            let found = value(&facts, subject, signal);
+            (found != Some(*wanted)).then(|| format!("{signal} of {subject}: {found:?}, not {wanted}"))
+        };
+        differs = expected.iter().filter_map(told).collect();
+        (differs.is_empty() || std::time::Instant::now() > deadline).then_some(())
+    })
+    .await;
+    assert!(differs.is_empty(), "{differs:#?}");
 }

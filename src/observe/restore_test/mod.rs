@@ -16,7 +16,7 @@ use crate::domain::ports::{BoxFuture, Clock};
 use crate::domain::sample::{Failure, FailureKind, SourceKind, SourceSpec};
 use crate::domain::signal::Subject;
 use crate::domain::text::sanitize;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use runs::Runs;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -84,9 +84,9 @@ impl RestoreTestObserver {
     }
 
     fn tell(&self, tests: &[Tested], behind: Option<u64>, facts: &mut MeasuredFacts) {
-        let (age, ok, took) = match self.config.proof {
-            Proof::Restore => ("restore_test.age", "restore_test.ok", "restore_test.took"),
-            Proof::Rehearsal => ("rehearsal.age", "rehearsal.ok", "rehearsal.took"),
+        let (age, ok, took, due) = match self.config.proof {
+            Proof::Restore => ("restore_test.age", "restore_test.ok", "restore_test.took", "restore_test.due"),
+            Proof::Rehearsal => ("rehearsal.age", "rehearsal.ok", "rehearsal.took", "rehearsal.due"),
         };
         let subject = Subject::Backup { source: self.config.id.clone(), backup: self.config.of.clone() };
         let now = self.clock.now();
@@ -101,13 +101,20 @@ impl RestoreTestObserver {
                 (None, Proof::Restore) => format!("no restore test of {of} is known"),
                 (None, Proof::Rehearsal) => format!("no rehearsal of {of} is known"),
             };
+            if behind.is_none() {
+                self.schedule(&subject, due, None, facts);
+            } else if self.config.every_days.is_some() {
+                facts.untell(&subject, due, why.clone());
+            }
             return facts.untell(&subject, age, why);
         };
         facts.measure(&subject, ok, if newest.ok { 1.0 } else { 0.0 });
         if !newest.ok {
             facts.said.push(format!("the newest one failed at {}: {}", newest.at, newest.evidence));
         }
-        match known.iter().filter(|t| t.ok).max_by_key(|t| t.at) {
+        let good = known.iter().filter(|t| t.ok).max_by_key(|t| t.at);
+        self.schedule(&subject, due, good.map(|good| good.at), facts);
+        match good {
             Some(good) => {
                 let days = now.duration_since(good.at).as_secs_f64().max(0.0) / 86_400.0;
                 facts.measure(&subject, age, days);
@@ -118,6 +125,19 @@ impl RestoreTestObserver {
             }
             None => facts.untell(&subject, age, format!("no test of {of} went well yet")),
         }
+    }
+
+    /// Days until the next one is due by the schedule, where there is one. Without any good one it is due now: since when
+    /// it is overdue, nobody knows.
+    fn schedule(&self, subject: &Subject, signal: &str, good: Option<Timestamp>, facts: &mut MeasuredFacts) {
+        let Some(days) = self.config.every_days else { return };
+        let Some(good) = good else {
+            facts.said.push(format!("one is due every {days} days, and none that went well is known"));
+            return facts.measure(subject, signal, 0.0);
+        };
+        let next = good + SignedDuration::from_hours(24 * i64::from(days));
+        facts.said.push(format!("one is due every {days} days, the next one at {next}"));
+        facts.measure(subject, signal, next.duration_since(self.clock.now()).as_secs_f64() / 86_400.0);
     }
 }
 

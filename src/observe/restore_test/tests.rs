@@ -106,6 +106,32 @@ async fn runs_of_the_playbook_in_the_journal_are_the_test_and_its_evidence() {
 }
 
 #[tokio::test]
+async fn a_schedule_says_when_the_next_one_is_due_and_how_late_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal");
+    let due = |facts: &MeasuredFacts| value(facts, "restore_test.due");
+    assert_eq!(due(&look(&mut observer(&path, "")).await), None, "nobody has promised any");
+    let mut weekly = observer(&path, "every = \"7d\"\n");
+    let facts = look(&mut weekly).await;
+    assert_eq!(due(&facts), Some(0.0), "none is known, so one is due");
+    assert!(facts.said.iter().any(|s| s == "one is due every 7 days, and none that went well is known"), "{facts:#?}");
+    let journal = journal(&path);
+    // A failed one keeps no promise.
+    write(&journal, &run("RUN-1", "backup-a", 24, false));
+    assert_eq!(due(&look(&mut weekly).await), Some(0.0));
+    write(&journal, &run("RUN-2", "backup-a", 12, true));
+    let facts = look(&mut weekly).await;
+    assert!((due(&facts).unwrap() - (7.0 - 11.5 / 24.0)).abs() < 1e-9, "{facts:#?}");
+    assert!(facts.said.iter().any(|s| s.ends_with("the next one at 2026-11-29T00:30:00Z")), "{facts:#?}");
+    // Two and a half days after the last one, where one a day was promised.
+    let report = dir.path().join("report.json");
+    std::fs::write(&report, r#"{"at": "2026-11-20T00:00:00Z", "ok": true}"#).unwrap();
+    let none = dir.path().join("none");
+    let mut daily = observer(&none, &format!("every = \"1d\"\nreport = \"{}\"\n", report.display()));
+    assert_eq!(due(&look(&mut daily).await), Some(-1.5));
+}
+
+#[tokio::test]
 async fn a_rehearsal_is_a_whole_run_that_ended_well() {
     let dir = tempfile::tempdir().unwrap();
     let journal = journal(dir.path());

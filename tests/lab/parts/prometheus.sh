@@ -1,14 +1,32 @@
 #!/usr/bin/env bash
 # Prometheus and Alertmanager. Debian: prometheus (2.42 on bookworm), prometheus-alertmanager (0.25).
 # With them the exporters of Debian: postgres_exporter (0.11) and redis_exporter (1.45), for the lab's primaries.
+# kube-state-metrics (2.15, built from Go modules, pinned in ksm/go.mod) for the lab's Kubernetes.
 # And a file system of 16 MiB with a node_exporter (Debian, 1.5) that sees it, where a loop device can be had: it is
 # mounted for that process alone, and gone with it.
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 P=$LAB/prometheus
+KSM=$CACHE/prometheus/kube-state-metrics-$(cat "$HERE/ksm/go.mod" "$HERE/ksm/go.sum" | cksum | cut -d' ' -f1)
 
 install() {
   debian prometheus prometheus-alertmanager prometheus-node-exporter prometheus-postgres-exporter prometheus-redis-exporter
   need prometheus prometheus-alertmanager prometheus-node-exporter prometheus-postgres-exporter prometheus-redis-exporter curl
+  [ -x "$KSM" ] || stage "build of kube-state-metrics (about 5 minutes the first time)" -- build_ksm
+}
+build_ksm() {
+  mkdir -p "$(dirname "$KSM")"
+  if ! command -v go >/dev/null; then say "without kube-state-metrics: no Go here"; return 0; fi
+  nice -n 5 go build -C "$HERE/ksm" -mod=readonly -trimpath -o "$KSM" k8s.io/kube-state-metrics/v2 > "$KSM.log" 2>&1 ||
+    say "without kube-state-metrics: $(grep -v '^go: downloading' "$KSM.log" | tail -n1)"
+}
+# ksm PORT PORT: what the API server of the lab has, as metrics
+ksm() {
+  if [ ! -x "$KSM" ] || [ -z "${LAB_KUBECONFIG_ADMIN:-}" ]; then say "without kube-state-metrics: it or Kubernetes is not there"; return 0; fi
+  spawn kube-state-metrics "$KSM" --kubeconfig "$LAB_KUBECONFIG_ADMIN" --host 127.0.0.1 --port "$1" --telemetry-host 127.0.0.1 --telemetry-port "$2" \
+    --resources nodes,pods,deployments,horizontalpodautoscalers,poddisruptionbudgets,resourcequotas,persistentvolumeclaims
+  wait_for "kube-state-metrics tells of pods" 30 kube-state-metrics eval 'curl -fsS -m 2 "http://127.0.0.1:'"$1"'/metrics" | grep -q "^kube_pod_info"'
+  echo "- {job_name: kube-state-metrics, honor_labels: true, static_configs: [{targets: [\"127.0.0.1:$1\"]}]}" >> "$P/prometheus.yml"
+  put LAB_KSM "http://127.0.0.1:$1/metrics"
 }
 # exporters PORT PORT: of what of PostgreSQL and Redis is up
 exporters() {
@@ -31,7 +49,7 @@ disk() {
   mkdir -p "$P/disk"; truncate -s 16M "$P/disk.img"
   mke2fs -q -F -m 0 "$P/disk.img" 2>/dev/null || return 1
   spawn node-exporter unshare --mount --pid --fork --mount-proc --kill-child bash -c \
-    'mount -o loop "$1" "$2" && exec prometheus-node-exporter --collector.disable-defaults --collector.filesystem --collector.cpu --collector.meminfo --collector.diskstats --web.listen-address="127.0.0.1:$3"' \
+    'mount -o loop "$1" "$2" && exec prometheus-node-exporter --collector.disable-defaults --collector.filesystem --collector.cpu --collector.meminfo --collector.diskstats --collector.netdev --web.listen-address="127.0.0.1:$3"' \
     _ "$P/disk.img" "$P/disk" "$1"
   wait_for "the node exporter tells of $P/disk" 10 node-exporter eval 'curl -fsS -m 2 "http://127.0.0.1:'"$1"'/metrics" | grep -q "mountpoint=\"'"$P/disk"'\""'
 }
@@ -39,8 +57,8 @@ up() {
   if alive prometheus && alive alertmanager; then say "is up"; return; fi
   down; load_env
   mkdir -p "$P"
-  local port alert node postgres redis
-  { read -r port; read -r alert; read -r node; read -r postgres; read -r redis; } < <(ports 5)
+  local port alert node postgres redis states telemetry
+  { read -r port; read -r alert; read -r node; read -r postgres; read -r redis; read -r states; read -r telemetry; } < <(ports 7)
   cat > "$P/alertmanager.yml" <<C
 route: {receiver: nobody, group_wait: 1s, group_by: [alertname, tenant]}
 receivers: [{name: nobody}]
@@ -66,6 +84,7 @@ C
     echo "- {job_name: traefik, static_configs: [{targets: [\"$(echo "$LAB_TRAEFIK_METRICS" | cut -d/ -f3)\"]}]}" >> "$P/prometheus.yml"
   fi
   exporters "$postgres" "$redis"
+  ksm "$states" "$telemetry"
   if disk "$node"; then
     echo "- {job_name: node, static_configs: [{targets: [\"127.0.0.1:$node\"], labels: {instance: lab-disk}}]}" >> "$P/prometheus.yml"
     put LAB_DISK "$P/disk"
@@ -85,8 +104,8 @@ ready() {
   wait_for "Alertmanager is ready" 30 alertmanager fetches "$LAB_ALERTMANAGER_URL/-/ready"
 }
 down() {
-  stop prometheus KILL; stop alertmanager KILL; stop node-exporter KILL; stop postgres-exporter KILL; stop redis-exporter KILL
+  stop prometheus KILL; stop alertmanager KILL; stop node-exporter KILL; stop postgres-exporter KILL; stop redis-exporter KILL; stop kube-state-metrics KILL
   rm -rf "$P"
-  unput LAB_PROMETHEUS LAB_ALERTMANAGER LAB_DISK LAB_EXPORTERS
+  unput LAB_PROMETHEUS LAB_ALERTMANAGER LAB_DISK LAB_EXPORTERS LAB_KSM
 }
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then PART=prometheus; "$@"; fi
