@@ -419,6 +419,16 @@ fn sixteen_colours_where_the_terminal_says_no_more() {
 }
 
 #[test]
+fn the_mouse_reports_what_is_clicked_and_no_movement() {
+    let home = home();
+    let term = open(home.path(), &["drill"], &[]);
+    term.shows("Tenants");
+    let parser = term.shared.parser.lock().unwrap();
+    assert_eq!(parser.screen().mouse_protocol_mode(), vt100::MouseProtocolMode::PressRelease);
+    assert_eq!(parser.screen().mouse_protocol_encoding(), vt100::MouseProtocolEncoding::Sgr);
+}
+
+#[test]
 fn a_terminal_without_unicode_gets_ascii() {
     let home = home();
     let mut term = open(home.path(), &["drill", "--speed", "20"], &[("LANG", "C")]);

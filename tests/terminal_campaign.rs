@@ -28,8 +28,9 @@ const SIZES: &[(u16, u16)] =
     &[(1, 1), (2, 1), (1, 50), (23, 4), (24, 5), (47, 11), (80, 24), (120, 40), (200, 60), (300, 80), (500, 200)];
 
 /// Halves of sequences, and answers to questions that nobody asked: cursor, device, colours, clipboard, a mouse that is
-/// nowhere, focus, a key that there is not. Left out is what crossterm 0.29 waits for the end of with all that comes: half
-/// a report of the mouse (until an `m`) and a report of a mode (`ESC [ ? … n`, until a `c` or `u`).
+/// nowhere, focus, a key that there is not. Left out is what crossterm 0.29 waits for the end of with all that comes
+/// (crossterm-rs/crossterm#993, #1104): half a report of the mouse (until an `m`) and a report of a mode (`ESC [ ? … n`,
+/// until a `c` or `u`).
 const NOISE: &[&str] = &[
     "\x1b[",
     "\x1bO",

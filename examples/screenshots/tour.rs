@@ -1,5 +1,4 @@
-//! The pictures: every screen and what lies on top of it at three sizes, the overview in every theme and as wide as screens
-//! are, two consoles on one engine, and the steps of the first exercise.
+//! The pictures: every screen and what lies on top of it at four sizes, the overview in every theme, two consoles on one engine, and the steps of the first exercise.
 
 use super::engine;
 use super::picture;
@@ -26,15 +25,11 @@ fn on_top(term: &mut Term, key: &str, shows: &str, name: &str) {
     settle();
 }
 
-/// Every screen at the three sizes, and the overview on a wall.
+/// Every screen at the four sizes.
 pub fn screens() {
-    for size in [(80, 24), (120, 40), (200, 60)] {
+    for size in [(80, 24), (120, 40), (200, 60), (300, 80)] {
         screens_at(size, &format!("{}x{}", size.0, size.1));
     }
-    let home = tempfile::tempdir().unwrap();
-    let term = hurt((300, 80), home.path());
-    settle();
-    picture(&term, "overview-300x80");
     let home = tempfile::tempdir().unwrap();
     let start = Term::start(&Start { args: &[], env: &[], home: home.path(), size: (80, 24) });
     start.shows("No configuration was found");
@@ -44,6 +39,8 @@ pub fn screens() {
 fn screens_at(size: (u16, u16), suffix: &str) {
     let home = tempfile::tempdir().unwrap();
     let mut term = hurt(size, home.path());
+    // What was waited for may stand there before its frame is whole.
+    settle();
     picture(&term, &format!("overview-{suffix}"));
     for (key, name) in [
         ("t", "tenants"),
@@ -84,6 +81,7 @@ fn screens_at(size: (u16, u16), suffix: &str) {
     term.keys(" ").shows("[ Start ]");
     term.keys(TAB).keys(TAB).shows("> Start <");
     term.keys(ENTER).shows("risk M");
+    settle();
     picture(&term, &format!("run-{suffix}"));
     term.keys(ENTER).shows("> Cancel <");
     term.keys(END).shows("Ready");

@@ -2,13 +2,18 @@
 
 use super::outer::{KEEP_TITLE, RESTORE_TITLE};
 use crossterm::cursor::{Hide, Show};
-use crossterm::event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture};
+use crossterm::event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste};
 use crossterm::execute;
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 use std::io::{self, Write as _};
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Notify;
+
+/// Asks for reports of clicks and of the wheel alone, in the form that has no greatest column (SGR), as xterm's control
+/// sequences have it (1000, 1006). What crossterm asks for reports every movement too: bytes over a slow link that nobody
+/// heeds, and for each a chance to be cut in half, which crossterm waits for the end of (crossterm-rs/crossterm#993, #1104).
+const CLICKS: &str = "\x1b[?1000h\x1b[?1006h";
 
 /// Whether the terminal is ours at the moment; read by the panic hook, which can not see the guard.
 static TAKEN: AtomicBool = AtomicBool::new(false);
@@ -62,7 +67,8 @@ impl Guard {
         let mut out = io::stdout();
         execute!(out, EnterAlternateScreen, EnableBracketedPaste, Hide)?;
         if self.mouse {
-            execute!(out, EnableMouseCapture)?;
+            out.write_all(CLICKS.as_bytes())?;
+            out.flush()?;
         }
         if self.title {
             out.write_all(KEEP_TITLE.as_bytes())?;

@@ -145,6 +145,11 @@ struct Out {
     fitted: bool,
 }
 
+/// The columns for a width: what is to come is not known, so each may need all that is of use to it.
+fn widths(width: u16) -> Vec<(usize, u16)> {
+    layout(&COLUMNS, &COLUMNS.map(|c| c.max), width, 2)
+}
+
 /// Width of a text in cells.
 fn cells_of(text: &str) -> u16 {
     u16::try_from(text.width()).unwrap_or(u16::MAX)
@@ -155,7 +160,7 @@ impl Out {
         let stdout = io::stdout();
         let fitted = stdout.is_terminal();
         let width = if fitted { crossterm::terminal::size().map_or(80, |(w, _)| w) } else { 160 };
-        let mut out = Self { to: BufWriter::new(stdout.lock()), format, widths: layout(&COLUMNS, width, 2), fitted };
+        let mut out = Self { to: BufWriter::new(stdout.lock()), format, widths: widths(width), fitted };
         if format != Format::Json {
             let heads = COLUMNS.map(|c| c.title.to_owned());
             out.line(&row(&out.widths, out.fitted, &heads))?;
@@ -325,7 +330,7 @@ mod tests {
     #[test]
     fn columns_fit_the_terminal_and_what_is_cut_says_so() {
         for width in [60_u16, 80, 120, 200] {
-            let widths = layout(&COLUMNS, width, 2);
+            let widths = widths(width);
             let text = row(&widths, true, &cells(&"the trucks wait ".repeat(30)));
             assert!(text.width() <= usize::from(width), "{width}: {text}");
             assert!(text.contains('…'), "{width}: {text}");
@@ -333,9 +338,9 @@ mod tests {
             assert!(width < 80 || text.contains("2026-11-21T14:43:07"), "{width}: {text}");
         }
         let long = "the trucks wait ".repeat(30);
-        let whole = row(&layout(&COLUMNS, 160, 2), false, &cells(&long));
+        let whole = row(&widths(160), false, &cells(&long));
         assert!(whole.ends_with(long.trim_end()), "a pipe gets everything: {whole}");
-        let hostile = row(&layout(&COLUMNS, 120, 2), true, &cells("a\u{1b}[2Jb"));
+        let hostile = row(&widths(120), true, &cells("a\u{1b}[2Jb"));
         assert!(!hostile.chars().any(crate::domain::text::is_hostile), "{hostile}");
     }
 

@@ -143,12 +143,12 @@ pub(super) fn approximate(bytes: u64) -> f64 {
 
 impl PaneRow for LockNode {
     const COLUMNS: &'static [Column] = &[
-        Column::left("pid", 14, 20, 0),
+        Column::left("pid", 6, 20, 0),
         Column::right("age", 7, 0),
         Column::right("behind", 6, 1),
         Column::left("database", 8, 12, 2),
-        Column::left("user", 8, 12, 4),
-        Column::left("application", 11, 18, 5),
+        Column::left("user", 8, 12, 6),
+        Column::left("application", 11, 18, 7),
         Column::left("state", 12, 20, 3),
         Column::left("query", 30, 120, 0),
     ];

@@ -43,7 +43,7 @@ pub fn since_words(finding: &Finding) -> String {
 
 impl PaneRow for Finding {
     const COLUMNS: &'static [Column] = &[
-        Column::left("saw", 12, 14, 3),
+        Column::left("saw", 12, 21, 3),
         Column::left("what", 34, 70, 0),
         Column::left("whom", 10, 24, 2),
         Column::right("since", 8, 1),

@@ -1,6 +1,7 @@
 //! Rows before pixels: what each pane's rows say in which columns. Drawn by `view`, printed by the command
 //! line (`status --format table`, `--plain`); there is no second place that decides what a row says.
 
+mod columns;
 mod custody;
 mod database;
 mod finding;
@@ -27,6 +28,7 @@ use jiff::Timestamp;
 use std::cmp::Ordering;
 use unicode_width::UnicodeWidthStr as _;
 
+pub use columns::{layout, needs, steady};
 pub use custody::{Custody, custody};
 pub use finding::{class_words, since_words, whom_words};
 pub use group::Group;
@@ -223,52 +225,6 @@ pub fn why(health: Health, text: &str, age_s: Option<f64>) -> Strip {
     strip
 }
 
-/// Which columns fit into a width, and how wide each is; at least those of rank 0.
-pub fn layout(columns: &[Column], width: u16, gap: u16) -> Vec<(usize, u16)> {
-    let mut ranks: Vec<u8> = columns.iter().map(|c| c.rank).collect();
-    ranks.sort_unstable();
-    ranks.dedup();
-    let total = |chosen: &[(usize, u16)]| -> u16 {
-        let gaps = u16::try_from(chosen.len().saturating_sub(1)).unwrap_or(u16::MAX).saturating_mul(gap);
-        chosen.iter().fold(gaps, |sum, (_, w)| sum.saturating_add(*w))
-    };
-    let mut chosen: Vec<(usize, u16)> = Vec::new();
-    for rank in ranks {
-        for (i, column) in columns.iter().enumerate().filter(|(_, c)| c.rank == rank) {
-            let mut trial = chosen.clone();
-            trial.push((i, column.min));
-            if rank == 0 || total(&trial) <= width {
-                chosen = trial;
-            }
-        }
-    }
-    chosen.sort_unstable();
-    // Where even the columns of rank 0 are too wide, words give way before numbers.
-    while total(&chosen) > width {
-        let words = |i: &usize| columns.get(*i).is_some_and(|c| c.align == Align::Left);
-        match chosen.iter_mut().filter(|(i, w)| words(i) && *w > 4).max_by_key(|(_, w)| *w) {
-            Some((_, w)) => *w -= 1,
-            None => break,
-        }
-    }
-    let mut left = width.saturating_sub(total(&chosen));
-    while left > 0 {
-        let mut grew = false;
-        for (i, w) in &mut chosen {
-            let max = columns.get(*i).map_or(*w, |c| c.max);
-            if left > 0 && *w < max {
-                *w += 1;
-                left -= 1;
-                grew = true;
-            }
-        }
-        if !grew {
-            break;
-        }
-    }
-    chosen
-}
-
 /// A cell's text in its column, cut or filled to the width.
 pub fn place(text: &str, align: Align, width: u16, ellipsis: &str) -> String {
     let text = fit(text, usize::from(width), ellipsis);
@@ -308,23 +264,6 @@ pub fn plain<'a, R: PaneRow + 'a>(rows: impl IntoIterator<Item = &'a R>, context
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const COLUMNS: [Column; 4] = [
-        Column::left("name", 6, 20, 0),
-        Column::right("p95", 6, 2),
-        Column::left("why", 10, 40, 1),
-        Column::right("5xx", 5, 3),
-    ];
-
-    #[test]
-    fn columns_leave_by_rank_and_the_rest_share_what_is_left() {
-        assert_eq!(layout(&COLUMNS, 9, 1), [(0, 9)]);
-        assert_eq!(layout(&COLUMNS, 5, 1), [(0, 5)]);
-        assert_eq!(layout(&COLUMNS, 17, 1), [(0, 6), (2, 10)]);
-        assert_eq!(layout(&COLUMNS, 30, 1), [(0, 6), (1, 6), (2, 10), (3, 5)]);
-        let wide = layout(&COLUMNS, 200, 2);
-        assert_eq!(wide, [(0, 20), (1, 6), (2, 40), (3, 5)]);
-    }
 
     #[test]
     fn unknown_never_looks_like_nothing() {

@@ -3,7 +3,7 @@
 use super::database::approximate;
 use super::spark::newest;
 use super::{Cell, Column, Context, PaneRow, Sort, as_given, greatest, why};
-use crate::console::format::{ABSENT, bytes, known, per_second, ratio, span};
+use crate::console::format::{bytes, known, per_second, ratio, span};
 use crate::console::strip::Strip;
 use crate::console::theme::Role;
 use crate::domain::health::Health;
@@ -48,8 +48,11 @@ impl PaneRow for ChannelRow {
         if self.health == Health::Unknown {
             return why(self.health, &self.why, self.age_s);
         }
-        let oldest = if self.depth == Some(0) { ABSENT.to_owned() } else { known(self.oldest_s, span) };
-        Strip::of(role_of(self.health), format!("{:>5}  oldest {:>5}", known(self.depth, |n| n.to_string()), oldest))
+        if self.depth == Some(0) {
+            return Strip::of(role_of(self.health), "    0");
+        }
+        let (waiting, oldest) = (known(self.depth, |n| n.to_string()), known(self.oldest_s, span));
+        Strip::of(role_of(self.health), format!("{waiting:>5}  oldest {oldest:>5}"))
     }
 
     fn cells(&self, context: &Context<'_>) -> Vec<Cell> {
@@ -212,8 +215,12 @@ impl PaneRow for QueueRow {
     }
 
     fn cells(&self, context: &Context<'_>) -> Vec<Cell> {
-        let note = self.note(context).plain();
         let role = role_of(Self::health(self));
+        // What the other columns of a channel say is not said twice.
+        let note = match self {
+            Self::Channel(row) => why(row.health, &row.why, row.age_s),
+            Self::Redis(row) => row.note(context),
+        };
         let (depth, oldest, memory) = match self {
             Self::Channel(row) => (
                 Cell::known(row.depth, true, |n| n.to_string()),
@@ -226,7 +233,7 @@ impl PaneRow for QueueRow {
                 Cell::known(row.used_bytes, true, |b| bytes(approximate(b))),
             ),
         };
-        vec![Cell::text(self.label(context)), Cell::new(role, note), depth, oldest, memory]
+        vec![Cell::text(self.label(context)), Cell::new(role, note.plain()), depth, oldest, memory]
     }
 
     fn tenant(&self) -> Option<&TenantId> {

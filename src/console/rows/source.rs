@@ -25,7 +25,7 @@ impl PaneRow for SourceRow {
         Column::right("took", 8, 3),
         Column::right("silent", 7, 1),
         Column::left("why", 26, 70, 0),
-        Column::left("address", 14, 34, 4),
+        Column::left("address", 14, 34, 6),
     ];
     const SORTS: &'static [Sort<Self>] = &[
         Sort { label: "worst first", compare: |a, b| b.health.cmp(&a.health) },

@@ -55,8 +55,8 @@ impl SubjectRow {
 
 impl PaneRow for SubjectRow {
     const COLUMNS: &'static [Column] = &[
-        Column::left("subject", 20, 28, 0),
-        Column::left("what", 44, 64, 0),
+        Column::left("subject", 12, 28, 0),
+        Column::left("what", 24, 64, 0),
         Column::right("age", 7, 1),
         Column::left("changed", 14, 28, 2),
         Column::left("trend", 12, 24, 3),

@@ -45,8 +45,8 @@ fn rpo(row: &TenantRow) -> Cell {
 impl PaneRow for TenantRow {
     const COLUMNS: &'static [Column] = &[
         Column::left("tenant", 6, 8, 0),
-        Column::left("name", 12, 20, 1),
-        Column::left("what", 22, 44, 0),
+        Column::left("name", 16, 20, 1),
+        Column::left("what", 24, 36, 0),
         Column::right("p95", 6, 2),
         Column::right("5xx", 5, 2),
         Column::right("queue", 6, 3),

@@ -32,7 +32,10 @@ pub(super) fn exercise(out: &mut Page, state: &State, snapshot: &Snapshot) {
         format!("Watch the findings. The line `Next` always says what a commander does now; {key} does it."),
     );
     let (turn, press) = (state.key(Action::MoveFocus), state.key(Action::Press));
-    out.line(Role::Text, format!("A dialog opens on Cancel: {turn} goes to the other button, {press} presses it."));
+    out.line(
+        Role::Text,
+        format!("A dialog opens on Cancel or on its first field: {turn} goes on, {press} presses a button."),
+    );
     let hint = match drill.hint {
         Some(cost) => format!("{} gives a hint now, for {cost} points.", state.key(Action::DrillHint)),
         None => format!("{} gives a hint where one can be had; it costs points.", state.key(Action::DrillHint)),

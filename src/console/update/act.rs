@@ -7,14 +7,14 @@ use crate::console::keymap::Action;
 use crate::console::next::{Go, next};
 use crate::console::rows::{Group, PaneRow};
 use crate::console::state::{
-    Awaited, Button, Overlay, PaneId, Question, Screen, Sheet, SheetKind, State, can_confirm, shown_finding,
+    Awaited, Button, Opens, Overlay, PaneId, Question, Screen, Sheet, SheetKind, State, shown_finding,
 };
 use crate::console::theme::Role;
 use crate::console::views::View;
 use crate::domain::finding::Finding;
 use crate::domain::id::{FindingId, RunId};
 use crate::domain::pane::Pane;
-use crate::engine::api::{Command, ReplayAsk, RunState, StepState};
+use crate::engine::api::{Command, ReplayAsk, RunState};
 
 /// Seconds that a replay goes back or on at a key.
 const MINUTE: i64 = 60;
@@ -319,26 +319,18 @@ pub(super) fn open(state: &mut State, effects: &mut Vec<Effect>) {
 }
 
 fn open_step(state: &mut State, effects: &mut Vec<Effect>) {
-    let Some((run, step)) = state.shown_step() else { return };
-    let in_hand = run.steps.get(run.current).is_some_and(|s| s.id == step.id);
-    if in_hand && can_confirm(step) {
-        return dialogs::confirm(state);
+    match state.opens() {
+        Opens::Confirm => dialogs::confirm(state),
+        Opens::Give => dialogs::give(state),
+        Opens::Told => dialogs::told(state),
+        Opens::Decide => dialogs::decide(state),
+        Opens::Resume => resume(state, effects),
+        Opens::Details => {
+            let Some((_, step)) = state.shown_step() else { return };
+            let key = step.id.to_string();
+            sheet(state, SheetKind::Row(PaneId::Steps, key));
+        }
     }
-    if in_hand && !step.asks.is_empty() {
-        return dialogs::give(state);
-    }
-    let due = step.comms.as_ref().is_some_and(|c| state.snapshot.as_ref().is_some_and(|s| c.due <= s.at));
-    if due && (!in_hand || step.state == StepState::Blocked) {
-        return dialogs::told(state);
-    }
-    if in_hand && !step.choices.is_empty() && matches!(step.state, StepState::AwaitsDecision | StepState::Unknown) {
-        return dialogs::decide(state);
-    }
-    if in_hand && run.state == RunState::Stopped {
-        return resume(state, effects);
-    }
-    let key = step.id.to_string();
-    sheet(state, SheetKind::Row(PaneId::Steps, key));
 }
 
 fn acknowledge(state: &mut State, effects: &mut Vec<Effect>) {

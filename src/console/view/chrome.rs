@@ -5,7 +5,7 @@ use crate::console::format::{clock, count, hours_minutes, seconds_between, wall}
 use crate::console::keymap::{self, Action};
 use crate::console::msg::Target;
 use crate::console::next::next;
-use crate::console::rows::custody;
+use crate::console::rows::{custody, is_open};
 use crate::console::state::{Overlay, PaneId, Screen, State, text_of};
 use crate::console::strip::Strip;
 use crate::console::theme::Role;
@@ -365,13 +365,17 @@ pub fn hints(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
     hints.retain(|(b, _)| match b.action {
         Action::Back | Action::Overview => !home,
         Action::Declare => state.snapshot.as_ref().is_none_or(|s| s.current_incident().is_none()),
-        Action::EmergencyStop => place == keymap::Place::Run || place == keymap::Place::Confirm,
+        // Where nothing goes on there is nothing to stop.
+        Action::EmergencyStop => {
+            let goes_on = state.shown_step().is_some_and(|(run, _)| is_open(run.state));
+            place == keymap::Place::Confirm || place == keymap::Place::Run && goes_on
+        }
         _ => true,
     });
     let way_out = |(b, _): &&(&keymap::Binding, String)| b.hint >= 50;
     let hint = |(b, key): &(&keymap::Binding, String)| {
         let role = if b.danger { Role::Warn } else { Role::Accent };
-        Strip::text(" ").and(role, key).and(Role::Dim, format!(" {}", b.label))
+        Strip::text(" ").and(role, key).and(Role::Dim, format!(" {}", label(state, b)))
     };
     let mut tail = Strip::new();
     for binding in hints.iter().filter(|b| way_out(b)) {
@@ -399,6 +403,16 @@ pub fn hints(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
     for (x, width, action) in pointed {
         let here = Rect { x: area.x.saturating_add(cells(x)), width: cells(width), ..area };
         canvas.point(here, Target::Act(action));
+    }
+}
+
+/// What a key does to what is under the cursor, in a word.
+fn label(state: &State, binding: &keymap::Binding) -> &'static str {
+    match (binding.action, state.place(), state.focused()) {
+        (Action::Open, keymap::Place::Finding, PaneId::Offers)
+        | (Action::Open, keymap::Place::Playbooks, PaneId::Playbooks) => "start",
+        (Action::Open, keymap::Place::Run, _) => state.opens().word(),
+        _ => binding.label,
     }
 }
 

@@ -254,7 +254,7 @@ fn draw_field(canvas: &mut Canvas<'_>, area: Rect, row: u16, label: u16, field: 
 
 fn palette(canvas: &mut Canvas<'_>, state: &State, area: Rect, found: &Palette) {
     let outer = body(area);
-    let width = outer.width.min(90);
+    let width = outer.width.min(90.max(outer.width / 5 * 3));
     let height = (cells(found.found.len().max(1)) + 4).min(outer.height);
     let area = Rect { height, ..centered(outer, width, outer.height) };
     let (keep, close) = (state.key(Action::Press), state.key(Action::Back));

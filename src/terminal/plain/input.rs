@@ -13,7 +13,7 @@ pub const HELP: &[&str] = &[
     "  /text            filters the rows of the pane, or searches the journal; Esc ends it",
     "  :text            searches everything that can be done; Down and Enter choose",
     "  text             where a form, a question or a phrase asks for it; `=text` where the text is itself the name of a key",
-    "A mark `>` stands before the row with the cursor. A dialog opens on Cancel: Tab goes to the other button, Enter presses it.",
+    "A mark `>` stands before the row with the cursor. A dialog opens on Cancel or on its first field: Tab goes on, Enter presses a button.",
 ];
 
 /// What a typed line means.

@@ -25,7 +25,9 @@ pub fn draw(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: R
         canvas.line(strip, 0, &gauges(canvas, row));
     }
     let query = if rest.height >= 12 { 5 } else { 0 };
-    let (middle, below) = split(rest, rest.height - query);
+    // Right below the tree, however short it is: they are read together.
+    let tree = cells(shown_locks(state, snapshot).len()).saturating_add(2).max(3);
+    let (middle, below) = split(rest, tree.min(rest.height - query));
     locks(canvas, state, snapshot, middle);
     if query > 0 {
         session(canvas, state, snapshot, below);

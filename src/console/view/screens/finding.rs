@@ -142,7 +142,7 @@ fn detail(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rec
 }
 
 /// The series that the rule judged, from the one under the cursor on, as many as there is room for.
-fn evidence(canvas: &mut Canvas<'_>, state: &State, area: Rect, finding: &Finding, alone: bool) {
+pub(super) fn evidence(canvas: &mut Canvas<'_>, state: &State, area: Rect, finding: &Finding, alone: bool) {
     if area.height < 2 {
         return;
     }
@@ -163,9 +163,15 @@ fn evidence(canvas: &mut Canvas<'_>, state: &State, area: Rect, finding: &Findin
         } else {
             Strip::of(Role::Title, name)
         };
-        let right = Strip::text(format!("now {}", value(one.now, one.unit)))
-            .and(Role::Warn, format!("  limit {}", value(one.threshold, one.unit)))
-            .and(Role::Dim, one.usual.map_or_else(String::new, |u| format!("  usual {}", value(u, one.unit))));
+        // What is usual is left out before the limit, and the limit before what is now.
+        let mut right = Strip::text(format!("now {}", value(one.now, one.unit)));
+        let limit = Strip::of(Role::Warn, format!("  limit {}", value(one.threshold, one.unit)));
+        let usual = one.usual.map(|u| Strip::of(Role::Dim, format!("  usual {}", value(u, one.unit))));
+        for more in std::iter::once(limit).chain(usual) {
+            if title.width() + right.width() + more.width() + 6 <= usize::from(part.width) {
+                right.append(more);
+            }
+        }
         canvas.rule(part, 0, &title, &right);
         let (_, body) = split(part, 1);
         chart(canvas, Rect { width: body.width.saturating_sub(1), ..body }, one);

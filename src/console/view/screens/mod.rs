@@ -10,6 +10,7 @@ mod playbooks;
 mod queue;
 mod run;
 mod tables;
+mod wide;
 
 use super::canvas::Canvas;
 use crate::console::state::{Screen, State};

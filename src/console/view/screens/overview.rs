@@ -1,20 +1,20 @@
 //! The overview: worst first, one line to read aloud, everything at a glance.
 
 use super::super::canvas::{Canvas, cells};
-use super::panes::{Form, findings, locks, pane};
+use super::panes::{Form, findings, findings_rows, locks, pane};
 use super::{halves, share, split};
 use crate::console::format::ABSENT;
 use crate::console::keymap::Action;
 use crate::console::next::headline;
 use crate::console::state::{PaneId, State};
-use crate::console::strip::Strip;
+use crate::console::strip::{Strip, wrap};
 use crate::console::theme::Role;
 use crate::domain::health::Health;
 use crate::domain::pane::Pane;
 use crate::engine::api::Snapshot;
 use ratatui::layout::Rect;
 
-/// Draws it: one column below 72, two below 150, three from there on.
+/// Draws it: one column below 72, two below 150, from there on as [`super::wide`] has it.
 pub fn draw(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rect) {
     let area = if area.height > 6 {
         let (head, rest) = split(area, 1);
@@ -33,7 +33,22 @@ pub fn draw(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: R
         _ if state.facts.plain => one(canvas, state, snapshot, area),
         0..72 => narrow(canvas, state, snapshot, area),
         72..150 => two(canvas, state, snapshot, area),
-        _ => three(canvas, state, snapshot, area),
+        _ => super::wide::draw(canvas, state, snapshot, area),
+    }
+}
+
+/// What opens a pane.
+pub(super) const fn leads_to(pane: Pane) -> Action {
+    match pane {
+        Pane::Tenants => Action::Tenants,
+        Pane::Database => Action::Database,
+        Pane::Queue => Action::Queue,
+        Pane::Ingress => Action::Ingress,
+        Pane::Platform => Action::Platform,
+        Pane::Recovery => Action::Recovery,
+        Pane::Delivery => Action::Delivery,
+        Pane::Business => Action::Business,
+        Pane::Security => Action::Security,
     }
 }
 
@@ -44,18 +59,7 @@ fn roll_up(canvas: &Canvas<'_>, state: &State, snapshot: &Snapshot, width: u16) 
     let build = |panes: &[Pane]| {
         let mut strip = Strip::new();
         for pane in panes {
-            let action = match pane {
-                Pane::Tenants => Action::Tenants,
-                Pane::Database => Action::Database,
-                Pane::Queue => Action::Queue,
-                Pane::Ingress => Action::Ingress,
-                Pane::Platform => Action::Platform,
-                Pane::Recovery => Action::Recovery,
-                Pane::Delivery => Action::Delivery,
-                Pane::Business => Action::Business,
-                Pane::Security => Action::Security,
-            };
-            strip.push(Role::Accent, format!(" {} ", state.key(action)));
+            strip.push(Role::Accent, format!(" {} ", state.key(leads_to(*pane))));
             match snapshot.panes.health(*pane) {
                 Some(health) => {
                     let role = if health == Health::Ok { Role::Dim } else { health.into() };
@@ -77,8 +81,8 @@ fn roll_up(canvas: &Canvas<'_>, state: &State, snapshot: &Snapshot, width: u16) 
 }
 
 /// Rows of the findings pane with its rule.
-fn findings_height(snapshot: &Snapshot, area: Rect) -> u16 {
-    let wanted = cells(snapshot.findings.len()).saturating_mul(3).clamp(1, 30);
+fn findings_height(canvas: &Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rect) -> u16 {
+    let wanted = findings_rows(canvas, state, snapshot, area.width).clamp(1, 30);
     (wanted + 1).min(area.height * 2 / 5).max(area.height.min(2))
 }
 
@@ -86,7 +90,7 @@ fn narrow(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rec
     if area.height < 6 {
         return tenants(canvas, state, snapshot, area);
     }
-    let (below, above) = (findings_height(snapshot, area), area.height);
+    let (below, above) = (findings_height(canvas, state, snapshot, area), area.height);
     let (top, bottom) = split(area, above - below);
     tenants(canvas, state, snapshot, top);
     findings(canvas, state, snapshot, bottom);
@@ -115,60 +119,11 @@ fn one(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rect) 
 fn two(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rect) {
     let left = if area.width < 100 { area.width * 53 / 100 } else { area.width * 58 / 100 };
     let (left, wall, right) = halves(area, left);
-    let (top, bottom) = split(left, left.height - findings_height(snapshot, left));
+    let (top, bottom) = split(left, left.height - findings_height(canvas, state, snapshot, left));
     tenants(canvas, state, snapshot, top);
     findings(canvas, state, snapshot, bottom);
     side(canvas, state, snapshot, right);
     canvas.wall(wall);
-}
-
-fn three(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rect) {
-    let (left, wall, rest) = halves(area, area.width * 38 / 100);
-    let (middle, second, right) = halves(rest, rest.width * 56 / 100);
-    tenants(canvas, state, snapshot, left);
-    let panes = &snapshot.panes;
-    let nodes = panes.databases.iter().map(|d| d.locks.len()).max().unwrap_or(0);
-    let wants = [
-        cells(panes.databases.len()) + 1,
-        cells(nodes).clamp(1, 14) + 1,
-        cells(panes.queues.len()),
-        cells(panes.ingress.len()),
-    ];
-    let rows = share(middle.height.saturating_sub(4), &wants);
-    let mut parts = rows.iter().map(|n| n + 1);
-    let (at, below) = split(middle, parts.next().unwrap_or(0));
-    pane(
-        canvas,
-        state,
-        snapshot,
-        at,
-        PaneId::Databases,
-        "Database",
-        &panes.databases,
-        Form::Table,
-        "no database is configured",
-    );
-    let (at, below) = split(below, parts.next().unwrap_or(0));
-    locks(canvas, state, snapshot, at);
-    let (at, below) = split(below, parts.next().unwrap_or(0));
-    queue(canvas, state, snapshot, at);
-    ingress(canvas, state, snapshot, below);
-    let (top, bottom) = split(right, findings_height(snapshot, right));
-    findings(canvas, state, snapshot, top);
-    let timeline = snapshot.current_incident().map_or(0, |i| i.timeline.len());
-    if timeline > 0 {
-        let rows = share(
-            bottom.height.saturating_sub(2),
-            &[cells(snapshot.changes.len().max(1) + told(snapshot)), cells(timeline)],
-        );
-        let (at, below) = split(bottom, rows.first().map_or(0, |n| n + 1));
-        changes(canvas, state, snapshot, at);
-        super::incident::timeline(canvas, state, snapshot, below);
-    } else {
-        changes(canvas, state, snapshot, bottom);
-    }
-    canvas.wall(wall);
-    canvas.wall(second);
 }
 
 /// The right side of the two-column layout.
@@ -213,7 +168,12 @@ const fn labels(area: Rect, narrow: u16) -> Form {
     Form::List(if area.width < 45 { narrow } else { 18 })
 }
 
-fn tenants(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rect) {
+/// The same, and a table where there is room for columns.
+const fn columns(area: Rect, narrow: u16) -> Form {
+    if area.width < 60 { labels(area, narrow) } else { Form::Table }
+}
+
+pub(super) fn tenants(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rect) {
     let form = if area.width < 52 { Form::List(15) } else { Form::Table };
     pane(
         canvas,
@@ -228,25 +188,54 @@ fn tenants(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Re
     );
 }
 
-fn queue(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rect) {
+pub(super) fn queue(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rect) {
     let rows = &snapshot.panes.queues;
-    pane(canvas, state, snapshot, area, PaneId::Queues, "Queue", rows, labels(area, 13), "no queue is configured");
+    pane(canvas, state, snapshot, area, PaneId::Queues, "Queue", rows, columns(area, 13), "no queue is configured");
 }
 
-fn ingress(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rect) {
+pub(super) fn ingress(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rect) {
     let rows = &snapshot.panes.ingress;
-    pane(canvas, state, snapshot, area, PaneId::Ingress, "Ingress", rows, labels(area, 12), "no ingress is configured");
+    pane(
+        canvas,
+        state,
+        snapshot,
+        area,
+        PaneId::Ingress,
+        "Ingress",
+        rows,
+        columns(area, 12),
+        "no ingress is configured",
+    );
 }
 
-/// Rows for what the crew of a drill was told.
+/// Rows for what the crew of a drill was told, a line each.
 fn told(snapshot: &Snapshot) -> usize {
     snapshot.drill.as_ref().map_or(0, |d| d.messages.len().min(3))
 }
 
-/// What the crew was told, and what changed.
-fn changes(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rect) {
+/// What the crew was told lately, newest first; whole where there is room for it.
+pub(super) fn told_lines(canvas: &Canvas<'_>, snapshot: &Snapshot, width: u16, whole: bool) -> Vec<Strip> {
     let messages = snapshot.drill.as_ref().map(|d| d.messages.as_slice()).unwrap_or_default();
-    let shown = told(snapshot).min(usize::from(area.height.saturating_sub(1)));
+    let arrow = canvas.theme.glyphs.arrow;
+    let mut lines = Vec::new();
+    for message in messages.iter().rev().take(3) {
+        let room = if whole { usize::from(width.saturating_sub(4)) } else { usize::MAX };
+        for (i, line) in wrap(message, room).into_iter().enumerate() {
+            let lead = if i == 0 { format!(" {arrow} ") } else { "   ".to_owned() };
+            lines.push(Strip::of(Role::Accent, lead).and(Role::Text, line));
+        }
+    }
+    lines
+}
+
+/// What the crew was told, and what changed.
+pub(super) fn changes(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rect) {
+    let rows = usize::from(area.height.saturating_sub(1));
+    let mut lines = told_lines(canvas, snapshot, area.width, true);
+    if lines.len() + snapshot.changes.len().max(1) > rows {
+        lines = told_lines(canvas, snapshot, area.width, false);
+    }
+    let shown = lines.len().min(rows);
     let name = if shown > 0 { "Told and changed" } else { "What changed" };
     pane(
         canvas,
@@ -261,13 +250,6 @@ fn changes(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Re
     );
     let (_, body) = split(area, 1);
     let (head, rest) = split(body, cells(shown));
-    let glyphs = canvas.theme.glyphs;
-    let lines: Vec<_> = messages
-        .iter()
-        .rev()
-        .take(shown)
-        .map(|m| Strip::of(Role::Accent, format!(" {} ", glyphs.arrow)).and(Role::Text, m))
-        .collect();
     canvas.lines(head, &lines);
     super::panes::rows_of(
         canvas,

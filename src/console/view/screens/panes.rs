@@ -1,6 +1,6 @@
 //! Panes that stand on more than one screen: a rule with title and counts, and below it rows.
 
-use super::super::canvas::Canvas;
+use super::super::canvas::{Canvas, cells};
 use super::super::widgets::{Listing, branches, counts, list, row_of, spark, table};
 use super::split;
 use crate::console::format::{ahead, clock, value};
@@ -8,7 +8,7 @@ use crate::console::keymap::Action;
 use crate::console::msg::Target;
 use crate::console::rows::{PaneRow, class_words, whom_words};
 use crate::console::state::{PaneId, State, shown_locks};
-use crate::console::strip::Strip;
+use crate::console::strip::{Strip, wrap};
 use crate::console::theme::Role;
 use crate::domain::finding::Finding;
 use crate::domain::pane::LockNode;
@@ -27,7 +27,9 @@ pub enum Form {
 /// Title of a pane with its filter, and its counts.
 pub fn title(canvas: &mut Canvas<'_>, state: &State, area: Rect, id: PaneId, name: &str, right: &Strip) {
     let pane = state.panes.get(id);
-    let mut strip = Strip::of(Role::Title, name);
+    // The cursor's row says it too, where there is one.
+    let focused = state.focused() == id && state.screen.panes().len() > 1;
+    let mut strip = Strip::of(if focused { Role::Accent } else { Role::Title }, name);
     if !pane.filter.is_empty() {
         strip.push(Role::Accent, format!(" /{} {} of {}", pane.filter, pane.order.len(), pane.total));
     }
@@ -144,6 +146,7 @@ pub fn findings(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, are
     let at = cursor.unwrap_or(0);
     let rows = usize::from(body.height);
     let total = pane.order.len();
+    let roomy = cells(rows) >= findings_rows(canvas, state, snapshot, area.width);
     let tall = |i: usize| -> usize {
         if rows >= total * 3 || (i == at && rows >= total.min(rows.saturating_sub(2)) + 2) { 3 } else { 1 }
     };
@@ -155,7 +158,11 @@ pub fn findings(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, are
         if y >= body.height {
             break;
         }
-        let lines = card(canvas, state, finding, tall(i), body.width);
+        let lines = if roomy {
+            whole(canvas, state, finding, body.width)
+        } else {
+            card(canvas, state, finding, tall(i), body.width)
+        };
         let card = Rect { y: body.y + y, height: body.height - y, ..body };
         let used = canvas.lines(card, &lines);
         canvas.point(Rect { height: used, ..card }, Target::Row(PaneId::Findings, slot.key.clone()));
@@ -165,6 +172,54 @@ pub fn findings(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, are
     }
 }
 
+/// Rows that all findings take where nothing of them is cut.
+pub fn findings_rows(canvas: &Canvas<'_>, state: &State, snapshot: &Snapshot, width: u16) -> u16 {
+    let shown = state.panes.get(PaneId::Findings).order.iter().filter_map(|slot| snapshot.findings.get(slot.index));
+    cells(shown.map(|finding| whole(canvas, state, finding, width).len()).sum())
+}
+
+/// A card of which nothing is cut: what it is over as many lines as it takes, what lies ahead on its own where it is long.
+fn whole(canvas: &Canvas<'_>, state: &State, finding: &Finding, width: u16) -> Vec<Strip> {
+    let mut card = card(canvas, state, finding, 3, width).into_iter();
+    let room = usize::from(width).saturating_sub(4);
+    let mut out: Vec<Strip> = Vec::new();
+    if let Some(first) = card.next() {
+        let sign = canvas.theme.glyphs.of(finding.severity);
+        let lead = Strip::text(" ").and(finding.severity.into(), format!("{sign} "));
+        let lines = wrap(&finding.what, room.max(8));
+        if lines.len() > 1 {
+            let leads = std::iter::once(lead).chain(std::iter::repeat(Strip::text("   ")));
+            out.extend(leads.zip(lines).map(|(lead, line)| lead.and(Role::Text, line)));
+        } else {
+            out.push(first);
+        }
+    }
+    if let (Some(second), Some(cutoff)) = (card.next(), &finding.whom.next_cutoff) {
+        let words = format!("{} {}", cutoff.what, ahead(state.now(), cutoff.at));
+        if second.width() >= usize::from(width) {
+            out.push(seen(canvas, finding));
+            out.push(Strip::text("   ").and(Role::Strong, words));
+        } else {
+            out.push(second);
+        }
+    } else {
+        out.push(seen(canvas, finding));
+    }
+    out.extend(card);
+    out
+}
+
+/// What a finding saw, since when, and whom it hurts.
+fn seen(canvas: &Canvas<'_>, finding: &Finding) -> Strip {
+    let dot = canvas.theme.glyphs.dot;
+    let class = class_words(finding);
+    let space = if class.is_empty() { "" } else { " " };
+    Strip::text("   ")
+        .and(finding.severity.into(), class)
+        .and(Role::Dim, format!("{space}{} {dot} {}", clock(finding.since), whom_words(finding)))
+}
+
+/// A card of so many lines, each cut to its width.
 fn card(canvas: &Canvas<'_>, state: &State, finding: &Finding, lines: usize, width: u16) -> Vec<Strip> {
     let glyphs = canvas.theme.glyphs;
     let sign = glyphs.of(finding.severity);
@@ -174,9 +229,7 @@ fn card(canvas: &Canvas<'_>, state: &State, finding: &Finding, lines: usize, wid
         return out;
     }
     let dot = format!(" {} ", glyphs.dot);
-    let mut second = Strip::text("   ")
-        .and(finding.severity.into(), class_words(finding))
-        .and(Role::Dim, format!(" {}{dot}{}", clock(finding.since), whom_words(finding)));
+    let mut second = seen(canvas, finding);
     if let Some(cutoff) = &finding.whom.next_cutoff {
         second.push(Role::Strong, format!("{dot}{} {}", cutoff.what, ahead(state.now(), cutoff.at)));
     }

@@ -3,18 +3,23 @@
 
 use super::super::canvas::{Canvas, cells};
 use super::super::widgets::{row_of, window};
-use super::split;
+use super::finding::evidence;
+use super::{halves, split};
 use crate::console::format::clock;
 use crate::console::keymap::Action;
-use crate::console::rows::{PaneRow, layout, place, run_words, step_sign, step_words};
+use crate::console::rows::{PaneRow, layout, needs, place, run_words, step_sign, step_words};
 use crate::console::state::{PaneId, State, can_confirm};
 use crate::console::strip::{Strip, fit, wrap};
 use crate::console::theme::{Glyphs, Role};
+use crate::domain::finding::Finding;
 use crate::domain::id::RunId;
 use crate::domain::request::Operation;
 use crate::domain::risk::Confirmation;
 use crate::engine::api::{CheckView, RunView, Snapshot, StepState, StepView};
 use ratatui::layout::Rect;
+
+/// Width from which on the steps stand beside what they do.
+const WIDE: u16 = 150;
 
 /// Draws it.
 pub fn draw(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rect, id: &RunId) {
@@ -40,15 +45,46 @@ pub fn draw(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: R
     let (_, body) = split(area, 1);
     let selected = state.panes.get(PaneId::Steps).at();
     let Some(step) = run.steps.get(selected).or_else(|| run.steps.get(run.current)) else { return };
-    let width = usize::from(area.width.saturating_sub(2));
-    let terse = body.height < 24;
-    let parts = parts(state, run, step, width, &canvas.theme.glyphs, terse);
-    let wanted: u16 = parts.iter().map(|p| cells(p.lines.len().min(p.least)) + 1).sum();
-    let most = body.height.saturating_sub(wanted).clamp(2, 5.max(body.height / 3));
-    let (top, mut rest) = split(body, cells(run.steps.len()).min(most));
+    if area.width >= WIDE {
+        let (left, wall, right) = halves(body, area.width * 45 / 100);
+        let (top, below) = split(left, cells(run.steps.len()).min(left.height));
+        steps(canvas, state, snapshot, top, run);
+        beside(canvas, state, snapshot, below, run);
+        let parts = parts(state, run, step, right, &canvas.theme.glyphs);
+        draw_parts(canvas, state, right, &parts);
+        return canvas.wall(wall);
+    }
+    let parts = parts(state, run, step, body, &canvas.theme.glyphs);
+    let rows = |lines: &dyn Fn(&Part) -> usize| parts.iter().map(|p| cells(lines(p)) + 1).sum::<u16>();
+    let wanted = rows(&|p| p.lines.len().min(p.least));
+    // What is left where every part is whole is for the steps.
+    let spare = body.height.saturating_sub(rows(&|p| p.lines.len()));
+    let most = body.height.saturating_sub(wanted).clamp(2, 5.max(body.height / 3)).max(spare);
+    let (top, rest) = split(body, cells(run.steps.len()).min(most));
     steps(canvas, state, snapshot, top, run);
-    let heights = heights(rest.height, &parts);
-    for (part, height) in parts.iter().zip(heights) {
+    draw_parts(canvas, state, rest, &parts);
+}
+
+/// What stands below the steps where the screen is wide: the series of what the run is for, and the incident's timeline.
+fn beside(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rect, run: &RunView) {
+    let incident = snapshot.incidents.iter().find(|i| run.incident.as_ref() == Some(&i.id));
+    let declared = |f: &&Finding| incident.is_some_and(|i| i.findings.contains(&f.id));
+    let offers = |f: &&Finding| f.playbooks.iter().any(|offer| offer.id == run.playbook);
+    let findings = || snapshot.findings.iter().filter(|f| !f.evidence.is_empty());
+    let finding = findings().find(declared).or_else(|| findings().find(offers));
+    let (charts, below) = split(area, if finding.is_some() { area.height / 2 } else { 0 });
+    if let Some(finding) = finding {
+        evidence(canvas, state, charts, finding, false);
+    }
+    // Only that of the current one is kept in a pane.
+    if incident.is_some_and(|i| snapshot.current_incident().is_some_and(|current| current.id == i.id)) {
+        super::incident::timeline(canvas, state, snapshot, below);
+    }
+}
+
+fn draw_parts(canvas: &mut Canvas<'_>, state: &State, area: Rect, parts: &[Part]) {
+    let mut rest = area;
+    for (part, height) in parts.iter().zip(heights(area.height, parts)) {
         let (at, below) = split(rest, height);
         rest = below;
         if height > 0 {
@@ -101,13 +137,16 @@ fn heights(total: u16, parts: &[Part]) -> Vec<u16> {
 fn steps(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rect, run: &RunView) {
     let pane = state.panes.get(PaneId::Steps);
     let (context, marked) = (state.context(snapshot), state.marked(PaneId::Steps));
-    let columns = layout(StepView::COLUMNS, area.width.saturating_sub(6), 1);
-    let first = window(run.steps.len(), usize::from(area.height), pane.at());
-    for (row, (i, step)) in (0..area.height).zip(run.steps.iter().enumerate().skip(first)) {
+    let rows = usize::from(area.height);
+    let first = window(run.steps.len(), rows, pane.at());
+    let shown: Vec<_> =
+        run.steps.iter().enumerate().skip(first).take(rows).map(|(i, s)| (i, s, s.cells(&context))).collect();
+    let wide = needs(StepView::COLUMNS, shown.iter().map(|(_, _, all)| all.as_slice()));
+    let columns = layout(StepView::COLUMNS, &wide, area.width.saturating_sub(6), 1);
+    for (row, (i, step, all)) in (0..area.height).zip(shown) {
         let (sign, role) = step_sign(step.state, &canvas.theme.glyphs);
         let number = i + 1;
         let mut strip = Strip::text(" ").and(role, sign).and(Role::Dim, format!("{number:>2} "));
-        let all = step.cells(&context);
         for (at, width) in columns.iter().map(|(at, width)| (*at, *width)) {
             let (Some(column), Some(cell)) = (StepView::COLUMNS.get(at), all.get(at)) else { continue };
             strip.push(cell.role, place(&cell.text, column.align, width, canvas.theme.glyphs.ellipsis));
@@ -120,7 +159,9 @@ fn steps(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rect
     }
 }
 
-fn parts(state: &State, run: &RunView, step: &StepView, width: usize, glyphs: &Glyphs, terse: bool) -> Vec<Part> {
+/// The parts for an area: in few words where it is low.
+fn parts(state: &State, run: &RunView, step: &StepView, area: Rect, glyphs: &Glyphs) -> Vec<Part> {
+    let (width, terse) = (usize::from(area.width.saturating_sub(2)), area.height < 24);
     let mut parts = Vec::new();
     let over = matches!(step.state, StepState::Done | StepState::Failed | StepState::Skipped | StepState::Unknown);
     if !step.output.is_empty() || over || step.outcome.is_some() {

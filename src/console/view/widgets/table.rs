@@ -1,14 +1,14 @@
 //! Rows as a table with columns, or as a short list where there is no room for columns.
 
 use crate::console::msg::Target;
-use crate::console::rows::{Align, Context, PaneRow, layout, place};
+use crate::console::rows::{Align, Context, PaneRow, layout, needs, place, steady};
 use crate::console::state::{PaneId, Slot};
-use crate::console::strip::{Strip, fit};
+use crate::console::strip::Strip;
 use crate::console::theme::{Glyphs, Role};
 use crate::console::view::canvas::{Canvas, cells};
 use crate::domain::health::Health;
 use ratatui::layout::Rect;
-use unicode_width::UnicodeWidthStr as _;
+use unicode_width::UnicodeWidthStr;
 
 /// Rows to draw.
 pub struct Listing<'a, 'r, R> {
@@ -105,83 +105,103 @@ fn newest(text: &str, width: u16) -> String {
     text.chars().skip(skipped).collect()
 }
 
+/// Room for the names of groups at the left of a table, and the space behind it; none where nothing is grouped.
+fn group_room<R>(listing: &Listing<'_, '_, R>, width: u16) -> u16 {
+    let widest = listing.slots.iter().filter_map(|slot| slot.group.as_deref()).map(UnicodeWidthStr::width).max();
+    widest.filter(|_| width >= 60).map_or(0, |widest| cells(widest).min(width / 6).max(11) + 1)
+}
+
 /// A table with a heading.
 pub fn table<R: PaneRow>(canvas: &mut Canvas<'_>, area: Rect, listing: &Listing<'_, '_, R>) {
     if area.height == 0 {
         return;
     }
     let glyphs = canvas.theme.glyphs;
-    let graded = listing.slots.first().and_then(|s| (listing.row)(s.index)).is_some_and(|r| r.health().is_some());
-    let grouped = listing.slots.iter().any(|s| s.group.is_some()) && area.width >= 60;
-    let group_width: u16 = if grouped { 12 } else { 0 };
+    let body = Rect { y: area.y.saturating_add(1), height: area.height.saturating_sub(1), ..area };
+    let (rows, first, hidden) = visible(listing, body.height);
+    let shown: Vec<_> = (listing.slots.iter().enumerate().skip(first).take(rows))
+        .filter_map(|(at, slot)| {
+            let data = (listing.row)(slot.index)?;
+            let mut all = data.cells(listing.context);
+            if let (Some(lead), Some(cell)) = (listing.lead.get(at), all.first_mut()) {
+                cell.text = format!("{lead}{}", cell.text.trim_start());
+            }
+            Some((at, slot, data.health(), all))
+        })
+        .collect();
+    let graded = shown.first().is_some_and(|(_, _, health, _)| health.is_some());
+    let group_width = group_room(listing, area.width);
     // The sign of a row takes the room of the widest.
     let sign = glyphs.health.iter().map(|sign| sign.width()).max().unwrap_or(1);
     let indent = if graded { 2 + cells(sign) } else { 1 } + group_width;
+    // As much air at the right as at the left.
+    let room = area.width.saturating_sub(indent + 1);
     let gap = if area.width < 100 { 1 } else { 2 };
+    let wide = needs(R::COLUMNS, shown.iter().map(|(_, _, _, all)| all.as_slice()));
     let arranged = listing.context.view.profile().arrange(R::COLUMNS);
-    let in_order: Vec<_> = arranged.iter().map(|(_, column)| *column).collect();
-    let columns = layout(&in_order, area.width.saturating_sub(indent), gap);
+    let (places, in_order): (Vec<usize>, Vec<_>) = arranged.into_iter().unzip();
+    let wide: Vec<u16> = places.iter().filter_map(|i| wide.get(*i).copied()).collect();
+    let columns = layout(&in_order, &wide, room, gap);
+    let columns: Vec<_> =
+        columns.into_iter().filter_map(|(i, width)| Some((*places.get(i)?, in_order.get(i)?, width))).collect();
     let space = " ".repeat(usize::from(gap));
     let mut heading = Strip::text(" ".repeat(usize::from(indent)));
-    for (n, (i, width)) in columns.iter().enumerate() {
-        if let Some((_, column)) = arranged.get(*i) {
-            heading.push(Role::Text, if n == 0 { "" } else { &space });
-            heading.push(Role::Dim, place(column.title, column.align, *width, glyphs.ellipsis));
-        }
+    for (n, (_, column, width)) in columns.iter().enumerate() {
+        heading.push(Role::Text, if n == 0 { "" } else { &space });
+        heading.push(Role::Dim, place(column.title, column.align, *width, glyphs.ellipsis));
     }
     canvas.line(area, 0, &heading);
-    let body = Rect { y: area.y.saturating_add(1), height: area.height.saturating_sub(1), ..area };
-    let (rows, first, hidden) = visible(listing, body.height);
-    for (row, (at, slot)) in listing.slots.iter().enumerate().skip(first).take(rows).enumerate() {
-        let Some(data) = (listing.row)(slot.index) else { continue };
+    for (row, (at, slot, health, all)) in shown.iter().enumerate() {
         let mut strip = Strip::text(" ");
-        if grouped {
+        if group_width > 0 {
             // Said once, and again at the top of what is in sight.
             let before = if row == 0 { None } else { at.checked_sub(1).and_then(|b| listing.slots.get(b)) };
             let name = slot.group.as_deref().filter(|name| before.is_none_or(|b| b.group.as_deref() != Some(name)));
             strip.push(Role::Accent, place(name.unwrap_or_default(), Align::Left, group_width - 1, glyphs.ellipsis));
             strip.push(Role::Text, " ");
         }
-        if let Some(health) = data.health() {
+        if let Some(health) = *health {
             strip.push(health.into(), format!("{:<sign$} ", glyphs.of(health)));
         }
-        let cells_of_row = data.cells(listing.context);
-        for (n, (i, width)) in columns.iter().enumerate() {
-            let Some((place_of, column)) = arranged.get(*i) else { continue };
-            let Some(cell) = cells_of_row.get(*place_of) else { continue };
+        for (n, (i, column, width)) in columns.iter().enumerate() {
+            let Some(cell) = all.get(*i) else { continue };
             strip.push(Role::Text, if n == 0 { "" } else { &space });
-            let text = match listing.lead.get(at).filter(|_| *place_of == 0) {
-                Some(lead) => format!("{lead}{}", cell.text.trim_start()),
-                None => cell.text.clone(),
-            };
             // Of a series the newest values are kept, not the oldest.
-            let text = if cell.role == Role::Chart { newest(&text, *width) } else { text };
+            let text = if cell.role == Role::Chart { newest(&cell.text, *width) } else { cell.text.clone() };
             strip.push(cell.role, place(&text, column.align, *width, glyphs.ellipsis));
         }
         let row = cells(row);
         canvas.line(body, row, &strip);
-        finish(canvas, body, row, at, slot, listing);
+        finish(canvas, body, row, *at, slot, listing);
     }
     draw_more(canvas, body, listing, rows, hidden);
 }
 
-/// A short list: sign, label no wider than `most`, note.
+/// A short list: sign, label, note. A label is no wider than `most` where the note needs the room.
 pub fn list<R: PaneRow>(canvas: &mut Canvas<'_>, area: Rect, most: u16, listing: &Listing<'_, '_, R>) {
     let glyphs = canvas.theme.glyphs;
-    let widest = listing.slots.iter().filter_map(|s| (listing.row)(s.index)).map(|r| r.label(listing.context).width());
-    let label = cells(widest.max().unwrap_or(0)).min(most).min(area.width / 2);
     let (rows, first, hidden) = visible(listing, area.height);
-    for (row, (at, slot)) in listing.slots.iter().enumerate().skip(first).take(rows).enumerate() {
-        let Some(data) = (listing.row)(slot.index) else { continue };
+    let shown: Vec<_> = (listing.slots.iter().enumerate().skip(first).take(rows))
+        .filter_map(|(at, slot)| {
+            let data = (listing.row)(slot.index)?;
+            Some((at, slot, data.health(), data.label(listing.context), data.note(listing.context)))
+        })
+        .collect();
+    let gap = if area.width < 50 { " " } else { "  " };
+    let label = shown.iter().map(|(_, _, _, label, _)| label.width()).max().unwrap_or(0);
+    let note = shown.iter().map(|(_, _, _, _, note)| steady(note.width())).max().unwrap_or(0);
+    let signs = if shown.iter().any(|(_, _, health, _, _)| health.is_some()) { 3 } else { 1 };
+    let spare = usize::from(area.width).saturating_sub(signs + gap.len() + note);
+    let label = cells(label).min(most.max(cells(spare))).min(area.width / 2);
+    for (row, (at, slot, health, name, note)) in shown.into_iter().enumerate() {
         let mut strip = Strip::text(" ");
-        if let Some(health) = data.health() {
+        if let Some(health) = health {
             strip.push(health.into(), glyphs.of(health));
             strip.push(Role::Text, " ");
         }
-        let text = fit(&data.label(listing.context), usize::from(label), glyphs.ellipsis);
-        strip.push(Role::Text, place(&text, Align::Left, label, glyphs.ellipsis));
-        strip.push(Role::Text, if area.width < 50 { " " } else { "  " });
-        strip.append(data.note(listing.context));
+        strip.push(Role::Text, place(&name, Align::Left, label, glyphs.ellipsis));
+        strip.push(Role::Text, gap);
+        strip.append(note);
         let row = cells(row);
         canvas.line(area, row, &strip);
         finish(canvas, area, row, at, slot, listing);
