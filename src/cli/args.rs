@@ -965,6 +965,9 @@ pub enum Config {
         /// Replace an existing file
         #[arg(long)]
         force: bool,
+        /// For the service of this machine: written to /etc/quarterdeck, with its socket, journal and log
+        #[arg(long)]
+        system: bool,
     },
     /// Every error with its place; exit 2 when there is one
     Check,
