@@ -41,7 +41,8 @@ pub fn start(config: &Config) -> Result<Option<Guard>, String> {
 
 /// The files of a log, newest first.
 pub fn files(dir: &Path) -> Vec<PathBuf> {
-    (0..).map(|n| named(dir, n)).take_while(|path| path.is_file()).collect()
+    // More of them are never kept.
+    (0..=100).map(|n| named(dir, n)).take_while(|path| path.is_file()).collect()
 }
 
 fn named(dir: &Path, n: u64) -> PathBuf {

@@ -41,9 +41,15 @@ pub struct Opened {
     pub running: Running,
     /// Where its state lies.
     pub home: Home,
-    watched: metrics::Watched,
     listener: Listener,
     anchor: Option<Anchor>,
+    told: Box<Told>,
+}
+
+/// How it tells of itself.
+#[derive(Debug)]
+struct Told {
+    watched: metrics::Watched,
     metrics: Option<metrics::Server>,
     log: Option<log::Guard>,
 }
@@ -51,7 +57,7 @@ pub struct Opened {
 impl Opened {
     /// Where it tells of itself.
     pub fn metrics(&self) -> Option<std::net::SocketAddr> {
-        self.metrics.as_ref().map(|server| server.address)
+        self.told.metrics.as_ref().map(|server| server.address)
     }
 
     /// Ends it in good order: the step in hand is waited for and recorded.
@@ -63,9 +69,10 @@ impl Opened {
         if let Some(anchor) = self.anchor {
             anchor.end().await;
         }
-        drop(self.metrics);
+        let Told { metrics, log, .. } = *self.told;
+        drop(metrics);
         tracing::info!("the engine has ended");
-        drop(self.log);
+        drop(log);
     }
 }
 
@@ -135,10 +142,10 @@ pub fn live(loaded: &Loaded, mode: Mode, observe: bool, via: &str) -> Result<Ope
         None
     });
     let mut opened = open(adapters, home, &named, outside, via)?;
-    opened.log = log;
+    opened.told.log = log;
     if let Some(address) = loaded.config.metrics.filter(|_| observe) {
-        match metrics::listen(address, opened.watched.clone()) {
-            Ok(server) => opened.metrics = Some(server),
+        match metrics::listen(address, opened.told.watched.clone()) {
+            Ok(server) => opened.told.metrics = Some(server),
             Err(error) => crate::note!("quarterdeck: no measures are told at {address}: {error}"),
         }
     }
@@ -353,7 +360,8 @@ fn open(
     };
     let (client, counters) = (running.client.clone(), running.counters.clone());
     let watched = metrics::Watched { client, journal: on_disk, dir: home.journal.clone(), counters };
-    Ok(Opened { running, home, watched, listener, anchor, metrics: None, log: None })
+    let told = Box::new(Told { watched, metrics: None, log: None });
+    Ok(Opened { running, home, listener, anchor, told })
 }
 
 fn hex(text: &str) -> crate::domain::id::Digest {

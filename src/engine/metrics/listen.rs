@@ -24,7 +24,7 @@ const WITHIN: Duration = Duration::from_secs(5);
 const HEAD: usize = 8 << 10;
 /// Pause after a connection that could not be taken: out of descriptors, most likely.
 const PAUSE: Duration = Duration::from_millis(100);
-/// What the answer is (OpenMetrics 1.0).
+/// What the answer is (`OpenMetrics` 1.0).
 const KIND: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// What is looked at.

@@ -1,5 +1,5 @@
-//! The table of measures, and how it is written down: OpenMetrics text, which Prometheus takes since 2.5. There are no
-//! names of tenants, of people or of incidents in it: whoever has a login on this machine can ask.
+//! The table of measures, and how it is written down: `OpenMetrics` text, which Prometheus takes since 2.5. There are
+//! no names of tenants, of people or of incidents in it: whoever has a login on this machine can ask.
 
 use super::process::Process;
 use crate::domain::health::Health;
