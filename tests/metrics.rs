@@ -34,7 +34,7 @@ impl Served {
         let mut before = Vec::new();
         for line in said {
             if let Some(address) = line.strip_prefix("quarterdeck: measures at http://") {
-                served.address = address.strip_suffix("/metrics").unwrap().to_owned();
+                address.strip_suffix("/metrics").unwrap().clone_into(&mut served.address);
                 return served;
             }
             before.push(line);
