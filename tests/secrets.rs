@@ -301,6 +301,17 @@ fn no_planted_secret_is_written_or_printed() {
     ] {
         command(&config, args);
     }
+    // A bundle, made while a log lies about that has a password in it: what it leads to is struck out there.
+    let logs = home.join(".local/state/quarterdeck/logs/secretive");
+    std::fs::create_dir_all(&logs).unwrap();
+    let old = logs.join("quarterdeck.jsonl");
+    let leak = &planted.0.iter().find(|(place, _)| *place == "environment of postgres").unwrap().1;
+    std::fs::write(&old, format!("{{\"said\":\"{ALLOWED} {leak}\"}}\n")).unwrap();
+    let archive = home.join("bundle.tar.gz");
+    assert_eq!(command(&config, &["doctor", "--bundle", &archive.display().to_string()]), 6);
+    assert_eq!(archive.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(command(&config, &["doctor", "--bundle", &archive.display().to_string()]), 2, "a file was replaced");
+    std::fs::remove_file(&old).unwrap();
     for mistake in &mistakes {
         for args in [&["config", "check"][..], &["status", "--format", "json"], &["doctor"]] {
             let code = command(mistake, args);
@@ -329,6 +340,18 @@ fn no_planted_secret_is_written_or_printed() {
     term.ends(Duration::from_secs(30));
     haul.0.push(("the console's output".into(), term.raw()));
     haul.files(&home);
+    let packed = flate2::read::GzDecoder::new(std::fs::File::open(&archive).unwrap());
+    let mut names = Vec::new();
+    for entry in tar::Archive::new(packed).entries().unwrap() {
+        let (mut entry, mut bytes) = (entry.unwrap(), Vec::new());
+        entry.read_to_end(&mut bytes).unwrap();
+        let name = entry.path().unwrap().display().to_string();
+        haul.0.push((format!("{name} of the bundle"), bytes));
+        names.push(name);
+    }
+    names.sort();
+    let there = ["config.toml", "doctor.json", "journal.json", "log.jsonl", "policy.toml", "versions.json"];
+    assert_eq!(names, there.map(|n| format!("quarterdeck/{n}")));
 
     // The servers were really given secrets, so that there was something to leak.
     let heard = heard.lock().unwrap().join("\n");
@@ -339,6 +362,9 @@ fn no_planted_secret_is_written_or_printed() {
     let control = haul.hits(ALLOWED);
     assert!(control.iter().any(|n| n.contains("/journal/records/")), "{control:?}");
     assert!(control.iter().any(|n| n.starts_with("stdout of")), "{control:?}");
+    assert!(control.contains(&"quarterdeck/log.jsonl of the bundle"), "{control:?}");
+    let logged = haul.hits("the engine runs");
+    assert!(logged.iter().any(|n| n.ends_with("/logs/secretive/quarterdeck.jsonl")), "{logged:?}");
 
     let (mut searches, mut leaks) = (0, Vec::new());
     for (place, secret) in &planted.0 {

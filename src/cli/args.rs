@@ -230,7 +230,11 @@ pub enum Command {
         what: Audit,
     },
     /// For each configured system: reachable, version, rights held and missing
-    Doctor,
+    Doctor {
+        /// Write what doctor says into an archive too, with versions, configuration, log and the journal's health
+        #[arg(long, value_name = "FILE")]
+        bundle: Option<PathBuf>,
+    },
     /// The least rights for what is configured and the verbs in use: manifests, SQL, rules of access lists
     Rbac(Rbac),
     /// The configuration: write one, check one
@@ -961,6 +965,9 @@ pub enum Config {
         /// Replace an existing file
         #[arg(long)]
         force: bool,
+        /// For the service of this machine: written to /etc/quarterdeck, with its socket, journal and log
+        #[arg(long)]
+        system: bool,
     },
     /// Every error with its place; exit 2 when there is one
     Check,

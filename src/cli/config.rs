@@ -14,7 +14,7 @@ use std::path::Path;
 pub fn run(global: &Global, what: &What) -> Result<Exit, Error> {
     match what {
         What::Check => check(global),
-        What::Init { output, force } => super::init::run(global.format, output.as_deref(), *force),
+        What::Init { output, force, system } => super::init::run(global.format, output.as_deref(), *force, *system),
         What::Schema => {
             output::line(&format!("{:#}", describe::schema()))?;
             Ok(Exit::Done)

@@ -107,7 +107,7 @@ fn offer(global: &Global, looked: Vec<Looked>) -> Result<Exit, Error> {
     let chosen = session::runtime()?.block_on(start::run(screen, themes.worn())).map_err(Error::failed)?;
     match chosen {
         Choice::Exercise => drill(global, &Play::default()),
-        Choice::Init => super::init::run(Format::Table, None, false),
+        Choice::Init => super::init::run(Format::Table, None, false, false),
         Choice::Quit => Ok(Exit::Done),
     }
 }

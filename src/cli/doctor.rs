@@ -1,10 +1,12 @@
 //! `doctor`: for each configured system whether it answers, its version, what rights are missing and what each
 //! gap disables; and whether the journal can be written.
 
+mod bundle;
+
 use super::args::{Format, Global};
 use super::opening;
 use super::output::{self, Error, Exit};
-use super::session;
+use super::session::{self, Loaded};
 use super::witnesses;
 use crate::act;
 use crate::attest::anchor::{self, Bucket, Protection};
@@ -80,12 +82,33 @@ struct Rights {
 }
 
 /// Runs it.
-pub fn run(global: &Global) -> Result<Exit, Error> {
+pub fn run(global: &Global, bundle: Option<&Path>) -> Result<Exit, Error> {
     if global.drill.is_some() {
         return Err(Error::Usage("a drill has no real systems to try; leave --drill out".into()));
     }
     let loaded = session::load(global)?;
-    let mut adapters = opening::adapters(&loaded, Mode::ReadOnly)?;
+    let all = examine(&loaded)?;
+    let health = Health::worst(all.iter().map(|f| f.health));
+    let report = Report { schema: 1, health, systems: &all };
+    if let Some(file) = bundle {
+        bundle::write(file, &loaded, &report)?;
+    }
+    if global.format == Format::Json {
+        output::json(&report)?;
+        return Ok(health.into());
+    }
+    for finding in &all {
+        print(finding)?;
+    }
+    if let Some(file) = bundle {
+        output::line(&format!("wrote {}; read it before you send it", file.display()))?;
+    }
+    Ok(health.into())
+}
+
+/// Asks everything that is configured.
+fn examine(loaded: &Loaded) -> Result<Vec<Finding>, Error> {
+    let mut adapters = opening::adapters(loaded, Mode::ReadOnly)?;
     let schedules = std::mem::take(&mut adapters.comms.schedules);
     let runtime = session::runtime()?;
     let sources = adapters.logs.clone();
@@ -99,10 +122,10 @@ pub fn run(global: &Global) -> Result<Exit, Error> {
     let home = session::home(&loaded.config);
     all.push(journal(&home));
     all.push(usual(&session::usual_file(&loaded.config)));
-    if let Some(settings) = witnesses::settings(&loaded, &home)? {
+    if let Some(settings) = witnesses::settings(loaded, &home)? {
         all.extend(runtime.block_on(witnesses::try_all(&settings))?.into_iter().map(witness));
     }
-    let oncall = super::comms::oncall_of(&loaded)?;
+    let oncall = super::comms::oncall_of(loaded)?;
     let asked = runtime.block_on(super::comms::ask_schedules(schedules));
     all.extend(asked.into_iter().map(|(reader, standing)| schedule(&reader, &standing, &oncall)));
     if let Some(config) = &loaded.config.journal.anchor {
@@ -135,15 +158,7 @@ pub fn run(global: &Global) -> Result<Exit, Error> {
             });
         }
     }
-    let health = Health::worst(all.iter().map(|f| f.health));
-    if global.format == Format::Json {
-        output::json(&Report { schema: 1, health, systems: &all })?;
-        return Ok(health.into());
-    }
-    for finding in &all {
-        print(finding)?;
-    }
-    Ok(health.into())
+    Ok(all)
 }
 
 /// What can be asked for logs and traces: whether it answers, of the first tenant that it has, and what it lacks.

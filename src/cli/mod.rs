@@ -20,6 +20,7 @@ mod headless;
 mod incident;
 mod init;
 mod keys;
+mod log;
 mod logs;
 mod looks;
 mod man;
@@ -114,7 +115,7 @@ fn run(cli: Cli) -> Result<Exit, Error> {
         Some(Command::Replay(asked)) => replay::run(&global, &asked),
         Some(Command::Glass { what }) => incident::glass(&global, what),
         Some(Command::Audit { what }) => audit::run(&global, &what),
-        Some(Command::Doctor) => doctor::run(&global),
+        Some(Command::Doctor { bundle }) => doctor::run(&global, bundle.as_deref()),
         Some(Command::Rbac(asked)) => rbac::run(&global, &asked),
         Some(Command::Config { what }) => config::run(&global, &what),
         Some(Command::Keys) => keys::run(&global),

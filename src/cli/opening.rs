@@ -3,6 +3,7 @@
 
 use super::args::{Global, Play};
 use super::files::Files;
+use super::log;
 use super::output::Error;
 use super::pins::{self, Pins};
 use super::session::{self, Home, Loaded};
@@ -21,6 +22,7 @@ use crate::engine::adapters::{self, Adapters};
 use crate::engine::attach::door::{Access, Group};
 use crate::engine::attach::listen::{self, Host, Listener};
 use crate::engine::core::{self, Parts, Running};
+use crate::engine::metrics::listen as metrics;
 use crate::engine::roster::PolicyFile;
 use crate::engine::state::State;
 use crate::engine::stepped::Stepped;
@@ -41,9 +43,23 @@ pub struct Opened {
     pub home: Home,
     listener: Listener,
     anchor: Option<Anchor>,
+    told: Box<Told>,
+}
+
+/// How it tells of itself.
+#[derive(Debug)]
+struct Told {
+    watched: metrics::Watched,
+    metrics: Option<metrics::Server>,
+    log: Option<log::Guard>,
 }
 
 impl Opened {
+    /// Where it tells of itself.
+    pub fn metrics(&self) -> Option<std::net::SocketAddr> {
+        self.told.metrics.as_ref().map(|server| server.address)
+    }
+
     /// Ends it in good order: the step in hand is waited for and recorded.
     pub async fn end(mut self) {
         // Nobody new comes in; who is in sees how it ends.
@@ -53,6 +69,10 @@ impl Opened {
         if let Some(anchor) = self.anchor {
             anchor.end().await;
         }
+        let Told { metrics, log, .. } = *self.told;
+        drop(metrics);
+        tracing::info!("the engine has ended");
+        drop(log);
     }
 }
 
@@ -116,7 +136,22 @@ pub fn live(loaded: &Loaded, mode: Mode, observe: bool, via: &str) -> Result<Ope
     let (policy, anchor) = (super::policy::of(loaded)?, loaded.config.journal.anchor.as_ref());
     let openings = loaded.config.journal.openings.clone();
     let outside = Outside { pin: Some(pin(loaded)?), witnesses, anchor, access: Access { group }, policy, openings };
-    open(adapters, home, &named, outside, via)
+    // Neither may keep a console away in an incident: what does not work is said, and the engine opens.
+    let log = log::start(&loaded.config).unwrap_or_else(|why| {
+        crate::note!("quarterdeck: no log is written: {why}");
+        None
+    });
+    let mut opened = open(adapters, home, &named, outside, via)?;
+    opened.told.log = log;
+    if let Some(address) = loaded.config.metrics.filter(|_| observe) {
+        match metrics::listen(address, opened.told.watched.clone()) {
+            Ok(server) => opened.told.metrics = Some(server),
+            Err(error) => crate::note!("quarterdeck: no measures are told at {address}: {error}"),
+        }
+    }
+    let (estate, pid, version) = (&loaded.config.estate.name, std::process::id(), env!("CARGO_PKG_VERSION"));
+    tracing::info!(%estate, %mode, pid, version, via, "the engine runs");
+    Ok(opened)
 }
 
 /// Most playbooks that were left out of which a record says why.
@@ -301,6 +336,7 @@ fn open(
         members.insert("version".into(), json!(env!("CARGO_PKG_VERSION")));
     }
     let journal_dir = home.journal.display().to_string();
+    let on_disk = journal.watch();
     let anchor = anchor.map(|anchor| {
         let log = anchor::Log { dir: home.journal.clone(), status: journal.watch(), ring: journal.ring().clone() };
         Anchor::start(anchor.clone(), log, adapters.clock.clone())
@@ -322,7 +358,10 @@ fn open(
         Ok(listener) => listener,
         Err(error) => return Err(Error::Failed(format!("{}: {error}", home.socket.display()))),
     };
-    Ok(Opened { running, home, listener, anchor })
+    let (client, counters) = (running.client.clone(), running.counters.clone());
+    let watched = metrics::Watched { client, journal: on_disk, dir: home.journal.clone(), counters };
+    let told = Box::new(Told { watched, metrics: None, log: None });
+    Ok(Opened { running, home, listener, anchor, told })
 }
 
 fn hex(text: &str) -> crate::domain::id::Digest {

@@ -33,6 +33,9 @@ async fn serve(opened: &Opened, signals: &mut Signals) -> Result<Exit, Error> {
     let socket = opened.home.socket.display();
     let pid = std::process::id();
     crate::note!("quarterdeck: serving {} ({}) at {socket}, pid {pid}", snapshot.estate.name, snapshot.mode);
+    if let Some(address) = opened.metrics() {
+        crate::note!("quarterdeck: measures at http://{address}/metrics");
+    }
     notify(&format!("READY=1\nSTATUS=serving {} ({})", snapshot.estate.name, snapshot.mode));
     let mut beat = opened.running.client.beat.clone();
     loop {

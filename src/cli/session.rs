@@ -14,6 +14,7 @@ use crate::engine::attach::remote::{self, Away, Caller, Sign};
 use crate::engine::attach::wire::NAMESPACE;
 use std::collections::BTreeMap;
 use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -126,15 +127,33 @@ pub fn own_files_of(kind: &str, ending: &str) -> Result<Vec<(String, String)>, E
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(e) => return Err(Error::Failed(format!("{}: {e}", dir.display()))),
     };
+    trusted(&dir)?;
     let mut files = Vec::new();
     for entry in entries {
         let path = entry.map_err(|e| Error::Failed(format!("{}: {e}", dir.display())))?.path();
         if path.extension().is_some_and(|e| e == ending) {
+            trusted(&path)?;
             files.push((path.display().to_string(), read_file(&path)?));
         }
     }
     files.sort();
     Ok(files)
+}
+
+/// Refuses what somebody else may have written: a playbook is what a commander confirms at night, so it comes from root
+/// or from whoever runs this, and from nobody else.
+fn trusted(path: &Path) -> Result<(), Error> {
+    let about = std::fs::metadata(path).map_err(|e| Error::Failed(format!("{}: {e}", path.display())))?;
+    let (me, owner, mode) = (rustix::process::geteuid().as_raw(), about.uid(), about.mode() & 0o7777);
+    if owner != 0 && owner != me {
+        let allowed = "root and the user that runs this are allowed";
+        return Err(Error::Usage(format!("{} belongs to user {owner}; {allowed}", path.display())));
+    }
+    if mode & 0o002 != 0 {
+        let shown = path.display();
+        return Err(Error::Usage(format!("{shown} has mode {mode:04o}, everybody can change it: chmod o-w {shown}")));
+    }
+    Ok(())
 }
 
 /// A file beside the user's own configuration: its path and text, where it is there.

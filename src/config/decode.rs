@@ -74,6 +74,8 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
     let webhook = super::comms::hooks(root.tables("webhook"));
     let console = root.table("console").map_or_else(Console::default, console);
     let engine = root.table("engine").map(engine).unwrap_or_default();
+    let metrics = root.table("metrics").and_then(super::watch::metrics);
+    let log = root.table("log").map(super::watch::log).unwrap_or_default();
     root.finish();
     let estate = Estate { name, environment: environment.unwrap_or(Environment::Production), time_zone, tenants };
     Config {
@@ -109,6 +111,8 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
         thresholds,
         console,
         engine,
+        metrics,
+        log,
     }
 }
 

@@ -27,4 +27,5 @@ mod service;
 pub mod synthetic;
 pub mod template;
 mod terms;
+mod watch;
 mod witness;

@@ -11,6 +11,7 @@ pub use super::probe::Probe;
 pub use super::prometheus::{Alertmanager, HttpAuth, PromQuery, PromSubject, Prometheus, Webhook};
 pub use super::restore_test::RestoreTest;
 pub use super::synthetic::Synthetics;
+pub use super::watch::Log;
 use crate::domain::estate::{Estate, Occasion, Service, Terms};
 use crate::domain::id::{SourceId, TenantId};
 use std::collections::BTreeMap;
@@ -84,6 +85,10 @@ pub struct Config {
     pub console: Console,
     /// Where consoles find the engine, and who may come.
     pub engine: Engine,
+    /// Where the program tells a Prometheus of itself; nowhere when absent.
+    pub metrics: Option<std::net::SocketAddr>,
+    /// What it writes down of itself.
+    pub log: Log,
 }
 
 /// `[engine]`.

@@ -13,15 +13,32 @@ pub struct Answers {
     pub kubeconfig: Option<String>,
     /// `host:port` of PostgreSQL.
     pub postgres: Option<String>,
+    /// Whether it was seen to answer on this machine, and to speak no TLS.
+    pub postgres_is_plain: bool,
     /// `redis://` URL.
     pub redis: Option<String>,
     /// Metrics URL of Traefik.
     pub traefik: Option<String>,
+    /// Whether it is for the service of this machine, at which several people attach.
+    pub system: bool,
 }
 
 fn quote(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
+
+/// How the engine of a machine is reached, and where its files lie: as the packaged unit has it.
+const SYSTEM: &str = "\n# The service of this machine (systemd unit quarterdeck); members of the group attach with `quarterdeck attach`.\n\
+    [engine]\nsocket = \"/run/quarterdeck/engine.sock\"\nsocket_group = \"quarterdeck-console\"\n\
+    \n[log]\ndir = \"/var/log/quarterdeck\"\n\
+    \n# Measures for a Prometheus; see docs/metrics.md.\n# [metrics]\n# listen = \"127.0.0.1:9188\"\n\
+    \n[journal]\ndir = \"/var/lib/quarterdeck/journal\"\n";
+
+/// The same for one person's own.
+const OWN: &str = "\n# [engine]                      # for consoles of several logins; see docs/serve.md\n\
+    # socket = \"/run/quarterdeck/engine.sock\"\n# socket_group = \"quarterdeck-console\"\n\
+    # [log]                        # JSON lines of the program itself; see docs/metrics.md\n# level = \"info\"\n\
+    # [metrics]                    # measures of the program itself, for a Prometheus\n# listen = \"127.0.0.1:9188\"\n";
 
 /// Who outside cosigns the journal.
 const WITNESSES: &str = "\n# [journal]\n\
@@ -129,7 +146,7 @@ pub fn render(answers: &Answers) -> String {
             ("port", port.to_owned()),
             ("user", quote("quarterdeck_observe")),
             ("password", quote("env:QUARTERDECK_PG_PASSWORD")),
-            ("tls", quote("verify-full")),
+            ("tls", quote(if answers.postgres_is_plain { "disable" } else { "verify-full" })),
         ],
         &["act = { user = \"quarterdeck_act\", password = \"env:QUARTERDECK_PG_ACT_PASSWORD\" }"],
     ));
@@ -174,6 +191,8 @@ pub fn render(answers: &Answers) -> String {
          # router = { ingress = \"edge-1\", name = \"t001@file\", host = \"t001.example\" }\n",
     );
     text.push_str(OUTSIDE);
+    // The table of the journal, before the tables below it.
+    text.push_str(if answers.system { SYSTEM } else { OWN });
     text.push_str(WITNESSES);
     text.push_str(
         "\n# Copies of the journal where nobody here can overwrite them: a bucket with versioning, and object lock in\n\
@@ -212,5 +231,41 @@ mod tests {
         let config = crate::config::decode::decode("f", &render(&answers)).unwrap();
         assert_eq!((config.postgres.len(), config.redis.len(), config.traefik.len()), (1, 1, 1));
         assert_eq!(config.postgres[0].port, 5433);
+        assert_eq!(config.postgres[0].tls, crate::config::model::Tls::VerifyFull);
+        assert_eq!((config.engine.socket, config.journal.dir), (None, None));
+        answers.system = true;
+        let config = crate::config::decode::decode("f", &render(&answers)).unwrap();
+        assert_eq!(config.engine.socket.unwrap(), std::path::Path::new("/run/quarterdeck/engine.sock"));
+        assert_eq!(config.journal.dir.unwrap(), std::path::Path::new("/var/lib/quarterdeck/journal"));
+    }
+
+    /// The file that packages ship. `UPDATE_PACKAGED=1` writes it.
+    #[test]
+    fn the_packaged_configuration_is_what_init_writes_and_can_be_read() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/config.toml");
+        let answers = Answers {
+            estate: "acme-prod".into(),
+            environment: "production".into(),
+            time_zone: "Europe/Berlin".into(),
+            system: true,
+            ..Answers::default()
+        };
+        let text = render(&answers);
+        if std::env::var_os("UPDATE_PACKAGED").is_some() {
+            std::fs::write(path, &text).unwrap();
+        }
+        let kept = std::fs::read_to_string(path).unwrap();
+        assert!(kept == text, "packaging/config.toml is another one; UPDATE_PACKAGED=1 writes it");
+        let config = crate::config::decode::decode(path, &kept).unwrap();
+        assert_eq!(config.engine.socket_group.as_deref(), Some("quarterdeck-console"));
+        let unit = include_str!("../../packaging/quarterdeck.service");
+        assert!(unit.contains("--config /etc/quarterdeck/config.toml serve"));
+        for (folder, kept_by) in [
+            ("/run/quarterdeck", "RuntimeDirectory"),
+            ("/var/lib/quarterdeck", "StateDirectory"),
+            ("/var/log/quarterdeck", "LogsDirectory"),
+        ] {
+            assert!(kept.contains(folder) && unit.contains(&format!("{kept_by}=quarterdeck\n")), "{folder}");
+        }
     }
 }

@@ -7,6 +7,7 @@ use super::api::{
 };
 use super::approvals::Governance;
 use super::client::{Client, Envelope, Link};
+use super::counters::Counters;
 use super::held::{Runs, Surveyed};
 use super::inbox::Inbox;
 use super::judge::Judge;
@@ -144,6 +145,7 @@ pub struct Engine {
     pub(super) logs: LogDesk,
     pub(super) desk: Desk,
     anchored: Option<watch::Receiver<Anchored>>,
+    counters: Arc<Counters>,
     findings: Arc<Vec<Finding>>,
     generation: u64,
     stopping: bool,
@@ -156,6 +158,8 @@ pub struct Running {
     pub client: Client,
     /// Where a listener says who comes and goes.
     pub door: Door,
+    /// What it was asked, and what of that it refused.
+    pub counters: Arc<Counters>,
     /// Whose signature counts, as the policy in force changes.
     pub signers: watch::Receiver<Arc<Signers>>,
     stop: Option<oneshot::Sender<()>>,
@@ -234,6 +238,7 @@ pub(super) fn make(parts: Parts, policy: &PolicyFile, openings: Vec<String>) -> 
         logs: LogDesk::new(logs),
         desk: Desk::new(comms, post),
         anchored,
+        counters: Arc::default(),
         findings: Arc::default(),
         generation: 0,
         stopping: false,
@@ -254,6 +259,8 @@ pub fn start_with(parts: Parts, policy: PolicyFile, openings: Vec<String>) -> Ru
     let (end, ended) = oneshot::channel();
     let (snapshot, snapshots) = watch::channel(Arc::new(engine.snapshot()));
     let signers = engine.governance.signers();
+    let counters = engine.counters.clone();
+    let door = Door { arrive, counters: counters.clone() };
     let (beat, beats) = watch::channel(now);
     let (_, link) = watch::channel(Link::default());
     let client = Client { commands, snapshots, beat: beats, link, actor: me };
@@ -275,7 +282,7 @@ pub fn start_with(parts: Parts, policy: PolicyFile, openings: Vec<String>) -> Ru
         engine.close().await;
         let _ = end.send(());
     });
-    Running { client, door: Door(arrive), signers, stop: Some(stop), ended }
+    Running { client, door, counters, signers, stop: Some(stop), ended }
 }
 
 struct Ends {
@@ -457,9 +464,22 @@ impl Engine {
 
     /// Takes in samples, and judges again what is known.
     pub(super) async fn data(&mut self, samples: Vec<Sample>) {
+        self.log_turns(&samples);
         self.look(samples);
         self.heed_exercise().await;
         self.record_transitions().await;
+    }
+
+    /// Says once when a source fails, and once when it answers again.
+    fn log_turns(&self, samples: &[Sample]) {
+        for Sample { source, result, .. } in samples {
+            let fails = self.world.sources.get(source).is_some_and(|s| s.failing.is_some());
+            match result {
+                Err(failure) if !fails => tracing::warn!(%source, why = %failure, "a source does not answer"),
+                Ok(_) if fails => tracing::info!(%source, "a source answers again"),
+                _ => {}
+            }
+        }
     }
 
     fn look(&mut self, samples: Vec<Sample>) {
@@ -663,9 +683,12 @@ impl Engine {
 
     /// Carries out a command of a person.
     pub(super) async fn command(&mut self, command: Command, actor: Actor) -> Reply {
-        match self.carry_out(command, &actor).await {
-            Ok(reply) | Err(reply) => reply,
+        let only_looks = command.only_looks();
+        let (Ok(reply) | Err(reply)) = self.carry_out(command, &actor).await;
+        if !only_looks {
+            self.counters.answered(&reply);
         }
+        reply
     }
 }
 

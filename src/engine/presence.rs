@@ -4,6 +4,7 @@
 use super::api::{ConsoleView, Proof, Reply};
 use super::commands::words;
 use super::core::Engine;
+use super::counters::Counters;
 use crate::domain::actor::Actor;
 use crate::domain::id::{IncidentId, Person};
 use crate::domain::incident::Role;
@@ -11,11 +12,16 @@ use crate::journal::Kind;
 use jiff::Timestamp;
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use tokio::sync::{mpsc, oneshot};
 
 /// Where a listener says who comes and goes.
 #[derive(Clone, Debug)]
-pub struct Door(pub(super) mpsc::Sender<Arrival>);
+pub struct Door {
+    pub(super) arrive: mpsc::Sender<Arrival>,
+    pub(super) counters: Arc<Counters>,
+}
 
 /// Somebody at the door.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +50,7 @@ impl Door {
     /// A console has come; answers its number, or nothing when the engine has ended.
     pub async fn attached(&self, visitor: Visitor) -> Option<u64> {
         let (answer, id) = oneshot::channel();
-        self.0.send(Arrival::Attached { visitor, answer }).await.ok()?;
+        self.arrive.send(Arrival::Attached { visitor, answer }).await.ok()?;
         id.await.ok()
     }
 
@@ -63,6 +69,11 @@ impl Door {
         self.tell(Arrival::Left { id, actor, why }).await;
     }
 
+    /// Counts one that was turned away, whether it is recorded or not.
+    pub fn turned_away(&self) {
+        self.counters.turned_away.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Somebody was turned away, and so were `more` others of whom nothing was said.
     pub async fn refused(&self, actor: Actor, why: String, more: u64) {
         self.tell(Arrival::Refused { actor, why, more }).await;
@@ -70,7 +81,7 @@ impl Door {
 
     /// An engine that has ended needs to hear nothing.
     async fn tell(&self, arrival: Arrival) {
-        let _ = self.0.send(arrival).await;
+        let _ = self.arrive.send(arrival).await;
     }
 }
 

@@ -10,6 +10,7 @@ use super::store::file::batch::MAX_BATCH_BYTES;
 use super::store::file::intake::{AWAKE, Intake, Queue};
 use super::store::file::scrub::Scrubber;
 use super::store::file::{follow, open, rotate, snapshots};
+use super::synced::Synced;
 use super::tree::Hash;
 use crate::domain::actor::Actor;
 use crate::domain::estate::Environment;
@@ -119,6 +120,8 @@ pub struct Status {
     pub place: Place,
     /// How far the records are checked that the opening passed over; absent when it read all.
     pub scrub: Option<Scrub>,
+    /// How the disk has kept up.
+    pub synced: Synced,
 }
 
 /// A change of keys.

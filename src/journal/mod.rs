@@ -23,6 +23,7 @@ pub mod record;
 pub mod rotation;
 pub mod snapshot;
 mod store;
+pub mod synced;
 pub mod tile;
 pub mod tree;
 pub mod verify;

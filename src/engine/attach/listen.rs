@@ -174,6 +174,7 @@ impl Served {
 
     async fn refused(&self, kind: &'static str, actor: &Actor, why: String) {
         tracing::warn!(uid = actor.uid, %why, "a peer was turned away");
+        self.host.door.turned_away();
         if let Some(more) = self.refusals.count(kind) {
             self.host.door.refused(actor.clone(), why, more).await;
         }

@@ -21,6 +21,7 @@ use crate::journal::key::LogKey;
 use crate::journal::kind::Kind;
 use crate::journal::record::{Committed, Ready};
 use crate::journal::snapshot::Place;
+use crate::journal::synced::Synced;
 use crate::journal::tree::{Frontier, Hash};
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -57,6 +58,7 @@ pub struct Writer<M> {
     broken: Option<String>,
     /// What was found wrong in the records from before, while this goes on.
     damaged: Arc<OnceLock<Damage>>,
+    synced: Synced,
 }
 
 /// Why room could not be made.
@@ -102,6 +104,7 @@ impl<M: Medium> Writer<M> {
             successor,
             broken,
             damaged,
+            synced: Synced::default(),
         }
     }
 
@@ -124,7 +127,8 @@ impl<M: Medium> Writer<M> {
             line: self.line,
             note: self.note.clone(),
         };
-        Status { size: self.frontier.size(), root: self.root, broken: self.broken.clone(), place, scrub: None }
+        let (broken, synced) = (self.broken.clone(), self.synced.clone());
+        Status { size: self.frontier.size(), root: self.root, broken, place, scrub: None, synced }
     }
 
     /// Says what can be said now; what the scrub says stays.
@@ -216,6 +220,7 @@ impl<M: Medium> Writer<M> {
         self.len += batch.bytes.len() as u64;
         self.line += batch.frontier.size() - self.frontier.size() + 1;
         (self.frontier, self.root, self.note) = (batch.frontier, batch.root, batch.note);
+        self.synced.newest = self.synced.newest.max(records.iter().map(Ready::time).max());
         Ok((first..).zip(records).map(|(seq, record)| record.into_committed(seq)).collect())
     }
 
@@ -249,7 +254,10 @@ impl<M: Medium> Writer<M> {
         }
         let failed = |what: &str, e: &io::Error| NotWritten::Failed(format!("{what} failed: {e}"));
         self.medium.write_at(&batch.bytes, self.len).map_err(|e| failed("writing", &e))?;
-        self.medium.sync().map_err(|e| failed("syncing to the disk", &e))
+        let begun = Instant::now();
+        self.medium.sync().map_err(|e| failed("syncing to the disk", &e))?;
+        self.synced.took(begun.elapsed());
+        Ok(())
     }
 
     /// Begins the segment after one that can not be written any more: a record of what counts in that one, and the
