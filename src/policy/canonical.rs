@@ -42,7 +42,9 @@ impl Bytes {
     pub(super) fn of(bound: &Bound<'_>) -> Result<Self, NotCanonical> {
         let Bound { mode, playbook: (playbook, playbook_version), run, step, request, preconditions, timeout } = *bound;
         exact(request)?;
-        let mut head = Vec::with_capacity(1024);
+        // Enough for most: growing to what hundreds of targets need costs more than writing it.
+        let targets = if let Operation::Several { requests } = &request.operation { requests.len() } else { 1 };
+        let mut head = Vec::with_capacity(1024 * targets.max(1));
         let before = Head { mode: mode.word(), playbook, playbook_version, preconditions, request };
         written(&before, &mut head)?;
         // The object goes on.

@@ -289,15 +289,17 @@ async fn a_hook_and_a_page_that_are_cut_off_are_unknown_and_carry_the_same_name_
         let page = Some(Pager { kind, url: url.into(), key: SecretRef::File(file.clone()), key_shown });
         Audience { page, ..audience() }
     };
-    let ways: [(&str, &dyn Fn(&str) -> Audience); 3] = [
-        ("comms.webhook", &|url| Audience { webhook: Some(Place::Url(url.into())), ..audience() }),
-        ("comms.page", &|url| page(url, PagerKind::Pagerduty)),
-        ("comms.page", &|url| page(url, PagerKind::Opsgenie)),
-    ];
-    for (name, way) in ways {
+    for (name, kind) in
+        [("comms.webhook", None), ("comms.page", Some(PagerKind::Pagerduty)), ("comms.page", Some(PagerKind::Opsgenie))]
+    {
         let (server, taken) = taking(202);
         let wire = &Wire::to(server.address.port(), says("POST /in"));
-        let verb = &*verb(&comms(None, way(&format!("http://127.0.0.1:{}/in", wire.port()))), name);
+        let url = format!("http://127.0.0.1:{}/in", wire.port());
+        let reached = match kind {
+            Some(kind) => page(&url, kind),
+            None => Audience { webhook: Some(Place::Url(url)), ..audience() },
+        };
+        let verb = &*verb(&comms(None, reached), name);
         let request = &render(verb, &said()).unwrap();
         let count = async || i64::try_from(taken.lock().unwrap().len()).unwrap();
         // Only the receiver knows, so that a person is asked; what is sent again on their word joins the first there.
