@@ -1,6 +1,10 @@
 //! Quarterdeck: a terminal console from which an incident commander runs an outage of managed Odoo hosting.
 //! The map of the modules is in `docs/architecture.md`; arrows point down the list there only.
 
+/// Gives memory to the whole program; in the library, so that what is measured is what is used.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Says something on standard error, as `eprintln!` does; but a terminal that is gone is no reason to panic, least of all
 /// while a step is in hand.
 #[macro_export]
