@@ -13,18 +13,15 @@ use tracing_subscriber::EnvFilter;
 /// Name of the file that is written; older ones are `quarterdeck.1.jsonl` and so on.
 const NAME: &str = "quarterdeck";
 
-/// Writes what is left when it is dropped.
-#[derive(Debug)]
-pub struct Guard(#[allow(dead_code, reason = "held for its drop")] WorkerGuard);
-
 /// Where the log of a configured estate lies: a folder of its own, which only the holder of its journal writes.
 pub fn dir(config: &Config) -> PathBuf {
     let own = || Places::from_env().state_dir().join("logs").join(&config.estate.name);
     config.log.dir.clone().unwrap_or_else(own)
 }
 
-/// Starts the log of this process; the first one counts. Answers nothing where it is switched off.
-pub fn start(config: &Config) -> Result<Option<Guard>, String> {
+/// Starts the log of this process; the first one counts. What is left is written when the guard is dropped; there is none
+/// where the log is switched off.
+pub fn start(config: &Config) -> Result<Option<WorkerGuard>, String> {
     let log = &config.log;
     if log.level == "off" {
         return Ok(None);
@@ -36,7 +33,7 @@ pub fn start(config: &Config) -> Result<Option<Guard>, String> {
     let filter = EnvFilter::new(format!("warn,quarterdeck={}", log.level));
     let lines = tracing_subscriber::fmt().json().with_writer(writer).with_env_filter(filter).finish();
     let _ = tracing::subscriber::set_global_default(lines);
-    Ok(Some(Guard(guard)))
+    Ok(Some(guard))
 }
 
 /// The files of a log, newest first.

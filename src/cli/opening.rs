@@ -33,6 +33,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use tracing_appender::non_blocking::WorkerGuard;
 
 /// A running engine with all that ends with it.
 #[derive(Debug)]
@@ -51,7 +52,7 @@ pub struct Opened {
 struct Told {
     watched: metrics::Watched,
     metrics: Option<metrics::Server>,
-    log: Option<log::Guard>,
+    log: Option<WorkerGuard>,
 }
 
 impl Opened {

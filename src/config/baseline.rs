@@ -3,6 +3,7 @@
 use super::decode::{Ids, path};
 use super::problem::Problems;
 use super::reader::{self, Source, Table};
+use super::template::quote;
 use crate::domain::baseline::{Approved, Aspect, line, parse};
 use crate::domain::id::SourceId;
 use crate::domain::text::is_hostile;
@@ -102,20 +103,16 @@ pub fn encode(head: &str, systems: &BTreeMap<SourceId, Approved>) -> String {
         out.push_str(&format!("# {comment}\n"));
     }
     for (id, approved) in systems {
-        out.push_str(&format!("\n[[system]]\nid = {}\n", quoted(id.as_str())));
+        out.push_str(&format!("\n[[system]]\nid = {}\n", quote(id.as_str())));
         for (aspect, lines) in &approved.0 {
             out.push_str(&format!("{} = [\n", aspect.key()));
             for (name, value) in lines {
-                out.push_str(&format!("    {},\n", quoted(&line(name, value))));
+                out.push_str(&format!("    {},\n", quote(&line(name, value))));
             }
             out.push_str("]\n");
         }
     }
     out
-}
-
-fn quoted(text: &str) -> String {
-    toml::Value::String(text.to_owned()).to_string()
 }
 
 #[cfg(test)]

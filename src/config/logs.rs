@@ -7,6 +7,7 @@ use super::prometheus::auth;
 use super::reader::Table;
 use crate::domain::estate::Tenant;
 use crate::domain::id::{SourceId, TenantId};
+use crate::domain::text::in_url;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -139,7 +140,7 @@ impl Template {
 
     /// The link for a tenant and a time.
     pub fn link(&self, tenant: &Tenant, from: jiff::Timestamp, to: jiff::Timestamp) -> Option<String> {
-        let mut text = self.of(tenant, |value| Ok(escaped(value))).ok()?;
+        let mut text = self.of(tenant, |value| Ok(in_url(value))).ok()?;
         let values = [from.as_millisecond(), to.as_millisecond(), from.as_microsecond(), to.as_microsecond()];
         for (name, value) in OF_TIME.iter().zip(values) {
             text = text.replace(&format!("{{{name}}}"), &value.to_string());
@@ -151,12 +152,6 @@ impl Template {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-}
-
-/// A value within a URL.
-fn escaped(value: &str) -> String {
-    let fine = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
-    value.bytes().map(|b| if fine(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }
 
 /// Names in braces: of `{tenant}/{x="y"}` only the first.

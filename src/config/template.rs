@@ -23,7 +23,8 @@ pub struct Answers {
     pub system: bool,
 }
 
-fn quote(text: &str) -> String {
+/// A text as a TOML string.
+pub(super) fn quote(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 

@@ -30,6 +30,12 @@ pub fn is_among(name: &str, patterns: &[impl AsRef<str>]) -> bool {
     patterns.iter().any(|pattern| means(pattern.as_ref(), name))
 }
 
+/// A value as it stands within a URL: letters, digits and `-._~` as they are (RFC 3986, unreserved characters).
+pub fn in_url(value: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
+    value.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+}
+
 /// A server's words without what looks like a credential that it was sent and repeats: what follows `Bearer` or
 /// `Basic`, and user and password of a URL. Each becomes `***`.
 pub fn conceal(text: &str) -> String {
@@ -80,6 +86,12 @@ mod tests {
             assert_eq!(means(pattern, name), meant, "{pattern} for {name}");
             assert_eq!(is_among(name, &["other", pattern]), meant, "{pattern} for {name}");
         }
+    }
+
+    #[test]
+    fn what_is_not_plain_is_encoded_within_a_url() {
+        assert_eq!(in_url("a-Z_0.~"), "a-Z_0.~");
+        assert_eq!(in_url("Łódź/a b&c=%"), "%C5%81%C3%B3d%C5%BA%2Fa%20b%26c%3D%25");
     }
 
     #[test]

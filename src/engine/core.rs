@@ -334,6 +334,7 @@ impl Engine {
                     let only_looks = envelope.command.only_looks();
                     let reply = self.command(envelope.command, envelope.actor).await;
                     if !only_looks {
+                        self.counters.answered(&reply);
                         snapshots.send_replace(Arc::new(self.snapshot()));
                     }
                     let _ = envelope.answer.send(reply);
@@ -683,12 +684,9 @@ impl Engine {
 
     /// Carries out a command of a person.
     pub(super) async fn command(&mut self, command: Command, actor: Actor) -> Reply {
-        let only_looks = command.only_looks();
-        let (Ok(reply) | Err(reply)) = self.carry_out(command, &actor).await;
-        if !only_looks {
-            self.counters.answered(&reply);
+        match self.carry_out(command, &actor).await {
+            Ok(reply) | Err(reply) => reply,
         }
-        reply
     }
 }
 

@@ -279,6 +279,7 @@ fn innermost(error: &(dyn Error + 'static)) -> String {
 }
 
 pub mod authorities;
+pub mod call;
 
 #[cfg(test)]
 pub(crate) mod rig;

@@ -6,13 +6,13 @@ use super::table::{self, View};
 use crate::engine::client::Client;
 use crate::engine::counters::Counters;
 use crate::journal::Status;
+use crate::observe::http::call::{Refusal, answer, head, header};
 use jiff::Timestamp;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
@@ -87,67 +87,36 @@ async fn serve(listener: TcpListener, watched: Arc<Watched>) {
         let watched = watched.clone();
         tokio::spawn(async move {
             let _turn = turn;
-            let _ = tokio::time::timeout(WITHIN, answer(stream, &watched)).await;
+            let _ = tokio::time::timeout(WITHIN, serve_one(stream, &watched)).await;
         });
     }
 }
 
-async fn answer(mut stream: TcpStream, watched: &Watched) -> io::Result<()> {
-    let (code, kind, body) = match asked(&mut stream).await? {
-        Ok(()) => match table::written(watched.view()) {
-            Ok(text) => ("200 OK", KIND, text),
-            Err(_) => ("500 Internal Server Error", "text/plain", "the measures can not be written down\n".to_owned()),
-        },
-        Err((code, words)) => (code, "text/plain", format!("{words}\n")),
+async fn serve_one(mut stream: TcpStream, watched: &Watched) -> io::Result<()> {
+    let said = match head(&mut stream, (HEAD, "the head is longer than 8 KiB"), judge).await {
+        Ok(_) => table::written(watched.view()).map_err(|_| (500, "the measures can not be written down")),
+        Err(refusal) => Err(refusal),
     };
-    let length = body.len();
-    let head =
-        format!("HTTP/1.1 {code}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
-    stream.write_all(head.as_bytes()).await?;
-    stream.write_all(body.as_bytes()).await?;
-    stream.shutdown().await
-}
-
-type Refusal = (&'static str, &'static str);
-
-/// Reads the head of a request, and says what is wrong with it.
-async fn asked(stream: &mut TcpStream) -> io::Result<Result<(), Refusal>> {
-    let mut bytes = Vec::new();
-    loop {
-        if let Some(judged) = judge(&bytes) {
-            return Ok(judged);
+    match said {
+        Ok(text) => answer(&mut stream, "200 OK", KIND, &text).await,
+        Err((code, words)) => {
+            let status = http::StatusCode::from_u16(code).map_or_else(|_| code.to_string(), |s| s.to_string());
+            answer(&mut stream, &status, "text/plain", &format!("{words}\n")).await
         }
-        if bytes.len() > HEAD {
-            return Ok(Err(("431 Request Header Fields Too Large", "the head is longer than 8 KiB")));
-        }
-        let mut chunk = [0_u8; 2048];
-        let read = stream.read(&mut chunk).await?;
-        if read == 0 {
-            return Ok(Err(("400 Bad Request", "the request breaks off")));
-        }
-        bytes.extend_from_slice(chunk.get(..read).unwrap_or_default());
     }
 }
 
-/// What a head asks for, once it is whole.
-fn judge(bytes: &[u8]) -> Option<Result<(), Refusal>> {
-    let mut headers = [httparse::EMPTY_HEADER; 48];
-    let mut request = httparse::Request::new(&mut headers);
-    match request.parse(bytes) {
-        Ok(httparse::Status::Partial) => return None,
-        Ok(httparse::Status::Complete(_)) => {}
-        Err(_) => return Some(Err(("400 Bad Request", "the head is no HTTP/1.1"))),
-    }
+/// Whether it asks for the measures, and from here.
+fn judge(request: &httparse::Request<'_, '_>) -> Result<(), Refusal> {
     // A page in somebody's browser that resolves its own name to this machine has another host than the loopback.
-    let host = request.headers.iter().find(|h| h.name.eq_ignore_ascii_case("host")).map(|h| h.value);
-    if !host.is_some_and(is_loopback) {
-        return Some(Err(("421 Misdirected Request", "the host is not the loopback")));
+    if !header(request, "host").is_some_and(is_loopback) {
+        return Err((421, "the host is not the loopback"));
     }
-    Some(match (request.method, request.path) {
+    match (request.method, request.path) {
         (Some("GET"), Some("/metrics")) => Ok(()),
-        (_, Some("/metrics")) => Err(("405 Method Not Allowed", "measures are asked for by GET")),
-        _ => Err(("404 Not Found", "measures are at /metrics")),
-    })
+        (_, Some("/metrics")) => Err((405, "measures are asked for by GET")),
+        _ => Err((404, "measures are at /metrics")),
+    }
 }
 
 fn is_loopback(host: &[u8]) -> bool {

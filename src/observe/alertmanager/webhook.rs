@@ -8,12 +8,13 @@ use crate::config::secret::{self, Secret};
 use crate::domain::facts::Facts;
 use crate::domain::ports::SampleSink;
 use crate::domain::sample::{Failure, FailureKind, Sample};
+use crate::observe::http::call::{BROKEN, Refusal, answer, head, header};
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 use std::time::Duration;
 use subtle::ConstantTimeEq as _;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -90,34 +91,12 @@ async fn call(shared: &Shared, mut stream: TcpStream, secret: &Secret, sink: &Sa
             refusal
         }
     };
-    let text = format!(
-        "HTTP/1.1 {code} {words}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{words}\n",
-        words.len() + 1
-    );
-    let _ = stream.write_all(text.as_bytes()).await;
-    let _ = stream.shutdown().await;
+    let _ = answer(&mut stream, &format!("{code} {words}"), "text/plain", &format!("{words}\n")).await;
 }
 
-type Refusal = (u16, &'static str);
-
 async fn take(shared: &Shared, stream: &mut TcpStream, secret: &Secret) -> Result<Told, Refusal> {
-    const BROKEN: Refusal = (400, "the request breaks off");
-    let mut bytes = Vec::new();
-    let (head, length) = loop {
-        let mut chunk = [0_u8; 4096];
-        let read = stream.read(&mut chunk).await.map_err(|_| BROKEN)?;
-        bytes.extend_from_slice(chunk.get(..read).ok_or(BROKEN)?);
-        if let Some(found) = head(&bytes, secret)? {
-            break found;
-        }
-        if read == 0 {
-            return Err(BROKEN);
-        }
-        if bytes.len() > HEAD {
-            return Err((431, "the head is longer than 16 KiB"));
-        }
-    };
-    let mut body = bytes.split_off(head.min(bytes.len()));
+    let (length, mut body) =
+        head(stream, (HEAD, "the head is longer than 16 KiB"), |request| judge(request, secret)).await?;
     while body.len() < length {
         let mut chunk = vec![0_u8; (length - body.len()).min(64 << 10)];
         let read = stream.read(&mut chunk).await.map_err(|_| BROKEN)?;
@@ -130,19 +109,9 @@ async fn take(shared: &Shared, stream: &mut TcpStream, secret: &Secret) -> Resul
     alert::told(&body, &shared.config, Timestamp::now()).map_err(|_| (400, "the body is no call of an Alertmanager"))
 }
 
-/// The end of the head and the length of the body, once the head is complete. Who does not know the secret learns
-/// nothing but that.
-fn head(bytes: &[u8], secret: &Secret) -> Result<Option<(usize, usize)>, Refusal> {
-    let mut headers = [httparse::EMPTY_HEADER; 48];
-    let mut request = httparse::Request::new(&mut headers);
-    let end = match request.parse(bytes) {
-        Ok(httparse::Status::Complete(end)) => end,
-        Ok(httparse::Status::Partial) => return Ok(None),
-        Err(_) => return Err((400, "the head is no HTTP/1.1")),
-    };
-    let header =
-        |name: &str| request.headers.iter().find(|h| h.name.eq_ignore_ascii_case(name)).map(|h| h.value.trim_ascii());
-    let given = header("authorization").and_then(|v| v.strip_prefix(b"Bearer ")).unwrap_or_default();
+/// The length of the body. Who does not know the secret learns nothing but that.
+fn judge(request: &httparse::Request<'_, '_>, secret: &Secret) -> Result<usize, Refusal> {
+    let given = header(request, "authorization").and_then(|v| v.strip_prefix(b"Bearer ")).unwrap_or_default();
     if !same(given.trim_ascii(), secret.expose().as_bytes()) {
         return Err((401, "the secret is missing or wrong"));
     }
@@ -152,11 +121,11 @@ fn head(bytes: &[u8], secret: &Secret) -> Result<Option<(usize, usize)>, Refusal
     if request.path.map(|p| p.split('?').next()) != Some(Some("/alerts")) {
         return Err((404, "alerts are told at /alerts"));
     }
-    let length = header("content-length").and_then(|v| std::str::from_utf8(v).ok()?.parse::<usize>().ok());
+    let length = header(request, "content-length").and_then(|v| std::str::from_utf8(v).ok()?.parse::<usize>().ok());
     match length {
         None => Err((411, "the length of the body is missing")),
         Some(length) if length > ANSWER => Err((413, "the body is longer than 4 MiB")),
-        Some(length) => Ok(Some((end, length))),
+        Some(length) => Ok(length),
     }
 }
 

@@ -5,7 +5,7 @@ use super::powers;
 use crate::domain::baseline::{Aspect, Lines, Seen, add};
 use crate::domain::facts::Missing;
 use crate::domain::sample::{Failure, FailureKind};
-use crate::domain::text::sanitize;
+use crate::domain::text::{in_url, sanitize};
 use crate::observe::kubernetes::link::{Fault, Link};
 use http::Request;
 use serde_json::Value;
@@ -124,7 +124,7 @@ async fn list(
                 return Err(Refused::Failed(link.failure(FailureKind::Protocol, &why)));
             }
         }
-        next = encoded(text(&page, "/metadata/continue"));
+        next = in_url(text(&page, "/metadata/continue"));
         if next.is_empty() {
             return Ok(all);
         }
@@ -140,13 +140,6 @@ async fn page(link: &Link, path: &str, accept: &str) -> Result<Value, Fault> {
     let body = link.body(link.send(request).await?, PAGE_BYTES).await?;
     serde_json::from_slice(&body)
         .map_err(|_| Fault::Lost(link.failure(FailureKind::Protocol, &format!("the answer to {path} is no JSON"))))
-}
-
-/// The token of the next page as it stands in a path: letters, digits, `-` and `_` as they are.
-fn encoded(token: &str) -> String {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~');
-    let one = |b: u8| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") };
-    token.bytes().map(one).collect()
 }
 
 /// The first half of the SHA-256 of a spec, enough to see that it is another one.

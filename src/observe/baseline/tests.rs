@@ -5,10 +5,9 @@ use crate::config::decode;
 use crate::domain::mode::Mode;
 use crate::observe::http::rig::{skip, until};
 use crate::observe::kubernetes::fake::{Fake, Reply};
+use crate::observe::kubernetes::lab::kubectl;
 use crate::observe::postgres::testbed::Server as Postgres;
 use serde_json::{Value, json};
-use std::io::Write as _;
-use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
 /// A clock that a test sets.
@@ -196,27 +195,13 @@ async fn pages_are_followed_and_a_right_that_is_missing_leaves_that_aspect_unkno
     assert_eq!(observer.poll().await.unwrap_err().kind, FailureKind::Protocol);
 }
 
-fn kubectl(args: &[&str], input: Option<&Value>) -> bool {
-    let mut child = Command::new(std::env::var("LAB_KUBECTL").unwrap())
-        .args(["--kubeconfig", &std::env::var("LAB_KUBECONFIG_ADMIN").unwrap()])
-        .args(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    if let Some(input) = input {
-        child.stdin.take().unwrap().write_all(input.to_string().as_bytes()).unwrap();
-    }
-    child.wait().unwrap().success()
-}
-
 /// What a test made on the lab's API server, taken away again.
 struct Made(Vec<String>);
 
 impl Drop for Made {
     fn drop(&mut self) {
         for one in &self.0 {
-            kubectl(&["delete", one, "--wait=false"], None);
+            kubectl(&["delete", one, "--wait=false"], "");
         }
     }
 }
@@ -229,8 +214,8 @@ async fn rights_and_policies_of_the_real_api_server_are_compared() {
     };
     let space = format!("baseline-{}", std::process::id());
     let _made = Made(vec![format!("namespace/{space}"), format!("clusterrolebinding/{space}")]);
-    assert!(kubectl(&["create", "namespace", &space], None));
-    let create = |object: Value| assert!(kubectl(&["-n", &space, "apply", "-f", "-"], Some(&object)), "{object}");
+    assert!(kubectl(&["create", "namespace", &space], ""));
+    let create = |object: Value| assert!(kubectl(&["-n", &space, "apply", "-f", "-"], &object.to_string()), "{object}");
     let policy = |spec: Value| {
         create(
             json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "deny"}, "spec": spec}),

@@ -16,6 +16,8 @@ pub(crate) mod fake;
 #[cfg(test)]
 mod fold_tests;
 #[cfg(test)]
+pub(crate) mod lab;
+#[cfg(test)]
 mod tests;
 
 use self::feed::{Board, Feed, State};

@@ -8,8 +8,7 @@ use crate::domain::facts::MeasuredFacts;
 use crate::domain::mode::Mode;
 use crate::domain::signal::Subject;
 use crate::observe::http::rig::until;
-use std::io::Write as _;
-use std::process::{Command, Stdio};
+use crate::observe::kubernetes::lab::kubectl;
 use std::time::Duration;
 
 /// What the shipped queries of some sets give.
@@ -135,29 +134,16 @@ spec: {accessModes: [ReadWriteOnce], storageClassName: "", resources: {requests:
 struct Made;
 
 impl Made {
-    fn kubectl(arguments: &[&str], input: &str) -> bool {
-        let var = |name: &str| std::env::var(name).unwrap();
-        let mut child = Command::new(var("LAB_KUBECTL"))
-            .args(["--kubeconfig", &var("LAB_KUBECONFIG_ADMIN")])
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        child.wait().unwrap().success()
-    }
-
     fn new() -> Self {
         let made = Self;
-        assert!(Self::kubectl(&["apply", "-f", "-"], TENANT), "the objects of the test can not be made");
+        assert!(kubectl(&["apply", "-f", "-"], TENANT), "the objects of the test can not be made");
         made
     }
 }
 
 impl Drop for Made {
     fn drop(&mut self) {
-        Self::kubectl(&["delete", "namespace", "erp-t017", "--wait=false", "--ignore-not-found"], "");
+        kubectl(&["delete", "namespace", "erp-t017", "--wait=false", "--ignore-not-found"], "");
     }
 }
 

@@ -82,7 +82,7 @@ fn roll_up(canvas: &Canvas<'_>, state: &State, snapshot: &Snapshot, width: u16) 
 
 /// Rows of the findings pane with its rule.
 fn findings_height(canvas: &Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rect) -> u16 {
-    let wanted = findings_rows(canvas, state, snapshot, area.width).clamp(1, 30);
+    let wanted = findings_rows(canvas, state, snapshot, area.width, 30).clamp(1, 30);
     (wanted + 1).min(area.height * 2 / 5).max(area.height.min(2))
 }
 

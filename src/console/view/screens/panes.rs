@@ -146,7 +146,7 @@ pub fn findings(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, are
     let at = cursor.unwrap_or(0);
     let rows = usize::from(body.height);
     let total = pane.order.len();
-    let roomy = cells(rows) >= findings_rows(canvas, state, snapshot, area.width);
+    let roomy = findings_rows(canvas, state, snapshot, area.width, body.height.saturating_add(1)) <= body.height;
     let tall = |i: usize| -> usize {
         if rows >= total * 3 || (i == at && rows >= total.min(rows.saturating_sub(2)) + 2) { 3 } else { 1 }
     };
@@ -172,10 +172,17 @@ pub fn findings(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, are
     }
 }
 
-/// Rows that all findings take where nothing of them is cut.
-pub fn findings_rows(canvas: &Canvas<'_>, state: &State, snapshot: &Snapshot, width: u16) -> u16 {
+/// Rows that all findings take where nothing of them is cut; counted no further than `most`, since there may be hundreds.
+pub fn findings_rows(canvas: &Canvas<'_>, state: &State, snapshot: &Snapshot, width: u16, most: u16) -> u16 {
     let shown = state.panes.get(PaneId::Findings).order.iter().filter_map(|slot| snapshot.findings.get(slot.index));
-    cells(shown.map(|finding| whole(canvas, state, finding, width).len()).sum())
+    let mut rows = 0_u16;
+    for finding in shown {
+        if rows >= most {
+            break;
+        }
+        rows = rows.saturating_add(cells(whole(canvas, state, finding, width).len()));
+    }
+    rows
 }
 
 /// A card of which nothing is cut: what it is over as many lines as it takes, what lies ahead on its own where it is long.

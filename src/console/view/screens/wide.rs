@@ -78,8 +78,9 @@ fn stores(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rec
 
 /// What it means and how it came about.
 fn rail(canvas: &mut Canvas<'_>, state: &State, snapshot: &Snapshot, area: Rect) {
-    let wanted = findings_rows(canvas, state, snapshot, area.width).max(1) + 1;
-    let (top, rest) = split(area, wanted.min(area.height / 2));
+    let most = area.height / 2;
+    let wanted = findings_rows(canvas, state, snapshot, area.width, most).max(1) + 1;
+    let (top, rest) = split(area, wanted.min(most));
     findings(canvas, state, snapshot, top);
     let charted = shown(state, snapshot).filter(|f| !f.evidence.is_empty() && rest.height > CHART * 2);
     let charts = charted.map_or(0, |f| cells(f.evidence.len()).min(rest.height / 2 / CHART) * CHART);

@@ -4,30 +4,14 @@
 use super::tests::{look, observer, value};
 use super::*;
 use crate::observe::http::rig::{skip, until};
+use crate::observe::kubernetes::lab::kubectl;
 use serde_json::{Value, json};
-use std::io::Write as _;
-use std::process::{Command, Stdio};
-
-fn kubectl(args: &[&str], input: Option<&Value>) -> bool {
-    let Ok(binary) = std::env::var("LAB_KUBECTL") else { return false };
-    let mut child = Command::new(binary)
-        .args(["--kubeconfig", &std::env::var("LAB_KUBECONFIG_ADMIN").unwrap()])
-        .args(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    if let Some(input) = input {
-        child.stdin.take().unwrap().write_all(input.to_string().as_bytes()).unwrap();
-    }
-    child.wait().unwrap().success()
-}
 
 struct Space(String);
 
 impl Drop for Space {
     fn drop(&mut self) {
-        kubectl(&["delete", "namespace", &self.0, "--wait=false"], None);
+        kubectl(&["delete", "namespace", &self.0, "--wait=false"], "");
     }
 }
 
@@ -39,17 +23,18 @@ async fn objects_of_the_real_api_server_are_watched_and_a_missing_right_is_said(
         return skip("objects", "no lab (tests/lab/lab up kubernetes delivery)");
     };
     let space = Space(format!("objects-{}", std::process::id()));
-    assert!(kubectl(&["create", "namespace", &space.0], None));
+    assert!(kubectl(&["create", "namespace", &space.0], ""));
     let mut observer = observer(kubeconfig.as_ref(), &space.0);
     let facts = look(&mut observer).await.unwrap();
     assert!(facts.missing.is_empty(), "{:?}", facts.missing);
     let t017 = Subject::Tenant { tenant: "t017".into() };
 
-    let create = |object: Value| assert!(kubectl(&["-n", &space.0, "create", "-f", "-"], Some(&object)), "{object}");
+    let create =
+        |object: Value| assert!(kubectl(&["-n", &space.0, "create", "-f", "-"], &object.to_string()), "{object}");
     let status = |kind: &str, name: &str, status: Value| {
         let patch = json!({"status": status}).to_string();
         let args = ["-n", &space.0, "patch", kind, name, "--subresource=status", "--type=merge", "-p", &patch];
-        assert!(kubectl(&args, None), "{kind} {name}");
+        assert!(kubectl(&args, ""), "{kind} {name}");
     };
     // The quota controller is real.
     create(
@@ -100,7 +85,7 @@ async fn objects_of_the_real_api_server_are_watched_and_a_missing_right_is_said(
         facts.readings.iter().find(|r| r.signal == "delivery.suspended" && r.subject.to_string().ends_with("/apps"));
     assert_eq!(suspended.map(|r| r.value), Some(1.0));
     assert!(facts.untold.iter().any(|u| u.subject.to_string().ends_with("/erp")), "Argo CD does not run: not known");
-    assert!(kubectl(&["-n", &space.0, "delete", "resourcequota", "q"], None));
+    assert!(kubectl(&["-n", &space.0, "delete", "resourcequota", "q"], ""));
     until("a deleted object is gone", Duration::from_secs(30), async || {
         let facts = look(&mut observer).await.unwrap();
         value(&facts, &t017, "quota.share").is_none().then_some(())
@@ -116,7 +101,7 @@ async fn the_fences_of_a_tenant_are_read_from_the_real_api_server() {
         return skip("tenancy", "no lab (tests/lab/lab up kubernetes)");
     };
     let space = Space(format!("tenancy-{}", std::process::id()));
-    assert!(kubectl(&["create", "namespace", &space.0], None));
+    assert!(kubectl(&["create", "namespace", &space.0], ""));
     let mut observer = observer(kubeconfig.as_ref(), &space.0);
     let t017 = Subject::Tenant { tenant: "t017".into() };
     let seen = async |observer: &mut ObjectsObserver, what: &str, wanted: [(&str, f64); 3]| {
@@ -127,7 +112,7 @@ async fn the_fences_of_a_tenant_are_read_from_the_real_api_server() {
         })
         .await;
     };
-    let make = |object: Value| assert!(kubectl(&["-n", &space.0, "apply", "-f", "-"], Some(&object)), "{object}");
+    let make = |object: Value| assert!(kubectl(&["-n", &space.0, "apply", "-f", "-"], &object.to_string()), "{object}");
     let policy = |name: &str, spec: Value| {
         make(
             json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": name}, "spec": spec}),
@@ -145,7 +130,7 @@ async fn the_fences_of_a_tenant_are_read_from_the_real_api_server() {
     policy("anybody", json!({"podSelector": {"matchLabels": {"app": "odoo"}}, "ingress": [{}]}));
     policy("world", json!({"podSelector": {}, "ingress": [{"from": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]}]}));
     seen(&mut observer, "two policies let everybody in", values(1.0, 2.0, 1.0)).await;
-    assert!(kubectl(&["-n", &space.0, "delete", "networkpolicy", "--all"], None));
-    assert!(kubectl(&["-n", &space.0, "delete", "resourcequota", "q"], None));
+    assert!(kubectl(&["-n", &space.0, "delete", "networkpolicy", "--all"], ""));
+    assert!(kubectl(&["-n", &space.0, "delete", "resourcequota", "q"], ""));
     seen(&mut observer, "the fence and the quota are gone", values(0.0, 0.0, 0.0)).await;
 }
