@@ -14,7 +14,10 @@ mod support;
 use engine::Served;
 use serde_json::Value;
 use std::path::Path;
+use std::time::Duration;
 use support::{CTRL_C, ENTER, SOON, Start, TAB, Term, kinds, lonely, records, run, verifies};
+
+const LONG: Duration = Duration::from_secs(90);
 
 /// An incident that was declared, noted on and closed while an engine ran; the configuration of its estate.
 fn incident(home: &Path) -> String {
@@ -98,6 +101,33 @@ fn the_console_goes_through_the_past_by_keys_and_can_change_nothing() {
     assert_eq!(term.keys(CTRL_C).ends(SOON).exit_code(), 0, "{}", term.text());
     term.is_given_back();
     assert_eq!(records(home.path(), &home.path().join("journal")).len(), before);
+}
+
+#[test]
+fn an_exercise_is_looked_back_on_as_its_crew_saw_it_and_never_passes_for_real() {
+    let home = tempfile::tempdir().unwrap();
+    let args = ["drill", "--seed", "7", "--speed", "8"];
+    let mut term = Term::start(&Start { args: &args, env: &[], home: home.path(), size: (120, 40) });
+    let found = |t: &str| t.contains("lock chain on t017");
+    term.until("the lock chain to be found", LONG, |t| found(t) && t.contains("Next: declare"));
+    term.keys(" ").shows("Declare an incident");
+    term.keys(TAB).keys(TAB).keys(TAB).shows("> Declare <");
+    term.keys(ENTER).until("the incident", SOON, |t| t.lines().next().is_some_and(|line| line.contains("INC-1")));
+    assert_eq!(term.keys(CTRL_C).ends(SOON).exit_code(), 0, "{}", term.text());
+
+    let args = ["replay", "INC-1", "--drill"];
+    let mut term = Term::start(&Start { args: &args, env: &[], home: home.path(), size: (120, 40) });
+    term.until("the banner of the exercise", SOON, |t| {
+        let first = t.lines().next().unwrap_or_default();
+        first.contains("DRILL") && first.contains("REPLAY") && !first.to_lowercase().contains("production")
+    });
+    term.keys("]").until("what the crew saw", SOON, |t| t.contains("record 1 of") && found(t));
+    assert_eq!(term.keys(CTRL_C).ends(SOON).exit_code(), 0, "{}", term.text());
+    let (code, out, err) = run(home.path(), &["--drill", "audit", "verify"]);
+    assert!(matches!(code, 0 | 3), "{code} {out}{err}");
+    let nobody = tempfile::tempdir().unwrap();
+    let (code, out, err) = run(nobody.path(), &["replay", "INC-1", "--drill"]);
+    assert!(code == 1 && err.contains("has played no drill"), "{code} {out}{err}");
 }
 
 #[test]

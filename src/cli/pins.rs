@@ -147,6 +147,7 @@ pub fn outside(
         return read(path).map(Some);
     }
     if journal.is_none()
+        && global.drill.is_none()
         && let Some(key) = configured(&session::load(global)?.config)?
     {
         return Ok(Some(key));

@@ -48,9 +48,9 @@ pub fn calls(before: &Snapshot, now: &Snapshot) -> Vec<String> {
 pub fn title(state: &State) -> String {
     let Some(snapshot) = state.snapshot.as_deref() else { return format!("quarterdeck {}", state.facts.estate) };
     let mode = match snapshot.mode {
-        Mode::Drill => "DRILL ",
+        _ if snapshot.is_drill() => "DRILL ",
         Mode::Replay => "REPLAY ",
-        Mode::Live | Mode::ReadOnly => "",
+        Mode::Drill | Mode::Live | Mode::ReadOnly => "",
     };
     let health = match state.lost() {
         Some(since) => format!("LOST since {}Z", clock(since)),

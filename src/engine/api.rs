@@ -637,6 +637,11 @@ impl Snapshot {
         self.estate.environment
     }
 
+    /// Whether nothing of this is real: a drill, also when it is looked back on.
+    pub fn is_drill(&self) -> bool {
+        self.mode == Mode::Drill || self.replay.as_ref().is_some_and(|r| r.of_drill)
+    }
+
     /// The open incident that the screen is about: the worst, then the oldest.
     pub fn current_incident(&self) -> Option<&Incident> {
         use crate::domain::incident::IncidentState::Closed;
@@ -1192,6 +1197,9 @@ pub struct ReplayView {
     pub speed: f64,
     /// Records of the incident by this moment, and in all.
     pub records: (usize, usize),
+    /// Whether the incident was one of an exercise.
+    #[serde(default)]
+    pub of_drill: bool,
     /// Why what the consoles showed is not known of this moment; only what the journal says is shown then.
     pub unseen: Option<String>,
 }

@@ -265,9 +265,10 @@ pub fn start_with(parts: Parts, policy: PolicyFile, openings: Vec<String>) -> Ru
     let (_, link) = watch::channel(Link::default());
     let client = Client { commands, snapshots, beat: beats, link, actor: me };
     let inbox = Inbox::default();
-    // A drill can be played again, and its records are the same each time; without observers there is nothing to see.
-    let is_kept = matches!(engine.mode, Mode::Live | Mode::ReadOnly) && !observers.is_empty();
-    let recorder = is_kept.then(|| Recorder::start(snapshot.subscribe(), engine.journal.dir().to_owned()));
+    // Without observers there is nothing to see. What a crew did in a drill no seed plays again; a script's drill is
+    // stepped and comes not by here, so that its records are the same each time.
+    let recorder =
+        (!observers.is_empty()).then(|| Recorder::start(snapshot.subscribe(), engine.journal.dir().to_owned()));
     let observers: Vec<_> = observers.into_iter().map(|o| tokio::spawn(o.run(inbox.sink()))).collect();
     tokio::spawn(async move {
         let mut ends = Ends { commands: inbox_commands, answers: inbox_answers, posted, arrivals, recorder, stopped };

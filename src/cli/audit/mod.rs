@@ -56,9 +56,9 @@ pub(super) fn directory(global: &Global, named: Option<&Path>) -> Result<PathBuf
     match named {
         Some(dir) if dir.is_dir() => Ok(dir.to_path_buf()),
         Some(dir) => Err(Error::Usage(format!("--journal {} is not a directory", dir.display()))),
-        None if global.drill.is_some() => {
-            Err(Error::Usage("each drill has a journal of its own; name it with --journal DIR".into()))
-        }
+        // Each drill has a journal of its own.
+        None if global.drill.is_some() => session::newest_drill()
+            .ok_or_else(|| Error::Failed("this user has played no drill; --journal DIR names a journal".into())),
         None => Ok(session::home(&session::load(global)?.config).journal),
     }
 }

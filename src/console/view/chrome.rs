@@ -41,14 +41,17 @@ fn left(canvas: &Canvas<'_>, state: &State, detail: u8) -> Strip {
     strip.push(Role::Text, " ");
     let environment = snapshot.map(Snapshot::environment);
     match state.mode() {
-        Mode::Drill => {
+        // Also when it is looked back on: what was an exercise may never be taken for what happened.
+        mode if snapshot.is_some_and(Snapshot::is_drill) || mode == Mode::Drill => {
             let words = if detail >= 2 {
                 format!("{shade}{shade} DRILL {shade}{shade}")
             } else {
                 format!("{shade}DRILL{shade}")
             };
             strip.push(Role::Drill, words);
-            if detail >= 6 {
+            if mode == Mode::Replay {
+                strip.push(Role::Drill, " REPLAY");
+            } else if detail >= 6 {
                 strip.push(Role::Dim, " nothing real");
             }
         }
@@ -432,6 +435,7 @@ pub fn tiny(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
     }
     strip.push(health.into(), glyphs.of(health));
     match state.mode() {
+        _ if state.snapshot.as_deref().is_some_and(Snapshot::is_drill) => strip.push(Role::Drill, " DRILL"),
         Mode::Drill => strip.push(Role::Drill, " DRILL"),
         Mode::Replay => strip.push(Role::Drill, " REPLAY"),
         Mode::Live | Mode::ReadOnly => {}

@@ -104,7 +104,9 @@ impl Past {
         let Some(index) = after.checked_sub(1) else {
             return Err(match self.kept.first() {
                 Some(first) => format!("what the consoles showed is kept from {} on", first.from),
-                None => "what the consoles showed was not kept (no engine observed, or it was a drill)".to_owned(),
+                None => {
+                    "what the consoles showed was not kept (no engine observed, or it was a scripted drill)".to_owned()
+                }
             });
         };
         let Some(kept) = self.kept.get(index).cloned() else { return Err("no piece is there".to_owned()) };

@@ -120,6 +120,7 @@ impl Player {
             to: *to,
             speed: self.speed,
             records: (by_now, records.len()),
+            of_drill: records.first().is_some_and(|r| r.mode == Mode::Drill),
             unseen,
         };
         Snapshot {

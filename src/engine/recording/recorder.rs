@@ -1,6 +1,6 @@
 //! Follows a running engine and keeps what its consoles show: from the first finding that alerts, if an incident comes
-//! of it, until the incident is closed. Nothing is kept of a quiet estate, and nothing of a drill, which can be played
-//! again by its seed and its script.
+//! of it, until the incident is closed. Nothing is kept of a quiet estate, and nothing of a scripted drill, which can be
+//! played again by its seed and its script.
 
 use super::piece::{Piece, Writer};
 use crate::domain::finding::Level;
@@ -85,7 +85,10 @@ impl Recording {
         self.frame(now, false)?;
         let is_due = |w: &Writer| w.is_long() || w.to().duration_since(w.from()) >= PIECE;
         if self.piece.as_ref().is_some_and(is_due) {
-            match self.end()? {
+            let ended = self.end()?;
+            // It begins with the frame that the one before ends with: in a fast drill the next is a minute later.
+            self.frame(now, false)?;
+            match ended {
                 Some(piece) if self.keeping => out.push(piece),
                 Some(piece) => {
                     self.early.push_back(piece);

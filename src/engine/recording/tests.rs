@@ -63,11 +63,11 @@ fn a_quiet_estate_is_not_kept_and_what_led_to_an_incident_is() {
     let mut recording = Recording::default();
     assert_eq!(see(&mut recording, 0..1000, false, None), []);
     // It alerts for 20 minutes: the last ten are held, and nothing of it counts before an incident is declared.
-    assert_eq!(see(&mut recording, 1000..2200, true, None), []);
-    let kept = see(&mut recording, 2200..2201, true, Some("investigating"));
+    assert_eq!(see(&mut recording, 1000..2250, true, None), []);
+    let kept = see(&mut recording, 2250..2251, true, Some("investigating"));
     assert_eq!(kept.len(), 2);
-    assert!(kept[0].from > at(1000) && kept[1].to < at(2200), "{} to {}", kept[0].from, kept[1].to);
-    let more = see(&mut recording, 2201..2900, false, Some("identified"));
+    assert!(kept[0].from > at(1000) && kept[1].to < at(2250), "{} to {}", kept[0].from, kept[1].to);
+    let more = see(&mut recording, 2251..2900, false, Some("identified"));
     let closed = see(&mut recording, 2900..2903, false, Some("closed"));
     let all: Vec<&Piece> = kept.iter().chain(&more).chain(&closed).collect();
     for pair in all.windows(2) {
@@ -91,6 +91,19 @@ fn what_is_in_hand_is_kept_at_the_end_of_the_engine() {
     let mut recording = Recording::default();
     see(&mut recording, 0..60, true, None);
     assert!(recording.finish().is_none(), "nothing is kept of what became no incident");
+}
+
+#[test]
+fn a_fast_drill_whose_frames_are_a_minute_apart_leaves_no_gap() {
+    let mut recording = Recording::default();
+    let minutes = (0..40).map(|m| m * 60);
+    let mut kept: Vec<Piece> =
+        minutes.flat_map(|s| recording.see(&frame(s, s.unsigned_abs(), false, Some("investigating")))).collect();
+    kept.extend(recording.finish());
+    assert!(kept.len() >= 8, "{}", kept.len());
+    for pair in kept.windows(2) {
+        assert_eq!(pair[0].to, pair[1].from);
+    }
 }
 
 proptest! {
