@@ -35,7 +35,7 @@ fn main() {
             for sample in &samples {
                 judge.take(&mut world, sample);
             }
-            findings = judge.look(&world, clock.now()).0.len();
+            findings = judge.look(&mut world, clock.now()).0.len();
         }
         judging += judged.elapsed();
         slowest = slowest.max(second.elapsed());

@@ -123,7 +123,7 @@ fn record(
             judge.take(&mut world, sample);
         }
         to = clock.now();
-        let (findings, panes) = judge.look(&world, to);
+        let (findings, panes) = judge.look(&mut world, to);
         shown.generation += 1;
         (shown.at, shown.findings, shown.panes) = (to, Arc::new(findings), Arc::new(panes));
         let frame = Arc::new(shown.clone());

@@ -7,7 +7,7 @@ use super::output::{self, Error, Exit};
 use super::session;
 use crate::console::rows::{Context, plain};
 use crate::console::views::View;
-use crate::correlate::panes;
+use crate::correlate::{panes, standby};
 use crate::domain::estate::{Environment, Estate, Service};
 use crate::domain::facts::Missing;
 use crate::domain::finding::{Change, Finding};
@@ -15,8 +15,9 @@ use crate::domain::health::Health;
 use crate::domain::mode::Mode;
 use crate::domain::pane::{DatabaseRow, IngressRow, Pane, Panes, QueueRow, SourceRow, SubjectRow, TenantRow};
 use crate::domain::ports::Clock;
+use crate::domain::sample::SourceKind;
 use crate::domain::usual::UsualState;
-use crate::domain::world::World;
+use crate::domain::world::{SourceState, World};
 use crate::engine;
 use crate::engine::adapters::Adapters;
 use crate::engine::api::Snapshot;
@@ -272,7 +273,8 @@ struct Looking {
 impl Looking {
     fn start(adapters: Adapters) -> Self {
         let Adapters { estate, mode, clock, observers, settings, usual, drill, .. } = adapters;
-        let world = World::new(estate.clone(), observers.iter().map(|o| o.spec()), clock.now());
+        let specs = observers.iter().map(|o| o.spec()).chain(standby::specs(&settings.standby));
+        let world = World::new(estate.clone(), specs, clock.now());
         let inbox = Inbox::default();
         let tasks = observers.into_iter().map(|o| tokio::spawn(o.run(inbox.sink()))).collect();
         let deadline = tokio::time::Instant::now() + FIRST_ANSWER;
@@ -287,12 +289,14 @@ impl Looking {
     }
 
     fn answered(&self) -> bool {
-        self.world.sources.values().all(|s| s.good.is_some() || s.failing.is_some())
+        // What is made of the others is looked at after them.
+        let has = |s: &SourceState| s.good.is_some() || s.failing.is_some() || s.spec.kind == SourceKind::Standby;
+        self.world.sources.values().all(has)
     }
 
     fn look(&mut self) -> Look {
         let at = self.clock.now();
-        let (findings, panes) = self.judge.look(&self.world, at);
+        let (findings, panes) = self.judge.look(&mut self.world, at);
         Look {
             estate: self.world.estate.clone(),
             mode: self.mode,

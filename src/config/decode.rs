@@ -67,6 +67,7 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
     let probe = super::probe::all(root.tables("probe"), &mut ids, &tenants);
     let (integration, measure) = super::integration::all(root.tables("integration"), &tenants);
     let synthetic = super::synthetic::all(root.tables("synthetic"), &tenants);
+    let standby = super::standby::all(root.tables("standby"), &mut ids);
     let sources: BTreeSet<String> = ids.sources.keys().cloned().collect();
     let calendar = super::calendar::all(root.tables("calendar"), &tenants);
     let services = super::service::services(root.tables("service"), &sources);
@@ -98,6 +99,7 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
         patroni,
         bucket,
         restore_test,
+        standby,
         audit_log,
         baseline,
         probe,
@@ -139,6 +141,11 @@ impl Ids {
     /// The kind of a source of this name.
     pub(super) fn kind(&self, id: &str) -> Option<&'static str> {
         self.sources.get(id).copied()
+    }
+
+    /// The names of sources of some kinds.
+    pub(super) fn of_kinds(&self, kinds: &[&str]) -> Vec<&str> {
+        self.sources.iter().filter(|(_, kind)| kinds.contains(kind)).map(|(id, _)| id.as_str()).collect()
     }
 
     pub(super) fn refer(&self, table: &mut Table<'_, '_>, key: &'static str, kind: &'static str) -> SourceId {

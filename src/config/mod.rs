@@ -24,6 +24,7 @@ pub mod reader;
 pub mod restore_test;
 pub mod secret;
 mod service;
+pub mod standby;
 pub mod synthetic;
 pub mod template;
 mod terms;

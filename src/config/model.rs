@@ -10,6 +10,7 @@ pub use super::logs::{LogQuery, Logs, LogsBy, Server, Template, Traces, TracesKi
 pub use super::probe::Probe;
 pub use super::prometheus::{Alertmanager, HttpAuth, PromQuery, PromSubject, Prometheus, Webhook};
 pub use super::restore_test::RestoreTest;
+pub use super::standby::Standby;
 pub use super::synthetic::Synthetics;
 pub use super::watch::Log;
 use crate::domain::estate::{Estate, Occasion, Service, Terms};
@@ -59,6 +60,8 @@ pub struct Config {
     pub bucket: Vec<Bucket>,
     /// How it is known that backups can be restored.
     pub restore_test: Vec<RestoreTest>,
+    /// Regions that take over.
+    pub standby: Vec<Standby>,
     /// Audit logs of Kubernetes.
     pub audit_log: Vec<AuditLog>,
     /// What was approved of roles, rights and policies.

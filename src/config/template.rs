@@ -91,6 +91,8 @@ const OUTSIDE: &str = "\n# [[pgbouncer]]\n# id = \"pool-a\"\n# host = \"127.0.0.
     # access_key = \"env:QUARTERDECK_BUCKET_ACCESS_KEY\"\n# secret_key = \"env:QUARTERDECK_BUCKET_SECRET_KEY\"\n\
     # [[restore_test]]             # when a restore was last tested: from the journal, or from a report\n\
     # id = \"restore-a\"\n# of = \"backup-a\"\n\
+    # [[standby]]                  # a region that takes over, by the sources that it needs\n\
+    # id = \"dr-eu-west\"\n# region = \"eu-west\"\n# needs = [\"pg-b\", \"k8s-2\"]\n\
     # [[probe]]                    # asked from here, as people outside reach it\n\
     # id = \"front-t001\"\n# url = \"https://t001.example/web/login\"\n\
     # [[prometheus]]               # signals where direct access is not given; see docs/sources.md\n\

@@ -179,6 +179,11 @@ impl Correlator {
         &self.settings
     }
 
+    /// What the other sources make of the regions that could take over, where that was last looked at an interval ago.
+    pub fn standbys(&self, world: &World, now: Timestamp) -> Vec<Sample> {
+        super::standby::due(world, &self.settings, &self.index, now)
+    }
+
     /// The rows of all panes at one moment.
     pub fn panes(&self, world: &World, now: Timestamp) -> Panes {
         let harm = |f: &&(Finding, Vec<Key>)| f.0.classes.contains(&Class::Impact);

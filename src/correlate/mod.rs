@@ -25,6 +25,7 @@ pub mod settings;
 mod shared;
 pub mod signals;
 mod silence;
+pub mod standby;
 pub mod usual;
 mod whom;
 mod words;

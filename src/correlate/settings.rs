@@ -2,7 +2,7 @@
 
 use super::rules::Rules;
 use super::signals::{Limits, Thresholds, near};
-use crate::config::model::{Config, Threshold};
+use crate::config::model::{Config, Standby, Threshold};
 use crate::domain::estate::{Occasion, Service, Terms};
 use crate::domain::id::{SourceId, TenantId};
 use std::collections::BTreeMap;
@@ -23,6 +23,8 @@ pub struct Settings {
     pub services: Vec<Service>,
     /// What was agreed about tenants.
     pub terms: BTreeMap<TenantId, Terms>,
+    /// Regions that take over.
+    pub standby: Vec<Standby>,
 }
 
 impl Default for Settings {
@@ -34,6 +36,7 @@ impl Default for Settings {
             services: Vec::new(),
             terms: BTreeMap::new(),
             calendar: Vec::new(),
+            standby: Vec::new(),
         }
     }
 }
@@ -58,6 +61,7 @@ impl Settings {
             services: config.services.clone(),
             terms: config.terms.clone(),
             calendar: config.calendar.clone(),
+            standby: config.standby.clone(),
             ..Self::default()
         })
     }

@@ -38,6 +38,8 @@ pub enum SourceKind {
     Bucket,
     /// Tests of restores, as the journal and reports tell of them.
     Restore,
+    /// A region that takes over, by what the other sources tell of it.
+    Standby,
     /// Roles, rights and policies of a system, against what was approved.
     Baseline,
     /// The journal of the estate, for what it tells of rights.
@@ -71,6 +73,7 @@ impl SourceKind {
             Self::Pgbackrest => "pgbackrest",
             Self::Bucket => "bucket",
             Self::Restore => "restore",
+            Self::Standby => "standby",
             Self::Baseline => "baseline",
             Self::Journal => "journal",
             Self::Audit => "audit",

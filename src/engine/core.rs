@@ -22,7 +22,7 @@ use super::telling::{Desk, Posted};
 use super::usual::Keeper;
 use crate::act::Verbs;
 use crate::attest::anchor::Anchored;
-use crate::correlate::panes;
+use crate::correlate::{panes, standby};
 use crate::domain::actor::Actor;
 use crate::domain::estate::Service;
 use crate::domain::finding::Finding;
@@ -202,7 +202,8 @@ pub(super) fn make(parts: Parts, policy: &PolicyFile, openings: Vec<String>) -> 
     let now = clock.now();
     let (answers, inbox_answers) = mpsc::channel(WAITING);
     let (post, posted) = mpsc::channel(WAITING);
-    let world = World::new(estate.clone(), observers.iter().map(|o| o.spec()), now);
+    let specs = observers.iter().map(|o| o.spec()).chain(standby::specs(&settings.standby));
+    let world = World::new(estate.clone(), specs, now);
     let services = Arc::new(settings.services.clone());
     let mut judge = Judge::new(settings, &world.estate);
     let kept = usual.map(|path| Keeper::open(path, &world.estate.name, judge.baselines_mut()));
@@ -490,7 +491,7 @@ impl Engine {
         for sample in samples {
             self.judge.take(&mut self.world, &sample);
         }
-        let (mut findings, mut panes) = self.judge.look(&self.world, now);
+        let (mut findings, mut panes) = self.judge.look(&mut self.world, now);
         panes.business.splice(0..0, self.by_hand_rows(now));
         for finding in &mut findings {
             finding.acknowledged = self.state.acknowledged(&finding.id).cloned();

@@ -45,7 +45,10 @@ impl Judge {
     }
 
     /// Findings and panes at a moment.
-    pub fn look(&mut self, world: &World, now: Timestamp) -> (Vec<Finding>, Panes) {
+    pub fn look(&mut self, world: &mut World, now: Timestamp) -> (Vec<Finding>, Panes) {
+        for sample in self.correlator.standbys(world, now) {
+            self.take(world, &sample);
+        }
         let findings = self.correlator.evaluate(world, now).findings;
         (findings, self.correlator.panes(world, now))
     }

@@ -99,6 +99,7 @@ const fn asked(kind: SourceKind) -> &'static str {
         SourceKind::Patroni => "/cluster, /history",
         SourceKind::Pgbackrest => "pgbackrest info --output=json",
         SourceKind::Bucket => "versioning and object lock of the bucket, by the S3 API",
+        SourceKind::Standby => "the sources that the region needs, as they answered last",
         SourceKind::Restore => "runs of the playbook in the journal, and the report",
         SourceKind::Baseline => {
             "pg_roles, pg_auth_members, pg_database; lists of roles, bindings, network policies, namespaces, storage classes"

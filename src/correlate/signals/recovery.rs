@@ -50,6 +50,22 @@ pub(super) const ROWS: &[Signal] = &[
         0.5,
         -1.0,
     ),
+    low(
+        "standby.ready",
+        Unit::Flag,
+        &[Backup],
+        "whether all that another region needs to take over is there and well",
+        "the sources that [[standby]] names",
+        0.5,
+        -1.0,
+    ),
+    plain(
+        "standby.share",
+        Unit::Ratio,
+        &[Backup],
+        "share of what that region needs that is there and well",
+        "the sources that [[standby]] names",
+    ),
     high(
         "recovery.rpo",
         Unit::Seconds,
