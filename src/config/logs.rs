@@ -34,6 +34,8 @@ pub struct Logs {
     pub tenants: Vec<TenantId>,
     /// Time allowed for one query.
     pub timeout: Duration,
+    /// Whether it has Odoo's log, which is read each minute for who exports how much.
+    pub exports: bool,
 }
 
 /// What a `[[logs]]` asks.
@@ -237,8 +239,9 @@ pub(super) fn logs(tables: Vec<Table<'_, '_>>, ids: &mut Ids, known: &[Tenant]) 
             }
             if search { LogsBy::Opensearch { server, queries } } else { LogsBy::Loki { server, org, queries } }
         };
+        let exports = table.boolean("exports").unwrap_or(false);
         table.finish();
-        Logs { id, by, tenants, timeout }
+        Logs { id, by, tenants, timeout, exports }
     };
     tables.into_iter().map(one).collect()
 }

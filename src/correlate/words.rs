@@ -71,6 +71,7 @@ pub(super) fn value(signal: &str, value: f64) -> String {
         "http.p99" => format!("p99 {v}"),
         "certificate.days" if value < 0.0 => format!("expired {} ago", say::value(-value, Unit::Days)),
         "certificate.days" => format!("expires in {v}"),
+        "exports.records" => format!("{v} records exported by one person in an hour"),
         "standby.ready" => "could not take over now".into(),
         "restore_test.due" | "rehearsal.due" if value > 0.0 => format!("the next one is due in {v}"),
         "restore_test.due" | "rehearsal.due" if value > -0.1 => "the next one is due now".into(),

@@ -82,6 +82,21 @@ pub struct LogLine {
     pub text: String,
 }
 
+/// Records that somebody took out of Odoo.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Export {
+    /// When.
+    pub at: Timestamp,
+    /// Odoo's number of the user.
+    pub user: u64,
+    /// How many.
+    pub records: u64,
+    /// Of which model: `res.partner`.
+    pub model: String,
+    /// The address that asked.
+    pub from: String,
+}
+
 /// What was read of one log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Tail {
@@ -107,6 +122,9 @@ pub struct Tail {
     pub more_kinds: u64,
     /// The last lines, oldest first.
     pub last: Vec<LogLine>,
+    /// Records that were exported; of very many the newest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exports: Vec<Export>,
 }
 
 /// Why a place said nothing.

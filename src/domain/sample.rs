@@ -40,6 +40,8 @@ pub enum SourceKind {
     Restore,
     /// A region that takes over, by what the other sources tell of it.
     Standby,
+    /// What people export from Odoo, as its log says.
+    Exports,
     /// Roles, rights and policies of a system, against what was approved.
     Baseline,
     /// The journal of the estate, for what it tells of rights.
@@ -74,6 +76,7 @@ impl SourceKind {
             Self::Bucket => "bucket",
             Self::Restore => "restore",
             Self::Standby => "standby",
+            Self::Exports => "exports",
             Self::Baseline => "baseline",
             Self::Journal => "journal",
             Self::Audit => "audit",

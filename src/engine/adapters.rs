@@ -21,6 +21,7 @@ use crate::observe::baseline::BaselineObserver;
 use crate::observe::bucket::BucketObserver;
 use crate::observe::deeds::audit::AuditObserver;
 use crate::observe::deeds::journal::JournalDeeds;
+use crate::observe::exports::ExportsObserver;
 use crate::observe::integration::IntegrationObserver;
 use crate::observe::kubernetes::KubernetesObserver;
 use crate::observe::kubernetes::objects::ObjectsObserver;
@@ -220,6 +221,9 @@ fn observers(config: &Config, mode: Mode) -> Vec<Box<dyn Observer>> {
     let journal = Places::from_env().journal(config);
     if config.baseline.is_some() || !config.audit_log.is_empty() {
         all.push(Box::new(Polling(JournalDeeds::new(may, &journal, &wall))));
+    }
+    for exports in ExportsObserver::all(may, config, &wall) {
+        all.push(Box::new(Polling(exports)));
     }
     for log in &config.audit_log {
         all.push(Box::new(Polling(AuditObserver::new(may, log, &wall))));

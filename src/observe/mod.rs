@@ -5,6 +5,7 @@ pub mod alertmanager;
 pub mod baseline;
 pub mod bucket;
 pub mod deeds;
+pub mod exports;
 pub mod http;
 pub mod integration;
 pub mod kubernetes;

@@ -191,6 +191,17 @@ queue_clear() { pg -d "$1" -c "DELETE FROM queue_job"; }
 queue_drained() { # queue_drained DB [SECONDS]: waits until every job is done
   wait_for "all jobs of $1 are done" "${2:-60}" odoo-supervisor eval '[ "$(pg -d '"$1"' -c "SELECT count(*) FROM queue_job WHERE state <> '"'done'"'")" = 0 ]'
 }
+export_records() { # export_records DB MODEL: somebody exports all records of a model through Odoo's web client
+  local jar token; jar=$(mktemp)
+  visit() { curl -fsS -m 60 -b "$jar" -c "$jar" -H "Host: $host" "$@"; }
+  local host=$1.lab.test
+  visit -o /dev/null -H 'Content-Type: application/json' "$LAB_ODOO_URL/web/session/authenticate" \
+    -d "{\"jsonrpc\": \"2.0\", \"params\": {\"db\": \"$1\", \"login\": \"$LAB_ODOO_LOGIN\", \"password\": \"$LAB_ODOO_PASSWORD\"}}"
+  token=$(visit "$LAB_ODOO_URL/odoo" | sed -n 's/.*csrf_token: "\([^"]*\)".*/\1/p' | head -n 1)
+  visit -o /dev/null "$LAB_ODOO_URL/web/export/csv" --data-urlencode "csrf_token=$token" --data-urlencode \
+    "data={\"model\": \"$2\", \"fields\": [{\"name\": \"id\", \"label\": \"ID\"}], \"ids\": false, \"domain\": [], \"import_compat\": false, \"groupby\": [], \"context\": {}}"
+  rm -f "$jar"
+}
 odoo_freeze() { freeze odoo; }
 odoo_thaw() { thaw odoo; }
 
@@ -310,7 +321,7 @@ clear_all() {
   for file in "$RUN"/fault-*.pid; do [ ! -e "$file" ] || stop "$(basename "$file" .pid)" KILL; done
 }
 list() { awk '/^# ----/ { gsub(/^# -+ | -+$/, ""); print "" $0 ":" } /^# [a-z_]+ [A-Z].*:/ { said[$2] = substr($0, 3) } /^[a-z_0-9]+\(\) \{/ { name = $1; sub(/\(\)/, "", name); if (name in said) { print "  " said[name]; next } if (index(helpers, " " name " ")) next; if (match($0, /# /)) { text = substr($0, RSTART + 2); print "  " (index(text, name) == 1 ? text : name ": " text) } else print "  " name }' \
-  helpers=" parts as_odoo pg pg_replica yes_pg client idle_client stop_clients pools freeze thaw redis sentinel evicted kubectl crashing available node_status drifts fetch answers served faulty jobs inside newest_is list " "$HERE/faults.sh"; }
+  helpers=" parts as_odoo pg pg_replica yes_pg client idle_client stop_clients pools freeze thaw redis sentinel evicted kubectl crashing available node_status drifts fetch visit answers served faulty jobs inside newest_is list " "$HERE/faults.sh"; }
 
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then
   [ $# -gt 0 ] && declare -F "$1" >/dev/null || { echo "faults.sh NAME ARGUMENTS…; the names:" >&2; list >&2; exit 2; }

@@ -67,6 +67,7 @@ fn tail() -> Tail {
             ),
         ],
         more_kinds: 0,
+        exports: Vec::new(),
         last: vec![
             line(
                 LogLevel::Info,

@@ -104,6 +104,7 @@ const fn asked(kind: SourceKind) -> &'static str {
         SourceKind::Baseline => {
             "pg_roles, pg_auth_members, pg_database; lists of roles, bindings, network policies, namespaces, storage classes"
         }
+        SourceKind::Exports => "the log of Odoo, for who exports how many records",
         SourceKind::Journal => "broken glass, elevations, keys and the roster, from the journal",
         SourceKind::Audit => "privileged actions in the audit log of Kubernetes",
         SourceKind::Probe => "TLS handshake, certificate chain, one GET",

@@ -1,8 +1,9 @@
 //! Reads a log from beginning to end in bounded memory.
 
 use super::entry::{Entry, Whose, id};
+use super::export::export;
 use super::line::{self, head};
-use crate::domain::logs::{Fingerprint, LogLevel, LogLine, Tail};
+use crate::domain::logs::{Export, Fingerprint, LogLevel, LogLine, Tail};
 use crate::domain::text::{conceal, sanitize};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
@@ -15,6 +16,8 @@ pub const KINDS: usize = 200;
 pub const SHOWN: usize = 20;
 /// Last lines that are kept.
 pub const LAST: usize = 60;
+/// Exports that are kept.
+const EXPORTS: usize = 1000;
 /// Longest line that is shown, in characters.
 const SHOWN_LINE: usize = 500;
 
@@ -27,6 +30,8 @@ pub struct Reader {
     stamped: bool,
     /// Lines before this are not looked at.
     from: Option<Timestamp>,
+    /// Whether there was such a line.
+    older: bool,
     /// The beginning of a line whose end has not come.
     rest: Vec<u8>,
     /// Whether the end of that line is dropped.
@@ -36,6 +41,7 @@ pub struct Reader {
     /// Errors of kinds beyond those that are kept.
     beyond: u64,
     last: VecDeque<LogLine>,
+    exports: VecDeque<Export>,
     tail: Tail,
 }
 
@@ -79,6 +85,11 @@ impl Reader {
             let kept = part.get(..cut.unwrap_or(0)).unwrap_or_default();
             self.line(at, kept, kept.len() < part.len());
         }
+    }
+
+    /// Whether a line was older than what is looked at: a log whose end is read has then been read as far back as asked.
+    pub const fn reaches_back(&self) -> bool {
+        self.older
     }
 
     /// Says that something was left out, and why.
@@ -145,9 +156,15 @@ impl Reader {
             self.tail.newest = self.tail.newest.into_iter().chain(at).max();
         }
         match entry.whose {
-            Whose::Older => {}
+            Whose::Older => self.older = true,
             Whose::Others => self.tail.of_others += 1,
-            Whose::Own => self.show(at, level, shown),
+            Whose::Own => {
+                self.exports.extend(at.and_then(|at| export(at, says)));
+                if self.exports.len() > EXPORTS {
+                    self.exports.pop_front();
+                }
+                self.show(at, level, shown);
+            }
         }
         self.open = Some(entry);
     }
@@ -217,6 +234,7 @@ impl Reader {
         kinds.truncate(SHOWN);
         self.tail.fingerprints = kinds;
         self.tail.last = self.last.into();
+        self.tail.exports = self.exports.into();
         self.tail
     }
 }

@@ -3,6 +3,7 @@
 //! a log holds, a [`Reader`] keeps at most [`KINDS`] kinds and [`LAST`] lines. The readers of logs in `observe` call it.
 
 mod entry;
+mod export;
 mod fold;
 mod line;
 mod shape;

@@ -31,6 +31,15 @@ pub(super) const ROWS: &[Signal] = &[
         "privileged actions of the last hour: roles and rights that changed, broken glass, elevations, access to pods and secrets",
         "the same between two looks, the journal, the audit log of Kubernetes",
     ),
+    high(
+        "exports.records",
+        Unit::Count,
+        &[Tenant],
+        "records that the person who exports most has taken out of Odoo in the last hour",
+        "Odoo's log, odoo.addons.web.controllers.export",
+        10_000.0,
+        100_000.0,
+    ),
     low(
         "certificate.ready",
         Unit::Flag,

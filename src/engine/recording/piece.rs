@@ -77,11 +77,12 @@ impl Writer {
         self.last.at
     }
 
-    /// Whether the changes have become longer than a frame that is whole: another piece is shorter from then on.
+    /// Whether the changes are half as long as a frame that is whole: who seeks reads both, and a large estate is to be
+    /// shown at once.
     pub const fn is_long(&self) -> bool {
         /// An estate of a few rows changes wholly all the time.
         const LEAST: usize = 1 << 20;
-        self.changes > self.whole && self.changes > LEAST
+        self.changes > self.whole / 2 && self.changes > LEAST
     }
 
     /// Adds a frame; one in which values only grew older is left out unless `ages` says otherwise. Whether it was added.

@@ -71,10 +71,12 @@ fn read(path: &Path, from: Timestamp, database: Option<&str>) -> Result<Tail, Un
     file.take(longest).read_to_end(&mut bytes).map_err(failed)?;
     let mut reader = Reader::new(database).since(from);
     if skipped > 0 {
-        reader.cut(format!("only its last {} KiB were read", LONGEST >> 10));
         // The first line is not whole.
         let begin = bytes.iter().position(|b| *b == b'\n').map_or(bytes.len(), |at| at + 1);
         reader.feed(bytes.get(begin..).unwrap_or_default());
+        if !reader.reaches_back() {
+            reader.cut(format!("only its last {} KiB were read", LONGEST >> 10));
+        }
     } else {
         reader.feed(&bytes);
     }
