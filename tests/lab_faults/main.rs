@@ -21,6 +21,7 @@ mod watch;
 
 use cases::{CASES, Case};
 use lab_support::Lab;
+use lab_support::load::Load;
 use lab_support::rules::SCALE;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -94,7 +95,7 @@ fn play(lab: &Lab, watch: &Watch, case: &'static Case, round: u64) -> Outcome {
     let at_rest = watch.quiet();
     let of_before: BTreeSet<String> = at_rest.iter().filter(|s| is_it(s)).map(|s| s.id.clone()).collect();
     let is_new = |seen: &Seen| is_it(seen) && !of_before.contains(&seen.id);
-    let _load = case.load.map(|tenant| Watch::load(lab, &[tenant]));
+    let _load = case.load.map(|tenant| Load::of(lab, &[tenant]));
     for step in case.make {
         lab.fault(step);
     }
@@ -155,7 +156,7 @@ fn a_healthy_lab_under_load_is_not_accused() {
     let before = watch.quiet();
     let minutes = number("QUARTERDECK_HEALTHY_MINUTES");
     let time = minutes.map_or(Duration::from_secs(15), |m| Duration::from_secs(m * 60));
-    let load = Watch::load(&lab, &["t017", "t003", "t090"]);
+    let load = Load::of(&lab, &["t017", "t003", "t090"]);
     let mut accused = BTreeSet::new();
     watch.until(time, |all| {
         accused.extend(

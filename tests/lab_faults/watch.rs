@@ -7,16 +7,11 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// How often the engine is asked.
 const AGAIN: Duration = Duration::from_millis(300);
-/// Requests a second of the load.
-const RATE: u64 = 12;
 
 /// A finding, as `status` says it.
 #[derive(Clone, Debug)]
@@ -122,50 +117,5 @@ impl Watch {
             (since.elapsed() > Duration::from_secs(4)).then(|| all.to_vec())
         });
         rest.unwrap_or_else(|| panic!("the lab does not come to rest: {:#?}", self.now()))
-    }
-
-    /// People who use these tenants, until it is dropped.
-    pub fn load(lab: &Lab, tenants: &[&str]) -> Load {
-        let (end, served) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let url = format!("{}/web/health", lab.var("LAB_TRAEFIK_HTTP"));
-        let hosts: Vec<String> = tenants.iter().map(|t| format!("Host: {t}.lab.test")).collect();
-        let (stop, count) = (end.clone(), served.clone());
-        let thread = std::thread::spawn(move || {
-            for host in hosts.iter().cycle() {
-                if stop.load(Ordering::Relaxed) {
-                    return;
-                }
-                let mut command = Command::new("curl");
-                command.args(["-s", "-m", "5", "-o", "/dev/null", "-H", host, &url]);
-                if command.status().unwrap().success() {
-                    count.fetch_add(1, Ordering::Relaxed);
-                }
-                std::thread::sleep(Duration::from_millis(1000 / RATE));
-            }
-        });
-        Load { end, served, thread: Some(thread) }
-    }
-}
-
-/// Requests that go on until this is dropped.
-pub struct Load {
-    end: Arc<AtomicBool>,
-    served: Arc<AtomicU64>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Load {
-    /// How many were answered.
-    pub fn served(&self) -> u64 {
-        self.served.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for Load {
-    fn drop(&mut self) {
-        self.end.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            thread.join().unwrap();
-        }
     }
 }

@@ -107,6 +107,23 @@ impl<'a> Desk<'a> {
         }
     }
 
+    /// Waits until a finding of a rule speaks of something and offers the playbook, whichever others stand before it.
+    pub fn offers_too(&self, rule: &str, about: &str, playbook: &str, longest: Duration) {
+        let deadline = Instant::now() + longest;
+        loop {
+            let status = self.status();
+            let of_rule = |f: &&Value| f["rule"] == rule && f.to_string().contains(about);
+            let found = status["findings"].as_array().unwrap().iter().find(of_rule);
+            let offered = found.and_then(|f| f["playbooks"].as_array()).into_iter().flatten();
+            let offered: Vec<&str> = offered.filter_map(|p| p["id"].as_str()).collect();
+            if offered.contains(&playbook) {
+                return self.lab.note(&format!("{rule} offers {}", offered.join(", ")));
+            }
+            assert!(Instant::now() < deadline, "{rule} about {about} does not offer {playbook}: {found:#?}");
+            std::thread::sleep(AGAIN);
+        }
+    }
+
     /// Declares an incident.
     pub fn declare(&self, title: &str, severity: &str) {
         self.says(&["incident", "declare", title, "--severity", severity]);
@@ -154,8 +171,9 @@ fn shorten_holds(home: &std::path::Path) {
             Some((before, rest)) => {
                 let digits = rest.chars().take_while(char::is_ascii_digit).count();
                 let (number, rest) = rest.split_at(digits);
-                let seconds = number.parse::<u64>().unwrap().div_ceil(HOLDS);
-                format!("{before}hold: {seconds}{rest}\n")
+                let (unit, rest) = rest.split_at(1);
+                let seconds = number.parse::<u64>().unwrap() * if unit == "m" { 60 } else { 1 };
+                format!("{before}hold: {}s{rest}\n", seconds.div_ceil(HOLDS))
             }
             None => format!("{line}\n"),
         });
@@ -232,6 +250,12 @@ impl Run<'_> {
         assert!(how.contains(&format!("--type {step}={phrase}")), "{step} is not confirmed by typing: {:#}", self.now);
         let typed = ["--type".to_owned(), format!("{step}={phrase}")];
         self.answer(step, "confirmation", |waits| [confirmation(step, waits), typed.to_vec()].concat());
+    }
+
+    /// Confirms a step that another person approves besides; then it must be done.
+    pub fn confirm_approved(&mut self, step: &str) {
+        self.answer(step, "confirmation", |waits| confirmation(step, waits));
+        self.approve(step);
     }
 
     /// Has the second person approve a step, which must then be done.

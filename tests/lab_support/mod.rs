@@ -11,6 +11,7 @@
 )]
 
 pub mod chain;
+pub mod load;
 pub mod record;
 pub mod rules;
 pub mod seat;
