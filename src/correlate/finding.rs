@@ -311,7 +311,7 @@ fn id(rule: &str, subject: &Subject) -> FindingId {
         | Subject::Keep { source, keep: name }
         | Subject::Backup { source, backup: name }
         | Subject::Application { source, application: name, .. }
-        | Subject::Certificate { source, certificate: name }
+        | Subject::Certificate { source, certificate: name, .. }
         | Subject::Endpoint { source, endpoint: name, .. }
         | Subject::Key { source, key: name }
         | Subject::Alert { source, alert: name, .. } => format!("{source}/{name}"),

@@ -135,6 +135,9 @@ pub enum Subject {
         source: SourceId,
         /// `namespace/name`.
         certificate: String,
+        /// In whose namespace it is.
+        #[serde(default)]
+        tenant: Option<TenantId>,
     },
     /// An address that is probed from here.
     Endpoint {
@@ -245,6 +248,7 @@ impl Subject {
             | Self::ByHand { tenant, .. } => Some(tenant),
             Self::Alert { tenant, .. }
             | Self::Application { tenant, .. }
+            | Self::Certificate { tenant, .. }
             | Self::Endpoint { tenant, .. }
             | Self::Router { tenant, .. } => tenant.as_ref(),
             _ => None,

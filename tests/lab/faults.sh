@@ -65,11 +65,25 @@ pool_exhaust() { # pool_exhaust DB [WAITERS]: all of pgbouncer's server connecti
   for i in $(seq 1 $((n + 4))); do client "fault-pool-$db-$i" "odoo-pool-$db" "$LAB_PGBOUNCER_PORT" "$db" "BEGIN; SELECT pg_sleep(7200)"; done
   wait_for "$n clients of $db wait in pgbouncer" 20 - eval '[ "$(pools '"$db"')" -ge '"$n"' ]'
 }
-pools() { PGPASSWORD=$(secret pg-quarterdeck_observe) psql -X -At -F' ' -h 127.0.0.1 -p "$LAB_PGBOUNCER_PORT" -U quarterdeck_observe -d pgbouncer -c 'SHOW POOLS' | awk -v db="$1" '$1 == db && $2 == "odoo" { print $4 }'; }
+pool_of() { # pool_of DB: how many clients of DB wait in pgbouncer, and how many server connections work for it
+  PGPASSWORD=$(secret pg-quarterdeck_observe) psql -X -At -F' ' -h 127.0.0.1 -p "$LAB_PGBOUNCER_PORT" -U quarterdeck_observe -d pgbouncer -c 'SHOW POOLS' |
+    awk -v db="$1" '$1 == db && $2 == "odoo" { print $4, $7 }'
+}
+pools() { pool_of "$1" | cut -d' ' -f1; }
 pool_exhaust_clear() { # waiting clients first, or they would move up
   local i file
   for file in $(ls -r "$RUN/fault-pool-${1:-}"*.pid 2>/dev/null); do kill -KILL "$(pid_of "$(basename "$file" .pid)")" 2>/dev/null || true; done
   stop_clients "fault-pool-${1:-}" "odoo-pool-${1:-%}"
+}
+pool_size() { # pool_size N: pgbouncer has N server connections a database (4 at rest), by its file and a RELOAD
+  sed -i "s/^default_pool_size = .*/default_pool_size = $1/" "$LAB/postgres/pgbouncer/ini"
+  PGPASSWORD=$(secret pg-quarterdeck_act) psql -X -q -h 127.0.0.1 -p "$LAB_PGBOUNCER_PORT" -U quarterdeck_act -d pgbouncer -c RELOAD
+}
+act_owns() { # act_owns on|off: the role that acts is a member of the databases' owner, as a connection limit needs (off at rest)
+  if [ "$1" = on ]; then pg -d postgres -c "GRANT odoo TO quarterdeck_act"; else pg -d postgres -c "REVOKE odoo FROM quarterdeck_act"; fi
+}
+connection_limit() { # connection_limit DB N: as ALTER DATABASE … CONNECTION LIMIT N (-1: none)
+  pg -d postgres -c "ALTER DATABASE $1 CONNECTION LIMIT $2"
 }
 connections_exhaust() { # connections_exhaust DB N: N idle connections more on the primary (max_connections is 80)
   local i
@@ -170,6 +184,13 @@ workers_freeze() { # the prefork server and its workers hang; the jobrunner goes
   for child in $(family "$pid"); do [ "$child" = "$runner" ] || kill -STOP "$child"; done
   wait_for "odoo-worker is stopped" 5 - grep -q '^State:.T' "/proc/$pid/status"
 }
+job_channels() { # job_channels TENANT CHANNELS: what its Deployment odoo-worker gives the job runner (root:2 at rest)
+  kubectl set env deployment/odoo-worker -n "$1" "ODOO_QUEUE_JOB_CHANNELS=$2" >/dev/null
+  wait_for "the job runner has $2" 20 odoo-supervisor eval '[ "$(channels_in_use)" = "'"$2"'" ]'
+}
+channels_in_use() { # what the job runner was started with
+  local pid; pid=$(pid_of odoo-worker) && tr '\0' '\n' < "/proc/$pid/environ" | sed -n 's/^ODOO_QUEUE_JOB_CHANNELS=//p'
+}
 workers_thaw() { thaw odoo-worker; }
 queue_backlog() { # queue_backlog DB N [MINUTES]: the workers hang, then N real jobs come; MINUTES is how old they are (0)
   workers_freeze
@@ -186,6 +207,16 @@ env.cr.execute(\"UPDATE queue_job SET state = 'started', eta = NULL, date_enqueu
 env.cr.commit()" | odoo_shell "$1"
   wait_for "$2 jobs of $1 are started since long" 10 - eval '[ "$(jobs '"$1"' started)" -ge '"$2"' ]'
   jobs "$1" started
+}
+partner_slow() { # partner_slow DB on|off [N] [SECONDS]: N messages (24) to a partner that takes SECONDS (3) for each hold the workers, the jobs of others stand behind; with the switch lab.edi.enabled
+  if [ "$2" = off ]; then wait_for "the jobs of $1 are gone" 20 - queue_clear "$1"; pg -d "$1" -c "DELETE FROM ir_config_parameter WHERE key = 'lab.edi.enabled'"; return; fi
+  echo "
+env['ir.config_parameter'].set_param('lab.edi.enabled', 'True')
+for number in range(${3:-24}):
+    env['queue.job'].with_delay(channel='root.edi', description='EDI: import order %05d' % number)._test_job(job_duration=${4:-3})
+for number in range(6):
+    env['queue.job'].with_delay(channel='root.mrp', description='MRP: confirm production %05d' % number)._test_job(job_duration=0.05)
+env.cr.commit()" | odoo_shell "$1"
 }
 queue_clear() { pg -d "$1" -c "DELETE FROM queue_job"; }
 queue_drained() { # queue_drained DB [SECONDS]: waits until every job is done
@@ -223,6 +254,26 @@ bad_revision() { # bad_revision NS on|off: a release whose pods crash; off rolls
     wait_for "pods of the new revision crash" 30 kwok crashing "$1"
   else
     kubectl rollout undo -n "$1" deployment/odoo >/dev/null; available "$1" odoo
+  fi
+}
+leaking_release() { # leaking_release NS on|off: a release whose workers are killed for memory again and again, and serve in between; off is the release before
+  local label=lab.quarterdeck.io/leak
+  if [ "${2:-on}" = on ]; then
+    kubectl patch deployment odoo-worker -n "$1" --type=strategic -p "{\"spec\":{\"template\":{\"metadata\":{\"labels\":{\"$label\":\"true\"}},\"spec\":{\"containers\":[{\"name\":\"odoo\",\"image\":\"registry.example/odoo:19.0-r118\"}]}}}}" >/dev/null
+    available "$1" odoo-worker
+    wait_for "workers of $1 were killed for memory" 30 kwok killed "$1"
+  else
+    # The lab's own manifest says image and memory; what was put beside them it does not know.
+    kubectl patch deployment odoo-worker -n "$1" --type=strategic -p "{\"spec\":{\"template\":{\"metadata\":{\"labels\":{\"$label\":null}}}}}" >/dev/null
+    kubectl apply -f "$LAB/kubernetes/estate.yaml" >/dev/null; available "$1" odoo-worker
+  fi
+}
+killed() { kubectl get pods -n "$1" -o jsonpath='{.items[*].status.containerStatuses[*].lastState.terminated.reason}' | grep -q OOMKilled; }
+autoscaler_runs_away() { # autoscaler_runs_away NS N on|off: an autoscaler of the web pods with a ceiling far too high, and already N pods
+  if [ "${3:-on}" = on ]; then
+    kubectl autoscale deployment odoo -n "$1" --min=2 --max="$2" >/dev/null; kubectl scale deployment odoo -n "$1" --replicas="$2" >/dev/null; available "$1" odoo
+  else
+    kubectl delete hpa odoo -n "$1" --ignore-not-found >/dev/null; kubectl scale deployment odoo -n "$1" --replicas=2 >/dev/null; available "$1" odoo
   fi
 }
 node_status() { [ "$(kubectl get node "$1" -o jsonpath='{.status.conditions[?(@.type=="Ready")].status}')" = "$2" ]; }
@@ -263,6 +314,32 @@ answers() { [ "$(fetch "$1")" = "$2" ]; }
 backend_5xx() { # backend_5xx TENANT on|off [STATUS]: its router leads to a small backend that fails
   if [ "$2" = on ]; then echo "${3:-503}" > "$LAB_TRAEFIK_FAIL/$1"; parts traefik routes; wait_for "$1 answers ${3:-503}" 15 traefik answers "$1" "${3:-503}"
   else rm -f "$LAB_TRAEFIK_FAIL/$1"; parts traefik routes; wait_for "$1 answers 200" 15 traefik answers "$1" 200; fi
+}
+backend_busy() { # backend_busy TENANT on|off [SECONDS]: its router leads to a small backend that works on one request at a time, SECONDS (0.4) each
+  if [ "$2" = on ]; then echo "${3:-0.4}" > "$LAB_TRAEFIK_FAIL/busy-$1"; else rm -f "$LAB_TRAEFIK_FAIL/busy-$1"; fi
+  parts traefik routes; wait_for "$1 is served (busy: $2)" 15 traefik busy "$1" "$2"
+}
+busy() { curl -s -m 30 -H "Host: $1.lab.test" "$LAB_TRAEFIK_HTTP/web/health" | grep -q "$([ "$2" = on ] && echo "$1 works" || echo pass)"; }
+misroute() { # misroute TENANT on|off: a forgotten file takes the tenant's host before its own router and leads nowhere; its second router is broken
+  local file=$LAB_TRAEFIK_DYNAMIC/lab-misroute.yml
+  if [ "$2" = off ]; then rm -f "$file"; wait_for "$1 answers 200" 15 traefik answers "$1" 200; return; fi
+  cat > "$file" <<F
+http:
+  routers:
+    old-shop: {rule: 'Host(\`$1.lab.test\`)', priority: 5000, service: old-shop, entryPoints: [web]}
+    old-shop-api: {rule: 'Host(\`$1.lab.test\`) && PathPrefix(\`/api\`)', service: old-shop, middlewares: [gone], entryPoints: [web]}
+  services:
+    old-shop: {loadBalancer: {servers: [{url: 'http://127.0.0.1:1'}]}}
+F
+  wait_for "$1 answers 502" 15 traefik answers "$1" 502
+}
+certificate_renewed() { # t090's certificate is another one, valid for 90 days: what cert-manager does when it is asked to
+  parts traefik certificate t090 "1 hour ago" "90 days" t090.lab.test; parts traefik tls
+  wait_for "Traefik shows t090's new certificate" 20 traefik served off
+}
+certificate_forgotten() { # Traefik is started anew with t090's certificate as it was (19 days): it goes on telling of those that were replaced
+  parts traefik certificate t090 "60 days ago" "19 days" t090.lab.test; parts traefik tls
+  stop traefik KILL; parts traefik start_traefik
 }
 certificate_expired() { # certificate_expired on|off: t090's certificate ended yesterday (off: valid 19 days)
   if [ "${1:-on}" = on ]; then parts traefik certificate t090 "90 days ago" "1 day ago" t090.lab.test
@@ -321,7 +398,7 @@ clear_all() {
   for file in "$RUN"/fault-*.pid; do [ ! -e "$file" ] || stop "$(basename "$file" .pid)" KILL; done
 }
 list() { awk '/^# ----/ { gsub(/^# -+ | -+$/, ""); print "" $0 ":" } /^# [a-z_]+ [A-Z].*:/ { said[$2] = substr($0, 3) } /^[a-z_0-9]+\(\) \{/ { name = $1; sub(/\(\)/, "", name); if (name in said) { print "  " said[name]; next } if (index(helpers, " " name " ")) next; if (match($0, /# /)) { text = substr($0, RSTART + 2); print "  " (index(text, name) == 1 ? text : name ": " text) } else print "  " name }' \
-  helpers=" parts as_odoo pg pg_replica yes_pg client idle_client stop_clients pools freeze thaw redis sentinel evicted kubectl crashing available node_status drifts fetch visit answers served faulty jobs inside newest_is list " "$HERE/faults.sh"; }
+  helpers=" parts killed busy as_odoo pg pg_replica yes_pg client idle_client stop_clients pools freeze thaw redis sentinel evicted kubectl crashing available node_status drifts fetch visit answers served faulty jobs inside newest_is list " "$HERE/faults.sh"; }
 
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then
   [ $# -gt 0 ] && declare -F "$1" >/dev/null || { echo "faults.sh NAME ARGUMENTS…; the names:" >&2; list >&2; exit 2; }

@@ -21,12 +21,12 @@ mod watch;
 
 use cases::{CASES, Case};
 use lab_support::Lab;
+use lab_support::load::Load;
+use lab_support::rules::SCALE;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use watch::{Seen, Watch};
 
-/// What holds are divided by, so that a round does not take hours. The thresholds stay as they are.
-pub const SCALE: u64 = 12;
 /// What the lab needs to have.
 const NEEDS: &[&str] = &["LAB_PG_ADMIN_DSN", "LAB_KUBECTL", "LAB_TRAEFIK_HTTP", "LAB_REDIS_PORT", "LAB_ODOO_BIN"];
 /// Longest wait for a finding, beyond its hold and what the threshold itself asks for.
@@ -95,7 +95,7 @@ fn play(lab: &Lab, watch: &Watch, case: &'static Case, round: u64) -> Outcome {
     let at_rest = watch.quiet();
     let of_before: BTreeSet<String> = at_rest.iter().filter(|s| is_it(s)).map(|s| s.id.clone()).collect();
     let is_new = |seen: &Seen| is_it(seen) && !of_before.contains(&seen.id);
-    let _load = case.load.map(|tenant| Watch::load(lab, &[tenant]));
+    let _load = case.load.map(|tenant| Load::of(lab, &[tenant]));
     for step in case.make {
         lab.fault(step);
     }
@@ -156,7 +156,7 @@ fn a_healthy_lab_under_load_is_not_accused() {
     let before = watch.quiet();
     let minutes = number("QUARTERDECK_HEALTHY_MINUTES");
     let time = minutes.map_or(Duration::from_secs(15), |m| Duration::from_secs(m * 60));
-    let load = Watch::load(&lab, &["t017", "t003", "t090"]);
+    let load = Load::of(&lab, &["t017", "t003", "t090"]);
     let mut accused = BTreeSet::new();
     watch.until(time, |all| {
         accused.extend(

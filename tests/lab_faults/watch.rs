@@ -1,23 +1,17 @@
 //! An engine on the lab with rules whose holds are scaled, asked again and again what is wrong.
 
-use super::SCALE;
-use super::lab_support::{LONG, Lab};
+use super::lab_support::{LONG, Lab, rules};
 use super::support::program;
 use super::support_engine::{Served, socket_of};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// How often the engine is asked.
 const AGAIN: Duration = Duration::from_millis(300);
-/// Requests a second of the load.
-const RATE: u64 = 12;
 
 /// A finding, as `status` says it.
 #[derive(Clone, Debug)]
@@ -29,21 +23,6 @@ pub struct Seen {
     /// All of it, to look for a name.
     pub whole: String,
 }
-
-/// The shipped rules with their holds scaled.
-pub static SCALED: LazyLock<toml::Table> = LazyLock::new(|| {
-    let mut rules: toml::Table = include_str!("../../rules/built-in.toml").parse().unwrap();
-    for rule in rules["rule"].as_array_mut().unwrap() {
-        for key in ["hold", "critical_hold"] {
-            let rule = rule.as_table_mut().unwrap();
-            if let Some(hold) = rule.get(key) {
-                let hold: u64 = hold.as_str().unwrap().trim_end_matches('s').parse().unwrap();
-                rule.insert(key.to_owned(), format!("{}s", hold / SCALE).into());
-            }
-        }
-    }
-    rules
-});
 
 /// The engine that watches.
 pub struct Watch {
@@ -62,9 +41,7 @@ impl Watch {
         config.insert("journal".into(), toml::Table::from_iter([("dir".to_owned(), journal.into())]).into());
         let file = home.path().join("config.toml");
         std::fs::write(&file, config.to_string()).unwrap();
-        let rules = home.path().join(".config/quarterdeck/rules");
-        std::fs::create_dir_all(&rules).unwrap();
-        std::fs::write(rules.join("scaled.toml"), SCALED.to_string()).unwrap();
+        rules::write(home.path());
         let engine = Served::start(home.path(), &["--config", &file.display().to_string()]);
         assert_eq!(engine.socket, socket_of(home.path()));
         let watch = Self { _engine: engine, home, config: file };
@@ -140,50 +117,5 @@ impl Watch {
             (since.elapsed() > Duration::from_secs(4)).then(|| all.to_vec())
         });
         rest.unwrap_or_else(|| panic!("the lab does not come to rest: {:#?}", self.now()))
-    }
-
-    /// People who use these tenants, until it is dropped.
-    pub fn load(lab: &Lab, tenants: &[&str]) -> Load {
-        let (end, served) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let url = format!("{}/web/health", lab.var("LAB_TRAEFIK_HTTP"));
-        let hosts: Vec<String> = tenants.iter().map(|t| format!("Host: {t}.lab.test")).collect();
-        let (stop, count) = (end.clone(), served.clone());
-        let thread = std::thread::spawn(move || {
-            for host in hosts.iter().cycle() {
-                if stop.load(Ordering::Relaxed) {
-                    return;
-                }
-                let mut command = Command::new("curl");
-                command.args(["-s", "-m", "5", "-o", "/dev/null", "-H", host, &url]);
-                if command.status().unwrap().success() {
-                    count.fetch_add(1, Ordering::Relaxed);
-                }
-                std::thread::sleep(Duration::from_millis(1000 / RATE));
-            }
-        });
-        Load { end, served, thread: Some(thread) }
-    }
-}
-
-/// Requests that go on until this is dropped.
-pub struct Load {
-    end: Arc<AtomicBool>,
-    served: Arc<AtomicU64>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Load {
-    /// How many were answered.
-    pub fn served(&self) -> u64 {
-        self.served.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for Load {
-    fn drop(&mut self) {
-        self.end.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            thread.join().unwrap();
-        }
     }
 }

@@ -108,7 +108,8 @@ impl Stage {
         let mut snapshots = self.client.snapshots.clone();
         loop {
             let snapshot = snapshots.borrow_and_update().clone();
-            if let Some(run) = snapshot.runs.first() {
+            // A call for help is a run too.
+            if let Some(run) = snapshot.runs.iter().find(|r| r.playbook.as_str() == case.playbook) {
                 if run.state.is_over() || run.state == RunState::Stopped || enough(run) {
                     return run.clone();
                 }

@@ -2,8 +2,11 @@
 //! failover and no disaster recovery.
 
 use crate::driver::library;
+use quarterdeck::correlate::rules::Rules;
+use quarterdeck::correlate::signals::{SIGNALS, SubjectKind};
 use quarterdeck::domain::mode::Mode;
-use quarterdeck::playbook::expr::{Reading, Surroundings};
+use quarterdeck::playbook::expr::{Parsed, Reading, Surroundings};
+use quarterdeck::playbook::library::{BUILT_IN, Entry, Library};
 
 fn around(signals: &[(&str, f64)]) -> Surroundings {
     let now = "2026-11-21T03:00:00Z".parse().unwrap();
@@ -38,4 +41,49 @@ fn what_would_wait_for_a_lock_is_not_offered_while_there_is_one() {
     assert!(queue.is_offered(&around(&[("lock.blocked", 0.0)])));
     assert!(!queue.is_offered(&around(&[("lock.blocked", 6.0)])));
     assert!(library.get(&"schema-lock".into()).unwrap().plan.is_offered(&around(&[("lock.blocked", 6.0)])));
+}
+
+/// Kinds of subject of which no tenant is known, or not always: a node, a host's volume, what is kept for all.
+const OF_NOBODY: &[SubjectKind] = &[
+    SubjectKind::Node,
+    SubjectKind::Volume,
+    SubjectKind::Keep,
+    SubjectKind::Backup,
+    SubjectKind::Key,
+    SubjectKind::Source,
+];
+
+/// The triggers that never offer their playbook: it asks for something of a tenant, which what is not known of a rule's
+/// subject can not answer, and what is not known withdraws the offer.
+fn never_offered(library: &Library) -> Vec<String> {
+    let rules = Rules::built_in();
+    let asks = |text: &str| {
+        let parsed = Parsed::new(text).unwrap();
+        ["signals", "ages", "tenant"].iter().any(|root| parsed.refers_to(root))
+    };
+    let mut dead = Vec::new();
+    for playbook in library.all().map(Entry::playbook) {
+        let conditions = playbook.contraindications.iter().map(|c| c.when.as_str());
+        if !conditions.chain(playbook.triggers.when.as_deref()).any(asks) {
+            continue;
+        }
+        let named = playbook.triggers.findings.iter().filter_map(|name| rules.iter().find(|r| r.name == *name));
+        for rule in named.filter(|rule| rule.subjects.iter().any(|kind| OF_NOBODY.contains(kind))) {
+            dead.push(format!("{} on {}", playbook.id, rule.name));
+        }
+    }
+    dead
+}
+
+#[test]
+fn what_asks_for_a_tenants_signal_is_triggered_only_by_what_names_a_tenant() {
+    assert_eq!(never_offered(&library()), Vec::<String>::new());
+    // As `volume-full` once was: a full volume of which no tenant is known never offered it.
+    let (name, text) = BUILT_IN.iter().find(|(name, _)| *name == "volume-full.yaml").unwrap();
+    let against = "contraindications: [{when: \"signals.lock.blocked >= 5\", text: they wait for a lock}]\nparameters:";
+    let own = [((*name).to_owned(), text.replacen("parameters:", against, 1))];
+    let signals: Vec<&str> = SIGNALS.iter().map(|s| s.name).collect();
+    let (library, problems) = Library::load(&own, &quarterdeck::act::catalog(), &signals);
+    assert!(problems.is_empty(), "{problems:#?}");
+    assert_eq!(never_offered(&library), ["volume-full on volume-full"]);
 }

@@ -1,6 +1,11 @@
-//! `integration.buffer` and `integration.replay`: waiting jobs of the integration's channel are held back by a due time
-//! that never comes, which marks them as held, and get their turn again in batches. Nothing is deleted, and both count
-//! before and after. Jobs that come later have to be held by buffering again.
+//! `integration.buffer` and `integration.replay`: waiting jobs of the integration's channel are held back in the state of
+//! those that wait for other jobs, with a due time that marks them as held, and get their turn again in batches. Nothing is
+//! deleted, and both count before and after. Jobs that come later have to be held by buffering again.
+//!
+//! A due time alone would not do: the jobrunner of `queue_job` sleeps until the nearest one, and more than 24 days ahead ends
+//! it with an `OverflowError`, for every tenant that it serves (`wait_notification` of `jobrunner/runner.py`, Odoo 19). Of a
+//! job that waits for others it keeps the name alone (`notify` of `jobrunner/channels.py`), and one that waits for none is
+//! never freed by another that ends (`enqueue_waiting` of `job.py`).
 
 use super::{INTEGRATION, Known, with_tenant};
 use crate::act::args;
@@ -41,15 +46,19 @@ pub static REPLAY: VerbSpec = VerbSpec {
     ],
 };
 
-/// Due in the year 2999: nothing else is, so this marks what is held.
-const HELD: &str = "timestamp '2999-01-01 00:00:00'";
+/// Due in the year 2999: nothing else is, so this marks what is held. It is changed together with the state, since the
+/// jobrunner forgets that a job was pending only where one of the properties that order it changes too.
+const MARK: &str = "timestamp '2999-01-01 00:00:00'";
+/// What is held, of `j`.
+const HELD: &str = "j.state = 'wait_dependencies' AND j.eta = timestamp '2999-01-01 00:00:00'";
 
 /// `$1` channel.
 fn now() -> String {
     format!(
-        "SELECT json_build_object('due', count(*) FILTER (WHERE j.eta IS NULL OR j.eta <= now() AT TIME ZONE 'UTC'),
-  'held', count(*) FILTER (WHERE j.eta = {HELD}), 'all', count(*)) AS found
-FROM public.queue_job j WHERE j.state = 'pending' AND j.channel = $1"
+        "SELECT json_build_object(
+  'due', count(*) FILTER (WHERE j.state = 'pending' AND (j.eta IS NULL OR j.eta <= now() AT TIME ZONE 'UTC')),
+  'held', count(*) FILTER (WHERE {HELD}), 'all', count(*)) AS found
+FROM public.queue_job j WHERE j.state IN ('pending', 'wait_dependencies') AND j.channel = $1"
     )
 }
 
@@ -57,7 +66,7 @@ FROM public.queue_job j WHERE j.state = 'pending' AND j.channel = $1"
 fn held() -> String {
     format!(
         "before AS MATERIALIZED (
-  SELECT count(*) AS held FROM public.queue_job j WHERE j.state = 'pending' AND j.channel = $1 AND j.eta = {HELD}
+  SELECT count(*) AS held FROM public.queue_job j WHERE j.channel = $1 AND {HELD}
 )"
     )
 }
@@ -71,7 +80,7 @@ fn holding() -> String {
     AND (j.eta IS NULL OR j.eta <= now() AT TIME ZONE 'UTC') AND (SELECT held FROM before) = $3::bigint
   ORDER BY j.id LIMIT $2::bigint FOR NO KEY UPDATE OF j SKIP LOCKED
 ), held AS (
-  UPDATE public.queue_job j SET eta = {HELD} FROM picked WHERE j.id = picked.id RETURNING 1
+  UPDATE public.queue_job j SET state = 'wait_dependencies', eta = {MARK} FROM picked WHERE j.id = picked.id RETURNING 1
 )
 SELECT json_build_object('moved', (SELECT count(*) FROM held), 'held', (SELECT held FROM before)) AS found"
     )
@@ -82,11 +91,11 @@ fn replaying() -> String {
     let before = held();
     format!(
         "WITH {before}, picked AS MATERIALIZED (
-  SELECT j.id FROM public.queue_job j WHERE j.state = 'pending' AND j.channel = $1 AND j.eta = {HELD}
+  SELECT j.id FROM public.queue_job j WHERE j.channel = $1 AND {HELD}
     AND (SELECT held FROM before) = $3::bigint
   ORDER BY j.date_created, j.id LIMIT $2::bigint FOR NO KEY UPDATE OF j SKIP LOCKED
 ), freed AS (
-  UPDATE public.queue_job j SET eta = NULL FROM picked WHERE j.id = picked.id RETURNING 1
+  UPDATE public.queue_job j SET state = 'pending', eta = NULL FROM picked WHERE j.id = picked.id RETURNING 1
 )
 SELECT json_build_object('moved', (SELECT count(*) FROM freed), 'held', (SELECT held FROM before)) AS found"
     )

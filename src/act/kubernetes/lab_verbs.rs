@@ -48,6 +48,9 @@ async fn an_earlier_template_comes_back_and_the_rollout_can_be_held() {
     let given = args(&space, &[("deployment", json!("web"))]);
     let first = render(&*undo, &given).await.unwrap_err().message;
     assert!(first.contains("no such revision") && first.contains("kept are: 1"), "{first}");
+    let release = args(&space, &[("deployment", json!("web")), ("release", json!("true"))]);
+    let only = render(&*undo, &release).await.unwrap_err().message;
+    assert!(only.contains("no earlier revision with other images"), "{only}");
     space.kubectl(&["set", "image", "deployment/web", "odoo=registry.example/odoo:2"]);
     space.kubectl(&["rollout", "status", "deployment/web", "--timeout=60s"]);
 
@@ -65,6 +68,16 @@ async fn an_earlier_template_comes_back_and_the_rollout_can_be_held() {
     assert!(took(&*undo, &request).await);
     let again = refused(&*undo, &request).await;
     assert!(again.contains("not the object that was shown"), "{again}");
+    // A restart makes a revision too: the release before is one further back.
+    space.kubectl(&["rollout", "restart", "deployment/web"]);
+    space.kubectl(&["rollout", "status", "deployment/web", "--timeout=60s"]);
+    let release = args(&space, &[("deployment", json!("web")), ("release", json!("true"))]);
+    let request = render(&*undo, &release).await.unwrap();
+    assert!(request.hurts.contains("odoo:1 by registry.example/odoo:2"), "{}", request.hurts);
+    let restarted = render(&*undo, &given).await.unwrap();
+    assert!(restarted.hurts.contains("odoo:1 by registry.example/odoo:1"), "{}", restarted.hurts);
+    let both = [&release[..], &[("to_revision", json!("1"))]].concat();
+    assert!(render(&*undo, &both).await.unwrap_err().message.contains("not both"));
 
     for (name, paused) in [("kubernetes.rollout_pause", "true"), ("kubernetes.rollout_resume", "")] {
         let verb = on_lab(name);

@@ -23,6 +23,11 @@ pub static SPEC: VerbSpec = VerbSpec {
         NAMESPACE,
         DEPLOYMENT,
         ArgSpec { name: "to_revision", required: false, what: "revision to go back to; the one before by default" },
+        ArgSpec {
+            name: "release",
+            required: false,
+            what: "true goes back to the newest revision with other images; restarts and other settings make revisions too",
+        },
     ],
 };
 
@@ -90,15 +95,18 @@ impl Plan for RolloutUndo {
         let history = history(deployment, asked.list("sets"));
         let known = || history.iter().map(|(n, _)| n.to_string()).collect::<Vec<_>>().join(", ");
         let now = revision(deployment).ok_or_else(|| VerbError::new("the Deployment has no revision yet"))?;
-        let to = match asked.args.opt_number("to_revision")? {
-            Some(wanted) => history.iter().find(|(n, _)| *n == u64::from(wanted)),
-            None => history.iter().find(|(n, _)| *n < now),
+        let was = images(&deployment["spec"]["template"]);
+        let other = |set: &Value| images(&set["spec"]["template"]) != was;
+        let (to, what) = match (asked.args.opt_number("to_revision")?, asked.args.flag("release")?) {
+            (Some(_), true) => return Err(VerbError::new("give either to_revision or release, not both")),
+            (Some(wanted), false) => (history.iter().find(|(n, _)| *n == u64::from(wanted)), "no such revision"),
+            (None, false) => (history.iter().find(|(n, _)| *n < now), "no such revision"),
+            (None, true) => {
+                (history.iter().find(|(n, set)| *n < now && other(set)), "no earlier revision with other images")
+            }
         };
         let (to, set) = to.ok_or_else(|| {
-            VerbError::new(format!(
-                "there is no such revision of {namespace}/{name} to go back to; kept are: {}",
-                known()
-            ))
+            VerbError::new(format!("there is {what} of {namespace}/{name} to go back to; kept are: {}", known()))
         })?;
         if *to == now {
             return Err(VerbError::new(format!("Deployment {namespace}/{name} already is at revision {now}")));
@@ -108,7 +116,7 @@ impl Plan for RolloutUndo {
         if let Some(labels) = template.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
             labels.remove("pod-template-hash");
         }
-        let (was, is) = (images(&deployment["spec"]["template"]), images(&template));
+        let is = images(&template);
         let pods = deployment["spec"]["replicas"].as_u64().unwrap_or(1);
         let change = Patch::of(path, deployment).unchanged_spec().set("/spec/template", template);
         Ok(Planned {

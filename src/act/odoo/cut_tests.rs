@@ -35,7 +35,7 @@ UPDATE queue_job SET channel = 'root.zombie' WHERE state = 'started';
 DELETE FROM queue_job WHERE state = 'pending';
 INSERT INTO queue_job (uuid, channel, state, priority, date_created)
   SELECT c || n, 'root.' || c, 'pending', 10, now() FROM generate_series(1, 5) n, unnest(ARRAY['edi', 'wms', 'mail']) c;
-UPDATE queue_job SET eta = '2999-01-01' WHERE channel = 'root.wms';";
+UPDATE queue_job SET state = 'wait_dependencies', eta = '2999-01-01' WHERE channel = 'root.wms';";
 
 #[tokio::test]
 async fn every_verb_on_a_database_is_cut_off_and_found_out() {

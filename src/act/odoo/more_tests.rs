@@ -170,7 +170,8 @@ async fn an_integration_is_cut_off_its_jobs_are_held_and_replayed_and_the_counts
     let Some((tenant, world)) = made(true).await else { return };
     let jobs = "INSERT INTO queue_job (uuid, channel, state, date_created, eta)
       SELECT 'e' || n, 'root.edi', 'pending', now() - n * interval '1 min', NULL FROM generate_series(1, 5) n
-      UNION ALL SELECT 'tomorrow', 'root.edi', 'pending', now(), now() + interval '1 day'";
+      UNION ALL SELECT 'tomorrow', 'root.edi', 'pending', now(), now() + interval '1 day'
+      UNION ALL SELECT 'child', 'root.edi', 'wait_dependencies', now(), NULL";
     tenant.server.sql("t017", jobs).await;
     let (open, close) = (tenant.verb("integration.breaker_open"), tenant.verb("integration.breaker_close"));
     let request = prepare(&*open, &world, &of(&[])).await.unwrap();
@@ -193,6 +194,9 @@ async fn an_integration_is_cut_off_its_jobs_are_held_and_replayed_and_the_counts
     assert_eq!(done(execute(&*buffer, &request).await).0, json!({ "counted": 5, "moved": 5, "held_before": 0 }));
     assert!(took(&buffer.reconcile(&request).await));
     assert!(prepare(&*buffer, &world, &of(&[])).await.unwrap_err().message.contains("5 are held"));
+    // A due time far away in what is pending would end queue_job's jobrunner.
+    let far = "SELECT count(*)::text FROM queue_job WHERE state = 'pending' AND eta > now() + interval '24 days'";
+    assert_eq!(one(&tenant, far).await, "0");
 
     let some = prepare(&*replay, &world, &of(&[("batch", json!(2))])).await.unwrap();
     assert!(nothing(&replay.reconcile(&some).await));
@@ -203,6 +207,8 @@ async fn an_integration_is_cut_off_its_jobs_are_held_and_replayed_and_the_counts
     let rest = prepare(&*replay, &world, &of(&[])).await.unwrap();
     assert_eq!(done(execute(&*replay, &rest).await).0["moved"], json!(3));
     assert!(prepare(&*replay, &world, &of(&[])).await.unwrap_err().message.ends_with("is held"));
+    let child = "SELECT state FROM queue_job WHERE uuid = 'child'";
+    assert_eq!(one(&tenant, child).await, "wait_dependencies", "it waits for another job, and was not held");
     let back = prepare(&*close, &world, &of(&[])).await.unwrap();
     done(execute(&*close, &back).await);
 }

@@ -19,7 +19,10 @@ pub(super) fn read(facts: &TraefikFacts, seen: &Seen<'_>, index: &Index, out: &m
             tenant: claims(route, seen.source, index).map(|t| t.id.clone()),
         };
         let subject = owner.map_or_else(other, tenant_subject);
-        write(route, &subject, out);
+        match owner {
+            Some(tenant) => write(&with_passing(route, tenant, facts), &subject, out),
+            None => write(route, &subject, out),
+        }
         if facts.version.is_some() || route.fault.is_some() {
             out.push(&subject, "router.ok", flag(route.fault.is_none()));
         }
@@ -52,6 +55,26 @@ pub(in crate::correlate) fn claims<'a>(route: &Route, source: &SourceId, index: 
     taken.next().filter(|_| taken.next().is_none())
 }
 
+/// A tenant's own route with those of its requests that pass through limits and routes of this program: while some stand,
+/// all of them do. That these refuse some is meant to be so; that requests fail or take long is not.
+fn with_passing(own: &Route, tenant: &Tenant, facts: &TraefikFacts) -> Route {
+    let mut all = own.clone();
+    for passing in facts.routers.iter().filter(|r| limited(&r.name) == Some(tenant.id.as_str())) {
+        let (here, there) = (all.requests_per_s.unwrap_or(0.0), passing.requests_per_s.unwrap_or(0.0));
+        if there <= 0.0 {
+            continue;
+        }
+        let errors = here * all.share_5xx.unwrap_or(0.0) + there * passing.share_5xx.unwrap_or(0.0);
+        all.requests_per_s = Some(here + there);
+        all.share_5xx = Some(errors / (here + there));
+        all.share_4xx = all.share_4xx.map(|share| share * here / (here + there));
+        all.p50_s = greater(all.p50_s, passing.p50_s);
+        all.p95_s = greater(all.p95_s, passing.p95_s);
+        all.p99_s = greater(all.p99_s, passing.p99_s);
+    }
+    all
+}
+
 fn write(route: &Route, subject: &Subject, out: &mut Out) {
     out.maybe(subject, "http.requests", route.requests_per_s);
     out.maybe(subject, "http.share_5xx", route.share_5xx);
@@ -69,12 +92,22 @@ pub(in crate::correlate) fn is_measure(router: &str) -> bool {
 /// The tenant for which a measure of this program answers with the maintenance page:
 /// `quarterdeck-maintenance-t017@file`, and the same with `tls-` before `maintenance`.
 pub(in crate::correlate) fn maintained(measure: &str) -> Option<&str> {
-    let name = measure.split('@').next().unwrap_or(measure);
-    let rest = name.strip_prefix("quarterdeck-")?;
-    rest.strip_prefix("tls-").unwrap_or(rest).strip_prefix("maintenance-")
+    tenant_of(measure, "maintenance-")
 }
 
-/// All entry points as one: shares weighted by requests, without what our own measures answer; the worst
+/// The tenant whose requests pass through a router of this program to its own service, with limits or above the routes of
+/// others: `quarterdeck-limits-t017@file`, and the same with `tls-` before `limits`.
+fn limited(measure: &str) -> Option<&str> {
+    tenant_of(measure, "limits-")
+}
+
+fn tenant_of<'m>(measure: &'m str, what: &str) -> Option<&'m str> {
+    let name = measure.split('@').next().unwrap_or(measure);
+    let rest = name.strip_prefix("quarterdeck-")?;
+    rest.strip_prefix("tls-").unwrap_or(rest).strip_prefix(what)
+}
+
+/// All entry points as one: shares weighted by requests, without what our own measures answer themselves; the worst
 /// quantiles.
 fn together(facts: &TraefikFacts) -> Route {
     let mut all = Route::default();
@@ -91,9 +124,11 @@ fn together(facts: &TraefikFacts) -> Route {
     }
     for own in facts.routers.iter().filter(|r| is_measure(&r.name)) {
         let rate = own.requests_per_s.unwrap_or(0.0);
-        requests = requests.map(|all: f64| (all - rate).max(0.0));
-        errors_5xx = (errors_5xx - rate * own.share_5xx.unwrap_or(0.0)).max(0.0);
         errors_4xx = (errors_4xx - rate * own.share_4xx.unwrap_or(0.0)).max(0.0);
+        if limited(&own.name).is_none() {
+            requests = requests.map(|all: f64| (all - rate).max(0.0));
+            errors_5xx = (errors_5xx - rate * own.share_5xx.unwrap_or(0.0)).max(0.0);
+        }
     }
     all.requests_per_s = requests;
     if let Some(rate) = requests.filter(|rate| *rate > 0.0) {

@@ -4,7 +4,7 @@ use crate::correlate::{say, tenant_signals};
 use crate::domain::estate::Cutoff;
 use crate::domain::facts::odoo::Channel;
 use crate::domain::facts::postgres::PostgresFacts;
-use crate::domain::facts::traefik::{Certificate, TraefikFacts};
+use crate::domain::facts::traefik::{Certificate, Route, TraefikFacts};
 use crate::domain::facts::{Facts, OdooFacts};
 use crate::domain::finding::{Class, Level};
 use crate::domain::health::Health;
@@ -687,6 +687,23 @@ fn twice_the_usual_for_ten_minutes_is_harm_and_without_a_past_nothing_is_said() 
     slow(&mut bench, 960, 2, 6.0);
     let rules: Vec<String> = bench.findings(1080).into_iter().map(|f| f.rule).collect();
     assert_eq!(rules, ["http-slow"]);
+}
+
+#[test]
+fn what_passes_through_our_own_limits_fails_for_the_tenant_all_the_same() {
+    let mut bench = Bench::new(vec![tenant("t017", 1)]);
+    let route = |name: &str, share, p95| match web(name, share, p95) {
+        Facts::Traefik(facts) => facts.routers.into_iter().next().unwrap(),
+        _ => unreachable!(),
+    };
+    let idle = Route { requests_per_s: Some(0.0), ..route("t017@file", None, None) };
+    let limited = Route { share_4xx: Some(0.4), ..route("quarterdeck-limits-t017@file", Some(0.5), Some(3.0)) };
+    let facts = TraefikFacts { routers: vec![limited, idle], ..TraefikFacts::default() };
+    bench.see("edge-1", 1, Facts::Traefik(facts));
+    let signals = tenant_signals(&bench.world, &bench.world.estate, &"t017".into(), at(2));
+    let value = |name: &str| signals.get(name).map(|s| s.value);
+    assert_eq!((value("http.share_5xx"), value("http.p95"), value("http.requests")), (Some(0.5), Some(3.0), Some(9.0)));
+    assert_eq!(value("http.share_4xx"), None, "whom a limit refuses it is meant to refuse");
 }
 
 #[test]

@@ -118,7 +118,11 @@ fn objects(sim: &Simulation, source: &SourceId, tenant: &Tenant, facts: &mut Mea
     facts.measure(&application, "delivery.healthy", flag(healthy));
     facts.measure(&application, "delivery.suspended", flag(delivery.frozen() || !delivery.auto_sync));
     facts.measure(&application, "delivery.age", seconds(tick - tenant.web.image_since));
-    let certificate = Subject::Certificate { source: source.clone(), certificate: format!("{}/tls", tenant.id) };
+    let certificate = Subject::Certificate {
+        source: source.clone(),
+        certificate: format!("{}/tls", tenant.id),
+        tenant: Some(tenant.id.clone()),
+    };
     let renewing = sim.renewals.iter().any(|(id, _)| *id == tenant.id);
     facts.measure(&certificate, "certificate.ready", flag(!renewing && tenant.certificate.not_after > tick));
 }

@@ -14,6 +14,8 @@ pub struct Deployment {
     pub desired: u32,
     /// Image.
     pub image: String,
+    /// The image before it, where another one ran since the beginning.
+    pub image_before: Option<String>,
     /// Tick at which the image was set; before the beginning it is negative.
     pub image_since: i64,
     /// Revision, which is also the generation: nothing but a new template changes the spec here.
@@ -51,6 +53,7 @@ impl Deployment {
             uid,
             desired,
             image: image.into(),
+            image_before: None,
             image_since,
             revision: 117,
             restarted_at: None,
@@ -130,8 +133,8 @@ impl Deployment {
         if self.image != image {
             // What kept the pods from starting was in the image.
             self.crash_looping = 0;
+            self.image_before = Some(std::mem::replace(&mut self.image, image.into()));
         }
-        self.image = image.into();
         self.image_since = tick;
         self.roll(tick);
     }

@@ -90,7 +90,7 @@ servers() {
   wait_for "etcd is healthy" 30 etcd fetches "http://127.0.0.1:$client/health"
   start_apiserver
   spawn kube-controller-manager "$BIN/kube-controller-manager" --kubeconfig "$K/controller-manager.kubeconfig" --bind-address=127.0.0.1 --secure-port=0 \
-    --service-account-private-key-file="$PKI/sa.key" --root-ca-file="$PKI/ca.crt" --leader-elect=false --use-service-account-credentials --cert-dir="$K"
+    --service-account-private-key-file="$PKI/sa.key" --root-ca-file="$PKI/ca.crt" --leader-elect=false --use-service-account-credentials --horizontal-pod-autoscaler-sync-period=2s --cert-dir="$K"
   spawn kube-scheduler "$BIN/kube-scheduler" --kubeconfig "$K/scheduler.kubeconfig" --bind-address=127.0.0.1 --secure-port=0 --leader-elect=false --cert-dir="$K"
   # The kubelet's part: what the API server asks it for a pod's log is a file, in the format of a container runtime.
   certificate kwok /CN=kwok "subjectAltName=IP:127.0.0.1"
@@ -155,6 +155,7 @@ spec:
       containers:
       - name: odoo
         image: $image
+        env: [$([ $deployment = odoo ] || echo '{name: ODOO_QUEUE_JOB_CHANNELS, value: "root:2"}')]
         resources: {requests: {cpu: 250m, memory: 512Mi}, limits: {memory: 2Gi}}
 C
       done

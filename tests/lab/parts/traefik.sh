@@ -47,7 +47,7 @@ tls:
 C
   mv "$T/new.yml" "$D/tls.yml"
 }
-# routes: each tenant goes to Odoo when it is up, and to the small backend when not or when $T/fail/<tenant> is there
+# routes: each tenant goes to Odoo when it is up, and to the small backend when not or when $T/fail/<tenant> or busy-<tenant> is there
 routes() {
   load_env
   local tenant url
@@ -60,13 +60,23 @@ routes() {
     echo "  services:"
     for tenant in $TENANTS; do
       url=http://127.0.0.1:$LAB_BACKEND_PORT
-      [ -z "${LAB_ODOO_URL:-}" ] || [ -e "$T/fail/$tenant" ] || url=$LAB_ODOO_URL
+      [ -z "${LAB_ODOO_URL:-}" ] || [ -e "$T/fail/$tenant" ] || [ -e "$T/fail/busy-$tenant" ] || url=$LAB_ODOO_URL
       echo "    $tenant: {loadBalancer: {servers: [{url: '$url'}]}}"
     done
   } > "$T/new.yml"
   mv "$T/new.yml" "$D/tenants.yml"
 }
 
+start_traefik() { # also used by faults.sh
+  load_env
+  spawn traefik "$(binary)" --global.checkNewVersion=false --global.sendAnonymousUsage=false --log.level=INFO --log.noColor=true \
+    --entryPoints.web.address="${LAB_TRAEFIK_HTTP#http://}" --entryPoints.websecure.address="${LAB_TRAEFIK_HTTPS#https://}" --entryPoints.traefik.address="${LAB_TRAEFIK_API#http://}" \
+    --api.insecure=true --api.dashboard=false --ping=true \
+    --metrics.prometheus=true --metrics.prometheus.entryPoint=traefik --metrics.prometheus.addEntryPointsLabels=true \
+    --metrics.prometheus.addRoutersLabels=true --metrics.prometheus.addServicesLabels=true --metrics.prometheus.buckets=0.05,0.1,0.25,0.5,1,2,5 \
+    --providers.file.directory="$D" --providers.file.watch=true --providers.providersThrottleDuration=200ms
+  ready
+}
 up() {
   if alive traefik && alive backend && alive maintenance; then say "is up"; return; fi
   down
@@ -87,13 +97,7 @@ up() {
   put LAB_TRAEFIK_FAIL "$T/fail"
   put LAB_TRAEFIK_CA "$T/tls/ca.crt"
   routes; tls
-  spawn traefik "$(binary)" --global.checkNewVersion=false --global.sendAnonymousUsage=false --log.level=INFO --log.noColor=true \
-    --entryPoints.web.address="127.0.0.1:$web" --entryPoints.websecure.address="127.0.0.1:$secure" --entryPoints.traefik.address="127.0.0.1:$api" \
-    --api.insecure=true --api.dashboard=false --ping=true \
-    --metrics.prometheus=true --metrics.prometheus.entryPoint=traefik --metrics.prometheus.addEntryPointsLabels=true \
-    --metrics.prometheus.addRoutersLabels=true --metrics.prometheus.addServicesLabels=true --metrics.prometheus.buckets=0.05,0.1,0.25,0.5,1,2,5 \
-    --providers.file.directory="$D" --providers.file.watch=true --providers.providersThrottleDuration=200ms
-  stage "proxy and backends" -- ready
+  stage "proxy and backends" -- start_traefik
 }
 routed() { curl -fsS -m 5 "$LAB_TRAEFIK_API/api/http/routers" | grep -q '"t090@file"'; }
 ready() {

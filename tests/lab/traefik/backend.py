@@ -2,13 +2,18 @@
 """Small HTTP backends of the lab: one that names the tenant and fails on demand, one with the maintenance page.
 
 backend.py tenants PORT FAILDIR   200 with the tenant's name (first label of Host); 503 while FAILDIR/<tenant> exists,
-                                  or the status that file holds; a file `slow-<tenant>` holds seconds to wait first.
+                                  or the status that file holds; a file `slow-<tenant>` holds seconds to wait first, a file
+                                  `busy-<tenant>` seconds for which each request keeps the others waiting.
 backend.py maintenance PORT       503 with Retry-After and a page that says so.
 """
 import sys
+import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+
+one_at_a_time = threading.Lock()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -38,6 +43,10 @@ class Handler(BaseHTTPRequestHandler):
         slow = faults / f"slow-{tenant}"
         if tenant and slow.is_file():
             time.sleep(float(slow.read_text() or 1))
+        busy = faults / f"busy-{tenant}"
+        if tenant and busy.is_file():
+            with one_at_a_time:
+                time.sleep(float(busy.read_text() or 1))
         if tenant and fail.is_file():
             status = int(fail.read_text().strip() or 503)
             self.answer(status, f"{tenant} fails with {status}\n")

@@ -218,7 +218,7 @@ fn diff_aim(given: &Given<'_>, sim: &Simulation) -> Result<Aim, VerbError> {
 
 fn diff(given: &Given<'_>, sim: &Simulation) -> Result<Done, VerbError> {
     let d = deployment(given, sim)?;
-    let was = before(given, sim).ok();
+    let was = d.image_before.clone().or_else(|| before(given, sim).ok());
     let changed: Vec<&str> = if was.is_some() { vec!["spec.containers[0].image"] } else { Vec::new() };
     let words = format!("image {}, before {}", d.image, was.as_deref().unwrap_or("none that is kept"));
     let result = json!({

@@ -87,7 +87,11 @@ fn close(given: &Given<'_>, sim: &mut Simulation) -> Result<Done, VerbError> {
 
 fn buffer_aim(given: &Given<'_>, sim: &Simulation) -> Result<Aim, VerbError> {
     let (due, held) = channel(given, sim).map(|c| (c.depth(), c.buffered()))?;
-    let aim = aim(given, sim, "UPDATE public.queue_job SET eta = $2 WHERE state = 'pending' AND channel = $1")?;
+    let aim = aim(
+        given,
+        sim,
+        "UPDATE public.queue_job SET state = 'wait_dependencies', eta = $2 WHERE state = 'pending' AND channel = $1",
+    )?;
     Ok(Aim { count: u64::from(due), ..aim }
         .bound(json!({ "held": held }))
         .means("its messages are late for as long as they are held", "integration.replay"))
@@ -101,7 +105,11 @@ fn buffer(given: &Given<'_>, sim: &mut Simulation) -> Result<Done, VerbError> {
 
 fn replay_aim(given: &Given<'_>, sim: &Simulation) -> Result<Aim, VerbError> {
     let held = channel(given, sim)?.buffered();
-    let aim = aim(given, sim, "UPDATE public.queue_job SET eta = NULL WHERE state = 'pending' AND channel = $1")?;
+    let aim = aim(
+        given,
+        sim,
+        "UPDATE public.queue_job SET state = 'pending', eta = NULL WHERE state = 'wait_dependencies' AND channel = $1",
+    )?;
     Ok(Aim { count: u64::from(held), ..aim }.bound(json!({ "held": held })).means(
         "the partner gets everything that was held in a short time",
         "integration.buffer holds what still waits",

@@ -153,7 +153,8 @@ pub(super) fn fold(
             What::Delivered(delivered) => deliver(row, delivered, owners, source, now, facts),
             What::Certificate { ready, why, not_after } => {
                 let name = format!("{}/{}", row.namespace, row.name);
-                let subject = Subject::Certificate { source: source.clone(), certificate: name.clone() };
+                let tenant = owners.tenant(&row.namespace);
+                let subject = Subject::Certificate { source: source.clone(), certificate: name.clone(), tenant };
                 match ready {
                     Some(ready) => facts.measure(&subject, "certificate.ready", flag(*ready)),
                     None => {

@@ -67,7 +67,8 @@ async fn objects_of_the_real_api_server_are_watched_and_a_missing_right_is_said(
     );
     let source = || SourceId::new("k8s-1/objects");
     let keep = Subject::Keep { source: source(), keep: format!("{}/pg", space.0) };
-    let certificate = Subject::Certificate { source: source(), certificate: format!("{}/tls", space.0) };
+    let certificate =
+        Subject::Certificate { source: source(), certificate: format!("{}/tls", space.0), tenant: Some("t017".into()) };
     let facts = until("all objects are seen", Duration::from_secs(30), async || {
         let facts = look(&mut observer).await.unwrap();
         let seen = value(&facts, &t017, "quota.share").is_some()

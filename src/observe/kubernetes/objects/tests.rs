@@ -121,7 +121,8 @@ async fn objects_become_signals_of_their_tenants_and_kinds_that_are_not_there_ar
     let keep = Subject::Keep { source: source(), keep: "db/pg".into() };
     let application =
         Subject::Application { source: source(), application: "argocd/erp".into(), tenant: Some("t017".into()) };
-    let certificate = Subject::Certificate { source: source(), certificate: "erp/tls".into() };
+    let certificate =
+        Subject::Certificate { source: source(), certificate: "erp/tls".into(), tenant: Some("t017".into()) };
     let tools = Subject::Workload { source: "k8s-1".into(), workload: "tools/x".into() };
     let volume = Subject::Volume { source: "k8s-1".into(), volume: "erp/data".into() };
     for (subject, signal, wanted) in [
