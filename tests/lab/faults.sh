@@ -65,11 +65,25 @@ pool_exhaust() { # pool_exhaust DB [WAITERS]: all of pgbouncer's server connecti
   for i in $(seq 1 $((n + 4))); do client "fault-pool-$db-$i" "odoo-pool-$db" "$LAB_PGBOUNCER_PORT" "$db" "BEGIN; SELECT pg_sleep(7200)"; done
   wait_for "$n clients of $db wait in pgbouncer" 20 - eval '[ "$(pools '"$db"')" -ge '"$n"' ]'
 }
-pools() { PGPASSWORD=$(secret pg-quarterdeck_observe) psql -X -At -F' ' -h 127.0.0.1 -p "$LAB_PGBOUNCER_PORT" -U quarterdeck_observe -d pgbouncer -c 'SHOW POOLS' | awk -v db="$1" '$1 == db && $2 == "odoo" { print $4 }'; }
+pool_of() { # pool_of DB: how many clients of DB wait in pgbouncer, and how many server connections work for it
+  PGPASSWORD=$(secret pg-quarterdeck_observe) psql -X -At -F' ' -h 127.0.0.1 -p "$LAB_PGBOUNCER_PORT" -U quarterdeck_observe -d pgbouncer -c 'SHOW POOLS' |
+    awk -v db="$1" '$1 == db && $2 == "odoo" { print $4, $7 }'
+}
+pools() { pool_of "$1" | cut -d' ' -f1; }
 pool_exhaust_clear() { # waiting clients first, or they would move up
   local i file
   for file in $(ls -r "$RUN/fault-pool-${1:-}"*.pid 2>/dev/null); do kill -KILL "$(pid_of "$(basename "$file" .pid)")" 2>/dev/null || true; done
   stop_clients "fault-pool-${1:-}" "odoo-pool-${1:-%}"
+}
+pool_size() { # pool_size N: pgbouncer has N server connections a database (4 at rest), by its file and a RELOAD
+  sed -i "s/^default_pool_size = .*/default_pool_size = $1/" "$LAB/postgres/pgbouncer/ini"
+  PGPASSWORD=$(secret pg-quarterdeck_act) psql -X -q -h 127.0.0.1 -p "$LAB_PGBOUNCER_PORT" -U quarterdeck_act -d pgbouncer -c RELOAD
+}
+act_owns() { # act_owns on|off: the role that acts is a member of the databases' owner, as a connection limit needs (off at rest)
+  if [ "$1" = on ]; then pg -d postgres -c "GRANT odoo TO quarterdeck_act"; else pg -d postgres -c "REVOKE odoo FROM quarterdeck_act"; fi
+}
+connection_limit() { # connection_limit DB N: as ALTER DATABASE … CONNECTION LIMIT N (-1: none)
+  pg -d postgres -c "ALTER DATABASE $1 CONNECTION LIMIT $2"
 }
 connections_exhaust() { # connections_exhaust DB N: N idle connections more on the primary (max_connections is 80)
   local i
@@ -169,6 +183,13 @@ workers_freeze() { # the prefork server and its workers hang; the jobrunner goes
   runner=$(grep -a 'jobrunner.runner: starting' "$LOG/odoo-worker.log" | tail -n1 | awk '{ print $3 }')
   for child in $(family "$pid"); do [ "$child" = "$runner" ] || kill -STOP "$child"; done
   wait_for "odoo-worker is stopped" 5 - grep -q '^State:.T' "/proc/$pid/status"
+}
+job_channels() { # job_channels TENANT CHANNELS: what its Deployment odoo-worker gives the job runner (root:2 at rest)
+  kubectl set env deployment/odoo-worker -n "$1" "ODOO_QUEUE_JOB_CHANNELS=$2" >/dev/null
+  wait_for "the job runner has $2" 20 odoo-supervisor eval '[ "$(channels_in_use)" = "'"$2"'" ]'
+}
+channels_in_use() { # what the job runner was started with
+  local pid; pid=$(pid_of odoo-worker) && tr '\0' '\n' < "/proc/$pid/environ" | sed -n 's/^ODOO_QUEUE_JOB_CHANNELS=//p'
 }
 workers_thaw() { thaw odoo-worker; }
 queue_backlog() { # queue_backlog DB N [MINUTES]: the workers hang, then N real jobs come; MINUTES is how old they are (0)

@@ -1,6 +1,6 @@
 //! The table: each fault of `tests/lab/faults.sh`, what has to be found, and what has to be offered first.
 
-use super::watch::SCALED;
+use super::lab_support::rules::SCALED;
 use std::time::Duration;
 
 /// Two intervals of the slowest of the sources that the faults show in, and the second between two judgements.

@@ -21,12 +21,11 @@ mod watch;
 
 use cases::{CASES, Case};
 use lab_support::Lab;
+use lab_support::rules::SCALE;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use watch::{Seen, Watch};
 
-/// What holds are divided by, so that a round does not take hours. The thresholds stay as they are.
-pub const SCALE: u64 = 12;
 /// What the lab needs to have.
 const NEEDS: &[&str] = &["LAB_PG_ADMIN_DSN", "LAB_KUBECTL", "LAB_TRAEFIK_HTTP", "LAB_REDIS_PORT", "LAB_ODOO_BIN"];
 /// Longest wait for a finding, beyond its hold and what the threshold itself asks for.

@@ -1,15 +1,14 @@
 //! An engine on the lab with rules whose holds are scaled, asked again and again what is wrong.
 
-use super::SCALE;
-use super::lab_support::{LONG, Lab};
+use super::lab_support::{LONG, Lab, rules};
 use super::support::program;
 use super::support_engine::{Served, socket_of};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -30,21 +29,6 @@ pub struct Seen {
     pub whole: String,
 }
 
-/// The shipped rules with their holds scaled.
-pub static SCALED: LazyLock<toml::Table> = LazyLock::new(|| {
-    let mut rules: toml::Table = include_str!("../../rules/built-in.toml").parse().unwrap();
-    for rule in rules["rule"].as_array_mut().unwrap() {
-        for key in ["hold", "critical_hold"] {
-            let rule = rule.as_table_mut().unwrap();
-            if let Some(hold) = rule.get(key) {
-                let hold: u64 = hold.as_str().unwrap().trim_end_matches('s').parse().unwrap();
-                rule.insert(key.to_owned(), format!("{}s", hold / SCALE).into());
-            }
-        }
-    }
-    rules
-});
-
 /// The engine that watches.
 pub struct Watch {
     _engine: Served,
@@ -62,9 +46,7 @@ impl Watch {
         config.insert("journal".into(), toml::Table::from_iter([("dir".to_owned(), journal.into())]).into());
         let file = home.path().join("config.toml");
         std::fs::write(&file, config.to_string()).unwrap();
-        let rules = home.path().join(".config/quarterdeck/rules");
-        std::fs::create_dir_all(&rules).unwrap();
-        std::fs::write(rules.join("scaled.toml"), SCALED.to_string()).unwrap();
+        rules::write(home.path());
         let engine = Served::start(home.path(), &["--config", &file.display().to_string()]);
         assert_eq!(engine.socket, socket_of(home.path()));
         let watch = Self { _engine: engine, home, config: file };

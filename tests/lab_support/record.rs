@@ -44,6 +44,30 @@ impl Records {
         }
     }
 
+    /// Fails unless a step acted once, each of its records after the one before and there once.
+    pub fn acted_once(&self, step: &str) {
+        self.acted(step, &["step.intended", "step.confirmed", "step.started", "step.finished", "step.verified"]);
+    }
+
+    /// The same of a step that another person has approved with an own key.
+    pub fn acted_once_approved(&self, step: &str, person: &str) {
+        let kinds = ["step.intended", "step.confirmed", "approval.requested", "approval.granted"];
+        self.acted(step, &[&kinds[..], &["step.started", "step.finished", "step.verified"]].concat());
+        assert_eq!(self.bodies(step, "approval.granted")[0]["person"], person);
+        assert!(self.all("glass.broken").is_empty());
+    }
+
+    fn acted(&self, step: &str, kinds: &[&str]) {
+        self.in_order(step, kinds);
+        // A request may be shown anew before it is confirmed.
+        for kind in kinds.iter().filter(|k| **k != "step.intended") {
+            assert_eq!(self.count(step, kind), 1, "{kind} of {step}: {:?}", self.of_step(step));
+        }
+        assert_eq!(self.bodies(step, "step.finished")[0]["ended"], "done");
+        let shown = self.bodies(step, "step.intended").last().unwrap()["digest"].clone();
+        assert_eq!(self.bodies(step, "step.confirmed")[0]["digest"], shown, "what was shown is what ran");
+    }
+
     /// Kind of the newest record.
     pub fn last_kind(&self) -> String {
         self.0.last().map(|r| Self::kind(r).to_owned()).unwrap_or_default()

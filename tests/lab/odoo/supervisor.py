@@ -3,7 +3,8 @@
 
 Two programs: `odoo` (HTTP, crons) and `odoo-worker` (prefork workers and the jobrunner). When the pod template of a
 Deployment of that name, in any namespace with the label quarterdeck.io/tenant, gets another
-kubectl.kubernetes.io/restartedAt, the program is ended as a kubelet would end it: SIGTERM, a time
+kubectl.kubernetes.io/restartedAt or another ODOO_QUEUE_JOB_CHANNELS (which the program then gets; one jobrunner serves
+all tenants, so the last change counts), the program is ended as a kubelet would end it: SIGTERM, a time
 of grace, SIGKILL to all its processes; then started again. A program that ends by itself is started again too.
 Without Kubernetes, or while its API server is away, it keeps the programs running and asks again.
 
@@ -25,7 +26,9 @@ LAB, PYTHON, ODOO = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 PROGRAMS = {"odoo": LAB / "odoo/odoo.conf", "odoo-worker": LAB / "odoo/worker.conf"}
 GRACE = 3.0
 ANNOTATION = "kubectl.kubernetes.io/restartedAt"
+CHANNELS = "ODOO_QUEUE_JOB_CHANNELS"
 processes = {}
+channels = {}
 stopping = False
 
 
@@ -65,6 +68,7 @@ def start(name):
     process = subprocess.Popen(
         [PYTHON, ODOO, "-c", str(PROGRAMS[name])],
         stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd=LAB / "odoo",
+        env=os.environ | channels.get(name, {}),
     )
     processes[name] = process
     (LAB / f"run/{name}.pid").write_text(f"{process.pid} {start_time(process.pid)}\n")
@@ -117,7 +121,8 @@ class Kubernetes:
         for item in items:
             template = item["spec"]["template"]
             restarted = template["metadata"].get("annotations", {}).get(ANNOTATION, "")
-            found[item["metadata"]["namespace"], item["metadata"]["name"]] = restarted
+            env = {v["name"]: v.get("value") for v in template["spec"]["containers"][0].get("env", [])}
+            found[item["metadata"]["namespace"], item["metadata"]["name"]] = restarted, env.get(CHANNELS)
         return found
 
 
@@ -153,6 +158,8 @@ while not stopping:
             changed = [key for key in now if key[1] == program and key in seen and seen[key] != now[key]]
             if changed:
                 log(f"{program} is restarted for {', '.join('/'.join(key) for key in changed)} ({now[changed[0]]})")
+                if value := now[changed[0]][1]:
+                    channels[program] = {CHANNELS: value}
                 stop(program)
                 start(program)
     seen = now

@@ -155,6 +155,7 @@ spec:
       containers:
       - name: odoo
         image: $image
+        env: [$([ $deployment = odoo ] || echo '{name: ODOO_QUEUE_JOB_CHANNELS, value: "root:2"}')]
         resources: {requests: {cpu: 250m, memory: 512Mi}, limits: {memory: 2Gi}}
 C
       done
