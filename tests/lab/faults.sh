@@ -135,6 +135,10 @@ redis_maxmemory() { # maxmemory is set low and something goes on writing (30 min
     redis-cli --no-auth-warning -h 127.0.0.1 -p "$1" eval "for i = 1, 100 do redis.call(\"set\", \"session:\" .. redis.call(\"incr\", \"lab:n\"), string.rep(\"x\", 8000)) end" 0 >/dev/null; sleep 0.2; done' _ "$LAB_REDIS_PORT"
   wait_for "keys are evicted" 20 fault-redis-writer evicted "$before"
 }
+redis_writer_stop() { stop fault-redis-writer; } # what fills it is found and ended
+redis_ask() { # redis_ask PORT COMMAND…: as its administrator
+  redis "$@"
+}
 redis_maxmemory_clear() {
   stop fault-redis-writer
   redis "$LAB_REDIS_PORT" config set maxmemory 256mb >/dev/null

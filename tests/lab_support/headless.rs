@@ -184,6 +184,13 @@ impl Run<'_> {
         self.now = serde_json::from_str(&out).unwrap_or_else(|e| panic!("{words:?}: {e}: {out}{err}"));
     }
 
+    /// How it stands, in a few lines.
+    fn shown(&self) -> String {
+        let begun = self.now["steps"].as_array().into_iter().flatten().filter(|s| s["state"] != "pending");
+        let begun: Vec<String> = begun.map(|s| format!("{}: {} ({})", s["id"], s["state"], s["outcome"])).collect();
+        format!("{}: {}, waits for {:#}\n{}", self.now["state"], self.now["now"], self.now["waits"], begun.join("\n"))
+    }
+
     fn is_at(&self, step: &str, what: &str) -> bool {
         self.now["waits"]["step"] == step && self.now["waits"]["what"] == what
     }
@@ -193,7 +200,7 @@ impl Run<'_> {
         let deadline = Instant::now() + GATE;
         while !self.is_at(step, what) {
             let held = self.now["waits"]["what"] == "precondition" && Instant::now() < deadline;
-            assert!(held, "{} does not wait for {what} of {step}: {:#}", self.playbook, self.now);
+            assert!(held, "{} does not wait for {what} of {step}: {}", self.playbook, self.shown());
             std::thread::sleep(AGAIN);
             self.go(&[]);
         }
@@ -205,7 +212,7 @@ impl Run<'_> {
         self.at(step, what);
         let deadline = Instant::now() + GATE;
         while self.is_at(step, what) || self.is_at(step, "precondition") {
-            assert!(Instant::now() < deadline, "{what} of {step} is not taken: {:#}", self.now);
+            assert!(Instant::now() < deadline, "{what} of {step} is not taken: {}", self.shown());
             let words = words(&self.now["waits"]);
             self.go(&words.iter().map(String::as_str).collect::<Vec<_>>());
         }
@@ -223,13 +230,22 @@ impl Run<'_> {
         assert_eq!(found["state"], "done", "{}: {found:#}", self.playbook);
     }
 
-    /// Confirms a step by typing; without the words it stays shut.
-    pub fn confirm_typed(&mut self, step: &str, phrase: &str) {
+    /// Confirms a step that another person has to approve too.
+    pub fn ask(&mut self, step: &str) {
+        self.answer(step, "confirmation", |waits| confirmation(step, waits));
+    }
+
+    /// The same of a step that is confirmed by typing; without the words it stays shut.
+    pub fn ask_typed(&mut self, step: &str, phrase: &str) {
         self.at(step, "confirmation");
         let only_pressed = confirmation(step, &self.now["waits"]);
         self.go(&only_pressed.iter().map(String::as_str).collect::<Vec<_>>());
         let how = self.now["waits"]["how"].as_str().unwrap_or_default();
-        assert!(how.contains(&format!("--type {step}={phrase}")), "{step} is not confirmed by typing: {:#}", self.now);
+        assert!(
+            how.contains(&format!("--type {step}={phrase}")),
+            "{step} is not confirmed by typing: {}",
+            self.shown()
+        );
         let typed = ["--type".to_owned(), format!("{step}={phrase}")];
         self.answer(step, "confirmation", |waits| [confirmation(step, waits), typed.to_vec()].concat());
     }
@@ -269,8 +285,8 @@ impl Run<'_> {
 
     /// Fails unless a step is held back with these words.
     pub fn is_held(&mut self, step: &str, words: &str) {
-        assert!(self.is_at(step, "precondition"), "{step} is not held back: {:#}", self.now);
-        assert!(self.now["waits"]["how"].as_str().unwrap().contains(words), "{:#}", self.now);
+        assert!(self.is_at(step, "precondition"), "{step} is not held back: {}", self.shown());
+        assert!(self.now["waits"]["how"].as_str().unwrap().contains(words), "{}", self.shown());
     }
 
     /// What came out of a step.
@@ -281,7 +297,7 @@ impl Run<'_> {
 
     /// Fails unless the run has come to its end.
     pub fn finished(&self) {
-        assert_eq!(self.now["state"], "finished", "{:#}", self.now);
+        assert_eq!(self.now["state"], "finished", "{}", self.shown());
         self.desk.lab.note(&format!("{} has finished", self.playbook));
     }
 }
