@@ -23,7 +23,7 @@ pub(super) static EFFECTS: &[Effect] = &[
 
 /// The crons that every tenant has, by name; the first are those that the plants wait for.
 const CRONS: [&str; 6] = [
-    "Inventory: run scheduler",
+    "Procurement: run scheduler",
     "Carriers: fetch labels",
     "Mail: fleet digest",
     "Accounting: follow-up letters",
