@@ -102,9 +102,20 @@ impl<'a> Desk<'a> {
                 self.lab.note(&format!("{rule} offers {playbook}: {}", found["what"].as_str().unwrap_or_default()));
                 return found["id"].as_str().unwrap().to_owned();
             }
-            assert!(Instant::now() < deadline, "{rule} about {about} does not offer {playbook}: {found:#?}");
+            assert!(
+                Instant::now() < deadline,
+                "{rule} about {about} does not offer {playbook}: {found:#?}\n{}",
+                status["findings"]
+            );
             std::thread::sleep(AGAIN);
         }
+    }
+
+    /// Whether a finding offers a playbook too, behind what fits better.
+    pub fn also_offers(&self, finding: &str, playbook: &str) -> bool {
+        let status = self.status();
+        let found = status["findings"].as_array().unwrap().iter().find(|f| f["id"] == finding).cloned();
+        found.is_some_and(|f| f["playbooks"].as_array().unwrap().iter().any(|p| p["id"] == playbook))
     }
 
     /// Declares an incident.

@@ -49,6 +49,9 @@ accounts() {
   for name in odoo quarterdeck_observe quarterdeck_act; do echo "CREATE ROLE $name LOGIN PASSWORD '$(secret "pg-$name")';"; done
   echo "GRANT pg_monitor TO quarterdeck_observe, quarterdeck_act; CREATE DATABASE t017 OWNER odoo;"
 }
+copied() { # what Odoo's tables are observed by
+  PGPASSWORD=$(secret pg-postgres) pg_dump -h 127.0.0.1 -p "$LAB_PG_PRIMARY_PORT" -U postgres t017 | on_leader -d t017 > /dev/null
+}
 
 up() {
   if alive patroni-db-1 && alive patroni-db-2; then say "is up"; return; fi
@@ -68,6 +71,7 @@ up() {
   start_member db-1
   stage "the first member leads" -- wait_for "db-1 leads" 60 patroni-db-1 leads db-1
   accounts | on_leader -d postgres
+  [ -z "${LAB_PG_PRIMARY_PORT:-}" ] || stage "a copy of t017" -- copied
   start_member db-2
   stage "the second member follows" -- ready
 }
