@@ -65,6 +65,14 @@ pub fn word<'w>(context: &RenderContext<'_>, name: &str, allowed: &[&'w str]) ->
     })
 }
 
+/// Whether a switch is on; without the argument it is off.
+pub fn flag(context: &RenderContext<'_>, name: &str) -> Result<bool, VerbError> {
+    match context.args.get(name) {
+        Some(Value::Bool(on)) => Ok(*on),
+        _ => Ok(word(context, name, &["false", "true"])? == "true"),
+    }
+}
+
 /// A word of a POSIX shell.
 pub fn shell(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@".contains(c);

@@ -10,7 +10,7 @@ use super::rules::{Rule, Rules, SOURCE_UNKNOWN};
 use super::signals::{self, Limits, SubjectKind, Thresholds};
 use super::silence::Group;
 use super::usual::Baselines;
-use super::{because, locks, say, shared, whom, words};
+use super::{because, locks, neighbours, say, shared, whom, words};
 use crate::domain::facts::Facts;
 use crate::domain::finding::{Change, Class, Evidence, Finding, Level, Offer};
 use crate::domain::health::Health;
@@ -453,6 +453,9 @@ fn offers(build: &Build<'_>, group: &[&Active<'_>], caused: bool, deploy: Option
     if let Some(rollback) = rollback {
         let other_cause = group.first().is_some_and(|a| a.class() == Class::Cause && !a.rule.offers.is_empty());
         all.insert(usize::from(other_cause && !all.is_empty()), rollback);
+    }
+    if let Some(noisy) = group.first().and_then(|head| neighbours::bounds(build, head)) {
+        all.insert(0, noisy);
     }
     all
 }

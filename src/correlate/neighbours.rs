@@ -3,9 +3,10 @@
 
 use super::finding::{Active, Build};
 use super::say;
-use crate::domain::estate::Tenant;
+use crate::domain::estate::{Tenancy, Tenant};
 use crate::domain::facts::Facts;
-use crate::domain::facts::postgres::DatabaseStat;
+use crate::domain::facts::postgres::{DatabaseStat, PostgresFacts};
+use crate::domain::finding::Offer;
 use crate::domain::health::Health;
 use crate::domain::id::{SourceId, TenantId};
 use crate::domain::signal::{Subject, Unit};
@@ -25,6 +26,39 @@ pub(super) fn lines(build: &Build<'_>, head: &Active<'_>) -> Vec<String> {
         Subject::Channel { tenant, .. } => at_workers(build, tenant),
         _ => Vec::new(),
     }
+}
+
+/// The playbook that bounds who takes most of the connections of a server that runs out of them; only a tenant among
+/// others can be bounded for their sake.
+pub(super) fn bounds(build: &Build<'_>, head: &Active<'_>) -> Option<Offer> {
+    let Subject::Instance { source } = head.subject else { return None };
+    let (Facts::Postgres(facts), true) =
+        (build.world.last(source)?, head.condition.values.contains_key("connections.share"))
+    else {
+        return None;
+    };
+    let all = of_databases(build, source, facts, |d| Some(f64::from(d.connections)));
+    let (taker, share) = greatest(&all)?;
+    if build.index.estate().tenant(taker)?.tenancy != Tenancy::MultiTenant {
+        return None;
+    }
+    let why =
+        format!("{taker} takes {} of the connections: bound it, for the others' sake", say::value(share, Unit::Ratio));
+    Some(Offer { id: "noisy-tenant".into(), why, params: [("tenant".to_owned(), taker.to_string())].into() })
+}
+
+/// What the tenants take of a server, by what is measured of each database.
+fn of_databases<'a>(
+    build: &'a Build<'_>,
+    source: &SourceId,
+    facts: &PostgresFacts,
+    takes: fn(&DatabaseStat) -> Option<f64>,
+) -> Vec<(&'a TenantId, f64)> {
+    let one = |d: &DatabaseStat| {
+        let tenant = build.index.at(build.index.database(source, &d.name)?)?;
+        Some((&tenant.id, takes(d)?))
+    };
+    facts.databases.iter().filter_map(one).collect()
 }
 
 /// Of all of them the one that takes most, where that is out of proportion: more than a third of all, and three times an
@@ -70,13 +104,7 @@ fn cut(all: &[String]) -> String {
 fn on_instance(build: &Build<'_>, source: &SourceId) -> Vec<String> {
     let Some(Facts::Postgres(facts)) = build.world.last(source) else { return Vec::new() };
     let all: Vec<&Tenant> = build.index.estate().tenants_on(source).collect();
-    let of = |takes: fn(&DatabaseStat) -> Option<f64>| -> Vec<(&TenantId, f64)> {
-        let one = |d: &DatabaseStat| {
-            let tenant = build.index.at(build.index.database(source, &d.name)?)?;
-            Some((&tenant.id, takes(d)?))
-        };
-        facts.databases.iter().filter_map(one).collect()
-    };
+    let of = |takes| of_databases(build, source, facts, takes);
     let jobs: Vec<(&TenantId, f64)> =
         all.iter().filter_map(|t| Some((&t.id, newest(build, &t.id, "queue.done")?))).collect();
     let measured = [

@@ -92,10 +92,13 @@ fn of_data(request: &Request, tenants: &str) -> Option<(Kind, Value)> {
         "odoo.lock_exports" => {
             Measure::set(format!("exports/{tenants}"), "exports locked".into(), "odoo.lock_exports with locked = false")
         }
+        "odoo.set_channel_capacity" if request.hurts.ends_with(", as before") => {
+            Measure::lifted(format!("channels/{tenants}"))
+        }
         "odoo.set_channel_capacity" => Measure::set(
             format!("channels/{tenants}"),
             "channel capacity changed".into(),
-            "odoo.set_channel_capacity with the value of before, or the same in Git",
+            "odoo.set_channel_capacity with the value of before and lift = true",
         ),
         "odoo.set_worker_profile" => Measure::set(
             format!("workers/{tenants}"),
@@ -269,6 +272,9 @@ mod tests {
             rate("nobody; t017.example is served as before"),
             Some((Kind::MeasureLifted, "rate_limit/t017".into()))
         );
+        let channel = |hurts| said(&request("odoo.set_channel_capacity", "Deployment t017/w, x", "", "", hurts));
+        assert_eq!(channel("then root:1"), Some((Kind::MeasureSet, "channels/t017".into())));
+        assert_eq!(channel("then root:4, as before"), Some((Kind::MeasureLifted, "channels/t017".into())));
         assert_eq!(said(&request("postgres.checkpoint", "x", "", "", "")), None);
     }
 }

@@ -91,6 +91,14 @@ connections_exhaust() { # connections_exhaust DB N: N idle connections more on t
   wait_for "$2 connections of odoo-leak, or no more are let in" 20 - eval 'yes_pg "count(*) >= '"$2"' FROM pg_stat_activity WHERE application_name = '"'odoo-leak'"'" || grep -qs "too many\|remaining connection" "$LOG"/fault-conn-*.log'
 }
 connections_exhaust_clear() { stop_clients fault-conn- odoo-leak; rm -f "$LOG"/fault-conn-*; }
+connections_churn() { # connections_churn DB N: N clients of DB connect, stay some seconds, leave and come again (30 minutes at most)
+  connections_churn_clear "$1"
+  spawn "fault-churn-$1" env PGPASSWORD="$(secret pg-odoo)" "$LAB_ODOO_PYTHON" "$HERE/churn.py" "$LAB_PG_PRIMARY_PORT" "$1" "$2"
+  wait_for "$2 sessions of odoo-churn" 20 "fault-churn-$1" yes_pg "count(*) >= $2 - 3 FROM pg_stat_activity WHERE application_name = 'odoo-churn' AND datname = '$1'"
+}
+connections_churn_clear() { # connections_churn_clear [DB]
+  stop_clients "fault-churn-${1:-}" odoo-churn
+}
 replica_pause() { # replay stops; a little is written so that the lag is seen
   pg_replica -d postgres -c "SELECT pg_wal_replay_pause()"
   wait_for "replay is paused" 10 - eval '[ "$(pg_replica -d postgres -c "SELECT pg_get_wal_replay_pause_state()")" = paused ]'
@@ -113,6 +121,32 @@ primary_freeze() { freeze postgres-primary; }
 primary_thaw() { thaw postgres-primary; }
 replica_freeze() { freeze postgres-replica; }
 replica_thaw() { thaw postgres-replica; }
+# ---- Patroni (by the part `patroni`) ------------------------------------------------------------------------------
+patroni_says() { curl -fsS -m 3 "$LAB_PATRONI_2_URL/cluster" || curl -fsS -m 3 "$LAB_PATRONI_1_URL/cluster"; }
+patroni_member() { # patroni_member NAME: its role and state, as Patroni has them
+  patroni_says | python3 -c 'import json, sys
+print(*[m["role"] + " " + m["state"] for m in json.load(sys.stdin)["members"] if m["name"] == sys.argv[1]])' "$1"
+}
+patroni_data() { echo "$LAB/patroni/$1/data"; }
+patroni_is() { patroni_member "$1" | grep -q "$2"; }
+patroni_sql() { # patroni_sql NUMBER SQL: what the member db-NUMBER answers
+  local port=LAB_PATRONI_$1_PORT
+  PGPASSWORD=$(secret pg-postgres) psql -X -q -At -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "${!port}" -U postgres -d t017 -c "$2"
+}
+patroni_break() { # patroni_break MEMBER: its server ends and has lost its control file, so that it never starts again
+  local server; server=$(head -n1 "$(patroni_data "$1")/postmaster.pid")
+  rm "$(patroni_data "$1")/global/pg_control"
+  kill -KILL "$server"
+  wait_for "$1 does not start" 30 "patroni-$1" patroni_is "$1" "start failed"
+}
+patroni_primary_lost() { # db-1 and its Patroni are gone, as after a loss of power; Patroni is paused, so that it does not act by itself
+  curl -fsS -u "quarterdeck:$(secret patroni-rest)" -X PATCH -d '{"pause": true}' "$LAB_PATRONI_2_URL/config" > /dev/null
+  wait_for "Patroni is paused" 20 patroni-db-2 eval 'patroni_says | grep -q "\"pause\": true"'
+  local server; server=$(head -n1 "$(patroni_data db-1)/postmaster.pid")
+  stop patroni-db-1 KILL; kill -KILL "$server" 2>/dev/null || true
+  wait_for "nobody leads" 40 patroni-db-2 eval '! patroni_says | grep -q "\"role\": \"leader\""'
+}
+patroni_home() { parts patroni down; parts patroni up; } # both members anew, db-1 leads
 archiver_fail() { # archiver_fail on|off
   if [ "$1" = on ]; then
     touch "$LAB/postgres/archive-fails"
@@ -134,6 +168,10 @@ redis_maxmemory() { # maxmemory is set low and something goes on writing (30 min
   spawn fault-redis-writer env REDISCLI_AUTH="$(secret redis-admin)" bash -c 'end=$((SECONDS + 1800)); while [ $SECONDS -lt $end ]; do
     redis-cli --no-auth-warning -h 127.0.0.1 -p "$1" eval "for i = 1, 100 do redis.call(\"set\", \"session:\" .. redis.call(\"incr\", \"lab:n\"), string.rep(\"x\", 8000)) end" 0 >/dev/null; sleep 0.2; done' _ "$LAB_REDIS_PORT"
   wait_for "keys are evicted" 20 fault-redis-writer evicted "$before"
+}
+redis_writer_stop() { stop fault-redis-writer; } # what fills it is found and ended
+redis_ask() { # redis_ask PORT COMMAND…: as its administrator
+  redis "$@"
 }
 redis_maxmemory_clear() {
   stop fault-redis-writer
@@ -300,6 +338,9 @@ A
   wait_for "the Application of $1 says $state" 10 - drifts "$1" "$state"
 }
 application_drifts_clear() { kubectl delete application -n "$1" odoo --ignore-not-found >/dev/null; }
+quota_clear() { # quota_clear NS: no quota bounds it
+  kubectl delete resourcequota -n "$1" --all >/dev/null
+}
 apiserver_freeze() { freeze kube-apiserver; }
 apiserver_thaw() { thaw kube-apiserver; }
 apiserver_stop() { stop kube-apiserver KILL; }
@@ -362,6 +403,10 @@ traefik_bad_config() { # traefik_bad_config on|off [syntax|router|tenant]: a fil
   wait_for "Traefik complains about $file" 15 traefik eval '[ "$(grep -c ERR "$LOG/traefik.log")" -gt '"$lines"' ]'
 }
 
+limits_clear() { # limits_clear TENANT: no file of a limit of its requests is there
+  rm -f "$LAB_TRAEFIK_DYNAMIC"/quarterdeck-*"$1"*
+}
+
 # ---- disks and backups ------------------------------------------------------------------------------------------
 inside() { # the small file system, as its exporter sees it
   local pid; pid=$(family "$(pid_of node-exporter)" | tail -n1)
@@ -378,6 +423,13 @@ newest_is() { local age=$(($(date +%s) - $(parts backups newest))); if [ "$1" = 
 backup_stale() { # backup_stale on|off: all backups but the one of three days ago are gone from pgBackRest's repository; off: one is made
   if [ "${1:-on}" = on ]; then parts backups drop_newer 172800; else parts backups backup; fi
   wait_for "the newest backup is as wanted (stale: ${1:-on})" 10 - newest_is "${1:-on}"
+}
+backup_sql() { parts backups sql "$1"; } # backup_sql SQL: what the backed-up server answers
+backup_read() { parts backups read_aside "$1" "$2"; } # backup_read NAME SQL: what a server on a restored copy answers
+backup_aside_clear() { rm -rf "$LAB/backups/aside/$1"; } # backup_aside_clear NAME: a restored copy is gone
+backup_labels() { # the labels of all backups, oldest first
+  parts backups backrest --output=json info | python3 -c 'import json, sys
+print(*[b["label"] for b in json.load(sys.stdin)[0]["backup"]])'
 }
 object_lock_missing() { # object_lock_missing on|off: the bucket of the backups does not lock any more what is put there
   if [ "${1:-on}" = on ]; then parts storage retention; else parts storage retention 2; fi
@@ -398,7 +450,7 @@ clear_all() {
   for file in "$RUN"/fault-*.pid; do [ ! -e "$file" ] || stop "$(basename "$file" .pid)" KILL; done
 }
 list() { awk '/^# ----/ { gsub(/^# -+ | -+$/, ""); print "" $0 ":" } /^# [a-z_]+ [A-Z].*:/ { said[$2] = substr($0, 3) } /^[a-z_0-9]+\(\) \{/ { name = $1; sub(/\(\)/, "", name); if (name in said) { print "  " said[name]; next } if (index(helpers, " " name " ")) next; if (match($0, /# /)) { text = substr($0, RSTART + 2); print "  " (index(text, name) == 1 ? text : name ": " text) } else print "  " name }' \
-  helpers=" parts killed busy as_odoo pg pg_replica yes_pg client idle_client stop_clients pools freeze thaw redis sentinel evicted kubectl crashing available node_status drifts fetch visit answers served faulty jobs inside newest_is list " "$HERE/faults.sh"; }
+  helpers=" patroni_says patroni_data patroni_is parts killed busy as_odoo pg pg_replica yes_pg client idle_client stop_clients pools freeze thaw redis sentinel evicted kubectl crashing available node_status drifts fetch visit answers served faulty jobs inside newest_is list " "$HERE/faults.sh"; }
 
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then
   [ $# -gt 0 ] && declare -F "$1" >/dev/null || { echo "faults.sh NAME ARGUMENTS…; the names:" >&2; list >&2; exit 2; }

@@ -144,7 +144,7 @@ pub const CASES: &[Case] = &[
         undo: &[&["connections_exhaust_clear"]],
         rules: &["connections"],
         about: "pg-a",
-        playbook: Some("db-saturation"),
+        playbook: Some("noisy-tenant"),
         ..PLAIN
     },
     Case {

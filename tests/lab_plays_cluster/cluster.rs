@@ -136,7 +136,7 @@ fn workers_that_leak_get_room_and_then_the_release_before() {
     run.decide("slope", "climbs");
     run.confirm("auto-sync-off");
     assert_eq!(read(&lab, &["application", "odoo", "-n", "t017"], "{.spec.syncPolicy.automated}"), "");
-    run.confirm_typed("undo", "t017");
+    run.ask_typed("undo", "t017");
     run.approve("undo");
     run.finished();
     assert_eq!(image(), "registry.example/odoo:19.0-r117", "the release before, not the memory before");

@@ -154,7 +154,7 @@ fn a_release_that_crashes_is_taken_back_by_argo_cd_under_a_hold() {
             lab.fault(&["backend_5xx", "t017", "off"]);
         });
     };
-    run.confirm_typed("roll-back", "t017");
+    run.ask_typed("roll-back", "t017");
     beside(deliver, || run.approve("roll-back"));
     mended.set(true);
     assert_eq!(image(), "registry.example/odoo:19.0-r117");

@@ -43,7 +43,7 @@ impl Approver {
     /// Signs a request, as what its digest says that it is.
     pub fn approves(&self, config: &str, request: &str, digest: &str) {
         let agent = self.home().join("agent").display().to_string();
-        let words = ["--config", config, "approve", request, "--digest", digest];
+        let words = ["--config", config, "approve", request, "--role", "approver", "--digest", digest];
         let (code, out, err) = run_with(self.home(), &words, &[("SSH_AUTH_SOCK", &agent), ("USER", "ines")]);
         assert_eq!(code, 0, "{out}{err}");
     }

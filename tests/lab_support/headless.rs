@@ -102,7 +102,11 @@ impl<'a> Desk<'a> {
                 self.lab.note(&format!("{rule} offers {playbook}: {}", found["what"].as_str().unwrap_or_default()));
                 return found["id"].as_str().unwrap().to_owned();
             }
-            assert!(Instant::now() < deadline, "{rule} about {about} does not offer {playbook}: {found:#?}");
+            assert!(
+                Instant::now() < deadline,
+                "{rule} about {about} does not offer {playbook}: {found:#?}\n{}",
+                status["findings"]
+            );
             std::thread::sleep(AGAIN);
         }
     }
@@ -122,6 +126,13 @@ impl<'a> Desk<'a> {
             assert!(Instant::now() < deadline, "{rule} about {about} does not offer {playbook}: {found:#?}");
             std::thread::sleep(AGAIN);
         }
+    }
+
+    /// Whether a finding offers a playbook too, behind what fits better.
+    pub fn also_offers(&self, finding: &str, playbook: &str) -> bool {
+        let status = self.status();
+        let found = status["findings"].as_array().unwrap().iter().find(|f| f["id"] == finding).cloned();
+        found.is_some_and(|f| f["playbooks"].as_array().unwrap().iter().any(|p| p["id"] == playbook))
     }
 
     /// Declares an incident.
@@ -202,6 +213,13 @@ impl Run<'_> {
         self.now = serde_json::from_str(&out).unwrap_or_else(|e| panic!("{words:?}: {e}: {out}{err}"));
     }
 
+    /// How it stands, in a few lines.
+    fn shown(&self) -> String {
+        let begun = self.now["steps"].as_array().into_iter().flatten().filter(|s| s["state"] != "pending");
+        let begun: Vec<String> = begun.map(|s| format!("{}: {} ({})", s["id"], s["state"], s["outcome"])).collect();
+        format!("{}: {}, waits for {:#}\n{}", self.now["state"], self.now["now"], self.now["waits"], begun.join("\n"))
+    }
+
     fn is_at(&self, step: &str, what: &str) -> bool {
         self.now["waits"]["step"] == step && self.now["waits"]["what"] == what
     }
@@ -211,7 +229,7 @@ impl Run<'_> {
         let deadline = Instant::now() + GATE;
         while !self.is_at(step, what) {
             let held = self.now["waits"]["what"] == "precondition" && Instant::now() < deadline;
-            assert!(held, "{} does not wait for {what} of {step}: {:#}", self.playbook, self.now);
+            assert!(held, "{} does not wait for {what} of {step}: {}", self.playbook, self.shown());
             std::thread::sleep(AGAIN);
             self.go(&[]);
         }
@@ -223,7 +241,7 @@ impl Run<'_> {
         self.at(step, what);
         let deadline = Instant::now() + GATE;
         while self.is_at(step, what) || self.is_at(step, "precondition") {
-            assert!(Instant::now() < deadline, "{what} of {step} is not taken: {:#}", self.now);
+            assert!(Instant::now() < deadline, "{what} of {step} is not taken: {}", self.shown());
             let words = words(&self.now["waits"]);
             self.go(&words.iter().map(String::as_str).collect::<Vec<_>>());
         }
@@ -241,20 +259,29 @@ impl Run<'_> {
         assert_eq!(found["state"], "done", "{}: {found:#}", self.playbook);
     }
 
-    /// Confirms a step by typing; without the words it stays shut.
-    pub fn confirm_typed(&mut self, step: &str, phrase: &str) {
+    /// Confirms a step that another person has to approve too.
+    pub fn ask(&mut self, step: &str) {
+        self.answer(step, "confirmation", |waits| confirmation(step, waits));
+    }
+
+    /// The same of a step that is confirmed by typing; without the words it stays shut.
+    pub fn ask_typed(&mut self, step: &str, phrase: &str) {
         self.at(step, "confirmation");
         let only_pressed = confirmation(step, &self.now["waits"]);
         self.go(&only_pressed.iter().map(String::as_str).collect::<Vec<_>>());
         let how = self.now["waits"]["how"].as_str().unwrap_or_default();
-        assert!(how.contains(&format!("--type {step}={phrase}")), "{step} is not confirmed by typing: {:#}", self.now);
+        assert!(
+            how.contains(&format!("--type {step}={phrase}")),
+            "{step} is not confirmed by typing: {}",
+            self.shown()
+        );
         let typed = ["--type".to_owned(), format!("{step}={phrase}")];
         self.answer(step, "confirmation", |waits| [confirmation(step, waits), typed.to_vec()].concat());
     }
 
     /// Confirms a step that another person approves besides; then it must be done.
     pub fn confirm_approved(&mut self, step: &str) {
-        self.answer(step, "confirmation", |waits| confirmation(step, waits));
+        self.ask(step);
         self.approve(step);
     }
 
@@ -293,8 +320,8 @@ impl Run<'_> {
 
     /// Fails unless a step is held back with these words.
     pub fn is_held(&mut self, step: &str, words: &str) {
-        assert!(self.is_at(step, "precondition"), "{step} is not held back: {:#}", self.now);
-        assert!(self.now["waits"]["how"].as_str().unwrap().contains(words), "{:#}", self.now);
+        assert!(self.is_at(step, "precondition"), "{step} is not held back: {}", self.shown());
+        assert!(self.now["waits"]["how"].as_str().unwrap().contains(words), "{}", self.shown());
     }
 
     /// What came out of a step.
@@ -305,7 +332,7 @@ impl Run<'_> {
 
     /// Fails unless the run has come to its end.
     pub fn finished(&self) {
-        assert_eq!(self.now["state"], "finished", "{:#}", self.now);
+        assert_eq!(self.now["state"], "finished", "{}", self.shown());
         self.desk.lab.note(&format!("{} has finished", self.playbook));
     }
 }

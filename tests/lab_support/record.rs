@@ -68,6 +68,11 @@ impl Records {
         assert_eq!(self.bodies(step, "step.confirmed")[0]["digest"], shown, "what was shown is what ran");
     }
 
+    /// Kinds of the records about a measure, in order.
+    pub fn measure(&self, id: &str) -> Vec<&str> {
+        self.0.iter().filter(|r| r["body"]["measure"] == id).map(Self::kind).collect()
+    }
+
     /// Kind of the newest record.
     pub fn last_kind(&self) -> String {
         self.0.last().map(|r| Self::kind(r).to_owned()).unwrap_or_default()

@@ -101,7 +101,7 @@ pub const CASES: &[(&str, Case)] = &[
         Case {
             playbook: "db-saturation",
             faults: "{fault: connection-storm, tenant: t017, connections: 80}",
-            params: &[T017, ("pooler", "pg-a-pool"), ("sessions", "20")],
+            params: &[T017, ("pooler", "pg-a-pool"), ("sessions", "20"), ("usual", "4")],
             decisions: &[("keep", "keep")],
             done: &["fewer-jobs", "limit", "settled"],
             ..NONE

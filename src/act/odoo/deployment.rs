@@ -42,6 +42,11 @@ pub static CAPACITY: VerbSpec = VerbSpec {
         TENANT,
         ArgSpec { name: "channel", required: true, what: "full name of the channel, such as root.wms" },
         ArgSpec { name: "capacity", required: true, what: "jobs at once, 1 or more (queue_job takes 0 for no limit)" },
+        ArgSpec {
+            name: "lift",
+            required: false,
+            what: "true says that it is the capacity of before, which lifts the measure",
+        },
     ],
 };
 
@@ -189,6 +194,7 @@ impl Verb for Setting {
             .map_err(|why| VerbError::new(why.message))?;
         let found = context.surveyed.ok_or_else(|| VerbError::new("the Deployment has not been read"))?;
         let deployment = rebuilt(found);
+        let lifts = self.spec.name == CAPACITY.name && args::flag(context, "lift")?;
         let wanted = if self.spec.name == CAPACITY.name {
             capacity(context, &deployment)?
         } else {
@@ -224,8 +230,9 @@ impl Verb for Setting {
                 "only if the old value still stands there".to_owned(),
             ],
             hurts: format!(
-                "{pods} pods of {namespace}/{name} are replaced, jobs that run are broken off; then {}",
-                sanitize(&wanted.after)
+                "{pods} pods of {namespace}/{name} are replaced, jobs that run are broken off; then {}{}",
+                sanitize(&wanted.after),
+                if lifts { ", as before" } else { "" }
             ),
             undo: format!("the same with the values of before: {}", sanitize(&wanted.before)),
         })

@@ -121,6 +121,10 @@ impl Deed for Aside {
         request(context, self.0, servers.get(&id)?, &facts.run_id, commands, about, checks)
     }
 
+    fn on_primary(&self) -> bool {
+        true
+    }
+
     fn would<'a>(&'a self, talk: &'a mut Talk<'_>, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
         Box::pin(async move {
             let (key, keep) = of(request)?;

@@ -1,6 +1,7 @@
 //! What all verbs that change a Redis have in common: the right server, the right login, and an outcome that says
 //! what is known.
 
+use super::failover::is_named;
 use super::{Server, Servers, Way};
 use crate::act::{DynVerb, again};
 use crate::domain::id::SourceId;
@@ -102,6 +103,11 @@ pub(super) trait Deed: Send + Sync + 'static {
         ""
     }
 
+    /// Whether it is meant for the primary alone.
+    fn on_primary(&self) -> bool {
+        false
+    }
+
     /// What it reads before it renders; `Null` where it needs nothing.
     fn survey<'a>(&'a self, _talk: &'a mut Talk<'_>, _args: &'a Args) -> BoxFuture<'a, Result<Value, Failure>> {
         Box::pin(async { Ok(Value::Null) })
@@ -170,6 +176,18 @@ impl<D: Deed> Acting<D> {
         is_target(&mut talk, request).await.map_err(|why| self.with_acl(&way.user, why))?;
         Ok((talk, way))
     }
+
+    /// The same for a change: what is meant for the primary goes to the one that the sentinels name, where there are any.
+    async fn talk_to_change<'a>(&'a self, request: &Request, within: Duration) -> Result<(Talk<'a>, &'a Way), Failure> {
+        let ready = self.talk(request, within).await?;
+        let config = &self.servers.reach(&request.target.source)?.config;
+        if self.deed.on_primary() && is_named(config, &request.target.identity).await? == Some(false) {
+            let address = ready.0.endpoint.address();
+            let why = format!("the sentinels name another server than {address} as the primary: nothing was done");
+            return Err(Failure::new(FailureKind::Local, why));
+        }
+        Ok(ready)
+    }
 }
 
 /// The server says itself which one it is.
@@ -221,7 +239,7 @@ impl<D: Deed> Verb for Acting<D> {
     fn dry_run<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
         Box::pin(async move {
             let asking = async {
-                let (mut talk, way) = self.talk(request, ALLOWED).await?;
+                let (mut talk, way) = self.talk_to_change(request, ALLOWED).await?;
                 self.deed.would(&mut talk, request).await.map_err(|why| self.with_acl(&way.user, why))
             };
             tokio::time::timeout(ALLOWED, asking)
@@ -234,7 +252,8 @@ impl<D: Deed> Verb for Acting<D> {
         Box::pin(async move {
             let (request, within) = (permit.request(), permit.timeout());
             let started = Instant::now();
-            let (mut talk, way) = match tokio::time::timeout(within.mul_f64(0.5), self.talk(request, within)).await {
+            let ready = self.talk_to_change(request, within);
+            let (mut talk, way) = match tokio::time::timeout(within.mul_f64(0.5), ready).await {
                 Ok(Ok(ready)) => ready,
                 Ok(Err(why)) => return Outcome::Failed { why },
                 Err(_) => return Outcome::Failed { why: late(request, within.mul_f64(0.5), "nothing was sent") },

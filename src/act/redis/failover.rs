@@ -44,6 +44,8 @@ struct Sentinel {
     connection: MultiplexedConnection,
     endpoint: Endpoint,
     primary: String,
+    /// Run id of the primary; empty until the sentinel has asked it.
+    run_id: String,
     replicas: u64,
     /// A failover is under way: until it has ended the sentinel names the old primary.
     replaces: bool,
@@ -68,7 +70,7 @@ async fn sentinel(config: &Config) -> Result<Sentinel, Failure> {
             let primary = format!("{}:{}", field("ip"), field("port"));
             let replicas = field("num-slaves").parse().unwrap_or_default();
             let replaces = field("flags").split(',').any(|flag| flag == "failover_in_progress");
-            Ok::<_, Failure>(Sentinel { connection, endpoint, primary, replicas, replaces })
+            Ok::<_, Failure>(Sentinel { connection, endpoint, primary, run_id: field("runid"), replicas, replaces })
         };
         match tokio::time::timeout(ALLOWED, asked).await {
             Ok(Ok(sentinel)) => return Ok(sentinel),
@@ -77,6 +79,15 @@ async fn sentinel(config: &Config) -> Result<Sentinel, Failure> {
         }
     }
     Err(Failure::new(FailureKind::Unreachable, format!("no sentinel answers: {}", silent.join("; "))))
+}
+
+/// Whether the server of a run id is the one that the sentinels name as the primary; `None` where there are none. For
+/// some seconds after a failover the old primary still says itself that it is one, and what is written there is lost.
+pub(super) async fn is_named(config: &Config, run_id: &str) -> Result<Option<bool>, Failure> {
+    if config.sentinels.is_empty() || config.sentinel_name.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(sentinel(config).await?.run_id == run_id))
 }
 
 /// The primary that the object of a request names.

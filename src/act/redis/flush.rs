@@ -65,6 +65,10 @@ impl Deed for Flush {
         request(context, &SPEC, server, &facts.run_id, commands, about, vec!["only on a primary".to_owned()])
     }
 
+    fn on_primary(&self) -> bool {
+        true
+    }
+
     fn would<'a>(&'a self, talk: &'a mut Talk<'_>, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
         Box::pin(async move {
             let keys: u64 = talk.look(&["DBSIZE"]).await?;

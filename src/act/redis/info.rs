@@ -1,5 +1,6 @@
 //! `redis.info`: what the server says of itself, asked now.
 
+use super::failover::is_named;
 use super::{REDIS, Servers, words};
 use crate::act::args;
 use crate::act::look::{Answer, Look};
@@ -101,7 +102,14 @@ impl Look for Info {
             };
             let late =
                 |_| Failure::new(FailureKind::Timeout, format!("{} did not answer in time", request.target.object));
-            let fields = fields(&tokio::time::timeout(ALLOWED, asking).await.map_err(late)??);
+            let mut fields = fields(&tokio::time::timeout(ALLOWED, asking).await.map_err(late)??);
+            let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
+            // Not said where no sentinel answers: that is not known.
+            let named = tokio::time::timeout(ALLOWED, is_named(&server.config, text("run_id"))).await;
+            if let Ok(Ok(named)) = named {
+                let is_primary = text("role") == "master" && named.unwrap_or(true);
+                fields.insert("is_primary".to_owned(), json!(is_primary));
+            }
             let summary = summary(&fields);
             Ok((Value::Object(fields), summary))
         })

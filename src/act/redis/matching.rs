@@ -117,6 +117,10 @@ impl Deed for Matching {
         request(context, &SPEC, server, &facts.run_id, commands, about, checks)
     }
 
+    fn on_primary(&self) -> bool {
+        true
+    }
+
     fn would<'a>(&'a self, talk: &'a mut Talk<'_>, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
         Box::pin(async move {
             let pattern = of(request)?;

@@ -400,14 +400,28 @@ async fn sentinels_replace_the_primary_that_was_shown() {
     else {
         return;
     };
-    let verbs = Verbs::new(verbs(Mode::Live.may_act().unwrap(), &[config], &[]));
+    let verbs = Verbs::new(verbs(Mode::Live.may_act().unwrap(), std::slice::from_ref(&config), &[]));
     let verb = &**verbs.get("redis.failover").unwrap();
-    let world = World::new(Arc::new(estate(&["t017"])), [], jiff::Timestamp::now());
+    let mut admin = connection(&config.url).await.unwrap();
+    let all = ["SETUSER", "act", "on", ">pw", "~*", "+@all"];
+    ::redis::cmd("ACL").arg(&all).query_async::<()>(&mut admin).await.unwrap();
+    admin.set::<_, _, ()>("cart", "eleven bearings").await.unwrap();
+    let password = password_of(config.observe.as_ref());
+    let observer = RedisObserver::new(Mode::Live.may_observe().unwrap(), config.clone(), password);
+    let mut observer = crate::observe::poll::Polling(observer);
+    let world = world(&Arc::new(estate(&["t017"])), &mut [&mut observer.0]).await;
+    let flush = &**verbs.get("redis.flush_db").unwrap();
+    let emptied = prepare(flush, &world, &of(&[("purpose", json!("queue"))])).await.unwrap();
+    let look = &**verbs.get("redis.info").unwrap();
+    let looked = prepare(look, &world, &of(&[])).await.unwrap();
+    let info = async || done(look.look(&looked).await).0;
     let request =
         until("the sentinel knows the replica", LIMIT, async || prepare(verb, &world, &of(&[])).await.ok()).await;
     assert_eq!(request.target.object, format!("primary of lab, now 127.0.0.1:{first}"));
     assert_eq!(request.operation.lines()[1], "SENTINEL FAILOVER lab");
     assert!(nothing(&verb.reconcile(&request).await));
+    until("the sentinel knows the primary", LIMIT, async || (info().await["is_primary"] == true).then_some(())).await;
+    assert!(flush.dry_run(&emptied).await.is_ok());
     // The replica has to have answered INFO before the sentinel can choose it.
     until("the failover begins", LIMIT, async || match execute(verb, &request).await {
         Outcome::Done { .. } => Some(()),
@@ -421,6 +435,12 @@ async fn sentinels_replace_the_primary_that_was_shown() {
     .await;
     let again = failed(execute(verb, &request).await).message;
     assert!(again.contains(&format!("is 127.0.0.1:{second} by now")), "{again}");
+    // The old one may still say that it is the primary; what is done there is lost.
+    assert_eq!(info().await["is_primary"], false);
+    let old = failed(execute(flush, &emptied).await).message;
+    assert!(old.contains("the sentinels name another server"), "{old}");
+    let mut admin = connection(&config.url).await.unwrap();
+    assert_eq!(admin.get::<_, String>("cart").await.unwrap(), "eleven bearings");
     drop(primary);
     drop(sentinel);
     let gone = failed(execute(verb, &request).await);

@@ -143,11 +143,7 @@ impl Limit {
 
     /// The setting that the arguments ask for; `None` where it is to be lifted.
     fn setting(&self, context: &RenderContext<'_>) -> Result<Option<Value>, VerbError> {
-        let lift = match context.args.get("lift") {
-            Some(Value::Bool(lift)) => *lift,
-            _ => args::word(context, "lift", &["false", "true"])? == "true",
-        };
-        if lift {
+        if args::flag(context, "lift")? {
             return Ok(None);
         }
         let per = || args::word(context, "per", &["host", "client"]);

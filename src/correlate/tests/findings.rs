@@ -506,6 +506,7 @@ fn a_certificate_has_the_same_days_in_its_finding_and_in_its_pane() {
 fn many() -> Bench {
     let tenants = (1..=6).map(|n| {
         let mut tenant = tenant(&format!("t00{n}"), 2);
+        tenant.tenancy = crate::domain::estate::Tenancy::MultiTenant;
         if n > 3 {
             tenant.database =
                 Some(crate::domain::estate::DatabaseRef { instance: "pg-b".into(), name: tenant.id.to_string() });
@@ -595,6 +596,8 @@ fn a_neighbour_that_takes_most_is_named_with_those_who_suffer() {
     let said = f.because.iter().find(|b| b.contains("takes")).unwrap();
     assert_eq!(said, "t002 takes 97% of the transactions on pg-a; 1 of the other 2 suffer: t003");
     assert!(f.because.iter().any(|b| b == "t002 takes 76% of the connections on pg-a"), "{:?}", f.because);
+    let offered: Vec<_> = f.playbooks.iter().map(|o| (o.id.as_str(), o.params["tenant"].as_str())).collect();
+    assert_eq!(offered.first(), Some(&("noisy-tenant", "t002")), "the one that takes is bounded: {offered:?}");
 }
 
 #[test]

@@ -225,7 +225,7 @@ fn info(given: &Given<'_>, sim: &Simulation) -> Result<Done, VerbError> {
     let r = redis(given, sim)?;
     let mib = |bytes: u64| bytes >> 20;
     let result: Value = json!({
-        "run_id": r.run_id, "role": "master", "used_memory": r.used_bytes, "maxmemory": r.max_bytes,
+        "run_id": r.run_id, "role": "master", "is_primary": true, "used_memory": r.used_bytes, "maxmemory": r.max_bytes,
         "maxmemory_policy": "noeviction", "evicted_keys": crate::drill::model::jobs::whole_number(r.evicted_per_s),
         "loading": u8::from(r.starting_s > 0), "connected_clients": 96, "blocked_clients": 8, "connected_slaves": 1,
         "master_link_status": "up", "rdb_last_bgsave_status": "ok",

@@ -23,7 +23,7 @@ pub(super) static EFFECTS: &[Effect] = &[
 
 /// The crons that every tenant has, by name; the first are those that the plants wait for.
 const CRONS: [&str; 6] = [
-    "Inventory: run scheduler",
+    "Procurement: run scheduler",
     "Carriers: fetch labels",
     "Mail: fleet digest",
     "Accounting: follow-up letters",
@@ -113,9 +113,23 @@ fn has_priority(given: &Given<'_>, sim: &Simulation) -> bool {
     t.jobs.channel(&name).is_some_and(|c| given.number("priority") == Ok(c.priority))
 }
 
-/// The capacity that is asked for; 0 is no bound, as in `queue_job`.
-fn capacity(given: &Given<'_>) -> Result<Option<u32>, VerbError> {
-    Ok(Some(given.number("capacity")?).filter(|n| *n > 0))
+/// The capacity that is asked for: what the real verb takes.
+fn capacity(given: &Given<'_>) -> Result<u32, VerbError> {
+    let wanted = given.number("capacity")?;
+    if (1..=1000).contains(&wanted) {
+        return Ok(wanted);
+    }
+    Err(VerbError::new(format!("the argument capacity is {wanted}; allowed is 1 to 1000")))
+}
+
+/// The bound on the channel that stands afterwards: none once it is as before.
+fn bound(given: &Given<'_>) -> Result<Option<u32>, VerbError> {
+    let wanted = capacity(given)?;
+    Ok((!lifts(given)?).then_some(wanted))
+}
+
+fn lifts(given: &Given<'_>) -> Result<bool, VerbError> {
+    Ok(given.or("lift", "false")? == "true")
 }
 
 /// A change of the worker Deployment.
@@ -127,16 +141,21 @@ fn deployment(given: &Given<'_>, sim: &Simulation, what: String, body: &Value) -
 }
 
 fn capacity_aim(given: &Given<'_>, sim: &Simulation) -> Result<Aim, VerbError> {
-    let (name, wanted) = (channel(given, sim)?, given.number("capacity")?);
+    let (name, wanted) = (channel(given, sim)?, capacity(given)?);
     let was = tenant(given, sim)?.jobs.channel(&name).and_then(|c| c.capacity);
     let body = json!({ "env": { "ODOO_QUEUE_JOB_CHANNELS": format!("{name}:{wanted}") } });
     let aim = deployment(given, sim, format!("capacity of channel {name}"), &body)?;
     let undo = format!("the same with capacity = {}", was.unwrap_or(0));
-    Ok(aim.means(format!("jobs of {name} wait for longer; the job runner's pods are replaced"), undo))
+    let hurts = if lifts(given)? {
+        format!("the job runner's pods are replaced; then {name}:{wanted}, as before")
+    } else {
+        format!("jobs of {name} wait for longer; the job runner's pods are replaced")
+    };
+    Ok(aim.means(hurts, undo))
 }
 
 fn set_capacity(given: &Given<'_>, sim: &mut Simulation) -> Result<Done, VerbError> {
-    let (name, wanted, tick) = (channel(given, sim)?, capacity(given)?, sim.elapsed_s());
+    let (name, wanted, tick) = (channel(given, sim)?, bound(given)?, sim.elapsed_s());
     let t = tenant_mut(given, sim)?;
     if let Some(channel) = t.jobs.channel_mut(&name) {
         channel.capacity = wanted;
@@ -147,7 +166,7 @@ fn set_capacity(given: &Given<'_>, sim: &mut Simulation) -> Result<Done, VerbErr
 
 fn has_capacity(given: &Given<'_>, sim: &Simulation) -> bool {
     let (Ok(name), Ok(t)) = (channel(given, sim), tenant(given, sim)) else { return false };
-    t.jobs.channel(&name).is_some_and(|c| capacity(given) == Ok(c.capacity))
+    t.jobs.channel(&name).is_some_and(|c| bound(given) == Ok(c.capacity))
 }
 
 fn profile(given: &Given<'_>) -> Result<String, VerbError> {
