@@ -382,6 +382,7 @@ fn a_stale_backup_is_taken_again_and_restored_aside() {
     let _fresh = lab.undo(&["backup_stale", "off"]);
     let aside = Path::new(lab.var("LAB_BACKUP_ASIDE")).join("proof");
     let desk = Desk::open_with(&lab, "", |config| backups(&lab, config));
+    lab.ask(&["backup_sql", "DELETE FROM kept WHERE n > 1000"]);
     lab.fault(&["backup_stale", "on"]);
     desk.offers("backup", "backup-a", "backup-failure", LONG);
     desk.declare("no backup since three days", "SEV2");
