@@ -180,6 +180,11 @@ fn a_full_redis_gets_room_is_cleared_handed_over_and_emptied() {
     assert_eq!(info(&lab, second, "role"), "master");
     assert_eq!(redis(&lab, second, &["get", "cart:t003"]), "eleven bearings", "the replica had everything");
 
+    // The old one cuts its clients off once it follows; until the engine looks at the new one a step is made for the old.
+    let observed = || redis(&lab, second, &["client", "list"]).contains("user=quarterdeck_observe");
+    lab.until("the old primary follows and the new one is observed", LONG, || {
+        info(&lab, first, "role") == "slave" && observed()
+    });
     run.decide("still-full", "flush");
     run.ask_typed("flush", "redis-s");
     run.approve("flush");
