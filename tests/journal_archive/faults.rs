@@ -120,7 +120,7 @@ fn an_error_or_a_kill_at_any_system_call_loses_no_record() {
                 turn += 1;
                 // The reads of what is only looked at are many and alike.
                 let sparse = if ["read", "statx", "lseek", "openat"].contains(&&**call) { 31 } else { 1 };
-                if !fits || turn % (sparse * if full { 1 } else { 47 }) != 0 {
+                if !fits || turn % (sparse * if full { 1 } else { 23 }) != 0 {
                     continue;
                 }
                 let case = format!("{call} {n} {fault}");
