@@ -8,86 +8,35 @@
     reason = "tests fail by panicking"
 )]
 
+#[path = "support/agent.rs"]
+mod agent;
+
+use agent::SshAgent;
 use quarterdeck::attest::agent::{Agent, AgentError, Held};
 use quarterdeck::policy::sshsig::SshSig;
 use std::fs;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::{Command, Stdio};
 
 const NAMESPACE: &str = "approval@quarterdeck";
 
-/// The real agent, until the end of the test.
-struct SshAgent {
-    child: Child,
-    dir: tempfile::TempDir,
+fn client(agent: &SshAgent) -> Agent {
+    Agent::at(&agent.socket())
 }
 
-impl Drop for SshAgent {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl SshAgent {
-    fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let socket = dir.path().join("agent");
-        let child = Command::new("ssh-agent")
-            .args(["-D", "-a"])
-            .arg(&socket)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let began = std::time::Instant::now();
-        while std::os::unix::net::UnixStream::connect(&socket).is_err() {
-            assert!(began.elapsed() < Duration::from_secs(10), "ssh-agent does not listen");
-            std::thread::yield_now();
-        }
-        Self { child, dir }
-    }
-
-    fn path(&self) -> &Path {
-        self.dir.path()
-    }
-
-    fn run(&self, program: &str, args: &[&str]) -> String {
-        let output = Command::new(program)
-            .args(args)
-            .current_dir(self.path())
-            .env("SSH_AUTH_SOCK", self.path().join("agent"))
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    fn pair(&self, name: &str, args: &[&str]) {
-        self.run("ssh-keygen", &[&["-q", "-N", "", "-C", name, "-f", name], args].concat());
-    }
-
-    fn agent(&self) -> Agent {
-        Agent::at(&self.path().join("agent"))
-    }
-
-    /// Whether `ssh-keygen -Y verify` takes a signature under these allowed signers.
-    fn verifies(&self, allowed: &str, armored: &str, message: &[u8]) -> bool {
-        fs::write(self.path().join("allowed"), allowed).unwrap();
-        fs::write(self.path().join("sig"), armored).unwrap();
-        fs::write(self.path().join("message"), message).unwrap();
-        let status = Command::new("ssh-keygen")
-            .args(["-Y", "verify", "-f", "allowed", "-I", "ines", "-n", NAMESPACE, "-s", "sig"])
-            .current_dir(self.path())
-            .stdin(fs::File::open(self.path().join("message")).unwrap())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .unwrap();
-        status.success()
-    }
+/// Whether `ssh-keygen -Y verify` takes a signature under these allowed signers.
+fn verifies(agent: &SshAgent, allowed: &str, armored: &str, message: &[u8]) -> bool {
+    fs::write(agent.path().join("allowed"), allowed).unwrap();
+    fs::write(agent.path().join("sig"), armored).unwrap();
+    fs::write(agent.path().join("message"), message).unwrap();
+    let status = Command::new("ssh-keygen")
+        .args(["-Y", "verify", "-f", "allowed", "-I", "ines", "-n", NAMESPACE, "-s", "sig"])
+        .current_dir(agent.path())
+        .stdin(fs::File::open(agent.path().join("message")).unwrap())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .unwrap();
+    status.success()
 }
 
 fn named<'a>(keys: &'a [Held], comment: &str) -> &'a Held {
@@ -109,13 +58,13 @@ async fn it_signs_with_each_kind_of_key_and_ssh_keygen_takes_the_signature() {
         agent.pair(name, &args);
         agent.run("ssh-add", &["-q", name]);
     }
-    let keys = agent.agent().keys().await.unwrap();
+    let keys = client(&agent).keys().await.unwrap();
     assert_eq!(keys.len(), 4);
     for key in &keys {
-        let armored = agent.agent().sign(key, NAMESPACE, message).await.unwrap();
+        let armored = client(&agent).sign(key, NAMESPACE, message).await.unwrap();
         let allowed = format!("ines {}\n", key.key.line());
-        assert!(agent.verifies(&allowed, &armored, message), "{}", key.name());
-        assert!(!agent.verifies(&allowed, &armored, b"something else"), "{}", key.name());
+        assert!(verifies(&agent, &allowed, &armored, message), "{}", key.name());
+        assert!(!verifies(&agent, &allowed, &armored, b"something else"), "{}", key.name());
         SshSig::parse(&armored).unwrap().check(message, NAMESPACE).unwrap();
     }
 }
@@ -127,12 +76,12 @@ async fn it_signs_with_a_certificate() {
     agent.pair("laptop", &["-t", "rsa", "-b", "2048"]);
     agent.run("ssh-keygen", &["-q", "-s", "ca", "-I", "laptop", "-n", "ines", "-V", "-1h:+1h", "laptop.pub"]);
     agent.run("ssh-add", &["-q", "laptop"]);
-    let keys = agent.agent().keys().await.unwrap();
+    let keys = client(&agent).keys().await.unwrap();
     assert_eq!(keys.len(), 2, "the key and its certificate");
     let held = keys.iter().find(|k| k.certificate.is_some()).unwrap();
-    let armored = agent.agent().sign(held, NAMESPACE, b"approved").await.unwrap();
+    let armored = client(&agent).sign(held, NAMESPACE, b"approved").await.unwrap();
     let authority = fs::read_to_string(agent.path().join("ca.pub")).unwrap();
-    assert!(agent.verifies(&format!("ines cert-authority {authority}"), &armored, b"approved"));
+    assert!(verifies(&agent, &format!("ines cert-authority {authority}"), &armored, b"approved"));
     assert_eq!(SshSig::parse(&armored).unwrap().certificate().unwrap().principals(), ["ines"]);
 }
 
@@ -146,16 +95,16 @@ async fn a_refusal_is_explained() {
     fs::write(agent.path().join("known_hosts"), format!("bastion {host}")).unwrap();
     agent.run("ssh-add", &["-q", "-H", "known_hosts", "-h", "bastion", "bound"]);
     agent.run("ssh-add", &["-q", "free"]);
-    let keys = agent.agent().keys().await.unwrap();
-    let error = agent.agent().sign(named(&keys, "bound"), NAMESPACE, b"approved").await.unwrap_err();
+    let keys = client(&agent).keys().await.unwrap();
+    let error = client(&agent).sign(named(&keys, "bound"), NAMESPACE, b"approved").await.unwrap_err();
     assert!(matches!(error, AgentError::Constrained(_)), "{error}");
     assert!(error.to_string().contains("ssh-add -h") && error.to_string().contains("request export"), "{error}");
-    agent.agent().sign(named(&keys, "free"), NAMESPACE, b"approved").await.unwrap();
+    client(&agent).sign(named(&keys, "free"), NAMESPACE, b"approved").await.unwrap();
     agent.run("ssh-add", &["-q", "-d", "free"]);
-    let error = agent.agent().sign(named(&keys, "free"), NAMESPACE, b"approved").await.unwrap_err();
+    let error = client(&agent).sign(named(&keys, "free"), NAMESPACE, b"approved").await.unwrap_err();
     assert!(matches!(error, AgentError::Locked(_)), "{error}");
     agent.run("ssh-add", &["-q", "-D"]);
-    let error = agent.agent().keys().await.unwrap_err();
+    let error = client(&agent).keys().await.unwrap_err();
     assert!(matches!(error, AgentError::Empty { held: 0 }), "{error}");
     let error = Agent::at(&agent.path().join("nothing")).keys().await.unwrap_err();
     assert!(matches!(error, AgentError::Unreachable { .. }), "{error}");

@@ -272,8 +272,8 @@ fn hanging_workers_are_restarted_and_a_zombie_is_requeued_once() {
     lab.fault(&["queue_backlog", "t017", "30", "20"]);
     let workers = || std::fs::read_to_string(lab.dir().join("run/odoo-worker.pid")).unwrap();
     let restarted = || {
-        let path = "jsonpath={.spec.template.metadata.annotations.kubectl\\.kubernetes\\.io/restartedAt}";
-        lab.kubectl(&["get", "deployment", "odoo-worker", "-n", "t017", "-o", path])
+        let path = "{.spec.template.metadata.annotations.kubectl\\.kubernetes\\.io/restartedAt}";
+        lab.object(&["deployment", "odoo-worker", "-n", "t017"], path)
     };
     let (hanging, before) = (workers(), restarted());
     let state = |state: &str| lab.count("t017", &format!("SELECT count(*) FROM queue_job WHERE state = '{state}'"));

@@ -34,8 +34,8 @@ fn a_pool_that_is_full_of_load_is_relieved_and_nobody_elses() {
     let Some(lab) = Lab::open("db-saturation", &needs) else { return };
     let limit = |db: &str| lab.sql("postgres", &format!("SELECT datconnlimit FROM pg_database WHERE datname = '{db}'"));
     let workers = |tenant: &str| {
-        let path = "jsonpath={.spec.template.spec.containers[0].env[0].value} {.metadata.generation}";
-        let said = lab.kubectl(&["get", "deployment", "odoo-worker", "-n", tenant, "-o", path]);
+        let path = "{.spec.template.spec.containers[0].env[0].value} {.metadata.generation}";
+        let said = lab.object(&["deployment", "odoo-worker", "-n", tenant], path);
         let (channels, generation) = said.split_once(' ').unwrap();
         (channels.to_owned(), generation.parse::<u64>().unwrap())
     };
@@ -346,8 +346,7 @@ fn a_tenant_that_takes_from_all_is_bounded() {
     let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = 't003' AND usename = 'odoo'";
     lab.until("t003 has 15 sessions at most", LONG, || lab.count("postgres", sql) <= 15);
     run.confirm("quota");
-    let quotas =
-        |tenant: &str| lab.kubectl(&["get", "resourcequota", "-n", tenant, "-o", "jsonpath={.items[*].spec.hard}"]);
+    let quotas = |tenant: &str| lab.object(&["resourcequota", "-n", tenant], "{.items[*].spec.hard}");
     assert_eq!([quotas("t003"), quotas("t017")], [r#"{"limits.cpu":"4"}"#.to_owned(), String::new()]);
     run.decide("tell-tenant", "done");
     lab.fault(&["connections_churn_clear", "t003"]);
@@ -424,10 +423,7 @@ fn a_planning_run_gets_the_workers() {
     let _thaw = lab.undo(&["workers_thaw"]);
     let desk = Desk::open(&lab);
     let jobs = |what: &str| lab.count("t017", &format!("SELECT count(*) FROM queue_job WHERE {what}"));
-    let pods = |tenant: &str| {
-        let path = "jsonpath={.status.availableReplicas}";
-        lab.kubectl(&["get", "deployment", "odoo", "-n", tenant, "-o", path])
-    };
+    let pods = |tenant: &str| lab.object(&["deployment", "odoo", "-n", tenant], "{.status.availableReplicas}");
     let before = ["t017", "t003"].map(|tenant| crons(&lab, tenant));
     lab.fault(&["queue_clear", "t017"]);
     lab.fault(&["queue_backlog", "t017", "30", "45"]);

@@ -8,10 +8,13 @@
     reason = "tests fail by panicking"
 )]
 
+#[path = "support/agent.rs"]
+mod agent;
 #[path = "support/engine.rs"]
 mod engine;
 mod support;
 
+use agent::SshAgent;
 use engine::Served;
 use serde_json::Value;
 use std::io::{Read as _, Write as _};
@@ -39,7 +42,7 @@ struct Bastion {
     port: u16,
     login: String,
     _sshd: Ends,
-    _agent: Ends,
+    agent: SshAgent,
     served: Option<Served>,
 }
 
@@ -54,34 +57,14 @@ fn sshd() -> Option<PathBuf> {
     found
 }
 
-fn must(command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// Waits until something listens.
-fn listens(what: &str, log: &Path, mut reached: impl FnMut() -> bool) {
-    let deadline = Instant::now() + SOON;
-    while !reached() {
-        assert!(
-            Instant::now() < deadline,
-            "{what} does not listen: {}",
-            std::fs::read_to_string(log).unwrap_or_default()
-        );
-        std::thread::yield_now();
-    }
-}
-
 impl Bastion {
     fn open() -> Option<Self> {
         let sshd = sshd()?;
         let home = tempfile::tempdir().unwrap();
         let at = |name: &str| home.path().join(name);
-        for name in ["mara", "host"] {
-            must(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", name, "-f"]).arg(at(name)));
-        }
-        let key = std::fs::read_to_string(at("mara.pub")).unwrap().trim().to_owned();
+        let agent = SshAgent::start();
+        agent.pair("host", &["-t", "ed25519"]);
+        let key = agent.holding("mara");
         let file = lonely(home.path());
         let person =
             format!("[[person]]\nname = \"mara\"\nuser = \"mara\"\nroles = [\"commander\"]\nkeys = [\"{key}\"]\n");
@@ -96,7 +79,7 @@ impl Bastion {
             "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\n\
              UsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin forced-commands-only\n\
              AllowAgentForwarding yes\nPermitUserEnvironment no\n",
-            at("host").display(),
+            agent.path().join("host").display(),
             at("authorized").display()
         );
         std::fs::write(at("sshd_config"), text).unwrap();
@@ -114,14 +97,14 @@ impl Bastion {
             .spawn()
             .unwrap();
         let own = Ends(child);
-        listens("sshd", &at("sshd.log"), || TcpStream::connect(("127.0.0.1", port)).is_ok());
-        let agent =
-            Command::new("ssh-agent").args(["-D", "-a"]).arg(at("agent")).stdout(Stdio::null()).spawn().unwrap();
-        let agent = Ends(agent);
-        listens("ssh-agent", &at("agent"), || std::os::unix::net::UnixStream::connect(at("agent")).is_ok());
-        must(Command::new("ssh-add").arg("-q").arg(at("mara")).env("SSH_AUTH_SOCK", at("agent")));
-        let login = must(Command::new("id").arg("-un")).trim().to_owned();
-        Some(Self { home, file, port, login, _sshd: own, _agent: agent, served: Some(served) })
+        let deadline = Instant::now() + SOON;
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            let log = std::fs::read_to_string(at("sshd.log")).unwrap_or_default();
+            assert!(Instant::now() < deadline, "sshd does not listen: {log}");
+            std::thread::yield_now();
+        }
+        let login = agent.run("id", &["-un"]).trim().to_owned();
+        Some(Self { home, file, port, login, _sshd: own, agent, served: Some(served) })
     }
 
     fn home(&self) -> &Path {
@@ -143,7 +126,7 @@ impl Bastion {
         let mut words = self.words(port, forwards);
         words.extend(["-tt".to_owned(), format!("{}@127.0.0.1", self.login)]);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let agent = self.home().join("agent").display().to_string();
+        let agent = self.agent.socket().display().to_string();
         let env = [("SSH_AUTH_SOCK", agent.as_str())];
         let start = Start { args: &words, env: &env, home: self.home(), size: (110, 30) };
         let term = Term::start_program(Path::new("ssh"), &start);
@@ -155,7 +138,7 @@ impl Bastion {
     fn asks(&self, command: &str) -> Output {
         let mut ssh = Command::new("ssh");
         ssh.args(self.words(self.port, true)).arg(format!("{}@127.0.0.1", self.login)).arg(command);
-        ssh.env("SSH_AUTH_SOCK", self.home().join("agent")).stdin(Stdio::null()).output().unwrap()
+        ssh.env("SSH_AUTH_SOCK", self.agent.socket()).stdin(Stdio::null()).output().unwrap()
     }
 
     fn consoles(&self) -> Value {
@@ -208,7 +191,7 @@ fn a_forwarded_agent_proves_the_person_and_without_one_nothing_does() {
     let all = bastion.until("the console to be gone", |all| of(all, "console.detached").len() == 1);
     // It comes as whoever has the account, and then proves who it is.
     let said = of(&all, "console.detached")[0];
-    let key = must(Command::new("ssh-keygen").arg("-lf").arg(bastion.home().join("mara.pub")));
+    let key = bastion.agent.run("ssh-keygen", &["-lf", "mara.pub"]);
     let key = key.split(' ').nth(1).unwrap();
     assert_eq!(said["actor"]["user"], "mara");
     assert!(said["actor"]["via"].as_str().unwrap().contains(key), "{said}");

@@ -48,7 +48,7 @@ pub fn calls(before: &Snapshot, now: &Snapshot) -> Vec<String> {
 pub fn title(state: &State) -> String {
     let Some(snapshot) = state.snapshot.as_deref() else { return format!("quarterdeck {}", state.facts.estate) };
     let mode = match snapshot.mode {
-        _ if snapshot.is_drill() => "DRILL ",
+        _ if state.is_drill() => "DRILL ",
         Mode::Replay => "REPLAY ",
         Mode::Drill | Mode::Live | Mode::ReadOnly => "",
     };

@@ -10,7 +10,7 @@ use crate::domain::facts::{Facts, MeasuredFacts};
 use crate::domain::health::Health;
 use crate::domain::id::SourceId;
 use crate::domain::sample::{Freshness, Sample, SourceKind, SourceSpec};
-use crate::domain::signal::Subject;
+use crate::domain::signal::{Reading, Subject};
 use crate::domain::text::sanitize;
 use crate::domain::world::World;
 use jiff::Timestamp;
@@ -105,21 +105,21 @@ fn ask(need: &SourceId, standby: &Standby, world: &World, settings: &Settings, i
     }
     let seen = Seen { facts: &good.facts, before: None, source: need, at: good.taken_at };
     let is_own = |subject: &Subject| {
-        matches!(subject, Subject::Instance { .. } | Subject::Ingress { .. } | Subject::Redis { .. })
-            || matches!(subject, Subject::Keep { .. } | Subject::Backup { .. } | Subject::Endpoint { .. })
+        use Subject::{Backup, Endpoint, Ingress, Instance, Keep, Redis};
+        matches!(
+            subject,
+            Instance { .. } | Ingress { .. } | Redis { .. } | Keep { .. } | Backup { .. } | Endpoint { .. }
+        )
     };
-    let worst = readings(&seen, index)
-        .into_iter()
-        .find(|r| is_own(&r.subject) && settings.thresholds.grade(r.signal, r.value) == Health::Critical);
-    let untold = match &*good.facts {
+    let is_critical = |r: &Reading| settings.thresholds.grade(r.signal, r.value) == Health::Critical;
+    if let Some(worst) = readings(&seen, index).iter().find(|r| is_own(&r.subject) && is_critical(r)) {
+        return Said::Not(format!("is critical: {}", words::value(worst.signal, worst.value)));
+    }
+    match &*good.facts {
         Facts::Measured(told) => told.untold.iter().find(|u| is_own(&u.subject)),
         _ => None,
-    };
-    match worst {
-        None if untold.is_some() => Said::Unknown(untold.map_or_else(String::new, |u| u.why.clone())),
-        Some(reading) => Said::Not(format!("is critical: {}", words::value(reading.signal, reading.value))),
-        None => Said::Ready,
     }
+    .map_or(Said::Ready, |untold| Said::Unknown(untold.why.clone()))
 }
 
 #[cfg(test)]

@@ -637,11 +637,6 @@ impl Snapshot {
         self.estate.environment
     }
 
-    /// Whether nothing of this is real: a drill, also when it is looked back on.
-    pub fn is_drill(&self) -> bool {
-        self.mode == Mode::Drill || self.replay.as_ref().is_some_and(|r| r.of_drill)
-    }
-
     /// The open incident that the screen is about: the worst, then the oldest.
     pub fn current_incident(&self) -> Option<&Incident> {
         use crate::domain::incident::IncidentState::Closed;

@@ -2,7 +2,7 @@
 
 use crate::headless::Desk;
 use crate::lab_support::{LONG, Lab};
-use crate::stage::{CLUSTER, Made, available, crowd, delivered, machines, pods, read};
+use crate::stage::{CLUSTER, Made, available, crowd, delivered, machines, pods};
 use serde_json::{Value, json};
 
 fn budget(namespace: &str) -> Value {
@@ -25,7 +25,7 @@ fn a_node_that_fails_is_closed_emptied_and_opened_again() {
     lab.kubectl(&[&["cordon"], &others[..]].concat());
     for tenant in ["t017", "t003"] {
         let name =
-            read(&lab, &["pods", "-n", tenant, "-l", "app.kubernetes.io/component=web"], "{.items[0].metadata.name}");
+            lab.object(&["pods", "-n", tenant, "-l", "app.kubernetes.io/component=web"], "{.items[0].metadata.name}");
         lab.kubectl(&["delete", "pod", "-n", tenant, &name]);
         available(&lab, tenant, "odoo");
     }
@@ -41,11 +41,11 @@ fn a_node_that_fails_is_closed_emptied_and_opened_again() {
     let params = [("cluster", "k8s"), ("node", NODE), ("machines", "workers"), ("nodes", "6")];
     let mut run = desk.start("node-disruption", &params);
     run.confirm("cordon");
-    assert_eq!(read(&lab, &["node", NODE], "{.spec.unschedulable}"), "true");
+    assert_eq!(lab.object(&["node", NODE], "{.spec.unschedulable}"), "true");
     assert_eq!(pods(&lab).values().filter(|(_, node)| node == NODE).count(), here, "what runs there stays for now");
     run.decide("room", "add");
     run.confirm("add-node");
-    assert_eq!(read(&lab, &["machinedeployment", "workers"], "{.spec.replicas}"), "6");
+    assert_eq!(lab.object(&["machinedeployment", "workers"], "{.spec.replicas}"), "6");
     run.confirm_approved("drain");
     let after = pods(&lab);
     assert_eq!(after.values().filter(|(_, node)| node == NODE).count(), 0, "{after:?}");
@@ -58,7 +58,7 @@ fn a_node_that_fails_is_closed_emptied_and_opened_again() {
     lab.fault(&["node_not_ready", NODE, "off"]);
     run.decide("repaired", "well");
     run.confirm("uncordon");
-    assert_eq!(read(&lab, &["nodes"], "{.items[*].spec.unschedulable}"), "");
+    assert_eq!(lab.object(&["nodes"], "{.items[*].spec.unschedulable}"), "");
     run.decide("handed-over", "done");
     run.finished();
 
@@ -90,17 +90,17 @@ fn an_autoscaler_that_runs_away_is_capped_and_people_are_served() {
     let people = crowd(&lab, "t017", 8);
     desk.offers_too("http-slow", "t017", "autoscale-guard", LONG);
     let others =
-        || read(&lab, &["deployments", "-n", "t003"], "{.items[*].metadata.generation} {.items[*].spec.replicas}");
+        || lab.object(&["deployments", "-n", "t003"], "{.items[*].metadata.generation} {.items[*].spec.replicas}");
     let before = others();
 
     let mut run = desk.start("autoscale-guard", &[("tenant", "t017"), ("hpa", "odoo"), ("most", "3")]);
     lab.fault(&["backend_busy", "t017", "off"]);
     run.confirm("cap");
     run.finished();
-    assert_eq!(read(&lab, &["hpa", "odoo", "-n", "t017"], "{.spec.minReplicas} {.spec.maxReplicas}"), "2 3");
+    assert_eq!(lab.object(&["hpa", "odoo", "-n", "t017"], "{.spec.minReplicas} {.spec.maxReplicas}"), "2 3");
     // The real controller of autoscalers has obeyed.
     assert_eq!(
-        read(&lab, &["deployment", "odoo", "-n", "t017"], "{.spec.replicas} {.status.availableReplicas}"),
+        lab.object(&["deployment", "odoo", "-n", "t017"], "{.spec.replicas} {.status.availableReplicas}"),
         "3 3"
     );
     assert_eq!(others(), before, "another tenant was touched");
@@ -119,10 +119,10 @@ fn workers_that_leak_get_room_and_then_the_release_before() {
     lab.fault(&["application_drifts", "t017", "off"]);
     let desk = Desk::open_with(&lab, "", delivered);
     lab.fault(&["leaking_release", "t017", "on"]);
-    let web = || read(&lab, &["deployment", "odoo", "-n", "t017"], "{.metadata.generation}");
-    let others = || read(&lab, &["deployments", "-n", "t003"], "{.items[*].metadata.generation}");
+    let web = || lab.object(&["deployment", "odoo", "-n", "t017"], "{.metadata.generation}");
+    let others = || lab.object(&["deployments", "-n", "t003"], "{.items[*].metadata.generation}");
     let before = (web(), others());
-    let worker = |path: &str| read(&lab, &["deployment", "odoo-worker", "-n", "t017"], path);
+    let worker = |path: &str| lab.object(&["deployment", "odoo-worker", "-n", "t017"], path);
     let image = || worker("{.spec.template.spec.containers[0].image}");
     desk.offers_too("restarts", "t017", "worker-regression", LONG);
     desk.declare("workers of t017 are killed for memory", "SEV2");
@@ -135,13 +135,13 @@ fn workers_that_leak_get_room_and_then_the_release_before() {
     assert_eq!(image(), "registry.example/odoo:19.0-r118");
     run.decide("slope", "climbs");
     run.confirm("auto-sync-off");
-    assert_eq!(read(&lab, &["application", "odoo", "-n", "t017"], "{.spec.syncPolicy.automated}"), "");
+    assert_eq!(lab.object(&["application", "odoo", "-n", "t017"], "{.spec.syncPolicy.automated}"), "");
     run.ask_typed("undo", "t017");
     run.approve("undo");
     run.finished();
     assert_eq!(image(), "registry.example/odoo:19.0-r117", "the release before, not the memory before");
     let label = "lab.quarterdeck.io/leak=true";
-    assert_eq!(read(&lab, &["pods", "-n", "t017", "-l", label], "{.items[*].metadata.name}"), "");
+    assert_eq!(lab.object(&["pods", "-n", "t017", "-l", label], "{.items[*].metadata.name}"), "");
     assert_eq!((web(), others()), before, "people keep their release, and other tenants theirs");
 
     let records = desk.leave();
@@ -158,11 +158,11 @@ fn capacity_is_there_before_the_peak_and_goes_after_it() {
     let _down = lab.undo(&["autoscaler_runs_away", "t017", "2", "off"]);
     lab.kubectl(&["autoscale", "deployment", "odoo", "-n", "t017", "--min=2", "--max=3"]);
     let desk = Desk::open(&lab);
-    let others = || read(&lab, &["deployments", "-n", "t003"], "{.items[*].metadata.generation}");
+    let others = || lab.object(&["deployments", "-n", "t003"], "{.items[*].metadata.generation}");
     let before = others();
-    let bounds = || read(&lab, &["hpa", "odoo", "-n", "t017"], "{.spec.minReplicas} {.spec.maxReplicas}");
-    let web = || read(&lab, &["deployment", "odoo", "-n", "t017"], "{.status.availableReplicas}");
-    let nodes = || read(&lab, &["machinedeployment", "workers"], "{.spec.replicas}");
+    let bounds = || lab.object(&["hpa", "odoo", "-n", "t017"], "{.spec.minReplicas} {.spec.maxReplicas}");
+    let web = || lab.object(&["deployment", "odoo", "-n", "t017"], "{.status.availableReplicas}");
+    let nodes = || lab.object(&["machinedeployment", "workers"], "{.spec.replicas}");
 
     let params = [
         ("tenant", "t017"),

@@ -3,7 +3,7 @@
 use crate::headless::Desk;
 use crate::lab_support::load::Load;
 use crate::lab_support::{LONG, Lab};
-use crate::stage::{CLUSTER, Made, argo_cd, beside, delivered, read};
+use crate::stage::{CLUSTER, Made, argo_cd, beside, delivered};
 use serde_json::{Value, json};
 use std::cell::Cell;
 use std::process::Command;
@@ -28,11 +28,11 @@ fn what_was_changed_by_hand_goes_into_git_and_git_is_delivered() {
         || argo_cd(&lab, |_| drop(lab.kubectl(&["scale", "deployment", "odoo", "-n", "t017", "--replicas=3"])));
     beside(deliver, || run.confirm("sync"));
     run.finished();
-    let asked = read(&lab, &["application", "odoo", "-n", "t017"], "{.status.operationState.operation}");
+    let asked = lab.object(&["application", "odoo", "-n", "t017"], "{.status.operationState.operation}");
     let asked: Value = serde_json::from_str(&asked).unwrap();
     assert_eq!(asked["initiatedBy"]["username"], "quarterdeck", "{asked}");
     assert_eq!(asked["sync"]["prune"], false, "{asked}");
-    assert_eq!(read(&lab, &["deployment", "odoo", "-n", "t017"], "{.status.availableReplicas}"), "3", "the fix stays");
+    assert_eq!(lab.object(&["deployment", "odoo", "-n", "t017"], "{.status.availableReplicas}"), "3", "the fix stays");
 
     let records = desk.leave();
     records.acted_once("sync");
@@ -95,7 +95,7 @@ fn an_expired_certificate_is_asked_for_anew_and_served() {
     run.decide("why-not", "done");
     let cert_manager = || {
         let issuing = "{.status.conditions[?(@.type==\"Issuing\")].reason}";
-        if read(&lab, &["certificate", "t090-tls", "-n", "t090"], issuing) == "ManuallyTriggered" {
+        if lab.object(&["certificate", "t090-tls", "-n", "t090"], issuing) == "ManuallyTriggered" {
             lab.fault(&["certificate_renewed"]);
             status(json!([ready("True")]), "2027-02-20T00:00:00Z");
         }
@@ -127,14 +127,14 @@ fn a_release_that_crashes_is_taken_back_by_argo_cd_under_a_hold() {
     };
     let history = json!({"status": {"history": [deployed(1, "r117"), deployed(2, "r118")]}}).to_string();
     lab.kubectl(&["patch", "application", "odoo", "-n", "t017", "--type=merge", "-p", &history]);
-    let image = || read(&lab, &["deployment", "odoo", "-n", "t017"], "{.spec.template.spec.containers[0].image}");
+    let image = || lab.object(&["deployment", "odoo", "-n", "t017"], "{.spec.template.spec.containers[0].image}");
     let mended = Cell::new(false);
     let _back = Back(&lab, &mended);
     let desk = Desk::open_with(&lab, "", delivered);
     lab.fault(&["bad_revision", "t017", "on"]);
     lab.fault(&["backend_5xx", "t017", "on"]);
     let _people = Load::of(&lab, &["t017", "t003"]);
-    let others = || read(&lab, &["deployments", "-n", "t003"], "{.items[*].metadata.generation}");
+    let others = || lab.object(&["deployments", "-n", "t003"], "{.items[*].metadata.generation}");
     let before = others();
     desk.offers("crash-loop", "t017", "release-rollback", LONG);
     desk.declare("t017 crashes since r118", "SEV2");
@@ -143,7 +143,7 @@ fn a_release_that_crashes_is_taken_back_by_argo_cd_under_a_hold() {
     let mut run = desk.start("release-rollback", &params);
     run.confirm_approved("freeze");
     let windows =
-        |namespace: &str| read(&lab, &["appproject", "default", "-n", namespace], "{.spec.syncWindows[*].kind}");
+        |namespace: &str| lab.object(&["appproject", "default", "-n", namespace], "{.spec.syncWindows[*].kind}");
     assert_eq!((windows("t017").as_str(), windows("t003").as_str()), ("deny", ""));
     run.decide("migration", "none");
     run.confirm("auto-sync-off");

@@ -3,7 +3,7 @@
 use crate::headless::Desk;
 use crate::lab_support::load::Load;
 use crate::lab_support::{LONG, Lab};
-use crate::stage::{CLUSTER, Made, crowd, delivered, measures, read};
+use crate::stage::{CLUSTER, Made, crowd, delivered, measures};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
@@ -91,7 +91,7 @@ fn a_host_that_fills_the_ingress_is_limited_until_its_load_is_over() {
     ];
     let mut run = desk.start("ingress-saturation", &params);
     run.confirm_approved("scale");
-    assert_eq!(read(&lab, &["deployment", "traefik", "-n", "traefik"], "{.status.availableReplicas}"), "3");
+    assert_eq!(lab.object(&["deployment", "traefik", "-n", "traefik"], "{.status.availableReplicas}"), "3");
     run.confirm("rate");
     lab.until("the rate is limited", LONG, || middlewares(&lab).contains("\"average\":20"));
     run.confirm("in-flight");

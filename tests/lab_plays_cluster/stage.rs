@@ -49,15 +49,10 @@ fn feed(lab: &Lab, args: &[&str], objects: &Value) -> Result<(), String> {
     if out.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&out.stderr).into_owned()) }
 }
 
-/// One value of one object.
-pub fn read(lab: &Lab, of: &[&str], path: &str) -> String {
-    lab.kubectl(&[&["get"], of, &["-o", &format!("jsonpath={path}")]].concat())
-}
-
 /// Pods by namespace and name: their uids and the nodes that they run on.
 pub fn pods(lab: &Lab) -> BTreeMap<String, (String, String)> {
     let path = "{range .items[*]}{.metadata.namespace}/{.metadata.name} {.metadata.uid} {.spec.nodeName}{\"\\n\"}{end}";
-    let all = read(lab, &["pods", "-A"], path);
+    let all = lab.object(&["pods", "-A"], path);
     let one = |line: &str| {
         let mut words = line.split(' ').map(str::to_owned);
         Some((words.next()?, (words.next()?, words.next()?)))
@@ -118,7 +113,7 @@ pub fn delivered(config: &mut toml::Table) {
 
 /// What Argo CD does with an operation that was asked for: it delivers, and moves the operation into the status.
 pub fn argo_cd(lab: &Lab, deliver: impl Fn(&Value)) {
-    let operation = read(lab, &["application", "odoo", "-n", "t017"], "{.operation}");
+    let operation = lab.object(&["application", "odoo", "-n", "t017"], "{.operation}");
     if operation.is_empty() {
         return;
     }

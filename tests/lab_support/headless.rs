@@ -48,10 +48,7 @@ impl<'a> Desk<'a> {
     /// The same with more lines of policy and a changed configuration.
     pub fn open_with(lab: &'a Lab, policy: &str, change: impl FnOnce(&mut toml::Table)) -> Self {
         let home = tempfile::tempdir().unwrap();
-        let text = std::fs::read_to_string(lab.dir().join("config.toml")).unwrap();
-        let mut config: toml::Table = text.parse().unwrap();
-        let journal = home.path().join("journal").display().to_string();
-        config.insert("journal".into(), toml::Table::from_iter([("dir".to_owned(), journal.into())]).into());
+        let mut config = lab.config(home.path());
         change(&mut config);
         let config = support::config(home.path(), &config.to_string());
         let ines = Approver::new();
@@ -93,13 +90,28 @@ impl<'a> Desk<'a> {
 
     /// Waits until a finding of a rule speaks of something and offers the playbook first; the finding's id.
     pub fn offers(&self, rule: &str, about: &str, playbook: &str, longest: Duration) -> String {
+        self.until_offered((rule, about), playbook, longest, |offered| offered.first() == Some(&playbook))
+    }
+
+    /// The same, whichever others stand before it.
+    pub fn offers_too(&self, rule: &str, about: &str, playbook: &str, longest: Duration) -> String {
+        self.until_offered((rule, about), playbook, longest, |offered| offered.contains(&playbook))
+    }
+
+    fn until_offered(
+        &self,
+        (rule, about): (&str, &str),
+        playbook: &str,
+        longest: Duration,
+        fits: impl Fn(&[&str]) -> bool,
+    ) -> String {
         let deadline = Instant::now() + longest;
         loop {
             let status = self.status();
             let of_rule = |f: &&Value| f["rule"] == rule && f.to_string().contains(about);
             let found = status["findings"].as_array().unwrap().iter().find(of_rule);
-            if let Some(found) = found.filter(|f| f["playbooks"][0]["id"] == playbook) {
-                self.lab.note(&format!("{rule} offers {playbook}: {}", found["what"].as_str().unwrap_or_default()));
+            if let Some(found) = found.filter(|found| fits(&offered(found))) {
+                self.lab.note(&format!("{rule} offers {}: {}", offered(found).join(", "), found["what"]));
                 return found["id"].as_str().unwrap().to_owned();
             }
             assert!(
@@ -111,28 +123,11 @@ impl<'a> Desk<'a> {
         }
     }
 
-    /// Waits until a finding of a rule speaks of something and offers the playbook, whichever others stand before it.
-    pub fn offers_too(&self, rule: &str, about: &str, playbook: &str, longest: Duration) {
-        let deadline = Instant::now() + longest;
-        loop {
-            let status = self.status();
-            let of_rule = |f: &&Value| f["rule"] == rule && f.to_string().contains(about);
-            let found = status["findings"].as_array().unwrap().iter().find(of_rule);
-            let offered = found.and_then(|f| f["playbooks"].as_array()).into_iter().flatten();
-            let offered: Vec<&str> = offered.filter_map(|p| p["id"].as_str()).collect();
-            if offered.contains(&playbook) {
-                return self.lab.note(&format!("{rule} offers {}", offered.join(", ")));
-            }
-            assert!(Instant::now() < deadline, "{rule} about {about} does not offer {playbook}: {found:#?}");
-            std::thread::sleep(AGAIN);
-        }
-    }
-
     /// Whether a finding offers a playbook too, behind what fits better.
     pub fn also_offers(&self, finding: &str, playbook: &str) -> bool {
         let status = self.status();
         let found = status["findings"].as_array().unwrap().iter().find(|f| f["id"] == finding).cloned();
-        found.is_some_and(|f| f["playbooks"].as_array().unwrap().iter().any(|p| p["id"] == playbook))
+        found.is_some_and(|found| offered(&found).contains(&playbook))
     }
 
     /// Declares an incident.
@@ -166,6 +161,11 @@ impl<'a> Desk<'a> {
         verify(home.path(), &journal);
         Records::read(home.path(), &journal)
     }
+}
+
+/// The playbooks that a finding offers, the one that fits best first.
+fn offered(finding: &Value) -> Vec<&str> {
+    finding["playbooks"].as_array().unwrap().iter().map(|p| p["id"].as_str().unwrap()).collect()
 }
 
 /// Writes each shipped playbook with shorter holds where the program looks for a user's own.
@@ -249,7 +249,7 @@ impl Run<'_> {
 
     /// Confirms a step, which must then be done.
     pub fn confirm(&mut self, step: &str) {
-        self.answer(step, "confirmation", |waits| confirmation(step, waits));
+        self.ask(step);
         self.is_done(step);
     }
 

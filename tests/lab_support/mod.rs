@@ -138,6 +138,20 @@ impl Lab {
         text.parse().unwrap_or_else(|e| panic!("{statement}: {e}: {text}"))
     }
 
+    /// The lab as it is configured, with the journal of a test in its home directory.
+    pub fn config(&self, home: &Path) -> toml::Table {
+        let text = std::fs::read_to_string(self.dir.join("config.toml")).unwrap();
+        let mut config: toml::Table = text.parse().unwrap();
+        let journal = home.join("journal").display().to_string();
+        config.insert("journal".into(), toml::Table::from_iter([("dir".to_owned(), journal.into())]).into());
+        config
+    }
+
+    /// One value of one object, or of a list.
+    pub fn object(&self, of: &[&str], path: &str) -> String {
+        self.kubectl(&[&["get"], of, &["-o", &format!("jsonpath={path}")]].concat())
+    }
+
     /// `kubectl` as the lab's administrator.
     pub fn kubectl(&self, args: &[&str]) -> String {
         let mut command = Command::new(self.var("LAB_KUBECTL"));

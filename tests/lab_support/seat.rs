@@ -25,10 +25,7 @@ impl Seat {
     /// Opens the console on the lab with a changed configuration.
     pub fn open_with(lab: &Lab, change: impl FnOnce(&mut toml::Table)) -> Self {
         let home = tempfile::tempdir().unwrap();
-        let text = std::fs::read_to_string(lab.dir().join("config.toml")).unwrap();
-        let mut config: toml::Table = text.parse().unwrap();
-        let journal = home.path().join("journal").display().to_string();
-        config.insert("journal".into(), toml::Table::from_iter([("dir".to_owned(), journal.into())]).into());
+        let mut config = lab.config(home.path());
         change(&mut config);
         let file = home.path().join("config.toml");
         std::fs::write(&file, config.to_string()).unwrap();

@@ -338,6 +338,11 @@ impl State {
         self.snapshot.as_ref().map_or(self.facts.mode, |s| s.mode)
     }
 
+    /// Whether nothing of what is shown is real: a drill, also when it is looked back on.
+    pub fn is_drill(&self) -> bool {
+        self.mode() == Mode::Drill || self.snapshot.as_ref().and_then(|s| s.replay.as_ref()).is_some_and(|r| r.of_drill)
+    }
+
     /// Where keys go.
     pub fn place(&self) -> Place {
         self.overlays.last().map_or_else(|| self.screen_place(), Overlay::place)

@@ -42,7 +42,7 @@ fn left(canvas: &Canvas<'_>, state: &State, detail: u8) -> Strip {
     let environment = snapshot.map(Snapshot::environment);
     match state.mode() {
         // Also when it is looked back on: what was an exercise may never be taken for what happened.
-        mode if snapshot.is_some_and(Snapshot::is_drill) || mode == Mode::Drill => {
+        mode if state.is_drill() => {
             let words = if detail >= 2 {
                 format!("{shade}{shade} DRILL {shade}{shade}")
             } else {
@@ -435,10 +435,9 @@ pub fn tiny(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
     }
     strip.push(health.into(), glyphs.of(health));
     match state.mode() {
-        _ if state.snapshot.as_deref().is_some_and(Snapshot::is_drill) => strip.push(Role::Drill, " DRILL"),
-        Mode::Drill => strip.push(Role::Drill, " DRILL"),
+        _ if state.is_drill() => strip.push(Role::Drill, " DRILL"),
         Mode::Replay => strip.push(Role::Drill, " REPLAY"),
-        Mode::Live | Mode::ReadOnly => {}
+        Mode::Drill | Mode::Live | Mode::ReadOnly => {}
     }
     if let Some(snapshot) = state.snapshot.as_deref() {
         strip.push(health.into(), format!(" {}", health.word()));

@@ -3,31 +3,21 @@
 use super::*;
 use crate::config::decode;
 use crate::domain::mode::Mode;
-use crate::observe::http::rig::{skip, until};
+use crate::observe::http::rig::{SetClock, measured, skip, until};
 use crate::observe::kubernetes::fake::{Fake, Reply};
 use crate::observe::kubernetes::lab::kubectl;
 use crate::observe::postgres::testbed::Server as Postgres;
 use serde_json::{Value, json};
-use std::sync::Mutex;
-
-/// A clock that a test sets.
-struct Set(Mutex<Timestamp>);
-
-impl Clock for Set {
-    fn now(&self) -> Timestamp {
-        *self.0.lock().unwrap()
-    }
-}
 
 /// A directory with a baseline file, and the configuration around it.
 struct Rig {
     dir: tempfile::TempDir,
-    clock: Arc<Set>,
+    clock: Arc<SetClock>,
 }
 
 impl Rig {
     fn new() -> Self {
-        let clock = Arc::new(Set(Mutex::new("2026-11-22T12:00:00Z".parse().unwrap())));
+        let clock = SetClock::at("2026-11-22T12:00:00Z".parse().unwrap());
         Self { dir: tempfile::tempdir().unwrap(), clock }
     }
 
@@ -47,14 +37,7 @@ impl Rig {
     }
 
     fn pass(&self, minutes: i64) {
-        *self.clock.0.lock().unwrap() += SignedDuration::from_mins(minutes);
-    }
-}
-
-async fn look(observer: &mut BaselineObserver) -> MeasuredFacts {
-    match observer.poll().await.unwrap() {
-        Facts::Measured(facts) => facts,
-        other => panic!("{other:?}"),
+        self.clock.set(self.clock.now() + SignedDuration::from_mins(minutes));
     }
 }
 
@@ -91,7 +74,7 @@ async fn a_role_that_nobody_approved_is_named_and_a_mighty_one_is_a_gain() {
     rig.approve(&text);
     let mut observer = rig.observer(&config);
     assert_eq!(observer.spec().id.as_str(), "pg-a/baseline");
-    let facts = look(&mut observer).await;
+    let facts = measured(&mut observer).await;
     let all = |f: &MeasuredFacts| ["baseline.drift", "baseline.gains", "privileged.actions"].map(|s| value(f, s));
     assert_eq!(all(&facts), [Some(0.0); 3], "{facts:#?}");
     assert!(facts.said.is_empty() && facts.happened.is_empty() && facts.missing.is_empty(), "{facts:#?}");
@@ -101,7 +84,7 @@ async fn a_role_that_nobody_approved_is_named_and_a_mighty_one_is_a_gain() {
         .await;
     server.sql("postgres", "ALTER ROLE odoo SUPERUSER; GRANT CONNECT ON DATABASE t017 TO PUBLIC").await;
     rig.pass(5);
-    let facts = look(&mut observer).await;
+    let facts = measured(&mut observer).await;
     assert_eq!(all(&facts), [Some(4.0), Some(2.0), Some(4.0)], "{facts:#?}");
     assert_eq!(
         facts.said,
@@ -119,11 +102,11 @@ async fn a_role_that_nobody_approved_is_named_and_a_mighty_one_is_a_gain() {
     // An hour later they are no longer recent, and still not approved; what is taken back is one more change.
     rig.pass(61);
     server.sql("postgres", "ALTER ROLE odoo NOSUPERUSER").await;
-    let facts = look(&mut observer).await;
+    let facts = measured(&mut observer).await;
     assert_eq!(all(&facts), [Some(3.0), Some(1.0), Some(1.0)], "{facts:#?}");
     // Who approves puts it into the file: the next look goes by that.
     rig.approve(&taken(&config, Aspect::POSTGRES).await);
-    assert_eq!(value(&look(&mut observer).await, "baseline.drift"), Some(0.0));
+    assert_eq!(value(&measured(&mut observer).await, "baseline.drift"), Some(0.0));
 }
 
 #[tokio::test]
@@ -139,11 +122,11 @@ async fn a_file_that_is_gone_wrong_or_silent_about_a_system_is_never_well() {
     let wrong = observer.poll().await.unwrap_err();
     assert!(wrong.message.contains("baseline.toml:3:1: unknown key `rolls`"), "{wrong}");
     rig.approve("[[system]]\nid = \"pg-b\"\nroles = []\n");
-    let facts = look(&mut observer).await;
+    let facts = measured(&mut observer).await;
     assert!(facts.untold[0].why.ends_with("says nothing of pg-a"), "{facts:#?}");
     assert_eq!((value(&facts, "baseline.drift"), value(&facts, "privileged.actions")), (None, Some(0.0)));
     rig.approve("[[system]]\nid = \"pg-a\"\nmembers = []\n");
-    let facts = look(&mut observer).await;
+    let facts = measured(&mut observer).await;
     assert_eq!(value(&facts, "baseline.gains"), Some(0.0));
     assert_eq!(facts.said, ["the baseline does not judge roles, databases, grants"]);
     drop(server);
@@ -181,7 +164,7 @@ async fn pages_are_followed_and_a_right_that_is_missing_leaves_that_aspect_unkno
         "[[system]]\nid = \"k8s-1\"\nnamespaces = [\"erp\"]\nnetwork_policies = []\nstorage_classes = [\"fast\"]\n",
     );
     let mut observer = rig.observer(&rig.config(&cluster(&fake.kubeconfig)));
-    let facts = look(&mut observer).await;
+    let facts = measured(&mut observer).await;
     // So much is known to differ; that nothing reaches further is not known.
     assert_eq!((value(&facts, "baseline.drift"), value(&facts, "baseline.gains")), (Some(1.0), None), "{facts:#?}");
     assert!(facts.untold.iter().any(|u| u.why == "these can not be read: storage_classes"), "{facts:#?}");
@@ -231,7 +214,7 @@ async fn rights_and_policies_of_the_real_api_server_are_compared() {
     let mut observer = rig.observer(&config);
     // Other tests make and remove namespaces of their own meanwhile: only what is this test's is looked for.
     let mine = |facts: &MeasuredFacts| facts.said.iter().filter(|s| s.contains(&space)).cloned().collect::<Vec<_>>();
-    assert!(mine(&look(&mut observer).await).is_empty());
+    assert!(mine(&measured(&mut observer).await).is_empty());
     create(json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "ci"}}));
     create(
         json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": space},
@@ -240,7 +223,7 @@ async fn rights_and_policies_of_the_real_api_server_are_compared() {
     );
     policy(json!({"podSelector": {}, "ingress": [{}]}));
     let facts = until("the binding and the policy are seen", Duration::from_secs(30), async || {
-        let facts = look(&mut observer).await;
+        let facts = measured(&mut observer).await;
         (mine(&facts).len() >= 2).then_some(facts)
     })
     .await;
@@ -257,7 +240,7 @@ async fn rights_and_policies_of_the_real_api_server_are_compared() {
         facts.happened.iter().any(|h| h.what.contains(&format!("{space}/ci")) && h.what.contains("is new: everything"))
     );
 
-    let facts = look(&mut rig.observer(&rig.config(&cluster(poor.as_ref())))).await;
+    let facts = measured(&mut rig.observer(&rig.config(&cluster(poor.as_ref())))).await;
     assert!(facts.readings.is_empty() && facts.untold.len() == 3, "{facts:#?}");
     assert!(facts.missing.iter().any(|m| m.remedy.contains("resources: [\"clusterroles\"]")), "{:#?}", facts.missing);
 }

@@ -3,15 +3,7 @@
 
 use super::*;
 use crate::domain::mode::Mode;
-use crate::observe::http::rig::{Tiny, ports};
-
-struct Fixed;
-
-impl Clock for Fixed {
-    fn now(&self) -> Timestamp {
-        "2026-11-22T12:00:00Z".parse().unwrap()
-    }
-}
+use crate::observe::http::rig::{SetClock, Tiny, measured, ports};
 
 const DATE: &str = "Sun, 22 Nov 2026 12:00:00 GMT";
 
@@ -66,15 +58,12 @@ fn observer(url: &str, more: &str) -> BucketObserver {
          secret_key = \"command:echo b\"\n{more}"
     );
     let config = crate::config::decode::decode("c.toml", &text).unwrap();
-    let clock: Arc<dyn Clock> = Arc::new(Fixed);
+    let clock: Arc<dyn Clock> = SetClock::at("2026-11-22T12:00:00Z".parse().unwrap());
     BucketObserver::all(Mode::ReadOnly.may_observe().unwrap(), &config, &clock).remove(0)
 }
 
 async fn look(url: &str, more: &str) -> MeasuredFacts {
-    match observer(url, more).poll().await.unwrap() {
-        Facts::Measured(facts) => facts,
-        other => panic!("{other:?}"),
-    }
+    measured(&mut observer(url, more)).await
 }
 
 fn value(facts: &MeasuredFacts, signal: &str) -> Option<f64> {

@@ -12,7 +12,7 @@ use crate::domain::ports::Clock;
 use crate::domain::sample::{Failure, FailureKind};
 use crate::domain::signal::Subject;
 use crate::journal::{Draft, Journal, Kind, OpenOptions};
-use crate::observe::http::rig::{skip, until};
+use crate::observe::http::rig::{SetClock, skip, until};
 use crate::observe::poll::Poll;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -22,14 +22,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const RECORDED: &str = include_str!("recorded.jsonl");
-
-struct Fixed(Timestamp);
-
-impl Clock for Fixed {
-    fn now(&self) -> Timestamp {
-        self.0
-    }
-}
 
 fn now() -> Timestamp {
     "2026-11-22T18:00:00Z".parse().unwrap()
@@ -43,7 +35,7 @@ fn observer(path: &Path, ignore: &[&str], now: Timestamp) -> AuditObserver {
         ignore: ignore.iter().map(|user| (*user).to_owned()).collect(),
         interval: Duration::from_secs(5),
     };
-    let clock: Arc<dyn Clock> = Arc::new(Fixed(now));
+    let clock: Arc<dyn Clock> = SetClock::at(now);
     AuditObserver::new(Mode::ReadOnly.may_observe().unwrap(), &config, &clock)
 }
 
@@ -181,7 +173,7 @@ fn write(journal: &Journal, kind: Kind, hours_ago: i64, body: Value) {
 #[tokio::test]
 async fn the_journals_own_broken_glass_and_elevations_are_told_with_who_did_it() {
     let dir = tempfile::tempdir().unwrap();
-    let clock: Arc<dyn Clock> = Arc::new(Fixed(now()));
+    let clock: Arc<dyn Clock> = SetClock::at(now());
     let at = dir.path().join("journal");
     let mut deeds = JournalDeeds::new(Mode::ReadOnly.may_observe().unwrap(), &at, &clock);
     assert_eq!(actions(&look(&mut deeds).await.unwrap()), Some(0.0), "before its first record there is no journal");

@@ -1,7 +1,7 @@
 //! A real export from the lab's Odoo, as a person makes one in the web client, and the line that Odoo logs of it.
 
-use super::tests::{facts, observer_at, records};
-use crate::observe::http::rig::skip;
+use super::tests::{observer_at, records};
+use crate::observe::http::rig::{measured, skip};
 use jiff::Timestamp;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,7 +19,7 @@ async fn a_real_export_is_told_with_who_took_how_much() {
     let made = command.output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let (mut of_t003, _) = observer_at(&log, "t003", Timestamp::now());
-    let told = facts(&mut of_t003).await;
+    let told = measured(&mut of_t003).await;
     // Odoo ships some 250 countries; nothing else in the lab exports that many.
     assert!(records(&told).is_some_and(|n| n >= 200.0), "{told:?}");
     let newest = told.said.iter().find(|s| s.contains("records of res.country")).unwrap();
@@ -28,5 +28,5 @@ async fn a_real_export_is_told_with_who_took_how_much() {
     assert!((before.duration_since(at).as_secs()).abs() < 3600, "{newest}");
     // The same file has the lines of all tenants.
     let (mut of_t090, _) = observer_at(&log, "t090", Timestamp::now());
-    assert_eq!(records(&facts(&mut of_t090).await), Some(0.0));
+    assert_eq!(records(&measured(&mut of_t090).await), Some(0.0));
 }

@@ -1,30 +1,21 @@
 use super::*;
 use crate::config::decode::decode;
 use crate::domain::mode::Mode;
+use crate::observe::http::rig::{SetClock, measured};
 use std::fmt::Write as _;
 use std::path::Path;
-use std::sync::Mutex;
-
-#[derive(Debug)]
-pub(super) struct At(Mutex<Timestamp>);
-
-impl Clock for At {
-    fn now(&self) -> Timestamp {
-        *self.0.lock().unwrap()
-    }
-}
 
 fn at(text: &str) -> Timestamp {
     format!("2026-11-22T{text}Z").parse().unwrap()
 }
 
 /// One tenant whose log is this file, and the clock that it is looked at by.
-fn observer(log: &Path) -> (ExportsObserver, Arc<At>) {
+fn observer(log: &Path) -> (ExportsObserver, Arc<SetClock>) {
     observer_at(log, "t017", at("07:30:00"))
 }
 
 /// The same for a tenant and a moment.
-pub(super) fn observer_at(log: &Path, tenant: &str, now: Timestamp) -> (ExportsObserver, Arc<At>) {
+pub(super) fn observer_at(log: &Path, tenant: &str, now: Timestamp) -> (ExportsObserver, Arc<SetClock>) {
     let config = decode(
         "c.toml",
         &format!(
@@ -34,7 +25,7 @@ pub(super) fn observer_at(log: &Path, tenant: &str, now: Timestamp) -> (ExportsO
             log.display()
         ),
     );
-    let clock = Arc::new(At(Mutex::new(now)));
+    let clock = SetClock::at(now);
     let shared: Arc<dyn Clock> = clock.clone();
     let mut all = ExportsObserver::all(Mode::ReadOnly.may_observe().unwrap(), &config.unwrap(), &shared);
     assert_eq!(all.len(), 1);
@@ -46,13 +37,6 @@ fn line(time: &str, database: &str, user: u64, records: u64) -> String {
         "2026-11-22 {time},123 7 INFO {database} odoo.addons.web.controllers.export: User {user} exported {records} \
          'res.partner' records from 10.0.0.{user}. Fields: name,email. Domain: []\n"
     )
-}
-
-pub(super) async fn facts(observer: &mut ExportsObserver) -> MeasuredFacts {
-    match observer.poll().await.unwrap() {
-        Facts::Measured(facts) => facts,
-        other => panic!("{other:?}"),
-    }
 }
 
 pub(super) fn records(facts: &MeasuredFacts) -> Option<f64> {
@@ -71,18 +55,18 @@ async fn what_one_person_takes_in_an_hour_is_summed_and_others_tenants_do_not_co
     text.push_str(&line("07:04:00", "t017", 7, 800));
     std::fs::write(&log, &text).unwrap();
     let (mut observer, clock) = observer(&log);
-    let first = facts(&mut observer).await;
+    let first = measured(&mut observer).await;
     assert_eq!(records(&first), Some(1700.0), "{first:?}");
     assert_eq!(first.happened.len(), 1, "a large one is a change: {:?}", first.happened);
     assert!(first.said[0].contains("user 8 of t017 exported 1100 records of res.partner, from 10.0.0.8"), "{first:?}");
     // The same lines are read once more and count once; a new one counts.
-    assert_eq!(records(&facts(&mut observer).await), Some(1700.0));
+    assert_eq!(records(&measured(&mut observer).await), Some(1700.0));
     std::fs::write(&log, text + &line("07:29:00", "t017", 8, 3000)).unwrap();
-    *clock.0.lock().unwrap() = at("07:45:00");
-    assert_eq!(records(&facts(&mut observer).await), Some(4100.0));
+    clock.set(at("07:45:00"));
+    assert_eq!(records(&measured(&mut observer).await), Some(4100.0));
     // An hour later nothing of it is recent.
-    *clock.0.lock().unwrap() = at("08:40:00");
-    assert_eq!(records(&facts(&mut observer).await), Some(0.0));
+    clock.set(at("08:40:00"));
+    assert_eq!(records(&measured(&mut observer).await), Some(0.0));
 }
 
 #[tokio::test]
@@ -98,13 +82,13 @@ async fn a_log_that_is_not_there_or_too_long_acquits_nobody() {
         writeln!(text, "2026-11-22 07:29:30,001 7 INFO t017 odoo.http: {}", "x".repeat(200)).unwrap();
     }
     std::fs::write(&log, &text).unwrap();
-    let cut = facts(&mut observer).await;
+    let cut = measured(&mut observer).await;
     assert_eq!(records(&cut), None);
     assert!(cut.untold[0].why.contains("is too long"), "{:?}", cut.untold);
     // What is found after the gap accuses all the same; an hour after the gap nothing is missing.
     std::fs::write(&log, text.clone() + &line("07:29:50", "t017", 7, 12_000)).unwrap();
-    assert_eq!(records(&facts(&mut observer).await), Some(12_000.0));
-    *clock.0.lock().unwrap() = at("08:45:00");
+    assert_eq!(records(&measured(&mut observer).await), Some(12_000.0));
+    clock.set(at("08:45:00"));
     std::fs::write(&log, text + "2026-11-22 08:44:00,001 7 INFO t017 odoo.http: hello\n").unwrap();
-    assert_eq!(records(&facts(&mut observer).await), Some(0.0));
+    assert_eq!(records(&measured(&mut observer).await), Some(0.0));
 }

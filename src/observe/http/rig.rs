@@ -1,11 +1,44 @@
 //! What tests of adapters share: servers that the test starts itself, and waiting for a condition.
 
+use crate::domain::facts::{Facts, MeasuredFacts};
+use crate::domain::ports::Clock;
+use crate::observe::poll::Poll;
+use jiff::Timestamp;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+
+/// A clock that a test sets.
+pub(crate) struct SetClock(pub Mutex<Timestamp>);
+
+impl SetClock {
+    /// One that stands at a moment.
+    pub(crate) fn at(moment: Timestamp) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(moment)))
+    }
+
+    /// Sets it.
+    pub(crate) fn set(&self, moment: Timestamp) {
+        *self.0.lock().unwrap() = moment;
+    }
+}
+
+impl Clock for SetClock {
+    fn now(&self) -> Timestamp {
+        *self.0.lock().unwrap()
+    }
+}
+
+/// What an observer of measured values says, once.
+pub(crate) async fn measured(observer: &mut impl Poll) -> MeasuredFacts {
+    match observer.poll().await.unwrap() {
+        Facts::Measured(facts) => facts,
+        other => panic!("{other:?}"),
+    }
+}
 
 /// Says why a test can not run here; with `QUARTERDECK_LAB=require` that is a failure.
 pub(crate) fn skip(test: &str, reason: &str) {
