@@ -73,6 +73,7 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
     let services = super::service::services(root.tables("service"), &sources);
     let comms = root.table("comms").map(super::comms::decode).unwrap_or_default();
     let webhook = super::comms::hooks(root.tables("webhook"));
+    let cost = root.table("cost").and_then(super::cost::one);
     let console = root.table("console").map_or_else(Console::default, console);
     let engine = root.table("engine").map(engine).unwrap_or_default();
     let metrics = root.table("metrics").and_then(super::watch::metrics);
@@ -111,6 +112,7 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
         services,
         terms,
         thresholds,
+        cost,
         console,
         engine,
         metrics,

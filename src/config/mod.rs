@@ -9,6 +9,7 @@ pub mod baseline;
 pub mod bucket;
 mod calendar;
 pub mod comms;
+mod cost;
 pub mod decode;
 mod delivery;
 pub mod describe;

@@ -13,6 +13,7 @@ pub use super::restore_test::RestoreTest;
 pub use super::standby::Standby;
 pub use super::synthetic::Synthetics;
 pub use super::watch::Log;
+use crate::domain::account::Prices;
 use crate::domain::estate::{Estate, Occasion, Service, Terms};
 use crate::domain::id::{SourceId, TenantId};
 use std::collections::BTreeMap;
@@ -84,6 +85,8 @@ pub struct Config {
     pub terms: BTreeMap<TenantId, Terms>,
     /// Thresholds that differ from the defaults, by signal name.
     pub thresholds: Vec<Threshold>,
+    /// What reserved capacity costs, where somebody says so.
+    pub cost: Option<Prices>,
     /// Look of the console.
     pub console: Console,
     /// Where consoles find the engine, and who may come.

@@ -93,6 +93,8 @@ const OUTSIDE: &str = "\n# [[pgbouncer]]\n# id = \"pool-a\"\n# host = \"127.0.0.
     # id = \"restore-a\"\n# of = \"backup-a\"\n\
     # [[standby]]                  # a region that takes over, by the sources that it needs\n\
     # id = \"dr-eu-west\"\n# region = \"eu-west\"\n# needs = [\"pg-b\", \"k8s-2\"]\n\
+    # [cost]                       # what unused capacity costs, in `report governance`\n\
+    # currency = \"EUR\"\n# core_hour = 0.03\n# gib_hour = 0.004\n\
     # [[probe]]                    # asked from here, as people outside reach it\n\
     # id = \"front-t001\"\n# url = \"https://t001.example/web/login\"\n\
     # [[prometheus]]               # signals where direct access is not given; see docs/sources.md\n\

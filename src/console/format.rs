@@ -103,6 +103,7 @@ pub fn value(value: f64, unit: Unit) -> String {
         Unit::BytesPerSecond => format!("{}/s", bytes(value)),
         Unit::PerSecond => per_second(value),
         Unit::Days => days(value),
+        Unit::Cores => format!("{value:.2} cores"),
         Unit::Flag => if value == 0.0 { "no" } else { "yes" }.into(),
     }
 }

@@ -3,6 +3,7 @@
 
 use super::burn::Budgets;
 use super::calendar::Calendar;
+use super::capacity::Moment;
 use super::changes;
 use super::condition::{Condition, Value};
 use super::finding::{self, Active, Build, Key, Made};
@@ -16,6 +17,7 @@ use super::settings::Settings;
 use super::signals::{self, Limits, SIGNALS, SubjectKind};
 use super::silence::Watch;
 use super::usual::{Baselines, MOST_SERIES};
+use crate::domain::account::Release;
 use crate::domain::estate::{Ahead, Estate};
 use crate::domain::facts::Facts;
 use crate::domain::finding::{Acknowledged, Change, Class, Finding};
@@ -182,6 +184,17 @@ impl Correlator {
     /// What the other sources make of the regions that could take over, where that was last looked at an interval ago.
     pub fn standbys(&self, world: &World, now: Timestamp) -> Vec<Sample> {
         super::standby::due(world, &self.settings, &self.index, now)
+    }
+
+    /// The release that each tenant is to run now.
+    pub fn releases(&self, world: &World) -> Vec<Release> {
+        super::releases::releases(world, &self.index)
+    }
+
+    /// What tenants have reserved and use now, of whom both are known.
+    pub fn capacity(&self, now: Timestamp) -> Vec<(TenantId, Moment)> {
+        let tenants = self.index.estate().tenants.iter();
+        tenants.filter_map(|t| Some((t.id.clone(), Moment::of(&self.history, &t.id, now)?))).collect()
     }
 
     /// The rows of all panes at one moment.

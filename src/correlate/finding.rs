@@ -237,7 +237,12 @@ fn root(heads: &[Option<usize>], from: usize) -> usize {
     at
 }
 
-/// The newest deploy of each tenant: image tag and since when.
+/// The revision that a Deployment has from its creation until its template changes (annotation
+/// `deployment.kubernetes.io/revision`).
+const FIRST: &str = "1";
+
+/// The newest deploy of each tenant: image tag and since when. What a tenant began with is none: there is nothing to go
+/// back to, and nothing that it has made worse.
 fn deploys<'a>(build: &Build<'a>) -> BTreeMap<&'a TenantId, (String, Timestamp)> {
     let mut all = BTreeMap::new();
     for (id, state) in &build.world.sources {
@@ -245,7 +250,7 @@ fn deploys<'a>(build: &Build<'a>) -> BTreeMap<&'a TenantId, (String, Timestamp)>
         let Facts::Kubernetes(facts) = &*good.facts else { continue };
         for (position, parts) in by_tenant(facts, id, build.index) {
             let found = build.index.at(position).zip(parts.web).and_then(|(t, w)| Some((t, w, w.image_since?)));
-            if let Some((tenant, web, since)) = found {
+            if let Some((tenant, web, since)) = found.filter(|(_, web, _)| web.revision != FIRST) {
                 all.insert(&tenant.id, (say::tag(&web.image).to_owned(), since));
             }
         }

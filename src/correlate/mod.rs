@@ -5,6 +5,7 @@
 mod because;
 mod burn;
 mod calendar;
+pub mod capacity;
 pub mod changes;
 mod condition;
 mod correlator;
@@ -19,6 +20,7 @@ mod neighbours;
 pub mod panes;
 mod phases;
 pub mod readings;
+mod releases;
 pub mod rules;
 pub mod say;
 pub mod settings;

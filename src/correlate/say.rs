@@ -37,6 +37,7 @@ pub fn value(value: f64, unit: Unit) -> String {
         Unit::BytesPerSecond => format!("{}/s", bytes(value)),
         Unit::PerSecond => format!("{value:.1}/s"),
         Unit::Days => days(value),
+        Unit::Cores => format!("{value:.2} cores"),
         Unit::Flag => (if value >= 0.5 { "yes" } else { "no" }).into(),
     }
 }

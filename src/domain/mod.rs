@@ -2,6 +2,7 @@
 //! ports that adapters implement. Everything may call it; it calls nothing but std, serde and jiff, and it
 //! reads no clock, file, socket or terminal.
 
+pub mod account;
 pub mod actor;
 pub mod baseline;
 pub mod by_hand;

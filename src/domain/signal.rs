@@ -22,6 +22,8 @@ pub enum Unit {
     BytesPerSecond,
     /// Days.
     Days,
+    /// Processor cores.
+    Cores,
     /// 1 is yes, 0 is no.
     Flag,
 }

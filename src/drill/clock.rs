@@ -71,6 +71,14 @@ impl ScenarioClock {
         }
     }
 
+    /// Stands still for so much real time from now on, then goes on at its speed.
+    pub fn wait(&self, real: Duration) {
+        let mut anchor = self.anchor();
+        anchor.scenario = shown(&anchor);
+        // Until that moment nothing has elapsed since it.
+        anchor.real = Instant::now() + real;
+    }
+
     /// Moves on at once, for whoever plays second by second.
     pub fn advance(&self, by: SignedDuration) {
         let mut anchor = self.anchor();
@@ -137,5 +145,18 @@ mod tests {
         clock.set_speed(FASTEST);
         waits.await.unwrap();
         assert!(clock.now() >= at);
+    }
+
+    #[test]
+    fn it_waits_for_whoever_is_late_and_never_goes_back() {
+        let clock = ScenarioClock::new(start(), FASTEST);
+        let before = clock.now();
+        clock.wait(Duration::from_hours(1));
+        let held = clock.now();
+        assert!(held >= before);
+        clock.wait(Duration::from_hours(1));
+        assert_eq!(clock.now(), held, "two that are late wait at the same time");
+        clock.set_speed(0.0);
+        assert_eq!(clock.now(), held);
     }
 }

@@ -38,6 +38,9 @@ impl Shared {
     }
 }
 
+/// Real time that the scenario stands still for whoever has not kept up with it.
+const BREATH: Duration = Duration::from_millis(20);
+
 /// How often to look.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Pace {
@@ -70,6 +73,12 @@ impl Observer for Simulated {
                         let next = sample.taken_at.checked_add(interval).unwrap_or(sample.taken_at);
                         sink(sample);
                         shared.clock.reach(next).await;
+                        // A machine that is too slow for the speed: the scenario waits for it, so that what is seen
+                        // is never too old, and the others have their turn too.
+                        if shared.clock.now().duration_since(next) > interval {
+                            shared.clock.wait(BREATH);
+                        }
+                        tokio::task::yield_now().await;
                     }
                 }
                 Pace::Real(every) => {

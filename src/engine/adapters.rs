@@ -11,6 +11,7 @@ use crate::config::locate::Places;
 use crate::config::model::Config;
 use crate::correlate::Settings;
 use crate::correlate::usual::Baselines;
+use crate::domain::account::Prices;
 use crate::domain::estate::Estate;
 use crate::domain::mode::Mode;
 use crate::domain::ports::{Clock, Observer};
@@ -68,6 +69,8 @@ pub struct Adapters {
     pub settings: Settings,
     /// The file that keeps what is usual; it is not kept without one.
     pub usual: Option<PathBuf>,
+    /// What reserved capacity costs.
+    pub prices: Option<Prices>,
     /// What is asked for logs and traces when somebody wants them.
     pub logs: LogSources,
     /// Audiences and templates, and what takes messages out.
@@ -141,6 +144,7 @@ pub fn drill(drill: Drill) -> Adapters {
         verbs: Verbs::new(drill.verbs()),
         settings: drill.settings(),
         usual: None,
+        prices: None,
         // A scenario simulates none.
         logs: LogSources::default(),
         comms: Means { table, post: Some(post), ..Means::default() },
@@ -165,6 +169,7 @@ pub fn live(config: &Config, mode: Mode) -> Result<Adapters, Vec<String>> {
         verbs: verbs(config, mode),
         settings,
         usual: None,
+        prices: config.cost.clone(),
         logs: log_sources(config, mode),
         comms: Means {
             table: comms::decode::shipped(),

@@ -1,6 +1,7 @@
 //! The engine's task: it owns all state, takes commands, samples and answers one at a time, and publishes a
 //! snapshot when something changed. Everything slow runs elsewhere and comes back as an [`Answer`].
 
+use super::accounts::Gathering;
 use super::adapters::Adapters;
 use super::api::{
     Command, JournalView, Outside, ParameterView, PlaybookSummary, Reply, ScrubView, Snapshot, StepSummary,
@@ -125,8 +126,9 @@ pub struct Engine {
     pub(super) openings: Vec<String>,
     pub(super) answers: mpsc::Sender<Answer>,
     pub(super) panes: Arc<Panes>,
-    judge: Judge,
+    pub(super) judge: Judge,
     usual: Option<Keeper>,
+    pub(super) gathering: Gathering,
     /// The declared services.
     services: Arc<Vec<Service>>,
     /// When everything was last judged.
@@ -198,7 +200,7 @@ pub(super) struct Made {
 /// Makes an engine that has looked at nothing yet.
 pub(super) fn make(parts: Parts, policy: &PolicyFile, openings: Vec<String>) -> Made {
     let Parts { adapters, library, journal, state, journal_dir, me, loaded, witnesses, anchored } = parts;
-    let Adapters { estate, mode, clock, observers, verbs, settings, usual, logs, comms, drill } = adapters;
+    let Adapters { estate, mode, clock, observers, verbs, settings, usual, prices, logs, comms, drill } = adapters;
     let now = clock.now();
     let (answers, inbox_answers) = mpsc::channel(WAITING);
     let (post, posted) = mpsc::channel(WAITING);
@@ -220,6 +222,7 @@ pub(super) fn make(parts: Parts, policy: &PolicyFile, openings: Vec<String>) -> 
         panes: Arc::default(),
         judge,
         usual: kept,
+        gathering: Gathering::new(prices),
         services,
         judged: Instant::now(),
         outsiders: Outsiders::start(witnesses, &journal),
@@ -394,6 +397,7 @@ impl Engine {
 
     pub(super) async fn close(&mut self) {
         self.all_leave().await;
+        self.account_at_end().await;
         self.keep_at_end().await;
         if let Some(kept) = self.usual.take() {
             kept.end(self.judge.baselines()).await;
@@ -468,7 +472,11 @@ impl Engine {
     /// Takes in samples, and judges again what is known.
     pub(super) async fn data(&mut self, samples: Vec<Sample>) {
         self.log_turns(&samples);
+        let names_releases = super::accounts::names_releases(&samples);
         self.look(samples);
+        if names_releases {
+            self.record_releases().await;
+        }
         self.heed_exercise().await;
         self.record_transitions().await;
     }
@@ -563,6 +571,7 @@ impl Engine {
         self.heed_exercise().await;
         self.heed_time(now).await;
         self.keep().await;
+        self.gather_capacity().await;
         if let Some(kept) = &mut self.usual {
             kept.keep(self.judge.baselines());
         }

@@ -1,9 +1,12 @@
 //! Puts samples into the world and asks the correlation what they mean; the engine, `status` and `doctor` share it.
 
+use crate::correlate::capacity::Moment;
 use crate::correlate::usual::Baselines;
 use crate::correlate::{Correlator, Settings};
+use crate::domain::account::Release;
 use crate::domain::estate::{Ahead, Estate, Service};
 use crate::domain::finding::{Change, Finding};
+use crate::domain::id::TenantId;
 use crate::domain::pane::{Panes, SubjectView};
 use crate::domain::sample::Sample;
 use crate::domain::signal::Subject;
@@ -84,6 +87,16 @@ impl Judge {
             self.usual = (Arc::new(self.correlator.usual(world, now)), next);
         }
         self.usual.0.clone()
+    }
+
+    /// The release that each tenant is to run now.
+    pub fn releases(&self, world: &World) -> Vec<Release> {
+        self.correlator.releases(world)
+    }
+
+    /// What tenants have reserved and use now.
+    pub fn capacity(&self, now: Timestamp) -> Vec<(TenantId, Moment)> {
+        self.correlator.capacity(now)
     }
 
     /// The declared services.

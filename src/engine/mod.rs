@@ -1,6 +1,7 @@
 //! The one owner of incident state: commands in, snapshots out. Consoles and the command line hold a
 //! [`client::Client`]; nothing else reaches the state.
 
+mod accounts;
 pub mod adapters;
 pub mod api;
 mod approvals;

@@ -1,6 +1,7 @@
 //! Incident state as a fold over the journal's records: the only store there is. A restarted engine gets it
 //! back by applying the records again, in order.
 
+use super::accounts::Releases;
 use super::api::{Elevation, Glass, Measure};
 use super::escalations::Calls;
 use super::evidence::Shelf;
@@ -50,6 +51,7 @@ pub struct State {
     requests: Requests,
     comms: Book,
     calls: Calls,
+    releases: Releases,
 }
 
 /// A run that belongs to a step of another one.
@@ -61,7 +63,7 @@ struct Child {
 }
 
 impl Keep for State {
-    const FORMAT: u64 = 6;
+    const FORMAT: u64 = 7;
 }
 
 fn text<'a>(body: &'a Value, key: &str) -> &'a str {
@@ -174,12 +176,18 @@ impl Fold for State {
         self.requests.apply(record);
         self.comms.apply(record);
         self.calls.apply(record);
+        self.releases.apply(record);
         self.keep_run(record);
         self.tell(record, who);
     }
 }
 
 impl State {
+    /// The releases that the records tell of.
+    pub(super) const fn releases(&self) -> &Releases {
+        &self.releases
+    }
+
     fn declare(&mut self, record: &Record) {
         let Some(id) = record.incident.clone() else { return };
         let number = number(id.as_str());

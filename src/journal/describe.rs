@@ -41,6 +41,8 @@ const fn template(kind: Kind) -> &'static str {
         Kind::FindingRaised => "found[ {severity}]:[ {what}][ ({finding})]",
         Kind::FindingCleared => "cleared:[ {what}][ ({finding})]",
         Kind::FindingAcknowledged => "seen: [{finding}]",
+        Kind::ReleaseSeen => "release[: {what}]",
+        Kind::CapacitySeen => "capacity[ of {day}][: {what}]",
         Kind::RunStarted => "[{run} ]started[: {playbook}][ for {finding}]",
         Kind::RunPaused => "[{run} ]paused[: {why}]",
         Kind::RunResumed => "[{run} ]resumed[: {why}]",

@@ -60,6 +60,8 @@ kinds! {
     FindingRaised "finding.raised" Tells "A rule found something wrong.";
     FindingCleared "finding.cleared" Tells "It is no longer wrong.";
     FindingAcknowledged "finding.acknowledged" Tells "A person has seen a finding.";
+    ReleaseSeen "release.seen" Tells "Tenants have another release, or one has come into service.";
+    CapacitySeen "capacity.seen" Tells "What tenants have reserved and used on a day.";
     RunStarted "run.started" Intent "A playbook run begins.";
     RunPaused "run.paused" Tells "A run waits.";
     RunResumed "run.resumed" Intent "A run goes on.";

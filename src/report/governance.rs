@@ -2,6 +2,8 @@
 //! reviewed or done. What no record tells of is said to be not known.
 
 use super::collect::{field, list, text};
+use super::releases::{Course, Fate, Released};
+use super::spare::{Fit, Spare, Spares};
 use crate::domain::id::PlaybookId;
 use crate::domain::incident::Severity;
 use crate::domain::mode::Mode;
@@ -42,6 +44,12 @@ pub struct Governance {
     pub all: Month,
     /// Tenants that findings of harm named, longest first.
     pub tenants: Vec<Level>,
+    /// Releases that harmed their tenant, were taken back or never came into service, newest first.
+    pub failed_releases: Vec<Released>,
+    /// Currency of the costs of what is not used; absent without prices.
+    pub currency: Option<String>,
+    /// What tenants have reserved and used, what costs most first.
+    pub capacity: Vec<Spare>,
     /// Incidents that are still open.
     pub open: Vec<String>,
     /// Breakings of the glass that nobody has reviewed.
@@ -97,6 +105,14 @@ pub struct Month {
     pub steps_unverified: u64,
     /// Breakings of the glass.
     pub glass: u64,
+    /// Releases that came to a tenant, but for those that took one back.
+    pub deployments: u64,
+    /// Of these, how many came into service and harmed nobody within an hour.
+    pub deployments_succeeded: u64,
+    /// How many harmed their tenant within an hour, were taken back or never came into service.
+    pub deployments_failed: u64,
+    /// How many were taken back, by whatever means.
+    pub taken_back: u64,
     /// Runs that took a release back.
     pub rollbacks: u64,
     /// Restores beside the running cluster that ended well.
@@ -268,6 +284,8 @@ pub struct Trends {
     restoring: BTreeMap<(String, String), String>,
     tested: Vec<Tested>,
     held: Vec<Exercised>,
+    releases: Course,
+    spare: Spares,
 }
 
 impl Trends {
@@ -290,6 +308,8 @@ impl Trends {
             restoring: BTreeMap::new(),
             tested: Vec::new(),
             held: Vec::new(),
+            releases: Course::default(),
+            spare: Spares::default(),
         }
     }
 
@@ -323,6 +343,7 @@ impl Trends {
         }
         if is_live && list(body, "classes").iter().any(|c| c == "IMPACT") {
             for tenant in list(body, "tenants") {
+                self.releases.harmed(&tenant.as_str().into(), record.time);
                 let harm = self.harm.entry(tenant).or_default();
                 harm.since.get_or_insert(record.time.max(self.since));
                 if harm.up.insert(id.clone()) && record.time >= self.since {
@@ -425,6 +446,26 @@ impl Trends {
         }
     }
 
+    /// Counts the releases of the period, and answers those that failed, newest first.
+    fn released(&mut self, until: Timestamp) -> Vec<Released> {
+        let all = std::mem::take(&mut self.releases).end(until);
+        for release in all.iter().filter(|r| !r.is_return) {
+            self.count(release.at, |t| {
+                let month = &mut t.month;
+                month.deployments += 1;
+                match release.fate {
+                    Fate::Succeeded => month.deployments_succeeded += 1,
+                    Fate::Open => {}
+                    Fate::Harmed | Fate::TakenBack | Fate::NeverInService => month.deployments_failed += 1,
+                }
+                month.taken_back += u64::from(release.fate == Fate::TakenBack);
+            });
+        }
+        let has_failed =
+            |r: &Released| r.at >= self.since && !r.is_return && !matches!(r.fate, Fate::Succeeded | Fate::Open);
+        all.into_iter().rev().filter(has_failed).collect()
+    }
+
     /// Counts an exercise that has a journal of its own.
     pub fn hold(&mut self, exercise: Exercised) {
         if exercise.at >= self.since {
@@ -438,6 +479,8 @@ impl Trends {
         let until = self.last.unwrap_or(self.since);
         let from = self.first.map_or(self.since, |first| first.max(self.since));
         let period = until.duration_since(from).as_secs().max(1);
+        let failed_releases = self.released(until);
+        let (currency, capacity) = std::mem::take(&mut self.spare).end();
         let mut tenants: Vec<Level> = std::mem::take(&mut self.harm)
             .into_iter()
             .map(|(tenant, mut harm)| {
@@ -477,6 +520,10 @@ impl Trends {
             months: self.months.into_values().map(Tally::done).collect(),
             all: self.all.done(),
             tenants,
+            failed_releases,
+            not_known: not_known(currency.is_some(), &capacity),
+            currency,
+            capacity,
             open,
             unreviewed_glass: self.glass,
             overdue_measures,
@@ -484,18 +531,26 @@ impl Trends {
             restore_tests: self.tested,
             exercises_held: self.held,
             stale_playbooks: playbooks.iter().filter(is_stale).cloned().collect(),
-            not_known: [
-                "how many deployments there were and how many succeeded: the journal tells of those that a playbook took back",
-                "the cost of idle and oversized parts: no record holds capacity or price",
-                "harm while no engine ran: availability counts what findings said",
-            ]
-            .map(str::to_owned)
-            .to_vec(),
             attention: Vec::new(),
         };
         report.attention = attention(&report);
         report
     }
+}
+
+/// What these records can not tell.
+fn not_known(is_priced: bool, capacity: &[Spare]) -> Vec<String> {
+    let mut all = vec!["releases that came and went while no engine ran"];
+    if capacity.is_empty() {
+        all.push(
+            "what is idle or too large: no record tells of capacity (a Prometheus with kube-state-metrics and the \
+             kubelet's metrics gives it)",
+        );
+    } else if !is_priced {
+        all.push("what unused capacity costs: no prices are configured (`[cost]`)");
+    }
+    all.push("harm while no engine ran: availability counts what findings said");
+    all.into_iter().map(str::to_owned).collect()
 }
 
 /// Days from one date to another.
@@ -510,6 +565,7 @@ fn attention(report: &Governance) -> Vec<String> {
         (report.overdue_measures.len(), "measures in force beyond their end, or without one"),
         (report.open.len(), "incidents still open"),
         (report.stale_playbooks.len(), "playbooks without a review for half a year"),
+        (report.capacity.iter().filter(|c| c.fit == Fit::Idle).count(), "tenants whose capacity is idle"),
     ];
     let some = counted.iter().filter(|(count, _)| *count > 0);
     let mut all: Vec<String> = some.map(|(count, what)| format!("{what}: {count}")).collect();
@@ -545,6 +601,8 @@ impl Fold for Trends {
             Kind::RunStarted if text(&record.body, "playbook").as_deref() == Some(ROLLBACK) => {
                 self.count(record.time, |t| t.month.rollbacks += 1);
             }
+            Kind::ReleaseSeen if record.mode != Mode::Drill => self.releases.seen(record),
+            Kind::CapacitySeen if record.mode != Mode::Drill && record.time >= self.since => self.spare.seen(record),
             Kind::CommsSent => self.count(record.time, |t| t.month.comms += 1),
             Kind::ConsoleRefused => self.count(record.time, |t| t.month.refused_consoles += 1),
             Kind::RosterChanged if record.time >= self.since => self.roster.push(record.time),

@@ -7,7 +7,9 @@ mod governance;
 mod model;
 mod moments;
 mod promises;
+mod releases;
 mod review;
+mod spare;
 mod write;
 
 pub use collect::Collector;
@@ -16,6 +18,8 @@ pub use model::{
     Action, Comms, Decision, Exercise, Found, Gap, Glass, Held, Hurt, Interval, Measure, Moments, Objectives, Point,
     Promise, Proof, Ran, Report, Said,
 };
+pub use releases::{Fate, Released};
+pub use spare::{Fit, Spare};
 pub use write::{governance_html, governance_markdown, html, markdown};
 
 #[cfg(test)]

@@ -409,3 +409,105 @@ fn exercises_with_a_journal_of_their_own_are_counted_with_their_scores() {
     assert!(last < first, "newest first: {text}");
     assert!(governance_html(&report).unwrap().contains("schema-lock: 90 of 100 points</li>"));
 }
+
+/// A record of one release.
+fn release(log: &mut Log, second: i64, tenant: &str, image: &str, in_service: bool) {
+    let one = json!({ "tenant": tenant, "image": image, "since": at(second - 5), "in_service": in_service });
+    log.add(second, Kind::ReleaseSeen, None, "quarterdeck", json!({ "what": "w", "releases": [one] }));
+}
+
+#[test]
+fn releases_are_counted_by_what_became_of_them() {
+    let mut log = Log::default();
+    let harm = |log: &mut Log, second, tenant: &str| {
+        let body = json!({ "finding": "http-errors/x", "what": "errors", "severity": "critical", "since": at(second),
+            "classes": ["IMPACT"], "tenants": [tenant], "plants": [] });
+        log.add(second, Kind::FindingRaised, None, "quarterdeck", body);
+        log.add(second + 60, Kind::FindingCleared, None, "quarterdeck", json!({ "finding": "http-errors/x" }));
+    };
+    for tenant in ["good", "harmed", "back", "stuck", "late", "young"] {
+        release(&mut log, 0, tenant, "r1", true);
+    }
+    // One that went well: harm long after it is not laid to it.
+    release(&mut log, DAY, "good", "r2", false);
+    release(&mut log, DAY + 60, "good", "r2", true);
+    harm(&mut log, DAY + 2 * 3600, "good");
+    release(&mut log, DAY, "harmed", "r2", true);
+    harm(&mut log, DAY + 600, "harmed");
+    // Taken back, and tried again with what was mended.
+    release(&mut log, 40 * DAY, "back", "r2", true);
+    release(&mut log, 40 * DAY + 600, "back", "r1", true);
+    release(&mut log, 41 * DAY, "back", "r3", true);
+    // Never ready, and replaced by the next.
+    release(&mut log, DAY, "stuck", "r2", false);
+    release(&mut log, DAY + 900, "stuck", "r3", true);
+    // A drill's releases are none.
+    release(&mut log, 2 * DAY, "late", "r2", true);
+    log.0.last_mut().unwrap().mode = Mode::Drill;
+    log.add(50 * DAY, Kind::JournalHeartbeat, None, "quarterdeck", json!({}));
+    release(&mut log, 50 * DAY, "young", "r2", true);
+
+    let report = trends(&log, 0);
+    let count = |m: &governance::Month| (m.deployments, m.deployments_succeeded, m.deployments_failed, m.taken_back);
+    assert_eq!(count(&report.all), (7, 3, 3, 1));
+    let said = |r: &Released| (r.tenant.to_string(), r.image.clone(), r.fate);
+    let failed: Vec<_> = report.failed_releases.iter().map(said).collect();
+    assert_eq!(
+        failed,
+        [
+            ("back".into(), "r2".into(), Fate::TakenBack),
+            ("stuck".into(), "r2".into(), Fate::NeverInService),
+            ("harmed".into(), "r2".into(), Fate::Harmed),
+        ]
+    );
+    assert_eq!(count(&trends(&log, 30 * DAY).all), (3, 1, 1, 1), "what the period began with counts for nothing");
+    let text = governance_markdown(&report).unwrap();
+    assert!(text.contains("back: r2, was r1: taken back (record "), "{text}");
+    assert!(governance_html(&report).unwrap().contains("stuck: r2, was r1: never in service"));
+}
+
+#[test]
+fn what_is_reserved_and_never_used_is_told_with_its_cost() {
+    let day = |log: &mut Log, second, price: Value, tenants: Value| {
+        let body = json!({ "day": "2026-11-20", "what": "w", "price": price, "tenants": tenants });
+        log.add(second, Kind::CapacitySeen, None, "quarterdeck", body);
+    };
+    let of = |tenant: &str, cpu: u64, busiest: u64, memory: u64, memory_busiest: u64| {
+        json!({ "tenant": tenant, "minutes": 1440, "cpu_m": cpu, "cpu_busiest_m": busiest,
+                "memory_mib": memory, "memory_busiest_mib": memory_busiest })
+    };
+    let price = json!({ "currency": "EUR", "core_hour": 30_000, "gib_hour": 4_000 });
+    let mut log = Log::default();
+    let tenants = json!([
+        of("idle", 4000, 40, 8192, 1024),
+        of("large", 2000, 500, 4096, 4000),
+        of("fits", 2000, 1800, 4096, 4000)
+    ]);
+    day(&mut log, DAY, price.clone(), tenants);
+    day(&mut log, 2 * DAY, price, json!([of("idle", 4000, 100, 8192, 1024)]));
+    let report = trends(&log, 0);
+    let said = |c: &Spare| (c.tenant.to_string(), c.fit, c.cost.map(|cost| (cost * 100.0).round()));
+    // Two days: (3.96 + 3.9) cores at 0.03 and twice 7 GiB at 0.004, for 24 hours each.
+    let idle = (24.0 * (3.96 + 3.9) * 0.03 + 48.0 * 7.0 * 0.004) * 100.0;
+    assert_eq!(
+        report.capacity.iter().map(said).collect::<Vec<_>>(),
+        [
+            ("idle".into(), Fit::Idle, Some(f64::round(idle))),
+            ("large".into(), Fit::Oversized, Some(109.0)),
+            ("fits".into(), Fit::Fits, Some(15.0)),
+        ]
+    );
+    assert!((report.capacity[0].hours - 48.0).abs() < 1e-9 && (report.capacity[0].cores_busiest - 0.1).abs() < 1e-9);
+    assert!(report.attention.contains(&"tenants whose capacity is idle: 1".to_owned()), "{:?}", report.attention);
+    let text = governance_markdown(&report).unwrap();
+    assert!(text.contains("| idle | 48 | 4.0 | 0.1 | 8.0 | 1.0 | idle | 7.0 EUR |"), "{text}");
+    assert!(governance_html(&report).unwrap().contains("oversized"));
+    // Without prices there is no cost, and without records it is said why.
+    let mut bare = Log::default();
+    day(&mut bare, DAY, Value::Null, json!([of("idle", 4000, 40, 8192, 1024)]));
+    let report = trends(&bare, 0);
+    assert_eq!((report.capacity[0].cost, report.currency.as_deref()), (None, None));
+    assert!(report.not_known.iter().any(|n| n.contains("`[cost]`")), "{:?}", report.not_known);
+    assert!(governance_markdown(&report).unwrap().contains("| idle | – |"));
+    assert!(trends(&Log::default(), 0).not_known.iter().any(|n| n.contains("kube-state-metrics")));
+}

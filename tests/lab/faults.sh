@@ -192,9 +192,9 @@ redis_failover() { # prints the port of the new primary
   redis_master
 }
 
-redis_home() { # the first Redis is the primary again: the sentinels may have taken another while it was frozen or gone
-  wait_for "the first Redis is the primary" 120 redis-sentinel-1 eval 'redis "$LAB_REDIS_PORT" info replication | grep -q "^role:master" && [ "$(redis_master)" = "$LAB_REDIS_PORT" ] || { sentinel failover lab > /dev/null; sleep 3; false; }'
-  wait_for "its replica follows it" 40 redis-sentinel-1 eval 'redis "$LAB_REDIS_PORT" info replication | grep -q "state=online"'
+redis_home() { # the first Redis is the primary again, and is followed: the sentinels may have taken another while it was frozen or
+  # gone, or be about to, so that all of it is looked at in one try
+  wait_for "the first Redis is the primary and its replica follows it" 160 redis-sentinel-1 eval '{ redis "$LAB_REDIS_PORT" info replication | grep -q "^role:master" && [ "$(redis_master)" = "$LAB_REDIS_PORT" ] || { sentinel failover lab > /dev/null; sleep 3; false; }; } && redis "$LAB_REDIS_PORT" info replication | grep -q "state=online"'
 }
 
 # ---- Odoo and queue_job -----------------------------------------------------------------------------------------

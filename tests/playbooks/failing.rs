@@ -27,7 +27,11 @@ async fn first_action_is_refused(name: &str) -> bool {
         run.current == position && step.state == StepState::AwaitsDecision || run.current > position
     };
     let run = tokio::time::timeout(Duration::from_mins(1), stage.play(case, asked)).await;
-    let run = run.unwrap_or_else(|_| panic!("{name}: the run neither fails nor asks"));
+    let run = run.unwrap_or_else(|_| {
+        let snapshot = stage.client.snapshots.borrow().clone();
+        let now = snapshot.runs.iter().map(|r| format!("{} at {}: {}", r.id, r.steps[r.current].id, r.now));
+        panic!("{name}: the run neither fails nor asks: {:?}", now.collect::<Vec<_>>())
+    });
     let later = run.steps.iter().skip(position + 1).filter(|s| s.started_at.is_some()).count();
     match &first.on_failure {
         OnFailure::Continue | OnFailure::Step(_) => assert!(run.current > position, "{name}: {}", run.now),

@@ -342,6 +342,7 @@ mod tests {
             Unit::PerSecond => "per s",
             Unit::BytesPerSecond => "bytes/s",
             Unit::Days => "days",
+            Unit::Cores => "cores",
             Unit::Flag => "yes/no",
         };
         let mut text = String::from(

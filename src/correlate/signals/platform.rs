@@ -155,6 +155,22 @@ pub(super) const ROWS: &[Signal] = &[
         0.90,
         0.98,
     ),
+    plain(
+        "cpu.reserved",
+        Unit::Cores,
+        &[Tenant],
+        "processor cores that its pods reserve",
+        "kube_pod_container_resource_requests",
+    ),
+    plain("cpu.used", Unit::Cores, &[Tenant], "processor cores in use", "container_cpu_usage_seconds_total"),
+    plain(
+        "memory.reserved",
+        Unit::Bytes,
+        &[Tenant],
+        "memory that its pods reserve",
+        "kube_pod_container_resource_requests",
+    ),
+    plain("memory.used", Unit::Bytes, &[Tenant], "memory in use", "container_memory_working_set_bytes"),
     high(
         "io.share",
         Unit::Ratio,

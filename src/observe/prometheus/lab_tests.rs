@@ -103,7 +103,7 @@ spec:
   selector: {matchLabels: {app: odoo}}
   template:
     metadata: {labels: {app: odoo}}
-    spec: {containers: [{name: odoo, image: "registry.example/odoo:19.0", resources: {requests: {cpu: 10m}}}]}
+    spec: {containers: [{name: odoo, image: "registry.example/odoo:19.0", resources: {requests: {cpu: 10m, memory: 64Mi}}}]}
 ---
 apiVersion: autoscaling/v2
 kind: HorizontalPodAutoscaler
@@ -164,6 +164,8 @@ async fn a_real_kube_state_metrics_gives_what_the_shipped_queries_ask() {
         (tenant(), "workload.crash_looping", 0.0),
         (tenant(), "workload.restarts", 0.0),
         (tenant(), "pods.oom_killed", 0.0),
+        (tenant(), "cpu.reserved", 0.01),
+        (tenant(), "memory.reserved", 67_108_864.0),
         (tenant(), "hpa.at_max", 1.0),
         (tenant(), "pdb.blocking", 1.0),
         (tenant(), "quota.share", 1.0),
