@@ -96,7 +96,7 @@ async fn real_servers_measured_by_opentelemetry_are_told_as_they_were_asked() {
 
     let (from, mut wrong) = (Instant::now(), 0);
     for (_, base) in &servers {
-        let path = |n: u32| if n % (SENT / FAILED) == 0 { (500, "/500/300") } else { (200, "/200/110") };
+        let path = |n: u32| if n.is_multiple_of(SENT / FAILED) { (500, "/500/300") } else { (200, "/200/110") };
         let send = |n: u32| {
             let (http, (status, path)) = (&http, path(n));
             async move { get(http, &format!("{base}{path}")).await != Some(status) }
