@@ -320,7 +320,7 @@ fn said(facts: &Facts) -> (Option<String>, Vec<Missing>, Vec<String>) {
         Facts::Kubernetes(f) => (Some(f.version.clone()), f.missing.clone(), Vec::new()),
         Facts::Postgres(f) => (Some(f.version.clone()), f.missing.clone(), Vec::new()),
         Facts::Pgbouncer(f) => (Some(f.version.clone()), Vec::new(), Vec::new()),
-        Facts::Odoo(f) => (Some(f.version.clone()), f.missing.clone(), Vec::new()),
+        Facts::Odoo(f) => (Some(f.version.clone()).filter(|v| !v.is_empty()), f.missing.clone(), Vec::new()),
         Facts::Redis(f) => (Some(f.version.clone()), f.missing.clone(), Vec::new()),
         Facts::Measured(f) if f.of == SourceKind::Probe => (None, f.missing.clone(), f.said.clone()),
         Facts::Measured(f) => (f.version.clone(), f.missing.clone(), Vec::new()),
