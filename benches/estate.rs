@@ -159,12 +159,15 @@ fn passes() {
     let (mut times, mut taking, mut taken) = (Vec::new(), Duration::ZERO, 0_u32);
     let mut ready = Vec::new().into_iter();
     for pass in 0..PASSES {
-        drop(drill.second());
         for _ in 0..RATE {
             let sample = loop {
                 match ready.next() {
                     Some(sample) => break sample,
-                    None => ready = drill.samples().into_iter(),
+                    // A second later, so that each source has another one.
+                    None => {
+                        drop(drill.second());
+                        ready = drill.samples().into_iter();
+                    }
                 }
             };
             let from = Instant::now();
