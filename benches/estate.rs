@@ -36,7 +36,7 @@ const SETTLE: Duration = Duration::from_secs(30);
 const WINDOW: Duration = Duration::from_mins(1);
 
 /// Passes that are timed.
-const PASSES: usize = 300;
+const PASSES: usize = 100;
 
 /// Bars: MiB of the engine, per cent of a core, milliseconds of a pass.
 const MEMORY: f64 = 120.0;
