@@ -132,8 +132,14 @@ fn examine(loaded: &Loaded) -> Result<Vec<Finding>, Error> {
         all.push(runtime.block_on(anchor(config)));
     }
     for tenant in &loaded.config.estate.tenants {
+        let by_api = loaded.config.odoo.iter().any(|o| o.tenant == tenant.id);
+        let database = if by_api {
+            "database: its locks, orders, people and bloat are not seen"
+        } else {
+            "database: its locks, queue and crons are not seen"
+        };
         let gaps = [
-            (tenant.database.is_none(), "database: its locks, queue and crons are not seen"),
+            (tenant.database.is_none(), database),
             (tenant.namespace.is_none(), "kubernetes: its pods are not seen and can not be restarted"),
             (tenant.router.is_none(), "router: its errors and latency are not seen, no maintenance page"),
         ];
@@ -320,7 +326,7 @@ fn said(facts: &Facts) -> (Option<String>, Vec<Missing>, Vec<String>) {
         Facts::Kubernetes(f) => (Some(f.version.clone()), f.missing.clone(), Vec::new()),
         Facts::Postgres(f) => (Some(f.version.clone()), f.missing.clone(), Vec::new()),
         Facts::Pgbouncer(f) => (Some(f.version.clone()), Vec::new(), Vec::new()),
-        Facts::Odoo(f) => (Some(f.version.clone()), f.missing.clone(), Vec::new()),
+        Facts::Odoo(f) => (Some(f.version.clone()).filter(|v| !v.is_empty()), f.missing.clone(), Vec::new()),
         Facts::Redis(f) => (Some(f.version.clone()), f.missing.clone(), Vec::new()),
         Facts::Measured(f) if f.of == SourceKind::Probe => (None, f.missing.clone(), f.said.clone()),
         Facts::Measured(f) => (f.version.clone(), f.missing.clone(), Vec::new()),

@@ -67,6 +67,7 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
     let probe = super::probe::all(root.tables("probe"), &mut ids, &tenants);
     let (integration, measure) = super::integration::all(root.tables("integration"), &tenants);
     let synthetic = super::synthetic::all(root.tables("synthetic"), &tenants);
+    let odoo = super::odoo::all(root.tables("odoo"), &tenants);
     let standby = super::standby::all(root.tables("standby"), &mut ids);
     let sources: BTreeSet<String> = ids.sources.keys().cloned().collect();
     let calendar = super::calendar::all(root.tables("calendar"), &tenants);
@@ -107,6 +108,7 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
         integration,
         measure,
         synthetic,
+        odoo,
         journal,
         calendar,
         services,

@@ -17,6 +17,7 @@ pub mod integration;
 pub mod locate;
 pub mod logs;
 pub mod model;
+pub mod odoo;
 mod openings;
 pub mod probe;
 pub mod problem;

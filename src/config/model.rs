@@ -7,6 +7,7 @@ pub use super::bucket::Bucket;
 pub use super::comms::{Audience, Comms, Duty, Hook, Mailer, Pager, PagerKind, Place, Schedule, Smtps, WebhookBody};
 pub use super::integration::{Integration, Measure, MeasureBy};
 pub use super::logs::{LogQuery, Logs, LogsBy, Server, Template, Traces, TracesKind};
+pub use super::odoo::{Door, OdooApi};
 pub use super::probe::Probe;
 pub use super::prometheus::{Alertmanager, HttpAuth, PromQuery, PromSubject, Prometheus, Webhook};
 pub use super::restore_test::RestoreTest;
@@ -75,6 +76,8 @@ pub struct Config {
     pub measure: Vec<Measure>,
     /// Probe companies, and what is tried in them.
     pub synthetic: Vec<Synthetics>,
+    /// `[[odoo]]`.
+    pub odoo: Vec<OdooApi>,
     /// Where the journal and the other state lie.
     pub journal: Journal,
     /// The business calendar beside the cut-offs of tenants.

@@ -1,7 +1,7 @@
 //! `[[synthetic]]`: the probe company of a tenant's Odoo, and what is tried in it.
 
-use super::decode::{path, required_url, secret_of};
 use super::model::SecretRef;
+use super::odoo::{self, Door};
 use super::reader::Table;
 use crate::domain::estate::Tenant;
 use crate::domain::id::TenantId;
@@ -35,33 +35,22 @@ pub struct Synthetics {
     pub ca: Option<PathBuf>,
 }
 
+impl Synthetics {
+    /// The way to Odoo's API.
+    pub fn door(&self) -> Door {
+        let Self { url, host, database, key, ca, .. } = self.clone();
+        Door { url, host, database, key, ca }
+    }
+}
+
 /// Decodes `[[synthetic]]`.
 pub fn all(tables: Vec<Table<'_, '_>>, tenants: &[Tenant]) -> Vec<Synthetics> {
     let mut seen = BTreeSet::new();
     let one = |mut table: Table<'_, '_>| {
-        let tenant = table.required("tenant", "t001");
-        let known = tenants.iter().find(|t| t.id.as_str() == tenant);
-        if !tenant.is_empty() && known.is_none() {
-            table.reject("tenant", format!("`tenant` names `{tenant}`, which is no [[tenant]]"));
-        }
-        if !tenant.is_empty() && !seen.insert(tenant.clone()) {
-            table.reject(
-                "tenant",
-                format!("a [[synthetic]] of `{tenant}` stands twice; a tenant has one probe company"),
-            );
-        }
-        let url = required_url(&mut table, "url", &["http://", "https://"], "https://t001.example");
-        let host = table.string("host");
-        let own = known.and_then(|t| t.database.as_ref()).map(|d| d.name.clone());
-        let database = table.string("database").or(own).unwrap_or_default();
-        if database.is_empty() && known.is_some() {
-            table.reject("database", "[[synthetic]] lacks `database`, and its tenant has none in the configuration");
-        }
+        let (tenant, known) = odoo::tenant(&mut table, "[[synthetic]]", "probe company", tenants, &mut seen);
+        let Door { url, host, database, key, ca } =
+            odoo::door(&mut table, "[[synthetic]]", "the probe company's user", known);
         let company = table.string("company").unwrap_or_else(|| "Quarterdeck Probe".to_owned());
-        let key = secret_of(&mut table, "key");
-        if key.is_none() && !table.has("key") {
-            table.reject("key", "[[synthetic]] lacks `key`, the API key of the probe company's user");
-        }
         let names = table.strings("run");
         let mut run: Vec<Synthetic> = Vec::new();
         for name in &names {
@@ -80,9 +69,8 @@ pub fn all(tables: Vec<Table<'_, '_>>, tenants: &[Tenant]) -> Vec<Synthetics> {
         let (minute, day) = (Duration::from_mins(1), Duration::from_hours(24));
         let interval = table.duration("interval", minute, day).unwrap_or(minute * 5);
         let timeout = table.duration("timeout", Duration::from_secs(5), minute * 5).unwrap_or(minute / 2);
-        let ca = path(&mut table, "ca");
         table.finish();
-        Synthetics { tenant: TenantId::new(tenant), url, host, database, company, key, run, interval, timeout, ca }
+        Synthetics { tenant, url, host, database, company, key, run, interval, timeout, ca }
     };
     tables.into_iter().map(one).collect()
 }

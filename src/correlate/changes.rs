@@ -189,13 +189,13 @@ fn traefik(before: &TraefikFacts, after: &TraefikFacts, log: &mut Log<'_>) {
 fn odoo(before: &OdooFacts, after: &OdooFacts, index: &Index, log: &mut Log<'_>) {
     let Some(tenant) = index.odoo_tenant(log.source) else { return };
     let subject = Subject::Tenant { tenant: tenant.id.clone() };
-    if before.version != after.version {
+    if before.version != after.version && !before.version.is_empty() && !after.version.is_empty() {
         log.say(subject.clone(), format!("Odoo {}, was {}", after.version, before.version));
     }
-    if before.modules_pending == 0 && after.modules_pending > 0 {
-        log.say(subject, format!("{} modules wait for an upgrade", after.modules_pending));
-    } else if before.modules_pending > 0 && after.modules_pending == 0 {
-        log.say(subject, "module upgrades done");
+    match (before.modules_pending, after.modules_pending) {
+        (Some(0), Some(waiting @ 1..)) => log.say(subject, format!("{waiting} modules wait for an upgrade")),
+        (Some(1..), Some(0)) => log.say(subject, "module upgrades done"),
+        _ => {}
     }
 }
 

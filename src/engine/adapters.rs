@@ -27,7 +27,7 @@ use crate::observe::integration::IntegrationObserver;
 use crate::observe::kubernetes::KubernetesObserver;
 use crate::observe::kubernetes::objects::ObjectsObserver;
 use crate::observe::logs;
-use crate::observe::odoo::Odoo;
+use crate::observe::odoo::ways::Ways;
 use crate::observe::oncall;
 use crate::observe::patroni::PatroniObserver;
 use crate::observe::pgbackrest::PgbackrestObserver;
@@ -199,9 +199,9 @@ fn observers(config: &Config, mode: Mode) -> Vec<Box<dyn Observer>> {
     }
     for instance in &config.postgres {
         all.push(Box::new(Polling(Postgres::new(may, instance))));
-        for odoo in Odoo::on(may, instance, &config.estate, ZOMBIE_AFTER) {
-            all.push(Box::new(Polling(odoo)));
-        }
+    }
+    for odoo in Ways::all(may, config, ZOMBIE_AFTER) {
+        all.push(Box::new(Polling(odoo)));
     }
     for pool in &config.pgbouncer {
         all.push(Box::new(Polling(Pgbouncer::new(may, pool))));

@@ -2,8 +2,8 @@
 //! a time in one Odoo and two over all; each has its own time and its verified clean-up. Only the engine and `doctor`
 //! call this.
 
+use super::odoo::client::{Client, Fault};
 use super::odoo::synthetic::MARK;
-use super::odoo::synthetic::client::{Client, Fault};
 use super::odoo::synthetic::ground;
 use super::odoo::synthetic::run::{Ran, run};
 use super::odoo::synthetic::script::script;
@@ -74,7 +74,7 @@ impl TrialObserver {
         let within = self.config.timeout;
         let begun = Instant::now();
         let looking = async {
-            let client = Client::open(&self.config).await?;
+            let client = Client::open(&self.config.door()).await?;
             let ground = ground::read(&client, &self.config, synthetic, begun + within / 3).await?;
             Ok((client, ground))
         };

@@ -10,7 +10,7 @@ use crate::domain::mode::Mode;
 use crate::domain::ports::{Outcome, Reconciled};
 use crate::domain::synthetic::Synthetic;
 use crate::domain::world::World;
-use crate::observe::odoo::synthetic::client::{Client, Fault, lacks_model};
+use crate::observe::odoo::client::{Client, Fault, lacks_model};
 use crate::policy::authorized::Authorized;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -147,7 +147,7 @@ async fn outside_of_a_dedicated_probe_company_nothing_is_done() {
     assert!(off.ends_with("does not name sales-order"), "{off}");
 
     // What Odoo itself says of a model that no module brings.
-    let client = Client::open(&config).await.unwrap();
+    let client = Client::open(&config.door()).await.unwrap();
     let fault = client.call("/json/2/no.such/search", &json!({ "domain": [] }), Duration::from_secs(5)).await;
     assert!(matches!(&fault, Err(Fault::Refused(why)) if lacks_model(why)), "{fault:?}");
 

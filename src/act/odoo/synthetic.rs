@@ -13,8 +13,8 @@ use crate::domain::risk::{BlastRadius, Reversible, Risk};
 use crate::domain::sample::{Failure, FailureKind};
 use crate::domain::synthetic::Synthetic;
 use crate::domain::text::sanitize;
+use crate::observe::odoo::client::{Client, DATABASE, Fault};
 use crate::observe::odoo::synthetic::MARK;
-use crate::observe::odoo::synthetic::client::{Client, DATABASE, Fault};
 use crate::observe::odoo::synthetic::ground::{self, Ground};
 use crate::observe::odoo::synthetic::run::{Ran, run};
 use crate::observe::odoo::synthetic::script::{Call, documents, filled, own, script, shown};
@@ -131,7 +131,7 @@ impl Checked<'_> {
     /// A client, after making sure that the probe company is as it was shown.
     async fn client(&self, within: Duration) -> Result<Client, Failure> {
         let looking = async {
-            let client = Client::open(self.config).await?;
+            let client = Client::open(&self.config.door()).await?;
             let now = ground::read(&client, self.config, self.synthetic, Instant::now() + within).await?;
             if now == self.ground {
                 return Ok(client);
@@ -196,7 +196,7 @@ impl Verb for Try {
         let synthetic = Synthetic::named(asked.args.get("synthetic")?.as_str()?)?;
         Some(Box::pin(async move {
             let looking = async {
-                let client = Client::open(&config).await?;
+                let client = Client::open(&config.door()).await?;
                 ground::read(&client, &config, synthetic, Instant::now() + ALLOWED).await.map(Value::Object)
             };
             tokio::time::timeout(ALLOWED, looking).await.unwrap_or_else(|_| Err(late()))

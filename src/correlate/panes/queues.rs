@@ -41,7 +41,7 @@ fn of_tenant(sight: Sight<'_>, id: &SourceId, tenant: &Tenant, look: &Look<'_, O
         zombies: None,
         done_per_min: None,
         oldest_s: None,
-        cron_lateness_s: look.facts.map(|f| f.cron_lateness_s),
+        cron_lateness_s: look.facts.and_then(|f| f.crons.as_ref()).map(|c| c.lateness_s),
         owner: None,
         trend: Vec::new(),
         age_s: look.age_s,
@@ -49,7 +49,7 @@ fn of_tenant(sight: Sight<'_>, id: &SourceId, tenant: &Tenant, look: &Look<'_, O
     let channels = look.facts.and_then(|f| f.channels.as_deref());
     let none = match (look.facts, channels) {
         (Some(_), Some([])) => "no job has ever been queued",
-        (Some(_), None) => "jobs can not be seen: queue_job is not installed, or a right is missing",
+        (Some(_), None) => "queue_job is not installed",
         _ => "no answer yet",
     };
     for channel in channels.unwrap_or_default() {
@@ -75,7 +75,10 @@ fn of_tenant(sight: Sight<'_>, id: &SourceId, tenant: &Tenant, look: &Look<'_, O
             (Some(why), _) => verdict.unknown(why.clone()),
             (None, Some(facts)) => {
                 let late = |v| format!("a cron is {} late", say::span(v));
-                verdict.grade("cron.lateness", Some(facts.cron_lateness_s), late);
+                if let Some(unseen) = facts.unseen() {
+                    verdict.unknown(unseen);
+                }
+                verdict.grade("cron.lateness", facts.crons.as_ref().map(|c| c.lateness_s), late);
             }
             (None, None) => {}
         }

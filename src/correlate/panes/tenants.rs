@@ -188,7 +188,7 @@ fn odoo(judge: &mut Judge<'_, '_>, row: &mut TenantRow, tenant: &Tenant) {
     let Some((source, facts)) = judge.all.odoo.get(tenant.id.as_str()).copied() else { return };
     let fresh = judge.rests_on(source);
     let Some(facts) = facts else { return };
-    row.cron_lateness_s = Some(facts.cron_lateness_s);
+    row.cron_lateness_s = facts.crons.as_ref().map(|c| c.lateness_s);
     let channels = facts.channels.as_deref();
     row.queue_depth = channels.map(|all| all.iter().map(crate::domain::facts::odoo::Channel::depth).sum());
     row.queue_oldest_s = channels.and_then(|all| all.iter().filter_map(|c| c.oldest_due_s).reduce(f64::max));
@@ -196,13 +196,17 @@ fn odoo(judge: &mut Judge<'_, '_>, row: &mut TenantRow, tenant: &Tenant) {
     if !fresh {
         return;
     }
+    if let Some(unseen) = facts.unseen() {
+        judge.verdict.unknown(unseen);
+    }
     let zombies = channels.map(|all| all.iter().map(|c| c.zombies).sum::<u32>());
     judge.verdict.grade("queue.oldest", row.queue_oldest_s, |v| format!("queue {}", say::span(v)));
     judge.verdict.grade("queue.zombies", zombies.map(f64::from), |v| format!("{v:.0} zombie jobs"));
     judge.verdict.grade("cron.lateness", row.cron_lateness_s, |v| format!("cron {} late", say::span(v)));
-    judge.verdict.grade("cron.failing", Some(f64::from(facts.crons_failing)), |v| format!("{v:.0} crons failing"));
-    let pending = f64::from(facts.modules_pending);
-    judge.verdict.grade("modules.pending", Some(pending), |v| format!("{v:.0} modules wait for an upgrade"));
+    let failing = facts.crons.as_ref().map(|c| f64::from(c.failing));
+    judge.verdict.grade("cron.failing", failing, |v| format!("{v:.0} crons failing"));
+    let pending = facts.modules_pending.map(f64::from);
+    judge.verdict.grade("modules.pending", pending, |v| format!("{v:.0} modules wait for an upgrade"));
 }
 
 fn blank(tenant: &Tenant) -> TenantRow {

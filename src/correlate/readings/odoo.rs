@@ -10,9 +10,11 @@ use crate::domain::signal::Subject;
 pub(super) fn read(facts: &OdooFacts, source: &SourceId, index: &Index, out: &mut Out) {
     let Some(tenant) = index.odoo_tenant(source) else { return };
     let subject = tenant_subject(tenant);
-    out.push(&subject, "cron.lateness", facts.cron_lateness_s);
-    out.push(&subject, "cron.failing", f64::from(facts.crons_failing));
-    out.push(&subject, "modules.pending", f64::from(facts.modules_pending));
+    if let Some(crons) = &facts.crons {
+        out.push(&subject, "cron.lateness", crons.lateness_s);
+        out.push(&subject, "cron.failing", f64::from(crons.failing));
+    }
+    out.maybe(&subject, "modules.pending", facts.modules_pending.map(f64::from));
     out.maybe(&subject, "orders.hour", facts.orders_hour.map(f64::from));
     out.maybe(&subject, "sessions.active", facts.sessions_active.map(f64::from));
     out.maybe(&subject, "mrp.duration", facts.planning.map(|p| p.took_s));

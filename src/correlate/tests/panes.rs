@@ -1,5 +1,6 @@
 use super::support::{Bench, at, chain, jobs, pods, tenant, web};
 use crate::correlate::panes::health;
+use crate::domain::facts::odoo::Crons;
 use crate::domain::facts::traefik::TraefikFacts;
 use crate::domain::facts::{Facts, KubernetesFacts, OdooFacts};
 use crate::domain::health::Health;
@@ -106,10 +107,32 @@ fn a_disabled_router_is_critical_and_says_why() {
 #[test]
 fn an_odoo_without_queue_says_so() {
     let mut bench = Bench::new(vec![tenant("t017", 1)]);
-    bench.see("odoo/t017", 0, Facts::Odoo(OdooFacts::default()));
+    let facts = OdooFacts { crons: Some(Crons::default()), ..OdooFacts::default() };
+    bench.see("odoo/t017", 0, Facts::Odoo(facts));
     let QueueRow::Channel(row) = &panes(&bench, 1).queues[0] else { panic!() };
     assert_eq!((row.channel.as_str(), row.health, row.depth), ("", Health::Ok, None));
     assert!(row.why.contains("queue_job is not installed"));
+}
+
+#[test]
+fn what_may_not_be_read_of_an_odoo_is_unknown_and_never_good() {
+    let mut lone = tenant("t017", 1);
+    (lone.database, lone.namespace, lone.router) = (None, None, None);
+    let mut bench = Bench::new(vec![lone]);
+    let crons = || Some(Crons { active: 30, ..Crons::default() });
+    let cases = [
+        (OdooFacts { crons: crons(), queue_unseen: true, ..OdooFacts::default() }, "jobs can not be seen"),
+        (OdooFacts { channels: Some(Vec::new()), ..OdooFacts::default() }, "crons can not be seen"),
+    ];
+    for (second, (facts, why)) in (0..).step_by(10).zip(cases) {
+        bench.see("odoo/t017", second, Facts::Odoo(facts));
+        let panes = panes(&bench, second);
+        let QueueRow::Channel(row) = &panes.queues[0] else { panic!() };
+        assert_eq!(row.health, Health::Unknown, "{}", row.why);
+        assert!(row.why.starts_with(why), "{}", row.why);
+        assert_eq!(panes.tenants[0].health, Health::Unknown);
+        assert!(panes.tenants[0].why.starts_with(why), "{}", panes.tenants[0].why);
+    }
 }
 
 #[test]

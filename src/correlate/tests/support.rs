@@ -3,7 +3,7 @@
 use crate::correlate::{Correlator, Evaluation, Settings};
 use crate::domain::estate::{DatabaseRef, Environment, Estate, NamespaceRef, Plant, RouterRef, Tenancy, Tenant};
 use crate::domain::facts::kubernetes::Workload;
-use crate::domain::facts::odoo::Channel;
+use crate::domain::facts::odoo::{Channel, Crons};
 use crate::domain::facts::postgres::{DatabaseStat, PostgresFacts, Session};
 use crate::domain::facts::traefik::{Route, TraefikFacts};
 use crate::domain::facts::{Facts, KubernetesFacts, OdooFacts};
@@ -154,7 +154,7 @@ pub fn web(router: &str, share_5xx: Option<f64>, p95_s: Option<f64>) -> Facts {
 /// A tenant's `root` channel.
 pub fn jobs(pending: u32, oldest_s: Option<f64>, zombies: u32) -> Facts {
     let channel = Channel { name: "root".into(), pending, oldest_due_s: oldest_s, zombies, ..Channel::default() };
-    Facts::Odoo(OdooFacts { channels: Some(vec![channel]), ..OdooFacts::default() })
+    Facts::Odoo(OdooFacts { channels: Some(vec![channel]), crons: Some(Crons::default()), ..OdooFacts::default() })
 }
 
 /// `k8s-1` with both Deployments of a tenant.

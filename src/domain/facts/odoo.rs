@@ -1,4 +1,4 @@
-//! Odoo, read from a tenant's database: OCA `queue_job`, `ir_cron`, `ir_module_module`.
+//! Odoo, read from a tenant's database or told by its own API: OCA `queue_job`, `ir_cron`, `ir_module_module`.
 
 use super::Missing;
 use serde::{Deserialize, Serialize};
@@ -6,28 +6,23 @@ use serde::{Deserialize, Serialize};
 /// One tenant's Odoo.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct OdooFacts {
-    /// Version of module `base`, which is Odoo's.
+    /// Version of module `base`, which is Odoo's; empty where it may not be read.
     pub version: String,
     /// Job channels, by name; `None` when the module `queue_job` is not installed, or its table may not be read
     /// (then `missing` says so).
     pub channels: Option<Vec<Channel>>,
+    /// Whether `queue_job` is installed and may not be read: then nobody knows whether jobs wait.
+    #[serde(default)]
+    pub queue_unseen: bool,
     /// Seconds after which a started job counts as a zombie.
     pub zombie_after_s: f64,
     /// Whether running jobs hold a lock on their row of `queue_job_lock`, so that the server itself can tell a
     /// zombie from a job that still runs.
     pub job_locks: bool,
-    /// Active crons.
-    pub crons_active: u32,
-    /// Active crons whose `nextcall` is more than ten minutes ago.
-    pub crons_late: u32,
-    /// Seconds by which the latest of all active crons is late; zero when none is.
-    pub cron_lateness_s: f64,
-    /// Name of that cron.
-    pub latest_cron: Option<String>,
-    /// Active crons with `failure_count >= 3`.
-    pub crons_failing: u32,
-    /// Modules in a state like `to upgrade`; any halts the crons.
-    pub modules_pending: u32,
+    /// Crons; `None` when they may not be read (then `missing` says so).
+    pub crons: Option<Crons>,
+    /// Modules in a state like `to upgrade`; any halts the crons. `None` when they may not be read.
+    pub modules_pending: Option<u32>,
     /// Sales orders confirmed in the last hour; `None` where that is not installed, not readable, or costly to ask.
     #[serde(default)]
     pub orders_hour: Option<u32>,
@@ -46,6 +41,33 @@ pub struct OdooFacts {
     pub bloat: Option<Bloat>,
     /// Rights that are missing.
     pub missing: Vec<Missing>,
+}
+
+/// The crons of one Odoo.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Crons {
+    /// Active ones.
+    pub active: u32,
+    /// Active ones whose `nextcall` is more than ten minutes ago.
+    pub late: u32,
+    /// Seconds by which the latest of all active ones is late; zero when none is.
+    pub lateness_s: f64,
+    /// Name of that one.
+    pub latest: Option<String>,
+    /// Active ones with `failure_count >= 3`.
+    pub failing: u32,
+}
+
+impl OdooFacts {
+    /// What may not be read of jobs and crons, as a person would say it.
+    pub const fn unseen(&self) -> Option<&'static str> {
+        match (self.queue_unseen, self.crons.is_none()) {
+            (true, true) => Some("jobs and crons can not be seen: rights are missing"),
+            (true, false) => Some("jobs can not be seen: a right is missing"),
+            (false, true) => Some("crons can not be seen: a right is missing"),
+            (false, false) => None,
+        }
+    }
 }
 
 /// Room that tables and indexes of 10 MiB and more take and do not need, from statistics.

@@ -1,6 +1,6 @@
 //! Facts of the simulated Odoo.
 
-use crate::domain::facts::odoo::{Channel, OdooFacts};
+use crate::domain::facts::odoo::{Channel, Crons, OdooFacts};
 use crate::drill::model::jobs::ZOMBIE_AFTER_S;
 use crate::drill::model::locks::Kind;
 use crate::drill::model::tenant::Tenant;
@@ -43,10 +43,14 @@ pub(super) fn facts(tenant: &Tenant, tick: i64) -> OdooFacts {
         channels: Some(channels(tenant, tick)),
         zombie_after_s: f64::from(i32::try_from(ZOMBIE_AFTER_S).unwrap_or(i32::MAX)),
         job_locks: true,
-        crons_active: 34,
-        crons_late: u32::from(late > 600.0),
-        cron_lateness_s: late,
-        latest_cron: Some(if stuck { "Procurement: run scheduler" } else { "Mail: email queue manager" }.into()),
+        crons: Some(Crons {
+            active: 34,
+            late: u32::from(late > 600.0),
+            lateness_s: late,
+            latest: Some(if stuck { "Procurement: run scheduler" } else { "Mail: email queue manager" }.into()),
+            failing: 0,
+        }),
+        modules_pending: Some(0),
         ..OdooFacts::default()
     }
 }

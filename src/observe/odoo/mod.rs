@@ -1,22 +1,25 @@
-//! Odoo as its database tells it: OCA `queue_job`, `ir_cron`, `ir_module_module`; one source a tenant, named
-//! `odoo/<tenant>`. A server may hold hundreds of tenants: a session is opened for each look and closed after
+//! Odoo as its database tells it, or its own API where the database does not ([`ways`]): OCA `queue_job`, `ir_cron`,
+//! `ir_module_module`; one source a tenant, named `odoo/<tenant>`. A server may hold hundreds of tenants: a session is opened for each look and closed after
 //! it, and of one server at most [`AT_ONCE`] are open at a time, so that watching never takes the connections
 //! that the tenants need. Only the engine calls this; the verbs share [`source_id`] and [`queue`].
 
+mod api;
 mod bloat;
 mod business;
+pub mod client;
 pub mod queue;
 pub mod synthetic;
 mod tenancy;
 #[cfg(test)]
 pub(crate) mod tests;
+pub mod ways;
 
 use super::poll::Poll;
 use super::postgres::link::{Link, Session, Settings};
 use super::postgres::{STATEMENT_TIMEOUT, failure};
 use crate::config::model;
 use crate::domain::estate::{Estate, Tenant};
-use crate::domain::facts::odoo::{Bloat, OdooFacts};
+use crate::domain::facts::odoo::{Bloat, Crons, OdooFacts};
 use crate::domain::facts::{Facts, Missing};
 use crate::domain::id::{SourceId, TenantId};
 use crate::domain::mode::MayObserve;
@@ -138,16 +141,17 @@ impl Odoo {
         let modules = session.ask(MODULES, &[]).await.map_err(classify)?;
         if let Some(row) = modules.first() {
             facts.version = row.try_get("version").map(sanitize).map_err(classify)?;
-            facts.modules_pending = queue::count(row.try_get("pending").map_err(classify)?);
+            facts.modules_pending = Some(queue::count(row.try_get("pending").map_err(classify)?));
         }
         let crons = session.ask(&crons(&tables.cron_columns), &[]).await.map_err(classify)?;
         if let Some(row) = crons.first() {
-            facts.crons_active = queue::count(row.try_get("active").map_err(classify)?);
-            facts.crons_late = queue::count(row.try_get("late").map_err(classify)?);
-            facts.crons_failing = queue::count(row.try_get("failing").map_err(classify)?);
-            facts.cron_lateness_s = row.try_get("lateness_s").map_err(classify)?;
-            facts.latest_cron =
-                row.try_get::<_, Option<&str>>("latest").map(|name| name.map(sanitize)).map_err(classify)?;
+            facts.crons = Some(Crons {
+                active: queue::count(row.try_get("active").map_err(classify)?),
+                late: queue::count(row.try_get("late").map_err(classify)?),
+                lateness_s: row.try_get("lateness_s").map_err(classify)?,
+                latest: row.try_get::<_, Option<&str>>("latest").map(|name| name.map(sanitize)).map_err(classify)?,
+                failing: queue::count(row.try_get("failing").map_err(classify)?),
+            });
         }
         match tables.queue_readable {
             Some(true) => {
@@ -155,10 +159,13 @@ impl Odoo {
                 let rows = rows.map_err(classify)?;
                 facts.channels = Some(rows.iter().map(queue::read).collect::<Result<_, _>>().map_err(classify)?);
             }
-            Some(false) => facts.missing.push(Missing {
-                disables: format!("the job channels of database {}", self.database),
-                remedy: self.grant("queue_job"),
-            }),
+            Some(false) => {
+                facts.queue_unseen = true;
+                facts.missing.push(Missing {
+                    disables: format!("the job channels of database {}", self.database),
+                    remedy: self.grant("queue_job"),
+                });
+            }
             None => {}
         }
         let business = business::read(&session).await.map_err(classify)?;

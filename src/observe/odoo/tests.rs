@@ -82,12 +82,10 @@ INSERT INTO ir_module_module (name, state) VALUES ('sale', 'to upgrade'), ('stoc
     assert_eq!(observer.spec().id.as_str(), "odoo/t017");
     assert_eq!(observer.spec().address, format!("127.0.0.1:{}/t017", server.port));
     let facts = look(&mut observer).await.unwrap();
-    assert_eq!((facts.version.as_str(), facts.modules_pending, facts.job_locks), ("19.0.1.3", 2, true));
-    assert_eq!((facts.crons_active, facts.crons_late, facts.crons_failing), (3, 1, 1));
-    assert_eq!(
-        (facts.latest_cron.as_deref(), minutes(Some(facts.cron_lateness_s))),
-        (Some("Stock: replenish"), Some(12))
-    );
+    assert_eq!((facts.version.as_str(), facts.modules_pending, facts.job_locks), ("19.0.1.3", Some(2), true));
+    let crons = facts.crons.unwrap();
+    assert_eq!((crons.active, crons.late, crons.failing), (3, 1, 1));
+    assert_eq!((crons.latest.as_deref(), minutes(Some(crons.lateness_s))), (Some("Stock: replenish"), Some(12)));
     let channels = facts.channels.unwrap();
     let wms = channels.iter().find(|c| c.name == "root.wms").unwrap();
     assert_eq!(minutes(wms.oldest_due_s), Some(30), "not the one whose eta is still to come");
@@ -111,7 +109,8 @@ INSERT INTO ir_module_module (name, state) VALUES ('sale', 'to upgrade'), ('stoc
 
     server.sql("t017", "UPDATE ir_cron SET nextcall = ago(-1)").await;
     let facts = look(&mut observer).await.unwrap();
-    assert_eq!((facts.cron_lateness_s, facts.latest_cron), (0.0, None));
+    let crons = facts.crons.unwrap();
+    assert_eq!((crons.lateness_s, crons.latest), (0.0, None));
     server.until("postgres", "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'quarterdeck'").await;
 }
 
@@ -122,7 +121,8 @@ async fn older_versions_and_other_databases_are_told_apart() {
     server.sql("t017", "ALTER TABLE ir_cron DROP failure_count, DROP cron_name; DROP TABLE queue_job_lock").await;
     server.sql("t017", "INSERT INTO ir_cron (active, nextcall) VALUES (true, ago(30))").await;
     let older = look(&mut observer).await.unwrap();
-    assert_eq!((older.crons_failing, older.latest_cron.as_deref(), older.job_locks), (0, Some("cron 1"), false));
+    let crons = older.crons.unwrap();
+    assert_eq!((crons.failing, crons.latest.as_deref(), older.job_locks), (0, Some("cron 1"), false));
     assert_eq!(older.channels, Some(Vec::new()));
     server.sql("t017", "DROP TABLE queue_job").await;
     let without = look(&mut observer).await.unwrap();
@@ -143,7 +143,7 @@ async fn rights_that_are_missing_are_named_with_what_gives_them() {
     assert!(nothing.message.ends_with("GRANT SELECT ON ir_module_module, ir_cron TO poor"), "{nothing}");
     server.sql("t017", "GRANT SELECT ON ir_module_module, ir_cron TO poor").await;
     let half = look(&mut observer).await.unwrap();
-    assert_eq!((half.version.as_str(), &half.channels), ("19.0.1.3", &None));
+    assert_eq!((half.version.as_str(), &half.channels, half.queue_unseen), ("19.0.1.3", &None, true));
     assert_eq!(half.missing[0].remedy, "GRANT SELECT ON queue_job TO poor");
     server.sql("t017", "GRANT SELECT ON queue_job TO poor").await;
     let whole = look(&mut observer).await.unwrap();
@@ -218,7 +218,10 @@ async fn a_database_made_by_odoo_is_read() {
     match look(&mut observer).await {
         Ok(facts) => {
             assert!(facts.version.starts_with("19.0."), "{facts:?}");
-            assert!(facts.crons_active > 10 && facts.job_locks && facts.missing.is_empty(), "{facts:?}");
+            assert!(
+                facts.crons.as_ref().unwrap().active > 10 && facts.job_locks && facts.missing.is_empty(),
+                "{facts:?}"
+            );
             assert!(facts.channels.is_some(), "{facts:?}");
         }
         Err(failure) if failure.message.contains("no Odoo in this database") => {

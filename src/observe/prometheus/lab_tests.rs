@@ -18,9 +18,14 @@ async fn asked(sets: &[&str]) -> Option<MeasuredFacts> {
 
 /// Asks the lab's Prometheus, where its exporters are up.
 fn observer(sets: &[&str]) -> Option<PrometheusObserver> {
-    let (Ok(url), Ok(_)) = (std::env::var("LAB_PROMETHEUS_URL"), std::env::var("LAB_EXPORTERS")) else {
+    observer_with("LAB_EXPORTERS", "postgres redis traefik", sets)
+}
+
+/// Asks the lab's Prometheus, where what `variable` tells of is up: it comes with some parts of the lab.
+fn observer_with(variable: &str, parts: &str, sets: &[&str]) -> Option<PrometheusObserver> {
+    let (Ok(url), Ok(_)) = (std::env::var("LAB_PROMETHEUS_URL"), std::env::var(variable)) else {
         // A part of the lab that is brought up by name: where it is not, nothing that CI asks for is missing.
-        eprintln!("SKIP real exporters: they are not up (tests/lab/lab up postgres redis traefik, then prometheus)");
+        eprintln!("SKIP real exporters: they are not up (tests/lab/lab up {parts}, then prometheus)");
         return None;
     };
     let sets = Some(sets.iter().map(|s| (*s).to_owned()).collect());
@@ -189,4 +194,51 @@ async fn a_real_kube_state_metrics_gives_what_the_shipped_queries_ask() {
     })
     .await;
     assert!(differs.is_empty(), "{differs:#?}");
+}
+
+/// What `tests/lab/node/tenant.yaml` takes, as a real kubelet and its cAdvisor measure it. A rate over five minutes is right once it
+/// has seen five minutes, so that a lab that was just brought up is waited for.
+#[tokio::test]
+async fn a_real_kubelet_gives_what_the_shipped_queries_ask() {
+    let Some(mut observer) = observer_with("LAB_NODE_URL", "node", &["kubernetes"]) else { return };
+    let tenant = Subject::Tenant { tenant: "t017".into() };
+    let expected = [
+        // One container takes all of its 50m, one with as much takes nothing; what a third takes has no limit.
+        ("cpu.share", 0.4, 0.6),
+        // 40 MB of 100 MiB.
+        ("memory.share", 0.37, 0.45),
+        // 20 kB a second of 128 MiB, which is 0.54 in an hour; told from a quarter of an hour after the start on.
+        ("workers.memory_slope", 0.4, 0.7),
+    ];
+    let mut told = Vec::new();
+    let deadline = std::time::Instant::now() + Duration::from_secs(340);
+    until("the kubelet tells of the tenant", Duration::from_mins(6), async || {
+        let facts = look(&mut observer).await.unwrap();
+        told = expected.map(|(signal, ..)| value(&facts, &tenant, signal)).to_vec();
+        let right = |found: Option<f64>| found.is_some_and(|v| (0.4..=0.6).contains(&v));
+        (told.first().copied().is_some_and(right) || std::time::Instant::now() > deadline).then_some(())
+    })
+    .await;
+    eprintln!("told: {told:?}");
+    let made = std::path::Path::new(&std::env::var("LAB_DIR").unwrap()).join("node/kubelet.yaml").metadata().unwrap();
+    let young = made.modified().unwrap().elapsed().unwrap() < Duration::from_mins(16);
+    for (found, (signal, least, most)) in told.iter().zip(expected) {
+        assert!(
+            young && signal == "workers.memory_slope" && found.is_none()
+                || found.is_some_and(|v| (least..=most).contains(&v)),
+            "{signal}: {found:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_real_api_server_gives_what_the_shipped_queries_ask() {
+    let Some(mut observer) = observer_with("LAB_KUBECONFIG_ADMIN", "kubernetes", &["kubernetes"]) else { return };
+    let cluster = Subject::Cluster { source: "k8s-1".into() };
+    let facts = until("two scrapes of the API server", Duration::from_secs(30), async || {
+        let facts = look(&mut observer).await.unwrap();
+        value(&facts, &cluster, "api.latency").is_some().then_some(facts)
+    })
+    .await;
+    hold(&facts, &cluster, &[("api.latency", 1e-4, 10.0), ("api.errors", 0.0, 0.5)]);
 }

@@ -6,6 +6,8 @@ mod answer;
 #[cfg(test)]
 mod lab_tests;
 mod names;
+#[cfg(test)]
+mod otlp_lab_tests;
 mod queries;
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 use crate::config::model::{self, PromSubject};
 use crate::correlate::signals::{self, Signal};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 /// Where a query comes from.
@@ -42,8 +43,26 @@ impl Query {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct File {
     query: Vec<Shipped>,
+    /// What stands in expressions, and in one another, as `${name}`.
+    part: BTreeMap<String, String>,
+}
+
+impl File {
+    /// The queries with the parts in their places.
+    fn whole(mut self) -> Vec<Shipped> {
+        for query in &mut self.query {
+            // A part may hold others, but not itself: as many rounds as there are parts reach every depth.
+            for _ in &self.part {
+                for (name, text) in &self.part {
+                    query.expr = query.expr.replace(&format!("${{{name}}}"), text);
+                }
+            }
+        }
+        self.query
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -56,9 +75,8 @@ struct Shipped {
     labels: Vec<String>,
 }
 
-static SHIPPED: LazyLock<Result<Vec<Shipped>, String>> = LazyLock::new(|| {
-    toml::from_str::<File>(include_str!("defaults.toml")).map(|file| file.query).map_err(|e| e.to_string())
-});
+static SHIPPED: LazyLock<Result<Vec<Shipped>, String>> =
+    LazyLock::new(|| toml::from_str::<File>(include_str!("defaults.toml")).map(File::whole).map_err(|e| e.to_string()));
 
 fn shipped() -> &'static [Shipped] {
     SHIPPED.as_deref().unwrap_or_default()
@@ -121,6 +139,7 @@ mod tests {
         for query in shipped() {
             let signal = signals::find(&query.signal).unwrap_or_else(|| panic!("{}", query.signal));
             assert_eq!(query.labels.len(), query.subject.labels(), "{}", query.expr);
+            assert!(!query.expr.contains("${"), "a part that there is not: {}", query.expr);
             let kinds: &[SubjectKind] = match query.subject {
                 PromSubject::Namespace => &[SubjectKind::Tenant, SubjectKind::Namespace],
                 PromSubject::Workload => &[SubjectKind::Tenant, SubjectKind::Workload],

@@ -77,6 +77,8 @@ pg_replication_lag_seconds{instance="db1:9187"} 31
 redis_memory_used_bytes{instance="r:9121"} 95
 redis_memory_max_bytes{instance="r:9121"} 100
 traefik_open_connections{instance="edge-1",entrypoint="web"} 7
+http_server_request_duration_seconds_count{job="odoo",k8s_namespace_name="erp-t017",http_response_status_code="200"} 9
+http_server_request_duration_seconds_count{job="odoo",k8s_namespace_name="other",http_response_status_code="200"} 9
 odd_value{tenant="t017"} NaN
 odd_inf{tenant="t017"} +Inf
 odd_label 3
@@ -131,7 +133,8 @@ async fn a_real_one_gives_values_to_the_right_subjects_and_no_number_is_not_know
         own("http.p50", "no_such_metric", PromSubject::Host, &["host"]),
         own("http.p99", "sum by (", PromSubject::Host, &["host"]),
     ];
-    config.sets = Some(vec!["kube-state-metrics".into(), "postgres-exporter".into(), "redis-exporter".into()]);
+    config.sets =
+        Some(["kube-state-metrics", "postgres-exporter", "redis-exporter", "otlp-http"].map(Into::into).into());
     let mut observer = observer(&config);
     let facts = look(&mut observer).await.unwrap();
     assert!(
@@ -141,6 +144,10 @@ async fn a_real_one_gives_values_to_the_right_subjects_and_no_number_is_not_know
     );
     let t017 = Subject::Tenant { tenant: "t017".into() };
     assert_eq!(value(&facts, &t017, "pods.pending"), Some(1.0));
+    // Promoted to a label, and of one job and instance in two namespaces: nothing has to be looked up.
+    let known = async || value(&look(&mut observer).await.unwrap(), &t017, "http.requests");
+    let rate = until("a rate over two scrapes", Duration::from_secs(10), known).await;
+    assert!(rate.abs() < 1e-9, "{rate}");
     assert_eq!(value(&facts, &Subject::Cluster { source: "k8s-1".into() }, "pods.pending"), Some(3.0));
     assert_eq!(value(&facts, &t017, "workload.available"), Some(0.5));
     let node = Subject::Node { source: "k8s-1".into(), node: "n1".into() };

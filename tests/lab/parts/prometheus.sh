@@ -2,6 +2,7 @@
 # Prometheus and Alertmanager. Debian: prometheus (2.42 on bookworm), prometheus-alertmanager (0.25).
 # With them the exporters of Debian: postgres_exporter (0.11) and redis_exporter (1.45), for the lab's primaries.
 # kube-state-metrics (2.15, built from Go modules, pinned in ksm/go.mod) for the lab's Kubernetes.
+# The kubelet of part `node` and the API server of part `kubernetes`, where they are up.
 # And a file system of 16 MiB with a node_exporter (Debian, 1.5) that sees it, where a loop device can be had: it is
 # mounted for that process alone, and gone with it.
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
@@ -27,6 +28,18 @@ ksm() {
   wait_for "kube-state-metrics tells of pods" 30 kube-state-metrics eval 'curl -fsS -m 2 "http://127.0.0.1:'"$1"'/metrics" | grep -q "^kube_pod_info"'
   echo "- {job_name: kube-state-metrics, honor_labels: true, static_configs: [{targets: [\"127.0.0.1:$1\"]}]}" >> "$P/prometheus.yml"
   put LAB_KSM "http://127.0.0.1:$1/metrics"
+}
+# cluster: the kubelet and the API server, by their own metrics
+cluster() {
+  local job=$P/prometheus.yml pki=$LAB/kubernetes/pki path
+  if [ -n "${LAB_NODE_URL:-}" ]; then
+    for path in /metrics /metrics/cadvisor; do
+      echo "- {job_name: kubelet$path, metrics_path: $path, static_configs: [{targets: [\"${LAB_NODE_URL#http://}\"]}]}" >> "$job"
+    done
+  fi
+  if [ -n "${LAB_KUBECONFIG_ADMIN:-}" ]; then
+    echo "- {job_name: apiserver, scheme: https, tls_config: {ca_file: $pki/ca.crt, cert_file: $pki/admin.crt, key_file: $pki/admin.key}, static_configs: [{targets: [\"127.0.0.1:$LAB_KUBERNETES_PORT\"]}]}" >> "$job"
+  fi
 }
 # exporters PORT PORT: of what of PostgreSQL and Redis is up
 exporters() {
@@ -85,6 +98,7 @@ C
   fi
   exporters "$postgres" "$redis"
   ksm "$states" "$telemetry"
+  cluster
   if disk "$node"; then
     echo "- {job_name: node, static_configs: [{targets: [\"127.0.0.1:$node\"], labels: {instance: lab-disk}}]}" >> "$P/prometheus.yml"
     put LAB_DISK "$P/disk"

@@ -1,8 +1,8 @@
 //! Making sure where a synthetic may work: a company that is used for nothing else, a user who belongs to it alone, so
 //! that Odoo's own rules keep every call away from other companies, and what the work stands on.
 
+use super::super::client::{Client, Fault, lacks_model};
 use super::MARK;
-use super::client::{Client, Fault, lacks_model};
 use super::script::{Fixture, documents, fixtures};
 use crate::config::synthetic::Synthetics;
 use crate::domain::sample::{Failure, FailureKind};

@@ -2,7 +2,6 @@
 //! is sent ([`script`]), where it may be sent ([`ground`]), and sending it with a clean-up that is verified ([`run`]).
 //! The periodic observer and the verb `odoo.synthetic` share it; it knows neither.
 
-pub mod client;
 pub mod ground;
 pub mod run;
 pub mod script;

@@ -1,7 +1,7 @@
 //! Sending the calls of a synthetic. Whatever becomes of the work, what it made is taken away again, and it is looked
 //! whether anything is left.
 
-use super::client::{Client, Fault};
+use super::super::client::{Client, Fault};
 use super::ground::Ground;
 use super::script::{Call, Stage, filled, shown};
 use crate::domain::sample::{Failure, FailureKind};

@@ -1,6 +1,6 @@
 //! What a script sends, and what becomes of it before a server that fails in the middle.
 
-use super::client::{Client, Fault};
+use super::super::client::{Client, Fault};
 use super::run::run;
 use super::script::{Stage, filled, fixtures, own, script};
 use crate::config::model::SecretRef;
@@ -84,7 +84,7 @@ async fn tried(answer: impl Fn(&str) -> (u16, String) + Send + Sync + 'static) -
         timeout: Duration::from_secs(5),
         ca: None,
     };
-    let client = Client::open(&config).await.unwrap();
+    let client = Client::open(&config.door()).await.unwrap();
     let calls = script(Synthetic::SalesOrder, "quarterdeck-probe/x", Timestamp::UNIX_EPOCH);
     let ran = run(&client, &calls, &ground(Synthetic::SalesOrder), Duration::from_secs(5)).await;
     let asked = asked.lock().unwrap().clone();

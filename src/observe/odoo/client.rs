@@ -1,8 +1,9 @@
-//! Odoo's JSON API as the probe company's user (`POST /json/2/<model>/<method>`, since Odoo 19; a bearer API key).
+//! Odoo's JSON API with an API key: `POST /json/2/<model>/<method>` since Odoo 19; before it JSON-RPC, which
+//! [`rpc`](super::api) speaks over [`Client::post`].
 //! Odoo rolls back what ends in an error that it names, so such an answer means that nothing was changed.
 
+use crate::config::odoo::Door;
 use crate::config::secret::{self, Secret};
-use crate::config::synthetic::Synthetics;
 use crate::domain::sample::{Failure, FailureKind};
 use crate::domain::text::sanitize;
 use crate::observe::http::{Answer, Http, Trust, Undelivered, public};
@@ -48,38 +49,56 @@ pub struct Client {
 
 impl Client {
     /// Reads the key and makes a client; nothing is sent.
-    pub async fn open(config: &Synthetics) -> Result<Self, Failure> {
-        let base = config.url.trim_end_matches('/').to_owned();
-        let trust = Trust::for_urls(config.ca.as_deref(), [base.as_str()]);
+    pub async fn open(door: &Door) -> Result<Self, Failure> {
+        let base = door.url.trim_end_matches('/').to_owned();
+        let trust = Trust::for_urls(door.ca.as_deref(), [base.as_str()]);
         let http = tokio::task::spawn_blocking(move || Http::new(&trust))
             .await
             .map_err(|_| local("making an HTTP client was broken off"))??;
-        let reference = config.key.as_ref().ok_or_else(|| local("[[synthetic]] has no `key`"))?;
+        let reference = door.key.as_ref().ok_or_else(|| local("there is no `key` of an Odoo in the configuration"))?;
         let key = secret::read(reference).await.map_err(|e| local(&e.to_string()))?;
         let header = |text: &str| HeaderValue::from_str(text).map_err(|_| local("`host` or `database` is no header"));
-        let host = config.host.as_deref().map(header).transpose()?;
-        Ok(Self { http, base, host, database: header(&config.database)?, key })
+        let host = door.host.as_deref().map(header).transpose()?;
+        Ok(Self { http, base, host, database: header(&door.database)?, key })
     }
 
     /// Sends one call.
     pub async fn call(&self, path: &str, body: &Value, within: Duration) -> Result<Value, Fault> {
-        let url = format!("{}{path}", self.base);
+        let answer = self.post(path, body, true, within).await?;
+        read(&self.url(path), &answer)
+    }
+
+    /// Sends one body and takes any answer; `bearer`: with the key in the head.
+    pub(super) async fn post(&self, path: &str, body: &Value, bearer: bool, within: Duration) -> Result<Answer, Fault> {
+        let url = self.url(path);
         let parsed = Url::parse(&url).map_err(|e| Fault::Refused(local(&format!("the URL can not be used: {e}"))))?;
         let mut request = self
             .http
             .request(Method::POST, parsed)
             .header(DATABASE, self.database.clone())
             .header(CONTENT_TYPE, "application/json")
-            .bearer_auth(self.key.expose())
             .body(body.to_string());
+        if bearer {
+            request = request.bearer_auth(self.key.expose());
+        }
         if let Some(host) = &self.host {
             request = request.header(HOST, host.clone());
         }
         match Http::deliver(request, &url, ANSWER_BYTES, within).await {
-            Ok(answer) => read(&url, &answer),
+            Ok(answer) => Ok(answer),
             Err(Undelivered::NotSent(why)) => Err(Fault::Refused(why)),
             Err(Undelivered::Lost(why)) => Err(Fault::Lost(why)),
         }
+    }
+
+    /// The key, for a call that carries it in its body.
+    pub(super) const fn key(&self) -> &Secret {
+        &self.key
+    }
+
+    /// The URL of a path.
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
     }
 }
 
@@ -88,7 +107,7 @@ fn local(why: &str) -> Failure {
 }
 
 /// What an answer says.
-fn read(url: &str, answer: &Answer) -> Result<Value, Fault> {
+pub(super) fn read(url: &str, answer: &Answer) -> Result<Value, Fault> {
     let url = public(url);
     let value: Option<Value> = serde_json::from_slice(&answer.body).ok().filter(|_| !answer.truncated);
     let status = answer.status;
@@ -96,8 +115,7 @@ fn read(url: &str, answer: &Answer) -> Result<Value, Fault> {
         return Ok(value.clone());
     }
     let said = value.as_ref().and_then(|v| v.get("message")).and_then(Value::as_str);
-    let first = said.map(|s| s.split("\n\n").next().unwrap_or(s)).unwrap_or_default();
-    let words: String = sanitize(&first.replace('\n', ": ")).chars().take(SAID_CHARS).collect();
+    let words = said.map(shortened).unwrap_or_default();
     let message = if words.is_empty() { format!("{url} answered HTTP {status}") } else { format!("{url}: {words}") };
     let kind = match status {
         401 => FailureKind::Authentication,
@@ -107,6 +125,12 @@ fn read(url: &str, answer: &Answer) -> Result<Value, Fault> {
     let why = Failure::new(kind, message);
     // What names no error of Odoo comes from something before it, which may have taken the call.
     Err(if said.is_some() || (400..500).contains(&status) { Fault::Refused(why) } else { Fault::Lost(why) })
+}
+
+/// The first paragraph of what Odoo says.
+pub(super) fn shortened(said: &str) -> String {
+    let first = said.split("\n\n").next().unwrap_or(said);
+    sanitize(&first.replace('\n', ": ")).chars().take(SAID_CHARS).collect()
 }
 
 /// Whether a refusal says that the model is not there, so that its module is not installed.
