@@ -119,7 +119,7 @@ up() {
   mkdir -p "$B" "$LOG"; chmod 755 "$LAB" "$B"
   { read -r LAB_BACKUP_PORT; read -r copy; } < <(ports 2)
   put LAB_BACKUP_PORT "$LAB_BACKUP_PORT"; put LAB_BACKUP_COPY_PORT "$copy"
-  printf '[global]\nrepo1-path=%s\nlock-path=%s\nlog-level-file=off\nlog-level-console=warn\nrepo1-retention-full=9\ncompress-level=1\nstart-fast=y\n[lab]\npg1-path=%s\npg1-socket-path=%s\npg1-port=%s\n' \
+  printf '[global]\nrepo1-path=%s\nlock-path=%s\nlog-level-file=off\nlog-level-console=warn\nrepo1-retention-full=99\ncompress-level=1\nstart-fast=y\n[lab]\npg1-path=%s\npg1-socket-path=%s\npg1-port=%s\n' \
     "$B/repo" "$B/lock" "$B/data" "$B" "$LAB_BACKUP_PORT" > "$B/pgbackrest.conf"
   mkdir "$B/repo" "$B/lock" "$B/data" "$B/aside"
   [ "$(id -u)" != 0 ] || chown -R "$SERVER_USER" "$B"
