@@ -243,8 +243,9 @@ job_channels() { # job_channels TENANT CHANNELS: what its Deployment odoo-worker
   kubectl set env deployment/odoo-worker -n "$1" "ODOO_QUEUE_JOB_CHANNELS=$2" >/dev/null
   wait_for "the job runner has $2" 20 odoo-supervisor eval '[ "$(channels_in_use)" = "'"$2"'" ]'
 }
-channels_in_use() { # what the job runner was started with
-  local pid; pid=$(pid_of odoo-worker) && tr '\0' '\n' < "/proc/$pid/environ" | sed -n 's/^ODOO_QUEUE_JOB_CHANNELS=//p'
+channels_in_use() { # what the job runner was started with; nothing while it is started anew
+  local pid; pid=$(pid_of odoo-worker) || return 0
+  { tr '\0' '\n' < "/proc/$pid/environ"; } 2> /dev/null | sed -n 's/^ODOO_QUEUE_JOB_CHANNELS=//p' || true
 }
 workers_thaw() { thaw odoo-worker; }
 queue_backlog() { # queue_backlog DB N [MINUTES]: the workers hang, then N real jobs come; MINUTES is how old they are (0)
