@@ -45,6 +45,16 @@ struct Ready {
 /// Sends it. An answer of 2xx is `Done`; other answers below 500 say that nothing was done; what a server did that
 /// answers 5xx, or does not answer, is not known.
 pub(super) async fn send(request: &Request, secrets: &Secrets, within: Duration) -> Outcome {
+    send_unless(request, secrets, within, |_| false).await
+}
+
+/// The same to a server that says by some of its answers of 5xx that it has begun nothing.
+pub(super) async fn send_unless(
+    request: &Request,
+    secrets: &Secrets,
+    within: Duration,
+    refuses: impl Fn(&Answer) -> bool + Send,
+) -> Outcome {
     let started = tokio::time::Instant::now();
     let ready = match tokio::time::timeout(within, ready(request, secrets)).await {
         Ok(Ok(ready)) => ready,
@@ -56,7 +66,10 @@ pub(super) async fn send(request: &Request, secrets: &Secrets, within: Duration)
     };
     let left = within.saturating_sub(started.elapsed());
     match Http::deliver(ready.request, &ready.url, ANSWER_BYTES, left).await {
-        Ok(answer) => outcome(&ready.url, &answer),
+        Ok(answer) => match outcome(&ready.url, &answer) {
+            Outcome::Unknown { why } if refuses(&answer) => Outcome::Failed { why },
+            other => other,
+        },
         Err(Undelivered::NotSent(why)) => Outcome::Failed { why },
         Err(Undelivered::Lost(why)) => Outcome::Unknown { why },
     }

@@ -79,6 +79,14 @@ pool_size() { # pool_size N: pgbouncer has N server connections a database (4 at
   sed -i "s/^default_pool_size = .*/default_pool_size = $1/" "$LAB/postgres/pgbouncer/ini"
   PGPASSWORD=$(secret pg-quarterdeck_act) psql -X -q -h 127.0.0.1 -p "$LAB_PGBOUNCER_PORT" -U quarterdeck_act -d pgbouncer -c RELOAD
 }
+pool_leads() { # pool_leads DB PORT: pgbouncer leads DB to the server at PORT, by its file and a RELOAD
+  sed -i "s/^$1 = .*/$1 = host=127.0.0.1 port=$2 dbname=$1/" "$LAB_PGBOUNCER_DATABASES"
+  PGPASSWORD=$(secret pg-quarterdeck_act) psql -X -q -h 127.0.0.1 -p "$LAB_PGBOUNCER_PORT" -U quarterdeck_act -d pgbouncer -c RELOAD
+}
+pool_home() { pool_leads "$1" "$LAB_PG_PRIMARY_PORT"; } # pool_home DB: as it is at rest
+pooled() { # pooled DB SQL: what a client of pgbouncer is answered
+  PGPASSWORD=$(secret pg-odoo) psql -X -q -At -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$LAB_PGBOUNCER_PORT" -U odoo -d "$1" -c "$2"
+}
 act_owns() { # act_owns on|off: the role that acts is a member of the databases' owner, as a connection limit needs (off at rest)
   if [ "$1" = on ]; then pg -d postgres -c "GRANT odoo TO quarterdeck_act"; else pg -d postgres -c "REVOKE odoo FROM quarterdeck_act"; fi
 }
@@ -146,7 +154,10 @@ patroni_primary_lost() { # db-1 and its Patroni are gone, as after a loss of pow
   stop patroni-db-1 KILL; kill -KILL "$server" 2>/dev/null || true
   wait_for "nobody leads" 40 patroni-db-2 eval '! patroni_says | grep -q "\"role\": \"leader\""'
 }
-patroni_home() { parts patroni down; parts patroni up; } # both members anew, db-1 leads
+patroni_home() { # db-1 leads and db-2 follows, both anew where they do not
+  if patroni_is db-1 "leader running" && patroni_is db-2 "running\|streaming" && ! patroni_says | grep -q '"pause": true'; then return 0; fi
+  parts patroni down; parts patroni up
+}
 archiver_fail() { # archiver_fail on|off
   if [ "$1" = on ]; then
     touch "$LAB/postgres/archive-fails"
@@ -222,12 +233,19 @@ workers_freeze() { # the prefork server and its workers hang; the jobrunner goes
   for child in $(family "$pid"); do [ "$child" = "$runner" ] || kill -STOP "$child"; done
   wait_for "odoo-worker is stopped" 5 - grep -q '^State:.T' "/proc/$pid/status"
 }
+crons_home() { # crons_home DB: the crons that odoo.pause_crons holds run again
+  pg -d "$1" <<'S'
+WITH note AS (DELETE FROM ir_config_parameter WHERE key = 'quarterdeck.paused_crons' RETURNING value)
+UPDATE ir_cron c SET active = true FROM note WHERE c.id = ANY(string_to_array(note.value, ',')::int[]);
+S
+}
 job_channels() { # job_channels TENANT CHANNELS: what its Deployment odoo-worker gives the job runner (root:2 at rest)
   kubectl set env deployment/odoo-worker -n "$1" "ODOO_QUEUE_JOB_CHANNELS=$2" >/dev/null
   wait_for "the job runner has $2" 20 odoo-supervisor eval '[ "$(channels_in_use)" = "'"$2"'" ]'
 }
-channels_in_use() { # what the job runner was started with
-  local pid; pid=$(pid_of odoo-worker) && tr '\0' '\n' < "/proc/$pid/environ" | sed -n 's/^ODOO_QUEUE_JOB_CHANNELS=//p'
+channels_in_use() { # what the job runner was started with; nothing while it is started anew
+  local pid; pid=$(pid_of odoo-worker) || return 0
+  { tr '\0' '\n' < "/proc/$pid/environ"; } 2> /dev/null | sed -n 's/^ODOO_QUEUE_JOB_CHANNELS=//p' || true
 }
 workers_thaw() { thaw odoo-worker; }
 queue_backlog() { # queue_backlog DB N [MINUTES]: the workers hang, then N real jobs come; MINUTES is how old they are (0)
@@ -260,16 +278,66 @@ queue_clear() { pg -d "$1" -c "DELETE FROM queue_job"; }
 queue_drained() { # queue_drained DB [SECONDS]: waits until every job is done
   wait_for "all jobs of $1 are done" "${2:-60}" odoo-supervisor eval '[ "$(pg -d '"$1"' -c "SELECT count(*) FROM queue_job WHERE state <> '"'done'"'")" = 0 ]'
 }
-export_records() { # export_records DB MODEL: somebody exports all records of a model through Odoo's web client
-  local jar token; jar=$(mktemp)
-  visit() { curl -fsS -m 60 -b "$jar" -c "$jar" -H "Host: $host" "$@"; }
-  local host=$1.lab.test
-  visit -o /dev/null -H 'Content-Type: application/json' "$LAB_ODOO_URL/web/session/authenticate" \
-    -d "{\"jsonrpc\": \"2.0\", \"params\": {\"db\": \"$1\", \"login\": \"$LAB_ODOO_LOGIN\", \"password\": \"$LAB_ODOO_PASSWORD\"}}"
-  token=$(visit "$LAB_ODOO_URL/odoo" | sed -n 's/.*csrf_token: "\([^"]*\)".*/\1/p' | head -n 1)
-  visit -o /dev/null "$LAB_ODOO_URL/web/export/csv" --data-urlencode "csrf_token=$token" --data-urlencode \
+export_status() { # export_status DB MODEL LOGIN PASSWORD: the status that Odoo answers to a person who exports all records of a model in the web client
+  local jar token host=$1.lab.test; jar=$(mktemp)
+  visit() { curl -sS -m 60 -b "$jar" -c "$jar" -H "Host: $host" "$@"; }
+  visit -f -o /dev/null -H 'Content-Type: application/json' "$LAB_ODOO_URL/web/session/authenticate" \
+    -d "{\"jsonrpc\": \"2.0\", \"params\": {\"db\": \"$1\", \"login\": \"$3\", \"password\": \"$4\"}}"
+  token=$(visit -f "$LAB_ODOO_URL/odoo" | sed -n 's/.*csrf_token: "\([^"]*\)".*/\1/p' | head -n 1)
+  visit -o /dev/null -w '%{http_code}' "$LAB_ODOO_URL/web/export/csv" --data-urlencode "csrf_token=$token" --data-urlencode \
     "data={\"model\": \"$2\", \"fields\": [{\"name\": \"id\", \"label\": \"ID\"}], \"ids\": false, \"domain\": [], \"import_compat\": false, \"groupby\": [], \"context\": {}}"
   rm -f "$jar"
+}
+export_records() { # export_records DB MODEL [LOGIN PASSWORD]: somebody (the administrator) exports all records of a model through Odoo's web client
+  local status; status=$(export_status "$1" "$2" "${3:-$LAB_ODOO_LOGIN}" "${4:-$LAB_ODOO_PASSWORD}")
+  [ "$status" = 200 ] || die "Odoo answered $status to the export"
+}
+taker() { # taker DB on|off: an internal user `taker` (password the same) who may export, with a key of the API (on prints it); off: neither can log in, and nobody's exports are locked
+  pg -d "$1" <<'S'
+DELETE FROM res_users_apikeys WHERE user_id IN (SELECT id FROM res_users WHERE login = 'taker');
+UPDATE res_users SET active = false WHERE login = 'taker';
+WITH note AS (DELETE FROM ir_config_parameter WHERE key = 'quarterdeck.export_lock' RETURNING value)
+INSERT INTO res_groups_users_rel (gid, uid)
+  SELECT d.res_id, u.id FROM note JOIN res_users u ON u.id = ANY(string_to_array(note.value, ',')::int[])
+    JOIN ir_model_data d ON d.module = 'base' AND d.name = 'group_allow_export' ON CONFLICT DO NOTHING;
+INSERT INTO orm_signaling_default DEFAULT VALUES;
+S
+  [ "$2" = on ] || return 0
+  local key; key=$(mktemp)
+  echo "
+from datetime import datetime, timedelta
+users = env['res.users'].with_context(active_test=False, no_reset_password=True)
+user = users.search([('login', '=', 'taker')]) or users.create({'name': 'taker', 'login': 'taker'})
+user.write({'active': True, 'password': 'taker', 'group_ids': [(6, 0, [env.ref('base.group_user').id, env.ref('base.group_allow_export').id])]})
+open('$key', 'w').write(env['res.users.apikeys'].with_user(user)._generate('rpc', 'taker', datetime.now() + timedelta(days=30)))
+env.cr.commit()" | odoo_shell "$1"
+  cat "$key"; rm -f "$key"
+}
+api_status() { # api_status DB KEY: the status that Odoo answers to a program that counts countries with a key
+  curl -sS -m 20 -o /dev/null -w '%{http_code}' -H "Host: $1.lab.test" -H "Authorization: bearer $2" -H 'Content-Type: application/json' \
+    -d '{"domain": []}' "$LAB_ODOO_URL/json/2/res.country/search_count"
+}
+logs_kept() { # logs_kept NAME: the logs of Odoo and Traefik go below NAME into the bucket that locks; prints where and their SHA-256
+  local file; file=$(mktemp)
+  cat "$LOG/odoo.log" "$LOG/traefik.log" > "$file"
+  parts storage s3 PUT "/lab-backups/$1/logs" < "$file"
+  echo "lab-backups/$1/logs $(sha256sum < "$file" | cut -d' ' -f1)"
+  rm -f "$file"
+}
+kept() { parts storage s3 GET "/$1" < /dev/null | sha256sum | cut -d' ' -f1; } # kept PATH: SHA-256 of what a bucket has there
+policies_clear() { # policies_clear NS: no network policy cuts anything off there
+  kubectl delete networkpolicy -n "$1" --all > /dev/null
+}
+papers_entered() { # papers_entered DB N: N orders that were taken on paper are entered
+  echo "
+partner = env['res.partner'].search([], limit=1)
+env['sale.order'].create([{'partner_id': partner.id, 'client_order_ref': 'paper %05d' % number} for number in range($2)])
+env.cr.commit()" | odoo_shell "$1"
+}
+papers_clear() { # papers_clear DB: they are gone
+  echo "
+env['sale.order'].search([('client_order_ref', '=like', 'paper %')]).unlink()
+env.cr.commit()" | odoo_shell "$1"
 }
 odoo_freeze() { freeze odoo; }
 odoo_thaw() { thaw odoo; }
@@ -293,6 +361,10 @@ bad_revision() { # bad_revision NS on|off: a release whose pods crash; off rolls
   else
     kubectl rollout undo -n "$1" deployment/odoo >/dev/null; available "$1" odoo
   fi
+}
+deployments_home() { # deployments_home NS: its Deployments are as the lab's own manifest has them, whatever release was there
+  kubectl patch deployment odoo -n "$1" --type=strategic -p '{"spec":{"template":{"metadata":{"labels":{"lab.quarterdeck.io/crash":null}}}}}' >/dev/null
+  kubectl apply -f "$LAB/kubernetes/estate.yaml" >/dev/null; available "$1" odoo
 }
 leaking_release() { # leaking_release NS on|off: a release whose workers are killed for memory again and again, and serve in between; off is the release before
   local label=lab.quarterdeck.io/leak
@@ -356,6 +428,7 @@ backend_5xx() { # backend_5xx TENANT on|off [STATUS]: its router leads to a smal
   if [ "$2" = on ]; then echo "${3:-503}" > "$LAB_TRAEFIK_FAIL/$1"; parts traefik routes; wait_for "$1 answers ${3:-503}" 15 traefik answers "$1" "${3:-503}"
   else rm -f "$LAB_TRAEFIK_FAIL/$1"; parts traefik routes; wait_for "$1 answers 200" 15 traefik answers "$1" 200; fi
 }
+backend_5xx_end() { rm -f "$LAB_TRAEFIK_FAIL/$1"; parts traefik routes; } # backend_5xx_end TENANT: as backend_5xx TENANT off, where a page stands before it
 backend_busy() { # backend_busy TENANT on|off [SECONDS]: its router leads to a small backend that works on one request at a time, SECONDS (0.4) each
   if [ "$2" = on ]; then echo "${3:-0.4}" > "$LAB_TRAEFIK_FAIL/busy-$1"; else rm -f "$LAB_TRAEFIK_FAIL/busy-$1"; fi
   parts traefik routes; wait_for "$1 is served (busy: $2)" 15 traefik busy "$1" "$2"
@@ -419,14 +492,39 @@ disk_full() { # disk_full on|off: the file system of the part `prometheus` is fi
     wait_for "nothing is left on $LAB_DISK" 5 - eval '[ "$(stat -f -c %a "'"$dir"'")" -lt 100 ]'
   else rm -f "$dir/fill"; fi
 }
+disk_pid() { family "$(pid_of node-exporter)" | tail -n1; }
+disk_used() { stat -f -c '%b %a' "$(inside)" | awk '{ printf "%d", 100 - 100 * $2 / $1 }'; } # disk_used: per cent of the small file system that are used
+wal_on_disk() { # wal_on_disk on|off: the WAL of the backed-up server lies on the small file system (off: beside its data; no slot holds any)
+  if [ "$1" = on ]; then parts backups wal_on_disk "$(disk_pid)"; else parts backups wal_home "$(disk_pid)"; fi
+}
+wal_held() { # wal_held PERCENT: a slot that nobody reads holds the WAL until so much of the small file system is used
+  parts backups sql "SELECT pg_create_physical_replication_slot('forgotten', true)" > /dev/null
+  while [ "$(disk_used)" -lt "$1" ]; do
+    parts backups sql "SELECT pg_logical_emit_message(false, 'lab', repeat('x', 250000)), pg_switch_wal()" > /dev/null
+  done
+}
+slot_dropped() { parts backups sql "SELECT pg_drop_replication_slot('forgotten')" > /dev/null; } # what a person does with it
 newest_is() { local age=$(($(date +%s) - $(parts backups newest))); if [ "$1" = on ]; then [ $age -gt 172800 ]; else [ $age -lt 600 ]; fi; }
 backup_stale() { # backup_stale on|off: all backups but the one of three days ago are gone from pgBackRest's repository; off: one is made
   if [ "${1:-on}" = on ]; then parts backups drop_newer 172800; else parts backups backup; fi
   wait_for "the newest backup is as wanted (stale: ${1:-on})" 10 - newest_is "${1:-on}"
 }
+backup_tenant() { parts backups tenant; } # the backed-up server has a copy of t017's database, as Odoo has made it
+backup_of_tenant() { parts backups sql_in t017 "$1"; } # backup_of_tenant SQL: what that database answers
+backup_archived() { # the backed-up server's WAL so far is in the repository
+  parts backups sql "SELECT pg_switch_wal()" > /dev/null
+  wait_for "its WAL is archived" 30 - backups_archived
+}
+backups_archived() { [ "$(parts backups sql "SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'")" = 0 ]; }
+backup_copy_serves() { parts backups serve_aside "$1"; } # backup_copy_serves NAME: a server on a restored copy takes clients at LAB_BACKUP_COPY_PORT
+backup_copy_sql() { parts backups ask_aside "$LAB_BACKUP_COPY_PORT" "$1" t017; } # backup_copy_sql SQL: what t017 on that copy answers
+backup_copy_checked() { parts backups checked_aside; } # every row and index of t017 on that copy can be read
+backup_to_mark() { parts backups to_mark "$1" "$2"; } # backup_to_mark NAME MARK: a copy as at a named restore point
 backup_sql() { parts backups sql "$1"; } # backup_sql SQL: what the backed-up server answers
-backup_read() { parts backups read_aside "$1" "$2"; } # backup_read NAME SQL: what a server on a restored copy answers
-backup_aside_clear() { rm -rf "$LAB/backups/aside/$1"; } # backup_aside_clear NAME: a restored copy is gone
+backup_read() { parts backups read_aside "$@"; } # backup_read NAME SQL [DATABASE]: what a server on a restored copy answers
+backup_aside_clear() { # backup_aside_clear NAME: a restored copy is gone, with its server
+  stop backups-aside QUIT; rm -rf "$LAB/backups/aside/$1"
+}
 backup_labels() { # the labels of all backups, oldest first
   parts backups backrest --output=json info | python3 -c 'import json, sys
 print(*[b["label"] for b in json.load(sys.stdin)[0]["backup"]])'
@@ -450,7 +548,7 @@ clear_all() {
   for file in "$RUN"/fault-*.pid; do [ ! -e "$file" ] || stop "$(basename "$file" .pid)" KILL; done
 }
 list() { awk '/^# ----/ { gsub(/^# -+ | -+$/, ""); print "" $0 ":" } /^# [a-z_]+ [A-Z].*:/ { said[$2] = substr($0, 3) } /^[a-z_0-9]+\(\) \{/ { name = $1; sub(/\(\)/, "", name); if (name in said) { print "  " said[name]; next } if (index(helpers, " " name " ")) next; if (match($0, /# /)) { text = substr($0, RSTART + 2); print "  " (index(text, name) == 1 ? text : name ": " text) } else print "  " name }' \
-  helpers=" patroni_says patroni_data patroni_is parts killed busy as_odoo pg pg_replica yes_pg client idle_client stop_clients pools freeze thaw redis sentinel evicted kubectl crashing available node_status drifts fetch visit answers served faulty jobs inside newest_is list " "$HERE/faults.sh"; }
+  helpers=" patroni_says patroni_data patroni_is parts killed busy as_odoo pg pg_replica yes_pg client idle_client stop_clients pools freeze thaw redis sentinel evicted kubectl crashing available node_status drifts fetch visit answers served faulty jobs inside newest_is list disk_pid backups_archived " "$HERE/faults.sh"; }
 
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then
   [ $# -gt 0 ] && declare -F "$1" >/dev/null || { echo "faults.sh NAME ARGUMENTS…; the names:" >&2; list >&2; exit 2; }

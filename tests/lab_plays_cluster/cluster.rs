@@ -34,7 +34,7 @@ fn a_node_that_fails_is_closed_emptied_and_opened_again() {
     let here = before.values().filter(|(_, node)| node == NODE).count();
 
     let desk = Desk::open(&lab);
-    let _ready = lab.undo(&["node_not_ready", NODE, "off"]);
+    let _ready = lab.home(&["node_not_ready", NODE, "off"]);
     lab.fault(&["node_not_ready", NODE, "on"]);
     desk.offers("node-not-ready", NODE, "node-disruption", LONG);
     desk.declare("node-2 does not answer", "SEV2");
@@ -81,8 +81,8 @@ impl Drop for Uncordoned<'_> {
 #[test]
 fn an_autoscaler_that_runs_away_is_capped_and_people_are_served() {
     let Some(lab) = Lab::open("autoscale-guard", CLUSTER) else { return };
-    let _calm = lab.undo(&["backend_busy", "t017", "off"]);
-    let _down = lab.undo(&["autoscaler_runs_away", "t017", "8", "off"]);
+    let _calm = lab.home(&["backend_busy", "t017", "off"]);
+    let _down = lab.home(&["autoscaler_runs_away", "t017", "8", "off"]);
     let desk = Desk::open(&lab);
     // Slow, however many pods it makes: what is slow is behind them.
     lab.fault(&["backend_busy", "t017", "on"]);
@@ -114,8 +114,8 @@ fn an_autoscaler_that_runs_away_is_capped_and_people_are_served() {
 fn workers_that_leak_get_room_and_then_the_release_before() {
     let needs = [CLUSTER, &["LAB_ODOO_WORKER_URL"]].concat();
     let Some(lab) = Lab::open("worker-regression", &needs) else { return };
-    let _gone = lab.undo(&["application_drifts_clear", "t017"]);
-    let _mended = lab.undo(&["leaking_release", "t017", "off"]);
+    let _gone = lab.home(&["application_drifts_clear", "t017"]);
+    let _mended = lab.home(&["leaking_release", "t017", "off"]);
     lab.fault(&["application_drifts", "t017", "off"]);
     let desk = Desk::open_with(&lab, "", delivered);
     lab.fault(&["leaking_release", "t017", "on"]);
@@ -155,7 +155,7 @@ fn workers_that_leak_get_room_and_then_the_release_before() {
 fn capacity_is_there_before_the_peak_and_goes_after_it() {
     let Some(lab) = Lab::open("peak-prescale", CLUSTER) else { return };
     let _made = Made::new(&lab, &json!([machines(5)]));
-    let _down = lab.undo(&["autoscaler_runs_away", "t017", "2", "off"]);
+    let _down = lab.home(&["autoscaler_runs_away", "t017", "2", "off"]);
     lab.kubectl(&["autoscale", "deployment", "odoo", "-n", "t017", "--min=2", "--max=3"]);
     let desk = Desk::open(&lab);
     let others = || lab.object(&["deployments", "-n", "t003"], "{.items[*].metadata.generation}");

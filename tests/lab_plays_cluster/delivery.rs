@@ -5,14 +5,13 @@ use crate::lab_support::load::Load;
 use crate::lab_support::{LONG, Lab};
 use crate::stage::{CLUSTER, Made, argo_cd, beside, delivered};
 use serde_json::{Value, json};
-use std::cell::Cell;
 use std::process::Command;
 
 #[test]
 fn what_was_changed_by_hand_goes_into_git_and_git_is_delivered() {
     let Some(lab) = Lab::open("drift-reconcile", CLUSTER) else { return };
-    let _gone = lab.undo(&["application_drifts_clear", "t017"]);
-    let _before = Replicas(&lab);
+    let _gone = lab.home(&["application_drifts_clear", "t017"]);
+    let _before = lab.home(&["deployments_home", "t017"]);
     let desk = Desk::open_with(&lab, "", delivered);
     // The emergency change: a third pod, which Git does not know of.
     lab.kubectl(&["scale", "deployment", "odoo", "-n", "t017", "--replicas=3"]);
@@ -36,15 +35,6 @@ fn what_was_changed_by_hand_goes_into_git_and_git_is_delivered() {
 
     let records = desk.leave();
     records.acted_once("sync");
-}
-
-/// The web pods of t017 are two again when this is dropped.
-struct Replicas<'a>(&'a Lab);
-
-impl Drop for Replicas<'_> {
-    fn drop(&mut self) {
-        self.0.kubectl(&["scale", "deployment", "odoo", "-n", "t017", "--replicas=2"]);
-    }
 }
 
 /// The serial number and the end of the certificate that Traefik shows for a host.
@@ -113,8 +103,9 @@ fn an_expired_certificate_is_asked_for_anew_and_served() {
 fn a_release_that_crashes_is_taken_back_by_argo_cd_under_a_hold() {
     let needs = [CLUSTER, &["LAB_ODOO_WORKER_URL"]].concat();
     let Some(lab) = Lab::open("release-rollback", &needs) else { return };
-    let _gone = lab.undo(&["application_drifts_clear", "t017"]);
-    let _served = lab.undo(&["backend_5xx", "t017", "off"]);
+    let _gone = lab.home(&["application_drifts_clear", "t017"]);
+    let _served = lab.home(&["backend_5xx", "t017", "off"]);
+    let _before = lab.home(&["deployments_home", "t017"]);
     let project = |namespace: &str| {
         json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject",
             "metadata": {"name": "default", "namespace": namespace}, "spec": {"sourceRepos": ["*"]}})
@@ -128,8 +119,6 @@ fn a_release_that_crashes_is_taken_back_by_argo_cd_under_a_hold() {
     let history = json!({"status": {"history": [deployed(1, "r117"), deployed(2, "r118")]}}).to_string();
     lab.kubectl(&["patch", "application", "odoo", "-n", "t017", "--type=merge", "-p", &history]);
     let image = || lab.object(&["deployment", "odoo", "-n", "t017"], "{.spec.template.spec.containers[0].image}");
-    let mended = Cell::new(false);
-    let _back = Back(&lab, &mended);
     let desk = Desk::open_with(&lab, "", delivered);
     lab.fault(&["bad_revision", "t017", "on"]);
     lab.fault(&["backend_5xx", "t017", "on"]);
@@ -156,7 +145,6 @@ fn a_release_that_crashes_is_taken_back_by_argo_cd_under_a_hold() {
     };
     run.ask_typed("roll-back", "t017");
     beside(deliver, || run.approve("roll-back"));
-    mended.set(true);
     assert_eq!(image(), "registry.example/odoo:19.0-r117");
     run.confirm("restart-workers");
     run.decide("tell", "done");
@@ -173,16 +161,5 @@ fn a_release_that_crashes_is_taken_back_by_argo_cd_under_a_hold() {
     }
     for step in ["freeze", "roll-back", "unfreeze"] {
         records.acted_once_approved(step, "ines");
-    }
-}
-
-/// Takes the bad release back where the play has not done so.
-struct Back<'a>(&'a Lab, &'a Cell<bool>);
-
-impl Drop for Back<'_> {
-    fn drop(&mut self) {
-        if !self.1.get() {
-            drop(self.0.undo(&["bad_revision", "t017", "off"]));
-        }
     }
 }

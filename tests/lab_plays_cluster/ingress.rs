@@ -20,8 +20,8 @@ fn a_host_that_leads_nowhere_is_led_to_its_own_service_until_the_route_is_mended
     let Some(lab) = Lab::open("ingress-misroute", CLUSTER) else { return };
     let file = Path::new(lab.var("LAB_TRAEFIK_DYNAMIC")).join("quarterdeck-limits-t017.yml");
     let _lifted = Remove(&file);
-    let _mended = lab.undo(&["misroute", "t017", "off"]);
-    let _gone = lab.undo(&["application_drifts_clear", "t017"]);
+    let _mended = lab.home(&["misroute", "t017", "off"]);
+    let _gone = lab.home(&["application_drifts_clear", "t017"]);
     lab.fault(&["application_drifts", "t017", "off"]);
     let desk = Desk::open_with(&lab, "", delivered);
     lab.fault(&["misroute", "t017", "on"]);
@@ -64,7 +64,7 @@ fn a_host_that_fills_the_ingress_is_limited_until_its_load_is_over() {
     let Some(lab) = Lab::open("ingress-saturation", CLUSTER) else { return };
     let file = Path::new(lab.var("LAB_TRAEFIK_DYNAMIC")).join("quarterdeck-limits-t017.yml");
     let _lifted = Remove(&file);
-    let _calm = lab.undo(&["backend_busy", "t017", "off"]);
+    let _calm = lab.home(&["backend_busy", "t017", "off"]);
     // The lab's Traefik is a process; its Deployment stands for it on the cluster.
     let labels = json!({"app": "traefik"});
     let controller = json!({
@@ -126,7 +126,7 @@ fn a_host_that_fills_the_ingress_is_limited_until_its_load_is_over() {
 fn a_partner_that_does_not_answer_is_cut_off_and_its_messages_are_replayed_once() {
     let needs = ["LAB_PG_ADMIN_DSN", "LAB_ODOO_WORKER_URL"];
     let Some(lab) = Lab::open("integration-isolation", &needs) else { return };
-    let _clear = lab.undo(&["partner_slow", "t017", "off"]);
+    let _clear = lab.home(&["partner_slow", "t017", "off"]);
     lab.fault(&["queue_clear", "t017"]);
     let switch = || lab.sql("t017", "SELECT value FROM ir_config_parameter WHERE key = 'lab.edi.enabled'");
     lab.fault(&["partner_slow", "t017", "on", "24", "3"]);

@@ -1,4 +1,5 @@
 //! What the plays share: objects that a test makes, what the servers say, and controllers that are simulated.
+#![allow(dead_code, reason = "shared by two test programs, each of which uses a part")]
 
 use crate::lab_support::Lab;
 use crate::lab_support::load::Load;

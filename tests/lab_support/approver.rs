@@ -1,4 +1,4 @@
-//! The second person: a real ssh-agent with a key of her own, a home of her own, and `quarterdeck approve`.
+//! A second person: a real ssh-agent with a key of their own, a home of their own, and `quarterdeck approve`.
 
 #[path = "../support/agent.rs"]
 mod agent;
@@ -9,26 +9,29 @@ use agent::SshAgent;
 pub struct Approver {
     agent: SshAgent,
     key: String,
+    name: &'static str,
+    role: &'static str,
 }
 
 impl Approver {
-    /// Makes her key and starts her agent.
-    pub fn new() -> Self {
+    /// Makes a key and starts the agent of a person with one role.
+    pub fn new(name: &'static str, role: &'static str) -> Self {
         let agent = SshAgent::start();
-        let key = agent.holding("ines");
-        Self { agent, key }
+        let key = agent.holding(name);
+        Self { agent, key, name, role }
     }
 
-    /// Her entry in the roster.
+    /// The entry in the roster.
     pub fn entry(&self) -> String {
-        format!("[[person]]\nname = \"ines\"\nuser = \"ines\"\nroles = [\"approver\"]\nkeys = [\"{}\"]\n", self.key)
+        let Self { key, name, role, .. } = self;
+        format!("[[person]]\nname = \"{name}\"\nuser = \"{name}\"\nroles = [\"{role}\"]\nkeys = [\"{key}\"]\n")
     }
 
     /// Signs a request, as what its digest says that it is.
     pub fn approves(&self, config: &str, request: &str, digest: &str) {
         let socket = self.agent.socket().display().to_string();
-        let words = ["--config", config, "approve", request, "--role", "approver", "--digest", digest];
-        let (code, out, err) = run_with(self.agent.path(), &words, &[("SSH_AUTH_SOCK", &socket), ("USER", "ines")]);
+        let words = ["--config", config, "approve", request, "--role", self.role, "--digest", digest];
+        let (code, out, err) = run_with(self.agent.path(), &words, &[("SSH_AUTH_SOCK", &socket), ("USER", self.name)]);
         assert_eq!(code, 0, "{out}{err}");
     }
 }

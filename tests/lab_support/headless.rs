@@ -36,6 +36,7 @@ pub struct Desk<'a> {
     home: TempDir,
     config: String,
     ines: Approver,
+    otto: Approver,
     engine: Served,
 }
 
@@ -51,17 +52,18 @@ impl<'a> Desk<'a> {
         let mut config = lab.config(home.path());
         change(&mut config);
         let config = support::config(home.path(), &config.to_string());
-        let ines = Approver::new();
+        let [ines, otto] =
+            [("ines", "approver"), ("otto", "business-owner")].map(|(name, role)| Approver::new(name, role));
         let mara = format!(
             "[[person]]\nname = \"mara\"\nuid = {}\nroles = [\"commander\", \"operator\", \"dba\", \"comms\"]\nkeys = []\n",
             rustix::process::getuid().as_raw()
         );
-        let policy = [include_str!("../../policy.toml"), policy, &mara, &ines.entry()].join("\n");
+        let policy = [include_str!("../../policy.toml"), policy, &mara, &ines.entry(), &otto.entry()].join("\n");
         std::fs::write(home.path().join("policy.toml"), policy).unwrap();
         rules::write(home.path());
         shorten_holds(home.path());
         let engine = Served::start(home.path(), &["--config", &config]);
-        let desk = Self { lab, home, config, ines, engine };
+        let desk = Self { lab, home, config, ines, otto, engine };
         let silent = || -> Vec<String> {
             let status = desk.status();
             let sources = status["sources"].as_array().unwrap().iter();
@@ -287,13 +289,22 @@ impl Run<'_> {
 
     /// Has the second person approve a step, which must then be done.
     pub fn approve(&mut self, step: &str) {
+        self.signed(step, &self.desk.ines);
+    }
+
+    /// The same by the business owner.
+    pub fn accept(&mut self, step: &str) {
+        self.signed(step, &self.desk.otto);
+    }
+
+    fn signed(&mut self, step: &str, person: &Approver) {
         self.at(step, "approval");
         let open: Value = serde_json::from_str(&self.desk.says(&["request", "list", "--format", "json"])).unwrap();
         let open = open.as_array().unwrap();
         let [request] = open.as_slice() else { panic!("one request is open: {open:#?}") };
         assert_eq!((request["run"].as_str(), request["step"].as_str()), (Some(self.id.as_str()), Some(step)));
         let text = |name: &str| request[name].as_str().unwrap();
-        self.desk.ines.approves(&self.desk.config, text("id"), text("digest"));
+        person.approves(&self.desk.config, text("id"), text("digest"));
         while self.is_at(step, "approval") {
             self.go(&[]);
         }

@@ -11,6 +11,7 @@
 )]
 
 pub mod chain;
+pub mod keep;
 pub mod load;
 pub mod record;
 pub mod rules;
@@ -121,6 +122,12 @@ impl Lab {
     /// Takes a fault back at the end of the scope, however the test ends.
     pub fn undo(&self, args: &[&'static str]) -> Undo<'_> {
         Undo { lab: self, args: args.to_vec() }
+    }
+
+    /// Takes it back at once too, for a test before this one may have ended in the middle.
+    pub fn home(&self, args: &[&'static str]) -> Undo<'_> {
+        self.fault(args);
+        self.undo(args)
     }
 
     /// What the primary answers, as its superuser: rows as lines, columns with `|` between.

@@ -338,7 +338,7 @@ pub const CASES: &[(&str, Case)] = &[
             params: &[T017, ("backup", "pg-a"), ("volume", "pg-a:/var/lib/postgresql")],
             decisions: &[("fills", "wal"), ("enough", "room")],
             patience: Some(("release", 140.0)),
-            done: &["throttle", "release", "prove-archive", "checkpoint", "settled", "resume"],
+            done: &["throttle", "release", "checkpoint", "prove-archive", "checkpoint-again", "settled", "resume"],
             ..NONE
         },
     ),
@@ -412,14 +412,14 @@ pub const CASES: &[(&str, Case)] = &[
             playbook: "security-anomaly",
             faults: "{fault: stolen-key, tenant: t017}",
             params: &[T017],
-            decisions: &[("cut-egress", "cut")],
+            decisions: &[("cut-egress", "cut"), ("was-cut", "open")],
             values: &[
                 ("logs", "where", "write-once/inc/logs.tar.zst"),
                 ("logs", "sha256", DIGEST),
                 ("review", "reviewed_by", "the tenant's security officer"),
                 ("review", "removed", "2"),
             ],
-            done: &["isolate", "revoke", "lock-exports", "unlock"],
+            done: &["isolate", "revoke", "lock-exports", "open", "unlock"],
             ..NONE
         },
     ),

@@ -10,6 +10,7 @@ use crate::domain::ports::{Outcome, Reconciled, RenderContext, Survey, VerbError
 use crate::domain::request::{ArgSpec, Request, VerbSpec};
 use crate::domain::risk::{BlastRadius, Reversible, Risk};
 use crate::domain::sample::Failure;
+use crate::domain::text::sanitize;
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -28,11 +29,20 @@ pub static SPEC: VerbSpec = VerbSpec {
     ],
 };
 
-/// Who may export, and who could before.
+/// How many of those are named whom the lock does not stop.
+const NAMED: usize = 8;
+
+/// Who may export, who could before, and who may whatever stands in that group: whom another group gives the right, and
+/// the administrators, of whom `BaseModel.export_data` asks nothing. 1 is Odoo itself.
 const NOW: &str = "\
 SELECT json_build_object('group', d.res_id,
   'users', coalesce((SELECT json_agg(r.uid ORDER BY r.uid) FROM public.res_groups_users_rel r WHERE r.gid = d.res_id), '[]'),
-  'implied', (SELECT count(*) FROM public.res_groups_implied_rel i WHERE i.hid = d.res_id),
+  'keep', (WITH RECURSIVE free (gid) AS (
+      SELECT i.gid FROM public.res_groups_implied_rel i WHERE i.hid = d.res_id
+      UNION SELECT a.res_id FROM public.ir_model_data a WHERE a.module = 'base' AND a.name = 'group_erp_manager'
+      UNION SELECT i.gid FROM public.res_groups_implied_rel i JOIN free ON i.hid = free.gid)
+    SELECT coalesce(json_agg(DISTINCT u.login), '[]') FROM free JOIN public.res_groups_users_rel r ON r.gid = free.gid
+      JOIN public.res_users u ON u.id = r.uid WHERE u.id <> 1),
   'note', (SELECT p.value FROM public.ir_config_parameter p WHERE p.key = 'quarterdeck.export_lock')) AS found
 FROM public.ir_model_data d WHERE d.module = 'base' AND d.name = 'group_allow_export'";
 
@@ -73,6 +83,19 @@ fn locks(request: &Request) -> bool {
     parameters(request).get(1).is_some_and(|p| p.starts_with('{'))
 }
 
+/// Whom the lock does not stop, in words; nothing where it stops everybody.
+fn keepers(found: &Value) -> String {
+    let logins = found.get("keep").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    let mut logins: Vec<String> = logins.map(sanitize).collect();
+    if logins.is_empty() {
+        return String::new();
+    }
+    let more = logins.len().saturating_sub(NAMED);
+    logins.truncate(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("; by another group, or as administrators, these still can: {}{more}", logins.join(", "))
+}
+
 fn users(found: &Value) -> Vec<i64> {
     found.get("users").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_i64).collect()
 }
@@ -100,13 +123,10 @@ impl Change for LockExports {
         let (group, note) = (number(found, "group"), text(found, "note"));
         if locked {
             let users = users(found);
+            let keepers = keepers(found);
             if users.is_empty() {
-                return Err(VerbError::new(format!("no user of {} has the right to export", place.tenant.id)));
+                return Err(VerbError::new(format!("no user of {} has the right to export{keepers}", place.tenant.id)));
             }
-            let implied = match number(found, "implied") {
-                0 => String::new(),
-                n => format!("; {n} other groups imply it, their members keep it"),
-            };
             return place.request(
                 context,
                 &SPEC,
@@ -115,7 +135,7 @@ impl Change for LockExports {
                     object: format!("right to export of {} users", users.len()),
                     count: users.len() as u64,
                     server_checks: vec!["only from these users".to_owned()],
-                    hurts: format!("{}: {} users can not export lists{implied}", place.tenant.id, users.len()),
+                    hurts: format!("{}: {} users can not export lists{keepers}", place.tenant.id, users.len()),
                     undo: "the same with locked = false gives it back to exactly those".to_owned(),
                 },
             );

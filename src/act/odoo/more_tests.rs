@@ -25,8 +25,10 @@ INSERT INTO ir_config_parameter (key, value) VALUES ('edi.enabled', 'True');
 INSERT INTO res_users (login) VALUES ('admin'), ('edi'), ('demo');
 INSERT INTO res_users_apikeys (name, user_id, index, key, expiration_date) VALUES
   ('a', 1, '12345678', 'x', NULL), ('b', 2, '12345678', 'x', '2999-01-01'), ('old', 2, '12345678', 'x', '2001-01-01');
-INSERT INTO ir_model_data (module, name, res_id) VALUES ('base', 'group_allow_export', 7);
-INSERT INTO res_groups_users_rel VALUES (7, 1), (7, 3), (8, 2);";
+INSERT INTO ir_model_data (module, name, res_id) VALUES ('base', 'group_allow_export', 7), ('base', 'group_erp_manager', 9);
+INSERT INTO res_groups_implied_rel VALUES (10, 9), (11, 7);
+INSERT INTO res_users (login) VALUES ('boss'), ('clerk');
+INSERT INTO res_groups_users_rel VALUES (7, 1), (7, 3), (8, 2), (10, 4), (11, 5);";
 
 pub(super) async fn made(grants: bool) -> Option<(Tenant017, World)> {
     let mut tenant = Tenant017::make().await?;
@@ -151,16 +153,18 @@ async fn keys_end_and_exports_are_locked_and_given_back_to_the_same_people() {
 
     let exports = tenant.verb("odoo.lock_exports");
     let request = prepare(&*exports, &world, &of(&[])).await.unwrap();
+    // An administrator, and one whom another group gives the right.
+    assert!(request.hurts.ends_with("or as administrators, these still can: boss, clerk"), "{}", request.hurts);
     let who = "SELECT string_agg(gid || ':' || uid, ' ' ORDER BY gid, uid) FROM res_groups_users_rel";
     assert!(nothing(&exports.reconcile(&request).await));
     assert_eq!(done(execute(&*exports, &request).await).0, json!({ "users": 2, "told": 1 }));
-    assert_eq!(one(&tenant, who).await, "8:2");
+    assert_eq!(one(&tenant, who).await, "8:2 10:4 11:5");
     assert!(took(&exports.reconcile(&request).await));
     assert!(prepare(&*exports, &world, &of(&[])).await.unwrap_err().message.contains("no user of t017"));
     let back = prepare(&*exports, &world, &of(&[("locked", json!(false))])).await.unwrap();
     assert!(nothing(&exports.reconcile(&back).await));
     assert_eq!(done(execute(&*exports, &back).await).0["users"], json!(2));
-    assert_eq!(one(&tenant, who).await, "7:1 7:3 8:2");
+    assert_eq!(one(&tenant, who).await, "7:1 7:3 8:2 10:4 11:5");
     assert!(took(&exports.reconcile(&back).await));
     assert_eq!(one(&tenant, "SELECT count(*)::text FROM orm_signaling_default").await, "2");
 }

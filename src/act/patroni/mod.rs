@@ -14,7 +14,7 @@ use crate::domain::request::{ArgSpec, Operation, Request, Target, VerbSpec};
 use crate::domain::risk::{BlastRadius, Reversible, Risk};
 use crate::domain::sample::{Failure, FailureKind};
 use crate::domain::text::sanitize;
-use crate::observe::http::{Ask, Http, Trust};
+use crate::observe::http::{Answer, Ask, Http, Trust};
 use crate::policy::authorized::Authorized;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -29,6 +29,9 @@ const SECOND_LOOK: Duration = Duration::from_secs(10);
 const SETTLES: Duration = Duration::from_secs(30);
 /// How often it is looked meanwhile.
 const AGAIN: Duration = Duration::from_millis(500);
+
+/// The state of a member whose data is copied from the primary.
+const CREATING: &str = "creating replica";
 
 const PATRONI: ArgSpec = ArgSpec { name: "patroni", required: true, what: "id of a [[patroni]]" };
 const CANDIDATE: ArgSpec = ArgSpec { name: "candidate", required: true, what: "member that takes over" };
@@ -160,6 +163,12 @@ async fn settled(config: &Config, within: Duration) -> Result<Value, Failure> {
     }
 }
 
+/// Whether Patroni says that it has begun nothing: `Ha.reinitialize` gives these words, and its REST API a 503 with them.
+fn refuses(answer: &Answer) -> bool {
+    let said = String::from_utf8_lossy(&answer.body);
+    answer.status == 503 && ["already in progress", "can not reinitialize"].iter().any(|words| said.contains(words))
+}
+
 fn paused(cluster: &Value) -> bool {
     cluster.get("pause").and_then(Value::as_bool) == Some(true)
 }
@@ -201,7 +210,7 @@ impl Patroni {
                 let name = object.strip_prefix("replica ").and_then(|o| o.split(' ').next()).unwrap_or_default();
                 let state = members(now).into_iter().find(|m| m.name == name).map(|m| m.state);
                 match state.as_deref() {
-                    Some("creating replica") => Reconciled::TookEffect { seen: format!("{name} is made anew") },
+                    Some(CREATING) => Reconciled::TookEffect { seen: format!("{name} is made anew") },
                     other => Reconciled::Undecided {
                         why: format!("{name} is {}; whether it was made anew can not be told", other.unwrap_or("gone")),
                     },
@@ -317,9 +326,15 @@ impl Verb for Patroni {
                 if !api.starts_with("http://") && !api.starts_with("https://") {
                     return Err(VerbError::new(format!("{name} does not say where its REST API is")));
                 }
-                (method, path, body) = ("POST", format!("{api}/reinitialize"), json!({ "force": false }));
+                if found.state == CREATING {
+                    return Err(VerbError::new(format!("{name} is being made anew already")));
+                }
+                // Patroni goes on starting a member that does not come up, and takes nothing else meanwhile.
+                let force = !matches!(found.state.as_str(), "running" | "streaming");
+                (method, path, body) = ("POST", format!("{api}/reinitialize"), json!({ "force": force }));
                 object = format!("replica {name} of {id}, {}", found.state);
-                checks = vec!["only if it is no primary, and no other task of it runs".to_owned()];
+                let task = if force { "what Patroni does to start it is broken off" } else { "no task of it runs" };
+                checks = vec![format!("only if it is no primary; {task}")];
                 hurts = format!("readers of {name} until it is whole again; the primary sends all of its data");
                 undo = "Can not be taken back: it has to be copied to its end.".to_owned();
             }
@@ -339,6 +354,9 @@ impl Verb for Patroni {
     fn execute(&self, permit: Authorized) -> BoxFuture<'_, Outcome> {
         Box::pin(async move {
             match self.checked(permit.request()) {
+                Ok((_, _, secrets)) if self.spec.name == REINIT.name => {
+                    call::send_unless(permit.request(), &secrets, permit.timeout(), refuses).await
+                }
                 Ok((_, _, secrets)) => call::send(permit.request(), &secrets, permit.timeout()).await,
                 Err(why) => Outcome::Failed { why },
             }

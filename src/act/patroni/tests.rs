@@ -127,10 +127,15 @@ impl Rig {
 
     /// Ends a member and its server as a machine does that loses its power.
     fn kill(&self, name: &str) {
+        self.members[usize::from(name == "m2")].signal(rustix::process::Signal::KILL);
+        self.end_server(name);
+    }
+
+    /// Ends the server of a member, at once.
+    fn end_server(&self, name: &str) {
         use rustix::process::{Pid, Signal, kill_process};
         let file = self.dir.path().join(name).join("data/postmaster.pid");
         let pid = std::fs::read_to_string(file).unwrap().lines().next().unwrap().parse().unwrap();
-        self.members[usize::from(name == "m2")].signal(Signal::KILL);
         kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
     }
 
@@ -279,6 +284,52 @@ async fn a_cluster_whose_primary_died_is_failed_over() {
     // A second time it is a healthy primary itself.
     let again = rig.prepare("patroni.failover", &[("candidate", json!(second.name))]).await.unwrap_err().message;
     assert!(again.contains("use patroni.switchover"), "{again}");
+}
+
+#[tokio::test]
+async fn a_replica_that_does_not_start_is_made_anew() {
+    let Some(mut rig) = Rig::start("a_replica_that_does_not_start").await else { return };
+    let first = leader(&cluster(&rig.config).await.unwrap()).unwrap();
+    let second = if first == "m1" { "m2" } else { "m1" };
+    let now = cluster(&rig.config).await.unwrap();
+    let primary = members(&now).into_iter().find(|m| m.name == first).unwrap();
+    rig.through(&primary);
+    let anew = rig.prepare("patroni.reinit", &[("member", json!(second))]).await.unwrap();
+    let force = |request: &Request, force: bool| {
+        let Operation::Http { body, .. } = &request.operation else { panic!() };
+        assert_eq!(serde_json::from_str::<Value>(body).unwrap(), json!({ "force": force }));
+    };
+    force(&anew, false);
+    // Without its control file it never starts again, and Patroni goes on trying.
+    let data = rig.dir.path().join(second).join("data");
+    std::fs::remove_file(data.join("global/pg_control")).unwrap();
+    rig.end_server(second);
+    let state =
+        async || members(&cluster(&rig.config).await.ok()?).into_iter().find(|m| m.name == second).map(|m| m.state);
+    until("it does not start", LIMIT, async || (state().await? == "start failed").then_some(())).await;
+    let forced = rig.prepare("patroni.reinit", &[("member", json!(second))]).await.unwrap();
+    force(&forced, true);
+    let outcome = rig.execute(&forced).await;
+    assert!(matches!(outcome, Outcome::Done { .. }), "{outcome:?}");
+    // What is refused while it is copied has begun nothing, and is said so.
+    let busy = failed(rig.execute(&anew).await).message;
+    assert!(busy.contains("reinitialize already in progress"), "{busy}");
+    until("both run again", LIMIT, async || (rig.states().await == 2).then_some(())).await;
+    assert_eq!(rig.said(second, "Removing data directory"), 1);
+}
+
+#[test]
+fn only_patronis_own_words_are_a_refusal() {
+    let answer = |status: u16, body: &str| Answer {
+        status,
+        headers: reqwest::header::HeaderMap::new(),
+        body: body.as_bytes().to_vec(),
+        truncated: false,
+        head_after: Duration::ZERO,
+    };
+    assert!(refuses(&answer(503, "restarting after failure already in progress")));
+    assert!(refuses(&answer(503, "I am the leader, can not reinitialize")));
+    assert!(!refuses(&answer(503, "no server is available")) && !refuses(&answer(500, "already in progress")));
 }
 
 #[test]

@@ -16,11 +16,20 @@ fn observer(log: &Path) -> (ExportsObserver, Arc<SetClock>) {
 
 /// The same for a tenant and a moment.
 pub(super) fn observer_at(log: &Path, tenant: &str, now: Timestamp) -> (ExportsObserver, Arc<SetClock>) {
+    observer_of(log, &[tenant], now)
+}
+
+/// The same for several tenants.
+fn observer_of(log: &Path, tenants: &[&str], now: Timestamp) -> (ExportsObserver, Arc<SetClock>) {
+    let tenants = tenants.iter().fold(String::new(), |mut all, tenant| {
+        let _ = writeln!(all, "[[tenant]]\nid = \"{tenant}\"\ndatabase = {{ instance = \"pg\", name = \"{tenant}\" }}");
+        all
+    });
     let config = decode(
         "c.toml",
         &format!(
-            "[estate]\nname = \"a\"\nenvironment = \"staging\"\n[[tenant]]\nid = \"{tenant}\"\n\
-             database = {{ instance = \"pg\", name = \"{tenant}\" }}\n[[postgres]]\nid = \"pg\"\nhost = \"h\"\nuser = \"u\"\n\
+            "[estate]\nname = \"a\"\nenvironment = \"staging\"\n{tenants}\
+             [[postgres]]\nid = \"pg\"\nhost = \"h\"\nuser = \"u\"\n\
              [[logs]]\nid = \"odoo\"\nkind = \"file\"\npath = \"{}\"\nexports = true\n",
             log.display()
         ),
@@ -67,6 +76,19 @@ async fn what_one_person_takes_in_an_hour_is_summed_and_others_tenants_do_not_co
     // An hour later nothing of it is recent.
     clock.set(at("08:40:00"));
     assert_eq!(records(&measured(&mut observer).await), Some(0.0));
+}
+
+#[tokio::test]
+async fn one_log_of_all_tenants_tells_of_each_of_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("odoo.log");
+    std::fs::write(&log, line("07:20:00", "t1", 7, 11) + &line("07:20:00", "t4", 7, 44)).unwrap();
+    let (mut observer, _) = observer_of(&log, &["t1", "t2", "t3", "t4", "t5", "t6"], at("07:30:00"));
+    let facts = measured(&mut observer).await;
+    let mut told: Vec<(String, f64)> = facts.readings.iter().map(|r| (r.subject.to_string(), r.value)).collect();
+    told.sort_by(|a, b| a.0.cmp(&b.0));
+    let values: Vec<f64> = told.iter().map(|(_, value)| *value).collect();
+    assert_eq!((values, facts.untold.len()), (vec![11.0, 0.0, 0.0, 44.0, 0.0, 0.0], 0), "{facts:?}");
 }
 
 #[tokio::test]

@@ -30,7 +30,9 @@ impl FileLogs {
 
     async fn tail(&self, ask: &LogAsk, path: PathBuf) -> Result<Tail, Untold> {
         let name = path.display().to_string();
-        let Ok(turn) = Arc::clone(&self.turn).try_acquire_owned() else {
+        // One file may hold the lines of all tenants, which are asked for at the same time: they take turns.
+        let until = Instant::now() + self.logs.timeout;
+        let Ok(Ok(turn)) = tokio::time::timeout_at(until, Arc::clone(&self.turn).acquire_owned()).await else {
             return Err(Untold::new(format!("{name} is still being read for an earlier question")));
         };
         let (from, database) = (ask.from, ask.tenant.database.as_ref().map(|d| d.name.clone()));
@@ -38,7 +40,7 @@ impl FileLogs {
             let _turn = turn;
             read(&path, from, database.as_deref())
         });
-        match tokio::time::timeout(self.logs.timeout, reading).await {
+        match tokio::time::timeout_at(until, reading).await {
             Ok(Ok(said)) => said,
             Ok(Err(_)) => Err(Untold::new(format!("reading {name} was broken off"))),
             Err(_) => {

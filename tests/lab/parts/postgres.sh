@@ -141,10 +141,11 @@ start_primary() { # also used by faults.sh
 up_pgbouncer() {
   local port name; read -r port < <(ports 1)
   mkdir -p "$PG/pgbouncer"
+  for name in $TENANTS postgres; do echo "$name = host=127.0.0.1 port=$LAB_PG_PRIMARY_PORT dbname=$name"; done > "$PG/pgbouncer/databases"
   {
-    echo "[databases]"
-    for name in $TENANTS postgres; do echo "$name = host=127.0.0.1 port=$LAB_PG_PRIMARY_PORT dbname=$name"; done
     cat <<C
+[databases]
+%include $PG/pgbouncer/databases
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = $port
@@ -170,6 +171,7 @@ C
   [ "$(id -u)" != 0 ] || chown -R "$SERVER_USER" "$PG/pgbouncer"
   spawn pgbouncer "${UNROOT[@]}" "$(command -v pgbouncer || echo /usr/sbin/pgbouncer)" "$PG/pgbouncer/ini"
   put LAB_PGBOUNCER_PORT "$port"
+  put LAB_PGBOUNCER_DATABASES "$PG/pgbouncer/databases"
   wait_for "pgbouncer answers SHOW POOLS on port $port" 15 pgbouncer \
     env PGPASSWORD="$(secret pg-quarterdeck_observe)" psql -X -h 127.0.0.1 -p "$port" -U quarterdeck_observe -d pgbouncer -c 'SHOW POOLS'
 }
