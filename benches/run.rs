@@ -224,6 +224,7 @@ async fn confirming() {
         verbs: Verbs::new([Arc::new(Poke(executed.clone())) as _]),
         settings: quarterdeck::correlate::settings::Settings::default(),
         usual: None,
+        prices: None,
         logs: quarterdeck::engine::logs::LogSources::default(),
         comms: quarterdeck::engine::telling::Means::default(),
         drill: None,

@@ -116,6 +116,7 @@ fn start(dir: &std::path::Path, server: &Server) -> Running {
         verbs: Verbs::new([Arc::new(Poke(server.clone())) as _]),
         settings: quarterdeck::correlate::settings::Settings::default(),
         usual: None,
+        prices: None,
         logs: quarterdeck::engine::logs::LogSources::default(),
         comms: quarterdeck::engine::telling::Means::default(),
         drill: None,

@@ -31,7 +31,7 @@ impl Moment {
     /// The newest values of a tenant.
     pub(super) fn of(history: &History, tenant: &TenantId, now: Timestamp) -> Option<Self> {
         let subject = Subject::Tenant { tenant: tenant.clone() };
-        let oldest = now.saturating_sub(FRESH).map_or(i64::MIN, |at| at.as_millisecond());
+        let oldest = now.saturating_sub(FRESH).map_or(i64::MIN, Timestamp::as_millisecond);
         let newest = |signal: &str| {
             let mut all = history.newest(&subject).filter(|n| n.signal.name == signal && n.at_ms >= oldest);
             all.next().map(|n| n.value).filter(|v| v.is_finite() && *v >= 0.0)

@@ -281,6 +281,7 @@ impl Bench {
             verbs: Verbs::new([&POKE, &PAGE].map(|spec| Arc::new(Poke(spec, self.seen.clone())) as _)),
             settings: quarterdeck::correlate::settings::Settings::default(),
             usual: None,
+            prices: None,
             logs: quarterdeck::engine::logs::LogSources::default(),
             comms: quarterdeck::engine::telling::Means::default(),
             drill: None,

@@ -233,6 +233,16 @@ workers_freeze() { # the prefork server and its workers hang; the jobrunner goes
   for child in $(family "$pid"); do [ "$child" = "$runner" ] || kill -STOP "$child"; done
   wait_for "odoo-worker is stopped" 5 - grep -q '^State:.T' "/proc/$pid/status"
 }
+crons_run() { # Odoo runs its crons: a thread of its threaded server that runs them ends for good when its database goes, so it is
+  # started anew, as a person would who is told that crons are late
+  if grep -aq "Exception in thread odoo.service.cron" "$LOG/odoo.log"; then
+    local pid; pid=$(pid_of odoo)
+    kubectl rollout restart deployment/odoo -n erp-t017 >/dev/null
+    wait_for "Odoo was started anew" 60 odoo-supervisor eval 'now=$(pid_of odoo) && [ "$now" != "'"$pid"'" ]'
+    : > "$LOG/odoo.log"
+  fi
+  wait_for "Odoo answers" 60 odoo eval 'curl -fsS -m 5 -o /dev/null "$LAB_ODOO_URL/web/health"'
+}
 crons_home() { # crons_home DB: the crons that odoo.pause_crons holds run again
   pg -d "$1" <<'S'
 WITH note AS (DELETE FROM ir_config_parameter WHERE key = 'quarterdeck.paused_crons' RETURNING value)

@@ -23,7 +23,7 @@ use cases::{CASES, Case};
 use lab_support::Lab;
 use lab_support::load::Load;
 use lab_support::rules::SCALE;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use watch::{Seen, Watch};
 
@@ -152,16 +152,19 @@ fn every_fault_is_named_with_its_cause_and_the_right_playbook_first() {
 #[test]
 fn a_healthy_lab_under_load_is_not_accused() {
     let Some(lab) = Lab::open("a healthy lab", NEEDS) else { return };
+    // A fault of before may have ended a thread of Odoo's that nothing starts again.
+    lab.fault(&["crons_run"]);
     let watch = Watch::start(&lab);
     let before = watch.quiet();
     let minutes = number("QUARTERDECK_HEALTHY_MINUTES");
     let time = minutes.map_or(Duration::from_secs(15), |m| Duration::from_secs(m * 60));
     let load = Load::of(&lab, &["t017", "t003", "t090"]);
-    let mut accused = BTreeSet::new();
+    // Each once, as it was said first.
+    let mut accused = BTreeMap::new();
     watch.until(time, |all| {
-        accused.extend(
-            all.iter().filter(|s| !before.iter().any(|b| b.id == s.id)).map(|s| format!("{}: {}", s.rule, s.what)),
-        );
+        for said in all.iter().filter(|s| !before.iter().any(|b| b.id == s.id)) {
+            accused.entry(said.id.clone()).or_insert_with(|| format!("{}: {}", said.rule, said.what));
+        }
         None::<()>
     });
     println!("{} s of healthy running, {} requests: {} false findings", time.as_secs(), load.served(), accused.len());

@@ -141,6 +141,7 @@ impl Rig {
             verbs: Verbs::new([Arc::new(verb) as _]),
             settings: quarterdeck::correlate::settings::Settings::default(),
             usual: None,
+            prices: None,
             logs: quarterdeck::engine::logs::LogSources::default(),
             comms: quarterdeck::engine::telling::Means::default(),
             drill: None,
