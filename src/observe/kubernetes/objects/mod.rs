@@ -52,6 +52,8 @@ pub struct ObjectsObserver {
     owners: Owners,
     opening: Option<JoinHandle<Result<Link, Failure>>>,
     session: Option<Session>,
+    /// How long a watch may say nothing.
+    silence: Duration,
 }
 
 #[derive(Debug)]
@@ -113,7 +115,14 @@ impl ObjectsObserver {
             interval: config.interval.max(SHORTEST_INTERVAL),
             address: Watcher::address(config),
         };
-        Self { spec, config: config.clone(), owners: Owners::new(&config.id, estate), opening: None, session: None }
+        Self {
+            spec,
+            config: config.clone(),
+            owners: Owners::new(&config.id, estate),
+            opening: None,
+            session: None,
+            silence: watch::SILENCE,
+        }
     }
 
     async fn look(&mut self) -> Result<Facts, Failure> {
@@ -137,7 +146,8 @@ impl ObjectsObserver {
         let latency = asked.elapsed();
         if session.watches.is_empty() {
             for (number, kind) in KINDS.iter().enumerate() {
-                session.watches.spawn(watch::follow(session.link.clone(), Arc::clone(&session.board), number, kind));
+                let (link, board) = (session.link.clone(), Arc::clone(&session.board));
+                session.watches.spawn(watch::follow(link, board, number, kind, self.silence));
             }
         }
         session.board.nudge.notify_waiters();

@@ -177,6 +177,25 @@ async fn a_missing_right_is_said_and_all_missing_is_a_failure() {
 }
 
 #[tokio::test]
+async fn a_watch_that_says_nothing_is_begun_anew_and_nothing_is_unknown_for_that() {
+    let fake =
+        Fake::start(|asked| serve(asked, |resource| (resource == "poddisruptionbudgets").then(|| json!([])))).await;
+    let mut observer = observer(&fake.kubeconfig, "erp");
+    observer.silence = Duration::from_millis(20);
+    look(&mut observer).await.unwrap();
+    let budgets = || fake.count("poddisruptionbudgets?watch=1");
+    tokio::time::timeout(Duration::from_secs(30), async {
+        while budgets() < 4 {
+            look(&mut observer).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("it is watched again and again");
+    assert_eq!(fake.count("poddisruptionbudgets?limit"), 1, "what was listed once is not listed again");
+}
+
+#[tokio::test]
 async fn a_silent_server_rubbish_and_one_that_is_gone_are_failures() {
     let fake = Fake::start(|asked| {
         let body = if asked.line.contains("readyz") { "ok" } else { "<html>" };

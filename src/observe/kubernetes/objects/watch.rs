@@ -21,8 +21,12 @@ const PAGE: u32 = 250;
 const PAGE_BYTES: usize = 64 << 20;
 /// Rows kept of one kind; warnings of a cluster in trouble are the most.
 const ROWS: usize = 20_000;
-/// A watch silent for longer is dead: a bookmark comes about once a minute.
-const SILENCE: Duration = Duration::from_secs(90);
+/// A watch silent for longer is begun anew: a bookmark comes about once a minute.
+pub(super) const SILENCE: Duration = Duration::from_secs(90);
+/// A server that does not begin to answer a watch within this time, or gives no page of a list within the other, does not
+/// answer: one that is being started takes requests before it can.
+const ANSWER: Duration = Duration::from_secs(10);
+const PAGE_TIME: Duration = Duration::from_secs(30);
 /// How soon a kind that is not there, or a right that is missing, is tried again.
 const AGAIN: Duration = Duration::from_mins(1);
 /// A watch that ends sooner has not worked.
@@ -111,12 +115,12 @@ impl Board {
     }
 }
 
-/// Follows one kind until it is dropped.
-pub(super) async fn follow(link: Link, board: Arc<Board>, number: usize, kind: &'static KindOf) {
+/// Follows one kind until it is dropped; what is silent for longer than `silence` is not waited for.
+pub(super) async fn follow(link: Link, board: Arc<Board>, number: usize, kind: &'static KindOf, silence: Duration) {
     let mut failures = 0_u32;
     loop {
         let began = Instant::now();
-        let fault = match whole(&link, &board, number, kind).await {
+        let fault = match whole(&link, &board, number, kind, silence).await {
             Ok(()) => continue,
             Err(fault) => fault,
         };
@@ -149,16 +153,26 @@ pub(super) async fn follow(link: Link, board: Arc<Board>, number: usize, kind: &
 }
 
 /// Reads all objects, then watches until the watch breaks.
-async fn whole(link: &Link, board: &Board, number: usize, kind: &KindOf) -> Result<(), Fault> {
+async fn whole(link: &Link, board: &Board, number: usize, kind: &KindOf, silence: Duration) -> Result<(), Fault> {
     let mut version = list(link, board, number, kind).await?;
     board.set(number, Standing::Live);
     loop {
         let began = Instant::now();
-        version = changes(link, board, number, kind, version).await?;
-        if began.elapsed() < SHORTEST {
+        let end = changes(link, board, number, kind, version, silence).await?;
+        if matches!(end, End::Closed(_)) && began.elapsed() < SHORTEST {
             return Err(Fault::Lost(link.failure(FailureKind::Unreachable, "ends its watches at once")));
         }
+        let (End::Closed(newest) | End::Silent(newest)) = end;
+        version = newest;
     }
+}
+
+/// How one watch ended, and the version that it has led to.
+enum End {
+    /// By the server, as it does after the time that was asked for.
+    Closed(String),
+    /// Nothing came any more. A busy server sends its bookmarks late; whether it is there, the next watch tells.
+    Silent(String),
 }
 
 async fn list(link: &Link, board: &Board, number: usize, kind: &KindOf) -> Result<String, Fault> {
@@ -173,7 +187,8 @@ async fn list(link: &Link, board: &Board, number: usize, kind: &KindOf) -> Resul
                     .map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") }),
             );
         }
-        let body = tokio::time::timeout(SILENCE, link.get(&path, PAGE_BYTES)).await.map_err(|_| late(link))??;
+        let body =
+            tokio::time::timeout(PAGE_TIME, link.get(&path, PAGE_BYTES)).await.map_err(|_| late(link, PAGE_TIME))??;
         let mut page: Value = serde_json::from_slice(&body).map_err(|_| rubbish(link))?;
         if let Value::Array(items) = page["items"].take() {
             objects.extend(items);
@@ -189,7 +204,14 @@ async fn list(link: &Link, board: &Board, number: usize, kind: &KindOf) -> Resul
     }
 }
 
-async fn changes(link: &Link, board: &Board, number: usize, kind: &KindOf, from: String) -> Result<String, Fault> {
+async fn changes(
+    link: &Link,
+    board: &Board,
+    number: usize,
+    kind: &KindOf,
+    from: String,
+    silence: Duration,
+) -> Result<End, Fault> {
     // Between four and five minutes, so that the watches of many observers do not end together.
     let seconds = 240 + OsRng.next_u32() % 60;
     let mut version: String = from.chars().filter(char::is_ascii_alphanumeric).collect();
@@ -201,11 +223,11 @@ async fn changes(link: &Link, board: &Board, number: usize, kind: &KindOf, from:
     let request = Request::get(&path)
         .body(Vec::new())
         .map_err(|e| Fault::NotSent(Failure::new(FailureKind::Local, format!("{path} can not be asked for: {e}"))))?;
-    let response = tokio::time::timeout(SILENCE, link.send(request)).await.map_err(|_| late(link))??;
+    let response = tokio::time::timeout(ANSWER, link.send(request)).await.map_err(|_| late(link, ANSWER))??;
     let mut body = Lines::new(link.clone(), response);
     loop {
-        let entry = tokio::time::timeout(SILENCE, body.next()).await.map_err(|_| late(link))??;
-        let Some(entry) = entry else { return Ok(version) };
+        let Ok(entry) = tokio::time::timeout(silence, body.next()).await else { return Ok(End::Silent(version)) };
+        let Some(entry) = entry? else { return Ok(End::Closed(version)) };
         let event: Value = serde_json::from_slice(entry).map_err(|_| rubbish(link))?;
         let object = &event["object"];
         match event["type"].as_str() {
@@ -228,8 +250,8 @@ async fn changes(link: &Link, board: &Board, number: usize, kind: &KindOf, from:
     }
 }
 
-fn late(link: &Link) -> Fault {
-    Fault::Lost(link.failure(FailureKind::Timeout, &format!("nothing came for {} s", SILENCE.as_secs())))
+fn late(link: &Link, within: Duration) -> Fault {
+    Fault::Lost(link.failure(FailureKind::Timeout, &format!("nothing came for {} s", within.as_secs())))
 }
 
 fn rubbish(link: &Link) -> Fault {
