@@ -237,7 +237,7 @@ crons_run() { # Odoo runs its crons: a thread of its threaded server that runs t
   # started anew, as a person would who is told that crons are late
   if grep -aq "Exception in thread odoo.service.cron" "$LOG/odoo.log"; then
     local pid; pid=$(pid_of odoo)
-    kubectl rollout restart deployment/odoo -n erp-t017 >/dev/null
+    kubectl rollout restart deployment/odoo -n t017 >/dev/null
     wait_for "Odoo was started anew" 60 odoo-supervisor eval 'now=$(pid_of odoo) && [ "$now" != "'"$pid"'" ]'
     : > "$LOG/odoo.log"
   fi
