@@ -15,10 +15,12 @@
 
 #[path = "../tests/support/engine.rs"]
 mod engine;
+mod measured;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
 use engine::Served;
+use measured::processor;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -29,13 +31,6 @@ use std::time::Duration;
 const WINDOW: Duration = Duration::from_secs(20);
 /// Bar: an idle engine with 20 consoles, in hundredths of a core.
 const BAR: f64 = 5.0;
-
-fn cpu_seconds(pid: u32) -> f64 {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let fields: Vec<&str> = text.rsplit(')').next().unwrap().split_whitespace().collect();
-    // Clock ticks of 10 ms: sysconf(_SC_CLK_TCK) is 100 on Linux.
-    (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
-}
 
 /// A console that reads everything and says each second that it lives.
 struct Console {
@@ -89,9 +84,9 @@ fn measure(served: &Served, consoles: usize) -> (f64, f64) {
     let all: Vec<Console> = (0..consoles).map(|n| Console::attach(&served.socket, n)).collect();
     std::thread::sleep(Duration::from_secs(5));
     let bytes = |all: &[Console]| all.iter().map(|c| c.bytes.load(Ordering::Relaxed)).sum::<u64>();
-    let (cpu, sent) = (cpu_seconds(served.pid()), bytes(&all));
+    let (cpu, sent) = (processor(served.pid()), bytes(&all));
     std::thread::sleep(WINDOW);
-    let cpu = (cpu_seconds(served.pid()) - cpu) / WINDOW.as_secs_f64() * 100.0;
+    let cpu = (processor(served.pid()) - cpu) / WINDOW.as_secs_f64() * 100.0;
     #[allow(clippy::cast_precision_loss, reason = "far below 2^52")]
     let each = (bytes(&all) - sent) as f64 / WINDOW.as_secs_f64() / consoles.max(1) as f64;
     (cpu, each)

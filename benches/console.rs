@@ -14,39 +14,23 @@
 
 #[path = "cluster/mod.rs"]
 mod cluster;
+mod measured;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use jiff::Timestamp;
+use measured::{memory, percentile, processor};
 use quarterdeck::console::msg::Msg;
 use quarterdeck::console::state::{Facts, State};
 use quarterdeck::console::theme::{Capabilities, ColorDepth, Theme};
 use quarterdeck::console::{update, view};
-use quarterdeck::domain::actor::Actor;
 use quarterdeck::domain::mode::Mode;
 use quarterdeck::drill::{Drill, Options, catalog};
-use quarterdeck::engine::adapters;
-use quarterdeck::engine::core::{self, Parts};
-use quarterdeck::engine::state::State as Incidents;
-use quarterdeck::journal::{OpenOptions, fold};
-use quarterdeck::playbook::library::Library;
 use quarterdeck::terminal::frame::Screen;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use support::{SOON, Start, Term};
-
-fn percentile(sorted: &[f64], share: f64) -> f64 {
-    let last = sorted.len() - 1;
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "an index within bounds"
-    )]
-    let at = (last as f64 * share).round() as usize;
-    sorted[at.min(last)]
-}
 
 fn milliseconds(mut all: Vec<f64>, what: &str) -> f64 {
     all.sort_by(f64::total_cmp);
@@ -88,35 +72,22 @@ fn first_frame() {
     println!("  ratio to the bar of 50 ms: {:.2}", p99 / 50.0);
 }
 
-fn statm(pid: u32, field: &str) -> f64 {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = text.lines().find(|l| l.starts_with(field)).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
-}
-
-fn cpu_seconds(pid: u32) -> f64 {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let fields: Vec<&str> = text.rsplit(')').next().unwrap().split_whitespace().collect();
-    // Clock ticks of 10 ms: sysconf(_SC_CLK_TCK) is 100 on Linux.
-    (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
-}
-
 fn quiet(args: &[&str], home: &Path, what: &str, settle: Duration) {
     let window = Duration::from_secs(20);
     let term = Term::start(&Start { args, env: &[], home, size: (80, 24) });
     term.until("the first full frame", SOON, |t| t.contains("palette"));
     std::thread::sleep(settle);
-    let (bytes, cpu) = (term.bytes(), cpu_seconds(term.pid()));
+    let (bytes, cpu) = (term.bytes(), processor(term.pid()));
     std::thread::sleep(window);
-    let (bytes, cpu) = (term.bytes() - bytes, cpu_seconds(term.pid()) - cpu);
+    let (bytes, cpu) = (term.bytes() - bytes, processor(term.pid()) - cpu);
     #[allow(clippy::cast_precision_loss, reason = "far below 2^52 bytes")]
     let rate = bytes as f64 / window.as_secs_f64();
     println!(
         "{what}: {rate:.1} bytes/s (ratio to the bar of 64: {:.2}), CPU {:.2}% of a core, RSS {:.1} MiB (peak {:.1})",
         rate / 64.0,
         cpu / window.as_secs_f64() * 100.0,
-        statm(term.pid(), "VmRSS"),
-        statm(term.pid(), "VmHWM"),
+        memory(term.pid(), "VmRSS"),
+        memory(term.pid(), "VmHWM"),
     );
 }
 
@@ -154,7 +125,7 @@ fn large(tenants: usize) -> Large {
     term.until("the tenants to be known", Duration::from_mins(5), |t| t.contains("Deployment odoo-w"));
     let known = begun.elapsed().as_secs_f64();
     std::thread::sleep(Duration::from_secs(20));
-    let memory = (statm(term.pid(), "VmRSS"), statm(term.pid(), "VmHWM"));
+    let memory = (memory(term.pid(), "VmRSS"), memory(term.pid(), "VmHWM"));
     // The rows of the screen; header and alarms move by themselves.
     let rows = |screen: &str| screen.lines().skip(2).collect::<Vec<_>>().join("\n");
     term.keys("t").shows("Tenants");
@@ -211,32 +182,7 @@ fn keys_under_load() {
         let scenario = &entries[0].scenario;
         let size = quarterdeck::drill::model::build::Size { tenants: 1000, pods_per_tenant: 10, ..Default::default() };
         let options = Options { seed: Some(7), speed: Some(1.0), size: Some(size), samples_per_s: Some(5_000) };
-        let adapters = adapters::drill(Drill::start(scenario, options));
-        let me = Actor { user: "mara".into(), uid: 0, via: "bench".into(), host: "bench".into(), console: None };
-        let (environment, time) = (adapters.estate.environment, adapters.clock.now());
-        let mut state = Incidents::default();
-        let open = OpenOptions::new(
-            dir.path().join("journal"),
-            "quarterdeck/bench",
-            me.clone(),
-            Mode::Drill,
-            environment,
-            time,
-        );
-        let (journal, _) = fold::open(open, &mut state).unwrap();
-        let signals: Vec<&str> = quarterdeck::correlate::signals::SIGNALS.iter().map(|s| s.name).collect();
-        let (library, _) = Library::load(&[], &quarterdeck::act::catalog(), &signals);
-        let running = core::start(Parts {
-            adapters,
-            library,
-            journal,
-            state,
-            journal_dir: String::new(),
-            me,
-            anchored: None,
-            witnesses: None,
-            loaded: serde_json::json!({}),
-        });
+        let running = measured::engine(Drill::start(scenario, options), dir.path());
         let client = running.client.clone();
         let facts = Facts::new("bench".into(), Mode::Drill);
         let theme = Theme::choose(Some("dark"), &[], Capabilities { colors: ColorDepth::True, unicode: true }).unwrap();

@@ -11,18 +11,14 @@
     reason = "a bench fails by panicking"
 )]
 
-use quarterdeck::domain::actor::Actor;
-use quarterdeck::domain::mode::Mode;
+mod measured;
+
+use measured::percentile;
 use quarterdeck::domain::sample::Sample;
 use quarterdeck::domain::world::World;
 use quarterdeck::drill::model::build::Size;
 use quarterdeck::drill::{Drill, Options, catalog};
-use quarterdeck::engine::adapters;
-use quarterdeck::engine::core::{self, Parts};
 use quarterdeck::engine::judge::Judge;
-use quarterdeck::engine::state::State;
-use quarterdeck::journal::{OpenOptions, fold};
-use quarterdeck::playbook::library::Library;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -56,30 +52,16 @@ fn real_time() -> Drill {
     drill(Options { speed: Some(1.0), samples_per_s: Some(RATE), ..Options::default() })
 }
 
-/// Processor time of this process so far, in seconds.
-fn processor() -> f64 {
-    let text = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<&str> = text.rsplit(')').next().unwrap().split_whitespace().collect();
-    // Clock ticks of 10 ms: sysconf(_SC_CLK_TCK) is 100 on Linux.
-    (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
-}
-
-/// Resident memory of this process in MiB.
-fn memory() -> f64 {
-    let text = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = text.lines().find(|l| l.starts_with("VmRSS")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
-}
-
 /// Waits until what runs has settled, then says what it takes: memory, processor, samples a second.
 async fn said(samples: &AtomicU64) {
     tokio::time::sleep(SETTLE).await;
-    let (cpu, seen, from) = (processor(), samples.load(Ordering::Relaxed), Instant::now());
+    let own = std::process::id();
+    let (cpu, seen, from) = (measured::processor(own), samples.load(Ordering::Relaxed), Instant::now());
     tokio::time::sleep(WINDOW).await;
     let took = from.elapsed().as_secs_f64();
-    let share = (processor() - cpu) / took * 100.0;
+    let share = (measured::processor(own) - cpu) / took * 100.0;
     let seen = samples.load(Ordering::Relaxed) - seen;
-    println!("{:.1} {share:.2} {:.0}", memory(), f64::from(u32::try_from(seen).unwrap()) / took);
+    println!("{:.1} {share:.2} {:.0}", measured::memory(own, "VmRSS"), f64::from(u32::try_from(seen).unwrap()) / took);
 }
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -105,26 +87,7 @@ fn simulation() {
 fn engine() {
     let dir = tempfile::tempdir().unwrap();
     runtime().block_on(async {
-        let adapters = adapters::drill(real_time());
-        let me = Actor { user: "mara".into(), uid: 0, via: "bench".into(), host: "bench".into(), console: None };
-        let (environment, time) = (adapters.estate.environment, adapters.clock.now());
-        let mut state = State::default();
-        let place = dir.path().join("journal");
-        let open = OpenOptions::new(place, "quarterdeck/bench", me.clone(), Mode::Drill, environment, time);
-        let (journal, _) = fold::open(open, &mut state).unwrap();
-        let signals: Vec<&str> = quarterdeck::correlate::signals::SIGNALS.iter().map(|s| s.name).collect();
-        let (library, _) = Library::load(&[], &quarterdeck::act::catalog(), &signals);
-        let running = core::start(Parts {
-            adapters,
-            library,
-            journal,
-            state,
-            journal_dir: String::new(),
-            me,
-            anchored: None,
-            witnesses: None,
-            loaded: serde_json::json!({}),
-        });
+        let running = measured::engine(real_time(), dir.path());
         // Somebody looks, as a console does.
         let mut snapshots = running.client.snapshots.clone();
         tokio::spawn(async move {
@@ -143,10 +106,6 @@ fn child(part: &str) -> [f64; 3] {
     let text = String::from_utf8(said.stdout).unwrap();
     let mut numbers = text.split_whitespace().map(|n| n.parse::<f64>().unwrap());
     std::array::from_fn(|_| numbers.next().unwrap_or_else(|| panic!("{part} says `{text}`")))
-}
-
-fn percentile(sorted: &[f64], hundredths: usize) -> f64 {
-    sorted[(sorted.len() - 1) * hundredths / 100]
 }
 
 /// Times passes: findings and panes of the whole estate, after as many samples as come in a second.
@@ -184,13 +143,13 @@ fn passes() {
         drop((findings, panes));
     }
     times.sort_by(f64::total_cmp);
-    let p99 = percentile(&times, 99);
+    let p99 = percentile(&times, 0.99);
     println!(
         "a pass over the whole estate: n {}, p50 {:.2} ms, p90 {:.2} ms, p99 {p99:.2} ms, max {:.2} ms, ratio of p99 to the \
          bar of {PASS} ms: {:.2}",
         times.len(),
-        percentile(&times, 50),
-        percentile(&times, 90),
+        percentile(&times, 0.5),
+        percentile(&times, 0.9),
         times[times.len() - 1],
         p99 / PASS
     );

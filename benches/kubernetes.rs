@@ -7,8 +7,10 @@
 
 #[path = "cluster/mod.rs"]
 mod cluster;
+mod measured;
 
 use cluster::Cluster;
+use measured::{memory, processor};
 use quarterdeck::config::model::Kubernetes;
 use quarterdeck::domain::facts::Facts;
 use quarterdeck::domain::id::SourceId;
@@ -36,7 +38,8 @@ fn main() {
 }
 
 fn measure(kubeconfig: PathBuf) {
-    let before = memory("VmRSS");
+    let own = std::process::id();
+    let before = memory(own, "VmRSS");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let config =
         Kubernetes { id: SourceId::new("k8s-1"), kubeconfig, context: None, act_kubeconfig: None, interval: INTERVAL };
@@ -62,28 +65,14 @@ fn measure(kubeconfig: PathBuf) {
         seen.nodes.len()
     );
     println!("first sample          {:8.2} s", first.as_secs_f64());
-    let busy = processor();
+    let busy = processor(own);
     let mut took = Duration::ZERO;
     for _ in 0..SAMPLES {
         took += receive.recv_timeout(Duration::from_mins(1)).expect("a sample").took;
     }
     println!("a sample takes        {:8.2} ms", took.as_secs_f64() * 1e3 / f64::from(SAMPLES));
-    println!("processor time of it  {:8.2} ms", (processor() - busy) * 1e3 / f64::from(SAMPLES));
+    println!("processor time of it  {:8.2} ms", (processor(own) - busy) * 1e3 / f64::from(SAMPLES));
     println!("memory before         {before:8.1} MiB");
-    println!("memory after          {:8.1} MiB", memory("VmRSS"));
-    println!("memory at most        {:8.1} MiB", memory("VmHWM"));
-}
-
-/// A line of `/proc/self/status` (proc(5)) in MiB.
-fn memory(line: &str) -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let value = status.lines().find_map(|l| l.strip_prefix(line)).unwrap();
-    value.trim_matches(|c: char| !c.is_ascii_digit()).parse::<f64>().unwrap() / 1024.0
-}
-
-/// Seconds of processor time so far, `utime` and `stime` of `/proc/self/stat` (proc(5)) at 100 ticks a second.
-fn processor() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let after_name = stat.rsplit(')').next().unwrap();
-    after_name.split_whitespace().skip(11).take(2).map(|t| t.parse::<f64>().unwrap()).sum::<f64>() / 100.0
+    println!("memory after          {:8.1} MiB", memory(own, "VmRSS"));
+    println!("memory at most        {:8.1} MiB", memory(own, "VmHWM"));
 }

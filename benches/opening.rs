@@ -12,6 +12,8 @@
     reason = "a tool for developers; it fails by panicking"
 )]
 
+mod measured;
+
 use jiff::SignedDuration;
 use quarterdeck::domain::actor::Actor;
 use quarterdeck::domain::estate::Environment;
@@ -97,11 +99,9 @@ fn write(dir: &Path, records: u64) {
     }
 }
 
-fn memory(field: &str) -> String {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|l| l.starts_with(field)).unwrap();
-    let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-    format!("{}.{} MiB", kib / 1024, kib % 1024 * 10 / 1024)
+/// A line of this process's status, in MiB.
+fn memory(line: &str) -> String {
+    format!("{:.1} MiB", measured::memory(std::process::id(), line))
 }
 
 /// Opens the log, tells how long it took, and leaves a snapshot when asked to.

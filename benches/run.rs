@@ -13,7 +13,10 @@
     reason = "a tool for developers; it fails by panicking"
 )]
 
+mod measured;
+
 use jiff::Timestamp;
+use measured::percentile;
 use quarterdeck::act::Verbs;
 use quarterdeck::domain::actor::Actor;
 use quarterdeck::domain::estate::{Environment, Estate, Tenancy, Tenant};
@@ -162,11 +165,6 @@ fn library() -> Library {
     library
 }
 
-fn percentile(all: &mut [f64], p: f64) -> f64 {
-    all.sort_by(f64::total_cmp);
-    all[((all.len() as f64 * p) as usize).min(all.len() - 1)]
-}
-
 async fn rendering() {
     let library = library();
     let plan = library.get(&"wide".into()).unwrap().plan.clone();
@@ -183,7 +181,8 @@ async fn rendering() {
         assert_eq!(steps.len(), STEPS);
         assert!(steps.iter().all(|s| s.request.as_ref().is_some_and(|r| r.target.count == TARGETS as u64)));
     }
-    let median = percentile(&mut took, 0.5);
+    took.sort_by(f64::total_cmp);
+    let median = percentile(&took, 0.5);
     let requests = (STEPS * TARGETS) as f64;
     println!(
         "{STEPS} steps over {TARGETS} targets, {requests} requests with digests and risk: {median:.0} ms, {:.2} us each, \
@@ -282,8 +281,10 @@ async fn confirming() {
         took.push(at.duration_since(pressed).as_secs_f64());
     }
     running.end().await;
+    took.sort_by(f64::total_cmp);
+    syncs.sort_by(f64::total_cmp);
     for (name, p) in [("p50", 0.5), ("p99", 0.99)] {
-        let (ours, disk) = (percentile(&mut took, p) * 1e6, percentile(&mut syncs, p) * 1e6);
+        let (ours, disk) = (percentile(&took, p) * 1e6, percentile(&syncs, p) * 1e6);
         println!(
             "Enter to durable step.started, {CONFIRMATIONS} times: {name} {ours:.0} us; raw fdatasync of the same run \
              {disk:.0} us; ratio {:.1} (bar {BAR_RATIO} at p99)",

@@ -12,6 +12,7 @@ mod support;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
+use pulldown_cmark::{Event, Parser, Tag, TagEnd};
 use quarterdeck::cli::args::Cli;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,10 +27,18 @@ const NAMED: [ErrorKind; 2] = [ErrorKind::DisplayHelpOnMissingArgumentOrSubcomma
 /// What is wrong with an example for the only reason that what it refers to stands elsewhere.
 const ELSEWHERE: [&str; 4] = ["which is no", "which is neither", "is no [[", "No such file"];
 
-/// A document, with its lines.
+/// A document, with what of it is tried.
 struct Document {
     name: String,
-    lines: Vec<String>,
+    parts: Vec<(usize, Part)>,
+}
+
+/// Part of a document, found at a line.
+enum Part {
+    Block(String),
+    Span(String),
+    Link(String),
+    Title(String),
 }
 
 fn documents() -> Vec<Document> {
@@ -42,59 +51,62 @@ fn documents() -> Vec<Document> {
     paths.sort();
     let read = |path: &PathBuf| Document {
         name: path.strip_prefix(root).unwrap().display().to_string(),
-        lines: fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect(),
+        parts: parts(&fs::read_to_string(path).unwrap()),
     };
     paths.iter().map(read).collect()
 }
 
-impl Document {
-    /// Blocks of code with the number of their first line: fenced, or four spaces in after an empty line.
-    fn blocks(&self) -> Vec<(usize, Vec<&str>)> {
-        let mut blocks: Vec<(usize, Vec<&str>)> = Vec::new();
-        let (mut fenced, mut open) = (false, false);
-        for (number, line) in self.lines.iter().enumerate() {
-            if line.trim_start().starts_with("```") {
-                fenced = !fenced;
-                open = false;
-                continue;
-            }
-            let code = if fenced { Some(line.as_str()) } else { line.strip_prefix("    ") };
-            let goes_on = open && !fenced && line.is_empty();
-            match (code, open || goes_on) {
-                (Some(code), true) => blocks.last_mut().unwrap().1.push(code),
-                (Some(code), false) if fenced || number == 0 || self.lines[number - 1].is_empty() => {
-                    blocks.push((number + 1, vec![code]));
-                    open = true;
+fn parts(text: &str) -> Vec<(usize, Part)> {
+    let mut parts = Vec::new();
+    let mut inside: Option<String> = None;
+    for (event, range) in Parser::new(text).into_offset_iter() {
+        let line = text[..range.start].matches('\n').count() + 1;
+        match event {
+            Event::Start(Tag::CodeBlock(_) | Tag::Heading { .. }) => inside = Some(String::new()),
+            Event::End(TagEnd::CodeBlock) => parts.push((line, Part::Block(inside.take().unwrap()))),
+            Event::End(TagEnd::Heading(_)) => parts.push((line, Part::Title(inside.take().unwrap()))),
+            Event::Start(Tag::Link { dest_url, .. }) => parts.push((line, Part::Link(dest_url.into_string()))),
+            Event::Code(code) => {
+                if let Some(all) = &mut inside {
+                    all.push_str(&code);
                 }
-                (None, _) if goes_on => blocks.last_mut().unwrap().1.push(""),
-                _ => open = false,
+                parts.push((line, Part::Span(code.into_string())));
             }
+            Event::Text(text) => {
+                if let Some(all) = &mut inside {
+                    all.push_str(&text);
+                }
+            }
+            _ => {}
         }
-        blocks
     }
+    parts
+}
 
+impl Document {
     /// Commands with the number of their line: lines of blocks, and words between backticks.
     fn commands(&self) -> Vec<(usize, String)> {
         let mut all = Vec::new();
-        for (first, block) in self.blocks() {
-            let mut joined = String::new();
-            for (at, line) in block.iter().enumerate() {
-                joined.push_str(line.trim_start().trim_start_matches("$ "));
-                if let Some(open) = joined.strip_suffix('\\') {
-                    joined = open.to_owned();
-                    continue;
+        for (first, part) in &self.parts {
+            match part {
+                Part::Block(block) => {
+                    let joined = block.replace("\\\n", "");
+                    let lines = joined.lines().map(|l| l.trim_start().trim_start_matches("$ "));
+                    all.extend(lines.map(|line| (*first, line.to_owned())));
                 }
-                if joined.starts_with("quarterdeck ") {
-                    all.push((first + at, joined.clone()));
-                }
-                joined.clear();
+                Part::Span(span) => all.push((*first, span.clone())),
+                Part::Link(_) | Part::Title(_) => {}
             }
         }
-        for (at, line) in self.lines.iter().enumerate().filter(|(_, line)| !line.starts_with("    ")) {
-            let spans = line.split('`').skip(1).step_by(2).filter(|span| span.starts_with("quarterdeck "));
-            all.extend(spans.map(|span| (at + 1, span.to_owned())));
-        }
+        all.retain(|(_, command)| command.starts_with("quarterdeck "));
         all
+    }
+
+    fn titles(&self) -> impl Iterator<Item = String> {
+        self.parts.iter().filter_map(|(_, part)| match part {
+            Part::Title(title) => Some(anchor(title)),
+            _ => None,
+        })
     }
 }
 
@@ -121,8 +133,10 @@ fn every_command_is_one_that_the_program_takes() {
             let Some(words) = words(&command) else { continue };
             count += 1;
             // A family of commands, or a command without its arguments, is a name and not something to type.
-            let is_name = words.iter().skip(1).all(|word| word.chars().all(|c| c.is_ascii_lowercase() || c == '-'))
-                && !words.iter().any(|word| word.starts_with('-'));
+            let is_name = words
+                .iter()
+                .skip(1)
+                .all(|w| !w.starts_with('-') && w.chars().all(|c| c.is_ascii_lowercase() || c == '-'));
             if let Err(error) = Cli::try_parse_from(&words)
                 && !(is_name && NAMED.contains(&error.kind()))
             {
@@ -150,40 +164,27 @@ fn anchor(title: &str) -> String {
 fn every_link_leads_somewhere_and_the_book_has_every_page() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let all = documents();
-    let titles = |document: &Document| -> Vec<String> {
-        document
-            .lines
-            .iter()
-            .filter_map(|l| Some(anchor(l.strip_prefix('#')?.trim_start_matches('#').trim())))
-            .collect()
-    };
     let (mut wrong, mut count) = (Vec::new(), 0);
     for document in &all {
         let folder = Path::new(&document.name).parent().unwrap();
-        for (at, line) in document.lines.iter().enumerate() {
-            for link in line.split("](").skip(1).filter_map(|rest| rest.split_once(')').map(|(link, _)| link)) {
-                if link.contains("://") || line.starts_with("    ") {
-                    continue;
-                }
-                count += 1;
-                let (file, title) = link.split_once('#').unwrap_or((link, ""));
-                let path = if file.is_empty() { root.join(&document.name) } else { root.join(folder).join(file) };
-                let found = path.canonicalize().ok();
-                let is_there = found.as_ref().is_some_and(|found| {
-                    title.is_empty()
-                        || all.iter().any(|d| {
-                            root.join(&d.name).canonicalize().unwrap() == *found && titles(d).iter().any(|t| t == title)
-                        })
-                });
-                if !is_there {
-                    wrong.push(format!("{}:{}: {link} leads nowhere", document.name, at + 1));
-                }
+        for (line, part) in &document.parts {
+            let Part::Link(link) = part else { continue };
+            if link.contains("://") {
+                continue;
+            }
+            count += 1;
+            let (file, title) = link.split_once('#').unwrap_or((link, ""));
+            let path = if file.is_empty() { root.join(&document.name) } else { root.join(folder).join(file) };
+            let found = path.canonicalize().ok();
+            let has = |d: &Document| root.join(&d.name).canonicalize().ok() == found && d.titles().any(|t| t == title);
+            if found.is_none() || !title.is_empty() && !all.iter().any(has) {
+                wrong.push(format!("{}:{line}: {link} leads nowhere", document.name));
             }
         }
     }
-    let summary = all.iter().find(|d| d.name == "docs/SUMMARY.md").unwrap().lines.join("\n");
+    let summary = all.iter().find(|d| d.name == "docs/SUMMARY.md").unwrap();
     for page in all.iter().filter_map(|d| d.name.strip_prefix("docs/")).filter(|p| *p != "SUMMARY.md") {
-        if !summary.contains(&format!("({page})")) {
+        if !summary.parts.iter().any(|(_, part)| matches!(part, Part::Link(link) if link == page)) {
             wrong.push(format!("docs/SUMMARY.md: {page} is no page of the book"));
         }
     }
@@ -197,16 +198,17 @@ fn every_block_of_configuration_can_be_read() {
     let dir = tempfile::tempdir().unwrap();
     let (mut wrong, mut count) = (Vec::new(), 0);
     for document in documents() {
-        for (line, block) in document.blocks() {
-            let text = block.join("\n");
-            let begins = block.iter().find(|l| !l.trim().is_empty() && !l.starts_with('#'));
+        for (line, part) in &document.parts {
+            let Part::Block(text) = part else { continue };
+            let head = text.lines().next().unwrap_or_default();
+            let begins = text.lines().find(|l| !l.trim().is_empty() && !l.starts_with('#'));
             // A rule, and what begins with the name of its file, are files of their own.
-            let is_other = block[0].starts_with("# ") && block[0].contains(".toml") || text.starts_with("[[rule]]");
+            let is_other = head.starts_with("# ") && head.contains(".toml") || head.starts_with("[[rule]]");
             if is_other || text.contains('…') || !begins.is_some_and(|l| l.starts_with('[')) {
                 continue;
             }
             count += 1;
-            let estate = block.iter().any(|l| l.starts_with("[estate]"));
+            let estate = text.lines().any(|l| l.starts_with("[estate]"));
             let whole = if estate { text.replacen("[estate]", GIVEN, 1) } else { format!("{GIVEN}\n{text}") };
             let file = dir.path().join("c.toml");
             fs::write(&file, &whole).unwrap();

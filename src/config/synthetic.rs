@@ -1,13 +1,11 @@
 //! `[[synthetic]]`: the probe company of a tenant's Odoo, and what is tried in it.
 
-use super::model::SecretRef;
 use super::odoo::{self, Door};
 use super::reader::Table;
 use crate::domain::estate::Tenant;
 use crate::domain::id::TenantId;
 use crate::domain::synthetic::Synthetic;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// `[[synthetic]]`.
@@ -15,32 +13,16 @@ use std::time::Duration;
 pub struct Synthetics {
     /// Whose Odoo it is.
     pub tenant: TenantId,
-    /// Base URL of Odoo, as its users reach it.
-    pub url: String,
-    /// `Host`, where it differs from the URL's.
-    pub host: Option<String>,
-    /// Its database.
-    pub database: String,
+    /// The way there; its key's user belongs to the probe company alone.
+    pub door: Door,
     /// Name of the company that exists for nothing else.
     pub company: String,
-    /// API key of a user who belongs to that company alone.
-    pub key: Option<SecretRef>,
     /// What is tried.
     pub run: Vec<Synthetic>,
     /// Time between two tries of each.
     pub interval: Duration,
     /// Time allowed for one, with its clean-up.
     pub timeout: Duration,
-    /// Own certificate authorities, PEM.
-    pub ca: Option<PathBuf>,
-}
-
-impl Synthetics {
-    /// The way to Odoo's API.
-    pub fn door(&self) -> Door {
-        let Self { url, host, database, key, ca, .. } = self.clone();
-        Door { url, host, database, key, ca }
-    }
 }
 
 /// Decodes `[[synthetic]]`.
@@ -48,8 +30,7 @@ pub fn all(tables: Vec<Table<'_, '_>>, tenants: &[Tenant]) -> Vec<Synthetics> {
     let mut seen = BTreeSet::new();
     let one = |mut table: Table<'_, '_>| {
         let (tenant, known) = odoo::tenant(&mut table, "[[synthetic]]", "probe company", tenants, &mut seen);
-        let Door { url, host, database, key, ca } =
-            odoo::door(&mut table, "[[synthetic]]", "the probe company's user", known);
+        let door = odoo::door(&mut table, "[[synthetic]]", "the probe company's user", known);
         let company = table.string("company").unwrap_or_else(|| "Quarterdeck Probe".to_owned());
         let names = table.strings("run");
         let mut run: Vec<Synthetic> = Vec::new();
@@ -70,7 +51,7 @@ pub fn all(tables: Vec<Table<'_, '_>>, tenants: &[Tenant]) -> Vec<Synthetics> {
         let interval = table.duration("interval", minute, day).unwrap_or(minute * 5);
         let timeout = table.duration("timeout", Duration::from_secs(5), minute * 5).unwrap_or(minute / 2);
         table.finish();
-        Synthetics { tenant, url, host, database, company, key, run, interval, timeout, ca }
+        Synthetics { tenant, door, company, run, interval, timeout }
     };
     tables.into_iter().map(one).collect()
 }

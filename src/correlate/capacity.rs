@@ -33,8 +33,8 @@ impl Moment {
         let subject = Subject::Tenant { tenant: tenant.clone() };
         let oldest = now.saturating_sub(FRESH).map_or(i64::MIN, Timestamp::as_millisecond);
         let newest = |signal: &str| {
-            let mut all = history.newest(&subject).filter(|n| n.signal.name == signal && n.at_ms >= oldest);
-            all.next().map(|n| n.value).filter(|v| v.is_finite() && *v >= 0.0)
+            let fresh = history.latest(&subject, signal).filter(|n| n.at_ms >= oldest);
+            fresh.map(|n| n.value).filter(|v| v.is_finite() && *v >= 0.0)
         };
         Some(Self {
             cpu_reserved: newest("cpu.reserved")?,

@@ -13,11 +13,11 @@ use super::look;
 use super::panes;
 use super::phases::Phases;
 use super::readings::{Seen, readings};
+use super::releases::Running;
 use super::settings::Settings;
 use super::signals::{self, Limits, SIGNALS, SubjectKind};
 use super::silence::Watch;
 use super::usual::{Baselines, MOST_SERIES};
-use crate::domain::account::Release;
 use crate::domain::estate::{Ahead, Estate};
 use crate::domain::facts::Facts;
 use crate::domain::finding::{Acknowledged, Change, Class, Finding};
@@ -187,7 +187,7 @@ impl Correlator {
     }
 
     /// The release that each tenant is to run now.
-    pub fn releases(&self, world: &World) -> Vec<Release> {
+    pub fn releases<'a>(&'a self, world: &'a World) -> Vec<Running<'a>> {
         super::releases::releases(world, &self.index)
     }
 

@@ -16,6 +16,7 @@ use crate::domain::finding::{Change, Class, Evidence, Finding, Level, Offer};
 use crate::domain::health::Health;
 use crate::domain::id::{FindingId, SourceId, TenantId};
 use crate::domain::signal::Subject;
+use crate::domain::text::first_of;
 use crate::domain::world::World;
 use jiff::{SignedDuration, Timestamp};
 use std::cmp::Ordering;
@@ -348,10 +349,7 @@ fn what(
     // What two sources say alike is said once.
     let others: Vec<String> = telling.map(|a| folded(head, a)).filter(|s| !s.is_empty() && *s != values).collect();
     if !others.is_empty() {
-        parts.push(format!("; {}", others.iter().take(4).cloned().collect::<Vec<_>>().join(", ")));
-    }
-    if others.len() > 4 {
-        parts.push(format!(" and {} more", others.len() - 4));
+        parts.push(format!("; {}", first_of(&others, 4, ", ")));
     }
     parts.extend(deploy.map(|(tag, at)| {
         let seconds = since.duration_since(*at).as_secs_f64();

@@ -122,25 +122,33 @@ impl History {
     /// The newest values of a subject's signals, also of those that its source no longer tells.
     pub fn newest(&self, subject: &Subject) -> impl Iterator<Item = Newest<'_>> {
         let rings = self.series.get(subject).map(Vec::as_slice).unwrap_or_default();
-        rings.iter().filter_map(|(_, ring)| {
-            let source = self.sources.get(usize::try_from(ring.source).ok()?)?;
-            let signal = SIGNALS.get(usize::from(ring.row))?;
-            Some(Newest { signal, value: ring.now, at_ms: ring.at_ms, source })
-        })
+        rings.iter().filter_map(|(_, ring)| self.told(ring))
+    }
+
+    /// The newest value of one signal, also where its source no longer tells it.
+    pub fn latest(&self, subject: &Subject, signal: &str) -> Option<Newest<'_>> {
+        self.told(self.ring(subject, signal)?)
+    }
+
+    fn told(&self, ring: &Ring) -> Option<Newest<'_>> {
+        let source = self.sources.get(usize::try_from(ring.source).ok()?)?;
+        let signal = SIGNALS.get(usize::from(ring.row))?;
+        Some(Newest { signal, value: ring.now, at_ms: ring.at_ms, source })
+    }
+
+    fn ring(&self, subject: &Subject, signal: &str) -> Option<&Ring> {
+        self.series.get(subject)?.iter().find(|(name, _)| *name == signal).map(|(_, ring)| ring)
     }
 
     /// The series of one signal, oldest first, ten seconds apart; moments without an observation are left out.
     pub fn series(&self, subject: &Subject, signal: &str) -> Vec<f64> {
-        let ring = self.series.get(subject).and_then(|all| all.iter().find(|(name, _)| *name == signal));
-        ring.map_or_else(Vec::new, |(_, ring)| {
-            ring.values.iter().filter(|v| v.is_finite()).map(|v| f64::from(*v)).collect()
-        })
+        self.ring(subject, signal)
+            .map_or_else(Vec::new, |ring| ring.values.iter().filter(|v| v.is_finite()).map(|v| f64::from(*v)).collect())
     }
 
     /// The newest values of one signal, at most so many, oldest first; moments without an observation are left out.
     pub fn tail(&self, subject: &Subject, signal: &str, most: usize) -> Vec<f32> {
-        let ring = self.series.get(subject).and_then(|all| all.iter().find(|(name, _)| *name == signal));
-        ring.map_or_else(Vec::new, |(_, ring)| {
+        self.ring(subject, signal).map_or_else(Vec::new, |ring| {
             let skip = ring.values.len().saturating_sub(most);
             ring.values.iter().skip(skip).filter(|v| v.is_finite()).copied().collect()
         })
@@ -148,8 +156,8 @@ impl History {
 
     /// The values of one signal with their gaps, oldest first, ten seconds apart.
     pub fn slots(&self, subject: &Subject, signal: &str) -> Vec<Option<f32>> {
-        let ring = self.series.get(subject).and_then(|all| all.iter().find(|(name, _)| *name == signal));
-        ring.map_or_else(Vec::new, |(_, ring)| ring.values.iter().map(|v| v.is_finite().then_some(*v)).collect())
+        let ring = self.ring(subject, signal);
+        ring.map_or_else(Vec::new, |ring| ring.values.iter().map(|v| v.is_finite().then_some(*v)).collect())
     }
 
     /// Drops subjects that have not been seen for as long as the ring reaches back.

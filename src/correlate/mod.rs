@@ -20,7 +20,7 @@ mod neighbours;
 pub mod panes;
 mod phases;
 pub mod readings;
-mod releases;
+pub mod releases;
 pub mod rules;
 pub mod say;
 pub mod settings;

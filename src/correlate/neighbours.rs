@@ -10,6 +10,7 @@ use crate::domain::finding::Offer;
 use crate::domain::health::Health;
 use crate::domain::id::{SourceId, TenantId};
 use crate::domain::signal::{Subject, Unit};
+use crate::domain::text::first_of;
 
 /// Tenants that are named in one sentence.
 const NAMED: usize = 8;
@@ -75,7 +76,7 @@ fn greatest<'a>(all: &[(&'a TenantId, f64)]) -> Option<(&'a TenantId, f64)> {
 /// The newest value of a signal of a tenant.
 fn newest(build: &Build<'_>, tenant: &TenantId, signal: &str) -> Option<f64> {
     let subject = Subject::Tenant { tenant: tenant.clone() };
-    build.history.newest(&subject).find(|n| n.signal.name == signal).map(|n| n.value).filter(|v| v.is_finite())
+    build.history.latest(&subject, signal).map(|n| n.value).filter(|v| v.is_finite())
 }
 
 fn suffers(build: &Build<'_>, tenant: &TenantId) -> bool {
@@ -92,13 +93,8 @@ fn victims(build: &Build<'_>, all: &[&Tenant], takers: &[&TenantId]) -> String {
     let hurt: Vec<String> = others.iter().filter(|t| suffers(build, &t.id)).map(|t| t.id.to_string()).collect();
     match hurt.as_slice() {
         [] => format!("none of the other {} suffers so far", others.len()),
-        some => format!("{} of the other {} suffer: {}", some.len(), others.len(), cut(some)),
+        some => format!("{} of the other {} suffer: {}", some.len(), others.len(), first_of(some, NAMED, " ")),
     }
-}
-
-fn cut(all: &[String]) -> String {
-    let first = all.iter().take(NAMED).cloned().collect::<Vec<_>>().join(" ");
-    if all.len() > NAMED { format!("{first} and {} more", all.len() - NAMED) } else { first }
 }
 
 fn on_instance(build: &Build<'_>, source: &SourceId) -> Vec<String> {

@@ -2,13 +2,27 @@
 
 use super::index::Index;
 use super::readings::kubernetes::by_tenant;
-use crate::domain::account::Release;
 use crate::domain::facts::Facts;
 use crate::domain::facts::kubernetes::Workload;
+use crate::domain::id::TenantId;
 use crate::domain::world::World;
+use jiff::Timestamp;
+
+/// The release that a tenant's web Deployment is to run now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Running<'a> {
+    /// Whose.
+    pub tenant: &'a TenantId,
+    /// Image of its pod template.
+    pub image: &'a str,
+    /// Since when it is in the template, where that is known.
+    pub since: Option<Timestamp>,
+    /// Whether all its pods run it and are ready.
+    pub in_service: bool,
+}
 
 /// The release of every tenant whose web Deployment is known, as it is now.
-pub(super) fn releases(world: &World, index: &Index) -> Vec<Release> {
+pub(super) fn releases<'a>(world: &'a World, index: &'a Index) -> Vec<Running<'a>> {
     let mut all = Vec::new();
     for id in world.sources.keys() {
         let Some(Facts::Kubernetes(facts)) = world.last(id) else { continue };
@@ -16,10 +30,9 @@ pub(super) fn releases(world: &World, index: &Index) -> Vec<Release> {
             let Some((tenant, web)) = index.at(position).zip(parts.web).filter(|(_, web)| !web.image.is_empty()) else {
                 continue;
             };
-            all.push(Release {
-                tenant: tenant.id.clone(),
-                image: web.image.clone(),
-                was: None,
+            all.push(Running {
+                tenant: &tenant.id,
+                image: &web.image,
                 since: web.image_since,
                 in_service: is_whole(web),
             });

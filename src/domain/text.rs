@@ -20,6 +20,16 @@ pub fn is_hostile(c: char) -> bool {
             | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}' | '\u{061c}')
 }
 
+/// The first of many, and how many more there are: `a, b and 3 more`; of what a semicolon parts, `a; b; and 3 more`.
+pub fn first_of<S: AsRef<str>>(all: &[S], most: usize, between: &str) -> String {
+    let shown = all.iter().take(most).map(AsRef::as_ref).collect::<Vec<_>>().join(between);
+    let end = if between.starts_with(';') { ";" } else { "" };
+    match all.len().saturating_sub(most) {
+        0 => shown,
+        more => format!("{shown}{end} and {more} more"),
+    }
+}
+
 /// Whether a pattern means a name: `postgres.*` all that begin so, `http.probe` just that one. Only a star at the end counts.
 pub fn means(pattern: &str, name: &str) -> bool {
     pattern.strip_suffix('*').map_or(pattern == name, |beginning| name.starts_with(beginning))

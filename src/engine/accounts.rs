@@ -2,13 +2,16 @@
 //! a day at a time. `report governance` counts them.
 
 use super::core::Engine;
+use super::state::field;
 use crate::correlate::capacity::Day;
+use crate::correlate::releases::Running;
 use crate::correlate::say;
 use crate::domain::account::{Capacity, Prices, Release};
 use crate::domain::facts::Facts;
 use crate::domain::id::TenantId;
 use crate::domain::mode::Mode;
 use crate::domain::sample::Sample;
+use crate::domain::text::first_of;
 use crate::journal::fold::Fold;
 use crate::journal::{Kind, Record};
 use jiff::civil::Date;
@@ -34,36 +37,33 @@ impl Fold for Releases {
         if record.kind != Kind::ReleaseSeen {
             return;
         }
-        for release in told(record) {
+        // A body of another version tells of none.
+        for release in field::<Vec<Release>>(&record.body, "releases").unwrap_or_default() {
             self.0.insert(release.tenant, (release.image, release.in_service));
         }
     }
 }
 
-/// The releases that a record tells of; none where its body is of another version.
-fn told(record: &Record) -> Vec<Release> {
-    let all = record.body.get("releases").cloned().unwrap_or_default();
-    serde_json::from_value(all).unwrap_or_default()
-}
-
 impl Releases {
     /// What no record tells of yet: another image, or one that has come into service since.
-    fn news(&self, now: Vec<Release>) -> Vec<Release> {
-        let one = |mut release: Release| match self.0.get(&release.tenant) {
-            None => Some(release),
-            Some((image, in_service)) if *image == release.image => {
-                (release.in_service && !in_service).then_some(release)
-            }
-            Some((image, _)) => {
-                release.was = Some(image.clone());
-                Some(release)
-            }
+    fn news(&self, now: &[Running<'_>]) -> Vec<Release> {
+        let one = |running: &Running<'_>| {
+            let known = self.0.get(running.tenant);
+            let told = known.is_some_and(|(image, served)| image == running.image && (*served || !running.in_service));
+            let was = known.map(|(image, _)| image).filter(|image| *image != running.image);
+            (!told).then(|| Release {
+                tenant: running.tenant.clone(),
+                image: running.image.to_owned(),
+                was: was.cloned(),
+                since: running.since,
+                in_service: running.in_service,
+            })
         };
-        now.into_iter().filter_map(one).collect()
+        now.iter().filter_map(one).collect()
     }
 }
 
-/// `t017 runs r118, was r117`; of many the first.
+/// `r118 is in service at t017, was r117`; of many the first.
 fn sentence(releases: &[Release]) -> String {
     let one = |r: &Release| {
         let was = r.was.as_deref().map(|was| format!(", was {}", say::tag(was))).unwrap_or_default();
@@ -74,12 +74,7 @@ fn sentence(releases: &[Release]) -> String {
             format!("{tag} goes to {}{was}", r.tenant)
         }
     };
-    first_of(releases.iter().map(one), releases.len())
-}
-
-fn first_of(all: impl Iterator<Item = String>, count: usize) -> String {
-    let named = all.take(NAMED).collect::<Vec<_>>().join("; ");
-    if count > NAMED { format!("{named}; and {} more", count - NAMED) } else { named }
+    first_of(&releases.iter().map(one).collect::<Vec<_>>(), NAMED, "; ")
 }
 
 /// Whether a cluster tells of its Deployments.
@@ -104,7 +99,7 @@ impl Gathering {
 impl Engine {
     /// Writes which releases have come.
     pub(super) async fn record_releases(&mut self) {
-        let news = self.state.releases().news(self.judge.releases(&self.world));
+        let news = self.state.releases().news(&self.judge.releases(&self.world));
         let engine = self.me.engine();
         for some in news.chunks(TENANTS) {
             let body = json!({ "what": sentence(some), "releases": some });
@@ -139,7 +134,7 @@ impl Engine {
                 let cores = |m: u64| format!("{}.{:02}", m / 1000, m % 1000 / 10);
                 format!("{} {} of {} cores", c.tenant, cores(c.cpu_busiest_m), cores(c.cpu_m))
             };
-            let what = first_of(some.iter().map(one), some.len());
+            let what = first_of(&some.iter().map(one).collect::<Vec<_>>(), NAMED, "; ");
             let body = json!({ "day": day, "what": what, "price": self.gathering.prices, "tenants": some });
             let _ = self.record(Kind::CapacitySeen, None, body, &engine).await;
         }
@@ -150,29 +145,27 @@ impl Engine {
 mod tests {
     use super::*;
 
-    fn release(tenant: &str, image: &str, in_service: bool) -> Release {
-        Release { tenant: tenant.into(), image: format!("reg/odoo:{image}"), was: None, since: None, in_service }
-    }
-
     #[test]
     fn only_what_no_record_tells_of_is_news() {
+        let (t1, t2): (TenantId, TenantId) = ("t1".into(), "t2".into());
+        let runs = |tenant, image, in_service| Running { tenant, image, since: None, in_service };
         let mut known = Releases::default();
-        let first = known.news(vec![release("t1", "r1", true), release("t2", "r1", false)]);
+        let first = known.news(&[runs(&t1, "reg/odoo:r1", true), runs(&t2, "reg/odoo:r1", false)]);
         assert_eq!(sentence(&first), "r1 is in service at t1; r1 goes to t2");
         for r in first {
             known.0.insert(r.tenant, (r.image, r.in_service));
         }
-        assert_eq!(known.news(vec![release("t1", "r1", false), release("t2", "r1", false)]), [], "pods come and go");
-        let news = known.news(vec![release("t1", "r2", false), release("t2", "r1", true)]);
+        let gone = [runs(&t1, "reg/odoo:r1", false), runs(&t2, "reg/odoo:r1", false)];
+        assert_eq!(known.news(&gone), [], "pods come and go");
+        let news = known.news(&[runs(&t1, "reg/odoo:r2", false), runs(&t2, "reg/odoo:r1", true)]);
         assert_eq!(sentence(&news), "r2 goes to t1, was r1; r1 is in service at t2");
     }
 
     #[test]
     fn tenants_with_the_longest_names_fit_one_record() {
         let image = "x".repeat(250);
-        let mut one = release(&"t".repeat(63), &image, true);
-        one.was = Some(image);
-        one.since = Some(jiff::Timestamp::MAX);
+        let (was, since) = (Some(image.clone()), Some(jiff::Timestamp::MAX));
+        let one = Release { tenant: TenantId::new("t".repeat(63)), image, was, since, in_service: true };
         let body = json!({ "what": "w".repeat(2000), "releases": vec![one; TENANTS] });
         let size = body.to_string().len();
         assert!(size < 62_000, "{size}");

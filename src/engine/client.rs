@@ -2,7 +2,9 @@
 
 use super::api::{Command, Proof, Reply, Snapshot};
 use crate::domain::actor::Actor;
+use futures::stream::{FuturesOrdered, StreamExt as _};
 use jiff::Timestamp;
+use std::future::Future;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -66,12 +68,18 @@ pub struct Lost {
 impl Client {
     /// Sends a command and waits for its answer, which comes after the records are on disk.
     pub async fn send(&self, command: Command) -> Reply {
+        self.hand(command).await.await
+    }
+
+    /// Hands a command over; what comes back is its answer, when it is there.
+    async fn hand(&self, command: Command) -> impl Future<Output = Reply> + Send + use<> {
         let (answer, reply) = oneshot::channel();
         let envelope = Envelope { command, actor: self.actor.clone(), answer };
-        if self.commands.send(envelope).await.is_err() {
-            return Reply::refused("the engine has ended");
+        let handed = self.commands.send(envelope).await.is_ok();
+        async move {
+            let ended = if handed { "the engine ended before it answered" } else { "the engine has ended" };
+            reply.await.unwrap_or_else(|_| Reply::refused(ended))
         }
-        reply.await.unwrap_or_else(|_| Reply::refused("the engine ended before it answered"))
     }
 
     /// The same way for somebody else.
@@ -83,5 +91,93 @@ impl Client {
     /// The newest snapshot.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.snapshots.borrow().clone()
+    }
+}
+
+/// Commands of one console: they reach the engine in the order in which they were given, and their answers are told in
+/// that order. Were each sent by a task of its own, an emergency stop could overtake the confirmation before it, and
+/// its answer be covered by the older one.
+#[derive(Clone, Debug)]
+pub struct Queue<T>(mpsc::UnboundedSender<(T, Client, Command)>);
+
+impl<T: Send + 'static> Queue<T> {
+    /// A queue whose answers go to `answers`, in the words of `say`; its task ends with the last handle, after the last
+    /// answer.
+    pub fn new<M: Send + 'static>(answers: mpsc::Sender<M>, say: fn(T, Reply) -> M) -> Self {
+        let (give, mut given) = mpsc::unbounded_channel::<(T, Client, Command)>();
+        tokio::spawn(async move {
+            let mut open = FuturesOrdered::new();
+            loop {
+                tokio::select! {
+                    biased;
+                    Some((about, client, command)) = given.recv() => {
+                        let reply = client.hand(command).await;
+                        open.push_back(async move { (about, reply.await) });
+                    }
+                    Some((about, reply)) = open.next(), if !open.is_empty() => {
+                        // A console that has ended does not need it; the journal has it.
+                        let _ = answers.send(say(about, reply)).await;
+                    }
+                    else => return,
+                }
+            }
+        });
+        Self(give)
+    }
+
+    /// Gives a command of the one who holds this client.
+    pub fn give(&self, about: T, client: Client, command: Command) {
+        // The task lives as long as this handle.
+        let _ = self.0.send((about, client, command));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::id::RunId;
+    use serde_json::json;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn commands_arrive_and_answers_are_told_in_the_order_of_the_keys() {
+        let (commands, mut asked) = mpsc::channel(4);
+        let nothing = json!({
+            "generation": 0, "at": Timestamp::UNIX_EPOCH, "mode": "live", "health": "unknown", "me": "mara",
+            "estate": { "name": "e", "environment": "staging", "time_zone": "UTC", "tenants": [] },
+            "panes": { "sources": [], "tenants": [], "databases": [], "queues": [], "ingress": [] },
+            "findings": [], "changes": [], "runs": [], "playbooks": [], "measures": [], "glass": null, "drill": null,
+            "incidents": [], "journal": { "dir": "d", "size": 0, "root": "r", "broken": null, "tail": [] },
+        });
+        let (_, snapshots) = watch::channel(Arc::new(serde_json::from_value(nothing).unwrap()));
+        let (_, beat) = watch::channel(Timestamp::UNIX_EPOCH);
+        let (_, link) = watch::channel(Link::default());
+        let (user, via, host) = ("mara".into(), "console".into(), "bastion".into());
+        let client =
+            Client { commands, snapshots, beat, link, actor: Actor { user, uid: 1, via, host, console: None } };
+        let (answers, mut told) = mpsc::channel(4);
+        let queue = Queue::new(answers, |number: usize, reply| (number, reply));
+        for number in 0..500 {
+            let run = RunId::new(format!("RUN-{number}"));
+            queue.give(number, client.clone(), Command::ResumeRun { run });
+        }
+        drop((queue, client));
+        let engine = tokio::spawn(async move {
+            let mut waiting: Vec<(oneshot::Sender<Reply>, String)> = Vec::new();
+            while let Some(Envelope { command: Command::ResumeRun { run }, answer, .. }) = asked.recv().await {
+                waiting.push((answer, run.to_string()));
+                // The newest is answered first.
+                if waiting.len() == 2 {
+                    for (answer, run) in waiting.drain(..).rev() {
+                        answer.send(Reply::accepted(run)).unwrap();
+                    }
+                }
+            }
+        });
+        for number in 0..500 {
+            let (of, reply) = told.recv().await.unwrap();
+            assert_eq!((of, reply), (number, Reply::accepted(format!("RUN-{number}"))));
+        }
+        assert!(told.recv().await.is_none(), "its task ends with the last answer");
+        engine.await.unwrap();
     }
 }

@@ -1,9 +1,9 @@
 //! Puts samples into the world and asks the correlation what they mean; the engine, `status` and `doctor` share it.
 
 use crate::correlate::capacity::Moment;
+use crate::correlate::releases::Running;
 use crate::correlate::usual::Baselines;
 use crate::correlate::{Correlator, Settings};
-use crate::domain::account::Release;
 use crate::domain::estate::{Ahead, Estate, Service};
 use crate::domain::finding::{Change, Finding};
 use crate::domain::id::TenantId;
@@ -90,7 +90,7 @@ impl Judge {
     }
 
     /// The release that each tenant is to run now.
-    pub fn releases(&self, world: &World) -> Vec<Release> {
+    pub fn releases<'a>(&'a self, world: &'a World) -> Vec<Running<'a>> {
         self.correlator.releases(world)
     }
 

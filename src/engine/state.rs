@@ -70,7 +70,7 @@ fn text<'a>(body: &'a Value, key: &str) -> &'a str {
     body.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
-fn field<T: DeserializeOwned>(body: &Value, key: &str) -> Option<T> {
+pub(super) fn field<T: DeserializeOwned>(body: &Value, key: &str) -> Option<T> {
     body.get(key).and_then(|v| serde_json::from_value(v.clone()).ok())
 }
 

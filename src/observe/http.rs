@@ -43,18 +43,21 @@ pub struct Answer {
     pub head_after: Duration,
 }
 
+/// What a status other than success stands for.
+pub const fn refusal(status: u16) -> FailureKind {
+    match status {
+        401 => FailureKind::Authentication,
+        403 => FailureKind::Permission,
+        _ => FailureKind::Protocol,
+    }
+}
+
 impl Answer {
     /// The body as text when it is complete UTF-8 of a 200; any other answer is the failure it stands for.
     pub fn into_text(self, url: &str) -> Result<String, Failure> {
         let url = public(url);
-        let kind = match self.status {
-            200 => None,
-            401 => Some(FailureKind::Authentication),
-            403 => Some(FailureKind::Permission),
-            _ => Some(FailureKind::Protocol),
-        };
-        if let Some(kind) = kind {
-            return Err(Failure::new(kind, format!("{url} answered HTTP {}", self.status)));
+        if self.status != 200 {
+            return Err(Failure::new(refusal(self.status), format!("{url} answered HTTP {}", self.status)));
         }
         if self.truncated {
             let bytes = self.body.len();

@@ -74,7 +74,7 @@ impl TrialObserver {
         let within = self.config.timeout;
         let begun = Instant::now();
         let looking = async {
-            let client = Client::open(&self.config.door()).await?;
+            let client = Client::open(&self.config.door).await?;
             let ground = ground::read(&client, &self.config, synthetic, begun + within / 3).await?;
             Ok((client, ground))
         };
@@ -130,7 +130,7 @@ impl Poll for TrialObserver {
             id: SourceId::new(format!("synthetic/{}", self.config.tenant)),
             kind: SourceKind::Synthetic,
             interval: self.config.interval / parts,
-            address: sanitize(&format!("{}, company {}", public(&self.config.url), self.config.company)),
+            address: sanitize(&format!("{}, company {}", public(&self.config.door.url), self.config.company)),
         }
     }
 

@@ -6,7 +6,7 @@ use crate::console::msg::Msg;
 use crate::console::state::{RecordView, Scanned, Wanted};
 use crate::domain::incident::TimelineEntry;
 use crate::engine::api::{Command, Reply};
-use crate::engine::client::Client;
+use crate::engine::client::{Client, Queue};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc;
@@ -44,19 +44,22 @@ pub struct Outside {
     /// Number of the search that may go on; 0 when none may.
     scanning: Arc<AtomicU64>,
     client: Client,
+    commands: Queue<RequestId>,
 }
 
 impl Outside {
     /// A way out to an engine and a journal, and where what comes back is taken from.
     pub fn new(client: &Client, journal: Arc<dyn Journal>) -> (Self, mpsc::Receiver<Msg>) {
         let (told, messages) = mpsc::channel(TOLD);
-        (Self { journal, told, scanning: Arc::default(), client: client.clone() }, messages)
+        let commands = Queue::new(told.clone(), |to, reply| Msg::Reply { to, reply });
+        (Self { journal, told, scanning: Arc::default(), client: client.clone(), commands }, messages)
     }
 
     /// Does what is asked for; gives back what only a terminal can do.
     pub fn carry(&self, effect: Effect) -> Option<Effect> {
         match effect {
-            Effect::Command { id, command } => {
+            // Reading logs takes its time: no other answer waits for it.
+            Effect::Command { id, command: command @ Command::Logs { .. } } => {
                 let (client, told) = (self.client.clone(), self.told.clone());
                 tokio::spawn(async move {
                     let reply = client.send(command).await;
@@ -64,6 +67,7 @@ impl Outside {
                     let _ = told.send(Msg::Reply { to: id, reply }).await;
                 });
             }
+            Effect::Command { id, command } => self.commands.give(id, self.client.clone(), command),
             Effect::Sign { id, request, decision, role, reason, allowed_signers } => {
                 let (client, told) = (self.client.clone(), self.told.clone());
                 tokio::spawn(async move {

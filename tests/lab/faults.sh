@@ -75,13 +75,16 @@ pool_exhaust_clear() { # waiting clients first, or they would move up
   for file in $(ls -r "$RUN/fault-pool-${1:-}"*.pid 2>/dev/null); do kill -KILL "$(pid_of "$(basename "$file" .pid)")" 2>/dev/null || true; done
   stop_clients "fault-pool-${1:-}" "odoo-pool-${1:-%}"
 }
+pool_reload() {
+  PGPASSWORD=$(secret pg-quarterdeck_act) psql -X -q -h 127.0.0.1 -p "$LAB_PGBOUNCER_PORT" -U quarterdeck_act -d pgbouncer -c RELOAD
+}
 pool_size() { # pool_size N: pgbouncer has N server connections a database (4 at rest), by its file and a RELOAD
   sed -i "s/^default_pool_size = .*/default_pool_size = $1/" "$LAB/postgres/pgbouncer/ini"
-  PGPASSWORD=$(secret pg-quarterdeck_act) psql -X -q -h 127.0.0.1 -p "$LAB_PGBOUNCER_PORT" -U quarterdeck_act -d pgbouncer -c RELOAD
+  pool_reload
 }
 pool_leads() { # pool_leads DB PORT: pgbouncer leads DB to the server at PORT, by its file and a RELOAD
   sed -i "s/^$1 = .*/$1 = host=127.0.0.1 port=$2 dbname=$1/" "$LAB_PGBOUNCER_DATABASES"
-  PGPASSWORD=$(secret pg-quarterdeck_act) psql -X -q -h 127.0.0.1 -p "$LAB_PGBOUNCER_PORT" -U quarterdeck_act -d pgbouncer -c RELOAD
+  pool_reload
 }
 pool_home() { pool_leads "$1" "$LAB_PG_PRIMARY_PORT"; } # pool_home DB: as it is at rest
 pooled() { # pooled DB SQL: what a client of pgbouncer is answered

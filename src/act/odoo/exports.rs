@@ -10,7 +10,7 @@ use crate::domain::ports::{Outcome, Reconciled, RenderContext, Survey, VerbError
 use crate::domain::request::{ArgSpec, Request, VerbSpec};
 use crate::domain::risk::{BlastRadius, Reversible, Risk};
 use crate::domain::sample::Failure;
-use crate::domain::text::sanitize;
+use crate::domain::text::{first_of, sanitize};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -86,14 +86,11 @@ fn locks(request: &Request) -> bool {
 /// Whom the lock does not stop, in words; nothing where it stops everybody.
 fn keepers(found: &Value) -> String {
     let logins = found.get("keep").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-    let mut logins: Vec<String> = logins.map(sanitize).collect();
+    let logins: Vec<String> = logins.map(sanitize).collect();
     if logins.is_empty() {
         return String::new();
     }
-    let more = logins.len().saturating_sub(NAMED);
-    logins.truncate(NAMED);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("; by another group, or as administrators, these still can: {}{more}", logins.join(", "))
+    format!("; by another group, or as administrators, these still can: {}", first_of(&logins, NAMED, ", "))
 }
 
 fn users(found: &Value) -> Vec<i64> {

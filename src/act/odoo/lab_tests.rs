@@ -3,7 +3,7 @@
 use super::synthetic::Try;
 use super::*;
 use crate::act::kubernetes::lab::lab;
-use crate::config::model::{SecretRef, Synthetics};
+use crate::config::model::{Door, SecretRef, Synthetics};
 use crate::domain::estate::{Estate, NamespaceRef};
 use crate::domain::id::{Digest, SourceId};
 use crate::domain::mode::Mode;
@@ -48,16 +48,25 @@ static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 fn probe() -> Option<Synthetics> {
     Some(Synthetics {
         tenant: "t003".into(),
-        url: lab("LAB_ODOO_URL")?,
-        host: Some("t003.lab.test".into()),
-        database: "t003".into(),
+        door: Door {
+            url: lab("LAB_ODOO_URL")?,
+            host: Some("t003.lab.test".into()),
+            database: "t003".into(),
+            key: Some(SecretRef::File(lab("LAB_ODOO_PROBE_KEY_FILE")?.into())),
+            ca: None,
+        },
         company: "Quarterdeck Probe".into(),
-        key: Some(SecretRef::File(lab("LAB_ODOO_PROBE_KEY_FILE")?.into())),
         run: Synthetic::ALL.to_vec(),
         interval: Duration::from_mins(5),
         timeout: Duration::from_secs(30),
-        ca: None,
     })
+}
+
+/// The same probe company, reached by another URL.
+fn behind(config: &Synthetics, url: String) -> Synthetics {
+    let mut config = config.clone();
+    config.door.url = url;
+    config
 }
 
 fn tries(config: &Synthetics) -> Arc<DynVerb> {
@@ -139,7 +148,9 @@ async fn outside_of_a_dedicated_probe_company_nothing_is_done() {
     let path = dir.path().join("key");
     std::fs::write(&path, "0123456789012345678901234567890123456789").unwrap();
     std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    let wrong = says(&Synthetics { key: Some(SecretRef::File(path)), ..config.clone() }, Synthetic::SalesOrder).await;
+    let mut stranger = config.clone();
+    stranger.door.key = Some(SecretRef::File(path));
+    let wrong = says(&stranger, Synthetic::SalesOrder).await;
     assert!(wrong.contains("Invalid apikey"), "{wrong}");
 
     let none = Synthetics { run: vec![Synthetic::StockMove], ..config.clone() };
@@ -147,7 +158,7 @@ async fn outside_of_a_dedicated_probe_company_nothing_is_done() {
     assert!(off.ends_with("does not name sales-order"), "{off}");
 
     // What Odoo itself says of a model that no module brings.
-    let client = Client::open(&config.door()).await.unwrap();
+    let client = Client::open(&config.door).await.unwrap();
     let fault = client.call("/json/2/no.such/search", &json!({ "domain": [] }), Duration::from_secs(5)).await;
     assert!(matches!(&fault, Err(Fault::Refused(why)) if lacks_model(why)), "{fault:?}");
 
@@ -206,7 +217,7 @@ async fn an_answer_that_is_lost_leaves_nothing_and_is_looked_after() {
     let Some(config) = probe() else { return };
     let _turn = TURN.lock().await;
     for (lost, synthetic) in [("/create", Synthetic::SalesOrder), ("/button_start", Synthetic::WorkOrder)] {
-        let through = Synthetics { url: deaf_to(lost).await, ..config.clone() };
+        let through = behind(&config, deaf_to(lost).await);
         let verb = tries(&through);
         let request = render(&*verb, &estate(None), &of(synthetic)).await.unwrap();
         let outcome = verb.execute(patient(&request)).await;
@@ -216,7 +227,7 @@ async fn an_answer_that_is_lost_leaves_nothing_and_is_looked_after() {
         assert_eq!(left().await, 0, "{lost}");
     }
     // It can not be cleaned up either: a person is told what is left, and a later try sweeps it.
-    let through = Synthetics { url: deaf_to("/unlink").await, ..config.clone() };
+    let through = behind(&config, deaf_to("/unlink").await);
     let verb = tries(&through);
     let request = render(&*verb, &estate(None), &of(Synthetic::SalesOrder)).await.unwrap();
     let outcome = verb.execute(patient(&request)).await;

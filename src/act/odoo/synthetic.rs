@@ -111,9 +111,9 @@ fn mark(calls: &[HttpCall]) -> Option<(Synthetic, i64)> {
 fn rendered(config: &Synthetics, script: &[Call], ground: &Ground) -> Vec<HttpCall> {
     let headers = BTreeMap::from([
         ("Content-Type".to_owned(), "application/json".to_owned()),
-        (DATABASE.to_owned(), config.database.clone()),
+        (DATABASE.to_owned(), config.door.database.clone()),
     ]);
-    let base = config.url.trim_end_matches('/');
+    let base = config.door.url.trim_end_matches('/');
     let one = |call: &Call| HttpCall {
         method: "POST".to_owned(),
         path: format!("{base}{}", call.path()),
@@ -131,7 +131,7 @@ impl Checked<'_> {
     /// A client, after making sure that the probe company is as it was shown.
     async fn client(&self, within: Duration) -> Result<Client, Failure> {
         let looking = async {
-            let client = Client::open(&self.config.door()).await?;
+            let client = Client::open(&self.config.door).await?;
             let now = ground::read(&client, self.config, self.synthetic, Instant::now() + within).await?;
             if now == self.ground {
                 return Ok(client);
@@ -196,7 +196,7 @@ impl Verb for Try {
         let synthetic = Synthetic::named(asked.args.get("synthetic")?.as_str()?)?;
         Some(Box::pin(async move {
             let looking = async {
-                let client = Client::open(&config.door()).await?;
+                let client = Client::open(&config.door).await?;
                 ground::read(&client, &config, synthetic, Instant::now() + ALLOWED).await.map(Value::Object)
             };
             tokio::time::timeout(ALLOWED, looking).await.unwrap_or_else(|_| Err(late()))

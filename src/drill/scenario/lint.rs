@@ -6,6 +6,7 @@ use super::{Channel, Inject, Scenario};
 use crate::correlate::signals::SIGNALS;
 use crate::domain::id::SourceId;
 use crate::domain::incident::Role;
+use crate::domain::text::first_of;
 use crate::drill::condition::Condition;
 use crate::drill::model::Simulation;
 use crate::drill::model::fault::Fault;
@@ -69,9 +70,7 @@ fn is_id(id: &str) -> bool {
 }
 
 fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    let all: Vec<&str> = names.collect();
-    let shown = all.get(..LISTED.min(all.len())).unwrap_or_default().join(", ");
-    if all.len() > LISTED { format!("{shown} and {} more", all.len() - LISTED) } else { shown }
+    first_of(&names.collect::<Vec<_>>(), LISTED, ", ")
 }
 
 impl Lint<'_> {

@@ -5,14 +5,15 @@ use super::listen::Served;
 use super::parts;
 use super::peer::{Over, Peer, claimed};
 use super::wire::{self, Ask, Hello, LONGEST_ASK, Say, Unread};
-use crate::engine::api::Reply;
+use crate::engine::api::{Command, Reply};
+use crate::engine::client::Queue;
 use crate::engine::presence::Visitor;
 use jiff::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::BufReader;
 use tokio::net::unix::OwnedReadHalf;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
 
 /// Longest that a peer may take to ask: its person may have to touch a security key first.
@@ -110,7 +111,11 @@ impl Served {
         published.mark_unchanged();
         self.board.want();
         let (answers, mut answered) = mpsc::channel::<Say>(UNDER_WAY);
-        let turns = Arc::new(Semaphore::new(UNDER_WAY));
+        let line = Line {
+            turns: Arc::new(Semaphore::new(UNDER_WAY)),
+            commands: Queue::new(answers.clone(), |(id, _turn), reply| Say::Reply { id, reply }),
+            answers,
+        };
         let mut taken = None;
         let (mut heard, mut silent, mut beats) = (Instant::now(), false, true);
         loop {
@@ -125,7 +130,7 @@ impl Served {
                         None | Some(Err(Unread::Closed)) => return Ok(()),
                         Some(Err(unread)) => return Err(unread.into()),
                         Some(Ok(Ask::Prove { signature })) => self.proven(peer, &signature, Some(id)).await?,
-                        Some(Ok(ask)) => self.ask(peer, ask, &turns, &answers)?,
+                        Some(Ok(ask)) => self.ask(peer, ask, &line)?,
                     }
                 }
                 Some(say) = answered.recv() => peer.say(&say).await?,
@@ -157,30 +162,30 @@ impl Served {
     }
 
     /// Sets to work on what a console asks; the answer comes when it is there.
-    fn ask(
-        self: &Arc<Self>,
-        peer: &Peer,
-        ask: Ask,
-        turns: &Arc<Semaphore>,
-        answers: &mpsc::Sender<Say>,
-    ) -> Result<(), Over> {
-        let turn = turns.clone().try_acquire_owned().ok();
+    fn ask(self: &Arc<Self>, peer: &Peer, ask: Ask, line: &Line) -> Result<(), Over> {
+        let turn = line.turns.clone().try_acquire_owned().ok();
         let many = || format!("{UNDER_WAY} questions of this console wait for their answers already");
-        let (served, answers) = (self.clone(), answers.clone());
+        let (served, answers) = (self.clone(), line.answers.clone());
         match ask {
             Ask::Alive => {}
             Ask::Command { id, command } => {
                 let client = self.host.client.acting_as(peer.actor.clone());
-                let read_only = peer.read_only && !command.only_looks();
-                tokio::spawn(async move {
-                    let reply = match (&turn, read_only) {
-                        (_, true) => looks_on(),
-                        (None, _) => Reply::refused(many()),
-                        (Some(_), false) => client.send(command).await,
-                    };
-                    // A console that has gone does not need it; the journal has it.
-                    let _ = answers.send(Say::Reply { id, reply }).await;
-                });
+                let refused = peer.read_only && !command.only_looks();
+                match (turn, command) {
+                    (Some(turn), command) if !refused && !matches!(command, Command::Logs { .. }) => {
+                        line.commands.give((id, turn), client, command);
+                    }
+                    // Reading logs takes its time: no other answer waits for it.
+                    (turn, command) => drop(tokio::spawn(async move {
+                        let reply = match &turn {
+                            _ if refused => looks_on(),
+                            None => Reply::refused(many()),
+                            Some(_) => client.send(command).await,
+                        };
+                        // A console that has gone does not need it.
+                        let _ = answers.send(Say::Reply { id, reply }).await;
+                    })),
+                }
             }
             Ask::Journal { id, what } => {
                 tokio::spawn(async move {
@@ -201,6 +206,14 @@ impl Served {
 
 fn looks_on() -> Reply {
     Reply::denied("this console is attached read-only: it only looks on")
+}
+
+/// What one console has under way.
+struct Line {
+    /// As many as it may have.
+    turns: Arc<Semaphore>,
+    commands: Queue<(u64, OwnedSemaphorePermit)>,
+    answers: mpsc::Sender<Say>,
 }
 
 /// Reads what a peer says until it is gone or says something that is no message.

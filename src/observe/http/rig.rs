@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// A clock that a test sets.
-pub(crate) struct SetClock(pub Mutex<Timestamp>);
+pub(crate) struct SetClock(Mutex<Timestamp>);
 
 impl SetClock {
     /// One that stands at a moment.

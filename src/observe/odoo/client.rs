@@ -6,7 +6,7 @@ use crate::config::odoo::Door;
 use crate::config::secret::{self, Secret};
 use crate::domain::sample::{Failure, FailureKind};
 use crate::domain::text::sanitize;
-use crate::observe::http::{Answer, Http, Trust, Undelivered, public};
+use crate::observe::http::{Answer, Http, Trust, Undelivered, public, refusal};
 use reqwest::header::{CONTENT_TYPE, HOST, HeaderValue};
 use reqwest::{Method, Url};
 use serde_json::Value;
@@ -117,12 +117,7 @@ pub(super) fn read(url: &str, answer: &Answer) -> Result<Value, Fault> {
     let said = value.as_ref().and_then(|v| v.get("message")).and_then(Value::as_str);
     let words = said.map(shortened).unwrap_or_default();
     let message = if words.is_empty() { format!("{url} answered HTTP {status}") } else { format!("{url}: {words}") };
-    let kind = match status {
-        401 => FailureKind::Authentication,
-        403 => FailureKind::Permission,
-        _ => FailureKind::Protocol,
-    };
-    let why = Failure::new(kind, message);
+    let why = Failure::new(refusal(status), message);
     // What names no error of Odoo comes from something before it, which may have taken the call.
     Err(if said.is_some() || (400..500).contains(&status) { Fault::Refused(why) } else { Fault::Lost(why) })
 }

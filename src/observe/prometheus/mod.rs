@@ -27,7 +27,7 @@ use crate::domain::mode::MayObserve;
 use crate::domain::ports::BoxFuture;
 use crate::domain::sample::{Failure, FailureKind, SourceKind, SourceSpec};
 use crate::domain::signal::Subject;
-use crate::domain::text::sanitize;
+use crate::domain::text::{first_of, sanitize};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
@@ -236,11 +236,9 @@ impl Asking<'_> {
             let of = |label: &str| s.labels.get(label).map_or("?", String::as_str);
             sanitize(&format!("{} of {}", of("instance"), of("job")))
         };
-        let first: Vec<String> = down.iter().take(5).map(name).collect();
-        let more = down.len().saturating_sub(first.len());
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let named: Vec<String> = down.iter().map(name).collect();
         facts.lacks(
-            format!("what {} targets would measure that it can not scrape: {}{more}", down.len(), first.join(", ")),
+            format!("what {} targets would measure that it can not scrape: {}", down.len(), first_of(&named, 5, ", ")),
             "look at its page of targets, which says why",
         );
         Ok(())

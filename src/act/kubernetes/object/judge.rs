@@ -4,6 +4,7 @@
 use super::call::{EVICTION, field, path_of, short};
 use crate::domain::ports::Reconciled;
 use crate::domain::request::HttpCall;
+use crate::domain::text::first_of;
 use serde_json::{Value, json};
 
 /// Path of the object that a request is about.
@@ -55,22 +56,24 @@ pub(super) fn together(all: &[(String, Reconciled)]) -> Reconciled {
     let none = words(|r| matches!(r, Reconciled::NoEffect { .. }));
     let open = words(|r| matches!(r, Reconciled::Undecided { .. }));
     match (took.len(), none.len(), open.len()) {
-        (_, 0, 0) => Reconciled::TookEffect { seen: format!("all {} objects show it; {}", all.len(), first(&took)) },
-        (0, _, 0) => Reconciled::NoEffect { seen: format!("none of {} objects shows it; {}", all.len(), first(&none)) },
+        (_, 0, 0) => {
+            Reconciled::TookEffect { seen: format!("all {} objects show it; {}", all.len(), first_of(&took, 5, "; ")) }
+        }
+        (0, _, 0) => Reconciled::NoEffect {
+            seen: format!("none of {} objects shows it; {}", all.len(), first_of(&none, 5, "; ")),
+        },
         _ => {
             let rest: Vec<String> = open.iter().chain(&none).cloned().collect();
             Reconciled::Undecided {
-                why: format!("{} of {} objects show it; not these: {}", took.len(), all.len(), first(&rest)),
+                why: format!(
+                    "{} of {} objects show it; not these: {}",
+                    took.len(),
+                    all.len(),
+                    first_of(&rest, 5, "; ")
+                ),
             }
         }
     }
-}
-
-/// The first few of many sentences.
-fn first(all: &[String]) -> String {
-    let shown: Vec<&str> = all.iter().take(5).map(String::as_str).collect();
-    let more = all.len().saturating_sub(shown.len());
-    if more == 0 { shown.join("; ") } else { format!("{}; and {more} more", shown.join("; ")) }
 }
 
 fn said(found: &Reconciled) -> &str {

@@ -9,7 +9,7 @@ use crate::domain::id::SourceId;
 use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Survey, Verb, VerbError};
 use crate::domain::request::{HttpCall, Operation, Request, Target, VerbSpec};
 use crate::domain::sample::{Failure, FailureKind};
-use crate::domain::text::sanitize;
+use crate::domain::text::{first_of, sanitize};
 use crate::policy::authorized::Authorized;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -264,9 +264,7 @@ fn objects(answers: &[Value]) -> Vec<Value> {
 fn words(request: &Request, answers: &[Value]) -> String {
     let calls = request.operation.http_calls();
     let all: Vec<String> = calls.iter().zip(answers).map(|(one, answer)| said(one, answer)).collect();
-    let more = all.len().saturating_sub(3);
-    let shown = all.iter().take(3).cloned().collect::<Vec<_>>().join("; ");
-    if more == 0 { shown } else { format!("{shown}; and {more} more") }
+    first_of(&all, 3, "; ")
 }
 
 fn said(one: &HttpCall, answer: &Value) -> String {

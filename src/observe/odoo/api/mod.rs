@@ -62,6 +62,17 @@ enum Told<T> {
     Absent,
 }
 
+impl<T> Told<T> {
+    /// The same of what is made of it; only what was told can be made into nothing.
+    fn map<U>(self, make: impl FnOnce(T) -> Result<U, Failure>) -> Result<Told<U>, Failure> {
+        Ok(match self {
+            Self::Is(told) => Told::Is(make(told)?),
+            Self::Denied => Told::Denied,
+            Self::Absent => Told::Absent,
+        })
+    }
+}
+
 impl Api {
     /// For an `[[odoo]]`; looks at tenants of the same Odoo take turns. Nothing is read or sent yet.
     pub(super) fn new(config: &OdooApi, zombie_after: Duration, turn: Arc<Semaphore>) -> Self {
@@ -234,14 +245,9 @@ impl Look<'_> {
 
     /// Rows of an answer that is a list of records.
     async fn rows(&mut self, model: &str, method: &str, asked: Value) -> Result<Told<Vec<Value>>, Failure> {
-        Ok(match self.question(model, method, asked).await? {
-            Told::Is(Value::Array(rows)) => Told::Is(rows),
-            Told::Is(_) => {
-                let why = format!("{}: {model}.{method} gives no list", self.address());
-                return Err(Failure::new(FailureKind::Protocol, why));
-            }
-            Told::Denied => Told::Denied,
-            Told::Absent => Told::Absent,
+        self.question(model, method, asked).await?.map(|value| match value {
+            Value::Array(rows) => Ok(rows),
+            _ => Err(self.odd(&format!("{model}.{method} gives no list"))),
         })
     }
 
@@ -251,11 +257,7 @@ impl Look<'_> {
             "domain": ["|", ["name", "=", "base"], ["state", "=like", "to %"]],
             "fields": ["name", "state", "latest_version"], "limit": ROWS,
         });
-        Ok(match self.rows("ir.module.module", "search_read", asked).await? {
-            Told::Is(rows) => Told::Is(read::modules(&rows)),
-            Told::Denied => Told::Denied,
-            Told::Absent => Told::Absent,
-        })
+        self.rows("ir.module.module", "search_read", asked).await?.map(|rows| Ok(read::modules(&rows)))
     }
 
     async fn crons(&mut self) -> Result<Told<Crons>, Failure> {
@@ -274,11 +276,8 @@ impl Look<'_> {
         let fields: Vec<&str> = std::iter::once("nextcall").chain(fields).collect();
         let asked =
             json!({ "domain": [["active", "=", true]], "fields": fields, "order": "nextcall, id", "limit": ROWS });
-        Ok(match self.rows("ir.cron", "search_read", asked).await? {
-            Told::Is(rows) => Told::Is(read::crons(&rows, self.now()).map_err(|why| self.odd(&why))?),
-            Told::Denied => Told::Denied,
-            Told::Absent => Told::Absent,
-        })
+        let rows = self.rows("ir.cron", "search_read", asked).await?;
+        rows.map(|rows| read::crons(&rows, self.now()).map_err(|why| self.odd(&why)))
     }
 
     fn odd(&self, why: &str) -> Failure {

@@ -2,7 +2,7 @@
 
 use super::super::client::{Client, Fault, shortened};
 use crate::domain::sample::{Failure, FailureKind};
-use crate::observe::http::{Answer, public};
+use crate::observe::http::{Answer, public, refusal};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -78,12 +78,7 @@ pub(super) fn read(url: &str, answer: &Answer) -> Result<Value, Failure> {
     let url = public(url);
     let value: Option<Value> = serde_json::from_slice(&answer.body).ok().filter(|_| !answer.truncated);
     let Some(value) = value else {
-        let kind = match answer.status {
-            401 => FailureKind::Authentication,
-            403 => FailureKind::Permission,
-            _ => FailureKind::Protocol,
-        };
-        return Err(Failure::new(kind, format!("{url} answered HTTP {}", answer.status)));
+        return Err(Failure::new(refusal(answer.status), format!("{url} answered HTTP {}", answer.status)));
     };
     let Some(error) = value.get("error") else {
         let why = || Failure::new(FailureKind::Protocol, format!("{url} answers no JSON-RPC"));

@@ -4,6 +4,7 @@ use super::super::client::{Client, Fault};
 use super::run::run;
 use super::script::{Stage, filled, fixtures, own, script};
 use crate::config::model::SecretRef;
+use crate::config::odoo::Door;
 use crate::config::synthetic::Synthetics;
 use crate::domain::synthetic::Synthetic;
 use crate::observe::http::rig::Tiny;
@@ -74,17 +75,19 @@ async fn tried(answer: impl Fn(&str) -> (u16, String) + Send + Sync + 'static) -
     std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     let config = Synthetics {
         tenant: "t017".into(),
-        url: server.url(),
-        host: None,
-        database: "t017".into(),
+        door: Door {
+            url: server.url(),
+            host: None,
+            database: "t017".into(),
+            key: Some(SecretRef::File(key)),
+            ca: None,
+        },
         company: "P".into(),
-        key: Some(SecretRef::File(key)),
         run: vec![Synthetic::SalesOrder],
         interval: Duration::from_mins(5),
         timeout: Duration::from_secs(5),
-        ca: None,
     };
-    let client = Client::open(&config.door()).await.unwrap();
+    let client = Client::open(&config.door).await.unwrap();
     let calls = script(Synthetic::SalesOrder, "quarterdeck-probe/x", Timestamp::UNIX_EPOCH);
     let ran = run(&client, &calls, &ground(Synthetic::SalesOrder), Duration::from_secs(5)).await;
     let asked = asked.lock().unwrap().clone();
