@@ -450,6 +450,10 @@ fn nonsense_neither_ends_it_nor_acts() {
         term.keys(part).keys("\x1b\\");
     }
     term.keys("\x1b[<0;M").keys("j").shows("Journal, newest last");
+    // `Esc` while the wheel turns: the digits of its report would lead to Recovery.
+    term.keys("o").shows("What changed");
+    term.keys("j").shows("Journal, newest last");
+    term.keys("\x1b\x1b[<65;61;16M").shows("What changed");
     // Bytes above ASCII in an order that makes no UTF-8, and every control but those that have a meaning. An
     // ordinary letter at the end completes whatever sequence they may have begun.
     let rubbish: Vec<u8> = (0..4000u32)

@@ -56,6 +56,8 @@ const NOISE: &[&str] = &[
     "\0",
     "\u{7f}",
     "\x1b\x1b\x1b",
+    "\x1b\x1b[<64;1;1M",
+    "\x1b\x1b[1;5B",
 ];
 
 /// Keys that look, move, open and go back. Left out are those that a person acts with: Enter presses a button, `x` and

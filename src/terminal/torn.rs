@@ -1,6 +1,10 @@
 //! Pasted text whose beginning was lost. Where `Esc`, or half a sequence, stands right before the mark that begins a
 //! paste, the reader of the keys takes the mark for letters and what was pasted for typed keys: `Enter`, `Ctrl-X` and all.
 //! The last letters of the mark, typed faster than anybody types, give it away.
+//!
+//! The same reader takes `Esc` and the first byte of a sequence right behind it, such as a turn of the wheel, for one
+//! `Esc`, and the rest of the sequence for letters (crossterm 0.29, `parse_event`). Who pressed `Esc` while the wheel
+//! still turned would press `[`, `<`, digits and `M` as well.
 
 use crossterm::event::{Event, KeyCode};
 use std::time::{Duration, Instant};
@@ -19,6 +23,19 @@ pub struct Torn {
     seen: usize,
     last: Option<Instant>,
     open: bool,
+    rest: Rest,
+}
+
+/// Where the rest of a sequence stands whose first byte an `Esc` took with it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Rest {
+    /// None is awaited.
+    #[default]
+    None,
+    /// `Esc` came: a `[` at once is its second byte.
+    Esc,
+    /// Its parameters, until a letter ends it.
+    Parameters,
 }
 
 /// What an event is.
@@ -28,7 +45,7 @@ pub enum Part {
     None,
     /// The end of its mark: from here on text is dropped.
     Begin,
-    /// Text of it.
+    /// Text of it, or the rest of a torn sequence.
     Text,
 }
 
@@ -54,7 +71,26 @@ impl Torn {
             _ => 0,
         };
         self.open = self.seen == MARK.len();
-        if self.open { Part::Begin } else { Part::None }
+        let at_once = since.is_some_and(|since| since <= APART);
+        let rest = self.rest(key.code, at_once);
+        match (self.open, rest) {
+            (true, _) => Part::Begin,
+            (false, true) => Part::Text,
+            (false, false) => Part::None,
+        }
+    }
+
+    /// Whether a key is the rest of a sequence (ECMA-48, 5.4) whose first byte an `Esc` took with it.
+    fn rest(&mut self, key: KeyCode, at_once: bool) -> bool {
+        let (is, next) = match (self.rest, key) {
+            (Rest::Esc, KeyCode::Char('[')) if at_once => (true, Rest::Parameters),
+            (Rest::Parameters, KeyCode::Char(' '..='?')) if at_once => (true, Rest::Parameters),
+            (Rest::Parameters, KeyCode::Char('@'..='~')) if at_once => (true, Rest::None),
+            (_, KeyCode::Esc) => (false, Rest::Esc),
+            _ => (false, Rest::None),
+        };
+        self.rest = next;
+        is
     }
 }
 
@@ -85,6 +121,24 @@ mod tests {
         press(&mut torn, "00~", &mut now, 1);
         assert_eq!(press(&mut torn, "more", &mut now, 900), [Part::Text; 4], "a slow link");
         assert_eq!(press(&mut torn, "j", &mut now, 1000), [Part::None]);
+    }
+
+    #[test]
+    fn the_rest_of_a_sequence_behind_an_esc_is_no_typing() {
+        let esc = Event::Key(KeyEvent::new(KeyCode::Esc, KeyModifiers::NONE));
+        let (mut torn, mut now) = (Torn::default(), Instant::now());
+        for (rest, then) in [("[<64;10;3M", "Mj"), ("[B", "B"), ("[5~", "~x"), ("[27;5;106~", "["), ("[<0;1m", "m")] {
+            assert_eq!(torn.part(&esc, now), Part::None);
+            assert!(press(&mut torn, rest, &mut now, 0).iter().all(|p| *p == Part::Text), "{rest}");
+            assert!(press(&mut torn, then, &mut now, 0).iter().all(|p| *p == Part::None), "{then} behind {rest}");
+            now += QUIET;
+        }
+        // A paste whose mark lost its first byte, and a person who types.
+        torn.part(&esc, now);
+        assert_eq!(press(&mut torn, "[200~Q", &mut now, 1)[4..], [Part::Begin, Part::Text]);
+        now += QUIET;
+        torn.part(&esc, now);
+        assert_eq!(press(&mut torn, "[<5M", &mut now, 80), [Part::None; 4]);
     }
 
     #[test]
