@@ -460,7 +460,18 @@ fn offers(build: &Build<'_>, group: &[&Active<'_>], caused: bool, deploy: Option
     if let Some(noisy) = group.first().and_then(|head| neighbours::bounds(build, head)) {
         all.insert(0, noisy);
     }
+    if let Some(failover) = group.first().and_then(|head| fails_over(build, head)) {
+        all.insert(0, failover);
+    }
     all
+}
+
+/// The playbook that gives the servers of a keeper a primary again, where none leads.
+fn fails_over(build: &Build<'_>, head: &Active<'_>) -> Option<Offer> {
+    head.condition.values.get("keep.leader").filter(|leader| leader.health > Health::Ok)?;
+    let tenant = whom::hurt(std::iter::once(head.subject), build).tenants.into_iter().next()?;
+    let params = [("tenant".to_owned(), tenant.to_string())].into();
+    Some(Offer { id: "pg-failover".into(), why: "no server leads: make a replica the primary".into(), params })
 }
 
 fn disproof(group: &[&Active<'_>]) -> String {

@@ -70,6 +70,11 @@ pub(super) fn unseen<'a>(subjects: impl Iterator<Item = &'a Subject>, build: &Bu
 fn among<'a>(subjects: impl Iterator<Item = &'a Subject>, build: &Build<'_>, cluster: Option<&World>) -> Whom {
     let Build { index, calendar, now, .. } = *build;
     let subjects: Vec<&Subject> = subjects.collect();
+    let kept: Vec<Subject> = subjects
+        .iter()
+        .flat_map(|keep| build.world.kept(keep))
+        .map(|source| Subject::Instance { source: source.clone() })
+        .collect();
     let owned = subjects.iter().all(|s| owner(s).is_some());
     let estate = index.estate();
     let mut tenants: Vec<&Tenant> = if owned {
@@ -79,7 +84,7 @@ fn among<'a>(subjects: impl Iterator<Item = &'a Subject>, build: &Build<'_>, clu
         estate
             .tenants
             .iter()
-            .filter(|t| subjects.iter().any(|s| stands_on(index, cluster, t, s)))
+            .filter(|t| subjects.iter().copied().chain(&kept).any(|s| stands_on(index, cluster, t, s)))
             .chain(taken)
             .collect()
     };

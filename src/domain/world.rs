@@ -2,8 +2,10 @@
 
 use super::estate::Estate;
 use super::facts::Facts;
+use super::facts::measured::Kept;
 use super::id::SourceId;
-use super::sample::{Failure, Freshness, Sample, SourceSpec};
+use super::sample::{Failure, Freshness, Sample, SourceKind, SourceSpec};
+use super::signal::Subject;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -132,6 +134,24 @@ impl World {
     /// What a source said last, however long ago that is.
     pub fn last(&self, source: &SourceId) -> Option<&Facts> {
         self.sources.get(source)?.good.as_ref().map(|good| &*good.facts)
+    }
+
+    /// The instances that a keeper keeps, as it last said: the sources with the name or the address of one of its
+    /// servers.
+    pub fn kept<'a>(&'a self, keep: &'a Subject) -> impl Iterator<Item = &'a SourceId> {
+        let told = match keep {
+            Subject::Keep { source, .. } => self.last(source),
+            _ => None,
+        };
+        let servers = match told {
+            Some(Facts::Measured(facts)) => facts.kept.as_slice(),
+            _ => &[],
+        };
+        let is = |server: &Kept, id: &SourceId, spec: &SourceSpec| {
+            server.by == *keep && (server.name == id.as_str() || server.address.as_ref() == Some(&spec.address))
+        };
+        let instances = self.sources.iter().filter(|(_, state)| state.spec.kind == SourceKind::Postgres);
+        instances.filter(move |(id, state)| servers.iter().any(|s| is(s, id, &state.spec))).map(|(id, _)| id)
     }
 
     /// The fresh facts of a source.

@@ -520,7 +520,7 @@ impl Engine {
             finding.playbooks.retain(|offer| {
                 let Some(entry) = self.library.get(&offer.id).filter(|e| e.plan.is_conditional()) else { return true };
                 let look = || self.scene().around(incident.as_ref(), tenant.as_ref());
-                entry.plan.is_offered(around.get_or_insert_with(look))
+                entry.plan.is_offered(around.get_or_insert_with(look), &finding.rule)
             });
         }
     }

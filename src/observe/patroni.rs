@@ -4,8 +4,9 @@
 
 use super::http::{Ask, Http, Trust, public};
 use super::poll::Poll;
+use super::postgres::failure::address;
 use crate::config::model;
-use crate::domain::facts::measured::Happened;
+use crate::domain::facts::measured::{Happened, Kept};
 use crate::domain::facts::{Facts, MeasuredFacts};
 use crate::domain::mode::MayObserve;
 use crate::domain::ports::BoxFuture;
@@ -86,6 +87,7 @@ fn read(
         Some(leader) => format!("{} leads on timeline {}", text(&leader["name"]), leader["timeline"]),
         None => "no member leads".to_owned(),
     });
+    facts.kept = members.iter().map(|member| kept(&subject, member)).collect();
     *most = (*most).max(members.len());
     let count = |n: usize| f64::from(u32::try_from(n).unwrap_or(u32::MAX));
     let healthy = members.iter().filter(well).count();
@@ -126,6 +128,16 @@ fn read(
     Ok(facts)
 }
 
+/// A member of `/cluster` (<https://patroni.readthedocs.io/en/latest/rest_api.html#cluster-status-endpoints>).
+fn kept(by: &Subject, member: &Value) -> Kept {
+    let port = member["port"].as_u64().and_then(|port| u16::try_from(port).ok());
+    Kept {
+        by: by.clone(),
+        name: sanitize(member["name"].as_str().unwrap_or_default()),
+        address: member["host"].as_str().zip(port).map(|(host, port)| address(host, port)),
+    }
+}
+
 impl Poll for PatroniObserver {
     fn spec(&self) -> SourceSpec {
         let address = sanitize(&public(&self.config.url));
@@ -159,7 +171,7 @@ mod tests {
     #[test]
     fn members_lag_pause_and_history_are_read() {
         let cluster = json!({"members": [
-            {"name": "a", "role": "leader", "state": "running", "timeline": 4, "lag": 0},
+            {"name": "a", "role": "leader", "state": "running", "timeline": 4, "lag": 0, "host": "10.0.0.7", "port": 5433},
             {"name": "b", "role": "replica", "state": "streaming", "timeline": 4, "lag": 4096},
             {"name": "c\u{1b}", "role": "replica", "state": "start failed", "lag": "unknown"}], "pause": true});
         let history = json!([
@@ -172,6 +184,8 @@ mod tests {
         assert_eq!((value(&facts, "keep.leader"), value(&facts, "keep.ready")), (Some(1.0), Some(0.5)));
         assert_eq!((value(&facts, "keep.paused"), value(&facts, "keep.lag")), (Some(1.0), None));
         assert!(facts.untold[0].why.contains("c·"), "{facts:?}");
+        assert_eq!((facts.kept[0].name.as_str(), facts.kept[0].address.as_deref()), ("a", Some("10.0.0.7:5433")));
+        assert_eq!((facts.kept.len(), facts.kept[1].address.as_deref()), (3, None));
         assert_eq!(facts.happened.len(), 1);
         assert_eq!(facts.happened[0].what, "timeline 3 ended, a leads");
         let none = json!({"members": [{"name": "b", "role": "replica", "state": "running", "lag": 1}]});

@@ -195,16 +195,19 @@ impl Plan {
         self.playbook.triggers.when.is_some() || !self.playbook.contraindications.is_empty()
     }
 
-    /// Whether the playbook is offered for a tenant as it is now: it is meant for that, and nothing speaks against it.
-    /// What is not known does not offer it, so that a source that is silent for a moment offers no disaster recovery.
-    pub fn is_offered(&self, around: &Surroundings) -> bool {
+    /// Whether the playbook is offered for a tenant as it is now and for a finding of this rule: it is meant for that, and
+    /// nothing speaks against it. What is not known does not offer it, so that a source that is silent for a moment
+    /// offers no disaster recovery.
+    pub fn is_offered(&self, around: &Surroundings, rule: &str) -> bool {
         let (params, outputs) = (BTreeMap::new(), BTreeMap::new());
         let known = Known { around, params: &params, outputs: &outputs, result: None, item: None };
         let says = |text: &str, verdict: &Verdict| {
             self.parsed(text).is_some_and(|parsed| known.evaluate(parsed, text, None).verdict == *verdict)
         };
         self.playbook.triggers.when.as_deref().is_none_or(|when| says(when, &Verdict::True))
-            && self.playbook.contraindications.iter().all(|against| says(&against.when, &Verdict::False))
+            && self.playbook.contraindications.iter().all(|against| {
+                against.except_for.iter().any(|name| name == rule) || says(&against.when, &Verdict::False)
+            })
     }
 
     /// An expression of this playbook, parsed.

@@ -83,8 +83,9 @@ impl Torn {
     /// Whether a key is the rest of a sequence (ECMA-48, 5.4) whose first byte an `Esc` took with it.
     fn rest(&mut self, key: KeyCode, at_once: bool) -> bool {
         let (is, next) = match (self.rest, key) {
-            (Rest::Esc, KeyCode::Char('[')) if at_once => (true, Rest::Parameters),
-            (Rest::Parameters, KeyCode::Char(' '..='?')) if at_once => (true, Rest::Parameters),
+            (Rest::Esc, KeyCode::Char('[')) | (Rest::Parameters, KeyCode::Char(' '..='?')) if at_once => {
+                (true, Rest::Parameters)
+            }
             (Rest::Parameters, KeyCode::Char('@'..='~')) if at_once => (true, Rest::None),
             (_, KeyCode::Esc) => (false, Rest::Esc),
             _ => (false, Rest::None),

@@ -23,8 +23,9 @@ fn around(signals: &[(&str, f64)]) -> Surroundings {
 #[test]
 fn a_transient_fault_offers_no_disaster_recovery() {
     let library = library();
-    let is_offered =
-        |id: &str, signals: &[(&str, f64)]| library.get(&id.into()).unwrap().plan.is_offered(&around(signals));
+    let is_offered = |id: &str, signals: &[(&str, f64)]| {
+        library.get(&id.into()).unwrap().plan.is_offered(&around(signals), "http-errors")
+    };
     for id in ["regional-dr", "pg-failover", "environment-rebuild"] {
         assert!(!is_offered(id, &[]), "{id} is offered although nothing is known");
         assert!(!is_offered(id, &[("http.share_5xx", 0.01)]), "{id} is offered although people are served");
@@ -35,23 +36,29 @@ fn a_transient_fault_offers_no_disaster_recovery() {
 }
 
 #[test]
+fn a_server_without_a_leader_is_failed_over_also_at_night_when_nobody_gets_an_error() {
+    let library = library();
+    let plan = &library.get(&"pg-failover".into()).unwrap().plan;
+    for signals in [&[][..], &[("http.share_5xx", 0.0)]] {
+        assert!(plan.is_offered(&around(signals), "keeper"), "{signals:?}");
+        assert!(!plan.is_offered(&around(signals), "source-unknown"), "{signals:?}");
+    }
+}
+
+#[test]
 fn what_would_wait_for_a_lock_is_not_offered_while_there_is_one() {
     let library = library();
     let queue = &library.get(&"queue-backlog".into()).unwrap().plan;
-    assert!(queue.is_offered(&around(&[("lock.blocked", 0.0)])));
-    assert!(!queue.is_offered(&around(&[("lock.blocked", 6.0)])));
-    assert!(library.get(&"schema-lock".into()).unwrap().plan.is_offered(&around(&[("lock.blocked", 6.0)])));
+    assert!(queue.is_offered(&around(&[("lock.blocked", 0.0)]), "queue-oldest"));
+    assert!(!queue.is_offered(&around(&[("lock.blocked", 6.0)]), "queue-oldest"));
+    assert!(
+        library.get(&"schema-lock".into()).unwrap().plan.is_offered(&around(&[("lock.blocked", 6.0)]), "lock-chain")
+    );
 }
 
 /// Kinds of subject of which no tenant is known, or not always: a node, a host's volume, what is kept for all.
-const OF_NOBODY: &[SubjectKind] = &[
-    SubjectKind::Node,
-    SubjectKind::Volume,
-    SubjectKind::Keep,
-    SubjectKind::Backup,
-    SubjectKind::Key,
-    SubjectKind::Source,
-];
+const OF_NOBODY: &[SubjectKind] =
+    &[SubjectKind::Node, SubjectKind::Volume, SubjectKind::Backup, SubjectKind::Key, SubjectKind::Source];
 
 /// The triggers that never offer their playbook: it asks for something of a tenant, which what is not known of a rule's
 /// subject can not answer, and what is not known withdraws the offer.
@@ -63,13 +70,12 @@ fn never_offered(library: &Library) -> Vec<String> {
     };
     let mut dead = Vec::new();
     for playbook in library.all().map(Entry::playbook) {
-        let conditions = playbook.contraindications.iter().map(|c| c.when.as_str());
-        if !conditions.chain(playbook.triggers.when.as_deref()).any(asks) {
-            continue;
-        }
         let named = playbook.triggers.findings.iter().filter_map(|name| rules.iter().find(|r| r.name == *name));
         for rule in named.filter(|rule| rule.subjects.iter().any(|kind| OF_NOBODY.contains(kind))) {
-            dead.push(format!("{} on {}", playbook.id, rule.name));
+            let against = playbook.contraindications.iter().filter(|c| !c.except_for.contains(&rule.name));
+            if against.map(|c| c.when.as_str()).chain(playbook.triggers.when.as_deref()).any(asks) {
+                dead.push(format!("{} on {}", playbook.id, rule.name));
+            }
         }
     }
     dead

@@ -95,7 +95,7 @@ pub struct TenantSignal {
     pub source: SourceId,
 }
 
-/// Every signal that is fresh, flattened to one tenant: its own, those of the instance, cluster and ingress
+/// Every signal that is fresh, flattened to one tenant: its own, those of the instance, its keeper, cluster and ingress
 /// that it stands on, and, as no tenant is declared for a Redis, the worst of all Redis instances when every
 /// one of them is fresh. What is not fresh is not in the map.
 pub fn tenant_signals(
@@ -117,7 +117,7 @@ pub fn tenant_signals(
         };
         let seen = Seen { facts: &good.facts, before: None, source: id, at: good.taken_at };
         for reading in readings(&seen, &index) {
-            if reading.value.is_finite() && concerns(&reading.subject, declared) {
+            if reading.value.is_finite() && concerns(world, &reading.subject, declared) {
                 keep_worst(&mut all, &reading, good.taken_at, now, id);
             }
         }
@@ -128,8 +128,12 @@ pub fn tenant_signals(
     all
 }
 
-fn concerns(subject: &Subject, tenant: &Tenant) -> bool {
+fn concerns(world: &World, subject: &Subject, tenant: &Tenant) -> bool {
     match subject {
+        Subject::Keep { .. } => {
+            let own = tenant.database.as_ref().map(|d| &d.instance);
+            own.is_some_and(|own| world.kept(subject).any(|instance| instance == own))
+        }
         Subject::Tenant { tenant: id } => *id == tenant.id,
         Subject::Instance { source } => tenant.database.as_ref().is_some_and(|d| d.instance == *source),
         Subject::Ingress { source } => tenant.router.as_ref().is_some_and(|r| r.ingress == *source),

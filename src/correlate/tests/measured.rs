@@ -1,9 +1,11 @@
 //! Findings of what sources only measure: names that lead nowhere, tests that are overdue, slow disks, bloat.
 
-use super::support::{Bench, tenant};
+use super::support::{Bench, at, tenant};
+use crate::correlate::readings::tenant_signals;
+use crate::domain::facts::measured::Kept;
 use crate::domain::facts::odoo::{Bloat, OdooFacts};
 use crate::domain::facts::{Facts, MeasuredFacts};
-use crate::domain::finding::{Class, Level};
+use crate::domain::finding::{Class, Finding, Level};
 use crate::domain::health::Health;
 use crate::domain::sample::SourceKind;
 use crate::domain::signal::Subject;
@@ -37,6 +39,52 @@ fn a_name_that_leads_elsewhere_heads_what_follows_from_it() {
         bench.see("front", second, Facts::Measured(silent.clone()));
     }
     assert!(bench.findings(110).iter().any(|f| f.rule == "dns"), "{:#?}", bench.findings(110));
+}
+
+#[test]
+fn a_keeper_without_a_leader_hurts_the_tenants_of_its_servers() {
+    let mut bench = Bench::with(vec![tenant("t017", 1)], &[("db", SourceKind::Patroni)]);
+    let subject = Subject::Keep { source: "db".into(), keep: "db".into() };
+    let without = |servers: &[(&str, &str)]| {
+        let Facts::Measured(mut facts) =
+            measured(SourceKind::Patroni, &subject, &[("keep.leader", 0.0), ("keep.ready", 0.5)])
+        else {
+            unreachable!()
+        };
+        let kept = |(name, address): &(&str, &str)| Kept {
+            by: subject.clone(),
+            name: (*name).to_owned(),
+            address: Some((*address).to_owned()),
+        };
+        facts.kept = servers.iter().map(kept).collect();
+        Facts::Measured(facts)
+    };
+    let own = tenant("t017", 1).database.unwrap().instance;
+    let address = bench.world.sources[&own].spec.address.clone();
+    for (second, servers, whom) in [
+        (0, vec![("elsewhere", "h:1")], 0),
+        (10, vec![("elsewhere", "h:1"), (own.as_str(), "h:2")], 1),
+        (20, vec![("db-1", address.as_str())], 1),
+    ] {
+        bench.see("db", second, without(&servers));
+        let found = bench.findings(second);
+        let of_keeper: Vec<&Finding> = found.iter().filter(|f| f.subject == subject).collect();
+        let [found] = of_keeper[..] else { panic!("one trouble is one finding: {found:#?}") };
+        assert_eq!(found.playbooks.iter().filter(|o| o.id.as_str() == "pg-failover").count(), whom, "{found:#?}");
+        assert_eq!(found.whom.tenants.len(), whom, "{servers:?}: {found:#?}");
+        let known = tenant_signals(&bench.world, &bench.world.estate, &"t017".into(), at(second));
+        assert_eq!(known.contains_key("keep.leader"), whom == 1, "{servers:?}");
+    }
+    let mut lacks = MeasuredFacts::of(SourceKind::Patroni);
+    lacks.measure(&subject, "keep.leader", 1.0);
+    lacks.measure(&subject, "keep.ready", 0.5);
+    lacks.kept = vec![Kept { by: subject.clone(), name: own.to_string(), address: None }];
+    for second in [30, 40, 50, 60] {
+        bench.see("db", second, Facts::Measured(lacks.clone()));
+    }
+    let found = bench.findings(60);
+    let [found] = &found[..] else { panic!("{found:#?}") };
+    assert_eq!((found.rule.as_str(), found.playbooks.len()), ("keeper", 0), "it has its primary: {found:#?}");
 }
 
 #[test]

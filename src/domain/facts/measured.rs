@@ -24,6 +24,9 @@ pub struct MeasuredFacts {
     pub happened: Vec<Happened>,
     /// Rights or settings that are missing.
     pub missing: Vec<Missing>,
+    /// Servers of PostgreSQL that keepers keep.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<Kept>,
 }
 
 impl Default for MeasuredFacts {
@@ -43,6 +46,7 @@ impl MeasuredFacts {
             said: Vec::new(),
             happened: Vec::new(),
             missing: Vec::new(),
+            kept: Vec::new(),
         }
     }
 
@@ -67,6 +71,17 @@ impl MeasuredFacts {
             self.missing.push(missing);
         }
     }
+}
+
+/// A server of PostgreSQL that a keeper keeps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// The keeper ([`Subject::Keep`]).
+    pub by: Subject,
+    /// What the keeper calls it.
+    pub name: String,
+    /// `host:port` at which it says that PostgreSQL listens.
+    pub address: Option<String>,
 }
 
 /// One value.

@@ -3,6 +3,7 @@
 use super::yaml::escape;
 use crate::domain::request::VerbSpec;
 use crate::domain::risk::Risk;
+use crate::domain::text::sanitize;
 use crate::playbook::expr::{self, Parsed, Scope, Type};
 use crate::playbook::params::{self, type_of};
 use crate::playbook::plan::EXIT_STEP;
@@ -63,6 +64,13 @@ impl<'a> Rules<'a> {
             let at = format!("/contraindications/{i}");
             empty(&format!("{at}/text"), &one.text, "text", &mut found);
             condition(&format!("{at}/when"), &one.when, &self.scope, &mut found);
+            let triggers = &self.playbook.triggers.findings;
+            for (k, rule) in one.except_for.iter().enumerate().filter(|(_, rule)| !triggers.contains(rule)) {
+                found.push((
+                    format!("{at}/exceptFor/{k}"),
+                    format!("`{}` is not among `triggers.findings`, so that this excepts nothing", sanitize(rule)),
+                ));
+            }
         }
         let all = self.scope_at(self.playbook.steps.len());
         for (i, criterion) in self.playbook.exit_criteria.iter().enumerate() {

@@ -228,6 +228,11 @@ fn what_the_words_mean_is_checked() {
             "description: x\ncontraindications: [{when: 'gone > 1', text: x}]",
             "unknown variable `gone`",
         ),
+        (
+            "description: For tests",
+            "description: x\ncontraindications: [{when: 'signals.lock.blocked > 5', text: x, exceptFor: [keeper]}]",
+            "`keeper` is not among `triggers.findings`",
+        ),
     ] {
         let found = changed(from, to);
         assert!(found.iter().any(|p| p.contains(expected)), "{to}: {expected} is not in\n{}", found.join("\n"));

@@ -134,6 +134,10 @@ pub struct Contraindication {
     pub when: String,
     /// Why, one sentence.
     pub text: String,
+    /// Rules of `triggers.findings` for whose findings the playbook is offered all the same, since they say themselves
+    /// what this asks for. Who starts it is asked none the less.
+    #[serde(default)]
+    pub except_for: Vec<String>,
 }
 
 /// Type of a parameter.

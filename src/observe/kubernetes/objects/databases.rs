@@ -16,6 +16,8 @@ pub(super) struct Cluster {
     pub(super) target: String,
     pub(super) since: Option<Timestamp>,
     pub(super) fenced: String,
+    /// Its instances, by the names of their pods.
+    pub(super) instances: Vec<String>,
     pub(super) last_backup: Option<Timestamp>,
     pub(super) last_failed: Option<Timestamp>,
     pub(super) recoverable_from: String,
@@ -37,6 +39,7 @@ pub(super) fn cluster(object: &Value) -> Option<What> {
         target: text(&status["targetPrimary"]),
         since: moment(&status["currentPrimaryTimestamp"]),
         fenced: if fenced == "[]" { String::new() } else { fenced },
+        instances: status["instanceNames"].as_array().into_iter().flatten().map(text).collect(),
         last_backup: moment(&status["lastSuccessfulBackup"]),
         last_failed: moment(&status["lastFailedBackup"]),
         recoverable_from: text(&status["firstRecoverabilityPoint"]),

@@ -5,7 +5,7 @@ use super::databases::Cluster;
 use super::delivery::Delivered;
 use super::kinds::{BACKUPS, EVENTS, FENCES, KINDS, QUOTAS, Row, What};
 use crate::domain::facts::MeasuredFacts;
-use crate::domain::facts::measured::Happened;
+use crate::domain::facts::measured::{Happened, Kept};
 use crate::domain::id::SourceId;
 use crate::domain::signal::Subject;
 use jiff::{SignedDuration, Timestamp};
@@ -237,6 +237,8 @@ fn keep(row: &Row, it: &Cluster, source: &SourceId, now: Timestamp, facts: &mut 
     }
     // While the operator changes the primary, both names differ; `pending` stands for one that is to be chosen.
     let settled = !it.current.is_empty() && it.current == it.target;
+    let server = |name: &String| Kept { by: subject.clone(), name: name.clone(), address: None };
+    facts.kept.extend(it.instances.iter().map(server));
     facts.measure(&subject, "keep.leader", flag(settled));
     if !settled {
         facts.said.push(format!("cluster {name}: the primary is {}, {} is to be", said(&it.current), said(&it.target)));

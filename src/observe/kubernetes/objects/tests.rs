@@ -98,7 +98,8 @@ async fn objects_become_signals_of_their_tenants_and_kinds_that_are_not_there_ar
                 {"metadata": meta("erp", "e3"), "type": "Normal", "reason": "Pulled", "lastTimestamp": recent},
             ])),
             "clusters" => Some(json!([{"metadata": meta("db", "pg"), "spec": {"instances": 3}, "status": {
-                "readyInstances": 2, "phase": "Failing over", "currentPrimary": "pg-1", "targetPrimary": "pg-2"}}])),
+                "readyInstances": 2, "phase": "Failing over", "currentPrimary": "pg-1", "targetPrimary": "pg-2",
+                "instanceNames": ["pg-1", "pg-2", "pg-3"]}}])),
             "backups" => Some(json!([
                 {"metadata": meta("db", "b1"), "spec": {"cluster": {"name": "pg"}}, "status": {"phase": "completed", "stoppedAt": backed_up}},
             ])),
@@ -141,6 +142,8 @@ async fn objects_become_signals_of_their_tenants_and_kinds_that_are_not_there_ar
         assert_eq!(value(&facts, subject, signal), Some(wanted), "{signal} of {subject}: {facts:#?}");
     }
     assert!((value(&facts, &keep, "keep.ready").unwrap() - 2.0 / 3.0).abs() < 1e-9);
+    let kept: Vec<&str> = facts.kept.iter().filter(|k| k.by == keep).map(|k| k.name.as_str()).collect();
+    assert_eq!(kept, ["pg-1", "pg-2", "pg-3"]);
     let backup = Subject::Backup { source: source(), backup: "db/pg".into() };
     assert!((3600.0..3700.0).contains(&value(&facts, &backup, "backup.age").unwrap()));
     assert!((1.9..2.1).contains(&value(&facts, &certificate, "certificate.days").unwrap()));
