@@ -85,7 +85,10 @@ pub async fn run(client: &Client, options: Options) -> io::Result<Ended> {
 
 async fn play(client: &Client, options: Options) -> io::Result<Ended> {
     let mut signals = Signals::listen()?;
-    let guard = Guard::enter(options.mouse, options.attention.title)?;
+    let between = Between::decide(|name| std::env::var(name).ok());
+    // screen 4.9 keeps an `Esc` to itself while the mouse is asked for, until the next key, which then is lost in it.
+    let mouse = options.mouse && between != Between::Screen;
+    let guard = Guard::enter(mouse, options.attention.title)?;
     // Right behind it: from here on a change of size is noticed, and crossterm panics where it first asks for the keys of a
     // terminal that is gone.
     let mut input = EventStream::new();
@@ -104,7 +107,7 @@ async fn play(client: &Client, options: Options) -> io::Result<Ended> {
         screen,
         guard,
         targets: Targets::default(),
-        attention: Attention::new(options.attention, Between::decide(|name| std::env::var(name).ok())),
+        attention: Attention::new(options.attention, between),
         hyperlinks: options.hyperlinks,
         torn: Torn::default(),
         pace: Pace::new(options.budget, Instant::now()),
