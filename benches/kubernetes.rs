@@ -41,8 +41,14 @@ fn measure(kubeconfig: PathBuf) {
     let own = std::process::id();
     let before = memory(own, "VmRSS");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let config =
-        Kubernetes { id: SourceId::new("k8s-1"), kubeconfig, context: None, act_kubeconfig: None, interval: INTERVAL };
+    let config = Kubernetes {
+        id: SourceId::new("k8s-1"),
+        kubeconfig,
+        context: None,
+        act_kubeconfig: None,
+        impersonate: None,
+        interval: INTERVAL,
+    };
     let observer = KubernetesObserver::new(Mode::ReadOnly.may_observe().unwrap(), &config);
     let (send, receive) = std::sync::mpsc::channel::<Sample>();
     let began = Instant::now();

@@ -54,6 +54,7 @@ fn watch(kubeconfig: impl Into<PathBuf>) -> Watching {
         kubeconfig: kubeconfig.into(),
         context: None,
         act_kubeconfig: None,
+        impersonate: None,
         interval: INTERVAL,
     };
     let observer = KubernetesObserver::new(Mode::ReadOnly.may_observe().unwrap(), &config);

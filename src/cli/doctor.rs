@@ -6,6 +6,7 @@ mod bundle;
 use super::args::{Format, Global};
 use super::opening;
 use super::output::{self, Error, Exit};
+use super::policy;
 use super::session::{self, Loaded};
 use super::witnesses;
 use crate::act;
@@ -87,7 +88,7 @@ pub fn run(global: &Global, bundle: Option<&Path>) -> Result<Exit, Error> {
         return Err(Error::Usage("a drill has no real systems to try; leave --drill out".into()));
     }
     let loaded = session::load(global)?;
-    let all = examine(&loaded)?;
+    let all = examine(global, &loaded)?;
     let health = Health::worst(all.iter().map(|f| f.health));
     let report = Report { schema: 1, health, systems: &all };
     if let Some(file) = bundle {
@@ -107,7 +108,7 @@ pub fn run(global: &Global, bundle: Option<&Path>) -> Result<Exit, Error> {
 }
 
 /// Asks everything that is configured.
-fn examine(loaded: &Loaded) -> Result<Vec<Finding>, Error> {
+fn examine(global: &Global, loaded: &Loaded) -> Result<Vec<Finding>, Error> {
     let mut adapters = opening::adapters(loaded, Mode::ReadOnly)?;
     let schedules = std::mem::take(&mut adapters.comms.schedules);
     let runtime = session::runtime()?;
@@ -115,7 +116,8 @@ fn examine(loaded: &Loaded) -> Result<Vec<Finding>, Error> {
     let mut all = runtime.block_on(ask_all(adapters));
     runtime.block_on(logs(&mut all, &sources, &loaded.config));
     if let Some(may) = Mode::ReadOnly.may_observe() {
-        for held in runtime.block_on(act::held::ask(may, &loaded.config)) {
+        let people = policy::people(global, &loaded.config)?;
+        for held in runtime.block_on(act::held::ask(may, &loaded.config, &people)) {
             add(&mut all, held);
         }
     }

@@ -6,8 +6,9 @@ use super::output::{self, Error, Exit};
 use super::session::Loaded;
 use super::{incident, opening, session, status};
 use crate::config::locate::Located;
+use crate::config::model::Config;
 use crate::config::problem::{Problem, Problems};
-use crate::domain::id::StepId;
+use crate::domain::id::{Person, StepId};
 use crate::domain::mode::Mode;
 use crate::domain::risk::{Assessment, Risk};
 use crate::engine::api::Command;
@@ -138,6 +139,14 @@ pub fn known(global: &Global) -> Result<(PolicyFile, State), Error> {
         None => of(&loaded)?,
     };
     Ok((policy, state))
+}
+
+/// The people of the roster in force, where a cluster is acted on in their names; else nobody is asked for.
+pub fn people(global: &Global, config: &Config) -> Result<Vec<Person>, Error> {
+    if config.kubernetes.iter().all(|cluster| cluster.impersonate.is_none()) {
+        return Ok(Vec::new());
+    }
+    Ok(known(global)?.0.policy.people.into_iter().map(|member| member.person).collect())
 }
 
 /// Reads a policy file with the file of what is revoked beside it.

@@ -296,9 +296,15 @@ fn kubernetes(mut table: Table<'_, '_>, ids: &mut Ids) -> Kubernetes {
     let kubeconfig = PathBuf::from(table.required("kubeconfig", "/etc/quarterdeck/observe.kubeconfig"));
     let context = table.string("context");
     let act_kubeconfig = path(&mut table, "act_kubeconfig");
+    let impersonate = super::impersonation::decode(&mut table);
+    if impersonate.is_some() && act_kubeconfig.is_none() {
+        let message =
+            "`impersonate` needs `act_kubeconfig`: the user who may impersonate others, and who acts in no other way";
+        table.reject("impersonate", message);
+    }
     let interval = interval(&mut table, SECOND * 2);
     table.finish();
-    Kubernetes { id, kubeconfig, context, act_kubeconfig, interval }
+    Kubernetes { id, kubeconfig, context, act_kubeconfig, impersonate, interval }
 }
 
 /// The login that acts.

@@ -13,6 +13,7 @@ mod cost;
 pub mod decode;
 mod delivery;
 pub mod describe;
+pub mod impersonation;
 pub mod integration;
 pub mod locate;
 pub mod logs;

@@ -5,6 +5,7 @@ pub use super::backup::{Patroni, Pgbackrest};
 pub use super::baseline::Baseline;
 pub use super::bucket::Bucket;
 pub use super::comms::{Audience, Comms, Duty, Hook, Mailer, Pager, PagerKind, Place, Schedule, Smtps, WebhookBody};
+pub use super::impersonation::Impersonate;
 pub use super::integration::{Integration, Measure, MeasureBy};
 pub use super::logs::{LogQuery, Logs, LogsBy, Server, Template, Traces, TracesKind};
 pub use super::odoo::{Door, OdooApi};
@@ -151,6 +152,8 @@ pub struct Kubernetes {
     pub context: Option<String>,
     /// Kubeconfig used to act; verbs are refused without it.
     pub act_kubeconfig: Option<PathBuf>,
+    /// In whose name verbs act; in that of `act_kubeconfig` itself when absent.
+    pub impersonate: Option<Impersonate>,
     /// Least time between two samples made of the watched state.
     pub interval: Duration,
 }

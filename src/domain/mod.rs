@@ -5,6 +5,7 @@
 pub mod account;
 pub mod actor;
 pub mod baseline;
+pub mod behalf;
 pub mod by_hand;
 pub mod canonical;
 pub mod estate;

@@ -1,5 +1,6 @@
 //! What adapters implement: [`Observer`] for looking, [`Verb`] for acting, [`Clock`] for time.
 
+use super::behalf::Behalf;
 use super::estate::Estate;
 use super::request::{Request, VerbSpec};
 use super::sample::{Failure, FailureKind, Sample, SourceSpec};
@@ -145,6 +146,15 @@ pub trait Verb: Send + Sync {
 
     /// Asks the server what the request would do, without doing it (server-side dry run, EXPLAIN, a count).
     fn dry_run<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>>;
+
+    /// The same in somebody's name; of a verb whose server is not asked in the names of people it is the same.
+    fn dry_run_as<'a>(
+        &'a self,
+        request: &'a Request,
+        _behalf: Option<&'a Behalf>,
+    ) -> BoxFuture<'a, Result<String, Failure>> {
+        self.dry_run(request)
+    }
 
     /// Runs a look (`spec().read_only`); an acting verb answers with a failure, which is what this says.
     fn look<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Outcome> {

@@ -137,6 +137,7 @@ impl Engine {
             approvals: &approvals,
             requester: requester.as_ref(),
             operator: operator.as_ref(),
+            proven: self.governance.policy.proven(&held.actor),
             incident: held.incident.as_ref(),
             intended_digest: proof.digest,
             intended: proof.intended.map(Durable::new),

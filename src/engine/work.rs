@@ -8,6 +8,7 @@ use super::held::{Args, Surveyed};
 use super::secrets::filled;
 use crate::act::DynVerb;
 use crate::domain::actor::Actor;
+use crate::domain::behalf::Behalf;
 use crate::domain::id::{Person, PlaybookId, RunId, StepId};
 use crate::domain::ports::{BoxFuture, Outcome, Reconciled};
 use crate::domain::request::{Operation, Request};
@@ -175,6 +176,12 @@ impl Engine {
         }
     }
 
+    /// In whose name a step is tried out: of who asks for it, where that is proven.
+    fn behalf(&self, run: &RunId, step: &StepId) -> Option<Behalf> {
+        let person = self.governance.policy.proven(&self.runs.get(run)?.actor)?.clone();
+        Some(Behalf { person, run: run.clone(), step: step.clone() })
+    }
+
     /// Asks the server what a step would do.
     pub(super) fn dry_run(&self, run: &RunId, ticket: Ticket, step: &StepId) -> Option<Input> {
         let work = match self.requests(run, step) {
@@ -182,12 +189,14 @@ impl Engine {
             Err(why) => return Some(Input::DryRan { ticket, said: Err(why) }),
         };
         let secrets = self.secrets(run);
+        let behalf = self.behalf(run, step);
         self.later(run, async move {
             let mut all: Vec<BoxFuture<'static, Result<String, String>>> = Vec::new();
             for (label, (verb, request)) in work {
+                let behalf = behalf.clone();
                 let named = move |text: String| label.as_ref().map_or_else(|| text.clone(), |l| format!("{l}: {text}"));
                 all.push(Box::pin(async move {
-                    match verb.dry_run(&request).await {
+                    match verb.dry_run_as(&request, behalf.as_ref()).await {
                         Ok(text) => Ok(named(text)),
                         Err(why) => Err(named(why.message)),
                     }

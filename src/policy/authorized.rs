@@ -1,7 +1,8 @@
 //! The permit that executing a verb consumes. Its fields are private and only [`super::gate::authorize`] makes one,
 //! so that a request which did not pass the gate can not be sent at all.
 
-use crate::domain::id::{Digest, RunId, StepId};
+use crate::domain::behalf::Behalf;
+use crate::domain::id::{Digest, Person, RunId, StepId};
 use crate::domain::request::Request;
 use crate::domain::secret::{Secrets, wipe};
 use std::fmt;
@@ -16,6 +17,7 @@ pub struct Authorized {
     timeout: Duration,
     run: RunId,
     step: StepId,
+    person: Option<Person>,
 }
 
 /// A request on its way out; one that holds secrets is overwritten when it is dropped.
@@ -45,7 +47,12 @@ impl fmt::Debug for Authorized {
 
 impl Authorized {
     pub(super) const fn new(request: Request, digest: Digest, timeout: Duration, run: RunId, step: StepId) -> Self {
-        Self { request: Sent { request, secret: false }, digest, timeout, run, step }
+        Self { request: Sent { request, secret: false }, digest, timeout, run, step, person: None }
+    }
+
+    /// The same in the name of whoever confirmed it.
+    pub(super) fn by(self, person: Option<&Person>) -> Self {
+        Self { person: person.cloned(), ..self }
     }
 
     /// The same with the secrets of the run in their places, and nothing else changed. What was confirmed and approved
@@ -90,6 +97,13 @@ impl Authorized {
     /// The step of that run.
     pub const fn step(&self) -> &StepId {
         &self.step
+    }
+
+    /// In whose name it is sent to a system that is asked in the names of people; `None` where nobody has proven to be
+    /// somebody of the roster.
+    pub fn behalf(&self) -> Option<Behalf> {
+        let person = self.person.clone()?;
+        Some(Behalf { person, run: self.run.clone(), step: self.step.clone() })
     }
 
     /// A permit for the tests of verbs.

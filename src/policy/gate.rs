@@ -131,6 +131,8 @@ pub struct Gate<'a> {
     pub requester: Option<&'a Person>,
     /// Who confirmed and executes, where the roster knows them.
     pub operator: Option<&'a Person>,
+    /// The same, where it is proven and not only claimed: in whose name systems are asked that are asked so.
+    pub proven: Option<&'a Person>,
     /// The declared incident, where there is one.
     pub incident: Option<&'a IncidentId>,
     /// Digest in the record `step.intended`.
@@ -307,7 +309,8 @@ pub fn authorize(gate: &Gate<'_>) -> Result<Authorized, Denial> {
     approved(gate, &now)?;
     durable(gate)?;
     witnessed(gate)?;
-    Ok(Authorized::new(gate.request.clone(), now, gate.timeout, gate.run.clone(), gate.step.clone()))
+    let permit = Authorized::new(gate.request.clone(), now, gate.timeout, gate.run.clone(), gate.step.clone());
+    Ok(permit.by(gate.proven))
 }
 
 fn confirmed(gate: &Gate<'_>, now: &Digest) -> Result<(), Denial> {

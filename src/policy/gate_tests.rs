@@ -44,6 +44,7 @@ struct Case {
     approvals: Vec<Approval>,
     requester: Option<Person>,
     operator: Option<Person>,
+    proven: Option<Person>,
     incident: Option<IncidentId>,
     intended_digest: Digest,
     intended: Option<Durable>,
@@ -93,6 +94,7 @@ impl Case {
             approvals: vec![Approval::Glass { until: at(60_000), record: Durable::new(2) }],
             requester: Some("mara".into()),
             operator: Some("mara".into()),
+            proven: Some("mara".into()),
             incident: Some(IncidentId::from("INC-1")),
             intended_digest: digest,
             intended: Some(Durable::new(10)),
@@ -117,6 +119,7 @@ impl Case {
             approvals: &self.approvals,
             requester: self.requester.as_ref(),
             operator: self.operator.as_ref(),
+            proven: self.proven.as_ref(),
             incident: self.incident.as_ref(),
             intended_digest: &self.intended_digest,
             intended: self.intended,
@@ -172,6 +175,10 @@ fn the_permit_holds_what_was_confirmed() {
     assert_eq!(permit.digest(), &case.intended_digest);
     assert_eq!((permit.run(), permit.step()), (&case.run, &case.step));
     assert_eq!(permit.timeout(), Duration::from_secs(10));
+    let behalf = permit.behalf().unwrap();
+    assert_eq!((&behalf.person, &behalf.run, &behalf.step), (&Person::from("mara"), &case.run, &case.step));
+    let claimed = Case { proven: None, ..Case::good() };
+    assert_eq!(claimed.authorize().unwrap().behalf(), None, "who is only claimed to have confirmed names nobody");
 }
 
 #[test]

@@ -1,14 +1,15 @@
-//! Rights on an API server, by `SelfSubjectAccessReview`: in the whole cluster, else in each tenant's namespace.
+//! Rights on an API server, by `SelfSubjectAccessReview`: in the whole cluster, else in each tenant's namespace. Of a cluster
+//! that is acted on in the names of people each of them is asked about; see [`super::impersonation`].
 
-use super::{ALLOWED, Found};
-use crate::act::kubernetes::{CLUSTER_WIDE, Clusters};
-use crate::act::rights::Right;
+use super::{ALLOWED, Found, impersonation};
+use crate::act::kubernetes::{CLUSTER_WIDE, Clusters, open_to_act};
 use crate::config::model::Kubernetes;
 use crate::domain::estate::Estate;
 use crate::domain::facts::Missing;
-use crate::domain::request::VerbSpec;
+use crate::domain::id::Person;
 use crate::domain::sample::{Failure, FailureKind};
 use crate::observe::kubernetes::link::{Fault, Link};
+use futures::future::try_join_all;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +18,7 @@ const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
 const LONGEST: usize = 1 << 20;
 
 /// What no verb needs and what reaches far, as group, resource, verb and words.
-const BEYOND: [(&str, &str, &str, &str); 8] = [
+const BEYOND: [(&str, &str, &str, &str); 10] = [
     ("*", "*", "*", "everything in the cluster"),
     ("", "secrets", "list", "every secret"),
     ("", "pods/exec", "create", "programs in any pod"),
@@ -25,89 +26,133 @@ const BEYOND: [(&str, &str, &str, &str); 8] = [
     ("", "nodes/proxy", "get", "the kubelets"),
     ("rbac.authorization.k8s.io", "clusterrolebindings", "create", "rights for anybody"),
     ("", "users", "impersonate", "to be anybody"),
+    ("", "groups", "impersonate", "to be in any group"),
+    ("", "serviceaccounts", "impersonate", "to be any service account"),
     ("", "namespaces", "delete", "to delete namespaces"),
 ];
 
-/// One right of one login, and the verbs that need it.
-type Needed = BTreeMap<(bool, &'static str, &'static str, &'static str), BTreeSet<&'static str>>;
+/// Verbs of the API by group and resource, each with the verbs of this program that need it.
+type Rights = BTreeMap<(&'static str, &'static str), BTreeMap<&'static str, BTreeSet<&'static str>>>;
 
-/// What is lacking on one resource.
-#[derive(Default)]
-struct Lacking {
-    /// Verbs of the API.
-    verbs: BTreeSet<&'static str>,
-    /// Verbs of this program that need them.
-    needs: BTreeSet<&'static str>,
+/// Somebody who is asked about, with the way to ask as them.
+pub(super) struct Login {
+    /// In sentences: `the user that acts`, or a person as the cluster names them.
+    pub who: String,
+    pub link: Link,
+    /// Which rights they need: those of acting, or those of looking.
+    pub acts: bool,
 }
 
-fn needed(all: impl Iterator<Item = (&'static VerbSpec, &'static [Right])>) -> Needed {
-    let mut needed = Needed::new();
-    for (spec, rights) in all {
-        for right in rights {
+/// What the verbs need, of the groups that the server has: what it does not have needs no right.
+pub(super) fn needed(acts: bool, served: &BTreeSet<String>) -> Rights {
+    let mut needed = Rights::new();
+    for (spec, rights) in crate::act::rights() {
+        let there = rights.iter().filter(|r| r.acts == acts && (r.group.is_empty() || served.contains(r.group)));
+        for right in there {
+            let verbs = needed.entry((right.group, right.resource)).or_default();
             for verb in right.verbs {
-                let key = (right.acts, right.group, right.resource, *verb);
-                needed.entry(key).or_default().insert(spec.name);
+                verbs.entry(verb).or_default().insert(spec.name);
             }
         }
     }
     needed
 }
 
-/// Asks as both logins.
-pub(super) async fn ask(cluster: &Kubernetes, estate: &Estate) -> Result<Found, Failure> {
+/// Asks as who looks and as who acts, which are the people where it is acted on in their names.
+pub(super) async fn ask(cluster: &Kubernetes, estate: &Estate, people: &[Person]) -> Result<Found, Failure> {
     let clusters = Clusters::new(std::slice::from_ref(cluster));
-    let looks = clusters.open_to_look(&cluster.id).await?;
-    let acts = clusters.open_as_actor(&cluster.id, ALLOWED).await?;
-    let served = served(&looks).await?;
+    let own = Kubernetes { impersonate: None, ..cluster.clone() };
+    let (looks, acts) = (clusters.open_to_look(&cluster.id).await?, open_to_act(&own, ALLOWED, None).await?);
+    let looks = Login { who: "the user that looks".into(), link: looks, acts: false };
+    let acts = Login { who: "the user that acts".into(), link: acts, acts: true };
+    let served = served(&looks.link).await?;
     let places: Vec<&str> = estate.namespaces_in(&cluster.id).map(|(_, place)| place.name.as_str()).collect();
-    let mut lacking: BTreeMap<(bool, &str, &str), Lacking> = BTreeMap::new();
-    let (mut asked, mut lacks) = (0, 0);
-    for ((acts_with, group, resource, verb), verbs) in needed(crate::act::rights()) {
-        // What the server does not have needs no right.
-        if !group.is_empty() && !served.contains(group) {
-            continue;
-        }
-        asked += 1;
-        let link = if acts_with { &acts } else { &looks };
-        let mut allowed = review(link, "", (group, resource, verb)).await?;
-        if !allowed && !CLUSTER_WIDE.contains(&resource) && !places.is_empty() {
-            allowed = true;
-            for place in &places {
-                allowed &= review(link, place, (group, resource, verb)).await?;
-            }
-        }
-        if !allowed {
-            lacks += 1;
-            let entry = lacking.entry((acts_with, group, resource)).or_default();
-            entry.verbs.insert(verb);
-            entry.needs.extend(verbs);
-        }
-    }
-    let said = |((acts, group, resource), lacking): ((bool, &str, &str), Lacking)| {
-        let who = if acts { "acts" } else { "looks" };
-        let group = if group.is_empty() { "\"\"" } else { group };
-        let listed = |all: BTreeSet<&str>| all.into_iter().collect::<Vec<_>>().join(", ");
-        Missing {
-            disables: listed(lacking.needs),
-            remedy: format!(
-                "give the user that {who} the rule {{apiGroups: [{group}], resources: [{resource}], verbs: [{}]}}",
-                listed(lacking.verbs)
-            ),
+    let (mut found, logins) = match &cluster.impersonate {
+        None => (Found::default(), vec![looks, acts]),
+        Some(impersonate) => {
+            let (found, named) = impersonation::ask(cluster, impersonate, (&acts, &served), people).await?;
+            let rest = [looks].into_iter().chain(named);
+            let mut found = found;
+            found.excess.extend(excess(&acts).await?);
+            (found, rest.collect())
         }
     };
+    let lacks = try_join_all(logins.iter().map(|login| lacking(login, &served, &places))).await?;
+    // What several people lack is one gap.
+    let mut gaps: BTreeMap<_, (BTreeSet<&str>, Vec<&str>)> = BTreeMap::new();
+    for (login, (asked, lacks)) in logins.iter().zip(lacks) {
+        found.asked += asked;
+        for ((group, resource), verbs) in lacks {
+            found.lacking += verbs.len();
+            let key = (!login.acts, group, resource, verbs.keys().copied().collect::<Vec<_>>());
+            let (needs, who) = gaps.entry(key).or_default();
+            needs.extend(verbs.into_values().flatten());
+            who.push(&login.who);
+        }
+    }
+    found.missing.extend(gaps.into_iter().map(|((_, group, resource, verbs), (needs, who))| Missing {
+        disables: needs.into_iter().collect::<Vec<_>>().join(", "),
+        remedy: rule(&who.join(", "), (group, resource, &verbs.join(", ")), ""),
+    }));
+    for more in try_join_all(logins.iter().map(excess)).await? {
+        found.excess.extend(more);
+    }
+    Ok(found)
+}
+
+/// What would give somebody a right.
+pub(super) fn rule(who: &str, (group, resource, verbs): (&str, &str, &str), name: &str) -> String {
+    let group = if group.is_empty() { "\"\"" } else { group };
+    let names = if name.is_empty() { String::new() } else { format!(", resourceNames: [{name:?}]") };
+    format!("give {who} the rule {{apiGroups: [{group}], resources: [{resource}]{names}, verbs: [{verbs}]}}")
+}
+
+/// How many rights a login needs, and those that it lacks.
+async fn lacking(login: &Login, served: &BTreeSet<String>, places: &[&str]) -> Result<(usize, Rights), Failure> {
+    let (mut asked, mut lacks) = (0, needed(login.acts, served));
+    for (&(group, resource), verbs) in &mut lacks {
+        asked += verbs.len();
+        let mut lacked = BTreeMap::new();
+        for (verb, needs) in std::mem::take(verbs) {
+            if !everywhere(&login.link, (group, resource, verb), places).await? {
+                lacked.insert(verb, needs);
+            }
+        }
+        *verbs = lacked;
+    }
+    lacks.retain(|_, verbs| !verbs.is_empty());
+    Ok((asked, lacks))
+}
+
+/// Whether a right is held in the whole cluster or in each of the namespaces.
+async fn everywhere(link: &Link, one: (&str, &str, &str), places: &[&str]) -> Result<bool, Failure> {
+    if review(link, "", one, "").await? {
+        return Ok(true);
+    }
+    if CLUSTER_WIDE.contains(&one.1) || places.is_empty() {
+        return Ok(false);
+    }
+    for place in places {
+        if !review(link, place, one, "").await? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// What a login may that nothing here needs.
+async fn excess(login: &Login) -> Result<Vec<String>, Failure> {
     let mut excess = Vec::new();
-    for (link, who) in [(&looks, "looks"), (&acts, "acts")] {
-        for (group, resource, verb, what) in BEYOND {
-            if review(link, "", (group, resource, verb)).await? {
-                excess.push(format!("the user that {who}: {what}"));
-                // Who may do everything may do the rest.
-                if group == "*" {
-                    break;
-                }
+    for (group, resource, verb, what) in BEYOND {
+        if review(&login.link, "", (group, resource, verb), "").await? {
+            excess.push(format!("{}: {what}", login.who));
+            // Who may do everything may do the rest.
+            if group == "*" {
+                break;
             }
         }
     }
-    Ok(Found { asked, lacking: lacks, missing: lacking.into_iter().map(said).collect(), excess })
+    Ok(excess)
 }
 
 /// The API groups that the server has.
@@ -118,10 +163,17 @@ async fn served(link: &Link) -> Result<BTreeSet<String>, Failure> {
     Ok(names.filter_map(|g| g.get("name")?.as_str().map(str::to_owned)).collect())
 }
 
-async fn review(link: &Link, namespace: &str, (group, resource, verb): (&str, &str, &str)) -> Result<bool, Failure> {
+/// Whether a right is held; in a namespace and for an object of a name, or for all of them where these are empty.
+pub(super) async fn review(
+    link: &Link,
+    namespace: &str,
+    (group, resource, verb): (&str, &str, &str),
+    name: &str,
+) -> Result<bool, Failure> {
     let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
     let attributes = json!({
         "namespace": namespace, "group": group, "resource": resource, "subresource": subresource, "verb": verb,
+        "name": name,
     });
     let body = json!({
         "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",

@@ -34,13 +34,13 @@ fn login(dir: &std::path::Path, (user, password): (&str, &str)) -> Login {
 #[tokio::test]
 async fn each_right_on_the_api_server_is_asked_for_and_the_missing_ones_are_named_as_rules() {
     let Some(full) = cluster() else { return };
-    let Found { asked, missing, excess, .. } = kubernetes::ask(&full, &estate()).await.unwrap();
+    let Found { asked, missing, excess, .. } = kubernetes::ask(&full, &estate(), &[]).await.unwrap();
     assert!(asked >= 30 && missing.is_empty() && excess.is_empty(), "{asked}: {missing:?} {excess:?}");
     let admin = Kubernetes { act_kubeconfig: lab("LAB_KUBECONFIG_ADMIN").map(Into::into), ..full.clone() };
-    let more = kubernetes::ask(&admin, &estate()).await.unwrap().excess;
+    let more = kubernetes::ask(&admin, &estate(), &[]).await.unwrap().excess;
     assert_eq!(more, ["the user that acts: everything in the cluster"]);
     let poor = Kubernetes { act_kubeconfig: lab("LAB_KUBECONFIG_POOR").map(Into::into), ..full };
-    let Found { asked: again, missing, .. } = kubernetes::ask(&poor, &estate()).await.unwrap();
+    let Found { asked: again, missing, .. } = kubernetes::ask(&poor, &estate(), &[]).await.unwrap();
     assert_eq!(again, asked);
     let rule = "give the user that acts the rule {apiGroups: [apps], resources: [deployments], verbs: [patch]}";
     let found = missing.iter().find(|m| m.remedy == rule).unwrap_or_else(|| panic!("{missing:?}"));

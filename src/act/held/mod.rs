@@ -2,6 +2,7 @@
 //! access reviews, `has_…_privilege`, commands of a transaction that is discarded, PgBouncer's own configuration, and
 //! questions to sentinels about a primary that there is not. Only `doctor` calls this.
 
+mod impersonation;
 mod kubernetes;
 mod pgbouncer;
 mod postgres;
@@ -13,7 +14,7 @@ mod lab_tests;
 
 use crate::config::model::{Config, Redis};
 use crate::domain::facts::Missing;
-use crate::domain::id::SourceId;
+use crate::domain::id::{Person, SourceId};
 use crate::domain::mode::MayObserve;
 use crate::domain::sample::Failure;
 use std::time::Duration;
@@ -36,10 +37,11 @@ pub struct Held {
     pub excess: Vec<String>,
 }
 
-/// Asks every server that verbs can be aimed at; a source without a login for acting is left out.
-pub async fn ask(_: MayObserve, config: &Config) -> Vec<Held> {
+/// Asks every server that verbs can be aimed at; a source without a login for acting is left out. `people` are those of
+/// the roster, in whose names some systems are acted on.
+pub async fn ask(_: MayObserve, config: &Config, people: &[Person]) -> Vec<Held> {
     let clusters = config.kubernetes.iter().filter(|c| c.act_kubeconfig.is_some()).map(|c| {
-        let asking = async { kubernetes::ask(c, &config.estate).await };
+        let asking = async { kubernetes::ask(c, &config.estate, people).await };
         async { told(&c.id, tokio::time::timeout(ALLOWED * 2, asking).await.ok()) }
     });
     let databases = config.postgres.iter().filter(|p| p.act.is_some()).map(|p| {

@@ -3,6 +3,7 @@
 use super::object;
 use crate::act::again;
 use crate::config::model::Kubernetes;
+use crate::domain::behalf::Behalf;
 use crate::domain::id::SourceId;
 use crate::domain::ports::{Outcome, Reconciled};
 use crate::domain::request::{Operation, Request};
@@ -123,7 +124,7 @@ impl Clusters {
         let cluster = self.configured(&request.target.source).map_err(failed)?;
         let sent = http_request(verb, request, "").map_err(failed)?;
         let began = tokio::time::Instant::now();
-        let link = open_to_act(cluster, allowed / 2).await.map_err(failed)?;
+        let link = open_to_act(cluster, allowed / 2, permit.behalf().as_ref()).await.map_err(failed)?;
         // A connection may take half of what is left, so that running out of time means that it was sent.
         let left = allowed.saturating_sub(began.elapsed());
         match tokio::time::timeout(left, exchange(&link, sent)).await {
@@ -137,10 +138,10 @@ impl Clusters {
     }
 
     /// Has the API server check a request without keeping its effect.
-    pub async fn dry_run(&self, verb: &str, request: &Request) -> Result<Deployment, Failure> {
+    pub async fn dry_run(&self, verb: &str, request: &Request, behalf: Option<&Behalf>) -> Result<Deployment, Failure> {
         let cluster = self.configured(&request.target.source)?;
         let sent = http_request(verb, request, "&dryRun=All")?;
-        self.within(acting(cluster)?.clone(), context(cluster, true), sent).await
+        within(open_to_act(cluster, LOOK_TIMEOUT, behalf), sent).await
     }
 
     /// Reads the Deployment that a request is aimed at, with the rights of the observer.
@@ -149,7 +150,7 @@ impl Clusters {
         let Operation::Http { path, .. } = &request.operation else { return Err(not_http()) };
         let path = path.split('?').next().unwrap_or_default();
         let sent = http::Request::get(path).body(Vec::new()).map_err(|e| unsendable(&e))?;
-        self.within(cluster.kubeconfig.clone(), context(cluster, false), sent).await
+        within(Link::open(cluster.kubeconfig.clone(), context(cluster, false), LOOK_TIMEOUT), sent).await
     }
 
     /// Looks twice whether a request had its effect. `judge` says what one look shows.
@@ -163,31 +164,32 @@ impl Clusters {
         again::twice(SECOND_LOOK, look).await
     }
 
-    async fn within(
-        &self,
-        kubeconfig: std::path::PathBuf,
-        context: Option<String>,
-        sent: http::Request<Vec<u8>>,
-    ) -> Result<Deployment, Failure> {
-        let asked = async {
-            let link = Link::open(kubeconfig, context, LOOK_TIMEOUT).await?;
-            exchange(&link, sent).await.map_err(Fault::into_failure)
-        };
-        tokio::time::timeout(LOOK_TIMEOUT, asked).await.unwrap_or_else(|_| {
-            let why = format!("API server gave no answer within {} s", LOOK_TIMEOUT.as_secs());
-            Err(Failure::new(FailureKind::Timeout, why))
-        })
-    }
-
     pub(super) fn configured(&self, cluster: &SourceId) -> Result<&Kubernetes, Failure> {
         let known = self.by_name.get(cluster);
         known.ok_or_else(|| Failure::new(FailureKind::Local, format!("cluster {cluster} is not configured")))
     }
 }
 
-/// A link with the credentials for acting. A connection may take so long as well.
-pub(super) async fn open_to_act(cluster: &Kubernetes, within: Duration) -> Result<Link, Failure> {
-    let opening = Link::open(acting(cluster)?.clone(), context(cluster, true), within);
+async fn within(
+    opening: impl Future<Output = Result<Link, Failure>>,
+    sent: http::Request<Vec<u8>>,
+) -> Result<Deployment, Failure> {
+    let asked = async { exchange(&opening.await?, sent).await.map_err(Fault::into_failure) };
+    tokio::time::timeout(LOOK_TIMEOUT, asked).await.unwrap_or_else(|_| {
+        let why = format!("API server gave no answer within {} s", LOOK_TIMEOUT.as_secs());
+        Err(Failure::new(FailureKind::Timeout, why))
+    })
+}
+
+/// A link with the credentials for acting, in the name of a person where the cluster is configured so. A connection may
+/// take so long as well.
+pub(in crate::act) async fn open_to_act(
+    cluster: &Kubernetes,
+    within: Duration,
+    behalf: Option<&Behalf>,
+) -> Result<Link, Failure> {
+    let name = super::behalf::name(cluster, behalf)?;
+    let opening = Link::open_as(acting(cluster)?.clone(), context(cluster, true), within, name);
     let late = || Err(Failure::new(FailureKind::Local, "the credentials for acting were not there in time"));
     tokio::time::timeout(within, opening).await.unwrap_or_else(|_| late())
 }

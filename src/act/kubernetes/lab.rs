@@ -35,6 +35,7 @@ pub(in crate::act) fn cluster() -> Option<Kubernetes> {
         kubeconfig: lab("LAB_KUBECONFIG_OBSERVE")?.into(),
         context: None,
         act_kubeconfig: Some(lab("LAB_KUBECONFIG_ACT")?.into()),
+        impersonate: None,
         interval: Duration::from_secs(1),
     })
 }

@@ -25,6 +25,7 @@ impl Own {
             kubeconfig: lab("LAB_KUBECONFIG_OBSERVE")?.into(),
             context: None,
             act_kubeconfig: Some(lab("LAB_KUBECONFIG_ACT")?.into()),
+            impersonate: None,
             interval: Duration::from_secs(1),
         };
         let namespace = format!("{name}-{}", std::process::id());

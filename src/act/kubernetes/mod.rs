@@ -4,6 +4,7 @@
 
 #![allow(clippy::indexing_slicing, reason = "JSON is read by its keys, which can not panic: what is missing is null")]
 
+pub(in crate::act) mod behalf;
 mod call;
 mod certificate;
 mod drain;
@@ -31,7 +32,8 @@ mod lab_verbs;
 #[cfg(test)]
 pub(in crate::act) mod tests;
 
-pub(in crate::act) use self::call::{Clusters, acts_only, seconds};
+pub use self::behalf::EXTRA;
+pub(in crate::act) use self::call::{Clusters, acts_only, open_to_act, seconds};
 use self::object::{Acting, Looking};
 use self::rollout_restart::RolloutRestart;
 use self::rollout_status::RolloutStatus;

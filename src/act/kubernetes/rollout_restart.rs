@@ -4,6 +4,7 @@
 use super::call::{Clusters, RESTARTED_AT, acts_only, body_of, operation, same_object, seconds};
 use super::target::{Found, JSON_PATCH};
 use super::{CLUSTER, DEPLOYMENT, NAMESPACE};
+use crate::domain::behalf::Behalf;
 use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Verb, VerbError};
 use crate::domain::request::{Operation, Request, VerbSpec};
 use crate::domain::risk::{BlastRadius, Reversible, Risk};
@@ -61,7 +62,7 @@ impl Verb for RolloutRestart {
                 headers: BTreeMap::from([("content-type".into(), JSON_PATCH.into())]),
                 body: found.patch(patch),
             },
-            server_checks: found.server_checks(),
+            server_checks: found.server_checks().into_iter().chain(self.0.named(&names.cluster)).collect(),
             hurts: format!("{pods} pods of {namespace}/{name} are replaced; what runs on each ends with it"),
             undo: format!(
                 "kubectl -n {namespace} rollout undo deployment/{name} restores the template; ended work is not restored"
@@ -71,8 +72,16 @@ impl Verb for RolloutRestart {
     }
 
     fn dry_run<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
+        self.dry_run_as(request, None)
+    }
+
+    fn dry_run_as<'a>(
+        &'a self,
+        request: &'a Request,
+        behalf: Option<&'a Behalf>,
+    ) -> BoxFuture<'a, Result<String, Failure>> {
         Box::pin(async move {
-            let seen = self.0.dry_run(SPEC.name, request).await?;
+            let seen = self.0.dry_run(SPEC.name, request, behalf).await?;
             let at = seen.restarted_at().unwrap_or("nothing");
             Ok(format!("the API server would write restartedAt = {at} (generation {})", seen.metadata.generation))
         })

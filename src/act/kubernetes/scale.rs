@@ -3,6 +3,7 @@
 use super::call::{Clusters, acts_only, body_of, operation, same_object};
 use super::target::{Found, JSON_PATCH};
 use super::{CLUSTER, DEPLOYMENT, NAMESPACE};
+use crate::domain::behalf::Behalf;
 use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Verb, VerbError};
 use crate::domain::request::{ArgSpec, Operation, Request, VerbSpec};
 use crate::domain::risk::{BlastRadius, Reversible, Risk};
@@ -67,7 +68,7 @@ impl Verb for Scale {
                 headers: BTreeMap::from([("content-type".into(), JSON_PATCH.into())]),
                 body: found.patch(patch),
             },
-            server_checks: found.server_checks(),
+            server_checks: found.server_checks().into_iter().chain(self.0.named(&names.cluster)).collect(),
             hurts,
             undo: format!("the same with replicas = {now}"),
             by_hand: format!("kubectl -n {namespace} scale deployment/{name} --replicas={wanted}"),
@@ -75,8 +76,16 @@ impl Verb for Scale {
     }
 
     fn dry_run<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
+        self.dry_run_as(request, None)
+    }
+
+    fn dry_run_as<'a>(
+        &'a self,
+        request: &'a Request,
+        behalf: Option<&'a Behalf>,
+    ) -> BoxFuture<'a, Result<String, Failure>> {
         Box::pin(async move {
-            let seen = self.0.dry_run(SPEC.name, request).await?;
+            let seen = self.0.dry_run(SPEC.name, request, behalf).await?;
             Ok(format!("the API server would set replicas = {}", seen.spec.replicas.unwrap_or(1)))
         })
     }

@@ -99,6 +99,7 @@ fn cluster(kubeconfig: &Path, act: Option<&Path>) -> Kubernetes {
         kubeconfig: kubeconfig.into(),
         context: None,
         act_kubeconfig: act.map(Into::into),
+        impersonate: None,
         interval: Duration::from_secs(5),
     }
 }

@@ -7,7 +7,9 @@ use super::TENANT;
 use super::setting::{CHANNELS, capacity, container, profile, rebuilt, test, variable};
 use crate::act::again;
 use crate::act::args::{self, shell};
+use crate::act::kubernetes::{behalf, open_to_act};
 use crate::config::model::Kubernetes;
+use crate::domain::behalf::Behalf;
 use crate::domain::estate::NamespaceRef;
 use crate::domain::id::{SourceId, TenantId};
 use crate::domain::mode::MayAct;
@@ -82,20 +84,9 @@ impl Deployments {
         self.0.get(id).ok_or_else(|| local(format!("cluster {id} is not configured")))
     }
 
-    /// A connection as the one who looks, or as the one who acts.
-    async fn open(&self, id: &SourceId, acts: bool, within: Duration) -> Result<Link, Failure> {
-        let cluster = self.cluster(id)?;
-        let (kubeconfig, context) = match (&cluster.act_kubeconfig, acts) {
-            (_, false) => (cluster.kubeconfig.clone(), cluster.context.clone()),
-            (Some(act), true) if act == &cluster.kubeconfig => (act.clone(), cluster.context.clone()),
-            (Some(act), true) => (act.clone(), None),
-            (None, true) => return Err(local(format!("cluster {id} has no act_kubeconfig: it can only be looked at"))),
-        };
-        Link::open(kubeconfig, context, within).await
-    }
-
     async fn read(&self, id: &SourceId, path: &str) -> Result<Value, Failure> {
-        let link = self.open(id, false, ALLOWED).await?;
+        let cluster = self.cluster(id)?;
+        let link = Link::open(cluster.kubeconfig.clone(), cluster.context.clone(), ALLOWED).await?;
         let body = link.get(path, LONGEST).await.map_err(Fault::into_failure)?;
         serde_json::from_slice(&body).map_err(|_| link.failure(FailureKind::Protocol, "the answer is no Deployment"))
     }
@@ -186,12 +177,10 @@ impl Verb for Setting {
     fn render(&self, context: &RenderContext<'_>) -> Result<Request, VerbError> {
         let id = args::required(context, "tenant")?;
         let place = namespace(context.estate, &id)?;
-        self.clusters
-            .cluster(&place.cluster)
-            .and_then(|c| {
-                c.act_kubeconfig.as_ref().ok_or_else(|| local(format!("cluster {} has no act_kubeconfig", c.id)))
-            })
-            .map_err(|why| VerbError::new(why.message))?;
+        let cluster = self.clusters.cluster(&place.cluster).map_err(|why| VerbError::new(why.message))?;
+        if cluster.act_kubeconfig.is_none() {
+            return Err(VerbError::new(format!("cluster {} has no act_kubeconfig", cluster.id)));
+        }
         let found = context.surveyed.ok_or_else(|| VerbError::new("the Deployment has not been read"))?;
         let deployment = rebuilt(found);
         let lifts = self.spec.name == CAPACITY.name && args::flag(context, "lift")?;
@@ -225,10 +214,13 @@ impl Verb for Setting {
                 headers: BTreeMap::from([("content-type".to_owned(), "application/json-patch+json".to_owned())]),
                 body,
             },
-            server_checks: vec![
+            server_checks: [
                 format!("only if metadata.uid = {}", uid.as_str().unwrap_or_default()),
                 "only if the old value still stands there".to_owned(),
-            ],
+            ]
+            .into_iter()
+            .chain(behalf::named(cluster))
+            .collect(),
             hurts: format!(
                 "{pods} pods of {namespace}/{name} are replaced, jobs that run are broken off; then {}{}",
                 sanitize(&wanted.after),
@@ -239,9 +231,17 @@ impl Verb for Setting {
     }
 
     fn dry_run<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
+        self.dry_run_as(request, None)
+    }
+
+    fn dry_run_as<'a>(
+        &'a self,
+        request: &'a Request,
+        behalf: Option<&'a Behalf>,
+    ) -> BoxFuture<'a, Result<String, Failure>> {
         Box::pin(async move {
             let asking = async {
-                let link = self.clusters.open(&request.target.source, true, ALLOWED).await?;
+                let link = open_to_act(self.clusters.cluster(&request.target.source)?, ALLOWED, behalf).await?;
                 self.patch(&link, request, "&dryRun=All").await.map_err(Fault::into_failure)
             };
             let late = |_| Failure::new(FailureKind::Timeout, "the API server gave no answer in time");
@@ -254,11 +254,13 @@ impl Verb for Setting {
     fn execute(&self, permit: Authorized) -> BoxFuture<'_, Outcome> {
         Box::pin(async move {
             let (request, within) = (permit.request(), permit.timeout());
-            let opened = tokio::time::timeout(within / 2, self.clusters.open(&request.target.source, true, within / 2));
-            let link = match opened.await {
-                Ok(Ok(link)) => link,
-                Ok(Err(why)) => return Outcome::Failed { why },
-                Err(_) => return Outcome::Failed { why: local("the credentials were not there in time".to_owned()) },
+            let behalf = permit.behalf();
+            let opening = async {
+                open_to_act(self.clusters.cluster(&request.target.source)?, within / 2, behalf.as_ref()).await
+            };
+            let link = match opening.await {
+                Ok(link) => link,
+                Err(why) => return Outcome::Failed { why },
             };
             match tokio::time::timeout(within / 2, self.patch(&link, request, "")).await {
                 Ok(Ok(seen)) => {

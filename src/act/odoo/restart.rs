@@ -4,6 +4,7 @@
 use super::TENANT;
 use crate::act::DynVerb;
 use crate::config::model::Kubernetes;
+use crate::domain::behalf::Behalf;
 use crate::domain::estate::Estate;
 use crate::domain::id::TenantId;
 use crate::domain::mode::MayAct;
@@ -75,6 +76,14 @@ impl Verb for RestartWorkers {
 
     fn dry_run<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
         self.0.dry_run(request)
+    }
+
+    fn dry_run_as<'a>(
+        &'a self,
+        request: &'a Request,
+        behalf: Option<&'a Behalf>,
+    ) -> BoxFuture<'a, Result<String, Failure>> {
+        self.0.dry_run_as(request, behalf)
     }
 
     fn execute(&self, permit: Authorized) -> BoxFuture<'_, Outcome> {

@@ -10,6 +10,7 @@ use crate::act::kubernetes::object::Patch;
 use crate::act::kubernetes::{Clusters, seconds};
 use crate::act::rights::Right;
 use crate::config::model::{Redis as Config, Workload};
+use crate::domain::behalf::Behalf;
 use crate::domain::id::SourceId;
 use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Survey, Verb, VerbError};
 use crate::domain::request::{HttpCall, Operation, Request, Target, VerbSpec};
@@ -190,7 +191,7 @@ impl Verb for Restart {
                 count: pods,
             },
             operation: Operation::Http { method, path, headers, body },
-            server_checks: vec![
+            server_checks: [
                 format!("only if metadata.uid = {uid}"),
                 format!(
                     "only if metadata.generation = {} (spec unchanged since read)",
@@ -200,7 +201,10 @@ impl Verb for Restart {
                     SILENT => format!("only while {id} does not answer (asked just before)"),
                     id => format!("only while the run id is {id} (asked just before)"),
                 },
-            ],
+            ]
+            .into_iter()
+            .chain(self.clusters.named(&place.cluster))
+            .collect(),
             hurts: format!(
                 "everyone who uses {id}: {pods} pods are replaced, connections break, and what is not on disk or at a \
                  replica is lost (it is a {})",
@@ -212,10 +216,18 @@ impl Verb for Restart {
     }
 
     fn dry_run<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
+        self.dry_run_as(request, None)
+    }
+
+    fn dry_run_as<'a>(
+        &'a self,
+        request: &'a Request,
+        behalf: Option<&'a Behalf>,
+    ) -> BoxFuture<'a, Result<String, Failure>> {
         Box::pin(async move {
             self.checked(request)?;
             self.is_as_shown(request).await?;
-            let answers = self.clusters.try_out(SPEC.name, request).await?;
+            let answers = self.clusters.try_out(SPEC.name, request, behalf).await?;
             let generation = answers.first().map_or(Value::Null, |a| a["metadata"]["generation"].clone());
             Ok(format!("the API server would take it, as generation {generation}"))
         })

@@ -1,9 +1,10 @@
 //! Roles of a cluster: one for the login that looks, one for the login that acts, and their bindings.
 
 use super::Wanted;
-use crate::act::kubernetes::CLUSTER_WIDE;
-use crate::config::model::Kubernetes;
+use crate::act::kubernetes::{CLUSTER_WIDE, EXTRA};
+use crate::config::model::{Impersonate, Kubernetes};
 use crate::domain::estate::Estate;
+use crate::domain::id::Person;
 use crate::observe::baseline::LISTS;
 use crate::observe::kubernetes::rights;
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,32 +34,41 @@ pub(super) fn manifest(cluster: &Kubernetes, (estate, compared): (&Estate, bool)
         }
     }
     let (look_as, act_as) = (wanted.asked.look_as.as_str(), wanted.asked.act_as.as_str());
+    let actors = match &cluster.impersonate {
+        None => vec![Subject::of(act_as)],
+        Some(impersonate) => in_whose_names(impersonate, wanted.people),
+    };
+    let who = if cluster.impersonate.is_some() { "who acts in the names of people" } else { "who acts" };
     let mut out = format!(
-        "# {}: the least rights of {look_as}, who looks, and of {act_as}, who acts by {counted} verbs.\n\
+        "# {}: the least rights of {look_as}, who looks, and of {act_as}, {who} by {counted} verbs.\n\
          # Made by `quarterdeck rbac`; `kubectl apply -f` takes it.\n",
         cluster.id
     );
     role(&mut out, "quarterdeck-look", &looks, true);
-    bind(&mut out, None, "quarterdeck-look", &[look_as, act_as]);
+    bind(&mut out, None, "quarterdeck-look", &[Subject::of(look_as), Subject::of(act_as)]);
     if acts.is_empty() {
         return out;
+    }
+    if let Some(impersonate) = &cluster.impersonate {
+        as_people(&mut out, impersonate, wanted.people);
+        bind(&mut out, None, "quarterdeck-impersonate", &[Subject::of(act_as)]);
     }
     let places: Vec<&str> = estate.namespaces_in(&cluster.id).map(|(_, place)| place.name.as_str()).collect();
     if !wanted.asked.namespaced {
         role(&mut out, "quarterdeck-act", &acts, false);
-        bind(&mut out, None, "quarterdeck-act", &[act_as]);
+        bind(&mut out, None, "quarterdeck-act", &actors);
         return out;
     }
     let (wide, narrow): (Rules, Rules) =
         acts.into_iter().partition(|((_, resource), _)| CLUSTER_WIDE.contains(resource));
     if !wide.is_empty() {
         role(&mut out, "quarterdeck-act-cluster", &wide, false);
-        bind(&mut out, None, "quarterdeck-act-cluster", &[act_as]);
+        bind(&mut out, None, "quarterdeck-act-cluster", &actors);
     }
     out.push_str("# Bound in the tenants' namespaces only: what verbs do elsewhere (evictions of a drain, objects of Argo CD and Flux)\n# is refused by the API server.\n");
     role(&mut out, "quarterdeck-act", &narrow, false);
     for place in places {
-        bind(&mut out, Some(place), "quarterdeck-act", &[act_as]);
+        bind(&mut out, Some(place), "quarterdeck-act", &actors);
     }
     out
 }
@@ -81,8 +91,64 @@ fn role(out: &mut String, name: &str, rules: &Rules, looks: bool) {
     }
 }
 
-/// Binds a role to users or service accounts, in a namespace or in the whole cluster.
-fn bind(out: &mut String, place: Option<&str>, role: &str, who: &[&str]) {
+/// The group that people act in, else each of them.
+fn in_whose_names(impersonate: &Impersonate, people: &[Person]) -> Vec<Subject> {
+    match &impersonate.group {
+        Some(group) => vec![Subject::Group(group.clone())],
+        None => people.iter().filter_map(|person| impersonate.user(person).ok()).map(Subject::User).collect(),
+    }
+}
+
+/// The right to act in the names of these people and of nobody else, and to say for which step.
+fn as_people(out: &mut String, impersonate: &Impersonate, people: &[Person]) {
+    let users: Vec<String> = people.iter().filter_map(|p| impersonate.user(p).ok()).map(|u| quoted(&u)).collect();
+    if users.is_empty() {
+        // A rule without names would be one for all names.
+        out.push_str(
+            "# The roster of policy.toml names nobody, so that nobody's name can be used: write them there first.\n",
+        );
+    }
+    let _ = write!(
+        out,
+        "---\napiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {{name: quarterdeck-impersonate}}\nrules:\n"
+    );
+    for (resource, names) in
+        [("users", users.join(", ")), ("groups", impersonate.group.as_deref().map(quoted).unwrap_or_default())]
+    {
+        if !names.is_empty() {
+            let _ = writeln!(
+                out,
+                "- {{apiGroups: [\"\"], resources: [{resource}], resourceNames: [{names}], verbs: [impersonate]}}"
+            );
+        }
+    }
+    let extras = EXTRA.map(|key| format!("userextras/{key}")).join(", ");
+    let _ = writeln!(out, "- {{apiGroups: [authentication.k8s.io], resources: [{extras}], verbs: [impersonate]}}");
+}
+
+/// Who a role is bound to.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Subject {
+    User(String),
+    Group(String),
+    Account { namespace: String, name: String },
+}
+
+impl Subject {
+    /// As an option names them: `system:serviceaccount:NAMESPACE:NAME`, or a user.
+    fn of(who: &str) -> Self {
+        match who.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':')) {
+            Some((namespace, name)) => Self::Account { namespace: namespace.to_owned(), name: name.to_owned() },
+            None => Self::User(who.to_owned()),
+        }
+    }
+}
+
+/// Binds a role, in a namespace or in the whole cluster; to nobody there is nothing to bind.
+fn bind(out: &mut String, place: Option<&str>, role: &str, who: &[Subject]) {
+    if who.is_empty() {
+        return;
+    }
     let (kind, place) = match place {
         Some(place) => ("RoleBinding", format!(", namespace: {}", quoted(place))),
         None => ("ClusterRoleBinding", String::new()),
@@ -93,13 +159,16 @@ fn bind(out: &mut String, place: Option<&str>, role: &str, who: &[&str]) {
          roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: {role}}}\nsubjects:\n"
     );
     for who in who.iter().collect::<BTreeSet<_>>() {
-        let account = who.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'));
-        let _ = match account {
-            Some((namespace, name)) => {
-                writeln!(out, "- {{kind: ServiceAccount, name: {}, namespace: {}}}", quoted(name), quoted(namespace))
+        let (kind, name) = match who {
+            Subject::Account { namespace, name } => {
+                let (name, namespace) = (quoted(name), quoted(namespace));
+                let _ = writeln!(out, "- {{kind: ServiceAccount, name: {name}, namespace: {namespace}}}");
+                continue;
             }
-            None => writeln!(out, "- {{apiGroup: rbac.authorization.k8s.io, kind: User, name: {}}}", quoted(who)),
+            Subject::User(name) => ("User", name),
+            Subject::Group(name) => ("Group", name),
         };
+        let _ = writeln!(out, "- {{apiGroup: rbac.authorization.k8s.io, kind: {kind}, name: {}}}", quoted(name));
     }
 }
 

@@ -10,9 +10,10 @@ mod tests;
 
 use super::args::{Format, Global, Rbac};
 use super::output::{self, Error, Exit};
-use super::{playbook, session};
+use super::{playbook, policy, session};
 use crate::act;
 use crate::config::model::Config;
+use crate::domain::id::Person;
 use crate::domain::text::{is_among, means};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -46,6 +47,8 @@ struct Wanted<'a> {
     verbs: &'a BTreeSet<&'static str>,
     /// Options.
     asked: &'a Rbac,
+    /// In whose names clusters are acted on that are acted on so.
+    people: &'a [Person],
 }
 
 impl Wanted<'_> {
@@ -63,7 +66,8 @@ impl Wanted<'_> {
 pub fn run(global: &Global, asked: &Rbac) -> Result<Exit, Error> {
     let loaded = session::load(global)?;
     let verbs = verbs(&asked.verbs)?;
-    let systems = systems(&loaded.config, &Wanted { verbs: &verbs, asked });
+    let people = policy::people(global, &loaded.config)?;
+    let systems = systems(&loaded.config, &Wanted { verbs: &verbs, asked, people: &people });
     if let Some(unknown) = asked.systems.iter().find(|id| !systems.iter().any(|s| s.id == **id)) {
         let known: Vec<&str> = systems.iter().map(|s| s.id.as_str()).collect();
         return Err(Error::Usage(format!(

@@ -29,6 +29,7 @@ fn cluster(id: &str) -> Kubernetes {
         kubeconfig: "/nowhere".into(),
         context: None,
         act_kubeconfig: None,
+        impersonate: None,
         interval: Duration::from_secs(1),
     }
 }
@@ -56,7 +57,11 @@ fn verbs_are_named_one_by_one_by_adapter_or_none_and_by_default_those_of_the_pla
 #[test]
 fn a_cluster_gets_what_its_verbs_need_and_nothing_for_others() {
     let (one, asked) = (names(&["kubernetes.scale"]), asked(true));
-    let text = kubernetes::manifest(&cluster("k8s-1"), (&spaced(), false), &Wanted { verbs: &one, asked: &asked });
+    let text = kubernetes::manifest(
+        &cluster("k8s-1"),
+        (&spaced(), false),
+        &Wanted { verbs: &one, asked: &asked, people: &[] },
+    );
     let acts = text.split("kind: ClusterRole\nmetadata: {name: quarterdeck-act}").nth(1).unwrap();
     let rules = acts.split("---").next().unwrap();
     assert_eq!(rules.trim(), "rules:\n- {apiGroups: [apps], resources: [deployments], verbs: [patch]}");
@@ -64,15 +69,58 @@ fn a_cluster_gets_what_its_verbs_need_and_nothing_for_others() {
     assert_eq!(acts.matches("kind: RoleBinding").count(), 2);
     assert!(!text.contains("secrets") && !text.contains('*'), "{text}");
     let none = BTreeSet::new();
-    let text = kubernetes::manifest(&cluster("k8s-1"), (&spaced(), false), &Wanted { verbs: &none, asked: &asked });
+    let text = kubernetes::manifest(
+        &cluster("k8s-1"),
+        (&spaced(), false),
+        &Wanted { verbs: &none, asked: &asked, people: &[] },
+    );
     assert!(!text.contains("metadata: {name: quarterdeck-act}"), "{text}");
+}
+
+#[test]
+fn who_acts_in_the_names_of_people_may_use_those_names_and_nothing_else() {
+    let (one, asked) = (names(&["kubernetes.scale"]), asked(false));
+    let of = |text: &str, people: &[&str]| {
+        let head = "[estate]\nname = \"e\"\nenvironment = \"production\"\n[[kubernetes]]\nid = \"k8s-1\"\nkubeconfig = \"/k\"\n\
+                    act_kubeconfig = \"/a\"\n";
+        let config = crate::config::decode::decode("c", &format!("{head}impersonate = {text}\n")).unwrap();
+        let people: Vec<Person> = people.iter().map(|p| Person::from(*p)).collect();
+        kubernetes::manifest(
+            &config.kubernetes[0],
+            (&spaced(), false),
+            &Wanted { verbs: &one, asked: &asked, people: &people },
+        )
+    };
+    let text = of("{ user = \"oidc:{person}\", group = \"crew\" }", &["ines", "jon"]);
+    let role =
+        text.split("metadata: {name: quarterdeck-impersonate}\nrules:\n").nth(1).unwrap().split("---").next().unwrap();
+    assert_eq!(
+        role.lines().collect::<Vec<_>>(),
+        [
+            "- {apiGroups: [\"\"], resources: [users], resourceNames: [\"oidc:ines\", \"oidc:jon\"], verbs: [impersonate]}",
+            "- {apiGroups: [\"\"], resources: [groups], resourceNames: [crew], verbs: [impersonate]}",
+            "- {apiGroups: [authentication.k8s.io], resources: [userextras/quarterdeck.io/run, userextras/quarterdeck.io/step], \
+             verbs: [impersonate]}",
+        ]
+    );
+    let subjects = |text: &str| text.rsplit("name: quarterdeck-act}\nsubjects:\n").next().unwrap().trim().to_owned();
+    assert_eq!(subjects(&text), "- {apiGroup: rbac.authorization.k8s.io, kind: Group, name: crew}");
+    let text = of("{ user = \"{person}\" }", &["ines"]);
+    assert_eq!(subjects(&text), "- {apiGroup: rbac.authorization.k8s.io, kind: User, name: ines}");
+    let nobody = of("{ user = \"{person}\" }", &[]);
+    assert!(
+        nobody.contains("names nobody") && !nobody.contains("resources: [users]"),
+        "a rule for all names: {nobody}"
+    );
+    assert!(!nobody.contains("kind: ClusterRoleBinding\nmetadata: {name: quarterdeck-act}"), "{nobody}");
 }
 
 /// The laboratory's own rights are these, so that every test against its API server is one of what is printed.
 #[test]
 fn the_laboratory_has_what_is_printed_for_all_verbs() {
     let (all, asked) = (verbs(&["*".into()]).unwrap(), asked(false));
-    let text = kubernetes::manifest(&cluster("k8s-1"), (&spaced(), true), &Wanted { verbs: &all, asked: &asked });
+    let text =
+        kubernetes::manifest(&cluster("k8s-1"), (&spaced(), true), &Wanted { verbs: &all, asked: &asked, people: &[] });
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/kubernetes/rbac.yaml");
     if std::env::var_os("QUARTERDECK_WRITE").is_some() {
         std::fs::write(file, &text).unwrap();
@@ -115,12 +163,12 @@ async fn the_statements_give_a_postgresql_all_that_is_asked_for_and_not_more() {
     let mut config = server.config("act");
     config.observe.user = "look; \"x".to_owned();
     let (all, asked) = (verbs(&["*".into()]).unwrap(), asked(false));
-    let text = postgres::statements(&config, &estate(&["t017"]), &Wanted { verbs: &all, asked: &asked });
+    let text = postgres::statements(&config, &estate(&["t017"]), &Wanted { verbs: &all, asked: &asked, people: &[] });
     psql(&server, &text);
     psql(&server, &text);
     // The passwords are given by hand.
     server.sql("postgres", &format!("ALTER ROLE act PASSWORD '{PASSWORD}'")).await;
-    let held = act::held::ask(Mode::Live.may_observe().unwrap(), &whole(&config)).await;
+    let held = act::held::ask(Mode::Live.may_observe().unwrap(), &whole(&config), &[]).await;
     let [held] = &held[..] else { panic!("{held:?}") };
     let missing: Vec<&str> = held.missing.iter().map(|m| m.disables.as_str()).collect();
     assert!(missing.is_empty() && held.excess.is_empty() && held.asked >= 20, "{held:?}");
@@ -136,9 +184,12 @@ async fn the_statements_give_a_postgresql_all_that_is_asked_for_and_not_more() {
     other.sql("t017", TABLES).await;
     let config = other.config("act");
     let one = names(&["postgres.terminate_backend"]);
-    psql(&other, &postgres::statements(&config, &estate(&["t017"]), &Wanted { verbs: &one, asked: &asked }));
+    psql(
+        &other,
+        &postgres::statements(&config, &estate(&["t017"]), &Wanted { verbs: &one, asked: &asked, people: &[] }),
+    );
     other.sql("postgres", &format!("ALTER ROLE act PASSWORD '{PASSWORD}'")).await;
-    let held = act::held::ask(Mode::Live.may_observe().unwrap(), &whole(&config)).await;
+    let held = act::held::ask(Mode::Live.may_observe().unwrap(), &whole(&config), &[]).await;
     let missing: Vec<&str> = held[0].missing.iter().map(|m| m.disables.as_str()).collect();
     assert!(missing.iter().any(|m| m.contains("odoo.requeue_jobs")), "{missing:?}");
     assert!(!missing.iter().any(|m| m.contains("postgres.terminate_backend")), "{missing:?}");

@@ -87,9 +87,30 @@ pub struct Status {
     pub message: String,
 }
 
+/// In whose name requests are made (<https://kubernetes.io/docs/reference/access-authn-authz/authentication/#user-impersonation>).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InNameOf {
+    /// `Impersonate-User`.
+    pub user: String,
+    /// `Impersonate-Group`.
+    pub group: Option<String>,
+    /// `Impersonate-Extra-…`: what the API server's audit log says of the user beside the name.
+    pub extra: Vec<(&'static str, String)>,
+}
+
 impl Link {
     /// Makes a client from a kubeconfig. Nothing is sent to the server yet; an `exec` credential plugin runs.
     pub async fn open(kubeconfig: PathBuf, context: Option<String>, connect: Duration) -> Result<Self, Failure> {
+        Self::open_as(kubeconfig, context, connect, None).await
+    }
+
+    /// The same in somebody's name.
+    pub async fn open_as(
+        kubeconfig: PathBuf,
+        context: Option<String>,
+        connect: Duration,
+        name: Option<InNameOf>,
+    ) -> Result<Self, Failure> {
         let path = kubeconfig.clone();
         let read = tokio::task::spawn_blocking(move || Kubeconfig::read_from(path));
         let local =
@@ -97,7 +118,17 @@ impl Link {
         let read = read.await.map_err(|_| local("reading it was interrupted".into()))?;
         let read = read.map_err(|e| local(config_words(&e)))?;
         let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
-        let config = Config::from_custom_kubeconfig(read, &options).await.map_err(|e| local(config_words(&e)))?;
+        let mut config = Config::from_custom_kubeconfig(read, &options).await.map_err(|e| local(config_words(&e)))?;
+        if let Some(InNameOf { user, group, extra }) = name {
+            let own = &mut config.auth_info;
+            // Two names in one request would be one too many.
+            if own.impersonate.is_some() || own.impersonate_groups.is_some() || own.impersonate_uid.is_some() {
+                return Err(local("its user acts as another one already (`as`), so it can not act as a person".into()));
+            }
+            own.impersonate = Some(user);
+            own.impersonate_groups = group.map(|group| vec![group]);
+            own.impersonate_user_extra = Some(extra.into_iter().map(|(key, of)| (key.to_owned(), vec![of])).collect());
+        }
         if config.proxy_url.is_some() {
             return Err(local("its proxy-url is not supported".into()));
         }

@@ -58,6 +58,7 @@ fn observe(kubeconfig: &Path) -> Samples {
         kubeconfig: kubeconfig.to_owned(),
         context: None,
         act_kubeconfig: None,
+        impersonate: None,
         interval: Duration::from_millis(200),
     };
     let mut observer = KubernetesObserver::new(Mode::ReadOnly.may_observe().unwrap(), &config);

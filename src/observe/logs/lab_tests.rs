@@ -17,6 +17,7 @@ fn reader(kubeconfig: &str) -> PodLogs {
         kubeconfig: PathBuf::from(kubeconfig),
         context: None,
         act_kubeconfig: None,
+        impersonate: None,
         interval: Duration::from_secs(2),
     };
     PodLogs::new(Mode::ReadOnly.may_observe().unwrap(), &config)

@@ -235,6 +235,16 @@ impl Policy {
         by_uid.or_else(by_name).map(|m| &m.person)
     }
 
+    /// The person at a console where that is proven: by a key, or by a user id that stands for nobody else. A login name
+    /// proves nothing, since whoever runs as the engine can claim one.
+    pub fn proven(&self, actor: &Actor) -> Option<&Person> {
+        let person = self.person(actor)?;
+        let of_uid = |m: &&Member| m.uid == Some(actor.uid);
+        let alone = self.people.iter().filter(of_uid).count() == 1
+            && self.people.iter().find(of_uid).is_some_and(|m| m.person == *person);
+        (actor.key().is_some() || alone).then_some(person)
+    }
+
     /// The roles that people have by the roster at a moment.
     pub fn standing(&self, at: Timestamp) -> Standing {
         let roles = |m: &Member| {

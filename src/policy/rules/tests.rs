@@ -57,6 +57,31 @@ fn people_are_known_by_uid_or_name_and_their_roles_end() {
 }
 
 #[test]
+fn a_person_is_proven_by_a_key_or_by_a_user_id_of_their_own_and_never_by_a_name() {
+    let of = |(name, who): (&str, &str)| format!("[[person]]\nname = \"{name}\"\nroles = [\"approver\"]\n{who}\n");
+    let people = [
+        ("ines", format!("uid = 1001\nkeys = [\"{ONE}\"]")),
+        ("jon", format!("user = \"jon\"\nkeys = [\"{TWO}\"]")),
+        ("mara", "uid = 1002\nuser = \"mara\"".to_owned()),
+        ("otto", "uid = 1002\nuser = \"otto\"".to_owned()),
+    ];
+    let text: String = people.iter().map(|(name, who)| of((name, who))).collect();
+    let policy = Policy::decode("p", &format!("{SHIPPED}\n{text}")).unwrap();
+    let actor = |user: &str, uid| {
+        let (user, via, host) = (user.to_owned(), "socket".to_owned(), "h".to_owned());
+        Actor { user, uid, via, host, console: None }
+    };
+    let proven = |actor: &Actor| policy.proven(actor).map(ToString::to_string);
+    assert_eq!(proven(&actor("whatever", 1001)).as_deref(), Some("ines"));
+    for (user, uid) in [("jon", 5), ("jon", 1001 + 7), ("mara", 1002), ("otto", 1002), ("ines", 9)] {
+        assert_eq!(proven(&actor(user, uid)), None, "{user} {uid}");
+    }
+    let by_key = actor("x", 0).proven("otto".into(), "SHA256:abc");
+    assert_eq!(proven(&by_key).as_deref(), Some("otto"));
+    assert_eq!(proven(&actor("x", 1001).proven("stranger".into(), "SHA256:abc")), None, "not in the roster");
+}
+
+#[test]
 fn every_error_has_its_place_and_says_what_is_allowed() {
     for (text, place, says) in [
         ("[[person]]\nname = \"a\"\nuser = \"a\"\nroles = [\"boss\"]\n", ":4:9:", "`boss` is no role"),

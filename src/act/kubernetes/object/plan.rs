@@ -5,6 +5,7 @@ use super::call::{checks, field, short};
 use super::judge::is_eviction;
 use crate::act::kubernetes::call::{Clusters, acts_only};
 use crate::act::kubernetes::target::tenants;
+use crate::domain::behalf::Behalf;
 use crate::domain::id::SourceId;
 use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Survey, Verb, VerbError};
 use crate::domain::request::{HttpCall, Operation, Request, Target, VerbSpec};
@@ -182,7 +183,8 @@ impl<P: Plan> Verb for Acting<P> {
         };
         tenants.sort();
         tenants.dedup();
-        let server_checks = checks(&planned.calls);
+        let mut server_checks = checks(&planned.calls);
+        server_checks.extend(self.clusters.named(&source));
         let calls = planned.calls;
         Ok(Request {
             verb: self.spec().name.into(),
@@ -203,8 +205,16 @@ impl<P: Plan> Verb for Acting<P> {
     }
 
     fn dry_run<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
+        self.dry_run_as(request, None)
+    }
+
+    fn dry_run_as<'a>(
+        &'a self,
+        request: &'a Request,
+        behalf: Option<&'a Behalf>,
+    ) -> BoxFuture<'a, Result<String, Failure>> {
         Box::pin(async move {
-            let answers = self.clusters.try_out(self.spec().name, request).await?;
+            let answers = self.clusters.try_out(self.spec().name, request, behalf).await?;
             Ok(format!("the API server would take it: {}", words(request, &answers)))
         })
     }

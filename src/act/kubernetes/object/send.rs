@@ -2,6 +2,7 @@
 
 use super::judge::{believed, is_eviction, judge, object_path, together};
 use crate::act::kubernetes::call::{self, Clusters, LOOK_TIMEOUT, exchange, open_to_act, outcome};
+use crate::domain::behalf::Behalf;
 use crate::domain::id::SourceId;
 use crate::domain::ports::{Outcome, Reconciled};
 use crate::domain::request::{HttpCall, Request};
@@ -54,11 +55,6 @@ impl Clusters {
         Link::open(cluster.kubeconfig.clone(), call::context(cluster, false), LOOK_TIMEOUT).await
     }
 
-    /// A link with the credentials for acting, to ask what they allow.
-    pub(in crate::act) async fn open_as_actor(&self, cluster: &SourceId, within: Duration) -> Result<Link, Failure> {
-        open_to_act(self.configured(cluster)?, within).await
-    }
-
     /// Sends the requests of a permit, each once and in their order, and gives their answers. An eviction that a
     /// budget holds up is tried again while there is time: it was refused, so it had no effect.
     pub(in crate::act) async fn send(&self, verb: &str, permit: Authorized) -> Result<Vec<Value>, Outcome> {
@@ -67,7 +63,7 @@ impl Clusters {
         let cluster = self.configured(&request.target.source).map_err(failed)?;
         let calls = calls_of(verb, request).map_err(failed)?;
         let until = Instant::now() + allowed;
-        let link = open_to_act(cluster, allowed / 2).await.map_err(failed)?;
+        let link = open_to_act(cluster, allowed / 2, permit.behalf().as_ref()).await.map_err(failed)?;
         let mut answers = vec![Value::Null; calls.len()];
         let mut done = 0_usize;
         let mut left: VecDeque<usize> = (0..calls.len()).collect();
@@ -127,11 +123,16 @@ impl Clusters {
 
     /// Has the API server check the requests without keeping their effect. What only holds after an earlier one
     /// had its effect is checked as it is now.
-    pub(in crate::act) async fn try_out(&self, verb: &str, request: &Request) -> Result<Vec<Value>, Failure> {
+    pub(in crate::act) async fn try_out(
+        &self,
+        verb: &str,
+        request: &Request,
+        behalf: Option<&Behalf>,
+    ) -> Result<Vec<Value>, Failure> {
         let cluster = self.configured(&request.target.source)?;
         let calls = calls_of(verb, request)?;
         let asked = async {
-            let link = open_to_act(cluster, LOOK_TIMEOUT).await?;
+            let link = open_to_act(cluster, LOOK_TIMEOUT, behalf).await?;
             let mut answers = Vec::new();
             for one in &calls {
                 let answer = exchange::<Value>(&link, http_of(&dry(one), "&dryRun=All")?).await;

@@ -36,6 +36,7 @@ pub(super) fn observer(kubeconfig: &Path, namespace: &str) -> ObjectsObserver {
         kubeconfig: kubeconfig.to_owned(),
         context: None,
         act_kubeconfig: None,
+        impersonate: None,
         interval: Duration::from_secs(1),
     };
     ObjectsObserver::new(Mode::ReadOnly.may_observe().unwrap(), &config, &estate(namespace))
