@@ -2,6 +2,7 @@
 //! gap disables; and whether the journal can be written.
 
 mod bundle;
+mod secrets;
 
 use super::args::{Format, Global};
 use super::opening;
@@ -121,6 +122,8 @@ fn examine(global: &Global, loaded: &Loaded) -> Result<Vec<Finding>, Error> {
             add(&mut all, held);
         }
     }
+    all.extend(runtime.block_on(secrets::vaults(&loaded.config)));
+    all.extend(runtime.block_on(secrets::references(&loaded.config)));
     let home = session::home(&loaded.config);
     all.push(journal(&home));
     all.push(usual(&session::usual_file(&loaded.config)));

@@ -23,7 +23,8 @@ const LONGEST: Duration = Duration::from_hours(1);
 pub fn decode(file: &str, text: &str) -> Result<Config, Problems> {
     let source = Source::new(file, text);
     let root = reader::parse(file, text)?;
-    let config = whole(Table::root(&source, &root));
+    let mut config = whole(Table::root(&source, &root));
+    config.secrets = source.secrets();
     let problems = source.into_problems();
     if problems.is_empty() { Ok(config) } else { Err(Problems(problems)) }
 }
@@ -37,6 +38,9 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
     }
     let (name, environment, time_zone, region, trace_link) = estate_table.map(estate).unwrap_or_default();
     let kubernetes: Vec<_> = root.tables("kubernetes").into_iter().map(|t| kubernetes(t, &mut ids)).collect();
+    root.allow(|places| places.clusters.clone_from(&kubernetes));
+    let vaults = super::vault::all(root.tables("vault"));
+    root.allow(|places| places.vaults.clone_from(&vaults));
     let postgres: Vec<_> = root.tables("postgres").into_iter().map(|t| postgres(t, &mut ids)).collect();
     let pgbouncer: Vec<_> = root.tables("pgbouncer").into_iter().map(|t| pgbouncer(t, &mut ids)).collect();
     let redis: Vec<_> = root.tables("redis").into_iter().map(|t| redis(t, &mut ids)).collect();
@@ -84,6 +88,8 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
     Config {
         estate,
         kubernetes,
+        vaults,
+        secrets: Vec::new(),
         postgres,
         pgbouncer,
         redis,
@@ -221,34 +227,12 @@ pub(super) fn timeout(table: &mut Table<'_, '_>) -> Duration {
     table.duration("timeout", Duration::from_millis(50), Duration::from_mins(1)).unwrap_or(SECOND * 2)
 }
 
-/// Parses a reference to a secret.
-pub fn secret(text: &str) -> Option<SecretRef> {
-    let (kind, rest) = text.split_once(':')?;
-    let rest = rest.trim();
-    match kind {
-        _ if rest.is_empty() => None,
-        "env" => Some(SecretRef::Env(rest.to_owned())),
-        "file" => Some(SecretRef::File(PathBuf::from(rest))),
-        "command" => Some(SecretRef::Command(rest.split_whitespace().map(str::to_owned).collect())),
-        _ => None,
-    }
-}
-
-const SECRET: &str =
-    "a reference: env:NAME, file:PATH or command:PROGRAM ARG; a password itself never stands in this file";
-
 fn password(table: &mut Table<'_, '_>) -> Option<SecretRef> {
     secret_of(table, "password")
 }
 
 pub(super) fn secret_of(table: &mut Table<'_, '_>, key: &'static str) -> Option<SecretRef> {
-    // The value is not repeated in the message: it may be a password that was written here by mistake.
-    let text = table.string(key)?;
-    let parsed = secret(&text);
-    if parsed.is_none() {
-        table.reject(key, format!("`{key}` is not {SECRET}"));
-    }
-    parsed
+    table.secret(key)
 }
 
 pub(super) fn login(table: &mut Table<'_, '_>, example: &str) -> Login {
@@ -562,7 +546,7 @@ mod tests {
                 "c.toml:6:6: `id` is `pg a`; allowed are 1 to 63 letters, digits, `.`, `_` and `-`",
                 "c.toml:7:8: `host` of [[postgres]] is an integer; a string is expected",
                 "c.toml:8:8: `port` of [[postgres]] is 70000; allowed is 1 to 65535",
-                "c.toml:10:12: `password` is not a reference: env:NAME, file:PATH or command:PROGRAM ARG; a password itself never stands in this file",
+                "c.toml:10:12: `password` is not a reference: env:NAME, file:PATH, command:PROGRAM ARG, kubernetes:CLUSTER/NAMESPACE/NAME#KEY or vault:ID/PATH#KEY; a password itself never stands in this file",
                 "c.toml:13:25: `instance` names `pg-x`, which is no [[postgres]]; known: pg a",
             ]
         );

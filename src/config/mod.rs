@@ -4,6 +4,7 @@
 mod anchor;
 mod archive;
 pub mod audit_log;
+pub mod authorities;
 pub mod backup;
 pub mod baseline;
 pub mod bucket;
@@ -31,5 +32,6 @@ pub mod standby;
 pub mod synthetic;
 pub mod template;
 mod terms;
+mod vault;
 mod watch;
 mod witness;

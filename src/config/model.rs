@@ -12,6 +12,8 @@ pub use super::odoo::{Door, OdooApi};
 pub use super::probe::Probe;
 pub use super::prometheus::{Alertmanager, HttpAuth, PromQuery, PromSubject, Prometheus, Webhook};
 pub use super::restore_test::RestoreTest;
+pub use super::secret::kubernetes::InCluster;
+pub use super::secret::vault::{InVault, Vault};
 pub use super::standby::Standby;
 pub use super::synthetic::Synthetics;
 pub use super::watch::Log;
@@ -20,6 +22,7 @@ use crate::domain::estate::{Estate, Occasion, Service, Terms};
 use crate::domain::id::{SourceId, TenantId};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The whole configuration.
@@ -29,6 +32,10 @@ pub struct Config {
     pub estate: Estate,
     /// Clusters.
     pub kubernetes: Vec<Kubernetes>,
+    /// Vaults that references to secrets may name.
+    pub vaults: Vec<Arc<Vault>>,
+    /// Every reference to a secret, with where it stands: `password of [[postgres]]`.
+    pub secrets: Vec<(String, SecretRef)>,
     /// PostgreSQL instances.
     pub postgres: Vec<Postgres>,
     /// `PgBouncer`s.
@@ -121,6 +128,10 @@ pub enum SecretRef {
     File(PathBuf),
     /// `command:PROGRAM ARG …`; its standard output without the last newline.
     Command(Vec<String>),
+    /// `kubernetes:CLUSTER/NAMESPACE/NAME#KEY`.
+    Kubernetes(Arc<InCluster>),
+    /// `vault:ID/PATH#KEY`.
+    Vault(Arc<InVault>),
 }
 
 /// How a PostgreSQL connection is protected.

@@ -1,7 +1,9 @@
 //! Reads one TOML table field by field. Every error is noted with its place and reading goes on, so that a
 //! person sees all of them at once; what was not asked for is an unknown key.
 
+use super::model::SecretRef;
 use super::problem::{Problem, Problems};
+use super::secret::places::{ALLOWED, Places, Unreferred};
 use std::cell::RefCell;
 use std::ops::Range;
 use std::time::Duration;
@@ -15,6 +17,8 @@ pub struct Source<'a> {
     text: &'a str,
     problems: RefCell<Vec<Problem>>,
     asked: Option<RefCell<Vec<Asked>>>,
+    places: RefCell<Places>,
+    secrets: RefCell<Vec<(String, SecretRef)>>,
 }
 
 /// What the decoder asked for under a key; from these the schema of the file is made.
@@ -71,8 +75,14 @@ pub fn parse<'t>(file: &str, text: &'t str) -> Result<Spanned<DeTable<'t>>, Prob
 
 impl<'a> Source<'a> {
     /// Starts on a file's text.
-    pub const fn new(file: &'a str, text: &'a str) -> Self {
-        Self { file, text, problems: RefCell::new(Vec::new()), asked: None }
+    pub fn new(file: &'a str, text: &'a str) -> Self {
+        let (places, secrets) = (RefCell::default(), RefCell::default());
+        Self { file, text, problems: RefCell::new(Vec::new()), asked: None, places, secrets }
+    }
+
+    /// Every reference to a secret that was read, with where it stands.
+    pub fn secrets(&self) -> Vec<(String, SecretRef)> {
+        self.secrets.borrow().clone()
     }
 
     /// The same, and keeps what is asked for.
@@ -163,6 +173,39 @@ impl<'s, 't> Table<'s, 't> {
         }
         let span = self.fields.get(key).map_or_else(|| self.span.clone(), Spanned::span);
         self.source.note(&span, message);
+    }
+
+    /// From here on references to secrets may lead there.
+    pub(super) fn allow(&self, change: impl FnOnce(&mut Places)) {
+        change(&mut self.source.places.borrow_mut());
+    }
+
+    /// A reference to a secret. What is no reference is not repeated: it may be a password that was written here by mistake.
+    pub(super) fn secret(&mut self, key: &'static str) -> Option<SecretRef> {
+        let text = self.string(key)?;
+        let found = self.referred(key, &text);
+        if found.is_none() && self.source.places.borrow().refer(&text) == Err(Unreferred::Form) {
+            let message = format!("`{key}` is not a reference: {ALLOWED}; a password itself never stands in this file");
+            self.reject(key, message);
+        }
+        found
+    }
+
+    /// The same of a text that may be something else.
+    pub(super) fn referred(&self, key: &'static str, text: &str) -> Option<SecretRef> {
+        let referred = self.source.places.borrow().refer(text);
+        match referred {
+            Ok(reference) => {
+                let place = format!("{key} of {}", self.name);
+                self.source.secrets.borrow_mut().push((place, reference.clone()));
+                Some(reference)
+            }
+            Err(Unreferred::Form) => None,
+            Err(Unreferred::Unknown(why)) => {
+                self.reject(key, format!("`{key}` {why}"));
+                None
+            }
+        }
     }
 
     /// Whether a key is there.

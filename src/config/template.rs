@@ -131,7 +131,8 @@ pub fn render(answers: &Answers) -> String {
     let (host, port) = postgres.rsplit_once(':').unwrap_or((&postgres, "5432"));
     let mut text = String::from(
         "# Configuration of quarterdeck. `quarterdeck config check` reads it; `quarterdeck doctor` tries it.\n\
-         # Secrets are references: env:NAME, file:PATH (mode 0600), command:PROGRAM ARG.\n\n[estate]\n",
+         # Secrets are references: env:NAME, file:PATH (mode 0600), command:PROGRAM ARG, kubernetes:CLUSTER/NAMESPACE/NAME#KEY,\n\
+         # vault:ID/PATH#KEY.\n\n[estate]\n",
     );
     text.push_str(&format!("name = {}\n", quote(&answers.estate)));
     text.push_str(&format!("environment = {}   # production, staging, development\n", quote(&answers.environment)));

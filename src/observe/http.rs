@@ -1,6 +1,7 @@
 //! The HTTP client of the observers and verbs: rustls on ring, the system's or own authorities, no redirects, no
 //! proxy, bounded bodies, and errors sorted into the classes that a pane can show.
 
+use crate::config::authorities::{chain, innermost};
 use crate::domain::sample::{Failure, FailureKind};
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -256,16 +257,6 @@ pub fn public(url: &str) -> String {
     }
 }
 
-fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |&e| {
-        match e.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
-            // `io::Error::source` skips the error that it wraps.
-            Some(wrapped) => Some(wrapped),
-            None => e.source(),
-        }
-    })
-}
-
 fn is_tls(error: &(dyn Error + 'static)) -> bool {
     error.is::<rustls::Error>()
 }
@@ -277,11 +268,7 @@ fn is_malformed(error: &(dyn Error + 'static)) -> bool {
         || error.downcast_ref::<std::io::Error>().is_some_and(|e| matches!(e.kind(), InvalidData | InvalidInput))
 }
 
-fn innermost(error: &(dyn Error + 'static)) -> String {
-    chain(error).last().map_or_else(|| error.to_string(), ToString::to_string)
-}
-
-pub mod authorities;
+pub use crate::config::authorities;
 pub mod call;
 
 #[cfg(test)]

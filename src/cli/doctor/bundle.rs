@@ -6,7 +6,7 @@ use super::super::log;
 use super::super::output::Error;
 use super::super::session::{self, Loaded};
 use super::Report;
-use crate::config::decode;
+use crate::config::model::Config;
 use crate::config::secret::{self, Secret};
 use crate::domain::text::conceal;
 use crate::engine::attach::wire;
@@ -35,7 +35,7 @@ pub fn write(file: &Path, loaded: &Loaded, report: &Report<'_>) -> Result<(), Er
     let pretty = |value: &Value| format!("{value:#}\n");
     let doctor = serde_json::to_value(report).map_err(Error::failed)?;
     let table: toml::Table = toml::from_str(&loaded.text).map_err(|_| Error::failed("the configuration is no TOML"))?;
-    let secrets = session::runtime()?.block_on(secrets(&toml::Value::Table(table.clone())));
+    let secrets = session::runtime()?.block_on(secrets(&loaded.config));
     let dir = session::home(&loaded.config).journal;
     let mut files = vec![
         ("versions.json", pretty(&versions())),
@@ -124,11 +124,10 @@ fn tail(path: &Path, most: u64) -> io::Result<String> {
 }
 
 /// What every reference of the configuration leads to now, as far as it can be read.
-async fn secrets(value: &toml::Value) -> Vec<Secret> {
+async fn secrets(config: &Config) -> Vec<Secret> {
     let mut all = Vec::new();
-    for text in texts(value) {
-        if let Some(reference) = decode::secret(text)
-            && let Ok(found) = secret::read(&reference).await
+    for (_, reference) in &config.secrets {
+        if let Ok(found) = secret::read(reference).await
             && found.expose().len() >= SHORTEST
         {
             all.push(found);
@@ -137,15 +136,6 @@ async fn secrets(value: &toml::Value) -> Vec<Secret> {
     // A long one may hold a short one, of which nothing would be left to find.
     all.sort_by_key(|s| std::cmp::Reverse(s.expose().len()));
     all
-}
-
-fn texts(value: &toml::Value) -> Vec<&str> {
-    match value {
-        toml::Value::String(text) => vec![text],
-        toml::Value::Array(all) => all.iter().flat_map(texts).collect(),
-        toml::Value::Table(all) => all.values().flat_map(texts).collect(),
-        _ => Vec::new(),
-    }
 }
 
 fn struck(text: &str, secrets: &[Secret]) -> String {

@@ -2,7 +2,7 @@
 
 use super::Wanted;
 use crate::act::kubernetes::{CLUSTER_WIDE, EXTRA};
-use crate::config::model::{Impersonate, Kubernetes};
+use crate::config::model::{Config, Impersonate, Kubernetes, SecretRef};
 use crate::domain::estate::Estate;
 use crate::domain::id::Person;
 use crate::observe::baseline::LISTS;
@@ -91,6 +91,35 @@ fn role(out: &mut String, name: &str, rules: &Rules, looks: bool) {
     }
 }
 
+/// The right of who looks to read the Secrets that the configuration refers to, each by its name.
+pub(super) fn secrets(cluster: &Kubernetes, config: &Config, wanted: &Wanted<'_>) -> String {
+    let mut secrets: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (_, reference) in &config.secrets {
+        if let SecretRef::Kubernetes(at) = reference
+            && at.cluster == cluster.id
+        {
+            secrets.entry(&at.namespace).or_default().insert(&at.name);
+        }
+    }
+    let mut out = String::new();
+    for (namespace, names) in secrets {
+        let listed: Vec<String> = names.into_iter().map(quoted).collect();
+        let _ = write!(
+            out,
+            "---\napiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {{name: quarterdeck-secrets, namespace: {}}}\n\
+             rules:\n- {{apiGroups: [\"\"], resources: [secrets], resourceNames: [{}], verbs: [get]}}\n\
+             ---\napiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\n\
+             metadata: {{name: quarterdeck-secrets, namespace: {}}}\n\
+             roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: quarterdeck-secrets}}\nsubjects:\n",
+            quoted(namespace),
+            listed.join(", "),
+            quoted(namespace)
+        );
+        subject(&mut out, &Subject::of(&wanted.asked.look_as));
+    }
+    out
+}
+
 /// The group that people act in, else each of them.
 fn in_whose_names(impersonate: &Impersonate, people: &[Person]) -> Vec<Subject> {
     match &impersonate.group {
@@ -159,17 +188,21 @@ fn bind(out: &mut String, place: Option<&str>, role: &str, who: &[Subject]) {
          roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: {role}}}\nsubjects:\n"
     );
     for who in who.iter().collect::<BTreeSet<_>>() {
-        let (kind, name) = match who {
-            Subject::Account { namespace, name } => {
-                let (name, namespace) = (quoted(name), quoted(namespace));
-                let _ = writeln!(out, "- {{kind: ServiceAccount, name: {name}, namespace: {namespace}}}");
-                continue;
-            }
-            Subject::User(name) => ("User", name),
-            Subject::Group(name) => ("Group", name),
-        };
-        let _ = writeln!(out, "- {{apiGroup: rbac.authorization.k8s.io, kind: {kind}, name: {}}}", quoted(name));
+        subject(out, who);
     }
+}
+
+fn subject(out: &mut String, who: &Subject) {
+    let (kind, name) = match who {
+        Subject::Account { namespace, name } => {
+            let (name, namespace) = (quoted(name), quoted(namespace));
+            let _ = writeln!(out, "- {{kind: ServiceAccount, name: {name}, namespace: {namespace}}}");
+            return;
+        }
+        Subject::User(name) => ("User", name),
+        Subject::Group(name) => ("Group", name),
+    };
+    let _ = writeln!(out, "- {{apiGroup: rbac.authorization.k8s.io, kind: {kind}, name: {}}}", quoted(name));
 }
 
 /// A name as a YAML scalar: JSON strings are.

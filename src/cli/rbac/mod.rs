@@ -120,7 +120,8 @@ fn systems(config: &Config, wanted: &Wanted<'_>) -> Vec<System> {
     let clusters = config.kubernetes.iter().map(|c| System {
         id: c.id.to_string(),
         kind: "kubernetes",
-        text: kubernetes::manifest(c, (&config.estate, compared(&c.id)), wanted),
+        text: kubernetes::manifest(c, (&config.estate, compared(&c.id)), wanted)
+            + &kubernetes::secrets(c, config, wanted),
     });
     let databases = config.postgres.iter().map(|p| System {
         id: p.id.to_string(),

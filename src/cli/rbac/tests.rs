@@ -115,6 +115,21 @@ fn who_acts_in_the_names_of_people_may_use_those_names_and_nothing_else() {
     assert!(!nobody.contains("kind: ClusterRoleBinding\nmetadata: {name: quarterdeck-act}"), "{nobody}");
 }
 
+#[test]
+fn secrets_that_are_referred_to_may_be_read_by_their_names_alone() {
+    let text = "[estate]\nname = \"e\"\nenvironment = \"production\"\n[[kubernetes]]\nid = \"k8s-1\"\nkubeconfig = \"/k\"\n\
+                [[kubernetes]]\nid = \"k8s-2\"\nkubeconfig = \"/k\"\n[[postgres]]\nid = \"p\"\nhost = \"h\"\nuser = \"u\"\n\
+                password = \"kubernetes:k8s-1/ops/pg#password\"\nact = { user = \"a\", password = \"kubernetes:k8s-1/ops/pg-act#password\" }\n";
+    let config = crate::config::decode::decode("c", text).unwrap();
+    let (none, asked) = (BTreeSet::new(), asked(false));
+    let wanted = Wanted { verbs: &none, asked: &asked, people: &[] };
+    let text = kubernetes::secrets(&config.kubernetes[0], &config, &wanted);
+    let rule = "rules:\n- {apiGroups: [\"\"], resources: [secrets], resourceNames: [pg, pg-act], verbs: [get]}\n---";
+    assert!(text.contains(rule) && text.contains("namespace: ops"), "{text}");
+    assert!(text.ends_with("kind: User, name: quarterdeck-observe}\n"), "{text}");
+    assert_eq!(kubernetes::secrets(&config.kubernetes[1], &config, &wanted), "");
+}
+
 /// The laboratory's own rights are these, so that every test against its API server is one of what is printed.
 #[test]
 fn the_laboratory_has_what_is_printed_for_all_verbs() {

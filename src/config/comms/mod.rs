@@ -3,7 +3,7 @@
 
 mod oncall;
 
-use super::decode::{host, login, name, path, port, secret, secret_of, url};
+use super::decode::{host, login, name, path, port, secret_of, url};
 use super::model::{Login, SecretRef};
 use super::reader::Table;
 use std::collections::BTreeSet;
@@ -309,7 +309,7 @@ fn pager(mut table: Table<'_, '_>) -> Pager {
 /// A URL, or a reference to one that is a secret.
 fn place(table: &mut Table<'_, '_>, key: &'static str) -> Option<Place> {
     let text = table.string(key)?;
-    if let Some(at) = secret(&text) {
+    if let Some(at) = table.referred(key, &text) {
         return Some(Place::Secret { shown: text, at });
     }
     url(table, key, &HTTP).map(Place::Url)

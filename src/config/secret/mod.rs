@@ -1,4 +1,12 @@
-//! Reading a secret where its reference points: environment, file, or the output of a command.
+//! Reading a secret where its reference points: environment, file, the output of a command, a Secret of Kubernetes, a vault.
+//! Nothing is kept but a vault's token: what has been changed there counts from the next use on.
+
+pub mod kubernetes;
+pub mod places;
+pub mod vault;
+
+#[cfg(test)]
+mod tests_vault;
 
 use super::model::SecretRef;
 use rustix::fs::OFlags;
@@ -88,10 +96,13 @@ pub enum SecretError {
         /// Time allowed.
         within: Duration,
     },
+    /// A cluster or a vault does not give it: one sentence.
+    #[error("{0}")]
+    Remote(String),
     /// Nothing, too much, or no text.
     #[error("the secret from {from} {what}")]
     Unusable {
-        /// `env:NAME`, `file:PATH` or `command:PROGRAM`.
+        /// `env:NAME`, `file:PATH`, `command:PROGRAM`, or where else.
         from: String,
         /// `is empty`, `is longer than 64 KiB`, `is not UTF-8`.
         what: &'static str,
@@ -119,6 +130,17 @@ async fn read_within(reference: &SecretRef, limit: Duration) -> Result<Secret, S
                 .await
                 .map_err(|_| SecretError::CommandTimeout { program: program.clone(), within: limit })?;
             text(printed?, format!("command:{program}"))
+        }
+        SecretRef::Kubernetes(at) => {
+            let from = format!("kubernetes:{}/{}/{}#{}", at.cluster, at.namespace, at.name, at.key);
+            let read = tokio::time::timeout(limit, kubernetes::read(at)).await;
+            let late = || format!("the Secret {from} was not given within {} s", limit.as_secs_f64());
+            text(read.map_err(|_| SecretError::Remote(late()))?.map_err(SecretError::Remote)?, from)
+        }
+        SecretRef::Vault(at) => {
+            let from = format!("vault:{}/{}#{}", at.vault.id, at.path, at.key);
+            let mut value = vault::read(at).await.map_err(SecretError::Remote)?;
+            text(std::mem::take(&mut *value).into_bytes(), from)
         }
     }
 }

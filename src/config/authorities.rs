@@ -1,12 +1,28 @@
 //! Own certificate authorities from a PEM file. What is wrong with one is said with its line.
 
-use super::innermost;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use reqwest::Certificate;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
+use std::error::Error;
 use std::path::Path;
+
+/// The words of the innermost source of an error.
+pub fn innermost(error: &(dyn Error + 'static)) -> String {
+    chain(error).last().map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+/// An error with its sources, the outermost first.
+pub fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&e| {
+        match e.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            // `io::Error::source` skips the error that it wraps.
+            Some(wrapped) => Some(wrapped),
+            None => e.source(),
+        }
+    })
+}
 
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const END: &str = "-----END CERTIFICATE-----";
