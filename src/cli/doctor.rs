@@ -12,8 +12,10 @@ use super::session::{self, Loaded};
 use super::witnesses;
 use crate::act;
 use crate::attest::anchor::{self, Bucket, Protection};
+use crate::attest::ledger::Postgres;
 use crate::comms::oncall::{OnCall, Standing};
 use crate::config::model::Anchor as Config;
+use crate::config::model::JournalDatabase;
 use crate::domain::facts::{Facts, Measured, Missing};
 use crate::domain::health::Health;
 use crate::domain::logs::Untold;
@@ -24,6 +26,7 @@ use crate::engine;
 use crate::engine::adapters::{Adapters, Wall};
 use crate::engine::inbox::Inbox;
 use crate::engine::logs::LogSources;
+use crate::journal::shared::{Database as _, LedgerError};
 use crate::observe::oncall::ScheduleReader;
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -133,6 +136,9 @@ fn examine(global: &Global, loaded: &Loaded) -> Result<Vec<Finding>, Error> {
     let oncall = super::comms::oncall_of(loaded)?;
     let asked = runtime.block_on(super::comms::ask_schedules(schedules));
     all.extend(asked.into_iter().map(|(reader, standing)| schedule(&reader, &standing, &oncall)));
+    if let Some(config) = &loaded.config.journal.database {
+        all.push(database(config, &opening::origin(&loaded.config.estate.name))?);
+    }
     if let Some(config) = &loaded.config.journal.anchor {
         all.push(runtime.block_on(anchor(config)));
     }
@@ -228,6 +234,36 @@ fn log_source(kind: &str, id: &str, address: String, untold: Vec<(String, Untold
         missing: remedies.map(|(disables, remedy)| Missing { disables, remedy }).collect(),
         ..Finding::default()
     }
+}
+
+/// Whether the database of a journal could be written by an engine.
+fn database(config: &JournalDatabase, origin: &str) -> Result<Finding, Error> {
+    let place = Postgres::new(config).map_err(Error::failed)?;
+    let (version, why) = match place.examine(origin) {
+        Ok(version) => (Some(version), None),
+        Err(why) => (None, Some(why)),
+    };
+    let reachable = !matches!(why, Some(LedgerError::Lost(_)));
+    let health = match &why {
+        None => Health::Ok,
+        Some(LedgerError::Lost(_)) => Health::Unknown,
+        Some(_) => Health::Critical,
+    };
+    let disables = || Missing {
+        disables: "every engine: none starts and none acts without its journal".to_owned(),
+        remedy: "see docs/journal.md".to_owned(),
+    };
+    Ok(Finding {
+        id: "journal.postgres".to_owned(),
+        kind: "journal".to_owned(),
+        address: place.address().to_owned(),
+        health,
+        reachable,
+        version,
+        missing: why.iter().map(|_| disables()).collect(),
+        why: why.map(|why| why.to_string()),
+        ..Finding::default()
+    })
 }
 
 /// What the login for acting lacks, beside what the one for looking lacks.

@@ -9,6 +9,7 @@ use super::pins::{self, Pins};
 use super::session::{self, Home, Loaded};
 use super::witnesses;
 use crate::attest::anchor::{self, Anchor};
+use crate::attest::ledger::Postgres;
 use crate::attest::witness;
 use crate::config;
 use crate::config::problem::{Problem, Problems};
@@ -27,6 +28,7 @@ use crate::engine::roster::PolicyFile;
 use crate::engine::state::State;
 use crate::engine::stepped::Stepped;
 use crate::journal::key::VerifierKey;
+use crate::journal::shared::Database;
 use crate::journal::{OpenOptions, fold};
 use crate::playbook::library::Library;
 use serde_json::json;
@@ -136,7 +138,8 @@ pub fn live(loaded: &Loaded, mode: Mode, observe: bool, via: &str) -> Result<Ope
     let group = loaded.config.engine.socket_group.as_deref().map(Group::named).transpose().map_err(Error::Usage)?;
     let (policy, anchor) = (super::policy::of(loaded)?, loaded.config.journal.anchor.as_ref());
     let openings = loaded.config.journal.openings.clone();
-    let outside = Outside { pin: Some(pin(loaded)?), witnesses, anchor, access: Access { group }, policy, openings };
+    let (pin, access, database) = (Some(pin(loaded)?), Access { group }, database(loaded)?);
+    let outside = Outside { pin, witnesses, anchor, policy, access, openings, database };
     // Neither may keep a console away in an incident: what does not work is said, and the engine opens.
     let log = log::start(&loaded.config).unwrap_or_else(|why| {
         crate::note!("quarterdeck: no log is written: {why}");
@@ -174,6 +177,15 @@ struct Outside<'a> {
     access: Access,
     /// Keys of those who can open what records commit to.
     openings: Vec<String>,
+    /// Where the journal lies, when several bastions write it.
+    database: Option<Arc<dyn Database>>,
+}
+
+/// The database of the configured journal, if it lies in one.
+pub fn database(loaded: &Loaded) -> Result<Option<Arc<dyn Database>>, Error> {
+    let config = loaded.config.journal.database.as_ref();
+    let made = config.map(|config| Postgres::new(config).map(|made| Arc::new(made) as _));
+    made.transpose().map_err(Error::failed)
 }
 
 fn pin(loaded: &Loaded) -> Result<Pin, Error> {
@@ -190,7 +202,7 @@ pub fn known_key(loaded: &Loaded) -> Result<Option<VerifierKey>, Error> {
 }
 
 /// Name of the log of an estate.
-fn origin(estate: &str) -> String {
+pub fn origin(estate: &str) -> String {
     format!("quarterdeck/{estate}")
 }
 
@@ -199,7 +211,7 @@ pub fn options(loaded: &Loaded, via: &str) -> Result<OpenOptions, Error> {
     let estate = &loaded.config.estate;
     let (dir, me, now) = (session::home(&loaded.config).journal, session::me(via), jiff::Timestamp::now());
     let options = OpenOptions::new(dir, origin(&estate.name), me, Mode::Live, estate.environment, now);
-    Ok(OpenOptions { pin: pin(loaded)?.key, ..options })
+    Ok(OpenOptions { pin: pin(loaded)?.key, database: database(loaded)?, ..options })
 }
 
 /// Opens the engine of a drill.
@@ -293,9 +305,9 @@ fn open(
     let environment = adapters.estate.environment;
     // In the name of the person: whoever comes second is told who holds the journal.
     let options = OpenOptions::new(&home.journal, origin, me.clone(), adapters.mode, environment, adapters.clock.now());
-    let Outside { pin, witnesses, anchor, access, policy, openings } = outside;
+    let Outside { pin, witnesses, anchor, access, policy, openings, database } = outside;
     let known = pin.as_ref().and_then(|p| p.key.clone());
-    let options = OpenOptions { pin: known.clone(), ..options };
+    let options = OpenOptions { pin: known.clone(), database, ..options };
     let (journal, recovered, state) =
         tokio::task::block_in_place(|| fold::open_kept::<State>(options)).map_err(|e| Error::journal(&e))?;
     for why in &recovered.passed_over {

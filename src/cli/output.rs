@@ -91,6 +91,8 @@ impl Error {
             | JournalError::Pinned { .. }
             | JournalError::PinnedLogMissing { .. }
             | JournalError::KeyMissing { .. }
+            | JournalError::Shrunk { .. }
+            | JournalError::Forked { .. }
             | JournalError::KeyWithoutLog { .. } => Self::Damaged(error.to_string()),
             JournalError::Symlink { .. }
             | JournalError::NetworkFileSystem { .. }
@@ -99,6 +101,10 @@ impl Error {
             | JournalError::KeyOwner { .. }
             | JournalError::KeyMalformed { .. }
             | JournalError::Origin(_)
+            | JournalError::IsACopy { .. }
+            | JournalError::OwnLog { .. }
+            | JournalError::SharedKeyMissing { .. }
+            | JournalError::OfSeveral { .. }
             | JournalError::NotNew { .. } => Self::Usage(error.to_string()),
             _ => Self::Failed(error.to_string()),
         }

@@ -55,6 +55,7 @@ fn all() -> Vec<(&'static str, &'static str, Schema)> {
         ("measures-list", "measures list --format json", of::<Vec<Measure>>()),
         ("rbac", "rbac --format json", of::<rbac::Report>()),
         ("keys", "keys --format json", of::<Vec<keys::KeyRow>>()),
+        ("audit-database-fetch", "audit database fetch DIR --format json", of::<crate::journal::shared::Fetched>()),
         ("drill-list", "drill list --format json", of::<Vec<catalog::Summary>>()),
         ("drill-show", "drill show ID --format json", of::<catalog::Shown>()),
         ("drill-play", "drill ID --headless --format json", of::<drill::play::Played>()),

@@ -59,7 +59,7 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
     let traces = super::logs::traces(root.tables("traces"), &mut ids, &tenants);
     let thresholds = root.tables("threshold").into_iter().filter_map(threshold).collect();
     let journal = match root.table("journal") {
-        Some(table) => journal(table, &name, region),
+        Some(table) => journal(table, &name, region, &postgres),
         None => Journal { archiving: Archiving { region, ..Archiving::default() }, ..Journal::default() },
     };
     let pgbackrest = super::backup::pgbackrest(root.tables("pgbackrest"), &mut ids);
@@ -307,16 +307,22 @@ fn postgres(mut table: Table<'_, '_>, ids: &mut Ids) -> Postgres {
     let database = table.string("database").unwrap_or_else(|| "postgres".to_owned());
     let observe = login(&mut table, "quarterdeck_observe");
     let act = act(&mut table);
+    let tls = tls(&mut table);
+    let ca = path(&mut table, "ca");
+    let interval = interval(&mut table, SECOND * 2);
+    let timeout = timeout(&mut table);
+    table.finish();
+    Postgres { id, host, port, database, observe, act, tls, ca, interval, timeout }
+}
+
+/// How a PostgreSQL server is spoken to.
+pub(super) fn tls(table: &mut Table<'_, '_>) -> Tls {
     let tls = table.parsed("tls", "disable or verify-full", |text| match text {
         "disable" => Some(Tls::Disable),
         "verify-full" => Some(Tls::VerifyFull),
         _ => None,
     });
-    let ca = path(&mut table, "ca");
-    let interval = interval(&mut table, SECOND * 2);
-    let timeout = timeout(&mut table);
-    table.finish();
-    Postgres { id, host, port, database, observe, act, tls: tls.unwrap_or(Tls::VerifyFull), ca, interval, timeout }
+    tls.unwrap_or(Tls::VerifyFull)
 }
 
 fn pgbouncer(mut table: Table<'_, '_>, ids: &mut Ids) -> Pgbouncer {
@@ -467,15 +473,19 @@ fn threshold(mut table: Table<'_, '_>) -> Option<Threshold> {
     Some(Threshold { signal, warn: warn?, critical: critical? })
 }
 
-fn journal(mut table: Table<'_, '_>, estate: &str, region: Option<String>) -> Journal {
+fn journal(mut table: Table<'_, '_>, estate: &str, region: Option<String>, acted_on: &[Postgres]) -> Journal {
     let dir = path(&mut table, "dir");
     let vkey = table.string("vkey");
     let witnesses = super::witness::decode(&mut table);
     let anchor = table.table("anchor").map(|t| super::anchor::decode(t, estate));
     let archiving = super::archive::decode(&mut table, estate, region);
     let openings = table.table("openings").map(super::openings::decode).unwrap_or_default();
+    let database = table.table("postgres").map(|t| super::journal_database::decode(t, acted_on));
+    if database.is_some() {
+        super::journal_database::refuse_beside(&table, !witnesses.all.is_empty(), archiving.retention.is_some());
+    }
     table.finish();
-    Journal { dir, vkey, witnesses, anchor, archiving, openings }
+    Journal { dir, database, vkey, witnesses, anchor, archiving, openings }
 }
 
 fn engine(mut table: Table<'_, '_>) -> Engine {

@@ -16,6 +16,7 @@ mod delivery;
 pub mod describe;
 pub mod impersonation;
 pub mod integration;
+mod journal_database;
 pub mod locate;
 pub mod logs;
 pub mod model;

@@ -360,6 +360,8 @@ pub struct Ci {
 pub struct Journal {
     /// Directory of the journal; the state directory when absent.
     pub dir: Option<PathBuf>,
+    /// The database that it lies in, where several bastions write it; the directory is a copy then.
+    pub database: Option<JournalDatabase>,
     /// A verifier key of the log, or the file that holds it; the pin made at first sight when absent.
     pub vkey: Option<String>,
     /// Whom its checkpoints are shown to.
@@ -370,6 +372,23 @@ pub struct Journal {
     pub archiving: Archiving,
     /// Who can open the secret values that records only commit to: age public keys, `age1…`; nobody when empty.
     pub openings: Vec<String>,
+}
+
+/// `[journal.postgres]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalDatabase {
+    /// Hosts and ports: the one that takes writes is used, the others may take over from it.
+    pub servers: Vec<(String, u16)>,
+    /// Database.
+    pub database: String,
+    /// Login of this bastion.
+    pub login: Login,
+    /// Protection.
+    pub tls: Tls,
+    /// Own certificate authorities, PEM.
+    pub ca: Option<PathBuf>,
+    /// Time allowed for one answer.
+    pub timeout: Duration,
 }
 
 /// `[estate] region`, `[journal.retention]` and `[[journal.archive]]`.

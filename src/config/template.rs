@@ -53,6 +53,15 @@ const WITNESSES: &str = "\n# [journal]\n\
     # administrator = \"Example Ltd\"   # witnesses under one administrator count once\n\
     # ca = \"/etc/ssl/own-ca.pem\"   # where the system does not trust its authority\n";
 
+/// Where the journal of several bastions lies.
+const DATABASE: &str = "\n# One journal that the engines of several bastions write, in PostgreSQL with a synchronous standby: see docs/journal.md.\n\
+    # `quarterdeck audit database init` prints the SQL for it; the directory of [journal] holds a copy then.\n\
+    # [journal.postgres]\n# host = \"journal-db1.internal\"\n# port = 5432\n\
+    # replicas = [\"journal-db2.internal\"]   # may take over; HOST or HOST:PORT\n\
+    # database = \"quarterdeck_journal\"\n# user = \"quarterdeck_journal\"\n\
+    # password = \"file:/etc/quarterdeck/journal.password\"\n\
+    # tls = \"verify-full\"\n# ca = \"/etc/ssl/own-ca.pem\"\n# timeout = \"2s\"             # for one answer\n";
+
 /// What of the journal stays here, and where the rest is moved.
 const ARCHIVE: &str = "\n# What `quarterdeck audit archive` moves off this disk, and where to: into an archive of the estate's region, \n\
     # which is `region = \"eu-central\"` in [estate]. Without [journal.retention] it only copies.\n\
@@ -199,6 +208,7 @@ pub fn render(answers: &Answers) -> String {
     text.push_str(OUTSIDE);
     // The table of the journal, before the tables below it.
     text.push_str(if answers.system { SYSTEM } else { OWN });
+    text.push_str(DATABASE);
     text.push_str(WITNESSES);
     text.push_str(
         "\n# Copies of the journal where nobody here can overwrite them: a bucket with versioning, and object lock in\n\

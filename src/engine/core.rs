@@ -35,7 +35,7 @@ use crate::domain::sample::Sample;
 use crate::domain::signal::Subject;
 use crate::domain::world::World;
 use crate::journal::fold::Fold as _;
-use crate::journal::{Draft, Journal, Kind, Record, Scrub};
+use crate::journal::{Committed, Draft, Journal, Kind, Record, Scrub, Status};
 use crate::playbook::library::{Entry, Library};
 use crate::playbook::run::{Input, Ticket};
 use crate::policy::sshsig::Signers;
@@ -135,8 +135,9 @@ pub struct Engine {
     judged: Instant,
     pub(super) journal: Journal,
     pub(super) keeping: Keeping,
+    /// Records as they come, where other engines write the journal too.
+    arrivals: Option<mpsc::UnboundedReceiver<Record>>,
     journal_dir: String,
-    broken: Option<String>,
     pub(super) outsiders: Outsiders,
     pub(super) consoles: Consoles,
     pub(super) drill: Option<super::adapters::DrillHandle>,
@@ -228,10 +229,10 @@ pub(super) fn make(parts: Parts, policy: &PolicyFile, openings: Vec<String>) -> 
         outsiders: Outsiders::start(witnesses, &journal),
         openings,
         consoles: Consoles::default(),
+        arrivals: journal.arrivals(),
         journal,
         keeping: Keeping::default(),
         journal_dir,
-        broken: None,
         state,
         verbs,
         playbooks: Arc::new(library.all().map(summary).collect()),
@@ -348,6 +349,10 @@ impl Engine {
                 Some(answer) = ends.answers.recv() => self.came(answer).await,
                 Some(posted) = ends.posted.recv() => self.came_back(posted).await,
                 Some(arrival) = ends.arrivals.recv() => self.arrived(arrival).await,
+                record = arrival(&mut self.arrivals) => {
+                    self.fold(&record);
+                    self.take_arrivals();
+                }
                 kept = Ends::kept(&mut ends.recorder) => self.name_recording(kept).await,
                 _ = &mut ends.stopped, if !stopped => {
                     stopped = true;
@@ -444,19 +449,38 @@ impl Engine {
         let drafts = records.into_iter().map(|(kind, body)| self.draft(kind, incident.clone(), body, actor)).collect();
         match self.journal.append(drafts).await {
             Ok(committed) => {
-                for one in &committed {
-                    self.state.apply(&one.record);
-                    self.ledger.apply(&one.record);
-                }
+                self.take_in(&committed);
                 Ok(committed.into_iter().map(|one| one.record).collect())
             }
             Err(error) => {
                 let why = error.to_string();
-                self.broken = self.journal.status().broken;
                 tracing::error!(%why, kind = kinds, "a record was not written");
                 Err(why)
             }
         }
+    }
+
+    /// Takes in what this engine has written. Where others write too, everything comes in the order of the log.
+    fn take_in(&mut self, committed: &[Committed]) {
+        if self.arrivals.is_some() {
+            self.take_arrivals();
+            return;
+        }
+        for one in committed {
+            self.fold(&one.record);
+        }
+    }
+
+    /// Takes in what has come from the journal so far.
+    fn take_arrivals(&mut self) {
+        while let Some(record) = self.arrivals.as_mut().and_then(|arrivals| arrivals.try_recv().ok()) {
+            self.fold(&record);
+        }
+    }
+
+    fn fold(&mut self, record: &Record) {
+        self.state.apply(record);
+        self.ledger.apply(record);
     }
 
     /// Names a piece of what the consoles showed, so that it is proven with the log.
@@ -631,8 +655,8 @@ impl Engine {
     /// outsiders remember another one.
     pub(super) fn broken(&self) -> Option<String> {
         let damaged = |scrub: Scrub| scrub.bad.map(|bad| format!("it is damaged at {bad}"));
-        let broken = self.broken.clone().or_else(|| self.journal.status().scrub.and_then(damaged));
-        broken.or_else(|| self.outsiders.alarm())
+        let Status { broken, scrub, .. } = self.journal.status();
+        broken.or_else(|| scrub.and_then(damaged)).or_else(|| self.outsiders.alarm())
     }
 
     /// The open incident that everything new belongs to when nothing else is said.
@@ -674,7 +698,7 @@ impl Engine {
                 dir: self.journal_dir.clone(),
                 size: status.size,
                 root: status.root.to_string(),
-                broken: self.broken().or(status.broken),
+                broken: self.broken(),
                 scrub: status.scrub.map(scrub_view),
                 witnessed: self.outsiders.view(Timestamp::now()),
                 anchored: self.anchored.as_ref().map(|view| outside(&view.borrow())),
@@ -699,6 +723,16 @@ impl Engine {
             Ok(reply) | Err(reply) => reply,
         }
     }
+}
+
+/// The next record that another engine wrote; waits for ever where none does.
+async fn arrival(arrivals: &mut Option<mpsc::UnboundedReceiver<Record>>) -> Record {
+    if let Some(arrivals) = arrivals
+        && let Some(record) = arrivals.recv().await
+    {
+        return record;
+    }
+    std::future::pending().await
 }
 
 fn scrub_view(Scrub { done, of, bad }: Scrub) -> ScrubView {

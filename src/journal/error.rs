@@ -335,6 +335,66 @@ pub enum JournalError {
         /// Why.
         why: String,
     },
+    /// The database that a log lies in can not be used.
+    #[error("the journal's database {database}: {why}")]
+    Database {
+        /// For people.
+        database: String,
+        /// What it said, or why it is refused.
+        why: String,
+    },
+    /// The directory is only the copy of a log.
+    #[error("{} is the copy of a journal that lies in the database {database}; name that in [journal.postgres]", .dir.display())]
+    IsACopy {
+        /// Directory.
+        dir: PathBuf,
+        /// The database.
+        database: String,
+    },
+    /// The directory has a log of its own.
+    #[error("{} holds a journal of its own, and [journal.postgres] names the database {database}; name an empty directory for the copy, or leave that table out", .dir.display())]
+    OwnLog {
+        /// Directory.
+        dir: PathBuf,
+        /// The database.
+        database: String,
+    },
+    /// The log is in the database, and this bastion can not sign for it.
+    #[error("the database {database} holds a journal, and its key {} is not here; bring it from a bastion that has it, mode 0600", .key.display())]
+    SharedKeyMissing {
+        /// The database.
+        database: String,
+        /// Where the key should be.
+        key: PathBuf,
+    },
+    /// The database has lost records.
+    #[error(
+        "the database {database} holds {found} records of the journal, and this bastion has seen {seen}: it was set back, or another one has its name; do not use it before you know why"
+    )]
+    Shrunk {
+        /// The database.
+        database: String,
+        /// Records in it.
+        found: u64,
+        /// Records in the copy.
+        seen: u64,
+    },
+    /// The database has other records.
+    #[error(
+        "the database {database} has another history than this bastion has seen of the first {size} records; do not use it before you know why"
+    )]
+    Forked {
+        /// The database.
+        database: String,
+        /// Records of the copy.
+        size: u64,
+    },
+    /// What is only done to a log that has one writer.
+    #[error("the journal lies in the database {database}, whose key several bastions hold: it can not be rotated")]
+    OfSeveral {
+        /// The database.
+        database: String,
+    },
     /// An export would go where something else is.
     #[error("{} can not take the export: {why}; name a new or an empty directory, or that of an earlier export of this journal", .dir.display())]
     ExportTarget {

@@ -6,7 +6,8 @@ use super::handle::{Journal, OpenOptions, Recovered};
 use super::read::{Filter, Reader};
 use super::record::Record;
 use super::snapshot::{Maker, Place};
-use super::store::file::{open, snapshots};
+use super::store;
+use super::store::file::snapshots;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -54,14 +55,14 @@ pub fn replay_kept<S: Keep>(dir: &Path) -> Result<S, JournalError> {
 /// Opens a journal for writing and rebuilds state from it in the same pass, the records that the opening writes
 /// included.
 pub fn open(options: OpenOptions, state: &mut (impl Fold + Send)) -> Result<(Journal, Recovered), JournalError> {
-    open::open(options, Some(&mut Rebuilt(state)))
+    store::open(options, Some(&mut Rebuilt(state)))
 }
 
 /// As [`open`], but takes the state up from the newest snapshot that counts, and reads only what follows it. The
 /// records before it are checked afterwards; [`super::Status::scrub`] tells how far that is.
 pub fn open_kept<S: Keep>(options: OpenOptions) -> Result<(Journal, Recovered, S), JournalError> {
     let mut kept = Kept(S::default());
-    let (journal, recovered) = open::open(options, Some(&mut kept))?;
+    let (journal, recovered) = store::open(options, Some(&mut kept))?;
     Ok((journal, recovered, kept.0))
 }
 

@@ -6,10 +6,12 @@ use super::key::{KeyRing, VerifierKey};
 use super::kind::Kind;
 use super::record::{Committed, Draft, Ready, Record};
 use super::snapshot::{self, Place};
+use super::store;
 use super::store::file::batch::MAX_BATCH_BYTES;
 use super::store::file::intake::{AWAKE, Intake, Queue};
 use super::store::file::scrub::Scrubber;
-use super::store::file::{follow, open, rotate, snapshots};
+use super::store::file::{follow, rotate, snapshots};
+use super::store::shared::Database;
 use super::synced::Synced;
 use super::tree::Hash;
 use crate::domain::actor::Actor;
@@ -23,8 +25,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Instant;
-use tokio::sync::{oneshot, watch};
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// How to open a journal for writing.
 #[derive(Clone, Debug)]
@@ -49,6 +51,8 @@ pub struct OpenOptions {
     pub pin: Option<VerifierKey>,
     /// The last signed checkpoint of the log that this one follows; only for a log that is made.
     pub follows: Option<String>,
+    /// Where the log lies, when it is one that several bastions write; the directory is a copy of it then.
+    pub database: Option<Arc<dyn Database>>,
 }
 
 impl OpenOptions {
@@ -63,7 +67,8 @@ impl OpenOptions {
     ) -> Self {
         let (dir, origin) = (dir.into(), origin.into());
         let (segment_bytes, low_water) = (8 << 20, 64 << 20);
-        Self { dir, origin, actor, mode, environment, time, segment_bytes, low_water, pin: None, follows: None }
+        let (pin, follows, database) = (None, None, None);
+        Self { dir, origin, actor, mode, environment, time, segment_bytes, low_water, pin, follows, database }
     }
 
     /// A record that the journal writes of itself.
@@ -153,6 +158,19 @@ impl Scrub {
     }
 }
 
+/// What a journal is started with.
+pub(super) struct Start {
+    pub(super) options: OpenOptions,
+    pub(super) ring: KeyRing,
+    pub(super) queue: Arc<Queue>,
+    /// How often the writer looks around, though nobody asks for anything.
+    pub(super) pulse: Option<Duration>,
+    pub(super) status: Status,
+    pub(super) scrubber: Option<Scrubber>,
+    /// Where the writer puts every record.
+    pub(super) arrivals: Option<mpsc::UnboundedReceiver<Record>>,
+}
+
 /// Where the answer to an append goes, and where it is waited for.
 pub(super) type Reply = oneshot::Sender<Result<Vec<Committed>, JournalError>>;
 type Answer = oneshot::Receiver<Result<Vec<Committed>, JournalError>>;
@@ -196,6 +214,8 @@ struct Inner {
     queue: Arc<Queue>,
     status: watch::Receiver<Status>,
     published: watch::Receiver<follow::Published>,
+    /// Records as they come, until somebody follows them.
+    arrivals: Mutex<Option<mpsc::UnboundedReceiver<Record>>>,
     /// The writer, then the publisher of tiles, then the scrub.
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Tells the scrub that nobody waits for it.
@@ -205,29 +225,29 @@ struct Inner {
 impl Journal {
     /// Opens a journal, or makes one in an empty directory, and holds its lock. Reads the whole log; blocks.
     pub fn open(options: OpenOptions) -> Result<(Self, Recovered), JournalError> {
-        open::open(options, None)
+        store::open(options, None)
     }
 
     /// Makes a journal where none is yet, and opens it.
     pub fn begin(options: OpenOptions) -> Result<Self, JournalError> {
-        open::make_new(options).map(|(journal, _)| journal)
+        store::make_new(options).map(|(journal, _)| journal)
     }
 
     /// Gives a journal that nobody has open another key: see [`super::rotation`]. Reads the whole log; blocks.
     pub fn rotate(options: &OpenOptions) -> Result<Rotated, JournalError> {
-        rotate::rotate(options)
+        match &options.database {
+            Some(database) => Err(JournalError::OfSeveral { database: database.address().to_owned() }),
+            None => rotate::rotate(options),
+        }
     }
 
     /// Starts the writer's thread, with `run` as its body, and the one that scrubs.
     pub(super) fn start(
-        options: OpenOptions,
-        ring: KeyRing,
-        mut status: Status,
-        scrubber: Option<Scrubber>,
+        start: Start,
         run: impl FnOnce(Intake, watch::Sender<Status>) + Send + 'static,
     ) -> Result<Self, JournalError> {
-        let queue = Queue::new();
-        let intake = Intake::new(queue.clone());
+        let Start { options, ring, queue, pulse, mut status, scrubber, arrivals } = start;
+        let intake = Intake::new(queue.clone()).with_pulse(pulse);
         status.scrub = scrubber.as_ref().map(Scrubber::begun);
         let (sender, receiver) = watch::channel(status);
         let (alive, ended) = std::sync::mpsc::channel();
@@ -250,6 +270,7 @@ impl Journal {
             queue,
             status: receiver,
             published,
+            arrivals: Mutex::new(arrivals),
             threads: Mutex::new([Some(thread), Some(follower), scrub].into_iter().flatten().collect()),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -291,7 +312,17 @@ impl Journal {
         futures::executor::block_on(self.close(time))
     }
 
+    /// Every record from here on in its order, the own ones before their append is answered: those of other engines too,
+    /// where several write the log. For one who follows; nothing where this engine is the only one.
+    pub fn arrivals(&self) -> Option<mpsc::UnboundedReceiver<Record>> {
+        self.inner.arrivals.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     async fn send(&self, message: Message, answer: Answer) -> Result<Vec<Committed>, JournalError> {
+        // Whoever asks is not to wait while the writer tries to reach a database.
+        if let Some(why) = self.inner.status.borrow().broken.clone() {
+            return Err(JournalError::Broken { why });
+        }
         if !self.inner.queue.push(message).await {
             return Err(JournalError::Closed);
         }

@@ -35,3 +35,4 @@ pub use kind::Kind;
 pub use record::{Committed, Draft, Record};
 pub use store::file::export::{Exported, export};
 pub use store::file::follow::Published;
+pub use store::shared;

@@ -22,6 +22,12 @@ pub enum Audit {
     Begin(Begin),
     /// Compares the log with its copies in object storage, or brings it back from there
     Anchors(Anchors),
+    /// The database of a journal that several bastions write: the SQL that sets it up, or its records in a directory
+    Database {
+        /// What about it
+        #[command(subcommand)]
+        what: Database,
+    },
     /// Copies sealed segments to the archive of the estate's region, and lets go of those that need not stay here
     Archive(Archive),
     /// Follows a log from elsewhere and alerts on stall, fork, shrinking, damage, missing cosignatures and a broken glass
@@ -40,6 +46,29 @@ pub enum Audit {
     Prove(Prove),
     /// The journal as a directory for any static file server (C2SP tlog-tiles)
     Export(Export),
+}
+
+/// About the database of `[journal.postgres]`.
+#[derive(Debug, Subcommand)]
+pub enum Database {
+    /// Prints the SQL that a superuser runs in it; with --apply it is run
+    Init {
+        /// Run it at the first configured server
+        #[arg(long, requires = "user")]
+        apply: bool,
+        /// The superuser who runs it
+        #[arg(long, value_name = "ROLE", requires = "apply")]
+        user: Option<String>,
+        /// Where the superuser's password is: `env:NAME`, `file:PATH` or `command:PROGRAM`
+        #[arg(long, value_name = "SECRET", requires = "apply")]
+        password: Option<String>,
+    },
+    /// Brings all records and evidence into an empty directory, as they stand there, for `audit … --journal DIR`
+    Fetch {
+        /// The directory
+        #[arg(value_name = "DIR")]
+        to: PathBuf,
+    },
 }
 
 /// About evidence.

@@ -5,6 +5,7 @@ mod anchors;
 pub mod archive;
 pub mod args;
 mod begin;
+pub mod database;
 mod evidence;
 mod export;
 pub mod keys;
@@ -34,6 +35,7 @@ pub fn run(global: &Global, what: &Audit) -> Result<Exit, Error> {
         Audit::Export(what) => export::run(global, what),
         Audit::Keys { what } => keys::run(global, what),
         Audit::Begin(what) => begin::run(global, what),
+        Audit::Database { what } => database::run(global, what),
         Audit::Monitor(what) => monitor::run(global, what),
         Audit::Anchors(what) => anchors::run(global, what),
         Audit::Archive(what) => archive::run(global, what),

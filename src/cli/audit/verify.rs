@@ -5,7 +5,7 @@ use super::super::args::{Format, Global};
 use super::super::output::{self, Error, Exit};
 use super::super::{pins, session, witnesses};
 use super::args::Verify;
-use super::directory;
+use super::{database, directory};
 use crate::attest::anchor;
 use crate::journal::JournalError;
 use crate::journal::cosignature::WitnessKey;
@@ -24,12 +24,25 @@ const DRAW: Duration = Duration::from_millis(100);
 
 /// Runs it.
 pub fn run(global: &Global, what: &Verify) -> Result<Exit, Error> {
-    let dir = directory(global, what.journal.as_deref())?;
+    let Some(database) = database::of(global, what.journal.as_deref())? else {
+        return of(global, what, &directory(global, what.journal.as_deref())?, None);
+    };
+    // Not the copy that this bastion keeps, but what the database holds now; the copy's last checkpoint must be in it.
+    let brought = tempfile::tempdir().map_err(Error::failed)?;
+    let dir = brought.path().join("journal");
+    let own = directory(global, None)?;
+    database::fetch(&database, &dir, &own)?;
+    of(global, what, &dir, Some(&own))
+}
+
+/// Verifies the log in a directory; `copy` is what a bastion has of it.
+fn of(global: &Global, what: &Verify, dir: &Path, copy: Option<&Path>) -> Result<Exit, Error> {
     let progress = Arc::new(Progress::default());
-    let options = options(global, what, &dir, Arc::clone(&progress))?;
-    let mut report = watched(&progress, || verify::verify(&dir, &options)).map_err(|e| refusal(&e))?;
+    let mut options = options(global, what, dir, Arc::clone(&progress))?;
+    options.kept.extend(copy.map(|copy| std::fs::read_to_string(copy.join("checkpoint"))).and_then(Result::ok));
+    let mut report = watched(&progress, || verify::verify(dir, &options)).map_err(|e| refusal(&e))?;
     if let Some(copies) = &what.anchor {
-        report.anchor(anchored(global, copies.as_deref(), &dir, &options)?);
+        report.anchor(anchored(global, copies.as_deref(), dir, &options)?);
     }
     if global.format == Format::Json {
         output::json(&report)?;

@@ -9,10 +9,11 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Mutex, OnceCell};
 use tokio_postgres::config::SslMode;
 use tokio_postgres::types::Type;
-use tokio_postgres::{Client, NoTls, Row};
+use tokio_postgres::{AsyncMessage, Client, Connection, NoTls, Row, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -103,6 +104,18 @@ impl Link {
         Some(Self::new(&config.host, config.port, login, Tls::Disable, None))
     }
 
+    /// To the servers of a journal, in their order.
+    pub fn journal(config: &model::JournalDatabase) -> Vec<Self> {
+        let model::JournalDatabase { servers, login, tls, ca, .. } = config;
+        servers.iter().map(|(host, port)| Self::new(host, *port, login.clone(), *tls, ca.clone())).collect()
+    }
+
+    /// To the first of those servers, as somebody else.
+    pub fn journal_as(config: &model::JournalDatabase, login: Login) -> Option<Self> {
+        let (host, port) = config.servers.first()?;
+        Some(Self::new(host, *port, login, config.tls, config.ca.clone()))
+    }
+
     fn new(host: &str, port: u16, login: Login, tls: Tls, ca: Option<PathBuf>) -> Self {
         Self {
             host: host.to_owned(),
@@ -128,6 +141,17 @@ impl Link {
 
     /// Opens a session in a database. Waits as long as the caller does; dropping the future closes the socket.
     pub async fn open(&self, database: &str, settings: Settings) -> Result<Session, Failure> {
+        self.open_hearing(database, settings, |_| ()).await
+    }
+
+    /// The same; `hear` is given what the server says unasked, notices and notifications. What it says of a statement comes
+    /// before the answer to that statement.
+    pub async fn open_hearing(
+        &self,
+        database: &str,
+        settings: Settings,
+        hear: impl FnMut(AsyncMessage) + Send + 'static,
+    ) -> Result<Session, Failure> {
         let mut config = tokio_postgres::Config::new();
         config.host(&self.host).port(self.port).user(&self.login.user).dbname(database);
         config.application_name("quarterdeck");
@@ -140,12 +164,12 @@ impl Link {
         let opened = match self.tls {
             Tls::Disable => {
                 config.ssl_mode(SslMode::Disable);
-                config.connect(NoTls).await.map(|(client, connection)| Session::drive(client, connection))
+                config.connect(NoTls).await.map(|(client, connection)| Session::drive(client, connection, hear))
             }
             Tls::VerifyFull => {
                 config.ssl_mode(SslMode::Require);
                 let connector = self.connector.get_or_try_init(|| self.authorities()).await?.0.clone();
-                config.connect(connector).await.map(|(client, connection)| Session::drive(client, connection))
+                config.connect(connector).await.map(|(client, connection)| Session::drive(client, connection, hear))
             }
         };
         match opened {
@@ -203,12 +227,20 @@ fn own_authorities(path: &Path) -> Result<MakeRustlsConnect, String> {
 }
 
 impl Session {
-    fn drive(
+    fn drive<T>(
         client: Client,
-        connection: impl Future<Output = Result<(), tokio_postgres::Error>> + Send + 'static,
-    ) -> Self {
+        mut connection: Connection<Socket, T>,
+        mut hear: impl FnMut(AsyncMessage) + Send + 'static,
+    ) -> Self
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         // How a connection ended is told by the query that it breaks, or by `is_open` before the next.
-        let driver = tokio::spawn(async move { drop(connection.await) });
+        let driver = tokio::spawn(async move {
+            while let Some(Ok(message)) = std::future::poll_fn(|cx| connection.poll_message(cx)).await {
+                hear(message);
+            }
+        });
         Self { client, driver: AbortOnDropHandle::new(driver) }
     }
 

@@ -132,12 +132,17 @@ impl Server {
 
     /// A streaming replica of this server.
     pub async fn replica(&self) -> Self {
+        self.replica_with(&["wal_receiver_status_interval=100ms"]).await
+    }
+
+    /// The same with these settings.
+    pub async fn replica_with(&self, more: &'static [&'static str]) -> Self {
         let dir = directory();
         let from = format!("host=127.0.0.1 port={} user=postgres application_name=replica1", self.port);
         let basebackup = binary("pg_basebackup").unwrap();
         let words = ["-X", "stream", "-c", "fast", "--no-sync", "-R", "-d"];
         succeed(command(&basebackup).args(words).arg(from).arg("-D").arg(dir.path().join("data")));
-        Self::run(dir, &["wal_receiver_status_interval=100ms"]).await
+        Self::run(dir, more).await
     }
 
     async fn run(dir: TempDir, more: &'static [&str]) -> Self {
@@ -154,6 +159,13 @@ impl Server {
         drop(self.child.wait());
         self.child = spawn(self.dir.path(), self.port, self.more);
         self.wait_until_ready().await;
+    }
+
+    /// Ends it at once, as a machine that goes down does, and leaves it down.
+    pub fn kill(&mut self) {
+        self.thaw();
+        send(i32::try_from(self.child.id()).unwrap(), Signal::QUIT);
+        drop(self.child.wait());
     }
 
     async fn wait_until_ready(&mut self) {

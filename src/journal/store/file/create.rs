@@ -22,7 +22,7 @@ pub enum Lies {
 }
 
 /// Name of the key while the log is being made.
-fn pending(dir: &Path) -> PathBuf {
+pub fn pending(dir: &Path) -> PathBuf {
     dir.join(format!("{KEY}.new"))
 }
 
@@ -117,7 +117,8 @@ pub fn write_verifier_key(dir: &Path, key: &VerifierKey) -> Result<(), JournalEr
     written.and_then(|()| std::fs::rename(&part, &path)).map_err(|e| JournalError::io("writing", &path, &e))
 }
 
-fn remove(path: &Path) -> Result<(), JournalError> {
+/// Removes a file that need not be there.
+pub fn remove(path: &Path) -> Result<(), JournalError> {
     match std::fs::remove_file(path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(JournalError::io("removing", path, &e)),
         _ => Ok(()),

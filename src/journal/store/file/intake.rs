@@ -37,6 +37,8 @@ struct State {
     waiting: VecDeque<(Message, OwnedSemaphorePermit)>,
     /// How many the writer sleeps for; 0 when it does not sleep.
     wanted: usize,
+    /// Whether the writer is to look around, though nobody asks for anything.
+    nudged: bool,
     /// Whether nothing more comes, or nobody takes it any more.
     closed: bool,
 }
@@ -73,6 +75,15 @@ impl Queue {
         true
     }
 
+    /// Has the writer look around: it is given a batch, which may be empty.
+    pub fn nudge(&self) {
+        let mut state = self.state();
+        state.nudged = true;
+        state.wanted = 0;
+        drop(state);
+        self.filled.notify_one();
+    }
+
     /// Nothing more comes. What waits is still taken.
     pub fn close(&self) {
         self.room.close();
@@ -89,6 +100,8 @@ pub struct Intake {
     expected: usize,
     /// How long that batch took; the next one may wait for them half as long.
     took: Duration,
+    /// How long it sleeps before it looks around, though nobody asks for anything.
+    pulse: Option<Duration>,
 }
 
 impl Drop for Intake {
@@ -103,7 +116,13 @@ impl Drop for Intake {
 impl Intake {
     /// Takes from this queue.
     pub const fn new(queue: Arc<Queue>) -> Self {
-        Self { queue, expected: 0, took: Duration::ZERO }
+        Self { queue, expected: 0, took: Duration::ZERO, pulse: None }
+    }
+
+    /// The same, with an empty batch whenever nothing has come for so long.
+    pub const fn with_pulse(mut self, pulse: Option<Duration>) -> Self {
+        self.pulse = pulse;
+        self
     }
 
     /// Says how many appends were served and how long that took, before any of them is answered.
@@ -112,16 +131,17 @@ impl Intake {
         self.took = took;
     }
 
-    /// The appends of the next batch, and the one that closes the log after them; waits for the first of them. `None`
-    /// when nobody is left to write for.
+    /// The appends of the next batch, and the one that closes the log after them; waits for the first of them, or for a
+    /// nudge. `None` when nobody is left to write for.
     pub fn next(&mut self) -> Option<(Vec<Append>, Option<Append>)> {
         self.look(self.expected.max(1), Instant::now() + self.took.min(AWAKE));
         let mut state = self.queue.state();
         if self.expected > 1 {
             state = self.sleep(state, self.expected, Some(self.took / 2));
         }
-        state = self.sleep(state, 1, None);
-        if state.waiting.is_empty() {
+        state = self.sleep(state, 1, self.pulse);
+        let nudged = std::mem::take(&mut state.nudged);
+        if state.waiting.is_empty() && (state.closed || !(nudged || self.pulse.is_some())) {
             return None;
         }
         let (mut batch, mut bytes) = (Vec::with_capacity(state.waiting.len()), 0);
@@ -158,7 +178,7 @@ impl Intake {
     ) -> MutexGuard<'a, State> {
         let is_enough = |state: &State| {
             let closes = state.waiting.back().is_some_and(|(message, _)| matches!(message, Message::Close(_)));
-            state.waiting.len() >= wanted || state.closed || closes
+            state.waiting.len() >= wanted || state.closed || state.nudged || closes
         };
         if is_enough(&state) {
             return state;
@@ -250,6 +270,23 @@ mod tests {
         intake.took = Duration::from_millis(2);
         let (batch, closing) = intake.next().unwrap();
         assert_eq!((batch.len(), closing.is_some()), (1, true));
+    }
+
+    #[test]
+    fn a_nudge_gives_what_is_there_and_counts_once() {
+        let (mut intake, queue) = intake(vec![]);
+        queue.nudge();
+        queue.nudge();
+        assert_eq!(intake.next().unwrap().0.len(), 0);
+        let late = std::thread::spawn({
+            let queue = queue.clone();
+            move || put(&queue, append(1))
+        });
+        assert_eq!(intake.next().unwrap().0.len(), 1);
+        assert!(late.join().unwrap());
+        queue.nudge();
+        queue.close();
+        assert!(intake.next().is_none());
     }
 
     #[test]

@@ -47,3 +47,5 @@ pub const CHECKPOINT: &str = "checkpoint";
 pub const COSIGNED: &str = "cosigned";
 /// Name of the lock file.
 pub const LOCK: &str = "lock";
+/// Name of the file that says that the directory is the copy of a log in a database.
+pub const SHARED: &str = "shared";

@@ -2,6 +2,7 @@
 //! follows it where there is one that counts, else from the first record on.
 
 use super::create::{self, Lies};
+use super::intake::Queue;
 use super::lock::Lock;
 use super::medium::Disk;
 use super::recover::End;
@@ -10,17 +11,19 @@ use super::scrub::Scrubber;
 use super::walk::segments;
 use super::writer::Writer;
 use super::{place, pruned, snapshots};
+use crate::domain::text::sanitize;
 use crate::journal::checkpoint::Checkpoint;
 use crate::journal::error::{Holder, JournalError};
 use crate::journal::fold::Replay;
-use crate::journal::handle::{Journal, OpenOptions, Quarantined, Recovered};
+use crate::journal::handle::{Journal, OpenOptions, Quarantined, Recovered, Start};
 use crate::journal::key::{KeyRing, LogKey, check_origin};
 use crate::journal::kind::Kind;
 use crate::journal::record::{Committed, Draft, Ready, Record};
 use crate::journal::snapshot::{Maker, Place, Snapshot, Unfit};
+use crate::journal::store::shared::mark;
 use serde_json::{Value, json};
 
-/// Opens or makes a log and starts its writer.
+/// Opens or makes a log that lies in a directory, and starts its writer.
 pub fn open(options: OpenOptions, replay: Option<&mut dyn Replay>) -> Result<(Journal, Recovered), JournalError> {
     let Begun { writer, lock, ring, recovered, skipped } = begin(&options, replay)?;
     let scrubber = skipped.map(|until| Scrubber {
@@ -29,9 +32,10 @@ pub fn open(options: OpenOptions, replay: Option<&mut dyn Replay>) -> Result<(Jo
         until,
         damaged: writer.damaged(),
     });
-    let status = writer.status();
+    let (queue, status) = (Queue::new(), writer.status());
+    let start = Start { options, ring, queue, pulse: None, status, scrubber, arrivals: None };
     let run = move |intake, status| writer.run(intake, &status, lock);
-    Ok((Journal::start(options, ring, status, scrubber, run)?, recovered))
+    Ok((Journal::start(start, run)?, recovered))
 }
 
 /// Makes a log and starts its writer; one that is there already is left alone.
@@ -67,6 +71,9 @@ pub fn begin(options: &OpenOptions, mut replay: Option<&mut dyn Replay>) -> Resu
     }
     let handle = place::prepare(&options.dir)?;
     let mut lock = Lock::take(&options.dir)?;
+    if let Some(mark) = mark(&options.dir)? {
+        return Err(JournalError::IsACopy { dir: options.dir.clone(), database: sanitize(&mark.database) });
+    }
     let found = match create::look(&options.dir)? {
         Lies::Nothing => make(options)?,
         Lies::Log(_) | Lies::Unfinished(_) if options.follows.is_some() => {
@@ -104,15 +111,21 @@ pub fn begin(options: &OpenOptions, mut replay: Option<&mut dyn Replay>) -> Resu
 }
 
 /// What the writer goes on from.
-struct Found {
-    key: LogKey,
-    ring: KeyRing,
-    segment: std::fs::File,
-    place: Place,
-    recovered: Recovered,
+pub struct Found {
+    /// The key that signs.
+    pub key: LogKey,
+    /// All keys.
+    pub ring: KeyRing,
+    /// The last segment, open for writing.
+    pub segment: std::fs::File,
+    /// The end.
+    pub place: Place,
+    /// What opening found.
+    pub recovered: Recovered,
     /// Whether the key still has its waiting name.
-    unfinished: bool,
-    skipped: Option<Place>,
+    pub unfinished: bool,
+    /// The end of what was not read, because a snapshot stood for it.
+    pub skipped: Option<Place>,
 }
 
 fn make(options: &OpenOptions) -> Result<Found, JournalError> {
@@ -129,7 +142,7 @@ fn make(options: &OpenOptions) -> Result<Found, JournalError> {
 
 /// Finds the end of a log and settles it. Nothing is written before it is clear that this is the log that was asked
 /// for and that it is true.
-fn resume(
+pub fn resume(
     options: &OpenOptions,
     key: LogKey,
     unfinished: bool,
@@ -214,7 +227,7 @@ fn take_up(
     let maker = if pruned::size(known.dir).is_some() { Maker::Any } else { Maker::This };
     let mut snapshot = Snapshot::decode_of(&bytes, format, maker).map_err(|e| e.to_string())?;
     if snapshot.origin != known.origin {
-        return Err(format!("it is of the log `{}`", crate::domain::text::sanitize(&snapshot.origin)));
+        return Err(format!("it is of the log `{}`", sanitize(&snapshot.origin)));
     }
     if !replay.restore(snapshot.state.take()) {
         return Err(Unfit::State.to_string());
