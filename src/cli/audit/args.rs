@@ -59,7 +59,7 @@ pub enum Database {
         /// The superuser who runs it
         #[arg(long, value_name = "ROLE", requires = "apply")]
         user: Option<String>,
-        /// Where the superuser's password is: `env:NAME`, `file:PATH` or `command:PROGRAM`
+        /// Where the superuser's password is: `env:NAME`, `file:PATH`, or what else a configuration takes
         #[arg(long, value_name = "SECRET", requires = "apply")]
         password: Option<String>,
     },

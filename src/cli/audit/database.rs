@@ -5,8 +5,8 @@ use super::super::output::{self, Error, Exit};
 use super::super::{opening, session};
 use super::args::Database as What;
 use crate::attest::ledger::{Postgres, setup};
-use crate::config::decode;
-use crate::config::model::{JournalDatabase, Login};
+use crate::config::model::{Config, JournalDatabase, Login, SecretRef};
+use crate::config::secret::places::{ALLOWED, Places, Unreferred};
 use crate::journal::JournalError;
 use crate::journal::shared::{self, Database, Fetched, LedgerError};
 use std::path::Path;
@@ -24,7 +24,8 @@ pub fn run(global: &Global, what: &What) -> Result<Exit, Error> {
     let origin = opening::origin(&loaded.config.estate.name);
     match what {
         What::Init { apply: true, user: Some(user), password } => {
-            apply(config, user, password.as_deref(), &origin)?;
+            let password = password.as_deref().map(|text| reference(&loaded.config, text)).transpose()?;
+            apply(config, Login { user: user.clone(), password }, &origin)?;
             let Login { user, .. } = &config.login;
             output::line(&format!(
                 "{} is ready for the journal of {origin}, which {user} writes",
@@ -66,13 +67,16 @@ fn place(config: &JournalDatabase) -> Result<Postgres, Error> {
     Postgres::new(config).map_err(Error::failed)
 }
 
-fn apply(config: &JournalDatabase, user: &str, password: Option<&str>, origin: &str) -> Result<(), Error> {
-    let allowed = "env:NAME, file:PATH and command:PROGRAM";
-    let reference = |text: &str| {
-        // Not repeated: it may be the password.
-        decode::secret(text).ok_or_else(|| Error::Usage(format!("--password is not one of {allowed}")))
-    };
-    let login = Login { user: user.to_owned(), password: password.map(reference).transpose()? };
+fn reference(config: &Config, text: &str) -> Result<SecretRef, Error> {
+    let places = Places { clusters: config.kubernetes.clone(), vaults: config.vaults.clone() };
+    // Not repeated: it may be the password.
+    places.refer(text).map_err(|why| match why {
+        Unreferred::Form => Error::Usage(format!("--password is not a reference: {ALLOWED}")),
+        Unreferred::Unknown(why) => Error::Usage(format!("--password {why}")),
+    })
+}
+
+fn apply(config: &JournalDatabase, login: Login, origin: &str) -> Result<(), Error> {
     let place = place(config)?;
     let failed = |e: LedgerError| {
         Error::journal(&JournalError::Database { database: place.address().to_owned(), why: e.to_string() })
