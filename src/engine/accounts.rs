@@ -99,6 +99,9 @@ impl Gathering {
 impl Engine {
     /// Writes which releases have come.
     pub(super) async fn record_releases(&mut self) {
+        if !self.leads_estate() {
+            return;
+        }
         let news = self.state.releases().news(&self.judge.releases(&self.world));
         let engine = self.me.engine();
         for some in news.chunks(TENANTS) {
@@ -128,6 +131,9 @@ impl Engine {
     }
 
     async fn record_capacity(&mut self, day: Date, all: &[Capacity]) {
+        if !self.leads_estate() {
+            return;
+        }
         let engine = self.me.engine();
         for some in all.chunks(TENANTS) {
             let one = |c: &Capacity| {

@@ -2,7 +2,7 @@
 //! full before a record says that it was given. What does not count is refused with a sentence, journaled, and
 //! limited in number for each peer. An approval whose time is over is denied or escalated, never granted.
 
-use super::api::{Decision, Reply, RequestState, RequestSubject, RequestView};
+use super::api::{Command, Decision, Reply, RequestState, RequestSubject, RequestView};
 use super::commands::words;
 use super::core::Engine;
 use crate::domain::actor::Actor;
@@ -11,7 +11,7 @@ use crate::domain::incident::Role;
 use crate::domain::mode::Mode;
 use crate::domain::risk::ApprovalTerms;
 use crate::domain::text::sanitize;
-use crate::journal::Kind;
+use crate::journal::{Kind, lead_of};
 use crate::playbook::run::{Input, SignedBy};
 use crate::policy::digest::{canonical, of_document};
 use crate::policy::rules::Policy;
@@ -86,7 +86,7 @@ pub(super) struct Asked {
 
 impl Engine {
     /// The members of the record that opens a request.
-    pub(super) fn request_body(&self, asked: &Asked) -> Value {
+    pub(super) fn request_body(&self, id: &str, asked: &Asked) -> Value {
         let now = self.clock.now();
         let wait = SignedDuration::from_secs(i64::try_from(asked.terms.timeout_s).unwrap_or(i64::MAX / 4));
         let end = |wait: SignedDuration| now.checked_add(wait).unwrap_or(Timestamp::MAX);
@@ -98,13 +98,18 @@ impl Engine {
         let mut nonce = [0_u8; 32];
         rand_core::OsRng.fill_bytes(&mut nonce);
         json!({
-            "request": self.state.requests().next(),
+            "request": id,
             "title": sanitize(&asked.title), "digest": asked.digest, "document": asked.document,
             "needed": asked.needed, "terms": asked.terms, "nonce": Digest::from_bytes(&nonce),
             "not_after": not_after, "escalate_at": escalate_at,
             "log": LogPoint { origin, size: status.size, root: status.root.to_string() },
             "requester": asked.requester, "operator": asked.operator,
         })
+    }
+
+    /// The name of the next request.
+    pub(super) async fn next_request(&self) -> Result<String, String> {
+        Ok(format!("REQ-{}", self.number("request", &self.state.requests().next()).await?))
     }
 
     /// Opens a request of an own kind: an elevation, a change of the policy.
@@ -118,11 +123,11 @@ impl Engine {
         if canonical(&asked.document).map_or(usize::MAX, |t| t.len()) > MAX_DOCUMENT {
             return Err(Reply::refused(format!("what is asked for has more than {} KiB", MAX_DOCUMENT / 1024)));
         }
-        let mut body = self.request_body(asked);
+        let id = self.next_request().await.map_err(Reply::refused)?;
+        let mut body = self.request_body(&id, asked);
         if let (Value::Object(body), Value::Object(more)) = (&mut body, more) {
             body.extend(more);
         }
-        let id = self.state.requests().next();
         let written = self.record(asked.kind, incident, body, actor).await;
         written.map_err(|why| Reply::refused(format!("not done: {why}")))?;
         Ok(id)
@@ -146,6 +151,12 @@ impl Engine {
         }
         let checked = self.checked(id, decision, role, signature);
         match checked {
+            Ok((request, _)) if request.run.as_ref().is_some_and(|run| self.runs.get(run).is_none()) => {
+                let (request, to) = (request.id, lead_of(request.incident.as_ref()).to_owned());
+                let (signature, reason) = (signature.to_owned(), reason.to_owned());
+                let command = Command::Answer { request, decision, role, signature, reason };
+                self.pass_on(&command, &to, actor).await
+            }
             Ok((request, signed)) => self.take(&request, decision, signed, reason, actor).await,
             Err(why) => {
                 self.governance.refused.entry(actor.uid).or_default().push_back(now);
@@ -327,6 +338,13 @@ impl Engine {
         let open: Vec<RequestView> =
             self.state.requests().all().iter().filter(|r| r.state == RequestState::Open).cloned().collect();
         for request in open {
+            let own = match &request.run {
+                Some(run) => !self.journal().is_shared() || self.leads_run(run),
+                None => self.leads_estate(),
+            };
+            if !own {
+                continue;
+            }
             if request.escalate_at.is_some_and(|at| latest >= at) && !request.escalated && latest < request.not_after {
                 let standing = self.standing();
                 let also =

@@ -80,6 +80,11 @@ impl Engine {
             Command::Recheck { run, step } => {
                 self.by_person(&run, Input::Recheck { step }, actor, "it is checked again").await
             }
+            Command::StopRun { run, reason } if self.runs.get(&run).is_none() && self.is_of_others(&run) => {
+                let reason = words(&reason, "the reason")?;
+                let to = run.to_string();
+                self.pass_on(&Command::StopRun { run, reason }, &to, actor).await
+            }
             Command::StopRun { run, reason } => {
                 let reason = words(&reason, "the reason")?;
                 let by = Person::new(actor.user.clone());
@@ -90,7 +95,14 @@ impl Engine {
             }
             Command::ResumeRun { run } => self.resume_with(&run, &BTreeMap::new(), actor).await,
             Command::ResumeRunWith { run, secrets } => self.resume_with(&run, &secrets, actor).await,
-            Command::EmergencyStop => Ok(Reply::accepted(self.stop_all("emergency stop", true, actor).await)),
+            Command::EmergencyStop => {
+                let said = self.stop_all("emergency stop", true, actor).await;
+                if !self.others_run() {
+                    return Ok(Reply::accepted(said));
+                }
+                self.pass_on(&Command::EmergencyStop, "runs of other bastions", actor).await?;
+                Ok(Reply::accepted(format!("{said}; passed on to the engines that lead other runs")))
+            }
             Command::BreakGlass { reason } => self.break_glass(&reason, actor).await,
             Command::RestoreGlass => self.restore_glass(actor).await,
             Command::ReviewGlass { text } => self.review_glass(&text, actor).await,
@@ -151,9 +163,13 @@ impl Engine {
         actor: &Actor,
     ) -> Result<Reply, Reply> {
         let title = words(title, "the title")?;
-        let id = self.state.next_incident();
+        let numbered = self.number("incident", self.state.next_incident().as_str()).await.map_err(Reply::refused)?;
+        let id = IncidentId::new(format!("INC-{numbered}"));
         let body = json!({ "title": title, "severity": severity, "findings": findings });
         self.write(Kind::IncidentDeclared, Some(id.clone()), body, actor, "").await?;
+        if let Err(why) = self.lead(Some(&id)).await {
+            tracing::warn!(%id, %why, "the incident is declared, and not led from here yet");
+        }
         self.runs.adopt(&id);
         Ok(Reply::Accepted { message: format!("{id} declared, {severity}; you command it"), id: Some(id.to_string()) })
     }
@@ -205,7 +221,8 @@ impl Engine {
         let summary = words(summary, "the summary")?;
         self.known(Some(incident.clone()))?;
         let mut open = Vec::new();
-        let runs: Vec<String> = self.runs.open_of(&incident).map(ToString::to_string).collect();
+        let runs = self.runs.open_of(&incident).chain(self.others_of(&incident));
+        let runs: Vec<String> = runs.map(ToString::to_string).collect();
         if !runs.is_empty() {
             open.push(format!("{} still open", runs.join(", ")));
         }

@@ -135,6 +135,7 @@ pub struct Engine {
     judged: Instant,
     pub(super) journal: Journal,
     pub(super) keeping: Keeping,
+    pub(super) bastions: super::bastions::Bastions,
     /// Records as they come, where other engines write the journal too.
     arrivals: Option<mpsc::UnboundedReceiver<Record>>,
     journal_dir: String,
@@ -229,6 +230,7 @@ pub(super) fn make(parts: Parts, policy: &PolicyFile, openings: Vec<String>) -> 
         outsiders: Outsiders::start(witnesses, &journal),
         openings,
         consoles: Consoles::default(),
+        bastions: super::bastions::Bastions::default(),
         arrivals: journal.arrivals(),
         journal,
         keeping: Keeping::default(),
@@ -352,6 +354,7 @@ impl Engine {
                 record = arrival(&mut self.arrivals) => {
                     self.fold(&record);
                     self.take_arrivals();
+                    self.take_passed().await;
                 }
                 kept = Ends::kept(&mut ends.recorder) => self.name_recording(kept).await,
                 _ = &mut ends.stopped, if !stopped => {
@@ -387,7 +390,7 @@ impl Engine {
         self.own_console().await;
         self.open_policy(policy).await;
         self.finish_redactions().await;
-        self.recover_runs().await;
+        self.lead_at_start().await;
         self.recover_comms().await;
         self.begin_exercise().await;
     }
@@ -479,6 +482,9 @@ impl Engine {
     }
 
     fn fold(&mut self, record: &Record) {
+        if self.arrivals.is_some() {
+            self.heed_record(record);
+        }
         self.state.apply(record);
         self.ledger.apply(record);
     }
@@ -551,6 +557,9 @@ impl Engine {
 
     /// Writes what came up and what cleared since the records last said so.
     async fn record_transitions(&mut self) {
+        if !self.leads_estate() {
+            return;
+        }
         let engine = self.me.engine();
         let raised: Vec<_> = self.findings.iter().filter(|f| !self.state.is_raised(&f.id)).cloned().collect();
         let up: std::collections::BTreeSet<_> = self.findings.iter().map(|f| &f.id).collect();
@@ -587,6 +596,8 @@ impl Engine {
 
     async fn second(&mut self) {
         let now = self.clock.now();
+        self.heed_leads().await;
+        self.take_passed().await;
         self.heed_witnesses().await;
         // Where samples come, they were judged as they came; where none do, silence is judged.
         if self.judged.elapsed() >= SILENCE {
@@ -603,16 +614,20 @@ impl Engine {
 
     /// What comes by itself when time passes.
     pub(super) async fn heed_time(&mut self, now: Timestamp) {
-        if let Some(glass) = self.state.glass()
+        if let Some(glass) = self.state.glass().filter(|_| self.leads_estate())
             && !glass.review_due
             && now >= glass.until
         {
             let body = json!({ "why": "its time is over", "reason": glass.reason });
             let _ = self.record(Kind::GlassRestored, None, body, &self.me.engine()).await;
         }
-        self.heed_people().await;
+        if self.leads_estate() {
+            self.heed_people().await;
+        }
         self.heed_requests().await;
-        self.heed_calls(now).await;
+        if self.leads_estate() {
+            self.heed_calls(now).await;
+        }
         self.feed_open(&Input::Tick).await;
     }
 
@@ -626,6 +641,7 @@ impl Engine {
     /// All runs as they are shown, with what they tell stakeholders filled in.
     fn run_views(&self) -> Vec<super::api::RunView> {
         let mut views = self.runs.views(self.clock.now());
+        views.extend(self.bastions.views().cloned());
         for view in &mut views {
             for step in &mut view.steps {
                 if let Some(comms) = &mut step.comms {

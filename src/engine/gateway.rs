@@ -97,6 +97,9 @@ impl Engine {
         if waited && held.run.is_stop_asked() {
             return Err("the run was stopped while its start waited for the witnesses; nothing was sent".into());
         }
+        if !self.leads_run(run) {
+            return Err("this engine does not lead its incident any more; nothing was sent".into());
+        }
         let proof = held.run.start_proof(step).ok_or("the step is not ready to start")?;
         let verb = self.verbs.get(&proof.request.verb).ok_or("its verb is not configured on this estate")?;
         let fresh = rendering(&self.scene(), &held.of(), step, verb.spec(), proof.request.clone())?;

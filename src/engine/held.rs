@@ -76,6 +76,13 @@ impl Runs {
         }
     }
 
+    /// Forgets the runs that belong to what somebody else leads, and names them.
+    pub(super) fn drop_of(&mut self, name: &str) -> Vec<RunId> {
+        let theirs = |held: &Held| crate::journal::lead_of(held.incident.as_ref()) == name && held.run.is_open();
+        let gone = self.held.extract_if(.., |_, (_, held)| theirs(held));
+        gone.map(|(_, (id, _))| id).collect()
+    }
+
     /// Open runs that belong to no incident belong to this one from here on.
     pub(super) fn adopt(&mut self, incident: &IncidentId) {
         for (_, held) in self.held.values_mut().filter(|(_, h)| h.run.is_open() && h.incident.is_none()) {

@@ -8,6 +8,7 @@ mod approvals;
 mod archive;
 mod assess;
 pub mod attach;
+mod bastions;
 mod beside;
 mod calls;
 pub mod client;

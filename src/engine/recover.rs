@@ -3,7 +3,7 @@
 use super::core::Engine;
 use super::held::Held;
 use super::runs::shown;
-use crate::domain::id::PlaybookId;
+use crate::domain::id::{IncidentId, PlaybookId, RunId};
 use crate::journal::{Kind, Record};
 use crate::playbook::run::{Past, Run};
 use serde_json::{Value, json};
@@ -14,6 +14,18 @@ impl Engine {
     /// outcome is looked at when the run goes on, never run again.
     pub(super) async fn recover_runs(&mut self) {
         let open = self.state.open_runs().to_vec();
+        self.recover(open).await;
+    }
+
+    /// The same for the runs of an incident that this engine has taken over, or of none.
+    pub(super) async fn recover_runs_of(&mut self, incident: Option<&IncidentId>) {
+        let mut open = self.state.open_runs().to_vec();
+        let of = |records: &[Record]| records.iter().rev().find_map(|r| r.incident.clone());
+        open.retain(|(id, records)| self.runs.get(id).is_none() && of(records).as_ref() == incident);
+        self.recover(open).await;
+    }
+
+    async fn recover(&mut self, open: Vec<(RunId, Vec<Record>)>) {
         let dir = self.journal().dir().to_owned();
         for (id, mut records) in open {
             super::evidence::restore_results(&dir, &mut records);
@@ -45,6 +57,7 @@ impl Engine {
                         surveyed: Vec::new(),
                         secrets: Arc::default(),
                     };
+                    self.bastions.taken_over(&id);
                     self.runs.insert(id, held);
                 }
                 Err(error) => {

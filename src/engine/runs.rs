@@ -37,6 +37,7 @@ impl Engine {
         if self.mode == Mode::ReadOnly {
             return Err(Reply::denied("in the mode read-only no verb can be built, so no playbook can run"));
         }
+        self.lead(incident.as_ref()).await.map_err(Reply::refused)?;
         let Some(plan) = self.library.get(playbook).map(|e| e.plan.clone()) else {
             return Err(Reply::refused(format!("there is no playbook {playbook}")));
         };
@@ -47,7 +48,8 @@ impl Engine {
         let bound = crate::playbook::params::bind(plan.playbook(), &params, &self.world.estate)
             .map_err(|problems| Reply::refused(problems.join("; ")))?;
         let targets = self.scene().select(&plan, &bound.values, incident.as_ref()).map_err(Reply::refused)?;
-        let id = self.state.next_run();
+        let numbered = self.number("run", self.state.next_run().as_str()).await.map_err(Reply::refused)?;
+        let id = RunId::new(format!("RUN-{numbered}"));
         let start = Start {
             run: id.clone(),
             tenant: bound.tenant,
@@ -83,8 +85,12 @@ impl Engine {
         actor: &Actor,
         done: &str,
     ) -> Result<Reply, Reply> {
+        let Some(incident) = self.runs.get(run).map(|held| held.incident.clone()) else {
+            return Err(Reply::refused(self.not_here(run)));
+        };
+        self.lead(incident.as_ref()).await.map_err(Reply::refused)?;
         let Some(held) = self.runs.get_mut(run) else {
-            return Err(Reply::refused(format!("there is no run {run} here")));
+            return Err(Reply::refused(self.not_here(run)));
         };
         let before = std::mem::replace(&mut held.actor, actor.clone());
         match self.feed(run, input).await {
@@ -257,7 +263,8 @@ impl Engine {
         let speaks = matches!(kind, Kind::ApprovalGranted | Kind::ApprovalDenied | Kind::ApprovalExpired);
         let other = held.other.clone().filter(|_| speaks);
         let (incident, actor) = (held.incident.clone(), other.unwrap_or_else(|| held.actor.clone()));
-        let body = if kind == Kind::ApprovalRequested { self.with_request(held, body) } else { body };
+        let body = if kind == Kind::ApprovalRequested { self.with_request(run, body).await? } else { body };
+        let held = self.runs.get(run).ok_or("the run is gone")?;
         let said = |key: &str, word: &str| body.get(key).is_some_and(|said| said == word);
         let had_effect = match kind {
             Kind::StepFinished => said("ended", "done"),
@@ -274,13 +281,15 @@ impl Engine {
 
     /// What a second person needs to answer: nonce, end, the request in full. A drill asks nobody, and its records stay
     /// those of its seed.
-    fn with_request(&self, held: &Held, mut body: Value) -> Value {
+    async fn with_request(&self, run: &RunId, mut body: Value) -> Result<Value, String> {
+        let held = self.runs.get(run).ok_or("the run is gone")?;
         let asked = held.run.current_step().map(|s| s.id.clone()).and_then(|step| self.asked(held, &step));
-        let Some(asked) = asked.filter(|_| self.mode == Mode::Live) else { return body };
-        if let (Value::Object(body), Value::Object(more)) = (&mut body, self.request_body(&asked)) {
+        let Some(asked) = asked.filter(|_| self.mode == Mode::Live) else { return Ok(body) };
+        let id = self.next_request().await?;
+        if let (Value::Object(body), Value::Object(more)) = (&mut body, self.request_body(&id, &asked)) {
             body.extend(more);
         }
-        body
+        Ok(body)
     }
 
     /// The request for the approvals of a step.

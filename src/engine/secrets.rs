@@ -161,7 +161,7 @@ impl Engine {
     fn give_again(&mut self, run: &RunId, given: &Given) -> Result<(), Reply> {
         let dir = self.journal().dir().to_owned();
         let Some(held) = self.runs.get_mut(run) else {
-            return Err(Reply::refused(format!("there is no run {run} here")));
+            return Err(Reply::refused(self.not_here(run)));
         };
         let references = held.run.start().secrets.clone();
         if let Some(name) = given.keys().find(|name| !references.contains_key(*name)) {

@@ -291,7 +291,8 @@ impl Engine {
         }
         let draft = draft.checked(self.mode == Mode::Drill).map_err(Reply::refused)?;
         let ways = self.chosen(&audience, by)?;
-        let id = self.state.comms().next_message();
+        let numbered = self.number("message", &self.state.comms().next_message()).await;
+        let id = format!("MSG-{}", numbered.map_err(Reply::refused)?);
         let moment = asked.moment.unwrap_or(Moment::Update);
         let next = next_word(&audience, &incident, moment, self.clock.now());
         let template = asked.template.as_deref();
@@ -489,6 +490,10 @@ impl Engine {
     /// What was on its way when the last engine ended: nobody knows whether it arrived, so it is said to be unknown, and
     /// not sent again.
     pub(super) async fn recover_comms(&mut self) {
+        // Another engine may be about to say what became of them.
+        if !self.leads_estate() {
+            return;
+        }
         let open: Vec<_> = self
             .state
             .comms()

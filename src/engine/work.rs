@@ -267,7 +267,7 @@ impl Engine {
     /// A person says that stakeholders were told what a step says.
     pub(super) async fn told(&mut self, run: &RunId, step: &StepId, actor: &Actor) -> Result<Reply, Reply> {
         let text = self.comms_text(run, step);
-        let held = self.runs.get(run).ok_or_else(|| Reply::refused(format!("there is no run {run} here")))?;
+        let held = self.runs.get(run).ok_or_else(|| Reply::refused(self.not_here(run)))?;
         let comms = held.run.step(step).and_then(|s| s.comms.as_ref()).filter(|_| held.run.is_open());
         let Some((comms, text)) = comms.zip(text) else {
             return Err(Reply::refused(format!("the step {step} of {run} tells nobody anything now")));

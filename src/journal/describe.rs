@@ -43,6 +43,8 @@ const fn template(kind: Kind) -> &'static str {
         Kind::FindingAcknowledged => "seen: [{finding}]",
         Kind::ReleaseSeen => "release[: {what}]",
         Kind::CapacitySeen => "capacity[ of {day}][: {what}]",
+        Kind::LeadTaken => "{what} is led by the engine[ on {host}]",
+        Kind::CommandPassed => "passed on[: {what}][ to the engine that leads {to}]",
         Kind::RunStarted => "[{run} ]started[: {playbook}][ for {finding}]",
         Kind::RunPaused => "[{run} ]paused[: {why}]",
         Kind::RunResumed => "[{run} ]resumed[: {why}]",

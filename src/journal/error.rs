@@ -389,6 +389,24 @@ pub enum JournalError {
         /// Records of the copy.
         size: u64,
     },
+    /// Another engine leads it.
+    #[error(
+        "{name} is led by the engine on {holder}; attach there, or wait: its lease ends in {left_s} s unless it renews it"
+    )]
+    Led {
+        /// The incident, or `the estate`.
+        name: String,
+        /// The bastion.
+        holder: String,
+        /// Seconds.
+        left_s: u64,
+    },
+    /// This engine does not lead it.
+    #[error("this engine does not lead {name}, so that it writes nothing of what only its leader does")]
+    NotLed {
+        /// The incident, or `the estate`.
+        name: String,
+    },
     /// What is only done to a log that has one writer.
     #[error("the journal lies in the database {database}, whose key several bastions hold: it can not be rotated")]
     OfSeveral {

@@ -11,7 +11,8 @@ use super::store::file::batch::MAX_BATCH_BYTES;
 use super::store::file::intake::{AWAKE, Intake, Queue};
 use super::store::file::scrub::Scrubber;
 use super::store::file::{follow, rotate, snapshots};
-use super::store::shared::Database;
+use super::store::shared::leads::Leads;
+use super::store::shared::{Database, LEASE};
 use super::synced::Synced;
 use super::tree::Hash;
 use crate::domain::actor::Actor;
@@ -51,6 +52,8 @@ pub struct OpenOptions {
     pub pin: Option<VerifierKey>,
     /// The last signed checkpoint of the log that this one follows; only for a log that is made.
     pub follows: Option<String>,
+    /// How long a lease of this engine lasts unless it is renewed, where several engines write the log.
+    pub lease: Duration,
     /// Where the log lies, when it is one that several bastions write; the directory is a copy of it then.
     pub database: Option<Arc<dyn Database>>,
 }
@@ -68,7 +71,20 @@ impl OpenOptions {
         let (dir, origin) = (dir.into(), origin.into());
         let (segment_bytes, low_water) = (8 << 20, 64 << 20);
         let (pin, follows, database) = (None, None, None);
-        Self { dir, origin, actor, mode, environment, time, segment_bytes, low_water, pin, follows, database }
+        Self {
+            dir,
+            origin,
+            actor,
+            mode,
+            environment,
+            time,
+            segment_bytes,
+            low_water,
+            pin,
+            follows,
+            lease: LEASE,
+            database,
+        }
     }
 
     /// A record that the journal writes of itself.
@@ -167,6 +183,8 @@ pub(super) struct Start {
     pub(super) pulse: Option<Duration>,
     pub(super) status: Status,
     pub(super) scrubber: Option<Scrubber>,
+    /// What this engine leads, where others could.
+    pub(super) leads: Option<Arc<Leads>>,
     /// Where the writer puts every record.
     pub(super) arrivals: Option<mpsc::UnboundedReceiver<Record>>,
 }
@@ -214,6 +232,8 @@ struct Inner {
     queue: Arc<Queue>,
     status: watch::Receiver<Status>,
     published: watch::Receiver<follow::Published>,
+    /// What this engine leads, where others could.
+    leads: Option<Arc<Leads>>,
     /// Records as they come, until somebody follows them.
     arrivals: Mutex<Option<mpsc::UnboundedReceiver<Record>>>,
     /// The writer, then the publisher of tiles, then the scrub.
@@ -246,7 +266,7 @@ impl Journal {
         start: Start,
         run: impl FnOnce(Intake, watch::Sender<Status>) + Send + 'static,
     ) -> Result<Self, JournalError> {
-        let Start { options, ring, queue, pulse, mut status, scrubber, arrivals } = start;
+        let Start { options, ring, queue, pulse, mut status, scrubber, arrivals, leads } = start;
         let intake = Intake::new(queue.clone()).with_pulse(pulse);
         status.scrub = scrubber.as_ref().map(Scrubber::begun);
         let (sender, receiver) = watch::channel(status);
@@ -271,6 +291,7 @@ impl Journal {
             status: receiver,
             published,
             arrivals: Mutex::new(arrivals),
+            leads,
             threads: Mutex::new([Some(thread), Some(follower), scrub].into_iter().flatten().collect()),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -310,6 +331,45 @@ impl Journal {
     /// As [`Journal::close`], for code that is not async; blocks the thread.
     pub fn close_blocking(&self, time: Timestamp) -> Result<(), JournalError> {
         futures::executor::block_on(self.close(time))
+    }
+
+    /// How long a lease of this engine lasts unless it is renewed.
+    pub fn lease(&self) -> Duration {
+        self.inner.options.lease
+    }
+
+    /// Whether other engines write the log too.
+    pub fn is_shared(&self) -> bool {
+        self.inner.leads.is_some()
+    }
+
+    /// Takes the lead of an incident, or of [`super::ESTATE`], or goes on leading it; see [`super::lead_of`]. Where it is new
+    /// to this engine, or new again, a record [`Kind::LeadTaken`] of it has to be written first, before which what this
+    /// engine knows of it does not count. A log that is written by one engine is led by it.
+    pub async fn lead(&self, name: &str) -> Result<(), JournalError> {
+        let name = name.to_owned();
+        self.ask_leads((), move |leads| leads.lead(&name)).await
+    }
+
+    /// Whether this engine has begun to lead it, and no other can at this moment.
+    pub fn leads(&self, name: &str) -> bool {
+        self.inner.leads.as_ref().is_none_or(|leads| leads.holds(name))
+    }
+
+    /// A number of incidents, runs or the like that no engine has used, at least this.
+    pub async fn number(&self, name: &'static str, least: u64) -> Result<u64, JournalError> {
+        self.ask_leads(least, move |leads| leads.number(name, least)).await
+    }
+
+    /// Asks the database apart from the writer; `alone` is the answer where there is none.
+    async fn ask_leads<T: Send + 'static>(
+        &self,
+        alone: T,
+        ask: impl FnOnce(&Leads) -> Result<T, JournalError> + Send + 'static,
+    ) -> Result<T, JournalError> {
+        let Some(leads) = self.inner.leads.clone() else { return Ok(alone) };
+        let asked = tokio::task::spawn_blocking(move || ask(&leads)).await;
+        asked.unwrap_or(Err(JournalError::Closed))
     }
 
     /// Every record from here on in its order, the own ones before their append is answered: those of other engines too,

@@ -62,6 +62,8 @@ kinds! {
     FindingAcknowledged "finding.acknowledged" Tells "A person has seen a finding.";
     ReleaseSeen "release.seen" Tells "Tenants have another release, or one has come into service.";
     CapacitySeen "capacity.seen" Tells "What tenants have reserved and used on a day.";
+    LeadTaken "lead.taken" Tells "An engine leads an incident, or the estate, from here on.";
+    CommandPassed "command.passed" Tells "What was asked for at one bastion goes to the engine of another, which leads.";
     RunStarted "run.started" Intent "A playbook run begins.";
     RunPaused "run.paused" Tells "A run waits.";
     RunResumed "run.resumed" Intent "A run goes on.";
@@ -124,6 +126,15 @@ impl Kind {
     /// as long as they fit, because they tell how something that was announced went.
     pub fn is_intent(self) -> bool {
         self.weight() == Weight::Intent
+    }
+
+    /// Whether only the engine that leads the incident writes it, where several write one log: what a run did and is
+    /// about to do.
+    pub fn is_led(self) -> bool {
+        let refusal = self == Self::StepRefused;
+        let word = self.word();
+        let own = matches!(self, Self::ApprovalRequested | Self::LeadTaken);
+        !refusal && (word.starts_with("run.") || word.starts_with("step.") || own)
     }
 
     /// The kinds that a word of a command line means: `step.started`, or `step` for all of that family.

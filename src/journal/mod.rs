@@ -32,7 +32,7 @@ pub use describe::describe;
 pub use error::{Damage, Holder, JournalError};
 pub use handle::{Journal, OpenOptions, Quarantined, Recovered, Rotated, Scrub, Status};
 pub use kind::Kind;
-pub use record::{Committed, Draft, Record};
+pub use record::{Committed, Draft, ESTATE, Record, lead_of};
 pub use store::file::export::{Exported, export};
 pub use store::file::follow::Published;
 pub use store::shared;

@@ -185,7 +185,20 @@ impl<'a> From<&'a Actor> for Author<'a> {
     }
 }
 
+/// What is led where a record belongs to no incident.
+pub const ESTATE: &str = "the estate";
+
+/// The name of what is led by whoever leads the incident.
+pub fn lead_of(incident: Option<&IncidentId>) -> &str {
+    incident.map_or(ESTATE, IncidentId::as_str)
+}
+
 impl Ready {
+    /// What must be led by whoever writes it, if anything.
+    pub(super) fn led(&self) -> Option<&str> {
+        self.record.kind.is_led().then(|| lead_of(self.record.incident.as_ref()))
+    }
+
     /// Checks and encodes a draft.
     pub fn new(draft: Draft) -> Result<Self, NotAdmitted> {
         let Draft { kind, incident, mut body, mut actor, mode, environment, time } = draft;

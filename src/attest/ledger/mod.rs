@@ -3,6 +3,8 @@
 //! warning: a wait that somebody cancelled is told by one, and means that the standby may not have it.
 
 #[cfg(test)]
+mod campaign;
+#[cfg(test)]
 mod rig;
 pub mod setup;
 #[cfg(test)]
@@ -10,7 +12,7 @@ mod tests;
 
 use crate::config::model::{JournalDatabase, Login};
 use crate::domain::id::Digest;
-use crate::journal::shared::{Database, FORMAT, Head, Heard, Ledger, LedgerError, Offer, Row};
+use crate::journal::shared::{Database, FORMAT, Head, Heard, Lead, Ledger, LedgerError, Offer, Row};
 use crate::observe::postgres::failure;
 use crate::observe::postgres::link::{Link, Session, Settings};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -241,6 +243,7 @@ fn refusal(error: &tokio_postgres::Error) -> LedgerError {
     }
     match said.code().code() {
         "QD001" => LedgerError::Moved,
+        "QD004" => LedgerError::Fenced(message),
         "QD002" => LedgerError::Lost(message),
         "QD003" => LedgerError::Unfit(message),
         // No such schema, table or function.
@@ -283,15 +286,19 @@ impl Ledger for Writing {
 
     fn append(&mut self, offer: &Offer<'_>) -> Result<(), LedgerError> {
         let size = signed(offer.size)?;
+        let names: Vec<&str> = offer.fences.iter().map(|(name, _)| name.as_str()).collect();
+        let tokens = offer.fences.iter().map(|(_, token)| signed(*token)).collect::<Result<Vec<i64>, _>>()?;
         let (root, after) = (offer.root.0.as_slice(), offer.root_after.0.as_slice());
         self.call(
-            "SELECT quarterdeck_journal.append($1, $2, $3, $4, $5, $6, $7)",
+            "SELECT quarterdeck_journal.append($1, $2, $3, $4, $5, $6, $7, $8, $9)",
             &[
                 (&size, Type::INT8),
                 (&root, Type::BYTEA),
                 (&offer.leaves, Type::BYTEA_ARRAY),
                 (&after, Type::BYTEA),
                 (&offer.note, Type::TEXT),
+                (&names, Type::TEXT_ARRAY),
+                (&tokens, Type::INT8_ARRAY),
             ],
         )
     }
@@ -354,5 +361,32 @@ impl Ledger for Writing {
     fn forget(&mut self, sha256: &Digest) -> Result<(), LedgerError> {
         let sha256 = bytes_of(sha256);
         self.call("SELECT quarterdeck_journal.forget($1, $2, $3)", &[(&sha256, Type::BYTEA)])
+    }
+
+    fn lead(&mut self, writer: &str, name: &str, lease: Duration) -> Result<Lead, LedgerError> {
+        let seconds = lease.as_secs_f64();
+        let rows = self.ask(
+            "SELECT r_token, r_holder, r_left FROM quarterdeck_journal.lead($1, $2, $3)",
+            &[(&writer, Type::TEXT), (&name, Type::TEXT), (&seconds, Type::FLOAT8)],
+        )?;
+        let row = rows.first().ok_or_else(|| form("no row"))?;
+        if let Some(token) = row.try_get::<_, Option<i64>>(0).map_err(form)? {
+            return Ok(Lead::Own { token: whole(token)? });
+        }
+        let left = row.try_get::<_, f64>(2).map_err(form)?;
+        let left = Duration::try_from_secs_f64(left).unwrap_or_default();
+        Ok(Lead::Other { holder: row.try_get(1).map_err(form)?, left })
+    }
+
+    fn let_go(&mut self, writer: &str, name: &str) -> Result<(), LedgerError> {
+        let parameters: [Parameter<'_>; 2] = [(&writer, Type::TEXT), (&name, Type::TEXT)];
+        self.ask("SELECT quarterdeck_journal.let_go($1, $2)", &parameters).map(|_| ())
+    }
+
+    fn number(&mut self, name: &str, least: u64) -> Result<u64, LedgerError> {
+        let least = signed(least)?;
+        let parameters: [Parameter<'_>; 2] = [(&name, Type::TEXT), (&least, Type::INT8)];
+        let rows = self.ask("SELECT quarterdeck_journal.number($1, $2)", &parameters)?;
+        whole(rows.first().ok_or_else(|| form("no row"))?.try_get(0).map_err(form)?)
     }
 }

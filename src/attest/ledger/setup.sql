@@ -55,6 +55,19 @@ CREATE TABLE IF NOT EXISTS quarterdeck_journal.writer (
   seen timestamptz NOT NULL
 );
 
+-- Who leads what, until when by the clock of this server. The token grows with each leader.
+CREATE TABLE IF NOT EXISTS quarterdeck_journal.lease (
+  name text PRIMARY KEY,
+  token bigint NOT NULL,
+  holder text NOT NULL,
+  until timestamptz NOT NULL
+);
+-- Numbers that were given away, of incidents and the like.
+CREATE TABLE IF NOT EXISTS quarterdeck_journal.number (
+  name text PRIMARY KEY,
+  last bigint NOT NULL
+);
+
 CREATE OR REPLACE FUNCTION quarterdeck_journal.grows_only() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -143,16 +156,62 @@ BEGIN
   RETURN NEXT;
 END $$;
 
--- Appends a batch, if the log ends where the bastion thinks.
+-- Takes or renews a lease, unless another has it: then the token is null, and the holder told.
+CREATE OR REPLACE FUNCTION quarterdeck_journal.lead(p_writer text, p_name text, p_seconds double precision)
+RETURNS TABLE (r_token bigint, r_holder text, r_left double precision)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_lease quarterdeck_journal.lease;
+BEGIN
+  PERFORM quarterdeck_journal.lock();
+  SELECT * INTO v_lease FROM quarterdeck_journal.lease l WHERE l.name = p_name;
+  IF NOT FOUND THEN
+    INSERT INTO quarterdeck_journal.lease (name, token, holder, until)
+      VALUES (p_name, 1, p_writer, clock_timestamp() + make_interval(secs => p_seconds)) RETURNING token INTO r_token;
+  ELSIF v_lease.holder = p_writer OR v_lease.until < clock_timestamp() THEN
+    UPDATE quarterdeck_journal.lease l SET holder = p_writer, until = clock_timestamp() + make_interval(secs => p_seconds),
+      token = l.token + CASE WHEN l.holder = p_writer THEN 0 ELSE 1 END
+      WHERE l.name = p_name RETURNING l.token INTO r_token;
+  ELSE
+    r_holder := v_lease.holder;
+    r_left := extract(epoch FROM v_lease.until - clock_timestamp());
+  END IF;
+  RETURN NEXT;
+END $$;
+CREATE OR REPLACE FUNCTION quarterdeck_journal.let_go(p_writer text, p_name text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM quarterdeck_journal.lock();
+  UPDATE quarterdeck_journal.lease SET until = clock_timestamp() WHERE name = p_name AND holder = p_writer;
+END $$;
+CREATE OR REPLACE FUNCTION quarterdeck_journal.number(p_name text, p_least bigint) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_number bigint;
+BEGIN
+  PERFORM quarterdeck_journal.lock();
+  INSERT INTO quarterdeck_journal.number AS n (name, last) VALUES (p_name, p_least)
+    ON CONFLICT (name) DO UPDATE SET last = greatest(n.last + 1, p_least) RETURNING n.last INTO v_number;
+  RETURN v_number;
+END $$;
+
+-- Appends a batch, if the log ends where the bastion thinks, and if the leases that it needs are the newest.
 CREATE OR REPLACE FUNCTION quarterdeck_journal.append(
-  p_writer text, p_epoch bigint, p_size bigint, p_root bytea, p_leaves bytea[], p_root_after bytea, p_note text)
+  p_writer text, p_epoch bigint, p_size bigint, p_root bytea, p_leaves bytea[], p_root_after bytea, p_note text,
+  p_names text[], p_tokens bigint[])
 RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_size bigint;
   v_root bytea;
+  v_name text;
 BEGIN
   PERFORM quarterdeck_journal.lock_as(p_writer, p_epoch);
+  SELECT f.name INTO v_name FROM unnest(p_names, p_tokens) AS f (name, token) WHERE NOT EXISTS (
+    SELECT FROM quarterdeck_journal.lease l WHERE l.name = f.name AND l.token = f.token AND l.holder = p_writer) LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION '%', v_name USING ERRCODE = 'QD004';
+  END IF;
   SELECT c.size, c.root INTO v_size, v_root FROM quarterdeck_journal.checkpoint c ORDER BY c.size DESC LIMIT 1;
   IF coalesce(v_size, 0) <> p_size OR (v_size IS NOT NULL AND v_root <> p_root) THEN
     RAISE EXCEPTION 'the log has % records', coalesce(v_size, 0) USING ERRCODE = 'QD001';
@@ -193,7 +252,10 @@ GRANT SELECT ON quarterdeck_journal.log, quarterdeck_journal.entry, quarterdeck_
 GRANT EXECUTE ON FUNCTION
   quarterdeck_journal.guard(),
   quarterdeck_journal.enter(text, text, integer),
-  quarterdeck_journal.append(text, bigint, bigint, bytea, bytea[], bytea, text),
+  quarterdeck_journal.append(text, bigint, bigint, bytea, bytea[], bytea, text, text[], bigint[]),
+  quarterdeck_journal.lead(text, text, double precision),
+  quarterdeck_journal.let_go(text, text),
+  quarterdeck_journal.number(text, bigint),
   quarterdeck_journal.settle(text, bigint),
   quarterdeck_journal.keep(text, bigint, bytea, bytea),
   quarterdeck_journal.forget(text, bigint, bytea)

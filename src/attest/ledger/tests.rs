@@ -4,7 +4,7 @@ use super::rig::{Bastion, ORIGIN, Pair, WRITER, append, assert_verified, close, 
 use crate::journal::evidence;
 use crate::journal::shared::{Database as _, LedgerError};
 use crate::journal::verify::{self, Options, Verdict};
-use crate::journal::{Journal, JournalError, Kind};
+use crate::journal::{Journal, JournalError, Kind, OpenOptions};
 use crate::observe::postgres::testbed::PASSWORD;
 use serde_json::json;
 use std::sync::Arc;
@@ -392,6 +392,54 @@ async fn the_standby_takes_over_and_nothing_that_was_acknowledged_is_lost() {
     close(journal).await;
     assert_eq!(bastion.notes(), acknowledged);
     assert_verified(&pair.verify(&key));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_engine_leads_and_what_another_has_taken_over_it_can_not_write() {
+    let Some(pair) = Pair::start().await else { return };
+    let first = Bastion::new("bastion-1");
+    let lease = Duration::from_secs(1);
+    let open = |bastion: &Bastion| {
+        let options = OpenOptions { lease, ..pair.options(bastion) };
+        wait(|| Journal::open(options)).unwrap().0
+    };
+    let journal = open(&first);
+    let second = first.beside("bastion-2");
+    let other = open(&second);
+    let started = |bastion: &Bastion, n: u32| bastion.draft(Kind::StepStarted, json!({ "run": "RUN-1", "step": n }));
+    let error = append(&journal, started(&first, 1)).await.unwrap_err();
+    assert!(matches!(&error, JournalError::NotLed { name } if name == "INC-42"), "{error}");
+    journal.lead("INC-42").await.unwrap();
+    assert!(append(&journal, started(&first, 1)).await.is_err(), "it has to say so first");
+    let taken = |bastion: &Bastion| bastion.draft(Kind::LeadTaken, json!({ "what": "INC-42" }));
+    append(&journal, taken(&first)).await.unwrap();
+    assert!(journal.leads("INC-42") && !other.leads("INC-42"));
+    append(&journal, started(&first, 1)).await.unwrap();
+    let error = other.lead("INC-42").await.unwrap_err();
+    assert!(matches!(&error, JournalError::Led { holder, .. } if holder.starts_with("bastion-1-")), "{error}");
+    // Everybody may write notes, and lead something else.
+    append(&other, second.note("seen")).await.unwrap();
+    other.lead("INC-7").await.unwrap();
+    // The first one is away for longer than its lease.
+    until("its lease is over", || !journal.leads("INC-42")).await;
+    let mut led = other.lead("INC-42").await;
+    while led.is_err() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        led = other.lead("INC-42").await;
+    }
+    append(&other, taken(&second)).await.unwrap();
+    append(&other, started(&second, 2)).await.unwrap();
+    let together = journal.append(vec![first.note("with it"), started(&first, 3)]).await.unwrap_err();
+    assert!(matches!(together, JournalError::NotLed { .. }), "{together}");
+    append(&journal, first.note("alone")).await.unwrap();
+    assert_eq!(journal.number("run", 5).await.unwrap(), 5);
+    assert_eq!(other.number("run", 5).await.unwrap(), 6);
+    assert_eq!(other.number("incident", 1).await.unwrap(), 1);
+    // Who ends in good order leaves nobody waiting.
+    close(other).await;
+    journal.lead("INC-7").await.unwrap();
+    close(journal).await;
+    assert_eq!(first.notes(), ["seen", "alone"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

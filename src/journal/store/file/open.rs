@@ -33,7 +33,7 @@ pub fn open(options: OpenOptions, replay: Option<&mut dyn Replay>) -> Result<(Jo
         damaged: writer.damaged(),
     });
     let (queue, status) = (Queue::new(), writer.status());
-    let start = Start { options, ring, queue, pulse: None, status, scrubber, arrivals: None };
+    let start = Start { options, ring, queue, pulse: None, status, scrubber, arrivals: None, leads: None };
     let run = move |intake, status| writer.run(intake, &status, lock);
     Ok((Journal::start(start, run)?, recovered))
 }

@@ -6,6 +6,7 @@ use crate::journal::error::{JournalError, READING};
 use crate::journal::snapshot::Place;
 use crate::journal::store::file::medium::{Disk, Medium as _};
 use crate::journal::store::file::place;
+use rand_core::{OsRng, RngCore as _};
 use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -22,6 +23,22 @@ pub struct Mark {
     pub origin: String,
     /// Name of this bastion in the database.
     pub writer: String,
+}
+
+impl Mark {
+    /// A new name for a bastion.
+    pub fn name(host: &str) -> String {
+        format!("{}-{:08x}", plain(host), OsRng.next_u32())
+    }
+
+    /// Whether it was made on this host.
+    pub fn is_of(&self, host: &str) -> bool {
+        self.writer.rsplit_once('-').is_some_and(|(name, _)| name == plain(host))
+    }
+}
+
+fn plain(host: &str) -> String {
+    host.chars().filter(|c| c.is_ascii_alphanumeric() || "-._".contains(*c)).collect()
 }
 
 /// The mark of a directory, if it is a copy.

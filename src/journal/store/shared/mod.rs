@@ -5,18 +5,25 @@
 
 mod copy;
 mod fetch;
+#[cfg(test)]
+mod histories;
+pub(in crate::journal) mod leads;
+#[cfg(test)]
+pub(crate) mod model;
 pub(in crate::journal) mod open;
 mod take;
 mod writer;
 
 pub use copy::{Mark, mark};
 pub use fetch::{Fetched, fetch};
+pub use leads::LEASE;
 
 use super::file::SHARED;
 use crate::domain::id::Digest;
 use crate::journal::tree::Hash;
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Version of what the database holds: its tables, its functions and what they promise.
 pub const FORMAT: i32 = 1;
@@ -56,6 +63,25 @@ pub struct Offer<'a> {
     pub root_after: Hash,
     /// The signed checkpoint with them.
     pub note: &'a str,
+    /// Names and tokens of the leases that have to be the newest.
+    pub fences: &'a [(String, u64)],
+}
+
+/// Who leads something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lead {
+    /// The one who asks, from now on for as long as was asked for.
+    Own {
+        /// Greater than that of everybody who has led it before.
+        token: u64,
+    },
+    /// Somebody else.
+    Other {
+        /// Who.
+        holder: String,
+        /// When that ends, unless it is renewed.
+        left: Duration,
+    },
 }
 
 /// What a database did not do, and what is known of that.
@@ -64,6 +90,9 @@ pub enum LedgerError {
     /// The log ends elsewhere: another engine has appended. Nothing was written.
     #[error("the log has gone on")]
     Moved,
+    /// Another engine has taken over the lease of this name. Nothing was written.
+    #[error("another engine leads {0} now")]
+    Fenced(String),
     /// Nothing was written, and why.
     #[error("{0}")]
     Refused(String),
@@ -95,6 +124,12 @@ pub trait Ledger: Send {
     fn kept(&mut self, sha256: &Digest) -> Result<Option<Vec<u8>>, LedgerError>;
     /// Deletes what is kept under a digest.
     fn forget(&mut self, sha256: &Digest) -> Result<(), LedgerError>;
+    /// Takes or renews a lease for `writer`, unless another has it. What it tells of is durable.
+    fn lead(&mut self, writer: &str, name: &str, lease: Duration) -> Result<Lead, LedgerError>;
+    /// Ends a lease of `writer`.
+    fn let_go(&mut self, writer: &str, name: &str) -> Result<(), LedgerError>;
+    /// A number of this name that was not given before, at least `least`.
+    fn number(&mut self, name: &str, least: u64) -> Result<u64, LedgerError>;
 }
 
 /// Who is told that another engine has appended.

@@ -2,15 +2,16 @@
 //! has opened it.
 
 use super::copy::{Copy, Mark, mark, write_mark};
+use super::leads::Leads;
 use super::writer::Writer;
-use super::{Database, Head, LedgerError};
+use super::{Database, Head, Heard, LedgerError};
 use crate::journal::checkpoint::Checkpoint;
 use crate::journal::error::{Holder, JournalError};
 use crate::journal::fold::Replay;
 use crate::journal::handle::{Journal, OpenOptions, Recovered, Start};
 use crate::journal::key::{KeyRing, LogKey, check_origin};
 use crate::journal::kind::Kind;
-use crate::journal::record::{Committed, Ready, Record};
+use crate::journal::record::{Ready, Record};
 use crate::journal::snapshot::Place;
 use crate::journal::store::file::intake::Queue;
 use crate::journal::store::file::lock::Lock;
@@ -19,35 +20,67 @@ use crate::journal::store::file::open::{Found, resume};
 use crate::journal::store::file::scrub::Scrubber;
 use crate::journal::store::file::walk::{Segment, segments};
 use crate::journal::store::file::{KEY, RECORDS, create, keyfile, place};
-use rand_core::{OsRng, RngCore as _};
 use serde_json::json;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 
 /// How long others may have written before this bastion looks by itself; mostly it is told.
 const PULSE: Duration = Duration::from_secs(1);
+
+/// A log that is open, whose writer does not run yet.
+pub struct Begun {
+    /// The writer, which has written that this bastion has opened the log.
+    pub writer: Writer,
+    /// Held as long as this lives.
+    pub lock: Lock,
+    /// The keys.
+    pub ring: KeyRing,
+    /// What this engine leads: nothing yet.
+    pub leads: Arc<Leads>,
+    /// Every record that comes from here on.
+    pub arrivals: mpsc::UnboundedReceiver<Record>,
+    /// What opening found.
+    pub recovered: Recovered,
+    scrubber: Option<Scrubber>,
+}
 
 /// Opens the copy in the options' directory of the log in a database, and starts its writer.
 pub fn open(
     options: OpenOptions,
     database: &Arc<dyn Database>,
-    mut replay: Option<&mut dyn Replay>,
+    replay: Option<&mut dyn Replay>,
 ) -> Result<(Journal, Recovered), JournalError> {
+    let queue = Queue::new();
+    let nudge = queue.clone();
+    let Begun { writer, lock, ring, leads, arrivals, recovered, scrubber } =
+        begin(&options, database, Arc::new(move || nudge.nudge()), replay)?;
+    let (status, arrivals, leads) = (writer.status(), Some(arrivals), Some(leads));
+    let start = Start { options, ring, queue, pulse: Some(PULSE), status, scrubber, leads, arrivals };
+    let run = move |intake, status| writer.run(intake, &status, lock);
+    Ok((Journal::start(start, run)?, recovered))
+}
+
+/// Enters the database, brings the copy to what it holds, and writes that this bastion has opened the log.
+pub fn begin(
+    options: &OpenOptions,
+    database: &Arc<dyn Database>,
+    news: Heard,
+    mut replay: Option<&mut dyn Replay>,
+) -> Result<Begun, JournalError> {
     check_origin(&options.origin)?;
     let dir = &options.dir;
     let handle = place::prepare(dir)?;
     let mut lock = Lock::take(dir)?;
-    let mark = own_mark(&options, database.as_ref())?;
-    let queue = Queue::new();
-    let nudge = queue.clone();
-    let mut ledger = database.session(Arc::new(move || nudge.nudge()));
+    let mark = own_mark(options, database.as_ref())?;
+    let mut ledger = database.session(news);
     let unusable =
         |e: &LedgerError| JournalError::Database { database: database.address().to_owned(), why: e.to_string() };
     let head = ledger.enter(&mark.writer, &options.origin).map_err(|e| unusable(&e))?;
-    let (key, new) = key(&options, &head, database.as_ref())?;
+    let (key, new) = key(options, &head, database.as_ref())?;
     let found =
-        if segments(dir)?.is_empty() { empty(&options, key)? } else { resume(&options, key, false, &mut replay)? };
+        if segments(dir)?.is_empty() { empty(options, key)? } else { resume(options, key, false, &mut replay)? };
     let Found { key, ring, segment, place, mut recovered, skipped, .. } = found;
     let holder = Holder {
         pid: std::process::id(),
@@ -57,15 +90,14 @@ pub fn open(
     };
     lock.tell(dir, &holder)?;
     let copy = Copy::new(dir, handle, segment, &place, options.segment_bytes);
-    let name = mark.writer.clone();
-    let mut writer = Writer::new(ledger, database.clone(), options.clone(), name, key, place, copy);
+    let leads = Leads::new(database.as_ref(), mark.writer.clone(), options.lease);
+    let mut writer = Writer::new(ledger, database.clone(), options.clone(), key, place, copy, leads.clone());
     writer.enter()?;
-    let fold = |replay: &mut Option<&mut dyn Replay>, record: &Record| {
-        if let Some(replay) = replay {
+    writer.catch_up_with(|record| {
+        if let Some(replay) = &mut replay {
             replay.apply(record);
         }
-    };
-    writer.catch_up_with(|record| fold(&mut replay, record))?;
+    })?;
     recovered.created = new;
     recovered.records = writer.status().size;
     // Other engines may write: who comes can not tell a silence from an end.
@@ -81,9 +113,12 @@ pub fn open(
     if let (Some(note), Some(members)) = (&options.follows, opened.as_object_mut()) {
         members.insert("follows".into(), note.clone().into());
     }
+    // From here on others may come in between.
+    let mut arrivals = writer.feed();
     let first = Ready::new(options.draft(Kind::JournalOpened, opened, options.time))?;
-    for Committed { record, .. } in &writer.commit(&[first])? {
-        fold(&mut replay, record);
+    writer.commit(&[first], &[])?;
+    while let (Some(replay), Ok(record)) = (&mut replay, arrivals.try_recv()) {
+        replay.apply(&record);
     }
     if new {
         create::finish(dir)?;
@@ -95,10 +130,7 @@ pub fn open(
         until,
         damaged: writer.damaged(),
     });
-    let arrivals = Some(writer.feed());
-    let start = Start { ring, queue, pulse: Some(PULSE), status: writer.status(), scrubber, arrivals, options };
-    let run = move |intake, status| writer.run(intake, &status, lock);
-    Ok((Journal::start(start, run)?, recovered))
+    Ok(Begun { writer, lock, ring, leads, arrivals, recovered, scrubber })
 }
 
 /// As [`open`], for a log that must not be there yet.
@@ -122,18 +154,17 @@ fn own_mark(options: &OpenOptions, database: &dyn Database) -> Result<Mark, Jour
             let found = crate::domain::text::sanitize(&mark.origin);
             Err(JournalError::ForeignLog { dir: dir.clone(), found, expected: origin.clone() })
         }
-        Some(mark) if mark.database == address => Ok(mark),
-        // The database has moved; what it holds is compared with the copy.
+        Some(mark) if mark.database == address && mark.is_of(&actor.host) => Ok(mark),
+        // The database has moved, or the directory was brought from another bastion; what is in them is compared.
         Some(mark) => {
-            let mark = Mark { database: address, ..mark };
+            let writer = if mark.is_of(&actor.host) { mark.writer.clone() } else { Mark::name(&actor.host) };
+            let mark = Mark { database: address, writer, ..mark };
             write_mark(dir, &mark)?;
             Ok(mark)
         }
         None if !segments(dir)?.is_empty() => Err(JournalError::OwnLog { dir: dir.clone(), database: address }),
         None => {
-            let host: String = actor.host.chars().filter(|c| c.is_ascii_alphanumeric() || "-._".contains(*c)).collect();
-            let writer = format!("{host}-{:08x}", OsRng.next_u32());
-            let mark = Mark { database: address, origin: origin.clone(), writer };
+            let mark = Mark { database: address, origin: origin.clone(), writer: Mark::name(&actor.host) };
             write_mark(dir, &mark)?;
             Ok(mark)
         }

@@ -4,6 +4,7 @@
 //! acts. The copy gets a batch after the database has it.
 
 use super::copy::Copy;
+use super::leads::Leads;
 use super::take::take;
 use super::{Database, Ledger, LedgerError, Offer};
 use crate::journal::checkpoint::Checkpoint;
@@ -20,6 +21,7 @@ use crate::journal::store::file::lock::Lock;
 use crate::journal::store::file::{evidence, place};
 use crate::journal::synced::Synced;
 use crate::journal::tree::{Frontier, Hash};
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 use tokio::sync::{mpsc, watch};
@@ -39,6 +41,7 @@ pub struct Writer {
     root: Hash,
     note: String,
     copy: Copy,
+    leads: Arc<Leads>,
     /// Every record in its order, those of others too.
     feed: Option<mpsc::UnboundedSender<Record>>,
     /// Whether everything that this bastion has asked the database for is settled.
@@ -51,6 +54,9 @@ pub struct Writer {
     synced: Synced,
 }
 
+/// An append with what became of it.
+type Answered = (Reply, Result<Vec<Committed>, JournalError>);
+
 /// A batch as the log will have it, and the tree after it.
 struct Encoded {
     leaves: Vec<Vec<u8>>,
@@ -61,27 +67,28 @@ struct Encoded {
 }
 
 impl Writer {
-    /// Goes on after `place`, in the name that the database knows this bastion by; it has been entered.
+    /// Goes on after `place`.
     pub fn new(
         ledger: Box<dyn Ledger>,
         database: Arc<dyn Database>,
         options: OpenOptions,
-        name: String,
         key: LogKey,
         place: Place,
         copy: Copy,
+        leads: Arc<Leads>,
     ) -> Self {
         let root = place.tree.root();
         Self {
             ledger,
             database,
+            name: leads.writer().to_owned(),
             options,
-            name,
             key,
             frontier: place.tree,
             root,
             note: place.note,
             copy,
+            leads,
             feed: None,
             entered: true,
             broken: None,
@@ -147,7 +154,7 @@ impl Writer {
     }
 
     /// Takes in what others wrote; where the database was lost, tries whether it answers again.
-    fn look(&mut self) {
+    pub fn look(&mut self) {
         if self.ended {
             return;
         }
@@ -177,7 +184,7 @@ impl Writer {
     }
 
     /// Commits what was asked for together, and says for each what became of it.
-    fn group(&mut self, batch: Vec<Append>) -> Vec<(Reply, Result<Vec<Committed>, JournalError>)> {
+    fn group(&mut self, batch: Vec<Append>) -> Vec<Answered> {
         let (mut taken, mut answers) = (vec![], vec![]);
         let intents_fit = if batch.iter().any(Append::has_intent) { self.room_for_intents() } else { Ok(()) };
         for append in batch {
@@ -186,21 +193,42 @@ impl Writer {
                 _ => taken.push(append),
             }
         }
-        let counts: Vec<usize> = taken.iter().map(|a| a.records.len()).collect();
-        let (records, replies): (Vec<_>, Vec<_>) = taken.into_iter().map(|a| (a.records, a.reply)).unzip();
-        if replies.is_empty() {
-            return answers;
-        }
-        match self.commit(&records.into_iter().flatten().collect::<Vec<_>>()) {
-            Ok(committed) => {
-                let mut committed = committed.into_iter();
-                for (reply, count) in replies.into_iter().zip(counts) {
-                    answers.push((reply, Ok(committed.by_ref().take(count).collect())));
+        // Whoever writes of what another engine leads now is refused alone.
+        while !taken.is_empty() {
+            let fences;
+            (taken, fences) = self.fenced(taken, &mut answers);
+            let records: Vec<Ready> = taken.iter().flat_map(|a| a.records.iter().cloned()).collect();
+            match self.commit(&records, &fences) {
+                Ok(committed) => {
+                    let mut committed = committed.into_iter();
+                    for Append { records, reply } in taken {
+                        answers.push((reply, Ok(committed.by_ref().take(records.len()).collect())));
+                    }
+                    break;
+                }
+                Err(JournalError::NotLed { name }) => self.leads.lost(&name),
+                Err(why) => {
+                    answers.extend(taken.into_iter().map(|a| (a.reply, Err(why.clone()))));
+                    break;
                 }
             }
-            Err(why) => answers.extend(replies.into_iter().map(|reply| (reply, Err(why.clone())))),
         }
         answers
+    }
+
+    /// The appends whose leases this engine has, with their tokens; the others are answered.
+    fn fenced(&self, asked: Vec<Append>, answers: &mut Vec<Answered>) -> (Vec<Append>, Vec<(String, u64)>) {
+        let (mut taken, mut fences) = (Vec::with_capacity(asked.len()), BTreeMap::new());
+        for append in asked {
+            match self.leads.fences(append.records.iter()) {
+                Ok(tokens) => {
+                    fences.extend(tokens);
+                    taken.push(append);
+                }
+                Err(why) => answers.push((append.reply, Err(why))),
+            }
+        }
+        (taken, fences.into_iter().collect())
     }
 
     /// Whether something may begin: the copy is sound, and its disk is above low water.
@@ -219,7 +247,7 @@ impl Writer {
     }
 
     /// Appends records and returns when the database holds them durably and the copy has them.
-    pub fn commit(&mut self, records: &[Ready]) -> Result<Vec<Committed>, JournalError> {
+    pub fn commit(&mut self, records: &[Ready], fences: &[(String, u64)]) -> Result<Vec<Committed>, JournalError> {
         if let Some(why) = &self.broken {
             return Err(JournalError::Broken { why: why.clone() });
         }
@@ -240,11 +268,14 @@ impl Writer {
                 leaves: &batch.leaves,
                 root_after: batch.root,
                 note: &batch.note,
+                fences,
             };
             match self.ledger.append(&offer) {
                 Ok(()) => {
                     self.synced.took(begun.elapsed());
-                    return self.accept(batch, records);
+                    let committed = self.accept(batch, records)?;
+                    self.leads.begin(records.iter(), fences);
+                    return Ok(committed);
                 }
                 Err(LedgerError::Moved) => {
                     let caught = self.catch_up();
@@ -253,10 +284,12 @@ impl Writer {
                 Err(LedgerError::Lost(why)) => {
                     tracing::warn!(%why, "the journal's database was lost in the middle of a batch");
                     if self.has_taken(&batch)? {
+                        self.leads.begin(records.iter(), fences);
                         let numbered = (first..).zip(records);
                         return Ok(numbered.map(|(seq, record)| record.clone().into_committed(seq)).collect());
                     }
                 }
+                Err(LedgerError::Fenced(name)) => return Err(JournalError::NotLed { name }),
                 Err(other) => return Err(self.lost(&other)),
             }
         }
@@ -407,7 +440,8 @@ impl Writer {
 
     /// Writes the last records and completes the segment of the copy.
     fn close(&mut self, last: &[Ready]) -> Result<Vec<Committed>, JournalError> {
-        let committed = self.commit(last)?;
+        let committed = self.commit(last, &[])?;
+        self.leads.let_go();
         self.copy.seal().map_err(|e| self.end(&format!("completing the copy failed: {e}")))?;
         Ok(committed)
     }
