@@ -100,8 +100,12 @@ impl Engine {
                 if !self.others_run() {
                     return Ok(Reply::accepted(said));
                 }
-                self.pass_on(&Command::EmergencyStop, "runs of other bastions", actor).await?;
-                Ok(Reply::accepted(format!("{said}; passed on to the engines that lead other runs")))
+                match self.pass_on(&Command::EmergencyStop, "runs of other bastions", actor).await {
+                    Err(Reply::Refused { why, .. }) => Err(Reply::refused(format!(
+                        "{said}; but nothing was passed on to the engines that lead other runs, which go on: {why}"
+                    ))),
+                    _ => Ok(Reply::accepted(format!("{said}; passed on to the engines that lead other runs"))),
+                }
             }
             Command::BreakGlass { reason } => self.break_glass(&reason, actor).await,
             Command::RestoreGlass => self.restore_glass(actor).await,
