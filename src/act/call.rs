@@ -1,7 +1,7 @@
 //! Sending one rendered HTTP request that changes something: once, with its secrets put in at the last moment, and
 //! an outcome that says what is known.
 
-use crate::config::model::SecretRef;
+use crate::config::model::{Ca, SecretRef};
 use crate::config::secret::{self, Secret};
 use crate::domain::ports::Outcome;
 use crate::domain::request::{Operation, Request};
@@ -11,7 +11,6 @@ use crate::observe::http::{Answer, Http, Trust, Undelivered, public};
 use reqwest::header::{AUTHORIZATION, HOST};
 use reqwest::{Method, Url};
 use serde_json::Value;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// Bytes of an answer that are taken.
@@ -32,8 +31,8 @@ pub(super) struct Secrets {
     pub(super) basic: Option<(String, Option<SecretRef>)>,
     /// A member of the JSON body whose value is replaced.
     pub(super) member: Option<(&'static str, SecretRef)>,
-    /// Own certificate authorities, PEM.
-    pub(super) ca: Option<PathBuf>,
+    /// Whose authorities vouch for it, and from which version of TLS on.
+    pub(super) ca: Ca,
 }
 
 /// A request on its way.
@@ -114,7 +113,7 @@ async fn ready(request: &Request, secrets: &Secrets) -> Result<Ready, Failure> {
     if !matches!(parsed.scheme(), "http" | "https") {
         return Err(local("the URL must begin with http:// or https://".to_owned()));
     }
-    let trust = Trust::for_urls(secrets.ca.as_deref(), [url.as_str()]);
+    let trust = Trust::of(&secrets.ca, [url.as_str()]);
     let http = tokio::task::spawn_blocking(move || Http::new(&trust))
         .await
         .map_err(|_| local("making an HTTP client was broken off".to_owned()))??;

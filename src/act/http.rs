@@ -97,8 +97,9 @@ impl Probe {
             return Err(Failure::new(FailureKind::Local, "the request is no probe"));
         }
         let host = headers.get("Host").map(String::as_str);
-        let ca = self.ingresses.iter().find(|c| c.id == request.target.source).and_then(|c| c.ca.clone());
-        let trust = Trust::for_urls(ca.as_deref(), [path.as_str()]);
+        let ca =
+            self.ingresses.iter().find(|c| c.id == request.target.source).map(|c| c.ca.clone()).unwrap_or_default();
+        let trust = Trust::of(&ca, [path.as_str()]);
         let answer = ask(path, host, trust, timeout).await?;
         let body = String::from_utf8_lossy(&answer.body);
         let body: String = sanitize(&body).chars().take(BODY_CHARS).collect();

@@ -33,8 +33,8 @@ pub struct Patroni {
     pub url: String,
     /// Login for what changes something.
     pub act: Option<Login>,
-    /// Own certificate authorities, PEM.
-    pub ca: Option<PathBuf>,
+    /// Whose authorities vouch for it, and from which version of TLS on.
+    pub ca: crate::config::tls::Ca,
 }
 
 /// Decodes `[[pgbackrest]]`.
@@ -70,7 +70,7 @@ pub(super) fn patroni(tables: Vec<Table<'_, '_>>, ids: &mut Ids) -> Vec<Patroni>
             act.finish();
             login
         });
-        let ca = path(&mut table, "ca");
+        let ca = crate::config::tls::ca(&mut table);
         table.finish();
         Patroni { id, url, act, ca }
     };

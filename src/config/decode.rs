@@ -307,22 +307,25 @@ fn postgres(mut table: Table<'_, '_>, ids: &mut Ids) -> Postgres {
     let database = table.string("database").unwrap_or_else(|| "postgres".to_owned());
     let observe = login(&mut table, "quarterdeck_observe");
     let act = act(&mut table);
-    let tls = tls(&mut table);
-    let ca = path(&mut table, "ca");
+    let (tls, ca) = tls(&mut table);
     let interval = interval(&mut table, SECOND * 2);
     let timeout = timeout(&mut table);
     table.finish();
     Postgres { id, host, port, database, observe, act, tls, ca, interval, timeout }
 }
 
-/// How a PostgreSQL server is spoken to.
-pub(super) fn tls(table: &mut Table<'_, '_>) -> Tls {
+/// How a PostgreSQL server is spoken to, and whose authorities vouch for it.
+pub(super) fn tls(table: &mut Table<'_, '_>) -> (Tls, Ca) {
     let tls = table.parsed("tls", "disable or verify-full", |text| match text {
         "disable" => Some(Tls::Disable),
         "verify-full" => Some(Tls::VerifyFull),
         _ => None,
     });
-    tls.unwrap_or(Tls::VerifyFull)
+    let ca = super::tls::ca(table);
+    if tls == Some(Tls::Disable) && table.has("tls_min") {
+        table.reject("tls_min", "`tls_min` is given where `tls` is \"disable\"; leave one of both out");
+    }
+    (tls.unwrap_or(Tls::VerifyFull), ca)
 }
 
 fn pgbouncer(mut table: Table<'_, '_>, ids: &mut Ids) -> Pgbouncer {
@@ -397,7 +400,7 @@ fn traefik(mut table: Table<'_, '_>, ids: &mut Ids) -> Traefik {
     let dynamic_dir = path(&mut table, "dynamic_dir");
     let maintenance_url = url(&mut table, "maintenance_url", &http);
     let probe_url = url(&mut table, "probe_url", &http);
-    let ca = path(&mut table, "ca");
+    let ca = super::tls::ca(&mut table);
     let interval = interval(&mut table, SECOND * 5);
     let timeout = timeout(&mut table);
     table.finish();

@@ -1,6 +1,6 @@
 //! `[[delivery]]` and `[[ci]]`: what delivers changes, and whose pipelines do.
 
-use super::decode::{Ids, name, path, required_url, secret_of};
+use super::decode::{Ids, name, required_url, secret_of};
 use super::model::{Ci, CiKind, Delivery};
 use super::reader::Table;
 
@@ -45,7 +45,7 @@ pub(super) fn ci(mut table: Table<'_, '_>, ids: &mut Ids) -> Ci {
         }
         _ => {}
     }
-    let ca = path(&mut table, "ca");
+    let ca = crate::config::tls::ca(&mut table);
     table.finish();
     Ci { id, kind: kind.unwrap_or(CiKind::Gitlab), url, project, token, workflows, ca }
 }

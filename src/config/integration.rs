@@ -1,12 +1,11 @@
 //! `[[integration]]`: what a tenant exchanges with others (EDI, MES, WMS, carriers), and how it is cut off.
 
-use super::decode::{name, path, timeout, url};
+use super::decode::{name, timeout, url};
 use super::prometheus::{HttpAuth, auth};
 use super::reader::Table;
 use crate::domain::estate::Tenant;
 use crate::domain::id::TenantId;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// `[[integration]]`.
@@ -53,7 +52,7 @@ pub enum MeasureBy {
         /// Who asks.
         auth: HttpAuth,
         /// Own certificate authorities, PEM.
-        ca: Option<PathBuf>,
+        ca: crate::config::tls::Ca,
         /// What each field is called there: a JSON pointer that begins with `/`, or a metric of Prometheus's text.
         fields: Vec<(&'static str, String)>,
     },
@@ -66,7 +65,7 @@ fn measure(mut table: Table<'_, '_>, integration: &str, tenant: &str) -> Option<
     let sql = table.string("sql");
     let url = url(&mut table, "url", &["http://", "https://"]);
     let auth = auth(&mut table);
-    let ca = path(&mut table, "ca");
+    let ca = crate::config::tls::ca(&mut table);
     let mut fields = Vec::new();
     if let Some(mut named) = table.table("fields") {
         fields.extend(FIELDS.iter().filter_map(|field| Some((*field, named.string(field)?))));

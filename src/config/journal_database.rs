@@ -1,6 +1,6 @@
 //! `[journal.postgres]`.
 
-use super::decode::{host, login, path, port, timeout, tls};
+use super::decode::{host, login, port, timeout, tls};
 use super::model::{JournalDatabase, Postgres};
 use super::reader::Table;
 
@@ -26,7 +26,7 @@ pub(super) fn decode(mut table: Table<'_, '_>, acted_on: &[Postgres]) -> Journal
     }
     let database = table.string("database").unwrap_or_else(|| DATABASE.to_owned());
     let login = login(&mut table, "quarterdeck_journal");
-    let (tls, ca, timeout) = (tls(&mut table), path(&mut table, "ca"), timeout(&mut table));
+    let ((tls, ca), timeout) = (tls(&mut table), timeout(&mut table));
     let target = acted_on.iter().find(|p| p.act.is_some() && servers.contains(&(p.host.clone(), p.port)));
     if let Some(target) = target {
         let id = &target.id;

@@ -1,14 +1,13 @@
 //! `[[logs]]`, `[[traces]]` and `[estate] trace_link`: what is asked for logs and traces when a person or an open finding
 //! wants them. Pods' logs need no table: a `[[kubernetes]]` has them.
 
-use super::decode::{Ids, path, required_url};
+use super::decode::{Ids, required_url};
 use super::model::HttpAuth;
 use super::prometheus::auth;
 use super::reader::Table;
 use crate::domain::estate::Tenant;
 use crate::domain::id::{SourceId, TenantId};
 use crate::domain::text::in_url;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// What a template may name of a tenant.
@@ -68,8 +67,8 @@ pub struct Server {
     pub url: String,
     /// Who asks.
     pub auth: HttpAuth,
-    /// Own certificate authorities, PEM.
-    pub ca: Option<PathBuf>,
+    /// Whose authorities vouch for it, and from which version of TLS on.
+    pub ca: crate::config::tls::Ca,
 }
 
 /// `[[logs.query]]`.
@@ -195,7 +194,7 @@ fn tenants(table: &mut Table<'_, '_>, known: &[Tenant]) -> Vec<TenantId> {
 }
 
 fn server(table: &mut Table<'_, '_>, example: &str) -> Server {
-    Server { url: required_url(table, "url", &HTTP, example), auth: auth(table), ca: path(table, "ca") }
+    Server { url: required_url(table, "url", &HTTP, example), auth: auth(table), ca: crate::config::tls::ca(table) }
 }
 
 /// Decodes `[[logs]]`.
@@ -208,11 +207,11 @@ pub(super) fn logs(tables: Vec<Table<'_, '_>>, ids: &mut Ids, known: &[Tenant]) 
         // All keys are asked for, so that the schema has them; those that do not fit are refused by the name of the kind.
         let keys: &[&str] = match kind.as_deref() {
             Some("file") => &["path"],
-            Some("loki") => &["url", "bearer", "basic", "ca", "org", "query"],
-            Some("opensearch") => &["url", "bearer", "basic", "ca", "query"],
-            _ => &["path", "url", "bearer", "basic", "ca", "org", "query"],
+            Some("loki") => &["url", "bearer", "basic", "ca", "tls_min", "org", "query"],
+            Some("opensearch") => &["url", "bearer", "basic", "ca", "tls_min", "query"],
+            _ => &["path", "url", "bearer", "basic", "ca", "tls_min", "org", "query"],
         };
-        for key in ["path", "url", "bearer", "basic", "ca", "org", "query"] {
+        for key in ["path", "url", "bearer", "basic", "ca", "tls_min", "org", "query"] {
             if table.has(key) && !keys.contains(&key) {
                 let word = kind.as_deref().unwrap_or_default();
                 table.reject(

@@ -33,6 +33,7 @@ pub mod standby;
 pub mod synthetic;
 pub mod template;
 mod terms;
+pub mod tls;
 mod vault;
 mod watch;
 mod witness;

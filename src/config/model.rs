@@ -16,6 +16,7 @@ pub use super::secret::kubernetes::InCluster;
 pub use super::secret::vault::{InVault, Vault};
 pub use super::standby::Standby;
 pub use super::synthetic::Synthetics;
+pub use super::tls::{Ca, TlsMin};
 pub use super::watch::Log;
 use crate::domain::account::Prices;
 use crate::domain::estate::{Estate, Occasion, Service, Terms};
@@ -186,8 +187,8 @@ pub struct Postgres {
     pub act: Option<Login>,
     /// Protection.
     pub tls: Tls,
-    /// Own certificate authorities, PEM.
-    pub ca: Option<PathBuf>,
+    /// Whose authorities vouch for it, and from which version of TLS on.
+    pub ca: Ca,
     /// Time between samples.
     pub interval: Duration,
     /// Time allowed for one sample.
@@ -306,8 +307,8 @@ pub struct Traefik {
     /// Base URL through which a probe reaches the routers (`http://127.0.0.1:8080`), the tenant's host is
     /// sent as `Host`.
     pub probe_url: Option<String>,
-    /// Own certificate authorities, PEM.
-    pub ca: Option<PathBuf>,
+    /// Whose authorities vouch for it, and from which version of TLS on.
+    pub ca: Ca,
     /// Time between samples.
     pub interval: Duration,
     /// Time allowed for one sample.
@@ -351,8 +352,8 @@ pub struct Ci {
     pub token: Option<SecretRef>,
     /// File names of the workflows that deliver; GitHub only.
     pub workflows: Vec<String>,
-    /// Own certificate authorities, PEM.
-    pub ca: Option<PathBuf>,
+    /// Whose authorities vouch for it, and from which version of TLS on.
+    pub ca: Ca,
 }
 
 /// `[journal]`.
@@ -385,8 +386,8 @@ pub struct JournalDatabase {
     pub login: Login,
     /// Protection.
     pub tls: Tls,
-    /// Own certificate authorities, PEM.
-    pub ca: Option<PathBuf>,
+    /// Whose authorities vouch for it, and from which version of TLS on.
+    pub ca: Ca,
     /// Time allowed for one answer.
     pub timeout: Duration,
 }

@@ -1,12 +1,11 @@
 //! `[[odoo]]`: a tenant's Odoo asked by its own API, where its database gives no login.
 
-use super::decode::{path, required_url, secret_of};
+use super::decode::{required_url, secret_of};
 use super::model::SecretRef;
 use super::reader::Table;
 use crate::domain::estate::Tenant;
 use crate::domain::id::TenantId;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// The way to the API of one Odoo.
@@ -20,8 +19,8 @@ pub struct Door {
     pub database: String,
     /// API key of the user who asks.
     pub key: Option<SecretRef>,
-    /// Own certificate authorities, PEM.
-    pub ca: Option<PathBuf>,
+    /// Whose authorities vouch for it, and from which version of TLS on.
+    pub ca: crate::config::tls::Ca,
 }
 
 /// `[[odoo]]`.
@@ -71,7 +70,7 @@ pub(super) fn door(table: &mut Table<'_, '_>, kind: &str, whose: &str, known: Op
     if key.is_none() && !table.has("key") {
         table.reject("key", format!("{kind} lacks `key`, the API key of {whose}"));
     }
-    Door { url, host, database, key, ca: path(table, "ca") }
+    Door { url, host, database, key, ca: crate::config::tls::ca(table) }
 }
 
 /// Decodes `[[odoo]]`.

@@ -1,12 +1,11 @@
 //! `[[prometheus]]` and `[[alertmanager]]`: systems that have measured already, and that may stand in where direct
 //! access is not given.
 
-use super::decode::{Ids, interval, path, required_url, secret_of, timeout, url};
+use super::decode::{Ids, interval, required_url, secret_of, timeout, url};
 use super::model::{Login, SecretRef};
 use super::reader::Table;
 use crate::domain::id::SourceId;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// How a system of HTTP knows this one.
@@ -27,8 +26,8 @@ pub struct Prometheus {
     pub url: String,
     /// Who asks.
     pub auth: HttpAuth,
-    /// Own certificate authorities, PEM.
-    pub ca: Option<PathBuf>,
+    /// Whose authorities vouch for it, and from which version of TLS on.
+    pub ca: crate::config::tls::Ca,
     /// Time between samples.
     pub interval: Duration,
     /// Time allowed for one sample.
@@ -140,8 +139,8 @@ pub struct Alertmanager {
     pub url: Option<String>,
     /// Who asks.
     pub auth: HttpAuth,
-    /// Own certificate authorities, PEM.
-    pub ca: Option<PathBuf>,
+    /// Whose authorities vouch for it, and from which version of TLS on.
+    pub ca: crate::config::tls::Ca,
     /// Time between samples.
     pub interval: Duration,
     /// Time allowed for one sample.
@@ -182,7 +181,7 @@ pub(super) fn prometheus(mut table: Table<'_, '_>, ids: &mut Ids) -> Prometheus 
     let id = ids.source(&mut table, "prometheus");
     let url = required_url(&mut table, "url", &HTTP, "http://127.0.0.1:9090");
     let auth = auth(&mut table);
-    let ca = path(&mut table, "ca");
+    let ca = crate::config::tls::ca(&mut table);
     let interval = interval(&mut table, Duration::from_secs(15));
     let timeout = table.duration("timeout", Duration::from_millis(50), Duration::from_mins(1));
     let series = table.integer("series", 1, 100_000).and_then(|n| usize::try_from(n).ok()).unwrap_or(2000);
@@ -224,7 +223,7 @@ pub(super) fn alertmanager(mut table: Table<'_, '_>, ids: &mut Ids) -> Alertmana
     let id = ids.source(&mut table, "alertmanager");
     let base = url(&mut table, "url", &HTTP);
     let auth = auth(&mut table);
-    let ca = path(&mut table, "ca");
+    let ca = crate::config::tls::ca(&mut table);
     let interval = interval(&mut table, Duration::from_secs(10));
     let timeout = timeout(&mut table);
     let tenant_label = table.string("tenant_label").unwrap_or_else(|| "tenant".to_owned());

@@ -1,7 +1,7 @@
 //! `[[vault]]`: a Vault or an `OpenBao` that references to secrets may name (`vault:ID/PATH#KEY`).
 
 use super::anchor::required_secret;
-use super::decode::{name, path, required_url};
+use super::decode::{name, required_url};
 use super::reader::Table;
 use super::secret::vault::{Login, Vault};
 use crate::config::model::SecretRef;
@@ -21,7 +21,7 @@ pub(super) fn all(tables: Vec<Table<'_, '_>>) -> Vec<Arc<Vault>> {
                            and http on this machine (127.0.0.1, localhost)";
             table.reject("url", message);
         }
-        let ca = path(&mut table, "ca");
+        let ca = super::tls::ca(&mut table);
         let namespace = table.string("namespace");
         let mount = table.string("mount").map_or_else(|| "secret".to_owned(), |m| m.trim_matches('/').to_owned());
         let login = login(&mut table);

@@ -2,6 +2,7 @@
 //! proxy, bounded bodies, and errors sorted into the classes that a pane can show.
 
 use crate::config::authorities::{chain, innermost};
+use crate::config::model::{Ca, TlsMin};
 use crate::domain::sample::{Failure, FailureKind};
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -16,9 +17,20 @@ pub enum Trust {
     Own(PathBuf),
     /// None: only plain `http` is spoken, so a host without any authorities installed will do.
     PlainOnly,
+    /// The same by TLS 1.3 and nothing older.
+    Newest(Box<Trust>),
 }
 
 impl Trust {
+    /// What a server and its URLs need.
+    pub fn of<'a>(ca: &Ca, urls: impl IntoIterator<Item = &'a str>) -> Self {
+        let trust = Self::for_urls(ca.file.as_deref(), urls);
+        match ca.min {
+            TlsMin::V12 => trust,
+            TlsMin::V13 => Self::Newest(Box::new(trust)),
+        }
+    }
+
     /// What a set of URLs needs: own authorities where given, else the system's where a URL is `https`.
     pub fn for_urls<'a>(ca: Option<&Path>, urls: impl IntoIterator<Item = &'a str>) -> Self {
         match ca {
@@ -123,8 +135,13 @@ impl Http {
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .pool_max_idle_per_host(2);
+        let (builder, trust) = match trust {
+            Trust::Newest(trust) => (TlsMin::V13.of(builder), &**trust),
+            trust => (builder, trust),
+        };
         let builder = match trust {
-            Trust::System => builder,
+            // Once is enough.
+            Trust::System | Trust::Newest(_) => builder,
             Trust::PlainOnly => builder.tls_certs_only([]),
             Trust::Own(path) => builder.tls_certs_only(read_authorities(path)?),
         };

@@ -18,7 +18,6 @@ use crate::domain::sample::{Failure, FailureKind, SourceKind, SourceSpec};
 use crate::domain::signal::Subject;
 use crate::domain::text::sanitize;
 use serde_json::Value;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -54,7 +53,7 @@ enum By {
 struct Endpoint {
     url: String,
     auth: HttpAuth,
-    ca: Option<PathBuf>,
+    ca: model::Ca,
     fields: Vec<(&'static str, String)>,
 }
 
@@ -122,7 +121,7 @@ impl IntegrationObserver {
             By::Http { endpoint, ready } => {
                 let (http, credentials) = match ready.take() {
                     Some(ready) => ready,
-                    None => connect(&[&endpoint.url], endpoint.ca.as_deref(), &endpoint.auth).await?,
+                    None => connect(&[&endpoint.url], &endpoint.ca, &endpoint.auth).await?,
                 };
                 let asked = request(&http, credentials.as_ref(), &endpoint.url, "", &[])?;
                 let answer = Http::send(asked, &endpoint.url, ANSWER, self.timeout).await?;

@@ -44,7 +44,7 @@ impl PatroniObserver {
         let http = match self.http.take() {
             Some(http) => http,
             None => {
-                let trust = Trust::for_urls(self.config.ca.as_deref(), [self.config.url.as_str()]);
+                let trust = Trust::of(&self.config.ca, [self.config.url.as_str()]);
                 let made = tokio::task::spawn_blocking(move || Http::new(&trust)).await;
                 made.map_err(|_| Failure::new(FailureKind::Local, "making an HTTP client was broken off"))??
             }
@@ -161,7 +161,7 @@ mod tests {
     use serde_json::json;
 
     fn config(url: String) -> model::Patroni {
-        model::Patroni { id: "pat".into(), url, act: None, ca: None }
+        model::Patroni { id: "pat".into(), url, act: None, ca: crate::config::model::Ca::default() }
     }
 
     fn value(facts: &MeasuredFacts, signal: &str) -> Option<f64> {

@@ -3,7 +3,7 @@
 
 use super::{AUDIENCE, Message, SUBJECT, TEXT};
 use crate::act::args::{name_of, shell};
-use crate::config::model::{Comms, Mailer, Smtps};
+use crate::config::model::{Comms, Mailer, Smtps, TlsMin};
 use crate::config::secret;
 use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Verb, VerbError};
 use crate::domain::request::{Operation, Request, VerbSpec};
@@ -16,7 +16,7 @@ use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, SinglePart};
 use lettre::transport::smtp;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
-use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters, TlsVersion};
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, MailParameter};
 use serde_json::json;
@@ -159,7 +159,11 @@ async fn open(mailer: &Mailer) -> Result<AsyncSmtpConnection, Failure> {
 async fn parameters(mailer: &Mailer) -> Result<TlsParameters, Failure> {
     crate::observe::http::install_ring();
     let builder = TlsParameters::builder(mailer.host.clone());
-    let builder = match &mailer.ca {
+    let builder = match mailer.ca.min {
+        TlsMin::V12 => builder,
+        TlsMin::V13 => builder.set_min_tls_version(TlsVersion::Tlsv13),
+    };
+    let builder = match &mailer.ca.file {
         None => builder,
         Some(path) => {
             let shown = path.display();

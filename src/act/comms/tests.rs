@@ -29,7 +29,7 @@ fn mailer(port: u16) -> Mailer {
         tls: Smtps::None,
         from: "Operations <noc@acme.example>".into(),
         login: None,
-        ca: None,
+        ca: crate::config::model::Ca::default(),
         timeout: Duration::from_secs(5),
     }
 }
@@ -170,12 +170,26 @@ async fn what_a_mail_server_refuses_failed_and_what_it_leaves_open_is_unknown() 
     let starttls = Mailer { tls: Smtps::Starttls, login, ..mailer(plain) };
     let dir = tempfile::tempdir().unwrap();
     if program("openssl").is_some() && certificate(dir.path(), 30, &["x"]) {
-        let starttls = Mailer { ca: Some(dir.path().join("cert.pem")), ..starttls };
+        let starttls = Mailer { ca: dir.path().join("cert.pem").into(), ..starttls };
         let email = verb(&comms(Some(starttls), audience()), "comms.email");
         let request = render(&*email, &said()).unwrap();
         let outcome = execute(&*email, &request, LIMIT).await;
         assert!(matches!(&outcome, Outcome::Failed { why } if why.message.contains("STARTTLS")), "{outcome:?}");
     }
+}
+
+#[tokio::test]
+async fn a_mail_server_of_an_older_tls_than_is_asked_for_gets_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some((_server, port)) = crate::observe::http::rig::tls12(dir.path()).await else { return };
+    let file = Some(dir.path().join("cert.pem"));
+    let ca = crate::config::model::Ca { file, min: crate::config::model::TlsMin::V13 };
+    let mailer = Mailer { host: "localhost".into(), tls: Smtps::Tls, ca, ..mailer(port) };
+    let email = verb(&comms(Some(mailer), audience()), "comms.email");
+    let request = render(&*email, &said()).unwrap();
+    // What the server says to a greeting of TLS 1.3 alone.
+    let outcome = execute(&*email, &request, Duration::from_millis(900)).await;
+    assert!(matches!(&outcome, Outcome::Failed { why } if why.message.contains("ProtocolVersion")), "{outcome:?}");
 }
 
 /// Heads and bodies of requests.

@@ -128,7 +128,7 @@ async fn simulated(kind: CiKind) -> Simulated {
         project: "erp/odoo".into(),
         token: Some(SecretRef::File(file)),
         workflows,
-        ca: None,
+        ca: crate::config::model::Ca::default(),
     };
     Simulated { fake, servers: Servers::settling(&[ci], Duration::from_millis(50)), fault, _secret: secret }
 }

@@ -100,7 +100,7 @@ impl Servers {
                 Some(read.map_err(|e| Failure::new(FailureKind::Local, e.to_string()))?)
             }
         };
-        let trust = Trust::for_urls(config.ca.as_deref(), [config.url.as_str()]);
+        let trust = Trust::of(&config.ca, [config.url.as_str()]);
         let made = tokio::task::spawn_blocking(move || Http::new(&trust)).await;
         let http = made.map_err(|_| Failure::new(FailureKind::Local, "making an HTTP client was broken off"))??;
         Ok(Server { config, token, http: Some(http) })

@@ -64,7 +64,7 @@ async fn grants_of_the_role_that_acts_are_named_where_they_lack() {
         observe: login.clone(),
         act: Some(login),
         tls: Tls::Disable,
-        ca: None,
+        ca: crate::config::model::Ca::default(),
         interval: Duration::from_secs(1),
         timeout: Duration::from_secs(5),
     };

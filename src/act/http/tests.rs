@@ -13,7 +13,7 @@ fn probe(probe_url: Option<&str>) -> Probe {
         dynamic_dir: None,
         maintenance_url: None,
         probe_url: probe_url.map(str::to_owned),
-        ca: None,
+        ca: crate::config::model::Ca::default(),
         interval: Duration::from_secs(1),
         timeout: Duration::from_secs(1),
     };

@@ -3,7 +3,7 @@
 use super::synthetic::Try;
 use super::*;
 use crate::act::kubernetes::lab::lab;
-use crate::config::model::{Door, SecretRef, Synthetics};
+use crate::config::model::{Ca, Door, SecretRef, Synthetics};
 use crate::domain::estate::{Estate, NamespaceRef};
 use crate::domain::id::{Digest, SourceId};
 use crate::domain::mode::Mode;
@@ -53,7 +53,7 @@ fn probe() -> Option<Synthetics> {
             host: Some("t003.lab.test".into()),
             database: "t003".into(),
             key: Some(SecretRef::File(lab("LAB_ODOO_PROBE_KEY_FILE")?.into())),
-            ca: None,
+            ca: Ca::default(),
         },
         company: "Quarterdeck Probe".into(),
         run: Synthetic::ALL.to_vec(),

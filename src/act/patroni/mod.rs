@@ -121,7 +121,7 @@ struct Member {
 
 async fn cluster(config: &Config) -> Result<Value, Failure> {
     let url = format!("{}/cluster", config.url.trim_end_matches('/'));
-    let trust = Trust::for_urls(config.ca.as_deref(), [url.as_str()]);
+    let trust = Trust::of(&config.ca, [url.as_str()]);
     let http = tokio::task::spawn_blocking(move || Http::new(&trust))
         .await
         .map_err(|_| Failure::new(FailureKind::Local, "making an HTTP client was broken off"))??;

@@ -97,7 +97,7 @@ impl Rig {
         std::fs::write(&secret, "pw").unwrap();
         std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
         let act = Some(Login { user: "q".into(), password: Some(SecretRef::File(secret)) });
-        let config = Config { id: "patroni-a".into(), url: http(rest1), act, ca: None };
+        let config = Config { id: "patroni-a".into(), url: http(rest1), act, ca: crate::config::model::Ca::default() };
         let verbs = verbs_of(&config);
         let world = World::new(Arc::new(estate(&["t017"])), [], jiff::Timestamp::now());
         let rig = Self { members, _etcd: etcd, verbs, world, config, dir };

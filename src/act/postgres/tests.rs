@@ -435,7 +435,7 @@ fn without_a_login_that_acts_nothing_is_rendered() {
         observe: model::Login { user: "quarterdeck_observe".into(), password: None },
         act: None,
         tls: model::Tls::Disable,
-        ca: None,
+        ca: crate::config::model::Ca::default(),
         interval: Duration::from_secs(1),
         timeout: Duration::from_secs(1),
     };

@@ -59,7 +59,7 @@ async fn what_may_not_be_on_disk_is_unknown_and_found_out() {
             dynamic_dir: Some(dir.path().to_owned()),
             maintenance_url: None,
             probe_url: None,
-            ca: None,
+            ca: crate::config::model::Ca::default(),
             interval: Duration::from_secs(1),
             timeout: Duration::from_secs(5),
         };

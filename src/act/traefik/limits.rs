@@ -226,7 +226,7 @@ impl Verb for Limit {
                 local(format!("[[traefik]] {} has no `api`, from which the tenant's route is read", config.id))
             })?;
             let url = format!("{}/api/http/routers/{}", api.trim_end_matches('/'), router.name);
-            let trust = Trust::for_urls(config.ca.as_deref(), [url.as_str()]);
+            let trust = Trust::of(&config.ca, [url.as_str()]);
             let http = blocking(move || Http::new(&trust)).await??;
             let ask = Ask { url: &url, host: None, accept: "application/json", limit: 1 << 20, timeout: ALLOWED };
             let text = http.get(&ask).await?.into_text(&url)?;

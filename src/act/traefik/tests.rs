@@ -56,7 +56,7 @@ fn config(dir: &std::path::Path) -> Config {
         dynamic_dir: Some(dir.to_owned()),
         maintenance_url: Some("http://127.0.0.1:1".into()),
         probe_url: Some("http://127.0.0.1:1".into()),
-        ca: None,
+        ca: crate::config::model::Ca::default(),
         interval: Duration::from_secs(1),
         timeout: Duration::from_secs(1),
     }
@@ -117,7 +117,7 @@ async fn requests_over_tls_get_the_page_too_and_a_path_of_its_url() {
     let config = Config {
         maintenance_url: Some(format!("{}/down.html", private.maintenance.url())),
         probe_url: Some(private.secure.clone()),
-        ca: Some(private.ca()),
+        ca: private.ca().into(),
         ..private.config()
     };
     let probe = Probe::new(Mode::Live.may_act().unwrap(), std::slice::from_ref(&config));

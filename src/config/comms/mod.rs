@@ -53,8 +53,8 @@ pub struct Mailer {
     pub from: String,
     /// Login, where the server wants one.
     pub login: Option<Login>,
-    /// Own certificate authorities, PEM.
-    pub ca: Option<PathBuf>,
+    /// Whose authorities vouch for it, and from which version of TLS on.
+    pub ca: crate::config::tls::Ca,
     /// Time allowed for one mail.
     pub timeout: Duration,
 }
@@ -154,8 +154,8 @@ pub struct Hook {
     pub url: Place,
     /// Sent as `Authorization: Bearer …`.
     pub token: Option<SecretRef>,
-    /// Own certificate authorities, PEM.
-    pub ca: Option<PathBuf>,
+    /// Whose authorities vouch for it, and from which version of TLS on.
+    pub ca: crate::config::tls::Ca,
 }
 
 /// Decodes `[comms]`.
@@ -182,7 +182,7 @@ pub fn hooks(tables: Vec<Table<'_, '_>>) -> Vec<Hook> {
         }
         let url = place(&mut table, "url").unwrap_or_else(|| Place::Url(String::new()));
         let token = secret_of(&mut table, "token");
-        let ca = path(&mut table, "ca");
+        let ca = crate::config::tls::ca(&mut table);
         table.finish();
         Hook { id, url, token, ca }
     };
@@ -221,7 +221,7 @@ fn mailer(mut table: Table<'_, '_>) -> Mailer {
             "a password would travel in plain text: `tls` must be starttls or tls where `user` is given",
         );
     }
-    let ca = path(&mut table, "ca");
+    let ca = crate::config::tls::ca(&mut table);
     let timeout = table.duration("timeout", Duration::from_secs(1), Duration::from_mins(2));
     table.finish();
     Mailer { host, port, tls, from, login, ca, timeout: timeout.unwrap_or(Duration::from_secs(20)) }

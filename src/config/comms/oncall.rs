@@ -47,8 +47,8 @@ pub struct Schedule {
     pub key: SecretRef,
     /// The reference of the key as it stands in the configuration.
     pub key_shown: String,
-    /// Own certificate authorities, PEM.
-    pub ca: Option<PathBuf>,
+    /// Whose authorities vouch for it, and from which version of TLS on.
+    pub ca: crate::config::tls::Ca,
     /// Time between two questions.
     pub interval: Duration,
     /// Time allowed for one question, all its pages together.
@@ -129,7 +129,7 @@ fn schedule(mut table: Table<'_, '_>) -> Option<Schedule> {
     }
     let key = secret_of(&mut table, "key");
     let key_shown = if key.is_some() { table.string("key").unwrap_or_default() } else { String::new() };
-    let ca = path(&mut table, "ca");
+    let ca = crate::config::tls::ca(&mut table);
     let interval = table.duration("interval", SHORTEST, Duration::from_hours(1)).unwrap_or(INTERVAL);
     let timeout = table.duration("timeout", Duration::from_millis(50), Duration::from_mins(1)).unwrap_or(TIMEOUT);
     table.finish();

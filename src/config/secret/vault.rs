@@ -6,13 +6,12 @@
 
 use super::{Secret, SecretError};
 use crate::config::authorities::{self, innermost};
-use crate::config::model::SecretRef;
+use crate::config::model::{Ca, SecretRef};
 use crate::domain::text::sanitize;
 use reqwest::{Client, Method};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -33,8 +32,8 @@ pub struct Vault {
     pub id: String,
     /// Base URL.
     pub url: String,
-    /// Own certificate authorities, PEM.
-    pub ca: Option<PathBuf>,
+    /// Whose authorities vouch for it, and from which version of TLS on.
+    pub ca: Ca,
     /// Namespace in it.
     pub namespace: Option<String>,
     /// Where its key/value store is mounted.
@@ -145,7 +144,7 @@ pub struct Standing {
 impl Vault {
     /// As it is configured, and not logged in to.
     pub(in crate::config) fn new(
-        (id, url, ca): (String, String, Option<PathBuf>),
+        (id, url, ca): (String, String, Ca),
         namespace: Option<String>,
         mount: String,
         login: Login,
@@ -274,8 +273,8 @@ impl Vault {
         drop(rustls::crypto::ring::default_provider().install_default());
         let (ca, plain) = (self.ca.clone(), self.url.starts_with("http:"));
         let made = tokio::task::spawn_blocking(move || {
-            let builder = Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
-            let builder = match ca {
+            let builder = ca.min.of(Client::builder()).redirect(reqwest::redirect::Policy::none()).no_proxy();
+            let builder = match ca.file {
                 Some(path) => builder.tls_certs_only(authorities::read(&path)?),
                 None if plain => builder.tls_certs_only([]),
                 None => builder,

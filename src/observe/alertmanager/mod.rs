@@ -155,7 +155,7 @@ impl Puller {
         let config = &self.shared.config;
         let (http, credentials) = match self.http.take() {
             Some(ready) => ready,
-            None => connect(&[url], config.ca.as_deref(), &config.auth).await?,
+            None => connect(&[url], &config.ca, &config.auth).await?,
         };
         let get = async |path: &str| {
             let asked = request(&http, credentials.as_ref(), url, path, &[])?;

@@ -30,7 +30,7 @@ fn config(url: Option<String>, webhook: Option<Webhook>) -> model::Alertmanager 
         id: "alerts".into(),
         url,
         auth: HttpAuth::default(),
-        ca: None,
+        ca: crate::config::model::Ca::default(),
         interval: Duration::from_millis(300),
         timeout: Duration::from_secs(2),
         tenant_label: "tenant".into(),

@@ -97,6 +97,21 @@ pub(crate) fn certificate(dir: &Path, days: i64, names: &[&str]) -> bool {
     true
 }
 
+/// A real server of TLS 1.2 and nothing newer, which answers each GET, with its certificate in `cert.pem`, and its port; `None`
+/// where there is no openssl.
+pub(crate) async fn tls12(dir: &Path) -> Option<(Server, u16)> {
+    if !certificate(dir, 9, &["localhost"]) {
+        return None;
+    }
+    let [port] = ports();
+    let mut command = Command::new(program("openssl")?);
+    command.current_dir(dir).args(["s_server", "-tls1_2", "-www", "-cert", "cert.pem", "-key", "key.pem"]);
+    command.args(["-accept", &format!("127.0.0.1:{port}")]);
+    let server = Server::start(&mut command, &dir.join("s_server.log"));
+    until("openssl listens", Duration::from_secs(20), async || TcpStream::connect(("127.0.0.1", port)).ok()).await;
+    Some((server, port))
+}
+
 /// A process that ends with the test.
 pub(crate) struct Server {
     child: Child,

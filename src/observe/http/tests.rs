@@ -104,3 +104,19 @@ fn trust_follows_from_the_urls() {
     assert_eq!(Trust::for_urls(None, ["http://a", "https://b"]), Trust::System);
     assert_eq!(Trust::for_urls(Some(Path::new("/ca")), ["http://a"]), Trust::Own("/ca".into()));
 }
+
+#[tokio::test]
+async fn a_server_of_an_older_tls_than_is_asked_for_is_a_failure_of_tls() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some((_server, port)) = super::rig::tls12(dir.path()).await else { return };
+    let url = format!("https://localhost:{port}/");
+    let asked = async |min| {
+        let ca = Ca { file: Some(dir.path().join("cert.pem")), min };
+        let http = Http::new(&Trust::of(&ca, [url.as_str()])).unwrap();
+        http.get(&Ask { url: &url, host: None, accept: "*/*", limit: 10, timeout: LIMIT }).await
+    };
+    assert_eq!(asked(TlsMin::V12).await.unwrap().status, 200);
+    let refused = asked(TlsMin::V13).await.unwrap_err();
+    assert_eq!(refused.kind, FailureKind::Tls, "{refused}");
+    assert!(refused.message.contains("version") || refused.message.contains("ProtocolVersion"), "{refused}");
+}

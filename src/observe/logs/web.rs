@@ -77,7 +77,7 @@ impl Web {
         if let Some(ready) = &*ready {
             return Ok(ready.clone());
         }
-        let made = connect(&[&self.server.url], self.server.ca.as_deref(), &self.server.auth).await?;
+        let made = connect(&[&self.server.url], &self.server.ca, &self.server.auth).await?;
         *ready = Some(made.clone());
         Ok(made)
     }

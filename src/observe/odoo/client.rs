@@ -51,7 +51,7 @@ impl Client {
     /// Reads the key and makes a client; nothing is sent.
     pub async fn open(door: &Door) -> Result<Self, Failure> {
         let base = door.url.trim_end_matches('/').to_owned();
-        let trust = Trust::for_urls(door.ca.as_deref(), [base.as_str()]);
+        let trust = Trust::of(&door.ca, [base.as_str()]);
         let http = tokio::task::spawn_blocking(move || Http::new(&trust))
             .await
             .map_err(|_| local("making an HTTP client was broken off"))??;

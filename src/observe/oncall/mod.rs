@@ -139,7 +139,7 @@ impl ScheduleReader {
 
     async fn connect(&self) -> Result<(Http, HeaderValue, secret::Secret), Failure> {
         let local = |why: String| Failure::new(FailureKind::Local, why);
-        let trust = Trust::for_urls(self.config.ca.as_deref(), [self.config.url.as_str()]);
+        let trust = Trust::of(&self.config.ca, [self.config.url.as_str()]);
         let http = tokio::task::spawn_blocking(move || Http::new(&trust))
             .await
             .map_err(|_| local("reading the certificate authorities was broken off".into()))??;

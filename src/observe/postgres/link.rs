@@ -2,12 +2,12 @@
 //! by verbs, which only differ in the login they are given.
 
 use super::failure::{self, address};
-use crate::config::model::{self, Login, Tls};
+use crate::config::model::{self, Ca, Login, Tls, TlsMin};
 use crate::config::secret::{self, Secret};
 use crate::domain::sample::{Failure, FailureKind};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Mutex, OnceCell};
@@ -60,7 +60,7 @@ pub struct Link {
     address: String,
     login: Login,
     tls: Tls,
-    ca: Option<PathBuf>,
+    ca: Ca,
     connector: OnceCell<Connector>,
     password: Mutex<Option<Secret>>,
 }
@@ -95,13 +95,13 @@ impl Link {
 
     /// To the admin console of a `PgBouncer`.
     pub fn pgbouncer(config: &model::Pgbouncer) -> Self {
-        Self::new(&config.host, config.port, config.observe.clone(), Tls::Disable, None)
+        Self::new(&config.host, config.port, config.observe.clone(), Tls::Disable, Ca::default())
     }
 
     /// The same with the login that acts, where there is one.
     pub fn pgbouncer_admin(config: &model::Pgbouncer) -> Option<Self> {
         let login = config.act.clone()?;
-        Some(Self::new(&config.host, config.port, login, Tls::Disable, None))
+        Some(Self::new(&config.host, config.port, login, Tls::Disable, Ca::default()))
     }
 
     /// To the servers of a journal, in their order.
@@ -116,7 +116,7 @@ impl Link {
         Some(Self::new(host, *port, login, config.tls, config.ca.clone()))
     }
 
-    fn new(host: &str, port: u16, login: Login, tls: Tls, ca: Option<PathBuf>) -> Self {
+    fn new(host: &str, port: u16, login: Login, tls: Tls, ca: Ca) -> Self {
         Self {
             host: host.to_owned(),
             port,
@@ -197,18 +197,28 @@ impl Link {
 
     async fn authorities(&self) -> Result<Connector, Failure> {
         let ca = self.ca.clone();
-        let made = tokio::task::spawn_blocking(move || match ca {
-            Some(path) => own_authorities(&path),
-            None => MakeRustlsConnect::with_native_certs()
-                .map(|(connector, _)| connector)
-                .map_err(|_| "this machine has no certificate authorities; name one with `ca`".to_owned()),
+        let made = tokio::task::spawn_blocking(move || {
+            let roots = match &ca.file {
+                Some(path) => own_authorities(path),
+                None => systems_authorities(),
+            };
+            connector(roots?, ca.min)
         });
         let made = made.await.map_err(|e| e.to_string()).and_then(|made| made);
         made.map(Connector).map_err(|why| Failure::new(FailureKind::Local, format!("{}: {why}", self.address)))
     }
 }
 
-fn own_authorities(path: &Path) -> Result<MakeRustlsConnect, String> {
+fn systems_authorities() -> Result<rustls::RootCertStore, String> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() {
+        return Err("this machine has no certificate authorities; name one with `ca`".to_owned());
+    }
+    Ok(roots)
+}
+
+fn own_authorities(path: &Path) -> Result<rustls::RootCertStore, String> {
     let said = |e: &dyn std::fmt::Display| format!("the certificate authorities in {}: {e}", path.display());
     let mut roots = rustls::RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(path).map_err(|e| said(&e))? {
@@ -217,10 +227,14 @@ fn own_authorities(path: &Path) -> Result<MakeRustlsConnect, String> {
     if roots.is_empty() {
         return Err(said(&"no certificate in it"));
     }
+    Ok(roots)
+}
+
+fn connector(roots: rustls::RootCertStore, min: TlsMin) -> Result<MakeRustlsConnect, String> {
     let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|e| said(&e))?
+        .with_protocol_versions(min.versions())
+        .map_err(|e| e.to_string())?
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(MakeRustlsConnect::new(config))

@@ -204,7 +204,7 @@ impl Server {
             observe: login.clone(),
             act: Some(login),
             tls: Tls::Disable,
-            ca: None,
+            ca: crate::config::model::Ca::default(),
             interval: Duration::from_secs(1),
             timeout: Duration::from_secs(5),
         }

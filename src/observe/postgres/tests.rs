@@ -270,7 +270,7 @@ async fn tls_is_spoken_with_the_own_authority_and_refused_with_any_other() {
     server.configure("ssl = on").await;
     let config = |ca: Option<&str>| model::Postgres {
         tls: Tls::VerifyFull,
-        ca: ca.map(|file| dir.join(file)),
+        ca: ca.map(|file| dir.join(file).into()).unwrap_or_default(),
         ..server.config("postgres")
     };
     let mut trusting = observer(&config(Some("ca.crt")));
@@ -287,6 +287,23 @@ async fn tls_is_spoken_with_the_own_authority_and_refused_with_any_other() {
     let none = failure(&config(Some("PG_VERSION"))).await;
     assert_eq!(none.kind, FailureKind::Local, "{none}");
     assert!(none.message.contains("no certificate in it"), "{none}");
+
+    // The newest version is spoken by default, and where only an older one is to be had nothing is said to it.
+    let newest = model::Postgres {
+        ca: model::Ca { min: model::TlsMin::V13, ..config(Some("ca.crt")).ca },
+        ..config(Some("ca.crt"))
+    };
+    poll(&mut observer(&newest)).await.unwrap();
+    server.configure("ssl_max_protocol_version = 'TLSv1.2'").await;
+    let deadline = Instant::now() + Duration::from_mins(1);
+    let refused = loop {
+        if let Err(why) = poll(&mut observer(&newest)).await {
+            break why;
+        }
+        assert!(Instant::now() < deadline, "the server still speaks TLS 1.3");
+    };
+    assert_eq!(refused.kind, FailureKind::Tls, "{refused}");
+    poll(&mut observer(&config(Some("ca.crt")))).await.unwrap();
 }
 
 #[tokio::test]
@@ -357,7 +374,7 @@ async fn rubbish_half_answers_and_silence_are_failures_in_words() {
         observe: model::Login { user: "quarterdeck".into(), password: None },
         act: None,
         tls: Tls::Disable,
-        ca: None,
+        ca: crate::config::model::Ca::default(),
         interval: Duration::from_secs(1),
         timeout: Duration::from_millis(500),
     };
@@ -400,7 +417,7 @@ pub(crate) fn from_dsn(dsn: &str, dir: &tempfile::TempDir) -> model::Postgres {
         observe: login,
         act: None,
         tls: Tls::Disable,
-        ca: None,
+        ca: crate::config::model::Ca::default(),
         interval: Duration::from_secs(1),
         timeout: Duration::from_secs(5),
     }

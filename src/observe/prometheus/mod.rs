@@ -18,7 +18,7 @@ pub use self::queries::check;
 use self::queries::{Query, Set};
 use super::http::{Http, Trust, public};
 use super::poll::Poll;
-use crate::config::model::{self, HttpAuth};
+use crate::config::model::{self, Ca, HttpAuth};
 use crate::config::secret;
 use crate::correlate::signals::{self, SubjectKind};
 use crate::domain::estate::Estate;
@@ -85,7 +85,7 @@ impl PrometheusObserver {
     async fn look(&mut self) -> Result<Facts, Failure> {
         let (http, credentials) = match self.http.take() {
             Some(ready) => ready,
-            None => connect(&[&self.config.url], self.config.ca.as_deref(), &self.config.auth).await?,
+            None => connect(&[&self.config.url], &self.config.ca, &self.config.auth).await?,
         };
         let ask = Asking { http: &http, credentials: credentials.as_ref(), config: &self.config };
         if self.version.is_none() {
@@ -128,12 +128,8 @@ impl Poll for PrometheusObserver {
 }
 
 /// Makes a client, and reads the secrets; both are made anew after a failure.
-pub(super) async fn connect(
-    urls: &[&str],
-    ca: Option<&std::path::Path>,
-    auth: &HttpAuth,
-) -> Result<(Http, Option<Credentials>), Failure> {
-    let trust = Trust::for_urls(ca, urls.iter().copied());
+pub(super) async fn connect(urls: &[&str], ca: &Ca, auth: &HttpAuth) -> Result<(Http, Option<Credentials>), Failure> {
+    let trust = Trust::of(ca, urls.iter().copied());
     let http = tokio::task::spawn_blocking(move || Http::new(&trust))
         .await
         .map_err(|_| Failure::new(FailureKind::Local, "reading the certificate authorities was broken off"))??;

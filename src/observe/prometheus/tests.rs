@@ -30,7 +30,7 @@ pub(super) fn config(url: String) -> model::Prometheus {
         id: "prom".into(),
         url,
         auth: HttpAuth::default(),
-        ca: None,
+        ca: crate::config::model::Ca::default(),
         interval: Duration::from_secs(5),
         timeout: Duration::from_secs(2),
         series: 50,

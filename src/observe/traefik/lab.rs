@@ -124,7 +124,7 @@ impl Private {
             dynamic_dir: Some(self.dir.path().join("dynamic")),
             maintenance_url: Some(self.maintenance.url()),
             probe_url: Some(self.web.clone()),
-            ca: None,
+            ca: crate::config::model::Ca::default(),
             interval: Duration::from_secs(1),
             timeout: Duration::from_secs(5),
         }

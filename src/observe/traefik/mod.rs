@@ -247,7 +247,7 @@ fn hosts(router: &api::Router) -> Vec<String> {
 
 async fn connect(config: &Config) -> Result<Http, Failure> {
     let urls = [Some(config.metrics.as_str()), config.api.as_deref()];
-    let trust = Trust::for_urls(config.ca.as_deref(), urls.into_iter().flatten());
+    let trust = Trust::of(&config.ca, urls.into_iter().flatten());
     tokio::task::spawn_blocking(move || Http::new(&trust))
         .await
         .map_err(|_| Failure::new(FailureKind::Local, "reading the certificate authorities was broken off"))?

@@ -222,7 +222,7 @@ fn elsewhere(url: &str) -> Config {
         dynamic_dir: None,
         maintenance_url: None,
         probe_url: None,
-        ca: None,
+        ca: crate::config::model::Ca::default(),
         interval: Duration::from_secs(1),
         timeout: Duration::from_millis(500),
     }

@@ -27,7 +27,13 @@ fn secret(dir: &Path, name: &str, key: &str) -> SecretRef {
 fn config(url: String, host: Option<&str>, database: &str, key: SecretRef) -> OdooApi {
     OdooApi {
         tenant: database.into(),
-        door: Door { url, host: host.map(Into::into), database: database.into(), key: Some(key), ca: None },
+        door: Door {
+            url,
+            host: host.map(Into::into),
+            database: database.into(),
+            key: Some(key),
+            ca: crate::config::model::Ca::default(),
+        },
         login: None,
         interval: Duration::from_secs(30),
         timeout: Duration::from_secs(10),

@@ -3,7 +3,7 @@
 use super::super::client::{Client, Fault};
 use super::run::run;
 use super::script::{Stage, filled, fixtures, own, script};
-use crate::config::model::SecretRef;
+use crate::config::model::{Ca, SecretRef};
 use crate::config::odoo::Door;
 use crate::config::synthetic::Synthetics;
 use crate::domain::synthetic::Synthetic;
@@ -80,7 +80,7 @@ async fn tried(answer: impl Fn(&str) -> (u16, String) + Send + Sync + 'static) -
             host: None,
             database: "t017".into(),
             key: Some(SecretRef::File(key)),
-            ca: None,
+            ca: Ca::default(),
         },
         company: "P".into(),
         run: vec![Synthetic::SalesOrder],
