@@ -140,12 +140,11 @@ fn engine(dir: &Path, host: &str, model: &Model, thing: &Arc<Thing>) -> Running 
 
 async fn until(engine: &Running, what: &str, holds: impl Fn(&Snapshot) -> bool) -> Arc<Snapshot> {
     let mut snapshots = engine.client.snapshots.clone();
-    match tokio::time::timeout(Duration::from_mins(1), snapshots.wait_for(|s| holds(s))).await {
-        Ok(found) => found.unwrap().clone(),
-        Err(_) => {
-            panic!("still not: {what}: {:?} {:?}", engine.client.snapshot().runs, engine.client.snapshot().journal)
-        }
-    }
+    let found = tokio::time::timeout(Duration::from_mins(1), snapshots.wait_for(|s| holds(s))).await;
+    let Ok(found) = found else {
+        panic!("still not: {what}: {:?} {:?}", engine.client.snapshot().runs, engine.client.snapshot().journal)
+    };
+    found.unwrap().clone()
 }
 
 fn run_of<'a>(snapshot: &'a Snapshot, run: &RunId) -> Option<&'a RunView> {
