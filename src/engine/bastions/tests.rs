@@ -200,8 +200,8 @@ async fn one_engine_acts_the_other_sees_and_takes_over_when_it_dies() {
     let run = begin(&a).await;
     let led = |s: &Snapshot| run_of(s, &run).is_some_and(|r| r.now == "led by the engine on bastiona");
     until(&b, "the run is seen with who leads it", led).await;
-    let resume = Command::ResumeRun { run: run.clone() };
-    assert!(refused(&b.client.send(resume).await).contains("is led by the engine on bastiona; act there"));
+    let resume = || Command::ResumeRun { run: run.clone() };
+    assert!(refused(&b.client.send(resume()).await).contains("is led by the engine on bastiona; act there"));
     let begun = |s: &Snapshot| run_of(s, &run).is_some_and(|r| r.steps[0].started_at.is_some());
     until(&a, "the step is sent", begun).await;
     assert_eq!(thing.pokes.load(Ordering::SeqCst), 1);
@@ -211,7 +211,26 @@ async fn one_engine_acts_the_other_sees_and_takes_over_when_it_dies() {
     model.pass(Duration::from_secs(5));
     let taken = |s: &Snapshot| run_of(s, &run).is_some_and(|r| r.state == RunState::Unknown);
     until(&b, "the run is taken over", taken).await;
-    assert_eq!(thing.pokes.load(Ordering::SeqCst), 1, "it is looked at when the run goes on");
+    // The outcome comes to A, which can write nothing and do nothing more.
+    thing.answer.notify_one();
+    until(&a, "it says why", |s| s.journal.broken.is_some()).await;
+    let start = Command::StartRun { playbook: "poke".into(), params: BTreeMap::new(), incident: None };
+    assert!(refused(&a.client.send(start).await).contains("nothing runs while the journal is not in order"));
+
+    // B looks at the thing and does not poke it again.
+    let reply = b.client.send(resume()).await;
+    assert!(matches!(reply, Reply::Accepted { .. }), "{reply:?}");
+    let over = |s: &Snapshot| run_of(s, &run).is_some_and(|r| r.state == RunState::Finished);
+    until(&b, "the run is over", over).await;
+    assert_eq!(thing.pokes.load(Ordering::SeqCst), 1);
+
+    // A comes back: it sees how it went on without it, and leads nothing of it.
+    model.cut("bastiona", false);
+    until(&a, "it is in order again", |s| s.journal.broken.is_none()).await;
+    until(&a, "its own run is not open any more", |s| run_of(s, &run).is_none_or(|r| r.state.is_over())).await;
+    assert_eq!(thing.pokes.load(Ordering::SeqCst), 1);
+    a.end().await;
+    b.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
