@@ -2,8 +2,8 @@
 //! is the one place that lists its keys, bounds and defaults.
 
 use super::model::{
-    Archiving, Config, Console, Engine, Journal, Kubernetes, Login, Pgbouncer, Postgres, Redis, SecretRef, Template,
-    Threshold, Tls, Traefik, Workload, WorkloadKind,
+    Archiving, Ca, Config, Console, Engine, Journal, Kubernetes, Login, Pgbouncer, Postgres, Redis, SecretRef,
+    Template, Threshold, Tls, Traefik, Workload, WorkloadKind,
 };
 use super::problem::Problems;
 use super::reader::{self, Source, Table};

@@ -68,7 +68,7 @@ impl Pair {
             database: "postgres".to_owned(),
             login: self.login(WRITER),
             tls: Tls::Disable,
-            ca: None,
+            ca: crate::config::model::Ca::default(),
             timeout: self.timeout,
         }
     }
