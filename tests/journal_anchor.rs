@@ -192,6 +192,8 @@ fn forge(dir: &Path, size: u64) -> String {
     let secret = std::fs::read_to_string(dir.join("log.key.new")).unwrap();
     let key = LogKey::parse(&secret).unwrap();
     std::fs::create_dir(dir.join("records")).unwrap();
+    // Published beside the records by now, or not yet.
+    let _ = std::fs::remove_file(dir.join("checkpoint"));
     let (mut tree, mut lines) = (Frontier::default(), String::new());
     for seq in 0..size {
         let record = format!(
