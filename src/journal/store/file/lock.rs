@@ -41,8 +41,41 @@ impl Lock {
     }
 }
 
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a child that another thread has forked holds the same file until its exec.
+        let _ = self.file.unlock();
+    }
+}
+
 /// Whether its process is there, as far as can be seen from here.
 fn is_alive(holder: &Holder) -> bool {
     let pid = i32::try_from(holder.pid).ok().and_then(rustix::process::Pid::from_raw);
     pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    #[test]
+    fn what_is_let_go_can_be_taken_while_other_threads_start_programs() {
+        let dir = tempfile::tempdir().unwrap();
+        let ended = AtomicBool::new(false);
+        std::thread::scope(|threads| {
+            for _ in 0..3 {
+                // Between its fork and its exec a child has every file of this process.
+                threads.spawn(|| {
+                    while !ended.load(Ordering::Relaxed) {
+                        Command::new("/bin/true").status().unwrap();
+                    }
+                });
+            }
+            let refused = (0..2_000).find_map(|_| Lock::take(dir.path()).err());
+            ended.store(true, Ordering::Relaxed);
+            assert!(refused.is_none(), "{refused:?}");
+        });
+    }
 }
