@@ -2,6 +2,7 @@
 //! one that several bastions write in a database, and a copy of it in a directory of the same form.
 
 pub mod file;
+mod serve;
 pub mod shared;
 
 use super::error::JournalError;

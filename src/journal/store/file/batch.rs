@@ -1,7 +1,10 @@
 //! One batch as it lies in a segment: record lines, then the commit line that makes them count.
 
 use crate::journal::canonical;
-use crate::journal::record::{MAX_BYTES, Record};
+use crate::journal::checkpoint::Checkpoint;
+use crate::journal::key::LogKey;
+use crate::journal::record::{MAX_BYTES, Ready, Record};
+use crate::journal::tree::{Frontier, Hash};
 use serde::{Deserialize, Serialize};
 use std::io::BufRead;
 use std::ops::Range;
@@ -31,6 +34,48 @@ pub fn commit_line(from: u64, note: &str) -> Result<Vec<u8>, canonical::Unwritab
     let mut line = canonical::to_bytes(&Commit { checkpoint: note.to_owned(), from })?;
     line.push(b'\n');
     Ok(line)
+}
+
+/// A batch as it will lie in a segment, and the tree after it.
+pub struct Encoded {
+    /// Its lines.
+    pub bytes: Vec<u8>,
+    /// The tree with it.
+    pub frontier: Frontier,
+    /// Its root.
+    pub root: Hash,
+    /// The signed note over it.
+    pub note: String,
+}
+
+/// The batch of these records after what the tree holds, under its signed checkpoint; `each` is given the bytes of every
+/// record.
+///
+/// # Errors
+/// Signing failed, in a sentence.
+pub fn encode(
+    before: &Frontier,
+    key: &LogKey,
+    records: &[Ready],
+    mut each: impl FnMut(&[u8]),
+) -> Result<Encoded, String> {
+    let first = before.size();
+    let mut frontier = before.clone();
+    let mut bytes = Vec::with_capacity(records.iter().map(|r| r.max_len() + 1).sum::<usize>() + 512);
+    for (seq, record) in (first..).zip(records) {
+        let start = bytes.len();
+        record.write(seq, &mut bytes);
+        let leaf = bytes.get(start..).unwrap_or_default();
+        frontier.append(leaf);
+        each(leaf);
+        bytes.push(b'\n');
+    }
+    let root = frontier.root();
+    let checkpoint = Checkpoint { origin: key.verifier().name().to_owned(), size: frontier.size(), root };
+    let note = checkpoint.sign(key).map_err(|e| format!("signing failed: {e}"))?;
+    let commit = commit_line(first, &note).map_err(|e| format!("signing failed: {e}"))?;
+    bytes.extend_from_slice(&commit);
+    Ok(Encoded { bytes, frontier, root, note })
 }
 
 /// Reads a commit line without its newline, if it is one.

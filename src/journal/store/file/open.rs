@@ -20,6 +20,7 @@ use crate::journal::key::{KeyRing, LogKey, check_origin};
 use crate::journal::kind::Kind;
 use crate::journal::record::{Committed, Draft, Ready, Record};
 use crate::journal::snapshot::{Maker, Place, Snapshot, Unfit};
+use crate::journal::store::serve::{Writes, serve};
 use crate::journal::store::shared::mark;
 use serde_json::{Value, json};
 
@@ -34,7 +35,7 @@ pub fn open(options: OpenOptions, replay: Option<&mut dyn Replay>) -> Result<(Jo
     });
     let (queue, status) = (Queue::new(), writer.status());
     let start = Start { options, ring, queue, pulse: None, status, scrubber, arrivals: None, leads: None };
-    let run = move |intake, status| writer.run(intake, &status, lock);
+    let run = move |intake, status| serve(writer, intake, &status, lock);
     Ok((Journal::start(start, run)?, recovered))
 }
 

@@ -12,6 +12,7 @@ use crate::journal::key::LogKey;
 use crate::journal::kind::Kind;
 use crate::journal::record::Ready;
 use crate::journal::rotation::Rotation;
+use crate::journal::store::serve::Writes;
 use serde_json::json;
 
 /// Opens a log, gives it another key, and closes it. The old private key is removed; that its bytes are gone from the

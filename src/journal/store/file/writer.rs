@@ -8,25 +8,22 @@
 //! That way a full disk is noticed before a batch is begun, outcomes have room that intents may not take, and a
 //! sync need not write a new file length.
 
-use super::batch::commit_line;
-use super::intake::Intake;
-use super::lock::Lock;
+use super::batch::{self, Encoded};
 use super::medium::Medium;
 use super::succession::Accepted;
 use super::walk::Segment;
-use crate::journal::checkpoint::Checkpoint;
 use crate::journal::error::{Damage, JournalError};
-use crate::journal::handle::{Append, OpenOptions, Reply, Status};
+use crate::journal::handle::{Append, OpenOptions, Status};
 use crate::journal::key::LogKey;
 use crate::journal::kind::Kind;
 use crate::journal::record::{Committed, Ready};
 use crate::journal::snapshot::Place;
+use crate::journal::store::serve::{Answered, Writes, admitted};
 use crate::journal::synced::Synced;
 use crate::journal::tree::{Frontier, Hash};
 use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
-use tokio::sync::watch;
 
 /// How far ahead the segment is filled at once, in bytes.
 const STEP: u64 = 1 << 20;
@@ -75,12 +72,47 @@ enum NotWritten {
     Failed(String),
 }
 
-/// A batch as it will lie in the segment, and the tree after it.
-struct Encoded {
-    bytes: Vec<u8>,
-    frontier: Frontier,
-    root: Hash,
-    note: String,
+impl<M: Medium> Writes for Writer<M> {
+    fn group(&mut self, batch: Vec<Append>) -> Vec<Answered> {
+        // Before room is made, which is made in the segment.
+        self.rotate_when_due();
+        let intents_fit = if batch.iter().any(Append::has_intent) { self.room_for_intents(&batch) } else { Ok(()) };
+        let (taken, mut answers) = admitted(batch, &intents_fit);
+        let counts: Vec<usize> = taken.iter().map(|a| a.records.len()).collect();
+        let (records, replies): (Vec<_>, Vec<_>) = taken.into_iter().map(|a| (a.records, a.reply)).unzip();
+        if replies.is_empty() {
+            return answers;
+        }
+        match self.commit(records.into_iter().flatten().collect()) {
+            Ok(committed) => {
+                let mut committed = committed.into_iter();
+                for (reply, count) in replies.into_iter().zip(counts) {
+                    answers.push((reply, Ok(committed.by_ref().take(count).collect())));
+                }
+            }
+            Err(why) => answers.extend(replies.into_iter().map(|reply| (reply, Err(why.clone())))),
+        }
+        answers
+    }
+
+    fn close(&mut self, last: Vec<Ready>) -> Result<Vec<Committed>, JournalError> {
+        let committed = self.commit(last)?;
+        self.medium.seal(self.len).map_err(|e| self.end(&format!("completing the segment failed: {e}")))?;
+        self.filled = self.len;
+        Ok(committed)
+    }
+
+    fn status(&self) -> Status {
+        let place = Place {
+            tree: self.frontier.clone(),
+            segment: self.first,
+            offset: self.len,
+            line: self.line,
+            note: self.note.clone(),
+        };
+        let (broken, synced) = (self.broken.clone(), self.synced.clone());
+        Status { size: self.frontier.size(), root: self.root, broken, place, scrub: None, synced }
+    }
 }
 
 impl<M: Medium> Writer<M> {
@@ -116,78 +148,6 @@ impl<M: Medium> Writer<M> {
     /// Signs with another key from the next batch on.
     pub fn hand_over(&mut self, key: LogKey) {
         self.key = key;
-    }
-
-    /// What can be said of the log now.
-    pub fn status(&self) -> Status {
-        let place = Place {
-            tree: self.frontier.clone(),
-            segment: self.first,
-            offset: self.len,
-            line: self.line,
-            note: self.note.clone(),
-        };
-        let (broken, synced) = (self.broken.clone(), self.synced.clone());
-        Status { size: self.frontier.size(), root: self.root, broken, place, scrub: None, synced }
-    }
-
-    /// Says what can be said now; what the scrub says stays.
-    fn publish(&self, status: &watch::Sender<Status>) {
-        status.send_modify(|said| {
-            let scrub = said.scrub.take();
-            *said = Status { scrub, ..self.status() };
-        });
-    }
-
-    /// Writes what comes in until it is closed or nobody is left to write for.
-    pub fn run(mut self, mut intake: Intake, status: &watch::Sender<Status>, lock: Lock) {
-        while let Some((batch, closing)) = intake.next() {
-            let begun = Instant::now();
-            let replies = self.group(batch);
-            intake.learn(replies.len(), begun.elapsed());
-            // Nothing is said of a checkpoint before the sync under it has returned.
-            self.publish(status);
-            for (reply, result) in replies {
-                // The one who asked may have gone; the record stands all the same.
-                let _ = reply.send(result);
-            }
-            if let Some(last) = closing {
-                let result = self.close(last.records);
-                self.publish(status);
-                drop(lock);
-                let _ = last.reply.send(result);
-                return;
-            }
-        }
-    }
-
-    /// Commits what was asked for together, and says for each what became of it.
-    fn group(&mut self, batch: Vec<Append>) -> Vec<(Reply, Result<Vec<Committed>, JournalError>)> {
-        let (mut taken, mut answers) = (vec![], vec![]);
-        // Before room is made, which is made in the segment.
-        self.rotate_when_due();
-        let intents_fit = if batch.iter().any(Append::has_intent) { self.room_for_intents(&batch) } else { Ok(()) };
-        for append in batch {
-            match &intents_fit {
-                Err(why) if append.has_intent() => answers.push((append.reply, Err(why.clone()))),
-                _ => taken.push(append),
-            }
-        }
-        let counts: Vec<usize> = taken.iter().map(|a| a.records.len()).collect();
-        let (records, replies): (Vec<_>, Vec<_>) = taken.into_iter().map(|a| (a.records, a.reply)).unzip();
-        if replies.is_empty() {
-            return answers;
-        }
-        match self.commit(records.into_iter().flatten().collect()) {
-            Ok(committed) => {
-                let mut committed = committed.into_iter();
-                for (reply, count) in replies.into_iter().zip(counts) {
-                    answers.push((reply, Ok(committed.by_ref().take(count).collect())));
-                }
-            }
-            Err(why) => answers.extend(replies.into_iter().map(|reply| (reply, Err(why.clone())))),
-        }
-        answers
     }
 
     /// Writes a batch and returns when it is on the disk, in this segment or in one that follows it because this
@@ -226,21 +186,7 @@ impl<M: Medium> Writer<M> {
 
     /// The batch of these records after what is committed, under its signed checkpoint.
     fn encode(&mut self, records: &[Ready]) -> Result<Encoded, JournalError> {
-        let first = self.frontier.size();
-        let mut frontier = self.frontier.clone();
-        let mut bytes = Vec::with_capacity(records.iter().map(|r| r.max_len() + 1).sum::<usize>() + 512);
-        for (seq, record) in (first..).zip(records) {
-            let start = bytes.len();
-            record.write(seq, &mut bytes);
-            frontier.append(bytes.get(start..).unwrap_or_default());
-            bytes.push(b'\n');
-        }
-        let root = frontier.root();
-        let checkpoint = Checkpoint { origin: self.key.verifier().name().to_owned(), size: frontier.size(), root };
-        let note = checkpoint.sign(&self.key).map_err(|e| self.end(&format!("signing failed: {e}")))?;
-        let commit = commit_line(first, &note).map_err(|e| self.end(&format!("signing failed: {e}")))?;
-        bytes.extend_from_slice(&commit);
-        Ok(Encoded { bytes, frontier, root, note })
+        batch::encode(&self.frontier, &self.key, records, |_| {}).map_err(|why| self.end(&why))
     }
 
     /// Writes a batch after what is committed in the segment, and syncs it.
@@ -290,14 +236,6 @@ impl<M: Medium> Writer<M> {
         self.medium.publish(size).map_err(|e| self.end(&second(&e.to_string())))?;
         self.successor = true;
         Ok(batch)
-    }
-
-    /// Writes the last records and completes the segment.
-    pub fn close(&mut self, last: Vec<Ready>) -> Result<Vec<Committed>, JournalError> {
-        let committed = self.commit(last)?;
-        self.medium.seal(self.len).map_err(|e| self.end(&format!("completing the segment failed: {e}")))?;
-        self.filled = self.len;
-        Ok(committed)
     }
 
     /// Whether something may begin: the disk is above low water, and the segment has room for all that was asked

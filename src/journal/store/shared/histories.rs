@@ -11,6 +11,7 @@ use crate::domain::id::IncidentId;
 use crate::domain::mode::Mode;
 use crate::journal::read::{Filter, Reader};
 use crate::journal::record::Ready;
+use crate::journal::store::serve::Writes;
 use crate::journal::verify::{self, Options, Verdict};
 use crate::journal::{Draft, JournalError, Kind, OpenOptions, Record};
 use serde_json::json;

@@ -20,6 +20,7 @@ use crate::journal::store::file::open::{Found, resume};
 use crate::journal::store::file::scrub::Scrubber;
 use crate::journal::store::file::walk::{Segment, segments};
 use crate::journal::store::file::{KEY, RECORDS, create, keyfile, place};
+use crate::journal::store::serve::{Writes, serve};
 use serde_json::json;
 use std::path::Path;
 use std::sync::Arc;
@@ -58,7 +59,7 @@ pub fn open(
         begin(&options, database, Arc::new(move || nudge.nudge()), replay)?;
     let (status, arrivals, leads) = (writer.status(), Some(arrivals), Some(leads));
     let start = Start { options, ring, queue, pulse: Some(PULSE), status, scrubber, leads, arrivals };
-    let run = move |intake, status| writer.run(intake, &status, lock);
+    let run = move |intake, status| serve(writer, intake, &status, lock);
     Ok((Journal::start(start, run)?, recovered))
 }
 

@@ -7,24 +7,22 @@ use super::copy::Copy;
 use super::leads::Leads;
 use super::take::take;
 use super::{Database, Ledger, LedgerError, Offer};
-use crate::journal::checkpoint::Checkpoint;
 use crate::journal::error::{Damage, JournalError};
 use crate::journal::evidence::told;
-use crate::journal::handle::{Append, OpenOptions, Reply, Status};
+use crate::journal::handle::{Append, OpenOptions, Status};
 use crate::journal::key::LogKey;
 use crate::journal::record::{Committed, Ready, Record};
 use crate::journal::snapshot::Place;
-use crate::journal::store::file::batch::commit_line;
+use crate::journal::store::file::batch::{self, Encoded};
 use crate::journal::store::file::chain::Chain;
-use crate::journal::store::file::intake::Intake;
-use crate::journal::store::file::lock::Lock;
 use crate::journal::store::file::{evidence, place};
+use crate::journal::store::serve::{Answered, Writes, admitted};
 use crate::journal::synced::Synced;
 use crate::journal::tree::{Frontier, Hash};
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 /// How often an offer is made anew because others were faster.
 const TRIES: u32 = 100;
@@ -54,16 +52,64 @@ pub struct Writer {
     synced: Synced,
 }
 
-/// An append with what became of it.
-type Answered = (Reply, Result<Vec<Committed>, JournalError>);
-
-/// A batch as the log will have it, and the tree after it.
-struct Encoded {
+/// A batch that is offered to the database, and the bytes of its records.
+struct Offered {
     leaves: Vec<Vec<u8>>,
-    bytes: Vec<u8>,
-    frontier: Frontier,
-    root: Hash,
-    note: String,
+    batch: Encoded,
+}
+
+impl Writes for Writer {
+    fn group(&mut self, batch: Vec<Append>) -> Vec<Answered> {
+        let intents_fit = if batch.iter().any(Append::has_intent) { self.room_for_intents() } else { Ok(()) };
+        let (mut taken, mut answers) = admitted(batch, &intents_fit);
+        // Whoever writes of what another engine leads now is refused alone.
+        while !taken.is_empty() {
+            let fences;
+            (taken, fences) = self.fenced(taken, &mut answers);
+            let records: Vec<Ready> = taken.iter().flat_map(|a| a.records.iter().cloned()).collect();
+            match self.commit(&records, &fences) {
+                Ok(committed) => {
+                    let mut committed = committed.into_iter();
+                    for Append { records, reply } in taken {
+                        answers.push((reply, Ok(committed.by_ref().take(records.len()).collect())));
+                    }
+                    break;
+                }
+                Err(JournalError::NotLed { name }) => self.leads.lost(&name),
+                Err(why) => {
+                    answers.extend(taken.into_iter().map(|a| (a.reply, Err(why.clone()))));
+                    break;
+                }
+            }
+        }
+        answers
+    }
+
+    fn close(&mut self, last: Vec<Ready>) -> Result<Vec<Committed>, JournalError> {
+        let committed = self.commit(&last, &[])?;
+        self.leads.let_go();
+        self.copy.seal().map_err(|e| self.end(&format!("completing the copy failed: {e}")))?;
+        Ok(committed)
+    }
+
+    fn status(&self) -> Status {
+        let (segment, offset, line) = self.copy.here();
+        let place = Place { tree: self.frontier.clone(), segment, offset, line, note: self.note.clone() };
+        let (broken, synced) = (self.broken.clone(), self.synced.clone());
+        Status { size: self.frontier.size(), root: self.root, broken, place, scrub: None, synced }
+    }
+
+    /// Takes in what others wrote; where the database was lost, tries whether it answers again.
+    fn look(&mut self) {
+        if self.ended {
+            return;
+        }
+        let looked = if self.entered { self.catch_up() } else { self.again() };
+        if looked.is_err() && !self.ended && !self.entered {
+            // A session that was cut says so only when it is asked. What is still out of reach is said.
+            drop(self.again());
+        }
+    }
 }
 
 impl Writer {
@@ -110,61 +156,6 @@ impl Writer {
         self.damaged.clone()
     }
 
-    /// What can be said of the log now.
-    pub fn status(&self) -> Status {
-        let (segment, offset, line) = self.copy.here();
-        let place = Place { tree: self.frontier.clone(), segment, offset, line, note: self.note.clone() };
-        let (broken, synced) = (self.broken.clone(), self.synced.clone());
-        Status { size: self.frontier.size(), root: self.root, broken, place, scrub: None, synced }
-    }
-
-    fn publish(&self, status: &watch::Sender<Status>) {
-        status.send_if_modified(|said| {
-            let now = Status { scrub: said.scrub.clone(), ..self.status() };
-            let news = now != *said;
-            *said = now;
-            news
-        });
-    }
-
-    /// Writes what comes in, and takes in what others write, until it is closed or nobody is left to write for.
-    pub fn run(mut self, mut intake: Intake, status: &watch::Sender<Status>, lock: Lock) {
-        while let Some((batch, closing)) = intake.next() {
-            if batch.is_empty() && closing.is_none() {
-                self.look();
-                self.publish(status);
-                continue;
-            }
-            let begun = Instant::now();
-            let replies = self.group(batch);
-            intake.learn(replies.len(), begun.elapsed());
-            self.publish(status);
-            for (reply, result) in replies {
-                // The one who asked may have gone; the record stands all the same.
-                let _ = reply.send(result);
-            }
-            if let Some(last) = closing {
-                let result = self.close(&last.records);
-                self.publish(status);
-                drop(lock);
-                let _ = last.reply.send(result);
-                return;
-            }
-        }
-    }
-
-    /// Takes in what others wrote; where the database was lost, tries whether it answers again.
-    pub fn look(&mut self) {
-        if self.ended {
-            return;
-        }
-        let looked = if self.entered { self.catch_up() } else { self.again() };
-        if looked.is_err() && !self.ended && !self.entered {
-            // A session that was cut says so only when it is asked. What is still out of reach is said.
-            drop(self.again());
-        }
-    }
-
     /// Enters anew and takes in what others wrote.
     fn again(&mut self) -> Result<(), JournalError> {
         self.enter()?;
@@ -181,39 +172,6 @@ impl Writer {
             Err(_) => self.again(),
             Ok(()) => Ok(()),
         }
-    }
-
-    /// Commits what was asked for together, and says for each what became of it.
-    fn group(&mut self, batch: Vec<Append>) -> Vec<Answered> {
-        let (mut taken, mut answers) = (vec![], vec![]);
-        let intents_fit = if batch.iter().any(Append::has_intent) { self.room_for_intents() } else { Ok(()) };
-        for append in batch {
-            match &intents_fit {
-                Err(why) if append.has_intent() => answers.push((append.reply, Err(why.clone()))),
-                _ => taken.push(append),
-            }
-        }
-        // Whoever writes of what another engine leads now is refused alone.
-        while !taken.is_empty() {
-            let fences;
-            (taken, fences) = self.fenced(taken, &mut answers);
-            let records: Vec<Ready> = taken.iter().flat_map(|a| a.records.iter().cloned()).collect();
-            match self.commit(&records, &fences) {
-                Ok(committed) => {
-                    let mut committed = committed.into_iter();
-                    for Append { records, reply } in taken {
-                        answers.push((reply, Ok(committed.by_ref().take(records.len()).collect())));
-                    }
-                    break;
-                }
-                Err(JournalError::NotLed { name }) => self.leads.lost(&name),
-                Err(why) => {
-                    answers.extend(taken.into_iter().map(|a| (a.reply, Err(why.clone()))));
-                    break;
-                }
-            }
-        }
-        answers
     }
 
     /// The appends whose leases this engine has, with their tokens; the others are answered.
@@ -255,8 +213,8 @@ impl Writer {
             return Ok(vec![]);
         }
         for _ in 0..TRIES {
-            let batch = self.encode(records)?;
-            if let Err(why) = self.keep_evidence(&batch.leaves) {
+            let offered = self.encode(records)?;
+            if let Err(why) = self.keep_evidence(&offered.leaves) {
                 self.after(Err(why))?;
                 continue;
             }
@@ -265,15 +223,15 @@ impl Writer {
             let offer = Offer {
                 size: first,
                 root: self.root,
-                leaves: &batch.leaves,
-                root_after: batch.root,
-                note: &batch.note,
+                leaves: &offered.leaves,
+                root_after: offered.batch.root,
+                note: &offered.batch.note,
                 fences,
             };
             match self.ledger.append(&offer) {
                 Ok(()) => {
                     self.synced.took(begun.elapsed());
-                    let committed = self.accept(batch, records)?;
+                    let committed = self.accept(offered, records)?;
                     self.leads.begin(records.iter(), fences);
                     return Ok(committed);
                 }
@@ -283,7 +241,7 @@ impl Writer {
                 }
                 Err(LedgerError::Lost(why)) => {
                     tracing::warn!(%why, "the journal's database was lost in the middle of a batch");
-                    if self.has_taken(&batch)? {
+                    if self.has_taken(&offered.batch)? {
                         self.leads.begin(records.iter(), fences);
                         let numbered = (first..).zip(records);
                         return Ok(numbered.map(|(seq, record)| record.clone().into_committed(seq)).collect());
@@ -309,35 +267,22 @@ impl Writer {
     }
 
     /// The batch of these records after what this bastion has seen, under its signed checkpoint.
-    fn encode(&mut self, records: &[Ready]) -> Result<Encoded, JournalError> {
-        let first = self.frontier.size();
-        let mut frontier = self.frontier.clone();
-        let (mut bytes, mut leaves) = (Vec::new(), Vec::with_capacity(records.len()));
-        for (seq, record) in (first..).zip(records) {
-            let mut leaf = Vec::with_capacity(record.max_len());
-            record.write(seq, &mut leaf);
-            frontier.append(&leaf);
-            bytes.extend_from_slice(&leaf);
-            bytes.push(b'\n');
-            leaves.push(leaf);
-        }
-        let root = frontier.root();
-        let checkpoint = Checkpoint { origin: self.key.verifier().name().to_owned(), size: frontier.size(), root };
-        let note = checkpoint.sign(&self.key).map_err(|e| self.end(&format!("signing failed: {e}")))?;
-        let commit = commit_line(first, &note).map_err(|e| self.end(&format!("signing failed: {e}")))?;
-        bytes.extend_from_slice(&commit);
-        Ok(Encoded { leaves, bytes, frontier, root, note })
+    fn encode(&mut self, records: &[Ready]) -> Result<Offered, JournalError> {
+        let mut leaves = Vec::with_capacity(records.len());
+        let batch = batch::encode(&self.frontier, &self.key, records, |leaf| leaves.push(leaf.to_vec()));
+        Ok(Offered { leaves, batch: batch.map_err(|why| self.end(&why))? })
     }
 
     /// Goes on from a batch that the database holds: into the copy, and to whoever follows.
-    fn accept(&mut self, batch: Encoded, records: &[Ready]) -> Result<Vec<Committed>, JournalError> {
+    fn accept(&mut self, offered: Offered, records: &[Ready]) -> Result<Vec<Committed>, JournalError> {
         let first = self.frontier.size();
         let committed: Vec<_> = (first..).zip(records).map(|(seq, r)| r.clone().into_committed(seq)).collect();
+        let Offered { leaves, batch } = offered;
         self.add(first, &batch.bytes, batch.frontier.size() - first + 1)?;
         (self.frontier, self.root, self.note) = (batch.frontier, batch.root, batch.note);
         self.synced.newest = self.synced.newest.max(records.iter().map(Ready::time).max());
         self.tell(committed.iter().map(|c| &c.record));
-        self.forget_evidence(&batch.leaves);
+        self.forget_evidence(&leaves);
         Ok(committed)
     }
 
@@ -436,14 +381,6 @@ impl Writer {
             }
         }
         Ok(())
-    }
-
-    /// Writes the last records and completes the segment of the copy.
-    fn close(&mut self, last: &[Ready]) -> Result<Vec<Committed>, JournalError> {
-        let committed = self.commit(last, &[])?;
-        self.leads.let_go();
-        self.copy.seal().map_err(|e| self.end(&format!("completing the copy failed: {e}")))?;
-        Ok(committed)
     }
 
     /// Nothing is written before the database has answered.
