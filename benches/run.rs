@@ -19,6 +19,7 @@ use jiff::Timestamp;
 use measured::percentile;
 use quarterdeck::act::Verbs;
 use quarterdeck::domain::actor::Actor;
+use quarterdeck::domain::behalf::Behalf;
 use quarterdeck::domain::estate::{Environment, Estate, Tenancy, Tenant};
 use quarterdeck::domain::mode::Mode;
 use quarterdeck::domain::ports::{BoxFuture, Clock, Outcome, RenderContext, Verb, VerbError};
@@ -97,7 +98,7 @@ impl Verb for Poke {
         })
     }
 
-    fn dry_run<'a>(&'a self, _: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
+    fn dry_run<'a>(&'a self, _: &'a Request, _: Option<&'a Behalf>) -> BoxFuture<'a, Result<String, Failure>> {
         Box::pin(async { Ok("1 row".into()) })
     }
 

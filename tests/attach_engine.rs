@@ -89,7 +89,7 @@ fn start(observers: Vec<Box<dyn Observer>>, people: Option<Arc<dyn People>>) -> 
     let (environment, now) = (adapters.estate.environment, adapters.clock.now());
     let open = OpenOptions::new(&journal_dir, "quarterdeck/test", actor("mara"), Mode::Drill, environment, now);
     let (journal, _) = tokio::task::block_in_place(|| fold::open(open, &mut state)).unwrap();
-    let signals: Vec<&str> = quarterdeck::correlate::signals::SIGNALS.iter().map(|s| s.name).collect();
+    let signals = quarterdeck::correlate::signals::names();
     let (library, _) = quarterdeck::playbook::library::Library::load(&[], &quarterdeck::act::catalog(), &signals);
     let running = core::start(Parts {
         adapters,

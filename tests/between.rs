@@ -15,9 +15,8 @@ use std::process::Command;
 use support::{CTRL_C, ENTER, ESC, SOON, Start, TAB, Term, kinds, lonely, program, records, verifies};
 
 /// A program on the path, or a line that says why the test does nothing.
-fn on_path(name: &str) -> Option<PathBuf> {
-    let dirs: Vec<PathBuf> = std::env::split_paths(&std::env::var_os("PATH")?).collect();
-    let found = dirs.into_iter().map(|dir| dir.join(name)).find(|path| path.is_file());
+fn installed(name: &str) -> Option<PathBuf> {
+    let found = support::on_path(name);
     if found.is_none() {
         let why = format!("there is no {name} on this machine (tests/lab/lab install tools)");
         assert!(std::env::var("QUARTERDECK_LAB").as_deref() != Ok("require"), "QUARTERDECK_LAB=require, but {why}");
@@ -55,7 +54,7 @@ fn is_used(mut term: Term, home: &Path) {
 
 /// Starts a program between the terminal and the console.
 fn through(name: &str, args: impl Fn(&str, &str) -> Vec<String>, env: &[(&str, &str)]) {
-    let Some(between) = on_path(name) else { return };
+    let Some(between) = installed(name) else { return };
     let home = tempfile::tempdir().unwrap();
     let file = lonely(home.path());
     let args = args(&program().display().to_string(), &file);
@@ -92,7 +91,7 @@ fn through_tmux() {
 
 #[test]
 fn through_mosh() {
-    let (Some(server), Some(client)) = (on_path("mosh-server"), on_path("mosh-client")) else { return };
+    let (Some(server), Some(client)) = (installed("mosh-server"), installed("mosh-client")) else { return };
     let home = tempfile::tempdir().unwrap();
     let file = lonely(home.path());
     let mut serve = Command::new(server);

@@ -12,6 +12,7 @@ mod support;
 
 use quarterdeck::act::{DynVerb, Verbs};
 use quarterdeck::domain::actor::Actor;
+use quarterdeck::domain::behalf::Behalf;
 use quarterdeck::domain::mode::Mode;
 use quarterdeck::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Verb, VerbError};
 use quarterdeck::domain::request::{Request, VerbSpec};
@@ -68,8 +69,12 @@ impl Verb for Long {
         self.0.render(context)
     }
 
-    fn dry_run<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
-        self.0.dry_run(request)
+    fn dry_run<'a>(
+        &'a self,
+        request: &'a Request,
+        behalf: Option<&'a Behalf>,
+    ) -> BoxFuture<'a, Result<String, Failure>> {
+        self.0.dry_run(request, behalf)
     }
 
     fn look<'a>(&'a self, _: &'a Request) -> BoxFuture<'a, Outcome> {
@@ -97,7 +102,7 @@ fn engine(dir: &Path) -> Running {
     let mut state = State::default();
     let open = OpenOptions::new(dir, "quarterdeck/test", me.clone(), Mode::Drill, environment, time);
     let (journal, _) = fold::open(open, &mut state).unwrap();
-    let signals: Vec<&str> = quarterdeck::correlate::signals::SIGNALS.iter().map(|s| s.name).collect();
+    let signals = quarterdeck::correlate::signals::names();
     let files = [("look-long.yaml".to_owned(), LOOK.to_owned())];
     let (library, problems) = Library::load(&files, &quarterdeck::act::catalog(), &signals);
     assert!(problems.is_empty(), "{problems:?}");

@@ -31,7 +31,7 @@ fn engine(dir: &Path) -> Running {
     let mut state = State::default();
     let open = OpenOptions::new(dir, "quarterdeck/test", me.clone(), Mode::Drill, environment, now);
     let (journal, _) = tokio::task::block_in_place(|| fold::open(open, &mut state)).unwrap();
-    let signals: Vec<&str> = quarterdeck::correlate::signals::SIGNALS.iter().map(|s| s.name).collect();
+    let signals = quarterdeck::correlate::signals::names();
     let (library, problems) = Library::load(&[], &quarterdeck::act::catalog(), &signals);
     assert!(problems.is_empty(), "{problems:?}");
     let loaded = serde_json::json!({});

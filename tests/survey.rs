@@ -10,6 +10,7 @@
 
 use quarterdeck::act::Verbs;
 use quarterdeck::domain::actor::Actor;
+use quarterdeck::domain::behalf::Behalf;
 use quarterdeck::domain::estate::{Environment, Estate};
 use quarterdeck::domain::id::PlaybookId;
 use quarterdeck::domain::mode::Mode;
@@ -90,7 +91,7 @@ impl Verb for Poke {
         })
     }
 
-    fn dry_run<'a>(&'a self, _: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
+    fn dry_run<'a>(&'a self, _: &'a Request, _: Option<&'a Behalf>) -> BoxFuture<'a, Result<String, Failure>> {
         Box::pin(async { Ok("it would be poked".into()) })
     }
 

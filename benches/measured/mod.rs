@@ -48,7 +48,7 @@ pub fn engine(drill: Drill, dir: &Path) -> Running {
     let place = dir.join("journal");
     let open = OpenOptions::new(place, "quarterdeck/bench", me.clone(), Mode::Drill, environment, time);
     let (journal, _) = fold::open(open, &mut state).unwrap();
-    let signals: Vec<&str> = quarterdeck::correlate::signals::SIGNALS.iter().map(|s| s.name).collect();
+    let signals = quarterdeck::correlate::signals::names();
     let (library, _) = Library::load(&[], &quarterdeck::act::catalog(), &signals);
     core::start(Parts {
         adapters,

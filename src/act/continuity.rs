@@ -4,6 +4,7 @@
 
 use super::DynVerb;
 use super::args::{optional, shell};
+use crate::domain::behalf::Behalf;
 use crate::domain::by_hand::{Agreed, FALLBACK, Hand, RECONCILE, compared, place};
 use crate::domain::estate::Estate;
 use crate::domain::id::{SourceId, TenantId};
@@ -239,7 +240,7 @@ impl Verb for Continuity {
         })
     }
 
-    fn dry_run<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
+    fn dry_run<'a>(&'a self, request: &'a Request, _: Option<&'a Behalf>) -> BoxFuture<'a, Result<String, Failure>> {
         Box::pin(async move { Ok(format!("{} would stand in the record; nothing is sent", request.target.object)) })
     }
 

@@ -4,6 +4,7 @@ mod webhook;
 
 use super::traefik::tenant_router;
 use crate::config::model::{Hook, Traefik as Config};
+use crate::domain::behalf::Behalf;
 use crate::domain::id::SourceId;
 use crate::domain::mode::MayAct;
 use crate::domain::ports::{BoxFuture, Outcome, RenderContext, Verb, VerbError};
@@ -203,7 +204,7 @@ impl Verb for Probe {
         }
     }
 
-    fn dry_run<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
+    fn dry_run<'a>(&'a self, request: &'a Request, _: Option<&'a Behalf>) -> BoxFuture<'a, Result<String, Failure>> {
         Box::pin(async move { Ok(format!("would ask once: {}", request.by_hand)) })
     }
 

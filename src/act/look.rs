@@ -1,6 +1,7 @@
 //! What all verbs that only look have in common: asking once is both the dry run and the run.
 
 use super::DynVerb;
+use crate::domain::behalf::Behalf;
 use crate::domain::ports::{BoxFuture, Outcome, RenderContext, Verb, VerbError};
 use crate::domain::request::{Request, VerbSpec};
 use crate::domain::sample::Failure;
@@ -45,7 +46,7 @@ impl<L: Look> Verb for Looking<L> {
         self.0.render(context)
     }
 
-    fn dry_run<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
+    fn dry_run<'a>(&'a self, request: &'a Request, _: Option<&'a Behalf>) -> BoxFuture<'a, Result<String, Failure>> {
         Box::pin(async move { self.0.ask(request).await.map(|(_, summary)| summary) })
     }
 

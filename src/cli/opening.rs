@@ -14,7 +14,7 @@ use crate::attest::witness;
 use crate::config;
 use crate::config::problem::{Problem, Problems};
 use crate::correlate::rules::Rules;
-use crate::correlate::signals::SIGNALS;
+use crate::correlate::signals;
 use crate::domain::mode::Mode;
 use crate::drill::catalog::{self, Entry};
 use crate::drill::scenario::Scenario;
@@ -85,12 +85,7 @@ pub fn library() -> Result<(Library, Vec<crate::playbook::Problem>), Error> {
 }
 
 fn read_library(own: &[(String, String)]) -> (Library, Vec<crate::playbook::Problem>) {
-    Library::load(own, &crate::act::catalog(), &signal_names())
-}
-
-/// Names of all signals, which playbooks may use.
-pub fn signal_names() -> Vec<&'static str> {
-    SIGNALS.iter().map(|s| s.name).collect()
+    Library::load(own, &crate::act::catalog(), &signals::names())
 }
 
 /// The adapters of a scenario with its own seed and speed.

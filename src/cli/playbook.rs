@@ -239,7 +239,7 @@ fn show(format: Format, id: &str) -> Result<Exit, Error> {
 }
 
 fn lint(format: Format, files: &[PathBuf]) -> Result<Exit, Error> {
-    let signals = opening::signal_names();
+    let signals = crate::correlate::signals::names();
     let (problems, count) = if files.is_empty() {
         let (library, mut problems) = library()?;
         let built_in = crate::playbook::library::lint_built_in(&crate::act::catalog(), &signals);

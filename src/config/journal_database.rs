@@ -3,6 +3,7 @@
 use super::decode::{host, login, port, timeout, tls};
 use super::model::{JournalDatabase, Postgres};
 use super::reader::Table;
+use std::time::Duration;
 
 /// Name of the database when nothing is said.
 const DATABASE: &str = "quarterdeck_journal";
@@ -27,6 +28,7 @@ pub(super) fn decode(mut table: Table<'_, '_>, acted_on: &[Postgres]) -> Journal
     let database = table.string("database").unwrap_or_else(|| DATABASE.to_owned());
     let login = login(&mut table, "quarterdeck_journal");
     let ((tls, ca), timeout) = (tls(&mut table), timeout(&mut table));
+    let lease = table.duration("lease", Duration::from_secs(3), Duration::from_mins(5));
     let target = acted_on.iter().find(|p| p.act.is_some() && servers.contains(&(p.host.clone(), p.port)));
     if let Some(target) = target {
         let id = &target.id;
@@ -37,7 +39,7 @@ pub(super) fn decode(mut table: Table<'_, '_>, acted_on: &[Postgres]) -> Journal
         table.reject("host", why);
     }
     table.finish();
-    JournalDatabase { servers, database, login, tls, ca, timeout }
+    JournalDatabase { servers, database, login, tls, ca, timeout, lease }
 }
 
 /// What can not be had together with a journal that several bastions write, said at the key.
@@ -69,19 +71,19 @@ fn server(text: &str) -> Option<(String, u16)> {
 mod tests {
     use super::super::decode::decode;
     use super::*;
-    use std::time::Duration;
 
     const HEAD: &str = "[estate]\nname = \"a\"\nenvironment = \"staging\"\n";
 
     #[test]
     fn the_same_words_as_of_an_instance_and_the_servers_that_may_take_over() {
         let table = "[journal.postgres]\nhost = \"db1\"\nreplicas = [\"db2\", \"db3:5433\", \"[::1]:7\"]\nuser = \"w\"\n\
-                     password = \"env:P\"\ntls = \"disable\"\ntimeout = \"3s\"\n";
+                     password = \"env:P\"\ntls = \"disable\"\ntimeout = \"3s\"\nlease = \"20s\"\n";
         let journal = decode("c.toml", &format!("{HEAD}{table}")).unwrap().journal;
         let database = journal.database.unwrap();
         let servers: Vec<_> = database.servers.iter().map(|(h, p)| (h.as_str(), *p)).collect();
         assert_eq!(servers, [("db1", 5432), ("db2", 5432), ("db3", 5433), ("::1", 7)]);
         assert_eq!((database.database.as_str(), database.timeout), (DATABASE, Duration::from_secs(3)));
+        assert_eq!(database.lease, Some(Duration::from_secs(20)));
         assert!(decode("c.toml", HEAD).unwrap().journal.database.is_none());
     }
 

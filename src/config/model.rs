@@ -390,6 +390,8 @@ pub struct JournalDatabase {
     pub ca: Ca,
     /// Time allowed for one answer.
     pub timeout: Duration,
+    /// How long a lease of this engine lasts unless it is renewed; what the journal takes when absent.
+    pub lease: Option<Duration>,
 }
 
 /// `[estate] region`, `[journal.retention]` and `[[journal.archive]]`.

@@ -92,6 +92,10 @@ fn of_runs(state: &State) -> Option<Next> {
         Some(Next::to(role, text, go))
     };
     let name = step_name(run);
+    if let Some(host) = &run.led_by {
+        let text = format!("watch {}: it is led by the engine on {host}, act there", run.playbook);
+        return if here { Some(Next::wait(Role::Text, text)) } else { open(text, Role::Text) };
+    }
     match (run.state, current_step(run).map(|s| s.state)) {
         (RunState::Finished | RunState::Failed | RunState::RolledBack, _) => None,
         (_, Some(StepState::AwaitsConfirmation)) => open(format!("confirm {name}"), Role::Accent),

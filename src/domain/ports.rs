@@ -144,17 +144,13 @@ pub trait Verb: Send + Sync {
     /// Renders exactly what would be sent, from arguments and fresh observations, without any I/O.
     fn render(&self, context: &RenderContext<'_>) -> Result<Request, VerbError>;
 
-    /// Asks the server what the request would do, without doing it (server-side dry run, EXPLAIN, a count).
-    fn dry_run<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>>;
-
-    /// The same in somebody's name; of a verb whose server is not asked in the names of people it is the same.
-    fn dry_run_as<'a>(
+    /// Asks the server what the request would do, without doing it (server-side dry run, EXPLAIN, a count): in
+    /// somebody's name where the server is asked in the names of people.
+    fn dry_run<'a>(
         &'a self,
         request: &'a Request,
-        _behalf: Option<&'a Behalf>,
-    ) -> BoxFuture<'a, Result<String, Failure>> {
-        self.dry_run(request)
-    }
+        behalf: Option<&'a Behalf>,
+    ) -> BoxFuture<'a, Result<String, Failure>>;
 
     /// Runs a look (`spec().read_only`); an acting verb answers with a failure, which is what this says.
     fn look<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Outcome> {

@@ -130,7 +130,9 @@ async fn the_default_drill_is_found_resists_a_cancel_and_ends_with_a_terminate()
     let Operation::Simulated { statement } = &request.operation else { panic!() };
     assert!(statement.contains("pg_terminate_backend(pid)") && statement.contains(&format!("-- $1 = {}", root["pid"])));
     assert!(request.hurts.contains("sessions wait behind it") && request.target.tenants[0].as_str() == "t017");
-    assert!(play.verb("postgres.terminate_backend").dry_run(&request).await.unwrap().contains("idle in transaction"));
+    assert!(
+        play.verb("postgres.terminate_backend").dry_run(&request, None).await.unwrap().contains("idle in transaction")
+    );
     let again = request.clone();
     assert!(matches!(play.send("postgres.terminate_backend", request).await, Outcome::Done { .. }));
     play.play(120);

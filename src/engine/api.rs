@@ -749,6 +749,9 @@ pub struct RunView {
     /// Secret parameters that have to be given again before it can go on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets_missing: Vec<String>,
+    /// Host of the engine that leads it, where that is another one: there it is acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub led_by: Option<String>,
 }
 
 /// One step as it is shown.

@@ -3,7 +3,7 @@
 //! engine's work; what another engine has taken over is let go of here, and what nobody leads any more is taken over with
 //! its runs, which come back stopped as after a crash. Where this engine is the only one it leads everything.
 
-use super::api::{Command, Reply, RunView};
+use super::api::{Command, Reply, RunView, StepState, StepView};
 use super::core::Engine;
 use super::runs::shown;
 use crate::domain::actor::Actor;
@@ -213,8 +213,11 @@ impl Engine {
         let stopped = matches!(last.kind, Kind::RunStopped | Kind::RunPaused);
         let view = held.view(&id, self.clock.now());
         let state = if stopped { RunState::Stopped } else { RunState::Running };
-        let now = format!("led by the engine on {}", crate::domain::text::sanitize(&last.actor.host));
-        self.bastions.others.insert(id, RunView { state, now, secrets_missing: Vec::new(), ..view });
+        let host = crate::domain::text::sanitize(&last.actor.host);
+        let steps = view.steps.into_iter().map(|step| answered_there(step, &host)).collect();
+        let now = format!("led by the engine on {host}");
+        let view = RunView { state, steps, now, secrets_missing: Vec::new(), led_by: Some(host), ..view };
+        self.bastions.others.insert(id, view);
     }
 
     /// Passes a command on to whoever leads, where it is one that may be. What is said is for the person.
@@ -278,6 +281,17 @@ impl Engine {
         let least = least.rsplit('-').next().and_then(|n| n.parse().ok()).unwrap_or(1);
         self.journal().number(name, least).await.map_err(|e| e.to_string())
     }
+}
+
+/// A step of a run that another engine leads: what it waits for is not given here.
+fn answered_there(step: StepView, host: &str) -> StepView {
+    let what = match step.state {
+        StepState::AwaitsConfirmation => "a confirmation",
+        StepState::AwaitsDecision => "a decision",
+        _ => return step,
+    };
+    let outcome = Some(format!("waits for {what} on {host}"));
+    StepView { state: StepState::Blocked, outcome, choices: Vec::new(), asks: Vec::new(), by_itself_at: None, ..step }
 }
 
 /// The incident that a run belongs to by its newest record.

@@ -96,15 +96,21 @@ impl Client {
 
 /// Commands of one console: they reach the engine in the order in which they were given, and their answers are told in
 /// that order. Were each sent by a task of its own, an emergency stop could overtake the confirmation before it, and
-/// its answer be covered by the older one.
+/// its answer be covered by the older one. Only logs are answered apart: reading them takes its time, and no other answer
+/// waits for it.
 #[derive(Clone, Debug)]
-pub struct Queue<T>(mpsc::UnboundedSender<(T, Client, Command)>);
+pub struct Queue<T, M> {
+    give: mpsc::UnboundedSender<(T, Client, Command)>,
+    answers: mpsc::Sender<M>,
+    say: fn(T, Reply) -> M,
+}
 
-impl<T: Send + 'static> Queue<T> {
+impl<T: Send + 'static, M: Send + 'static> Queue<T, M> {
     /// A queue whose answers go to `answers`, in the words of `say`; its task ends with the last handle, after the last
     /// answer.
-    pub fn new<M: Send + 'static>(answers: mpsc::Sender<M>, say: fn(T, Reply) -> M) -> Self {
+    pub fn new(answers: mpsc::Sender<M>, say: fn(T, Reply) -> M) -> Self {
         let (give, mut given) = mpsc::unbounded_channel::<(T, Client, Command)>();
+        let told = answers.clone();
         tokio::spawn(async move {
             let mut open = FuturesOrdered::new();
             loop {
@@ -116,19 +122,27 @@ impl<T: Send + 'static> Queue<T> {
                     }
                     Some((about, reply)) = open.next(), if !open.is_empty() => {
                         // A console that has ended does not need it; the journal has it.
-                        let _ = answers.send(say(about, reply)).await;
+                        let _ = told.send(say(about, reply)).await;
                     }
                     else => return,
                 }
             }
         });
-        Self(give)
+        Self { give, answers, say }
     }
 
     /// Gives a command of the one who holds this client.
     pub fn give(&self, about: T, client: Client, command: Command) {
+        if matches!(command, Command::Logs { .. }) {
+            let (answers, say) = (self.answers.clone(), self.say);
+            tokio::spawn(async move {
+                let reply = client.send(command).await;
+                let _ = answers.send(say(about, reply)).await;
+            });
+            return;
+        }
         // The task lives as long as this handle.
-        let _ = self.0.send((about, client, command));
+        let _ = self.give.send((about, client, command));
     }
 }
 

@@ -39,7 +39,7 @@ mod tests {
     }
 
     fn offered(rule: &str, own: &[&str], level: Level) -> Vec<String> {
-        let names: Vec<&str> = crate::correlate::signals::SIGNALS.iter().map(|s| s.name).collect();
+        let names = crate::correlate::signals::names();
         let (library, _) = Library::load(&[], &crate::act::catalog(), &names);
         let offer = |id: &&str| Offer { id: (*id).into(), why: "the rule says so".into(), params: [].into() };
         let mut finding = finding(rule, level);

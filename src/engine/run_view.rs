@@ -24,6 +24,7 @@ impl Held {
             steps: view.steps.into_iter().map(|step| self.step_view(step)).collect(),
             now: view.now,
             secrets_missing: super::secrets::missing(&self.run.start().secrets, &self.secrets),
+            led_by: None,
         }
     }
 }

@@ -196,7 +196,7 @@ impl Engine {
                 let behalf = behalf.clone();
                 let named = move |text: String| label.as_ref().map_or_else(|| text.clone(), |l| format!("{l}: {text}"));
                 all.push(Box::pin(async move {
-                    match verb.dry_run_as(&request, behalf.as_ref()).await {
+                    match verb.dry_run(&request, behalf.as_ref()).await {
                         Ok(text) => Ok(named(text)),
                         Err(why) => Err(named(why.message)),
                     }

@@ -52,8 +52,6 @@ pub struct OpenOptions {
     pub pin: Option<VerifierKey>,
     /// The last signed checkpoint of the log that this one follows; only for a log that is made.
     pub follows: Option<String>,
-    /// How long a lease of this engine lasts unless it is renewed, where several engines write the log.
-    pub lease: Duration,
     /// Where the log lies, when it is one that several bastions write; the directory is a copy of it then.
     pub database: Option<Arc<dyn Database>>,
 }
@@ -71,20 +69,7 @@ impl OpenOptions {
         let (dir, origin) = (dir.into(), origin.into());
         let (segment_bytes, low_water) = (8 << 20, 64 << 20);
         let (pin, follows, database) = (None, None, None);
-        Self {
-            dir,
-            origin,
-            actor,
-            mode,
-            environment,
-            time,
-            segment_bytes,
-            low_water,
-            pin,
-            follows,
-            lease: LEASE,
-            database,
-        }
+        Self { dir, origin, actor, mode, environment, time, segment_bytes, low_water, pin, follows, database }
     }
 
     /// A record that the journal writes of itself.
@@ -335,7 +320,7 @@ impl Journal {
 
     /// How long a lease of this engine lasts unless it is renewed.
     pub fn lease(&self) -> Duration {
-        self.inner.options.lease
+        self.inner.options.database.as_ref().map_or(LEASE, |database| database.lease())
     }
 
     /// Whether other engines write the log too.

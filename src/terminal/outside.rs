@@ -44,7 +44,7 @@ pub struct Outside {
     /// Number of the search that may go on; 0 when none may.
     scanning: Arc<AtomicU64>,
     client: Client,
-    commands: Queue<RequestId>,
+    commands: Queue<RequestId, Msg>,
 }
 
 impl Outside {
@@ -58,15 +58,6 @@ impl Outside {
     /// Does what is asked for; gives back what only a terminal can do.
     pub fn carry(&self, effect: Effect) -> Option<Effect> {
         match effect {
-            // Reading logs takes its time: no other answer waits for it.
-            Effect::Command { id, command: command @ Command::Logs { .. } } => {
-                let (client, told) = (self.client.clone(), self.told.clone());
-                tokio::spawn(async move {
-                    let reply = client.send(command).await;
-                    // A console that has ended does not need it; the journal has it.
-                    let _ = told.send(Msg::Reply { to: id, reply }).await;
-                });
-            }
             Effect::Command { id, command } => self.commands.give(id, self.client.clone(), command),
             Effect::Sign { id, request, decision, role, reason, allowed_signers } => {
                 let (client, told) = (self.client.clone(), self.told.clone());

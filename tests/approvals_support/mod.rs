@@ -12,6 +12,7 @@
 use jiff::{SignedDuration, Timestamp};
 use quarterdeck::act::Verbs;
 use quarterdeck::domain::actor::Actor;
+use quarterdeck::domain::behalf::Behalf;
 use quarterdeck::domain::estate::{Environment, Estate};
 use quarterdeck::domain::id::{IncidentId, PlaybookId};
 use quarterdeck::domain::incident::{Role, Severity};
@@ -130,7 +131,7 @@ impl Verb for Poke {
         })
     }
 
-    fn dry_run<'a>(&'a self, _: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
+    fn dry_run<'a>(&'a self, _: &'a Request, _: Option<&'a Behalf>) -> BoxFuture<'a, Result<String, Failure>> {
         Box::pin(async { Ok("it would be poked".into()) })
     }
 

@@ -3,9 +3,10 @@
 use crate::boundary::{Boundary, Event};
 use crate::lab_support::Lab;
 use crate::lab_support::wire::{At, Wire};
+pub use crate::postgres::Process;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -138,16 +139,6 @@ pub struct Scene<'a> {
     /// Port of a `kubectl proxy` with the rights of the login that acts: the API server without TLS.
     pub api: u16,
     _proxy: Process,
-}
-
-/// A process of this test.
-pub struct Process(pub Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 impl<'a> Scene<'a> {

@@ -3,96 +3,13 @@
 use crate::case::{Case, GATED, Gate, Process, Scene, Since, write};
 use crate::lab_support::wire::{Wire, says};
 use crate::lab_support::{LONG, Lab};
+use crate::postgres::{Home, free_port, init, lowly, must, programs, skip, unprivileged};
+use crate::support::on_path;
 use serde_json::Value;
 use std::fmt::Write as _;
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
-
-/// Whom PostgreSQL runs as where the tests run as root, which it refuses.
-fn unprivileged() -> Option<(u32, u32)> {
-    if !rustix::process::geteuid().is_root() {
-        return None;
-    }
-    let users = std::fs::read_to_string("/etc/passwd").unwrap();
-    let line = |name: &str| users.lines().find(|l| l.starts_with(&format!("{name}:"))).map(str::to_owned);
-    let line = line("postgres").or_else(|| line("nobody")).unwrap();
-    let of = |n: usize| line.split(':').nth(n).unwrap().parse().unwrap();
-    Some((of(2), of(3)))
-}
-
-/// A command as that user.
-fn lowly(program: &Path) -> Command {
-    let mut command = Command::new(program);
-    if let Some((user, group)) = unprivileged() {
-        std::os::unix::process::CommandExt::uid(&mut command, user);
-        std::os::unix::process::CommandExt::gid(&mut command, group);
-    }
-    command.current_dir("/").stdin(Stdio::null());
-    command
-}
-
-fn server_programs() -> Option<PathBuf> {
-    let all = std::fs::read_dir("/usr/lib/postgresql").ok()?;
-    all.filter_map(|v| Some(v.ok()?.path().join("bin"))).filter(|p| p.join("initdb").exists()).max()
-}
-
-fn on_path(name: &str) -> Option<PathBuf> {
-    let dirs: Vec<PathBuf> = std::env::split_paths(&std::env::var_os("PATH")?).collect();
-    dirs.into_iter().map(|dir| dir.join(name)).find(|path| path.is_file())
-}
-
-/// A folder whose owner is that user; short, for a socket lies in it.
-struct Home(tempfile::TempDir);
-
-impl Home {
-    fn new() -> Self {
-        let dir = tempfile::Builder::new().prefix("qk").tempdir_in("/tmp").unwrap();
-        std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        own(dir.path());
-        Self(dir)
-    }
-
-    fn folder(&self, name: &str) -> PathBuf {
-        let path = self.0.path().join(name);
-        std::fs::create_dir(&path).unwrap();
-        own(&path);
-        path
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    /// Starts a server with its output in a file.
-    fn start(&self, name: &str, command: &mut Command) -> Process {
-        let log = std::fs::File::create(self.path(&format!("{name}.log"))).unwrap();
-        Process(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap())
-    }
-}
-
-/// Gives a folder to that user.
-fn own(path: &Path) {
-    if let Some((user, group)) = unprivileged() {
-        std::os::unix::fs::chown(path, Some(user), Some(group)).unwrap();
-    }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-fn skip(what: &str, why: &str) {
-    assert!(std::env::var("QUARTERDECK_LAB").as_deref() != Ok("require"), "{what}: {why}");
-    println!("SKIP {what}: {why}");
-}
-
-fn must(command: &mut Command) -> String {
-    let out = command.output().unwrap();
-    assert!(out.status.success(), "{command:?}: {}", String::from_utf8_lossy(&out.stderr));
-    String::from_utf8(out.stdout).unwrap()
-}
 
 pub fn cases<'a>(scene: &'a Scene<'a>) -> Vec<Case<'a>> {
     backup(scene).into_iter().chain(patroni(scene)).collect()
@@ -100,7 +17,7 @@ pub fn cases<'a>(scene: &'a Scene<'a>) -> Vec<Case<'a>> {
 
 /// A backup: one that was begun goes on when the engine that began it is killed.
 fn backup<'a>(scene: &'a Scene<'a>) -> Option<Case<'a>> {
-    let (Some(bin), Some(program)) = (server_programs(), on_path("pgbackrest")) else {
+    let (Some(bin), Some(program)) = (programs(), on_path("pgbackrest")) else {
         skip("backup.pgbackrest_backup", "it needs pgbackrest and PostgreSQL");
         return None;
     };
@@ -119,7 +36,7 @@ fn backup<'a>(scene: &'a Scene<'a>) -> Option<Case<'a>> {
         home.0.path().display()
     );
     std::fs::write(&config, text).unwrap();
-    must(lowly(&bin.join("initdb")).arg("-D").arg(&data).args(["-U", "postgres", "-A", "trust", "--no-sync"]));
+    init(&bin, &data);
     let settings = format!(
         "listen_addresses = ''\nport = {port}\nunix_socket_directories = '{}'\nfsync = off\nshared_buffers = 16MB\n\
          archive_mode = on\narchive_command = '{} --config={} --stanza=main archive-push %p'\n",
@@ -195,7 +112,7 @@ impl Kept {
     fn start(lab: &Lab, members: usize) -> Option<Self> {
         // The lab built it for its API server.
         let etcd = Path::new(lab.var("LAB_KUBECTL")).with_file_name("etcd");
-        let (true, Some(bin), Some(patroni)) = (etcd.is_file(), server_programs(), on_path("patroni")) else {
+        let (true, Some(bin), Some(patroni)) = (etcd.is_file(), programs(), on_path("patroni")) else {
             skip("patroni", "it needs patroni, the lab's etcd and PostgreSQL");
             return None;
         };

@@ -14,6 +14,8 @@
 mod engine;
 #[path = "../lab_support/mod.rs"]
 mod lab_support;
+#[path = "../support/postgres.rs"]
+mod postgres;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -27,7 +27,7 @@ fn book(findings: &str, verb: &str, risk: &str) -> (String, String) {
 
 /// Whether the step runs by itself once its finding has stood long enough; one that is shown before that waits for its key.
 async fn runs_alone(book: (String, String), low_risk: bool) -> bool {
-    let signals: Vec<&str> = quarterdeck::correlate::signals::SIGNALS.iter().map(|s| s.name).collect();
+    let signals = quarterdeck::correlate::signals::names();
     let (library, problems) = Library::load(&[book], &quarterdeck::act::catalog(), &signals);
     assert!(problems.is_empty(), "{problems:?}");
     let policy =

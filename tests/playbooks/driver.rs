@@ -26,7 +26,7 @@ const BEFORE: f64 = 200.0;
 
 /// The shipped playbooks.
 pub fn library() -> Library {
-    let signals: Vec<&str> = quarterdeck::correlate::signals::SIGNALS.iter().map(|s| s.name).collect();
+    let signals = quarterdeck::correlate::signals::names();
     let (library, problems) = Library::load(&[], &quarterdeck::act::catalog(), &signals);
     assert!(problems.is_empty(), "{problems:#?}");
     library

@@ -3,7 +3,7 @@
 
 use crate::driver::library;
 use quarterdeck::correlate::rules::Rules;
-use quarterdeck::correlate::signals::{SIGNALS, SubjectKind};
+use quarterdeck::correlate::signals::{SubjectKind, names};
 use quarterdeck::domain::mode::Mode;
 use quarterdeck::playbook::expr::{Parsed, Reading, Surroundings};
 use quarterdeck::playbook::library::{BUILT_IN, Entry, Library};
@@ -88,7 +88,7 @@ fn what_asks_for_a_tenants_signal_is_triggered_only_by_what_names_a_tenant() {
     let (name, text) = BUILT_IN.iter().find(|(name, _)| *name == "volume-full.yaml").unwrap();
     let against = "contraindications: [{when: \"signals.lock.blocked >= 5\", text: they wait for a lock}]\nparameters:";
     let own = [((*name).to_owned(), text.replacen("parameters:", against, 1))];
-    let signals: Vec<&str> = SIGNALS.iter().map(|s| s.name).collect();
+    let signals = names();
     let (library, problems) = Library::load(&own, &quarterdeck::act::catalog(), &signals);
     assert!(problems.is_empty(), "{problems:#?}");
     assert_eq!(never_offered(&library), ["volume-full on volume-full"]);

@@ -710,6 +710,7 @@ pub fn run() -> RunView {
         steps: vec![tree, cancel, terminate, hold, back],
         now: "waits for the commander to confirm".into(),
         secrets_missing: Vec::new(),
+        led_by: None,
     }
 }
 

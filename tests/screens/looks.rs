@@ -271,6 +271,24 @@ fn run() {
     });
 }
 
+/// The night with the run led by the engine of another bastion, as that engine's records tell it here.
+fn led_elsewhere() -> Snapshot {
+    super::keys::with_run(|run| {
+        (run.led_by, run.state) = (Some("bastion2".into()), RunState::Running);
+        run.now = "led by the engine on bastion2".into();
+        run.steps[2].state = StepState::Blocked;
+        run.steps[2].outcome = Some("waits for a confirmation on bastion2".into());
+    })
+}
+
+#[test]
+fn a_run_that_another_engine_leads_is_only_looked_at() {
+    shots("run_elsewhere", led_elsewhere, "Space");
+    let mut state = console(led_elsewhere(), 120, 40);
+    let effects = press(&mut state, "Space Enter Enter Space");
+    assert!(!effects.iter().any(|e| matches!(e, Effect::Command { .. })), "{effects:?}");
+}
+
 #[test]
 fn run_step_done() {
     shots("run_done", snapshot, "Space Up Up");

@@ -33,6 +33,11 @@ impl Served {
     }
 
     pub fn start_with(home: &Path, args: &[&str], env: &[(&str, &str)]) -> Self {
+        Self::try_start(home, args, env).unwrap_or_else(|said| panic!("the engine ended before it was ready: {said}"))
+    }
+
+    /// The same; what it said where it ended instead.
+    pub fn try_start(home: &Path, args: &[&str], env: &[(&str, &str)]) -> Result<Self, String> {
         let child = Command::new(program())
             .args(args)
             .arg("serve")
@@ -55,11 +60,13 @@ impl Served {
             let mut line = String::new();
             let n = said.read_line(&mut line).unwrap();
             all += &line;
-            assert!(n > 0, "the engine ended before it was ready: {all}");
+            if n == 0 {
+                return Err(all);
+            }
             if let Some((_, rest)) = line.split_once(") at ").filter(|_| line.contains("serving")) {
                 served.socket = rest.rsplit_once(", pid ").unwrap().0.into();
                 served.said = Some(said);
-                return served;
+                return Ok(served);
             }
         }
     }

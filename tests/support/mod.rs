@@ -298,6 +298,12 @@ pub fn program() -> std::path::PathBuf {
     }
 }
 
+/// A program on the path.
+pub fn on_path(name: &str) -> Option<std::path::PathBuf> {
+    let dirs: Vec<_> = std::env::split_paths(&std::env::var_os("PATH")?).collect();
+    dirs.into_iter().map(|dir| dir.join(name)).find(|path| path.is_file())
+}
+
 /// A configuration file with this text in a home directory.
 pub fn config(home: &Path, text: &str) -> String {
     let path = home.join("c.toml");

@@ -5,6 +5,7 @@ use super::journal_support::*;
 use super::support::*;
 use quarterdeck::act::Verbs;
 use quarterdeck::attest::witness::Settings;
+use quarterdeck::domain::behalf::Behalf;
 use quarterdeck::domain::estate::{Environment, Estate};
 use quarterdeck::domain::id::{IncidentId, PlaybookId, RunId};
 use quarterdeck::domain::incident::Severity;
@@ -94,7 +95,7 @@ impl Verb for Poke {
         })
     }
 
-    fn dry_run<'a>(&'a self, _: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
+    fn dry_run<'a>(&'a self, _: &'a Request, _: Option<&'a Behalf>) -> BoxFuture<'a, Result<String, Failure>> {
         Box::pin(async { Ok("it would be poked".into()) })
     }
 

@@ -10,6 +10,7 @@ use super::command::{OUTPUT, outcome};
 use super::look::{Answer, Look, Looking};
 use super::still;
 use crate::config::model::Pgbackrest;
+use crate::domain::behalf::Behalf;
 use crate::domain::mode::MayAct;
 use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Survey, Verb, VerbError};
 use crate::domain::request::{ArgSpec, Operation, Request, Target, VerbSpec};
@@ -314,7 +315,7 @@ impl Verb for Run {
         }
     }
 
-    fn dry_run<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
+    fn dry_run<'a>(&'a self, request: &'a Request, _: Option<&'a Behalf>) -> BoxFuture<'a, Result<String, Failure>> {
         Box::pin(async move {
             let (of, argv) = self.checked(request)?;
             let now = summary(&info(of).await?);

@@ -96,7 +96,7 @@ async fn a_backup_is_checked_taken_and_restored_aside() {
 
     let check = verb("backup.pgbackrest_check");
     let request = prepare(&*check, &world, &list).await.unwrap();
-    assert!(check.dry_run(&request).await.unwrap().contains("no backup"));
+    assert!(check.dry_run(&request, None).await.unwrap().contains("no backup"));
     let (result, _) = done(patiently(&request).await);
     assert_eq!(result["code"], 0);
 
@@ -116,12 +116,12 @@ async fn a_backup_is_checked_taken_and_restored_aside() {
 
     let request = prepare(&*restore, &world, &place).await.unwrap();
     assert!(matches!(restore.reconcile(&request).await, Reconciled::NoEffect { .. }));
-    assert!(restore.dry_run(&request).await.unwrap().contains("--pg1-path="));
+    assert!(restore.dry_run(&request, None).await.unwrap().contains("--pg1-path="));
     done(patiently(&request).await);
     assert!(aside.join("try-1/PG_VERSION").is_file() && aside.join("try-1/recovery.signal").is_file());
     assert!(matches!(restore.reconcile(&request).await, Reconciled::Undecided { .. }));
     // A second time the directory is not empty: pgBackRest itself refuses.
-    assert!(restore.dry_run(&request).await.unwrap_err().message.contains("holds a cluster already"));
+    assert!(restore.dry_run(&request, None).await.unwrap_err().message.contains("holds a cluster already"));
     let again = patiently(&request).await;
     assert!(matches!(&again, Outcome::Unknown { why } if why.message.contains("restore")), "{again:?}");
     for (name, value, words) in [

@@ -8,6 +8,7 @@ mod tests;
 use super::DynVerb;
 use super::args;
 use super::still;
+use crate::domain::behalf::Behalf;
 use crate::domain::id::SourceId;
 use crate::domain::mode::MayAct;
 use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Verb, VerbError};
@@ -189,7 +190,7 @@ impl Verb for Run {
         })
     }
 
-    fn dry_run<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
+    fn dry_run<'a>(&'a self, request: &'a Request, _: Option<&'a Behalf>) -> BoxFuture<'a, Result<String, Failure>> {
         Box::pin(async move {
             let allowed = self.checked(request)?.0.clone();
             let opened = tokio::task::spawn_blocking(move || open(&allowed));

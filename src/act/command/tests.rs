@@ -59,7 +59,7 @@ async fn arguments_reach_the_program_as_they_are_and_no_shell_sees_them() {
         &["--x=*", "it's \"$(id)\" ;"],
     );
     let request = rig.render(json!(["--x=a", "it's \"$(id)\" ;"])).unwrap();
-    assert!(rig.verb.dry_run(&request).await.unwrap().starts_with("would start "));
+    assert!(rig.verb.dry_run(&request, None).await.unwrap().starts_with("would start "));
     let Outcome::Done { result, .. } = rig.execute(&request, LONG).await else { panic!() };
     assert_eq!(result["stdout"], "--x=a|it's \"$(id)\" ;||/|");
     assert_eq!(result["stderr"], "x·[31m");
@@ -88,7 +88,7 @@ async fn a_program_that_was_replaced_linked_or_opened_to_others_is_not_started()
     std::fs::set_permissions(&rig.path, std::fs::Permissions::from_mode(0o755)).unwrap();
     let changed = rig.execute(&request, LONG).await;
     assert!(refusal(&changed).contains("has changed"), "{changed:?}");
-    assert!(rig.verb.dry_run(&request).await.unwrap_err().message.contains("has changed"));
+    assert!(rig.verb.dry_run(&request, None).await.unwrap_err().message.contains("has changed"));
 
     std::fs::write(&rig.path, script).unwrap();
     std::fs::set_permissions(&rig.path, std::fs::Permissions::from_mode(0o757)).unwrap();

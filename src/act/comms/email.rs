@@ -5,6 +5,7 @@ use super::{AUDIENCE, Message, SUBJECT, TEXT};
 use crate::act::args::{name_of, shell};
 use crate::config::model::{Comms, Mailer, Smtps, TlsMin};
 use crate::config::secret;
+use crate::domain::behalf::Behalf;
 use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Verb, VerbError};
 use crate::domain::request::{Operation, Request, VerbSpec};
 use crate::domain::sample::{Failure, FailureKind};
@@ -227,7 +228,7 @@ impl Verb for Email {
         Ok(super::request(context, &SPEC, object, count, operation, by_hand, checks))
     }
 
-    fn dry_run<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
+    fn dry_run<'a>(&'a self, request: &'a Request, _: Option<&'a Behalf>) -> BoxFuture<'a, Result<String, Failure>> {
         Box::pin(async move {
             let (mailer, mail) = self.checked(request)?;
             let server = address(&mailer.host, mailer.port);

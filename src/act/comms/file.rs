@@ -4,6 +4,7 @@
 use super::{AUDIENCE, Message, SUBJECT, TEXT};
 use crate::act::args::shell;
 use crate::config::model::Comms;
+use crate::domain::behalf::Behalf;
 use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Verb, VerbError};
 use crate::domain::request::{Operation, Request, VerbSpec};
 use crate::domain::sample::{Failure, FailureKind};
@@ -125,7 +126,7 @@ impl Verb for File {
         Ok(super::request(context, &SPEC, object, 1, operation, by_hand, checks))
     }
 
-    fn dry_run<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
+    fn dry_run<'a>(&'a self, request: &'a Request, _: Option<&'a Behalf>) -> BoxFuture<'a, Result<String, Failure>> {
         Box::pin(async move {
             let (path, content) = self.checked(request)?;
             blocking(move || {

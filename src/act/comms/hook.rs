@@ -5,6 +5,7 @@ use super::{AUDIENCE, Message, SUBJECT, TEXT};
 use crate::act::args::shell;
 use crate::act::call::{self, Secrets};
 use crate::config::model::{Audience, Comms, Place, WebhookBody};
+use crate::domain::behalf::Behalf;
 use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Verb, VerbError};
 use crate::domain::request::{Operation, Request, VerbSpec};
 use crate::domain::sample::Failure;
@@ -102,7 +103,7 @@ impl Verb for WebHook {
         Ok(super::request(context, &SPEC, object, 1, operation, by_hand, Vec::new()))
     }
 
-    fn dry_run<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
+    fn dry_run<'a>(&'a self, request: &'a Request, _: Option<&'a Behalf>) -> BoxFuture<'a, Result<String, Failure>> {
         Box::pin(async move { call::foresee(&super::unmarked(request), &self.secrets(request)?).await })
     }
 

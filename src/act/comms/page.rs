@@ -6,6 +6,7 @@ use super::{AUDIENCE, Message, SUBJECT, TEXT};
 use crate::act::args::{self, shell};
 use crate::act::call::{self, Secrets};
 use crate::config::model::{Comms, Pager, PagerKind};
+use crate::domain::behalf::Behalf;
 use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Verb, VerbError};
 use crate::domain::request::{ArgSpec, Operation, Request, VerbSpec};
 use crate::domain::sample::Failure;
@@ -98,7 +99,7 @@ impl Verb for Page {
         Ok(request)
     }
 
-    fn dry_run<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
+    fn dry_run<'a>(&'a self, request: &'a Request, _: Option<&'a Behalf>) -> BoxFuture<'a, Result<String, Failure>> {
         Box::pin(async move { call::foresee(&super::unmarked(request), &self.secrets(request)?).await })
     }
 

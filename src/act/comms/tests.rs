@@ -112,7 +112,7 @@ async fn a_mail_reaches_a_real_server_once_and_a_frozen_one_says_unknown_or_fail
     assert_eq!(request, render(&*email, &said()).unwrap());
     let Operation::Mail { server: at, to, .. } = &request.operation else { panic!("{request:?}") };
     assert_eq!((at, to.len(), request.target.count), (&format!("127.0.0.1:{port}"), 2, 2));
-    let would = email.dry_run(&request).await.unwrap();
+    let would = email.dry_run(&request, None).await.unwrap();
     assert!(would.contains("lets us in; would send"), "{would}");
     let count = || std::fs::read_dir(mails.join("new")).map_or(0, Iterator::count);
     assert_eq!(count(), 0, "a dry run sends nothing");
@@ -225,7 +225,7 @@ async fn a_web_hook_whose_url_is_a_secret_is_named_by_its_reference_only() {
     let hook = verb(&comms(None, Audience { webhook, ..audience() }), "comms.webhook");
     let request = render(&*hook, &said()).unwrap();
     assert_eq!(request.operation.lines()[0], format!("POST {shown}"));
-    let would = hook.dry_run(&request).await.unwrap();
+    let would = hook.dry_run(&request, None).await.unwrap();
     let Outcome::Done { result, summary } = execute(&*hook, &request, LIMIT).await else { panic!() };
     assert_eq!((&result["status"], &result["answer"]["ok"]), (&json!(200), &json!(true)));
     assert!(!format!("{request:?}{would}{summary}").contains("s3cret"), "{would} {summary}");
@@ -273,7 +273,7 @@ async fn a_page_carries_its_key_only_on_the_wire() {
         let page = Some(Pager { kind, url: server.url() + "/v2", key: SecretRef::File(file.clone()), key_shown });
         let verb = verb(&comms(None, Audience { page, ..audience() }), "comms.page");
         let request = render(&*verb, &said()).unwrap();
-        assert!(verb.dry_run(&request).await.unwrap().starts_with("would POST"));
+        assert!(verb.dry_run(&request, None).await.unwrap().starts_with("would POST"));
         let outcome = execute(&*verb, &request, LIMIT).await;
         assert!(matches!(outcome, Outcome::Done { .. }), "{outcome:?}");
         assert!(!format!("{request:?}{outcome:?}").contains("k3y"), "{outcome:?}");
@@ -336,7 +336,7 @@ async fn a_file_is_left_once_and_never_replaces_another() {
     let verb = verb(&config, "comms.file");
     let request = render(&*verb, &said()).unwrap();
     let Operation::File { path, .. } = &request.operation else { panic!() };
-    assert!(verb.dry_run(&request).await.unwrap().starts_with("would write "));
+    assert!(verb.dry_run(&request, None).await.unwrap().starts_with("would write "));
     assert!(matches!(verb.reconcile(&request).await, Reconciled::NoEffect { .. }));
     let written = async || match execute(&*verb, &request, LIMIT).await {
         Outcome::Done { result, .. } => result["written"].as_bool().unwrap(),

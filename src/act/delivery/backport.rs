@@ -6,6 +6,7 @@
 use super::server::{Server, Servers};
 use crate::act::kubernetes::object::Args;
 use crate::config::model::CiKind;
+use crate::domain::behalf::Behalf;
 use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Survey, Verb, VerbError};
 use crate::domain::request::{ArgSpec, HttpCall, Operation, Request, Target, VerbSpec};
 use crate::domain::risk::{BlastRadius, Reversible, Risk};
@@ -223,7 +224,7 @@ impl Verb for Backport {
     }
 
     /// Neither server has a dry run: the file is read again.
-    fn dry_run<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
+    fn dry_run<'a>(&'a self, request: &'a Request, _: Option<&'a Behalf>) -> BoxFuture<'a, Result<String, Failure>> {
         Box::pin(async move {
             let (branch, _) = self.shown(request).await?;
             Ok(if branch {

@@ -5,6 +5,7 @@
 use super::server::{Server, Servers};
 use crate::act::kubernetes::object::Args;
 use crate::config::model::CiKind;
+use crate::domain::behalf::Behalf;
 use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Survey, Verb, VerbError};
 use crate::domain::request::{ArgSpec, HttpCall, Operation, Request, Target, VerbSpec};
 use crate::domain::risk::{BlastRadius, Reversible, Risk};
@@ -319,7 +320,7 @@ impl Verb for Pipelines {
     }
 
     /// Neither server has a dry run: it is looked whether the token may read, and what runs.
-    fn dry_run<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
+    fn dry_run<'a>(&'a self, request: &'a Request, _: Option<&'a Behalf>) -> BoxFuture<'a, Result<String, Failure>> {
         Box::pin(async move {
             let server = self.servers.open(self.servers.of(&request.target.source)?).await?;
             let seen = seen(&server, &read(&server).await?);

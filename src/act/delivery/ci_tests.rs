@@ -165,7 +165,7 @@ async fn pipelines_are_listed_held_and_let_go_on_either_server() {
             request.hurts
         );
         assert!(!format!("{request:?}").contains("s3cret"), "the token stands in no request");
-        assert!(hold.dry_run(&request).await.unwrap().contains("1 pipelines run"));
+        assert!(hold.dry_run(&request, None).await.unwrap().contains("1 pipelines run"));
         assert!(matches!(hold.reconcile(&request).await, Reconciled::NoEffect { .. }));
         let outcome = hold.execute(permit(&request)).await;
         assert!(matches!(outcome, Outcome::Done { .. }), "{outcome:?}");

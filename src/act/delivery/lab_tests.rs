@@ -26,7 +26,7 @@ fn args<'a>(more: &[(&'a str, Value)]) -> Vec<(&'a str, Value)> {
 }
 
 async fn dry(verb: &DynVerb, request: &Request) {
-    verb.dry_run(request).await.unwrap();
+    verb.dry_run(request, None).await.unwrap();
     let found = verb.reconcile(request).await;
     assert!(matches!(found, Reconciled::NoEffect { .. }), "a dry run leaves nothing behind: {found:?}");
 }

@@ -4,6 +4,7 @@
 use crate::act::args::{self, shell};
 use crate::act::call::{self, Secrets};
 use crate::config::model::{Hook, Place};
+use crate::domain::behalf::Behalf;
 use crate::domain::id::SourceId;
 use crate::domain::mode::MayAct;
 use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Verb, VerbError};
@@ -122,7 +123,7 @@ impl Verb for Webhook {
         })
     }
 
-    fn dry_run<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
+    fn dry_run<'a>(&'a self, request: &'a Request, _: Option<&'a Behalf>) -> BoxFuture<'a, Result<String, Failure>> {
         Box::pin(async move { call::foresee(request, &self.secrets(request)?).await })
     }
 

@@ -70,7 +70,7 @@ async fn a_restart_runs_once_and_its_status_is_seen() {
     let args = named(&own.namespace, "probe");
     let request = render(&*restart, &world, now, &args).unwrap();
 
-    let dry = restart.dry_run(&request).await.unwrap();
+    let dry = restart.dry_run(&request, None).await.unwrap();
     assert!(dry.contains("would write"), "{dry}");
     assert_eq!(own.read(RESTARTED), "", "a dry run leaves nothing behind");
     assert!(matches!(restart.reconcile(&request).await, Reconciled::NoEffect { .. }));
@@ -131,7 +131,7 @@ async fn scaling_sets_the_number_and_is_found_again() {
     let mut args = named(&own.namespace, "probe");
     args.push(("replicas", json!(4)));
     let request = render(&*scale, &world(own.facts().await, now), now, &args).unwrap();
-    let dry = scale.dry_run(&request).await.unwrap();
+    let dry = scale.dry_run(&request, None).await.unwrap();
     assert!(dry.contains("replicas = 4"), "{dry}");
     assert_eq!(own.read("{.spec.replicas}"), "2");
     let outcome = scale.execute(permit(&request, Duration::from_secs(10))).await;

@@ -29,7 +29,7 @@ async fn took(verb: &DynVerb, request: &Request) -> bool {
 
 /// A dry run leaves nothing behind.
 async fn dry(verb: &DynVerb, request: &Request) {
-    let words = verb.dry_run(request).await.unwrap();
+    let words = verb.dry_run(request, None).await.unwrap();
     assert!(words.starts_with("the API server would take it"), "{words}");
     let found = verb.reconcile(request).await;
     assert!(matches!(found, Reconciled::NoEffect { .. }), "{}: {found:?}", request.verb);

@@ -3,6 +3,7 @@
 use super::call::{Clusters, Deployment};
 use super::target::Names;
 use super::{CLUSTER, DEPLOYMENT, NAMESPACE};
+use crate::domain::behalf::Behalf;
 use crate::domain::facts::{Facts, KubernetesFacts};
 use crate::domain::ports::{BoxFuture, Outcome, RenderContext, Verb, VerbError};
 use crate::domain::request::{Operation, Request, VerbSpec};
@@ -60,7 +61,7 @@ impl Verb for RolloutStatus {
         })
     }
 
-    fn dry_run<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
+    fn dry_run<'a>(&'a self, request: &'a Request, _: Option<&'a Behalf>) -> BoxFuture<'a, Result<String, Failure>> {
         Box::pin(async move { self.0.read(request).await.map(|seen| summary(&seen)) })
     }
 

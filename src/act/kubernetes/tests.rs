@@ -339,7 +339,7 @@ async fn a_request_of_another_verb_or_kind_is_not_sent() {
 #[tokio::test]
 async fn a_dry_run_says_so_to_the_server() {
     let stage = stage(json_reply(200, &answered("11111111-2222", Some(OURS)))).await;
-    let words = stage.verb.dry_run(&stage.request).await.unwrap();
+    let words = stage.verb.dry_run(&stage.request, None).await.unwrap();
     assert!(words.contains(OURS), "{words}");
     assert_eq!((stage.fake.count("&dryrun=all"), stage.fake.asked.lock().unwrap().len()), (1, 1));
 }
@@ -389,7 +389,7 @@ async fn a_dry_run_of_a_deletion_says_so_in_its_body() {
         RenderContext { estate: &world.estate, world: &world, now: now(), args: &args, surveyed: Some(&surveyed) };
     let request = remove.render(&context).unwrap();
     assert_eq!(request.server_checks, ["only if metadata.resourceVersion = 7", "only if metadata.uid = u"]);
-    remove.dry_run(&request).await.unwrap();
+    remove.dry_run(&request, None).await.unwrap();
     let asked = fake.asked.lock().unwrap();
     assert!(asked[0].line.starts_with("delete ") && asked[0].body.contains(r#""dryRun":["All"]"#), "{asked:?}");
 }

@@ -230,11 +230,7 @@ impl Verb for Setting {
         })
     }
 
-    fn dry_run<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
-        self.dry_run_as(request, None)
-    }
-
-    fn dry_run_as<'a>(
+    fn dry_run<'a>(
         &'a self,
         request: &'a Request,
         behalf: Option<&'a Behalf>,

@@ -114,7 +114,7 @@ async fn settings_of_workers_are_changed_once_and_only_over_what_was_shown() {
         let (verb, request) = case.render(&cluster, &space).await;
         let uid = space.read("deployment/odoo-worker", "{.metadata.uid}");
         assert!(request.server_checks[0].contains(&uid), "{:?}", request.server_checks);
-        verb.dry_run(&request).await.unwrap();
+        verb.dry_run(&request, None).await.unwrap();
         assert_eq!(case.now(&space), case.before, "{}: a dry run leaves nothing behind", case.verb);
         assert!(matches!(verb.reconcile(&request).await, Reconciled::NoEffect { .. }), "{}", case.verb);
         done(&*verb, &request).await;
@@ -143,7 +143,7 @@ async fn who_may_not_patch_is_told_by_the_server() {
     let poor = Kubernetes { act_kubeconfig: lab("LAB_KUBECONFIG_POOR").map(Into::into), ..cluster().unwrap() };
     for case in &CASES {
         let (verb, request) = case.render(&poor, &space).await;
-        let dry = verb.dry_run(&request).await.unwrap_err().message;
+        let dry = verb.dry_run(&request, None).await.unwrap_err().message;
         let why = refused(&*verb, &request).await;
         for said in [dry, why] {
             assert!(said.contains("cannot patch resource \"deployments\""), "{}: {said}", case.verb);

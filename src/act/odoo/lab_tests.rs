@@ -112,7 +112,7 @@ async fn each_synthetic_works_in_the_probe_company_and_leaves_nothing() {
     let before = count(others).await;
     for synthetic in Synthetic::ALL {
         let request = render(&*verb, &estate(None), &of(synthetic)).await.unwrap();
-        let dry = verb.dry_run(&request).await.unwrap();
+        let dry = verb.dry_run(&request, None).await.unwrap();
         assert!(dry.contains("is there with all it takes"), "{dry}");
         assert!(matches!(verb.reconcile(&request).await, Reconciled::NoEffect { .. }), "{synthetic}");
         let outcome = verb.execute(patient(&request)).await;

@@ -75,7 +75,7 @@ async fn exactly_the_crons_that_were_paused_are_resumed() {
 
     let request = prepare(&*pause, &world, &of(&[("except", json!(["Mail: queue"]))])).await.unwrap();
     assert_eq!((request.target.count, request.target.object.as_str()), (2, "2 crons in database t017"));
-    assert_eq!(pause.dry_run(&request).await.unwrap(), "would pause up to 2 crons");
+    assert_eq!(pause.dry_run(&request, None).await.unwrap(), "would pause up to 2 crons");
     assert!(nothing(&pause.reconcile(&request).await));
     // One runs: it holds its row as Odoo does.
     let busy = tenant.server.connect("t017").await;
@@ -112,7 +112,7 @@ async fn waiting_jobs_change_their_priority_and_others_do_not() {
     let args = of(&[("channel", json!("root.wms")), ("priority", json!("3"))]);
     let request = prepare(&*verb, &world, &args).await.unwrap();
     assert_eq!(request.target.count, 6);
-    assert!(verb.dry_run(&request).await.unwrap().starts_with("would give 6 waiting jobs"));
+    assert!(verb.dry_run(&request, None).await.unwrap().starts_with("would give 6 waiting jobs"));
     assert!(nothing(&verb.reconcile(&request).await));
     tenant
         .server
@@ -180,7 +180,7 @@ async fn an_integration_is_cut_off_its_jobs_are_held_and_replayed_and_the_counts
     let (open, close) = (tenant.verb("integration.breaker_open"), tenant.verb("integration.breaker_close"));
     let request = prepare(&*open, &world, &of(&[])).await.unwrap();
     assert!(nothing(&open.reconcile(&request).await));
-    assert_eq!(open.dry_run(&request).await.unwrap(), "would set edi.enabled to False; it is True now");
+    assert_eq!(open.dry_run(&request, None).await.unwrap(), "would set edi.enabled to False; it is True now");
     done(execute(&*open, &request).await);
     assert!(took(&open.reconcile(&request).await));
     assert_eq!(

@@ -12,6 +12,7 @@
 use super::tenant;
 use crate::act::args::{self, span};
 use crate::act::postgres::{Instance, Instances, after, fresh, primary, run, typed};
+use crate::domain::behalf::Behalf;
 use crate::domain::facts::Facts;
 use crate::domain::facts::odoo::OdooFacts;
 use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Verb, VerbError};
@@ -172,7 +173,7 @@ impl Verb for RequeueJobs {
         })
     }
 
-    fn dry_run<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
+    fn dry_run<'a>(&'a self, request: &'a Request, _: Option<&'a Behalf>) -> BoxFuture<'a, Result<String, Failure>> {
         Box::pin(async move {
             let rows = self.zombies(request).await?;
             would(&rows, request.target.count).map_err(|e| run::unreadable(request, &e))

@@ -74,16 +74,12 @@ impl Verb for RestartWorkers {
         Ok(request)
     }
 
-    fn dry_run<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
-        self.0.dry_run(request)
-    }
-
-    fn dry_run_as<'a>(
+    fn dry_run<'a>(
         &'a self,
         request: &'a Request,
         behalf: Option<&'a Behalf>,
     ) -> BoxFuture<'a, Result<String, Failure>> {
-        self.0.dry_run_as(request, behalf)
+        self.0.dry_run(request, behalf)
     }
 
     fn execute(&self, permit: Authorized) -> BoxFuture<'_, Outcome> {

@@ -5,6 +5,7 @@ use super::TENANT;
 use crate::act::args::{self, shell};
 use crate::act::{DynVerb, again};
 use crate::config::model::Synthetics;
+use crate::domain::behalf::Behalf;
 use crate::domain::id::{SourceId, TenantId};
 use crate::domain::mode::MayAct;
 use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Survey, Verb, VerbError};
@@ -247,7 +248,7 @@ impl Verb for Try {
         })
     }
 
-    fn dry_run<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
+    fn dry_run<'a>(&'a self, request: &'a Request, _: Option<&'a Behalf>) -> BoxFuture<'a, Result<String, Failure>> {
         Box::pin(async move {
             let checked = self.checked(request)?;
             checked.client(ALLOWED).await?;

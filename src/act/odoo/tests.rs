@@ -118,7 +118,7 @@ async fn zombies_are_requeued_as_the_module_does_it_and_the_runner_is_told() {
         (database.as_str(), parameters.as_slice()),
         ("t017", &["900".into(), "root.edi".into(), "2".into()][..])
     );
-    let answer = requeue.dry_run(&request).await.unwrap();
+    let answer = requeue.dry_run(&request, None).await.unwrap();
     assert!(answer.starts_with("would requeue up to 2 jobs: zombie-1 in root.edi, started 40 min"), "{answer}");
     assert_eq!(tenant.jobs("pending").await, "waits", "a dry run does nothing");
     assert!(matches!(requeue.reconcile(&request).await, Reconciled::NoEffect { .. }));
@@ -169,7 +169,7 @@ async fn more_zombies_than_were_shown_are_not_touched() {
     let requeue = tenant.verb("odoo.requeue_jobs");
     let request = render(&*requeue, &world, &[("tenant", json!("t017"))]).unwrap();
     tenant.server.sql("t017", "UPDATE queue_job SET date_started = ago(16) WHERE uuid = 'young'").await;
-    let answer = requeue.dry_run(&request).await.unwrap();
+    let answer = requeue.dry_run(&request, None).await.unwrap();
     assert_eq!(answer, "4 jobs are beyond the limit, 3 were shown: probably nothing would be done");
     let refused = failed(execute(&*requeue, &request).await).message;
     assert_eq!(refused, "there are 4 zombie jobs now, 3 were shown: nothing was done, look again");

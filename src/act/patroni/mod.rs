@@ -8,6 +8,7 @@ use super::args::{self, shell};
 use super::call::{self, Secrets};
 use super::{DynVerb, again};
 use crate::config::model::Patroni as Config;
+use crate::domain::behalf::Behalf;
 use crate::domain::mode::MayAct;
 use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Survey, Verb, VerbError};
 use crate::domain::request::{ArgSpec, Operation, Request, Target, VerbSpec};
@@ -342,7 +343,7 @@ impl Verb for Patroni {
         Ok(request(context, self.spec, config, &login.user, (method, path, body), (object, checks, hurts, undo)))
     }
 
-    fn dry_run<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
+    fn dry_run<'a>(&'a self, request: &'a Request, _: Option<&'a Behalf>) -> BoxFuture<'a, Result<String, Failure>> {
         Box::pin(async move {
             let (config, _, _) = self.checked(request)?;
             let now = cluster(config).await?;

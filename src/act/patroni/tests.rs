@@ -197,7 +197,7 @@ async fn a_cluster_is_paused_switched_over_and_a_replica_made_anew() {
     let unknown = rig.prepare("patroni.switchover", &[("candidate", json!("m9"))]).await.unwrap_err().message;
     assert!(unknown.contains("has no member m9; members: m1"), "{unknown}");
     let over = rig.prepare("patroni.switchover", &[("candidate", json!(second))]).await.unwrap();
-    assert!(rig.verb("patroni.switchover").dry_run(&over).await.unwrap().contains("would change the primary"));
+    assert!(rig.verb("patroni.switchover").dry_run(&over, None).await.unwrap().contains("would change the primary"));
     let outcome = rig.execute(&over).await;
     assert!(matches!(outcome, Outcome::Done { .. }), "{outcome:?}");
     until("the other leads", LIMIT, async || {

@@ -4,6 +4,7 @@
 use super::run::{self, Server};
 use super::{Instances, after};
 use crate::act::DynVerb;
+use crate::domain::behalf::Behalf;
 use crate::domain::id::SourceId;
 use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Survey, Verb, VerbError};
 use crate::domain::request::{Operation, Request, Target, VerbSpec};
@@ -200,7 +201,7 @@ impl<C: Change> Verb for Changing<C> {
         self.0.render(context)
     }
 
-    fn dry_run<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
+    fn dry_run<'a>(&'a self, request: &'a Request, _: Option<&'a Behalf>) -> BoxFuture<'a, Result<String, Failure>> {
         Box::pin(async move { self.0.would(request, &self.found(request).await?) })
     }
 

@@ -64,7 +64,10 @@ async fn a_limit_is_set_once_and_only_over_the_one_that_was_shown() {
     assert_eq!(request.target.object, "database t017, which has no limit");
     assert_eq!(request.target.tenants.len(), 1);
     assert!(request.undo.ends_with("limit = -1"), "{}", request.undo);
-    assert_eq!(verb.dry_run(&request).await.unwrap(), "would set 7 sessions in place of no limit; 0 sessions are open");
+    assert_eq!(
+        verb.dry_run(&request, None).await.unwrap(),
+        "would set 7 sessions in place of no limit; 0 sessions are open"
+    );
     assert!(matches!(verb.reconcile(&request).await, Reconciled::NoEffect { .. }));
     assert_eq!(done(execute(verb, &request).await).0, json!({ "limit": 7 }));
     assert!(took(&verb.reconcile(&request).await));
@@ -89,7 +92,7 @@ async fn a_limit_is_set_once_and_only_over_the_one_that_was_shown() {
     // A database that is gone by then.
     let request = prepare(verb, &rig.world, &limit(9)).await.unwrap();
     rig.server.sql("postgres", "DROP DATABASE t017").await;
-    assert!(verb.dry_run(&request).await.unwrap_err().message.contains("no database t017 any more"));
+    assert!(verb.dry_run(&request, None).await.unwrap_err().message.contains("no database t017 any more"));
     assert!(failed(execute(verb, &request).await).message.contains("the limit is no longer -1"));
 }
 
@@ -117,7 +120,7 @@ async fn a_role_without_the_rights_is_told_which_it_needs_and_nothing_happens() 
     }
     let verb = rig.verb("postgres.set_connection_limit");
     let request = prepare(verb, &rig.world, &limit).await.unwrap();
-    let before = verb.dry_run(&request).await.unwrap_err();
+    let before = verb.dry_run(&request, None).await.unwrap_err();
     assert_eq!((before.kind, before.message.contains("GRANT odoo")), (FailureKind::Permission, true), "{before}");
 }
 
@@ -134,7 +137,7 @@ async fn wal_marks_and_checkpoints_say_where_they_are_and_a_frozen_server_leaves
 
     let switch = rig.verb("postgres.switch_wal");
     let request = prepare(switch, &rig.world, &instance).await.unwrap();
-    assert!(switch.dry_run(&request).await.unwrap().contains("archive_mode is off"));
+    assert!(switch.dry_run(&request, None).await.unwrap().contains("archive_mode is off"));
     assert!(matches!(switch.reconcile(&request).await, Reconciled::NoEffect { .. }));
     assert_eq!(done(execute(switch, &request).await).0["switched"], json!(true));
     rig.server.sql("postgres", "CREATE TABLE more()").await;
@@ -146,7 +149,7 @@ async fn wal_marks_and_checkpoints_say_where_they_are_and_a_frozen_server_leaves
     let client = rig.server.connect("postgres").await;
     let before: String =
         client.query_one_scalar("SELECT redo_lsn::text FROM pg_control_checkpoint()", &[]).await.unwrap();
-    assert!(checkpoint.dry_run(&request).await.unwrap().starts_with("would begin a checkpoint"));
+    assert!(checkpoint.dry_run(&request, None).await.unwrap().starts_with("would begin a checkpoint"));
     done(execute(checkpoint, &request).await);
     let after: String =
         client.query_one_scalar("SELECT redo_lsn::text FROM pg_control_checkpoint()", &[]).await.unwrap();
@@ -188,13 +191,13 @@ async fn a_replica_is_promoted_only_when_its_primary_is_fenced() {
     let mut b = Postgres::new(may, &second);
     let alone = world(&Arc::new(estate(&["t017"])), &mut [&mut b]).await;
     let request = prepare(promote, &alone, &list).await.unwrap();
-    assert!(promote.dry_run(&request).await.unwrap_err().message.contains("fenced first"));
+    assert!(promote.dry_run(&request, None).await.unwrap_err().message.contains("fenced first"));
     let fed = failed(execute(promote, &request).await).message;
     assert!(fed.contains("still receives WAL from a primary"), "{fed}");
 
     drop(server);
     replica.until("postgres", "SELECT NOT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')").await;
-    assert!(promote.dry_run(&request).await.unwrap().starts_with("would promote replica pg-b on timeline 1"));
+    assert!(promote.dry_run(&request, None).await.unwrap().starts_with("would promote replica pg-b on timeline 1"));
     assert!(matches!(promote.reconcile(&request).await, Reconciled::NoEffect { .. }));
     done(execute(promote, &request).await);
     replica.until("postgres", "SELECT NOT pg_is_in_recovery()").await;
@@ -228,7 +231,7 @@ async fn a_pool_is_paused_resumed_and_killed() {
     let request = prepare(&*pause, &world, &list).await.unwrap();
     assert_eq!(request.operation.lines(), ["-- database pgbouncer", "PAUSE \"postgres\""]);
     assert!(request.hurts.contains("lose their notifications"), "{}", request.hurts);
-    let foreseen = pause.dry_run(&request).await.unwrap();
+    let foreseen = pause.dry_run(&request, None).await.unwrap();
     assert!(foreseen.contains("it serves now") && foreseen.ends_with("1 server connections"), "{foreseen}");
     assert!(matches!(pause.reconcile(&request).await, Reconciled::NoEffect { .. }));
 
@@ -264,7 +267,7 @@ async fn a_pool_is_paused_resumed_and_killed() {
     let unknown =
         prepare(&*pause, &world, &[("pooler", json!("pool-a")), ("database", json!("x\"; KILL"))]).await.unwrap();
     assert_eq!(unknown.operation.lines()[1], "PAUSE \"x\"\"; KILL\"");
-    assert!(pause.dry_run(&unknown).await.unwrap_err().message.contains("knows no database"));
+    assert!(pause.dry_run(&unknown, None).await.unwrap_err().message.contains("knows no database"));
     assert!(matches!(execute(&*pause, &unknown).await, Outcome::Failed { .. }));
     let stranger = Request { verb: "postgres.pgbouncer_kill".into(), ..request };
     assert!(matches!(execute(&*pause, &stranger).await, Outcome::Failed { .. }));
@@ -285,7 +288,7 @@ async fn a_database_is_pointed_at_another_server_and_back() {
     };
     let request = prepare(&*repoint, &world, &to(other.port)).await.unwrap();
     let Operation::File { path, .. } = &request.operation else { panic!() };
-    let foreseen = repoint.dry_run(&request).await.unwrap();
+    let foreseen = repoint.dry_run(&request, None).await.unwrap();
     assert!(foreseen.ends_with(&format!("now it is 127.0.0.1:{}", server.port)), "{foreseen}");
     assert!(matches!(repoint.reconcile(&request).await, Reconciled::NoEffect { .. }));
     let reached = async |port: u16| {

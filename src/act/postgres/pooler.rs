@@ -5,6 +5,7 @@ use super::typed::identifier;
 use crate::act::look::{Answer, Look};
 use crate::act::{again, args};
 use crate::config::model;
+use crate::domain::behalf::Behalf;
 use crate::domain::facts::Facts;
 use crate::domain::id::{SourceId, TenantId};
 use crate::domain::mode::MayAct;
@@ -314,7 +315,7 @@ impl Verb for Admin {
         })
     }
 
-    fn dry_run<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
+    fn dry_run<'a>(&'a self, request: &'a Request, _: Option<&'a Behalf>) -> BoxFuture<'a, Result<String, Failure>> {
         Box::pin(async move {
             let now = self.database(request).await?;
             let state = match (now.paused, now.disabled) {

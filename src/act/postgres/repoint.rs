@@ -7,6 +7,7 @@ use super::typed::identifier;
 use crate::act::again;
 use crate::act::args::{self, shell};
 use crate::act::place::{self, Broken};
+use crate::domain::behalf::Behalf;
 use crate::domain::id::SourceId;
 use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Survey, Verb, VerbError};
 use crate::domain::request::{ArgSpec, Operation, Request, Target, VerbSpec};
@@ -201,7 +202,7 @@ impl Verb for Repoint {
         })
     }
 
-    fn dry_run<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
+    fn dry_run<'a>(&'a self, request: &'a Request, _: Option<&'a Behalf>) -> BoxFuture<'a, Result<String, Failure>> {
         Box::pin(async move {
             self.path(request)?;
             let (name, host, port) = Self::wanted(request).ok_or_else(|| crate::act::foreign(request))?;

@@ -3,6 +3,7 @@
 
 use super::{Instances, after, chain, primary, run, typed};
 use crate::act::args::{self, span};
+use crate::domain::behalf::Behalf;
 use crate::domain::facts::PostgresFacts;
 use crate::domain::facts::postgres::Session;
 use crate::domain::id::SourceId;
@@ -198,7 +199,7 @@ impl Verb for Signal {
         })
     }
 
-    fn dry_run<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
+    fn dry_run<'a>(&'a self, request: &'a Request, _: Option<&'a Behalf>) -> BoxFuture<'a, Result<String, Failure>> {
         Box::pin(async move {
             let object = &request.target.object;
             let Some(found) = self.target(request).await? else {

@@ -189,7 +189,7 @@ async fn the_tree_is_seen_and_ending_its_root_frees_those_behind_it() {
         [("instance", json!("pg-a")), ("pid", root["pid"].clone()), ("backend_start", root["backend_start"].clone())];
     assert_eq!(render(&*terminate, &world, &by_pid).unwrap(), request, "the same, named by the tree's answer");
 
-    let answer = terminate.dry_run(&request).await.unwrap();
+    let answer = terminate.dry_run(&request, None).await.unwrap();
     assert!(answer.contains("idle in transaction") && answer.starts_with("would signal backend "), "{answer}");
     assert!(chain.exists(chain.root_pid).await, "a dry run does nothing");
     assert!(matches!(terminate.reconcile(&request).await, Reconciled::NoEffect { .. }));
@@ -204,7 +204,7 @@ async fn the_tree_is_seen_and_ending_its_root_frees_those_behind_it() {
     assert!(chain.root.simple_query("SELECT 1").await.is_err(), "the root has lost its connection");
     let gone = failed(execute(&*terminate, &request).await).message;
     assert!(gone.starts_with("that session is gone"), "{gone}");
-    assert!(terminate.dry_run(&request).await.unwrap_err().message.starts_with("that session is gone"));
+    assert!(terminate.dry_run(&request, None).await.unwrap_err().message.starts_with("that session is gone"));
     assert!(matches!(terminate.reconcile(&request).await, Reconciled::TookEffect { .. }));
 }
 
@@ -335,7 +335,7 @@ async fn a_login_that_may_not_signal_is_told_before_and_at_the_attempt() {
     let terminate = chain.verb("postgres.terminate_backend");
     let list = [("instance", json!("pg-a")), ("root_of", json!("t017"))];
     let request = render(&*terminate, &world, &list).unwrap();
-    let before = terminate.dry_run(&request).await.unwrap_err();
+    let before = terminate.dry_run(&request, None).await.unwrap_err();
     assert_eq!(before.kind, FailureKind::Permission, "{before}");
     assert!(before.message.contains("GRANT pg_signal_backend TO act"), "{before}");
     let refused = failed(execute(&*terminate, &request).await);
@@ -352,7 +352,7 @@ async fn a_login_that_may_not_signal_is_told_before_and_at_the_attempt() {
 
     let rights = "GRANT pg_monitor, pg_signal_backend TO act; GRANT EXECUTE ON FUNCTION pg_control_system() TO act";
     chain.server.sql("postgres", rights).await;
-    terminate.dry_run(&request).await.unwrap();
+    terminate.dry_run(&request, None).await.unwrap();
     done(execute(&*terminate, &request).await);
     for waiter in chain.waiters {
         waiter.await.unwrap().unwrap();
@@ -487,7 +487,7 @@ async fn the_labs_roles_may_end_a_session_of_odoo() {
     let list = [("instance", json!("pg-a")), ("pid", json!(root_pid)), ("backend_start", json!(start))];
     let request = render(&**terminate, &world, &list).unwrap();
     assert_eq!(request.target.tenants, ["t017".into()]);
-    terminate.dry_run(&request).await.unwrap();
+    terminate.dry_run(&request, None).await.unwrap();
     done(execute(&**terminate, &request).await);
     waiting.await.unwrap().unwrap();
 }

@@ -4,6 +4,7 @@
 use super::failover::is_named;
 use super::{Server, Servers, Way};
 use crate::act::{DynVerb, again};
+use crate::domain::behalf::Behalf;
 use crate::domain::id::SourceId;
 use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Survey, Verb, VerbError};
 use crate::domain::request::{Request, VerbSpec};
@@ -236,7 +237,7 @@ impl<D: Deed> Verb for Acting<D> {
         self.deed.render(context, &self.servers)
     }
 
-    fn dry_run<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
+    fn dry_run<'a>(&'a self, request: &'a Request, _: Option<&'a Behalf>) -> BoxFuture<'a, Result<String, Failure>> {
         Box::pin(async move {
             let asking = async {
                 let (mut talk, way) = self.talk_to_change(request, ALLOWED).await?;

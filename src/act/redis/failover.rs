@@ -5,6 +5,7 @@ use super::deed::is_refusal;
 use super::{REDIS, Servers, facts, words};
 use crate::act::{again, args};
 use crate::config::model::Redis as Config;
+use crate::domain::behalf::Behalf;
 use crate::domain::id::SourceId;
 use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Survey, Verb, VerbError};
 use crate::domain::request::{Operation, Request, Target, VerbSpec};
@@ -169,7 +170,7 @@ impl Verb for Failover {
         })
     }
 
-    fn dry_run<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
+    fn dry_run<'a>(&'a self, request: &'a Request, _: Option<&'a Behalf>) -> BoxFuture<'a, Result<String, Failure>> {
         Box::pin(async move {
             let (config, name) = self.checked(request)?;
             let found = sentinel(config).await?;

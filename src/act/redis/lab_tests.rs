@@ -54,7 +54,7 @@ async fn a_redis_is_restarted_through_its_workload_and_its_run_id_tells() {
     let request = render(&*verb, &of(&[])).await.unwrap();
     let before = run_id(&rig).await;
     assert!(request.target.object.contains(&before), "{}", request.target.object);
-    assert!(verb.dry_run(&request).await.unwrap().contains("as generation 2"));
+    assert!(verb.dry_run(&request, None).await.unwrap().contains("as generation 2"));
     assert_eq!(space.read("statefulset/redis", WRITTEN), "", "a dry run leaves nothing behind");
     let (result, _) = done(&*verb, &request).await;
     assert_eq!(result["before"], json!(before));

@@ -159,7 +159,7 @@ async fn memory_is_shown_limited_purged_and_saved() {
     let request = prepare(limit, &rig.world, &of(&[("bytes", json!("128mb"))])).await.unwrap();
     assert_eq!(request.operation.lines(), ["# database 0", "CONFIG SET maxmemory 134217728"]);
     assert!(request.undo.starts_with("the same with bytes = 67108864"), "{}", request.undo);
-    assert_eq!(limit.dry_run(&request).await.unwrap(), "would set 128 MiB in place of 64 MiB");
+    assert_eq!(limit.dry_run(&request, None).await.unwrap(), "would set 128 MiB in place of 64 MiB");
     assert!(nothing(&limit.reconcile(&request).await));
     assert_eq!(done(execute(limit, &request).await).0, json!({ "maxmemory": 128 << 20, "before": 64 << 20 }));
     assert!(took(&limit.reconcile(&request).await));
@@ -173,7 +173,7 @@ async fn memory_is_shown_limited_purged_and_saved() {
 
     let purge = rig.verb("redis.memory_purge");
     let request = prepare(purge, &rig.world, &of(&[])).await.unwrap();
-    assert!(purge.dry_run(&request).await.unwrap().starts_with("would give back"));
+    assert!(purge.dry_run(&request, None).await.unwrap().starts_with("would give back"));
     assert_eq!(done(execute(purge, &request).await).0["purged"], json!(true));
 
     let save = rig.verb("redis.bgsave");
@@ -205,7 +205,7 @@ async fn keys_of_a_pattern_go_as_counted_and_no_others() {
     let request = prepare(verb, &rig.world, &args).await.unwrap();
     assert_eq!((request.target.count, request.server_checks[0].as_str()), (2501, "never more than 2501 keys"));
     assert!(request.hurts.contains("of a Redis for session"), "{}", request.hurts);
-    let would = verb.dry_run(&request).await.unwrap();
+    let would = verb.dry_run(&request, None).await.unwrap();
     assert!(would.starts_with("would delete 2501 of 2501 keys, such as session:"), "{would}");
     assert!(nothing(&verb.reconcile(&request).await));
     // More have come since: never more than shown.
@@ -292,7 +292,7 @@ async fn a_backlog_is_put_aside_and_nothing_is_lost() {
     let list = rig.verb("redis.drain_list");
     let request = prepare(list, &rig.world, &of(&[("key", json!("jobs"))])).await.unwrap();
     assert_eq!(request.operation.lines()[1], "RENAMENX jobs jobs:drained");
-    assert_eq!(list.dry_run(&request).await.unwrap(), "would put 3 entries of jobs aside as jobs:drained");
+    assert_eq!(list.dry_run(&request, None).await.unwrap(), "would put 3 entries of jobs aside as jobs:drained");
     assert!(nothing(&list.reconcile(&request).await));
     assert_eq!(done(execute(list, &request).await).0, json!({ "kept": 3, "keep_as": "jobs:drained" }));
     assert!(took(&list.reconcile(&request).await));
@@ -421,7 +421,7 @@ async fn sentinels_replace_the_primary_that_was_shown() {
     assert_eq!(request.operation.lines()[1], "SENTINEL FAILOVER lab");
     assert!(nothing(&verb.reconcile(&request).await));
     until("the sentinel knows the primary", LIMIT, async || (info().await["is_primary"] == true).then_some(())).await;
-    assert!(flush.dry_run(&emptied).await.is_ok());
+    assert!(flush.dry_run(&emptied, None).await.is_ok());
     // The replica has to have answered INFO before the sentinel can choose it.
     until("the failover begins", LIMIT, async || match execute(verb, &request).await {
         Outcome::Done { .. } => Some(()),

@@ -10,6 +10,7 @@ use super::{blocking, tenant_router};
 use crate::act::args::{self, shell};
 use crate::act::place::{self, Broken};
 use crate::config::model::Traefik as Config;
+use crate::domain::behalf::Behalf;
 use crate::domain::id::{SourceId, TenantId};
 use crate::domain::mode::MayAct;
 use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Survey, Verb, VerbError};
@@ -312,7 +313,7 @@ impl Verb for Limit {
         })
     }
 
-    fn dry_run<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
+    fn dry_run<'a>(&'a self, request: &'a Request, _: Option<&'a Behalf>) -> BoxFuture<'a, Result<String, Failure>> {
         Box::pin(async move {
             let (path, content, before) = self.checked(request)?;
             let shown = path.display().to_string();

@@ -33,7 +33,7 @@ pub(super) async fn prepare(verb: &Boxed, args: &[(&str, Value)]) -> Result<Requ
 
 async fn set(verb: &Boxed, args: &[(&str, Value)]) -> Request {
     let request = prepare(verb, args).await.unwrap();
-    assert!(verb.dry_run(&request).await.unwrap().starts_with("would "));
+    assert!(verb.dry_run(&request, None).await.unwrap().starts_with("would "));
     assert!(matches!(verb.reconcile(&request).await, Reconciled::NoEffect { .. }));
     assert_eq!(done(verb.execute(permit(&request))).await.0["changed"], true);
     assert!(matches!(verb.reconcile(&request).await, Reconciled::TookEffect { .. }));

@@ -12,6 +12,7 @@ mod limits_tests;
 mod page;
 
 use crate::config::model::Traefik as Config;
+use crate::domain::behalf::Behalf;
 use crate::domain::estate::{RouterRef, Tenant};
 use crate::domain::id::TenantId;
 use crate::domain::mode::MayAct;
@@ -196,7 +197,7 @@ impl Verb for Maintenance {
         })
     }
 
-    fn dry_run<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
+    fn dry_run<'a>(&'a self, request: &'a Request, _: Option<&'a Behalf>) -> BoxFuture<'a, Result<String, Failure>> {
         Box::pin(async move {
             let change = self.change(request)?;
             blocking(move || change.foresee()).await?

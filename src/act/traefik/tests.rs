@@ -84,7 +84,7 @@ async fn the_page_goes_up_and_down_for_real_requests() {
     assert_eq!(status().await, 200);
 
     let request = render(&on, &estate, &args()).unwrap();
-    assert!(on.dry_run(&request).await.unwrap().starts_with("would create"));
+    assert!(on.dry_run(&request, None).await.unwrap().starts_with("would create"));
     assert!(matches!(on.reconcile(&request).await, Reconciled::NoEffect { .. }));
     let (result, _) = done(on.execute(permit(&request))).await;
     assert_eq!(result["changed"], true);
@@ -101,7 +101,7 @@ async fn the_page_goes_up_and_down_for_real_requests() {
     assert_eq!(seen.measures, ["quarterdeck-maintenance-t017@file", "quarterdeck-tls-maintenance-t017@file"]);
 
     let request = render(&off, &estate, &args()).unwrap();
-    assert!(off.dry_run(&request).await.unwrap().starts_with("would remove"));
+    assert!(off.dry_run(&request, None).await.unwrap().starts_with("would remove"));
     assert_eq!(done(off.execute(permit(&request))).await.0["changed"], true);
     assert!(matches!(off.reconcile(&request).await, Reconciled::TookEffect { .. }));
     until("the tenant answers again", LIMIT, async || (status().await == 200).then_some(())).await;
@@ -211,7 +211,7 @@ async fn a_request_for_another_file_or_verb_is_refused() {
     for request in wrong {
         let outcome = on.execute(permit(&request)).await;
         assert!(matches!(&outcome, Outcome::Failed { why } if why.message.contains("refused")), "{outcome:?}");
-        assert!(on.dry_run(&request).await.is_err());
+        assert!(on.dry_run(&request, None).await.is_err());
     }
     assert!(matches!(on.look(&good).await, Outcome::Failed { .. }), "an acting verb is no look");
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);

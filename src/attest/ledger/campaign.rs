@@ -4,10 +4,10 @@
 //!
 //! `QUARTERDECK_HISTORIES` says how many; without it two are played.
 
-use super::rig::{Bastion, Pair, append, assert_verified, close, until, wait};
+use super::rig::{Bastion, Pair, append, assert_verified, close, until};
 use crate::domain::id::IncidentId;
 use crate::journal::verify::{self, Options};
-use crate::journal::{Draft, Journal, JournalError, Kind, OpenOptions, Record};
+use crate::journal::{Draft, Journal, JournalError, Kind, Record};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -109,17 +109,13 @@ impl Engine {
 /// Plays one history and returns what was seen.
 async fn play(history: u64) -> Option<Seen> {
     let mut pair = Pair::start().await?;
-    pair.timeout = Duration::from_secs(1);
+    (pair.timeout, pair.lease) = (Duration::from_secs(1), Some(LEASE));
     let mut rng = fastrand::Rng::with_seed(history);
     let first = Arc::new(Bastion::new("bastion-1"));
-    let open = |bastion: &Bastion| {
-        let options = OpenOptions { lease: LEASE, ..pair.options(bastion) };
-        wait(|| Journal::open(options)).unwrap().0
-    };
-    let mut bastions = vec![(first.clone(), open(&first))];
+    let mut bastions = vec![(first.clone(), pair.open(&first))];
     for host in ["bastion-2", "bastion-3"] {
         let bastion = Arc::new(first.beside(host));
-        bastions.push((bastion.clone(), open(&bastion)));
+        bastions.push((bastion.clone(), pair.open(&bastion)));
     }
     let key = bastions[0].1.verifier().clone();
     let (seen, over) = (Arc::new(Mutex::new(Seen::default())), Arc::new(AtomicBool::new(false)));

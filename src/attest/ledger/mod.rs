@@ -10,9 +10,10 @@ pub mod setup;
 #[cfg(test)]
 mod tests;
 
+use crate::attest::anchor::hash;
 use crate::config::model::{JournalDatabase, Login};
 use crate::domain::id::Digest;
-use crate::journal::shared::{Database, FORMAT, Head, Heard, Lead, Ledger, LedgerError, Offer, Row};
+use crate::journal::shared::{Database, FORMAT, Head, Heard, LEASE, Lead, Ledger, LedgerError, Offer, Row};
 use crate::observe::postgres::failure;
 use crate::observe::postgres::link::{Link, Session, Settings};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,6 +35,7 @@ pub struct Postgres {
     address: String,
     database: String,
     timeout: Duration,
+    lease: Duration,
     links: Arc<Vec<Link>>,
     driver: Arc<Driver>,
 }
@@ -73,6 +75,7 @@ impl Postgres {
             address: format!("{first}/{}", config.database),
             database: config.database.clone(),
             timeout: config.timeout,
+            lease: config.lease.unwrap_or(LEASE),
             links: Arc::new(links),
             driver: Arc::new(Driver(Some(runtime))),
         })
@@ -128,6 +131,10 @@ impl Postgres {
 impl Database for Postgres {
     fn address(&self) -> &str {
         &self.address
+    }
+
+    fn lease(&self) -> Duration {
+        self.lease
     }
 
     fn session(&self, heard: Heard) -> Box<dyn Ledger> {
@@ -267,12 +274,6 @@ fn signed(number: u64) -> Result<i64, LedgerError> {
     i64::try_from(number).map_err(form)
 }
 
-/// The 32 bytes of a digest.
-fn bytes_of(sha256: &Digest) -> Vec<u8> {
-    let digits = sha256.as_str();
-    (0..digits.len()).step_by(2).filter_map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok()).collect()
-}
-
 impl Ledger for Writing {
     fn enter(&mut self, writer: &str, origin: &str) -> Result<Head, LedgerError> {
         let rows = self.ask(
@@ -347,20 +348,25 @@ impl Ledger for Writing {
     }
 
     fn keep(&mut self, sha256: &Digest, bytes: &[u8]) -> Result<(), LedgerError> {
-        let sha256 = bytes_of(sha256);
-        self.call("SELECT quarterdeck_journal.keep($1, $2, $3, $4)", &[(&sha256, Type::BYTEA), (&bytes, Type::BYTEA)])
+        let sha256 = hash(sha256);
+        self.call(
+            "SELECT quarterdeck_journal.keep($1, $2, $3, $4)",
+            &[(&sha256.as_slice(), Type::BYTEA), (&bytes, Type::BYTEA)],
+        )
     }
 
     fn kept(&mut self, sha256: &Digest) -> Result<Option<Vec<u8>>, LedgerError> {
-        let sha256 = bytes_of(sha256);
-        let rows =
-            self.ask("SELECT bytes FROM quarterdeck_journal.evidence WHERE sha256 = $1", &[(&sha256, Type::BYTEA)])?;
+        let sha256 = hash(sha256);
+        let rows = self.ask(
+            "SELECT bytes FROM quarterdeck_journal.evidence WHERE sha256 = $1",
+            &[(&sha256.as_slice(), Type::BYTEA)],
+        )?;
         rows.first().map(|row| row.try_get(0).map_err(form)).transpose()
     }
 
     fn forget(&mut self, sha256: &Digest) -> Result<(), LedgerError> {
-        let sha256 = bytes_of(sha256);
-        self.call("SELECT quarterdeck_journal.forget($1, $2, $3)", &[(&sha256, Type::BYTEA)])
+        let sha256 = hash(sha256);
+        self.call("SELECT quarterdeck_journal.forget($1, $2, $3)", &[(&sha256.as_slice(), Type::BYTEA)])
     }
 
     fn lead(&mut self, writer: &str, name: &str, lease: Duration) -> Result<Lead, LedgerError> {

@@ -32,6 +32,7 @@ pub struct Pair {
     pub primary: Server,
     pub standby: Server,
     pub timeout: Duration,
+    pub lease: Option<Duration>,
     secrets: TempDir,
 }
 
@@ -53,7 +54,7 @@ impl Pair {
         let path = secrets.path().join("password");
         std::fs::write(&path, PASSWORD).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-        Some(Self { primary, standby, timeout: Duration::from_secs(5), secrets })
+        Some(Self { primary, standby, timeout: Duration::from_secs(5), lease: None, secrets })
     }
 
     fn login(&self, user: &str) -> Login {
@@ -70,6 +71,7 @@ impl Pair {
             tls: Tls::Disable,
             ca: crate::config::model::Ca::default(),
             timeout: self.timeout,
+            lease: self.lease,
         }
     }
 

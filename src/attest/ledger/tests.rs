@@ -4,7 +4,7 @@ use super::rig::{Bastion, ORIGIN, Pair, WRITER, append, assert_verified, close, 
 use crate::journal::evidence;
 use crate::journal::shared::{Database as _, LedgerError};
 use crate::journal::verify::{self, Options, Verdict};
-use crate::journal::{Journal, JournalError, Kind, OpenOptions};
+use crate::journal::{Journal, JournalError, Kind};
 use crate::observe::postgres::testbed::PASSWORD;
 use serde_json::json;
 use std::sync::Arc;
@@ -396,16 +396,12 @@ async fn the_standby_takes_over_and_nothing_that_was_acknowledged_is_lost() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_engine_leads_and_what_another_has_taken_over_it_can_not_write() {
-    let Some(pair) = Pair::start().await else { return };
+    let Some(mut pair) = Pair::start().await else { return };
+    pair.lease = Some(Duration::from_secs(1));
     let first = Bastion::new("bastion-1");
-    let lease = Duration::from_secs(1);
-    let open = |bastion: &Bastion| {
-        let options = OpenOptions { lease, ..pair.options(bastion) };
-        wait(|| Journal::open(options)).unwrap().0
-    };
-    let journal = open(&first);
+    let journal = pair.open(&first);
     let second = first.beside("bastion-2");
-    let other = open(&second);
+    let other = pair.open(&second);
     let started = |bastion: &Bastion, n: u32| bastion.draft(Kind::StepStarted, json!({ "run": "RUN-1", "step": n }));
     let error = append(&journal, started(&first, 1)).await.unwrap_err();
     assert!(matches!(&error, JournalError::NotLed { name } if name == "INC-42"), "{error}");

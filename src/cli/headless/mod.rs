@@ -148,8 +148,11 @@ fn check(client: &Client, asked: &Headless, answers: &Answers<'_>) -> Result<(),
 async fn begin(client: &Client, asked: &Headless) -> Result<RunId, Error> {
     if let Some(run) = &asked.go_on {
         let run = RunId::new(run.as_str());
-        let known = client.snapshots.borrow().runs.iter().find(|r| r.id == run).map(|r| (r.state, r.playbook.clone()));
-        return match known {
+        let known = client.snapshots.borrow().runs.iter().find(|r| r.id == run).cloned();
+        if let Some(host) = known.as_ref().and_then(|r| r.led_by.as_ref()) {
+            return Err(Error::Failed(format!("{run} is led by the engine on {host}; act there")));
+        }
+        return match known.map(|r| (r.state, r.playbook)) {
             None => {
                 let ended = "`quarterdeck run list` says whether it has ended";
                 Err(Error::Failed(format!("there is no open run {run} here; {ended}")))
@@ -196,6 +199,10 @@ async fn drive(format: Format, client: &Client, asked: &Headless, answers: &Answ
         let found = snapshots.borrow_and_update().runs.iter().find(|r| r.id == run).cloned();
         if let Some(why) = pulse.gone() {
             return Err(left(&run, asked, found.as_ref(), answered, &why));
+        }
+        if let Some(host) = found.as_ref().and_then(|view| view.led_by.as_ref()) {
+            let go_on = format!("go on there: quarterdeck playbook run {} --continue {run}", asked.id);
+            return Err(Error::Unanswered(format!("the engine on {host} has taken {run} over; {go_on}")));
         }
         if let Some(view) = found.filter(|_| !pulse.is_missed()) {
             if format != Format::Json {

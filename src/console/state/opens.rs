@@ -37,7 +37,10 @@ impl Opens {
 impl State {
     /// What it does to the step under the cursor.
     pub fn opens(&self) -> Opens {
-        let Some((run, step)) = self.shown_step() else { return Opens::Details };
+        // What another engine leads is only looked at here.
+        let Some((run, step)) = self.shown_step().filter(|(run, _)| run.led_by.is_none()) else {
+            return Opens::Details;
+        };
         let in_hand = run.steps.get(run.current).is_some_and(|s| s.id == step.id);
         if in_hand && can_confirm(step) {
             return Opens::Confirm;

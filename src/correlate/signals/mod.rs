@@ -238,6 +238,11 @@ const fn before(a: &str, b: &str) -> bool {
 /// All signals, in the order of their names.
 pub static SIGNALS: &[Signal] = &SORTED;
 
+/// Names of all signals, in their order.
+pub fn names() -> Vec<&'static str> {
+    SIGNALS.iter().map(|s| s.name).collect()
+}
+
 /// Position of a signal in the table.
 pub fn position(name: &str) -> Option<usize> {
     SIGNALS.binary_search_by(|s| s.name.cmp(name)).ok()

@@ -21,6 +21,7 @@ mod traefik;
 use super::model::Simulation;
 use super::model::fault::Ending;
 use super::observer::Shared;
+use crate::domain::behalf::Behalf;
 use crate::domain::ports::{BoxFuture, Outcome, Reconciled, RenderContext, Verb, VerbError};
 use crate::domain::request::{Operation, Request, VerbSpec};
 use crate::domain::sample::{Failure, FailureKind};
@@ -161,7 +162,7 @@ impl Verb for Simulated {
         Ok(request)
     }
 
-    fn dry_run<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
+    fn dry_run<'a>(&'a self, request: &'a Request, _: Option<&'a Behalf>) -> BoxFuture<'a, Result<String, Failure>> {
         Box::pin(async move {
             let request = self.checked(request)?;
             let exercise = self.shared.now();

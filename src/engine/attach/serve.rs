@@ -5,7 +5,7 @@ use super::listen::Served;
 use super::parts;
 use super::peer::{Over, Peer, claimed};
 use super::wire::{self, Ask, Hello, LONGEST_ASK, Say, Unread};
-use crate::engine::api::{Command, Reply};
+use crate::engine::api::Reply;
 use crate::engine::client::Queue;
 use crate::engine::presence::Visitor;
 use jiff::Timestamp;
@@ -172,16 +172,9 @@ impl Served {
                 let client = self.host.client.acting_as(peer.actor.clone());
                 let refused = peer.read_only && !command.only_looks();
                 match (turn, command) {
-                    (Some(turn), command) if !refused && !matches!(command, Command::Logs { .. }) => {
-                        line.commands.give((id, turn), client, command);
-                    }
-                    // Reading logs takes its time: no other answer waits for it.
-                    (turn, command) => drop(tokio::spawn(async move {
-                        let reply = match &turn {
-                            _ if refused => looks_on(),
-                            None => Reply::refused(many()),
-                            Some(_) => client.send(command).await,
-                        };
+                    (Some(turn), command) if !refused => line.commands.give((id, turn), client, command),
+                    _ => drop(tokio::spawn(async move {
+                        let reply = if refused { looks_on() } else { Reply::refused(many()) };
                         // A console that has gone does not need it.
                         let _ = answers.send(Say::Reply { id, reply }).await;
                     })),
@@ -212,7 +205,7 @@ fn looks_on() -> Reply {
 struct Line {
     /// As many as it may have.
     turns: Arc<Semaphore>,
-    commands: Queue<(u64, OwnedSemaphorePermit)>,
+    commands: Queue<(u64, OwnedSemaphorePermit), Say>,
     answers: mpsc::Sender<Say>,
 }
 

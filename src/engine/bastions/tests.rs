@@ -2,6 +2,7 @@
 
 use crate::act::Verbs;
 use crate::domain::actor::Actor;
+use crate::domain::behalf::Behalf;
 use crate::domain::estate::{Environment, Estate};
 use crate::domain::id::RunId;
 use crate::domain::incident::Severity;
@@ -78,7 +79,7 @@ impl Verb for Poke {
         })
     }
 
-    fn dry_run<'a>(&'a self, _: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
+    fn dry_run<'a>(&'a self, _: &'a Request, _: Option<&'a Behalf>) -> BoxFuture<'a, Result<String, Failure>> {
         Box::pin(async { Ok("it would be poked".into()) })
     }
 
@@ -130,7 +131,7 @@ fn engine(dir: &Path, host: &str, model: &Model, thing: &Arc<Thing>) -> Running 
     let (mode, environment) = (Mode::Live, Environment::Staging);
     let options = OpenOptions::new(dir, "quarterdeck/lab", me.clone(), mode, environment, Timestamp::now());
     let database: Option<Arc<dyn Database>> = Some(Arc::new(model.clone()));
-    let options = OpenOptions { database, low_water: 0, lease: Duration::from_secs(2), ..options };
+    let options = OpenOptions { database, low_water: 0, ..options };
     let mut state = State::default();
     let (journal, _) = tokio::task::block_in_place(|| fold::open(options, &mut state)).unwrap();
     let journal_dir = dir.display().to_string();
@@ -181,7 +182,7 @@ fn refused(reply: &Reply) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_engine_acts_the_other_sees_and_takes_over_when_it_dies() {
     let dir = tempfile::tempdir().unwrap();
-    let (model, thing) = (Model::new(), Arc::new(Thing::default()));
+    let (model, thing) = (Model::leasing(Duration::from_secs(2)), Arc::new(Thing::default()));
     let (first, second) = (dir.path().join("a"), dir.path().join("b"));
     let a = engine(&first, "bastiona", &model, &thing);
     std::fs::create_dir(&second).unwrap();
@@ -198,7 +199,7 @@ async fn one_engine_acts_the_other_sees_and_takes_over_when_it_dies() {
     until(&a, "all is the same", |s| s.incidents.len() == 2).await;
 
     let run = begin(&a).await;
-    let led = |s: &Snapshot| run_of(s, &run).is_some_and(|r| r.now == "led by the engine on bastiona");
+    let led = |s: &Snapshot| run_of(s, &run).is_some_and(|r| r.led_by.as_deref() == Some("bastiona"));
     until(&b, "the run is seen with who leads it", led).await;
     let resume = || Command::ResumeRun { run: run.clone() };
     assert!(refused(&b.client.send(resume()).await).contains("is led by the engine on bastiona; act there"));
@@ -236,7 +237,7 @@ async fn one_engine_acts_the_other_sees_and_takes_over_when_it_dies() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_at_one_bastion_stops_what_another_does() {
     let dir = tempfile::tempdir().unwrap();
-    let (model, thing) = (Model::new(), Arc::new(Thing::default()));
+    let (model, thing) = (Model::leasing(Duration::from_secs(2)), Arc::new(Thing::default()));
     let (first, second) = (dir.path().join("a"), dir.path().join("b"));
     let a = engine(&first, "bastiona", &model, &thing);
     std::fs::create_dir(&second).unwrap();

@@ -3,6 +3,7 @@
 use super::args::Args;
 use crate::act::kubernetes::call::Clusters;
 use crate::act::kubernetes::target::tenants;
+use crate::domain::behalf::Behalf;
 use crate::domain::id::SourceId;
 use crate::domain::ports::{BoxFuture, Outcome, RenderContext, Verb, VerbError};
 use crate::domain::request::{HttpCall, Operation, Request, Target, VerbSpec};
@@ -80,7 +81,7 @@ impl<L: Look> Verb for Looking<L> {
         })
     }
 
-    fn dry_run<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<String, Failure>> {
+    fn dry_run<'a>(&'a self, request: &'a Request, _: Option<&'a Behalf>) -> BoxFuture<'a, Result<String, Failure>> {
         Box::pin(async move { self.told(request).await.map(|(_, words)| sanitize(&words)) })
     }
 

@@ -42,8 +42,8 @@ fn locked<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Leads {
     /// Of the bastion that the database knows by this name.
-    pub fn new(database: &dyn Database, writer: String, lease: Duration) -> Arc<Self> {
-        let desk = Mutex::new(database.session(Arc::new(|| {})));
+    pub fn new(database: &dyn Database, writer: String) -> Arc<Self> {
+        let (desk, lease) = (Mutex::new(database.session(Arc::new(|| {}))), database.lease());
         Arc::new(Self { desk, database: database.address().to_owned(), writer, lease, held: Mutex::default() })
     }
 

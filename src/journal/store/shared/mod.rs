@@ -139,6 +139,10 @@ pub type Heard = Arc<dyn Fn() + Send + Sync>;
 pub trait Database: Debug + Send + Sync {
     /// For people: `db.internal:5432/journal`.
     fn address(&self) -> &str;
+    /// How long a lease of this engine lasts unless it is renewed.
+    fn lease(&self) -> Duration {
+        LEASE
+    }
     /// A session of its own; nothing is opened yet. `heard` may be called at any time.
     fn session(&self, heard: Heard) -> Box<dyn Ledger>;
 }

@@ -50,6 +50,7 @@ enum Answer {
 }
 
 struct World {
+    lease: Duration,
     primary: Data,
     standby: Data,
     /// What is committed on the primary, and waits for the standby with the lock in its hands.
@@ -74,7 +75,13 @@ impl std::fmt::Debug for Model {
 
 impl Model {
     pub fn new() -> Self {
+        Self::leasing(super::LEASE)
+    }
+
+    /// The same with leases of this length.
+    pub fn leasing(lease: Duration) -> Self {
         Self(Arc::new(Mutex::new(World {
+            lease,
             primary: Data::default(),
             standby: Data::default(),
             waiting: None,
@@ -187,6 +194,10 @@ struct Session {
 impl Database for Model {
     fn address(&self) -> &'static str {
         "model/journal"
+    }
+
+    fn lease(&self) -> Duration {
+        self.world().lease
     }
 
     fn session(&self, _: Heard) -> Box<dyn Ledger> {

@@ -91,7 +91,7 @@ pub fn begin(
     };
     lock.tell(dir, &holder)?;
     let copy = Copy::new(dir, handle, segment, &place, options.segment_bytes);
-    let leads = Leads::new(database.as_ref(), mark.writer.clone(), options.lease);
+    let leads = Leads::new(database.as_ref(), mark.writer.clone());
     let mut writer = Writer::new(ledger, database.clone(), options.clone(), key, place, copy, leads.clone());
     writer.enter()?;
     writer.catch_up_with(|record| {

@@ -1,0 +1,101 @@
+//! What the steps act on: a web hook that counts how often each number was sent to it, and answers when it may.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+/// How long it takes to answer: what goes wrong meanwhile leaves an outcome that nobody knows.
+const LATENCY: Duration = Duration::from_millis(400);
+
+#[derive(Default)]
+struct State {
+    counts: BTreeMap<u64, u32>,
+    holds: bool,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Clone)]
+pub struct Thing {
+    pub port: u16,
+    shared: Arc<Shared>,
+}
+
+impl Thing {
+    /// Its threads end with the test's process.
+    pub fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let thing = Self { port: listener.local_addr().unwrap().port(), shared: Arc::default() };
+        let shared = thing.shared.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let shared = shared.clone();
+                std::thread::spawn(move || answer(stream, &shared));
+            }
+        });
+        thing
+    }
+
+    /// How often a number has come.
+    pub fn count(&self, number: u64) -> u32 {
+        self.shared.state.lock().unwrap().counts.get(&number).copied().unwrap_or(0)
+    }
+
+    /// All that has come.
+    pub fn counts(&self) -> BTreeMap<u64, u32> {
+        self.shared.state.lock().unwrap().counts.clone()
+    }
+
+    /// Answers nothing from now on, or everything.
+    pub fn hold(&self, holds: bool) {
+        self.shared.state.lock().unwrap().holds = holds;
+        self.shared.changed.notify_all();
+    }
+
+    /// Waits until a number has come.
+    pub fn comes(&self, number: u64, longest: Duration) {
+        let state = self.shared.state.lock().unwrap();
+        let missing = |s: &mut State| !s.counts.contains_key(&number);
+        let waited = self.shared.changed.wait_timeout_while(state, longest, missing).unwrap();
+        assert!(!waited.1.timed_out(), "{number} never came");
+    }
+}
+
+fn answer(mut stream: TcpStream, shared: &Shared) {
+    let mut from = BufReader::new(stream.try_clone().unwrap());
+    let (mut posts, mut length) = (false, 0);
+    for n in 0.. {
+        let mut line = String::new();
+        if from.read_line(&mut line).unwrap_or(0) == 0 {
+            return;
+        }
+        if n == 0 {
+            posts = line.starts_with("POST ");
+        }
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+        if line.trim().is_empty() {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    if from.read_exact(&mut body).is_err() {
+        return;
+    }
+    if posts {
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let mut state = shared.state.lock().unwrap();
+        *state.counts.entry(body["number"].as_u64().unwrap()).or_default() += 1;
+        shared.changed.notify_all();
+        drop(shared.changed.wait_while(state, |s| s.holds).unwrap());
+        std::thread::sleep(LATENCY);
+    }
+    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}");
+}
