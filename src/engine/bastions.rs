@@ -11,6 +11,7 @@ use crate::domain::id::{IncidentId, PlaybookId, RunId};
 use crate::domain::run::RunState;
 use crate::journal::{ESTATE, JournalError, Kind, Record, lead_of};
 use crate::playbook::run::{Past, Run};
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
@@ -19,8 +20,11 @@ use tokio::task::JoinHandle;
 /// Rounds in which leases are renewed while one lasts.
 const ROUNDS: u32 = 5;
 
-/// What a round of leases came to.
-type Round = Vec<(String, Result<(), JournalError>)>;
+/// How far the clocks of bastions may be apart from the database's: ends of approvals and of elevations are minutes away.
+const MOST_APART: SignedDuration = SignedDuration::from_secs(60);
+
+/// What a round of leases came to, and how far this machine's clock is ahead of the database's.
+type Round = (Vec<(String, Result<(), JournalError>)>, Result<SignedDuration, JournalError>);
 
 /// What this engine knows of itself and of the others.
 #[derive(Debug, Default)]
@@ -33,12 +37,19 @@ pub(super) struct Bastions {
     others: BTreeMap<RunId, RunView>,
     /// What others ask of whoever leads.
     passed: VecDeque<Record>,
+    /// Why the clock of this machine can not be relied on.
+    clock: Option<String>,
 }
 
 impl Bastions {
     /// The runs of other engines.
     pub(super) fn views(&self) -> impl Iterator<Item = &RunView> {
         self.others.values().rev()
+    }
+
+    /// Why nothing may begin here, when this machine's clock is wrong.
+    pub(super) fn clock_alarm(&self) -> Option<String> {
+        self.clock.clone()
     }
 
     /// A run is held here from here on.
@@ -121,7 +132,11 @@ impl Engine {
         if self.bastions.round.as_ref().is_some_and(JoinHandle::is_finished)
             && let Some(round) = self.bastions.round.take()
         {
-            for (name, led) in round.await.unwrap_or_default() {
+            let Ok((led, ahead)) = round.await else { return };
+            if let Ok(ahead) = ahead {
+                self.heed_clock(ahead).await;
+            }
+            for (name, led) in led {
                 match led {
                     Ok(()) => {
                         if let Err(why) = self.begin_to_lead(&name).await {
@@ -138,13 +153,39 @@ impl Engine {
             self.bastions.next = Some(Instant::now() + self.journal().lease() / ROUNDS);
             let (journal, wanted) = (self.journal().clone(), self.wanted());
             self.bastions.round = Some(tokio::spawn(async move {
-                let mut round = Round::new();
+                let mut round = Vec::new();
                 for name in wanted {
                     let led = journal.lead(&name).await;
                     round.push((name, led));
                 }
-                round
+                (round, journal.ahead().await)
             }));
+        }
+    }
+
+    /// A clock that is wrong is written down once, and stops every run here, until it is right again.
+    async fn heed_clock(&mut self, ahead: SignedDuration) {
+        let alarm = (ahead.abs() > MOST_APART).then(|| {
+            let (by, side) = (
+                SignedDuration::from_secs(ahead.abs().as_secs()),
+                if ahead.is_negative() { "behind" } else { "ahead of" },
+            );
+            format!(
+                "the clock of {} is {by:#} {side} that of the journal's database; nothing runs here until it is set",
+                self.me.host
+            )
+        });
+        let news = match (&self.bastions.clock, &alarm) {
+            (None, Some(why)) => Some(why.clone()),
+            (Some(_), None) => Some(format!("the clock of {} is right again", self.me.host)),
+            _ => None,
+        };
+        self.bastions.clock = alarm;
+        let Some(text) = news else { return };
+        let (engine, incident) = (self.me.engine(), self.current_incident());
+        let _ = self.record(Kind::NoteAdded, incident, json!({ "text": text }), &engine).await;
+        if self.bastions.clock.is_some() {
+            self.stop_all(&text, false, &engine).await;
         }
     }
 

@@ -667,12 +667,13 @@ impl Engine {
         self.stopping
     }
 
-    /// Why nothing new may begin, when that is so: the journal can not be written, what it holds is damaged, or
-    /// outsiders remember another one.
+    /// Why nothing new may begin, when that is so: the journal can not be written, what it holds is damaged,
+    /// outsiders remember another one, or this machine's clock is wrong.
     pub(super) fn broken(&self) -> Option<String> {
         let damaged = |scrub: Scrub| scrub.bad.map(|bad| format!("it is damaged at {bad}"));
         let Status { broken, scrub, .. } = self.journal.status();
-        broken.or_else(|| scrub.and_then(damaged)).or_else(|| self.outsiders.alarm())
+        let known = broken.or_else(|| scrub.and_then(damaged));
+        known.or_else(|| self.outsiders.alarm()).or_else(|| self.bastions.clock_alarm())
     }
 
     /// The open incident that everything new belongs to when nothing else is said.

@@ -20,7 +20,7 @@ use crate::domain::estate::Environment;
 use crate::domain::id::Digest;
 use crate::domain::mode::Mode;
 use futures::FutureExt as _;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -344,6 +344,11 @@ impl Journal {
     /// A number of incidents, runs or the like that no engine has used, at least this.
     pub async fn number(&self, name: &'static str, least: u64) -> Result<u64, JournalError> {
         self.ask_leads(least, move |leads| leads.number(name, least)).await
+    }
+
+    /// How far this machine's clock is ahead of that of the log's database at least; behind it where that is negative.
+    pub async fn ahead(&self) -> Result<SignedDuration, JournalError> {
+        self.ask_leads(SignedDuration::ZERO, Leads::ahead).await
     }
 
     /// Asks the database apart from the writer; `alone` is the answer where there is none.

@@ -16,6 +16,7 @@ use crate::domain::id::Digest;
 use crate::journal::shared::{Database, FORMAT, Head, Heard, LEASE, Lead, Ledger, LedgerError, Offer, Row};
 use crate::observe::postgres::failure;
 use crate::observe::postgres::link::{Link, Session, Settings};
+use jiff::Timestamp;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Runtime;
@@ -387,6 +388,11 @@ impl Ledger for Writing {
     fn let_go(&mut self, writer: &str, name: &str) -> Result<(), LedgerError> {
         let parameters: [Parameter<'_>; 2] = [(&writer, Type::TEXT), (&name, Type::TEXT)];
         self.ask("SELECT quarterdeck_journal.let_go($1, $2)", &parameters).map(|_| ())
+    }
+
+    fn now(&mut self) -> Result<Timestamp, LedgerError> {
+        let rows = self.ask("SELECT clock_timestamp()", &[])?;
+        rows.first().ok_or_else(|| form("no row"))?.try_get(0).map_err(form)
     }
 
     fn number(&mut self, name: &str, least: u64) -> Result<u64, LedgerError> {

@@ -400,6 +400,8 @@ async fn one_engine_leads_and_what_another_has_taken_over_it_can_not_write() {
     pair.lease = Some(Duration::from_secs(1));
     let first = Bastion::new("bastion-1");
     let journal = pair.open(&first);
+    // One machine has one clock.
+    assert!(journal.ahead().await.unwrap().is_zero());
     let second = first.beside("bastion-2");
     let other = pair.open(&second);
     let started = |bastion: &Bastion, n: u32| bastion.draft(Kind::StepStarted, json!({ "run": "RUN-1", "step": n }));

@@ -21,7 +21,7 @@ use crate::journal::shared::model::Model;
 use crate::journal::{OpenOptions, fold};
 use crate::playbook::library::Library;
 use crate::policy::authorized::Authorized;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -232,6 +232,32 @@ async fn one_engine_acts_the_other_sees_and_takes_over_when_it_dies() {
     assert_eq!(thing.pokes.load(Ordering::SeqCst), 1);
     a.end().await;
     b.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_minutes_wrong_is_said_and_recorded_and_nothing_runs_until_it_is_right() {
+    let dir = tempfile::tempdir().unwrap();
+    let (model, thing) = (Model::leasing(Duration::from_secs(2)), Arc::new(Thing::default()));
+    let a = engine(&dir.path().join("a"), "bastiona", &model, &thing);
+    let start = || Command::StartRun { playbook: "poke".into(), params: BTreeMap::new(), incident: None };
+    let Reply::Accepted { id: Some(run), .. } = a.client.send(start()).await else { panic!() };
+    let run = RunId::new(run);
+    model.set_clock(SignedDuration::from_mins(3));
+    let seen = until(&a, "it says so", |s| s.journal.broken.is_some()).await;
+    let said = seen.journal.broken.clone().unwrap();
+    let (head, tail) =
+        ("the clock of bastiona is ", " behind that of the journal's database; nothing runs here until it is set");
+    assert!(said.starts_with(head) && said.ends_with(tail) && said.contains("2m 59s"), "{said}");
+    until(&a, "its run stops", |s| run_of(s, &run).is_some_and(|r| r.state == RunState::Stopped)).await;
+    assert!(refused(&a.client.send(start()).await).contains("nothing runs while the journal is not in order"));
+    let noted = |s: &Snapshot| s.journal.tail.iter().filter(|e| e.text.contains("the clock of bastiona")).count();
+    until(&a, "it is recorded", |s| noted(s) == 1).await;
+    // A few seconds are nothing.
+    model.set_clock(SignedDuration::from_secs(-20));
+    until(&a, "it is right again", |s| s.journal.broken.is_none() && noted(s) == 2).await;
+    assert!(matches!(a.client.send(start()).await, Reply::Accepted { .. }));
+    assert_eq!(thing.pokes.load(Ordering::SeqCst), 0);
+    a.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,6 +9,7 @@ use super::{Database, Lead, Ledger, LedgerError};
 use crate::journal::error::JournalError;
 use crate::journal::kind::Kind;
 use crate::journal::record::Ready;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -125,6 +126,17 @@ impl Leads {
                 tracing::warn!(%name, %why, "a lease was not ended; it ends by itself");
             }
         }
+    }
+
+    /// How far this machine's clock is ahead of the database's at least; behind it where that is negative. Blocks.
+    pub fn ahead(&self) -> Result<SignedDuration, JournalError> {
+        let mut desk = locked(&self.desk);
+        let asked = Timestamp::now();
+        let there = desk.now().map_err(|error| self.unusable(&error))?;
+        let answered = Timestamp::now();
+        // Somewhere between the two the database has looked at its clock.
+        Ok(asked.duration_since(there).max(SignedDuration::ZERO)
+            + answered.duration_since(there).min(SignedDuration::ZERO))
     }
 
     /// A number that no engine was given before, at least this. Blocks.

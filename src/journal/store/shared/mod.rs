@@ -21,6 +21,7 @@ pub use leads::LEASE;
 use super::file::SHARED;
 use crate::domain::id::Digest;
 use crate::journal::tree::Hash;
+use jiff::Timestamp;
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
@@ -128,6 +129,8 @@ pub trait Ledger: Send {
     fn lead(&mut self, writer: &str, name: &str, lease: Duration) -> Result<Lead, LedgerError>;
     /// Ends a lease of `writer`.
     fn let_go(&mut self, writer: &str, name: &str) -> Result<(), LedgerError>;
+    /// What its clock says.
+    fn now(&mut self) -> Result<Timestamp, LedgerError>;
     /// A number of this name that was not given before, at least `least`.
     fn number(&mut self, name: &str, least: u64) -> Result<u64, LedgerError>;
 }
