@@ -149,6 +149,8 @@ struct History<'a> {
     bastions: &'a [Bastion],
     seen: Mutex<Seen>,
     numbers: AtomicU64,
+    /// Whether a step is being confirmed at a bastion.
+    acting: [AtomicBool; 3],
     over: AtomicBool,
 }
 
@@ -186,7 +188,15 @@ impl History<'_> {
         let param = format!("number={number}");
         let bastion = &self.bastions[at];
         let stands = bastion.send(&["--param", &param, "--incident", incident]);
-        let stands = stands.and_then(|s| if s.waits == "confirmation" { bastion.confirm(&s) } else { Ok(s) });
+        let stands = stands.and_then(|stands| {
+            if stands.waits != "confirmation" {
+                return Ok(stands);
+            }
+            self.acting[at].store(true, Ordering::Relaxed);
+            let stands = bastion.confirm(&stands);
+            self.acting[at].store(false, Ordering::Relaxed);
+            stands
+        });
         match stands {
             Ok(stands) if stands.state == "finished" => {
                 self.seen.lock().unwrap().finished.insert(number);
@@ -233,7 +243,10 @@ impl History<'_> {
 
     /// Something goes wrong, and is over again.
     fn fault(&self, rng: &mut fastrand::Rng) -> &'static str {
-        let at = rng.usize(..self.bastions.len());
+        // In the middle of a step, if one is on its way.
+        self.site.thing.is_busy(LONG / 6);
+        let acting = |at: &usize| self.acting[*at].load(Ordering::Relaxed);
+        let at = (0..self.bastions.len()).find(acting).unwrap_or_else(|| rng.usize(..self.bastions.len()));
         let bastion = &self.bastions[at];
         // As long as a lease, or half of it, or two.
         let a_while = Duration::from_millis(rng.u64(500..6_000));
@@ -305,6 +318,7 @@ fn play(number: u64, wrong: usize) -> Option<(Seen, BTreeMap<&'static str, u32>)
         bastions: &bastions,
         seen: Mutex::default(),
         numbers: AtomicU64::new(1),
+        acting: Default::default(),
         over: AtomicBool::new(false),
     };
     std::thread::scope(|scope| {
@@ -365,7 +379,12 @@ fn check(number: u64, records: &[Value], seen: &Seen, counts: &BTreeMap<u64, u32
     for kind in ["step.started", "run.finished"] {
         let mut runs = BTreeSet::new();
         for record in of_kind(records, kind) {
-            assert!(runs.insert(run_of(record)), "history {number}: {kind} twice: {record}");
+            let all = || records.iter().filter(|r| r["body"]["run"] == run_of(record)).map(Value::to_string);
+            assert!(
+                runs.insert(run_of(record)),
+                "history {number}: {kind} twice:\n{}",
+                all().collect::<Vec<_>>().join("\n")
+            );
         }
     }
     assert_eq!(counts.iter().find(|(_, n)| **n != 1), None, "history {number}: a number that was sent twice");

@@ -13,6 +13,8 @@ const LATENCY: Duration = Duration::from_millis(400);
 struct State {
     counts: BTreeMap<u64, u32>,
     holds: bool,
+    /// Requests that have come and are not answered.
+    in_hand: u32,
 }
 
 #[derive(Default)]
@@ -58,6 +60,12 @@ impl Thing {
         self.shared.changed.notify_all();
     }
 
+    /// Waits until something has come that is not answered yet.
+    pub fn is_busy(&self, longest: Duration) {
+        let idle = |s: &mut State| s.in_hand == 0;
+        drop(self.shared.changed.wait_timeout_while(self.shared.state.lock().unwrap(), longest, idle).unwrap());
+    }
+
     /// Waits until a number has come.
     pub fn comes(&self, number: u64, longest: Duration) {
         let state = self.shared.state.lock().unwrap();
@@ -94,8 +102,10 @@ fn answer(mut stream: TcpStream, shared: &Shared) {
         let mut state = shared.state.lock().unwrap();
         *state.counts.entry(body["number"].as_u64().unwrap()).or_default() += 1;
         shared.changed.notify_all();
+        state.in_hand += 1;
         drop(shared.changed.wait_while(state, |s| s.holds).unwrap());
         std::thread::sleep(LATENCY);
+        shared.state.lock().unwrap().in_hand -= 1;
     }
     let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}");
 }
