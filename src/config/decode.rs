@@ -41,6 +41,7 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
     root.allow(|places| places.clusters.clone_from(&kubernetes));
     let vaults = super::vault::all(root.tables("vault"));
     root.allow(|places| places.vaults.clone_from(&vaults));
+    let oidc = root.table("oidc").map(super::oidc::one);
     let postgres: Vec<_> = root.tables("postgres").into_iter().map(|t| postgres(t, &mut ids)).collect();
     let pgbouncer: Vec<_> = root.tables("pgbouncer").into_iter().map(|t| pgbouncer(t, &mut ids)).collect();
     let redis: Vec<_> = root.tables("redis").into_iter().map(|t| redis(t, &mut ids)).collect();
@@ -90,6 +91,7 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
         kubernetes,
         vaults,
         secrets: Vec::new(),
+        oidc,
         postgres,
         pgbouncer,
         redis,

@@ -21,6 +21,7 @@ pub mod locate;
 pub mod logs;
 pub mod model;
 pub mod odoo;
+mod oidc;
 mod openings;
 pub mod probe;
 pub mod problem;

@@ -9,6 +9,7 @@ pub use super::impersonation::Impersonate;
 pub use super::integration::{Integration, Measure, MeasureBy};
 pub use super::logs::{LogQuery, Logs, LogsBy, Server, Template, Traces, TracesKind};
 pub use super::odoo::{Door, OdooApi};
+pub use super::oidc::Oidc;
 pub use super::probe::Probe;
 pub use super::prometheus::{Alertmanager, HttpAuth, PromQuery, PromSubject, Prometheus, Webhook};
 pub use super::restore_test::RestoreTest;
@@ -37,6 +38,8 @@ pub struct Config {
     pub vaults: Vec<Arc<Vault>>,
     /// Every reference to a secret, with where it stands: `password of [[postgres]]`.
     pub secrets: Vec<(String, SecretRef)>,
+    /// Where a person proves a second factor.
+    pub oidc: Option<Oidc>,
     /// PostgreSQL instances.
     pub postgres: Vec<Postgres>,
     /// `PgBouncer`s.
