@@ -324,8 +324,10 @@ pub(super) fn tls(table: &mut Table<'_, '_>) -> (Tls, Ca) {
         _ => None,
     });
     let ca = super::tls::ca(table);
-    if tls == Some(Tls::Disable) && table.has("tls_min") {
-        table.reject("tls_min", "`tls_min` is given where `tls` is \"disable\"; leave one of both out");
+    for key in ["tls_min", "client_cert", "client_key"] {
+        if tls == Some(Tls::Disable) && table.has(key) {
+            table.reject(key, format!("`{key}` is given where `tls` is \"disable\"; leave one of both out"));
+        }
     }
     (tls.unwrap_or(Tls::VerifyFull), ca)
 }
@@ -361,6 +363,7 @@ fn redis(mut table: Table<'_, '_>, ids: &mut Ids) -> Redis {
     if !sentinels.is_empty() && sentinel_name.is_none() {
         table.reject("sentinels", "`sentinels` are given without `sentinel_name`, the name they know the primary by");
     }
+    let ca = super::tls::without_min(&mut table);
     let workload = table.table("workload").map(|t| workload(t, ids));
     let interval = interval(&mut table, SECOND * 2);
     let timeout = timeout(&mut table);
@@ -370,7 +373,7 @@ fn redis(mut table: Table<'_, '_>, ids: &mut Ids) -> Redis {
     }
     table.finish();
     let purpose = purpose.unwrap_or_else(|| "queue".to_owned());
-    Redis { id, url, observe, act, purpose, sentinels, sentinel_name, keys, workload, interval, timeout }
+    Redis { id, url, observe, act, purpose, sentinels, sentinel_name, keys, ca, workload, interval, timeout }
 }
 
 /// What a source runs in: `{ cluster = "k8s", namespace = "data", statefulset = "redis" }`.

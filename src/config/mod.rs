@@ -9,6 +9,7 @@ pub mod backup;
 pub mod baseline;
 pub mod bucket;
 mod calendar;
+pub mod certificate;
 pub mod comms;
 mod cost;
 pub mod decode;

@@ -4,6 +4,7 @@ pub use super::audit_log::AuditLog;
 pub use super::backup::{Patroni, Pgbackrest};
 pub use super::baseline::Baseline;
 pub use super::bucket::Bucket;
+pub use super::certificate::ClientCertificate;
 pub use super::comms::{Audience, Comms, Duty, Hook, Mailer, Pager, PagerKind, Place, Schedule, Smtps, WebhookBody};
 pub use super::impersonation::Impersonate;
 pub use super::integration::{Integration, Measure, MeasureBy};
@@ -238,6 +239,8 @@ pub struct Redis {
     pub sentinel_name: Option<String>,
     /// Lists and streams whose length is looked at.
     pub keys: Vec<String>,
+    /// Whose authorities vouch for it, and what it is shown; Redis itself says which versions of TLS there are.
+    pub ca: Ca,
     /// What it runs in on Kubernetes; `redis.restart` is refused without it.
     pub workload: Option<Workload>,
     /// Time between samples.
