@@ -227,6 +227,7 @@ async fn confirming() {
         prices: None,
         logs: quarterdeck::engine::logs::LogSources::default(),
         comms: quarterdeck::engine::telling::Means::default(),
+        identity: None,
         drill: None,
     };
     let me = Actor { user: "mara".into(), uid: 0, via: "bench".into(), host: "bench".into(), console: None };

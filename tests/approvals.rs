@@ -11,7 +11,7 @@
 mod approvals_support;
 
 use age::secrecy::ExposeSecret as _;
-use approvals_support::{Bench, accepted, actor, denied, person};
+use approvals_support::{Bench, Keys, accepted, actor, denied, person};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signer as _, SigningKey};
@@ -684,5 +684,56 @@ async fn a_broken_glass_mends_itself_and_its_review_keeps_the_incident_open() {
     );
     let closed = bench.send(close()).await;
     assert!(!closed.words().contains("review"), "{closed:?}");
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_of_the_rosters_authority_approves_for_its_principal_while_it_lasts() {
+    let ours = tempfile::tempdir().unwrap();
+    let ours = Keys(ours.path().to_owned());
+    let (ca, other) = (ours.make("ca"), ours.make("other-ca"));
+    assert_ne!(ca, other);
+    let rules = format!(
+        "{}[[authority]]\nkey = \"{ca}\"\nprincipals = [\"n.vogt=nora\", \"b.lund=bo\"]\n",
+        person("nora", 1011, "\"approver\"", &[])
+    );
+    let mut bench = Bench::start(&rules);
+    bench.keys.make("laptop");
+    // As an authority of the company would, again and again for the same key.
+    let certify = |authority: &str, more: &[&str]| {
+        let signs = ours.0.join(authority).display().to_string();
+        let args = [&["-q", "-s", &signs, "-I", "nora-laptop", "-z", "7"][..], more, &["laptop.pub"]].concat();
+        bench.keys.keygen(&args);
+    };
+    let request = bench.ask("plain").await;
+    for (authority, more, says) in [
+        ("ca", &["-n", "n.vogt", "-V", "20200101000000Z:20210101000000Z"][..], "valid until"),
+        ("ca", &["-n", "n.vogt", "-V", "20800101000000Z:20810101000000Z"], "valid from"),
+        ("ca", &["-n", "root"], "none of its principals is a person of the roster"),
+        ("ca", &["-n", "n.vogt,b.lund"], "more than one person"),
+        ("ca", &["-n", "n.vogt", "-O", "source-address=127.0.0.1/32"], "source-address"),
+        ("ca", &["-h", "-n", "n.vogt"], "for a host"),
+        ("other-ca", &["-n", "n.vogt"], "is not in the roster"),
+    ] {
+        certify(authority, more);
+        let reply = bench.approve(&request, "laptop-cert.pub").await;
+        assert!(denied(&reply).contains(says), "{more:?}: {reply:?}");
+    }
+    assert_eq!(bench.pokes(), 0);
+    certify("ca", &["-n", "n.vogt", "-V", "-1m:+1h"]);
+    accepted(&bench.approve(&request, "laptop-cert.pub").await);
+    assert_eq!(bench.run_over().await.state, RunState::Finished);
+    assert_eq!(bench.pokes(), 1);
+    let granted = &bench.records("approval.granted")[0];
+    assert_eq!(granted.body["person"], "nora");
+    assert!(granted.body["certificate"].as_str().unwrap().contains("nora-laptop"), "{}", granted.body);
+    // The same certificate an hour later.
+    let next = bench.ask("plain").await;
+    let signature = bench.signature(&next, "laptop-cert.pub", APPROVE, Role::Approver);
+    bench.ahead(120);
+    certify("ca", &["-n", "n.vogt", "-V", "-1m:+1m"]);
+    let late = bench.approve(&next, "laptop-cert.pub").await;
+    assert!(denied(&late).contains("valid until"), "{late:?}");
+    accepted(&bench.answer(&next.id, APPROVE, Role::Approver, signature).await);
     bench.end().await;
 }

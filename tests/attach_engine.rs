@@ -25,7 +25,7 @@ use quarterdeck::engine::core::{self, Parts, Running};
 use quarterdeck::engine::state::State;
 use quarterdeck::journal::read::{Filter, Reader};
 use quarterdeck::journal::{Kind, OpenOptions, Record, fold};
-use quarterdeck::policy::sshsig::{Enrolled, PublicKey, Signers};
+use quarterdeck::policy::sshsig::{Authority, Enrolled, PublicKey, Signers};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -311,4 +311,43 @@ async fn a_person_is_claimed_until_a_key_of_the_roster_has_signed_the_nonce() {
     }
     let refused = records.iter().filter(|r| r.kind == Kind::ConsoleRefused).count();
     assert_eq!(refused, 1, "one record of its kind a minute");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_of_the_rosters_authority_proves_who_sits_at_a_console() {
+    let keys = tempfile::tempdir().unwrap();
+    let (ca, other) = (key(keys.path(), "ca"), key(keys.path(), "other"));
+    assert_ne!(ca, other);
+    // A key for each: the file of a certificate is named for its key.
+    let certified = |name: &str, authority: &str, principal: &str, valid: &str| {
+        key(keys.path(), name);
+        let made = std::process::Command::new("ssh-keygen")
+            .args(["-q", "-s", authority, "-I", name, "-n", principal, "-V", valid, &format!("{name}.pub")])
+            .current_dir(keys.path())
+            .status()
+            .unwrap();
+        assert!(made.success());
+        sign(keys.path().join(format!("{name}-cert.pub")), NAMESPACE, |t| t)
+    };
+    let principals = vec![("m.brandt".to_owned(), "mara".into())];
+    let roster = Signers { authorities: vec![Authority { key: ca, principals }], ..Signers::default() };
+    let engine = start(Vec::new(), Some(Arc::new(roster)));
+    let good = certified("good", "ca", "m.brandt", "-1m:+1h");
+    let console = engine.attach("somebody", Some(good)).await;
+    let link = console.client.link.clone();
+    until("the certificate to count", || link.borrow().attached.as_ref().is_some_and(|a| a.user == "mara")).await;
+    assert!(matches!(link.borrow().attached.as_ref().unwrap().proof, Proof::Key(_)));
+    for (sign, says) in [
+        (certified("root", "ca", "root", "-1m:+1h"), "none of its principals"),
+        (certified("ended", "ca", "m.brandt", "-2h:-1h"), "valid until"),
+        (certified("strange", "other", "m.brandt", "-1m:+1h"), "not in the roster"),
+    ] {
+        let console = engine.attach("mara", Some(sign)).await;
+        let link = console.client.link.clone();
+        let doubt = || link.borrow().attached.as_ref().and_then(|a| a.doubt.clone());
+        until(says, || doubt().is_some()).await;
+        assert!(doubt().unwrap().contains(says), "{says}: {doubt:?}", doubt = doubt());
+        assert!(!matches!(link.borrow().attached.as_ref().unwrap().proof, Proof::Key(_)), "{says}");
+    }
+    engine.end().await;
 }

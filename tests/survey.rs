@@ -120,6 +120,7 @@ fn start(dir: &std::path::Path, server: &Server) -> Running {
         prices: None,
         logs: quarterdeck::engine::logs::LogSources::default(),
         comms: quarterdeck::engine::telling::Means::default(),
+        identity: None,
         drill: None,
     };
     let me = Actor { user: "mara".into(), uid: 0, via: "test".into(), host: "test".into(), console: None };

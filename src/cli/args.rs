@@ -666,8 +666,8 @@ pub enum Policy {
 #[derive(Debug, Args)]
 pub struct Elevation {
     /// The role
-    #[arg(value_parser = role)]
-    pub role: crate::domain::incident::Role,
+    #[arg(value_parser = role, required_unless_present = "cancel")]
+    pub role: Option<crate::domain::incident::Role>,
     /// For how long
     #[arg(long = "for", value_name = "TIME", default_value = "30m")]
     pub lasts: String,
@@ -677,6 +677,9 @@ pub struct Elevation {
     /// Gives it back instead
     #[arg(long, conflicts_with = "reason")]
     pub end: bool,
+    /// Ends a login at the identity provider that is under way: LOGIN-1
+    #[arg(long, value_name = "LOGIN", conflicts_with_all = ["role", "reason", "end"])]
+    pub cancel: Option<String>,
 }
 
 /// About the hold on changes.

@@ -2,7 +2,7 @@
 //! text of a status page. What is sent goes through the engine that runs, or through one that is opened for it.
 
 use super::args::{Comms, CommsAsked, Format, Global};
-use super::opening::{self, Opened};
+use super::desk::{refused, with_engine};
 use super::output::{self, Error, Exit};
 use super::session::{self, Loaded};
 use crate::comms::board::{AudienceView, Board, MessageView};
@@ -15,7 +15,6 @@ use crate::config::reader::{self, Source};
 use crate::domain::id::{IncidentId, RunId, StepId};
 use crate::domain::mode::Mode;
 use crate::engine::api::{Command, DraftView, Reply, WayName};
-use crate::engine::attach::remote::{self, Away, Remote};
 use crate::engine::client::Client;
 use crate::engine::state::State;
 use crate::journal::fold;
@@ -186,46 +185,6 @@ fn oncall(global: &Global) -> Result<Exit, Error> {
         }
     }
     Ok(exit)
-}
-
-/// How the engine is reached.
-enum Desk {
-    Attached(Remote),
-    Own(Opened),
-}
-
-async fn desk(global: &Global) -> Result<Desk, Error> {
-    let socket = if global.drill.is_some() {
-        session::running_drill().ok_or_else(|| Error::Failed("no drill of this user is served".into()))?
-    } else {
-        session::home(&session::load(global)?.config).socket
-    };
-    match remote::attach(session::caller(&socket, "cli", false)).await {
-        Ok(remote) => Ok(Desk::Attached(remote)),
-        Err(Away::Nobody(_)) if global.drill.is_none() => Ok(Desk::Own(opening::named(global, false, "cli")?)),
-        Err(away) => Err(Error::failed(away)),
-    }
-}
-
-fn with_engine(global: &Global, work: impl AsyncFnOnce(&Client) -> Result<Exit, Error>) -> Result<Exit, Error> {
-    session::runtime()?.block_on(async {
-        match desk(global).await? {
-            Desk::Attached(remote) => work(&remote.client).await,
-            Desk::Own(opened) => {
-                let came = work(&opened.running.client).await;
-                opened.end().await;
-                came
-            }
-        }
-    })
-}
-
-fn refused(reply: Reply) -> Error {
-    match reply {
-        Reply::Refused { why, denied: true } => Error::Denied(why),
-        Reply::Refused { why, denied: false } if why == remote::UNANSWERED => Error::Unanswered(why),
-        other => Error::Failed(other.words().to_owned()),
-    }
 }
 
 fn draft_command(asked: &CommsAsked) -> Command {

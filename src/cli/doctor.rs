@@ -126,6 +126,7 @@ fn examine(global: &Global, loaded: &Loaded) -> Result<Vec<Finding>, Error> {
         }
     }
     all.extend(runtime.block_on(secrets::vaults(&loaded.config)));
+    all.extend(runtime.block_on(secrets::provider(&loaded.config)));
     all.extend(runtime.block_on(secrets::references(&loaded.config)));
     let home = session::home(&loaded.config);
     all.push(journal(&home));

@@ -11,8 +11,10 @@ mod comms;
 mod completions;
 mod config;
 mod console;
+mod desk;
 mod doctor;
 mod drill;
+mod elevate;
 mod explain;
 mod files;
 mod gate;
@@ -106,7 +108,7 @@ fn run(cli: Cli) -> Result<Exit, Error> {
         Some(Command::Approve { answer }) => approve::answer(&global, &answer, Decision::Approve, ""),
         Some(Command::Deny { answer, reason }) => approve::answer(&global, &answer, Decision::Deny, &reason),
         Some(Command::Request { what }) => approve::requests(&global, &what),
-        Some(Command::Elevate { what }) => people::elevate(&global, &what),
+        Some(Command::Elevate { what }) => elevate::run(&global, &what),
         Some(Command::Freeze { what }) => people::freeze(&global, &what),
         Some(Command::Continuity { what }) => people::continuity(&global, what),
         Some(Command::Comms { what }) => comms::run(&global, what),

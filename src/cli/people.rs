@@ -1,6 +1,6 @@
-//! `elevate`, `freeze …` and `measures …`: rights for a time, the hold on changes, what is in force.
+//! `freeze …`, `measures …` and `continuity …`: the hold on changes, what is in force, what is done by hand.
 
-use super::args::{Continuity, Elevation, Format, Freeze, Global, Measures};
+use super::args::{Continuity, Format, Freeze, Global, Measures};
 use super::incident;
 use super::output::{self, Error, Exit};
 use super::session;
@@ -9,16 +9,6 @@ use crate::engine::api::{ByHand, Command, Measure};
 use crate::engine::state::State;
 use crate::journal::fold;
 use jiff::{SignedDuration, Timestamp};
-
-/// Runs `elevate`.
-pub fn elevate(global: &Global, what: &Elevation) -> Result<Exit, Error> {
-    if what.end {
-        return incident::send(global, Command::EndElevation { role: what.role });
-    }
-    let reason = what.reason.clone().ok_or_else(|| Error::Usage("an elevation needs --reason".into()))?;
-    let lasts_s = u64::try_from(span(&what.lasts)?.as_secs()).unwrap_or(0);
-    incident::send(global, Command::Elevate { role: what.role, lasts_s, reason })
-}
 
 /// Runs `freeze`.
 pub fn freeze(global: &Global, what: &Freeze) -> Result<Exit, Error> {
@@ -93,7 +83,8 @@ fn by_hand(all: &[Measure], format: Format) -> Result<Exit, Error> {
     Ok(Exit::Done)
 }
 
-fn span(text: &str) -> Result<SignedDuration, Error> {
+/// A time that somebody writes.
+pub(super) fn span(text: &str) -> Result<SignedDuration, Error> {
     let span = text.parse::<SignedDuration>().ok().filter(SignedDuration::is_positive);
     span.ok_or_else(|| Error::Usage(format!("`{text}` is no duration such as 30m or 2h")))
 }

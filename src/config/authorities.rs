@@ -46,6 +46,24 @@ pub fn ders(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     })
 }
 
+/// What a file of authorities vouches with. Blocks.
+pub fn roots(path: &Path) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    // Each was tried as it was read.
+    roots.add_parsable_certificates(ders(path)?);
+    Ok(roots)
+}
+
+/// The same of this machine. Blocks.
+pub fn systems() -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() {
+        return Err("this machine has no certificate authorities; name one with `ca`".to_owned());
+    }
+    Ok(roots)
+}
+
 /// The certificates of a text, or the line, 0 where it is about no line, and what is wrong.
 fn parse(text: &str) -> Result<Vec<CertificateDer<'static>>, (usize, String)> {
     let mut found = Vec::new();

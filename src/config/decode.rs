@@ -41,6 +41,7 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
     root.allow(|places| places.clusters.clone_from(&kubernetes));
     let vaults = super::vault::all(root.tables("vault"));
     root.allow(|places| places.vaults.clone_from(&vaults));
+    let oidc = root.table("oidc").map(super::oidc::one);
     let postgres: Vec<_> = root.tables("postgres").into_iter().map(|t| postgres(t, &mut ids)).collect();
     let pgbouncer: Vec<_> = root.tables("pgbouncer").into_iter().map(|t| pgbouncer(t, &mut ids)).collect();
     let redis: Vec<_> = root.tables("redis").into_iter().map(|t| redis(t, &mut ids)).collect();
@@ -90,6 +91,7 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
         kubernetes,
         vaults,
         secrets: Vec::new(),
+        oidc,
         postgres,
         pgbouncer,
         redis,
@@ -322,8 +324,10 @@ pub(super) fn tls(table: &mut Table<'_, '_>) -> (Tls, Ca) {
         _ => None,
     });
     let ca = super::tls::ca(table);
-    if tls == Some(Tls::Disable) && table.has("tls_min") {
-        table.reject("tls_min", "`tls_min` is given where `tls` is \"disable\"; leave one of both out");
+    for key in ["tls_min", "client_cert", "client_key"] {
+        if tls == Some(Tls::Disable) && table.has(key) {
+            table.reject(key, format!("`{key}` is given where `tls` is \"disable\"; leave one of both out"));
+        }
     }
     (tls.unwrap_or(Tls::VerifyFull), ca)
 }
@@ -359,6 +363,7 @@ fn redis(mut table: Table<'_, '_>, ids: &mut Ids) -> Redis {
     if !sentinels.is_empty() && sentinel_name.is_none() {
         table.reject("sentinels", "`sentinels` are given without `sentinel_name`, the name they know the primary by");
     }
+    let ca = super::tls::without_min(&mut table);
     let workload = table.table("workload").map(|t| workload(t, ids));
     let interval = interval(&mut table, SECOND * 2);
     let timeout = timeout(&mut table);
@@ -368,7 +373,7 @@ fn redis(mut table: Table<'_, '_>, ids: &mut Ids) -> Redis {
     }
     table.finish();
     let purpose = purpose.unwrap_or_else(|| "queue".to_owned());
-    Redis { id, url, observe, act, purpose, sentinels, sentinel_name, keys, workload, interval, timeout }
+    Redis { id, url, observe, act, purpose, sentinels, sentinel_name, keys, ca, workload, interval, timeout }
 }
 
 /// What a source runs in: `{ cluster = "k8s", namespace = "data", statefulset = "redis" }`.

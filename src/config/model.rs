@@ -4,11 +4,13 @@ pub use super::audit_log::AuditLog;
 pub use super::backup::{Patroni, Pgbackrest};
 pub use super::baseline::Baseline;
 pub use super::bucket::Bucket;
+pub use super::certificate::ClientCertificate;
 pub use super::comms::{Audience, Comms, Duty, Hook, Mailer, Pager, PagerKind, Place, Schedule, Smtps, WebhookBody};
 pub use super::impersonation::Impersonate;
 pub use super::integration::{Integration, Measure, MeasureBy};
 pub use super::logs::{LogQuery, Logs, LogsBy, Server, Template, Traces, TracesKind};
 pub use super::odoo::{Door, OdooApi};
+pub use super::oidc::Oidc;
 pub use super::probe::Probe;
 pub use super::prometheus::{Alertmanager, HttpAuth, PromQuery, PromSubject, Prometheus, Webhook};
 pub use super::restore_test::RestoreTest;
@@ -37,6 +39,8 @@ pub struct Config {
     pub vaults: Vec<Arc<Vault>>,
     /// Every reference to a secret, with where it stands: `password of [[postgres]]`.
     pub secrets: Vec<(String, SecretRef)>,
+    /// Where a person proves a second factor.
+    pub oidc: Option<Oidc>,
     /// PostgreSQL instances.
     pub postgres: Vec<Postgres>,
     /// `PgBouncer`s.
@@ -235,6 +239,8 @@ pub struct Redis {
     pub sentinel_name: Option<String>,
     /// Lists and streams whose length is looked at.
     pub keys: Vec<String>,
+    /// Whose authorities vouch for it, and what it is shown; Redis itself says which versions of TLS there are.
+    pub ca: Ca,
     /// What it runs in on Kubernetes; `redis.restart` is refused without it.
     pub workload: Option<Workload>,
     /// Time between samples.

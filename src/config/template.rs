@@ -84,7 +84,9 @@ const OPENINGS: &str = "\n# Who can open the values of secret parameters, which 
     # recipients = [\"age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p\"]\n";
 
 /// Who backs up, who is told, and what can be cut off.
-const OUTSIDE: &str = "\n# [[pgbouncer]]\n# id = \"pool-a\"\n# host = \"127.0.0.1\"\n# user = \"stats\"\n\
+const OUTSIDE: &str = "\n# [oidc]                       # where people prove a second factor; see docs/identity.md\n\
+    # issuer = \"https://login.example/realms/ops\"\n# client_id = \"quarterdeck\"\n# amr = [\"otp\", \"hwk\"]\n\
+    \n# [[pgbouncer]]\n# id = \"pool-a\"\n# host = \"127.0.0.1\"\n# user = \"stats\"\n\
     # act = { user = \"quarterdeck_act\", password = \"env:QUARTERDECK_POOL_PASSWORD\" }   # one of its admin_users\n\
     # databases_file = \"/etc/pgbouncer/databases.ini\"   # included below [databases], for pgbouncer_repoint\n\
     # [[patroni]]\n# id = \"patroni-a\"\n# url = \"https://db1.internal:8008\"\n\

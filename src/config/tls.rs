@@ -1,5 +1,7 @@
-//! `ca` and `tls_min` of a server: whose authorities vouch for it, and which versions of TLS are good enough.
+//! `ca`, `tls_min`, `client_cert` and `client_key` of a server: whose authorities vouch for it, which versions of TLS are good enough, and
+//! what it is shown.
 
+use super::certificate::ClientCertificate;
 use super::reader::Table;
 use std::path::PathBuf;
 
@@ -10,11 +12,13 @@ pub struct Ca {
     pub file: Option<PathBuf>,
     /// The oldest version that is spoken.
     pub min: TlsMin,
+    /// What the server is shown when it asks who we are.
+    pub client: Option<Box<ClientCertificate>>,
 }
 
 impl From<PathBuf> for Ca {
     fn from(file: PathBuf) -> Self {
-        Self { file: Some(file), min: TlsMin::default() }
+        Self { file: Some(file), ..Self::default() }
     }
 }
 
@@ -49,15 +53,21 @@ impl TlsMin {
     }
 }
 
-/// Decodes both keys.
+/// Decodes all of them.
 pub(super) fn ca(table: &mut Table<'_, '_>) -> Ca {
-    let file = super::decode::path(table, "ca");
+    let known = without_min(table);
     let min = table.parsed("tls_min", "1.2 or 1.3", |text| match text {
         "1.2" => Some(TlsMin::V12),
         "1.3" => Some(TlsMin::V13),
         _ => None,
     });
-    Ca { file, min: min.unwrap_or_default() }
+    Ca { min: min.unwrap_or_default(), ..known }
+}
+
+/// The same of a server whose library knows no oldest version.
+pub(super) fn without_min(table: &mut Table<'_, '_>) -> Ca {
+    let file = super::decode::path(table, "ca");
+    Ca { file, min: TlsMin::default(), client: super::certificate::client(table) }
 }
 
 #[cfg(test)]

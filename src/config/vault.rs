@@ -31,7 +31,8 @@ pub(super) fn all(tables: Vec<Table<'_, '_>>) -> Vec<Arc<Vault>> {
     all
 }
 
-fn is_here(url: &str) -> bool {
+/// Whether a URL leads to this machine.
+pub(super) fn is_here(url: &str) -> bool {
     let host = reqwest::Url::parse(url).ok().and_then(|u| u.host_str().map(str::to_owned)).unwrap_or_default();
     host == "localhost" || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }

@@ -144,6 +144,11 @@ pub fn hours_minutes(seconds: u64) -> String {
     format!("{:02}:{:02}", seconds / 3_600, seconds / 60 % 60)
 }
 
+/// What is left of a time that runs out: `4:32`.
+pub fn countdown(seconds: u64) -> String {
+    format!("{}:{:02}", seconds / 60, seconds % 60)
+}
+
 /// How far ahead a moment is: `in 02:13`, `in 40 s`, or `passed 3 min ago`.
 pub fn ahead(now: Timestamp, at: Timestamp) -> String {
     let left = at.duration_since(now);

@@ -13,6 +13,7 @@ pub mod facts;
 pub mod finding;
 pub mod health;
 pub mod id;
+pub mod identity;
 pub mod incident;
 pub mod logs;
 pub mod mode;

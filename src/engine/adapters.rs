@@ -28,6 +28,7 @@ use crate::observe::kubernetes::KubernetesObserver;
 use crate::observe::kubernetes::objects::ObjectsObserver;
 use crate::observe::logs;
 use crate::observe::odoo::ways::Ways;
+use crate::observe::oidc::Provider;
 use crate::observe::oncall;
 use crate::observe::patroni::PatroniObserver;
 use crate::observe::pgbackrest::PgbackrestObserver;
@@ -75,6 +76,8 @@ pub struct Adapters {
     pub logs: LogSources,
     /// Audiences and templates, and what takes messages out.
     pub comms: Means,
+    /// Where people prove a second factor.
+    pub identity: Option<Provider>,
     /// The running scenario.
     pub drill: Option<DrillHandle>,
 }
@@ -148,6 +151,7 @@ pub fn drill(drill: Drill) -> Adapters {
         // A scenario simulates none.
         logs: LogSources::default(),
         comms: Means { table, post: Some(post), ..Means::default() },
+        identity: None,
         drill: Some(DrillHandle(drill)),
     }
 }
@@ -177,6 +181,7 @@ pub fn live(config: &Config, mode: Mode) -> Result<Adapters, Vec<String>> {
             schedules: mode.may_observe().map(|may| oncall::readers(may, &config.comms)).unwrap_or_default(),
             ..Means::default()
         },
+        identity: mode.may_observe().zip(config.oidc.as_ref()).map(|(may, oidc)| Provider::new(may, oidc)),
         drill: None,
     })
 }

@@ -244,6 +244,11 @@ pub enum Command {
         /// Role.
         role: Role,
     },
+    /// Ends a login at the identity provider.
+    CancelSignIn {
+        /// Which.
+        id: String,
+    },
     /// Freezes changes.
     SetFreeze {
         /// Why.
@@ -607,6 +612,9 @@ pub struct Snapshot {
     /// Roles that people have for a time.
     #[serde(default)]
     pub elevations: Vec<Elevation>,
+    /// Logins at the identity provider: those under way, and the last that are over.
+    #[serde(default)]
+    pub sign_ins: Vec<SignIn>,
     /// The policy in force.
     #[serde(default)]
     pub policy: PolicyView,
@@ -1040,6 +1048,52 @@ pub struct Grant {
     pub at: Timestamp,
     /// Its record.
     pub seq: u64,
+}
+
+/// Somebody who proves a second factor at the identity provider.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignIn {
+    /// `LOGIN-1`.
+    pub id: String,
+    /// Who.
+    pub person: Person,
+    /// For what.
+    pub title: String,
+    /// Since when.
+    pub at: Timestamp,
+    /// How far it is.
+    pub state: SignInState,
+}
+
+/// How far a login is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum SignInState {
+    /// The provider is asked for a code.
+    Asking,
+    /// The person has to use it.
+    Waiting {
+        /// The page.
+        uri: String,
+        /// The same with the code in it.
+        uri_complete: Option<String>,
+        /// What is entered there.
+        code: String,
+        /// How long that can be done.
+        until: Timestamp,
+    },
+    /// It is done, and what was wished for is asked for.
+    Proven {
+        /// The request that another person answers.
+        request: String,
+        /// One line for people.
+        message: String,
+    },
+    /// It has come to nothing.
+    Failed {
+        /// Why, one sentence.
+        why: String,
+    },
 }
 
 /// A role for a time.

@@ -5,8 +5,10 @@
 use super::api::{Command, Decision, Reply, RequestState, RequestSubject, RequestView};
 use super::commands::words;
 use super::core::Engine;
+use super::sign_in::Wish;
 use crate::domain::actor::Actor;
 use crate::domain::id::{Digest, IncidentId, Person};
+use crate::domain::identity::Identity;
 use crate::domain::incident::Role;
 use crate::domain::mode::Mode;
 use crate::domain::risk::ApprovalTerms;
@@ -398,6 +400,15 @@ impl Engine {
         reason: &str,
         actor: &Actor,
     ) -> Result<Reply, Reply> {
+        let wish = self.wish(role, lasts_s, reason, actor)?;
+        if self.governance.policy.elevation_mfa.contains(&role) {
+            return self.sign_in(wish, actor);
+        }
+        self.ask_elevation(wish, None, actor).await
+    }
+
+    /// Whether somebody may ask for a role for a time.
+    pub(super) fn wish(&self, role: Role, lasts_s: u64, reason: &str, actor: &Actor) -> Result<Wish, Reply> {
         let reason = words(reason, "the reason")?;
         let policy = self.governance.policy.clone();
         let Some(person) = self.person(actor) else {
@@ -413,18 +424,33 @@ impl Engine {
         if self.standing().holds(&person, role) {
             return Err(Reply::refused(format!("{person} holds the role {role} already")));
         }
-        let by = policy.elevation_by.clone();
-        if self.standing().with(&by).into_iter().all(|p| *p == person) {
+        if self.standing().with(&policy.elevation_by).into_iter().all(|p| *p == person) {
             return Err(Reply::denied("nobody besides you could grant it"));
         }
+        Ok(Wish { person, role, lasts_s, reason })
+    }
+
+    /// Asks another person to grant it; with what the identity provider has said, where policy wants that.
+    pub(super) async fn ask_elevation(
+        &mut self,
+        wish: Wish,
+        identity: Option<&Identity>,
+        actor: &Actor,
+    ) -> Result<Reply, Reply> {
+        let title = wish.title();
+        let Wish { person, role, lasts_s, reason } = wish;
+        let by = self.governance.policy.elevation_by.clone();
         let incident = self.current_incident();
-        let document = json!({
+        let mut document = json!({
             "v": 1, "kind": "elevation", "person": person, "role": role, "lasts_s": lasts_s, "reason": reason,
             "incident": incident,
         });
+        if let (Some(identity), Some(members)) = (identity, document.as_object_mut()) {
+            members.insert("identity".into(), json!(identity));
+        }
         let asked = Asked {
             kind: Kind::ElevationRequested,
-            title: format!("{person} as {role} for {} min: {reason}", lasts_s.div_ceil(60)),
+            title,
             digest: of_document(&document).map_err(|e| Reply::refused(e.to_string()))?,
             document,
             needed: 1,

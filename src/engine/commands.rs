@@ -120,6 +120,7 @@ impl Engine {
             }
             Command::Elevate { role, lasts_s, reason } => self.elevate(role, lasts_s, &reason, actor).await,
             Command::EndElevation { role } => self.end_elevation(role, actor).await,
+            Command::CancelSignIn { id } => self.cancel_sign_in(&id, actor).await,
             Command::SetFreeze { reason, until } => self.set_freeze(&reason, until, actor).await,
             Command::LiftFreeze { reason } => self.lift_freeze(&reason, actor).await,
             Command::AcceptRecovery { incident, text } => self.accept_recovery(incident, &text, actor).await,

@@ -18,6 +18,7 @@ use super::outsiders::Outsiders;
 use super::presence::{Arrival, Consoles, Door};
 use super::recording::recorder::{Kept, Recorder};
 use super::roster::PolicyFile;
+use super::sign_in::SignIns;
 use super::state::State;
 use super::telling::{Desk, Posted};
 use super::usual::Keeper;
@@ -148,6 +149,7 @@ pub struct Engine {
     pub(super) under_way: std::sync::atomic::AtomicUsize,
     pub(super) logs: LogDesk,
     pub(super) desk: Desk,
+    pub(super) sign_ins: Box<SignIns>,
     anchored: Option<watch::Receiver<Anchored>>,
     counters: Arc<Counters>,
     findings: Arc<Vec<Finding>>,
@@ -202,7 +204,8 @@ pub(super) struct Made {
 /// Makes an engine that has looked at nothing yet.
 pub(super) fn make(parts: Parts, policy: &PolicyFile, openings: Vec<String>) -> Made {
     let Parts { adapters, library, journal, state, journal_dir, me, loaded, witnesses, anchored } = parts;
-    let Adapters { estate, mode, clock, observers, verbs, settings, usual, prices, logs, comms, drill } = adapters;
+    let Adapters { estate, mode, clock, observers, verbs, settings, usual, prices, logs, comms, identity, drill } =
+        adapters;
     let now = clock.now();
     let (answers, inbox_answers) = mpsc::channel(WAITING);
     let (post, posted) = mpsc::channel(WAITING);
@@ -244,6 +247,7 @@ pub(super) fn make(parts: Parts, policy: &PolicyFile, openings: Vec<String>) -> 
         under_way: std::sync::atomic::AtomicUsize::new(0),
         logs: LogDesk::new(logs),
         desk: Desk::new(comms, post),
+        sign_ins: Box::new(SignIns::new(identity)),
         anchored,
         counters: Arc::default(),
         findings: Arc::default(),
@@ -351,6 +355,7 @@ impl Engine {
                 Some(answer) = ends.answers.recv() => self.came(answer).await,
                 Some(posted) = ends.posted.recv() => self.came_back(posted).await,
                 Some(arrival) = ends.arrivals.recv() => self.arrived(arrival).await,
+                told = self.sign_ins.next() => self.told_of_sign_in(told).await,
                 record = arrival(&mut self.arrivals) => {
                     self.fold(&record);
                     self.take_arrivals();
@@ -725,6 +730,7 @@ impl Engine {
             replay: None,
             requests: Arc::new(self.state.requests().all().to_vec()),
             elevations: self.state.elevations().to_vec(),
+            sign_ins: self.sign_ins.views(),
             policy: self.policy_view(),
             services: self.services.clone(),
             ahead: self.judge.ahead(self.clock.now()),

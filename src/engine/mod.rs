@@ -40,6 +40,7 @@ pub mod roster;
 mod run_view;
 mod runs;
 mod secrets;
+mod sign_in;
 pub mod state;
 pub mod stepped;
 pub mod telling;

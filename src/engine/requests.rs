@@ -7,9 +7,13 @@ use crate::journal::{Kind, Record};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::VecDeque;
 
 /// Requests that are over and still kept, so that an answer to one is told what became of it.
 const KEPT: usize = 50;
+
+/// Tokens that are remembered; older ones have ended long ago.
+const TOKENS: usize = 500;
 
 /// What the records say of requests, elevations and the policy.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -22,6 +26,9 @@ pub struct Requests {
     /// The first policy that was pinned.
     first: Option<Digest>,
     freeze_until: Option<Timestamp>,
+    /// Tokens of the identity provider that were used, the newest last.
+    #[serde(default)]
+    tokens: VecDeque<Digest>,
 }
 
 /// The policy that the records have put in force.
@@ -88,6 +95,10 @@ impl Requests {
                     self.first.get_or_insert_with(|| policy.clone());
                     self.policy = Some(PinnedPolicy { policy, revoked, seq: record.seq });
                 }
+            }
+            Kind::IdentityProven => {
+                self.tokens.extend(Digest::parse(text(body, "token")));
+                self.tokens.drain(..self.tokens.len().saturating_sub(TOKENS));
             }
             Kind::FreezeSet => self.freeze_until = value(body, "until"),
             Kind::FreezeLifted => self.freeze_until = None,
@@ -201,6 +212,11 @@ impl Requests {
     /// Elevations that have not been ended.
     pub(super) fn elevations(&self) -> &[Elevation] {
         &self.elevations
+    }
+
+    /// Whether a token of the identity provider was used.
+    pub(super) fn has_seen(&self, token: &Digest) -> bool {
+        self.tokens.contains(token)
     }
 
     /// The policy that the records have put in force.

@@ -57,6 +57,8 @@ const fn template(kind: Kind) -> &'static str {
         Kind::ElevationRequested => "more rights asked for[: {title}][ ({request})]",
         Kind::ElevationGranted => "more rights given[: {person} is {role}][ until {until}][, by {by}]",
         Kind::ElevationEnded => "more rights ended[: {person} is not {role} any more][ ({why})]",
+        Kind::IdentityProven => "second factor of {person} proven[ at {issuer}][, {auth_time}][, for {title}]",
+        Kind::IdentityRefused => "second factor of {person} NOT proven[: {why}]",
         Kind::MeasureSet => "measure in force:[ {what}][ ({measure})]",
         Kind::MeasureLifted => "measure lifted:[ {what}][ ({measure})][, {done}]",
         Kind::MeasureAcknowledged => "measure [{measure} ]acknowledged[ by {person}]",

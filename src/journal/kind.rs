@@ -76,6 +76,8 @@ kinds! {
     ElevationRequested "elevation.requested" Intent "More rights are asked for.";
     ElevationGranted "elevation.granted" Intent "More rights are given for a time.";
     ElevationEnded "elevation.ended" Tells "The rights are gone.";
+    IdentityProven "identity.proven" Tells "The identity provider has said who somebody is, with a second factor.";
+    IdentityRefused "identity.refused" Tells "Somebody has not proven a second factor at the identity provider.";
     MeasureSet "measure.set" Tells "A measure came into force.";
     MeasureLifted "measure.lifted" Tells "A measure was taken back.";
     MeasureAcknowledged "measure.acknowledged" Tells "Who owns a measure knows of it.";

@@ -2,8 +2,9 @@
 //! proxy, bounded bodies, and errors sorted into the classes that a pane can show.
 
 use crate::config::authorities::{chain, innermost};
-use crate::config::model::{Ca, TlsMin};
+use crate::config::model::{Ca, ClientCertificate, TlsMin};
 use crate::domain::sample::{Failure, FailureKind};
+use showing::{Showing, Unreadable};
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -19,15 +20,21 @@ pub enum Trust {
     PlainOnly,
     /// The same by TLS 1.3 and nothing older.
     Newest(Box<Trust>),
+    /// The same, and a server that asks is shown this certificate.
+    Showing(Box<Trust>, Box<ClientCertificate>),
 }
 
 impl Trust {
     /// What a server and its URLs need.
     pub fn of<'a>(ca: &Ca, urls: impl IntoIterator<Item = &'a str>) -> Self {
         let trust = Self::for_urls(ca.file.as_deref(), urls);
-        match ca.min {
+        let trust = match ca.min {
             TlsMin::V12 => trust,
             TlsMin::V13 => Self::Newest(Box::new(trust)),
+        };
+        match &ca.client {
+            None => trust,
+            Some(client) => Self::Showing(Box::new(trust), client.clone()),
         }
     }
 
@@ -136,15 +143,48 @@ impl Http {
             .no_proxy()
             .pool_max_idle_per_host(2);
         let (builder, trust) = match trust {
+            Trust::Showing(trust, client) => return Self::showing(builder, trust, client, resolve),
+            trust => (builder, trust),
+        };
+        let (builder, trust) = match trust {
             Trust::Newest(trust) => (TlsMin::V13.of(builder), &**trust),
             trust => (builder, trust),
         };
         let builder = match trust {
             // Once is enough.
-            Trust::System | Trust::Newest(_) => builder,
+            Trust::System | Trust::Newest(_) | Trust::Showing(..) => builder,
             Trust::PlainOnly => builder.tls_certs_only([]),
             Trust::Own(path) => builder.tls_certs_only(read_authorities(path)?),
         };
+        Self::built(builder, resolve)
+    }
+
+    /// The same with a certificate of ours.
+    fn showing(
+        builder: reqwest::ClientBuilder,
+        trust: &Trust,
+        client: &ClientCertificate,
+        resolve: Option<(&str, &[std::net::SocketAddr])>,
+    ) -> Result<Self, Failure> {
+        let local = |why: String| Failure::new(FailureKind::Local, why);
+        let (min, trust) = match trust {
+            Trust::Newest(trust) => (TlsMin::V13, &**trust),
+            trust => (TlsMin::V12, trust),
+        };
+        let roots = match trust {
+            Trust::Own(path) => authorities::roots(path),
+            Trust::PlainOnly => Ok(rustls::RootCertStore::empty()),
+            Trust::System | Trust::Newest(_) | Trust::Showing(..) => authorities::systems(),
+        };
+        let showing = Showing::new(client.clone());
+        let config = showing.tls(roots.map_err(local)?, min).map_err(local)?;
+        Self::built(builder.tls_backend_preconfigured(config).connector_layer(showing), resolve)
+    }
+
+    fn built(
+        builder: reqwest::ClientBuilder,
+        resolve: Option<(&str, &[std::net::SocketAddr])>,
+    ) -> Result<Self, Failure> {
         let builder = match resolve {
             Some((name, addresses)) => builder.resolve_to_addrs(name, addresses),
             None => builder,
@@ -249,6 +289,9 @@ fn classify(error: reqwest::Error, url: &str, timeout: Duration) -> Failure {
     if error.is_builder() {
         return Failure::new(FailureKind::Local, format!("{url} can not be asked for: {}", innermost(error)));
     }
+    if let Some(unreadable) = chain(error).find_map(|e| e.downcast_ref::<Unreadable>()) {
+        return Failure::new(FailureKind::Local, format!("{url} can not be asked: {unreadable}"));
+    }
     let why = innermost(error);
     if chain(error).any(is_tls) {
         return Failure::new(FailureKind::Tls, format!("TLS with {url} failed: {why}"));
@@ -287,6 +330,7 @@ fn is_malformed(error: &(dyn Error + 'static)) -> bool {
 
 pub use crate::config::authorities;
 pub mod call;
+mod showing;
 
 #[cfg(test)]
 pub(crate) mod rig;

@@ -11,6 +11,7 @@ pub mod integration;
 pub mod kubernetes;
 pub mod logs;
 pub mod odoo;
+pub mod oidc;
 pub mod oncall;
 pub mod patroni;
 pub mod pgbackrest;

@@ -11,6 +11,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use quarterdeck::act::Verbs;
+use quarterdeck::config::model::Oidc;
 use quarterdeck::domain::actor::Actor;
 use quarterdeck::domain::behalf::Behalf;
 use quarterdeck::domain::estate::{Environment, Estate};
@@ -28,6 +29,7 @@ use quarterdeck::engine::roster::PolicyFile;
 use quarterdeck::engine::state::State;
 use quarterdeck::journal::read::{Filter, Reader};
 use quarterdeck::journal::{OpenOptions, Record, fold};
+use quarterdeck::observe::oidc::Provider;
 use quarterdeck::playbook::library::Library;
 use quarterdeck::policy::authorized::Authorized;
 use quarterdeck::policy::statement::NAMESPACE;
@@ -214,6 +216,8 @@ pub struct Bench {
     seen: Arc<Seen>,
     /// Who can open what records commit to.
     pub opener: age::x25519::Identity,
+    /// Where people prove a second factor.
+    pub oidc: Option<Oidc>,
 }
 
 /// One entry of a roster.
@@ -225,6 +229,11 @@ pub fn person(name: &str, uid: u32, roles: &str, keys: &[&str]) -> String {
 impl Bench {
     /// Mara commands and is an approver too, ines and bo approve, otto owns the business, dan is a DBA.
     pub fn start(rules: &str) -> Self {
+        Self::at_a_provider(rules, None)
+    }
+
+    /// The same where people can prove a second factor.
+    pub fn at_a_provider(rules: &str, oidc: Option<Oidc>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let keys = Keys(dir.path().join("keys"));
         fs::create_dir(&keys.0).unwrap();
@@ -240,11 +249,12 @@ impl Bench {
         keys.make("stranger");
         let approvals = "[approvals.high]\nquorum = 1\nroles = [\"approver\"]\ntimeout = \"10m\"\n";
         let approvals = if rules.contains("[approvals.high]") { "" } else { approvals };
+        let elevation = if rules.contains("[elevation]") { "" } else { "[elevation]\ngranted_by = [\"approver\"]\n" };
         let raise = "[[raise]]\nto = \"high\"\nverb = \"lab.*\"\nbecause = \"nobody pokes alone\"\n";
-        let policy = format!("{policy}{raise}{approvals}[elevation]\ngranted_by = [\"approver\"]\n{rules}");
+        let policy = format!("{policy}{raise}{approvals}{elevation}{rules}");
         let opener = age::x25519::Identity::generate();
         let (clock, seen) = (Arc::default(), Arc::default());
-        let mut bench = Self { dir, keys, policy, running: None, clock, seen, opener };
+        let mut bench = Self { dir, keys, policy, running: None, clock, seen, opener, oidc };
         bench.open();
         bench
     }
@@ -285,6 +295,7 @@ impl Bench {
             prices: None,
             logs: quarterdeck::engine::logs::LogSources::default(),
             comms: quarterdeck::engine::telling::Means::default(),
+            identity: self.oidc.as_ref().zip(Mode::Live.may_observe()).map(|(oidc, may)| Provider::new(may, oidc)),
             drill: None,
         };
         let me = actor("mara", 1001);

@@ -948,6 +948,7 @@ pub fn snapshot() -> Snapshot {
         replay: None,
         requests: Arc::default(),
         elevations: vec![],
+        sign_ins: vec![],
         policy: PolicyView::default(),
         services: Arc::default(),
         usual: Arc::default(),

@@ -14,7 +14,8 @@ use quarterdeck::domain::mode::Mode;
 use quarterdeck::domain::pane::{SignalValue, SignalView, SubjectView, UsualView};
 use quarterdeck::domain::signal::{Subject, Unit};
 use quarterdeck::engine::api::{
-    Command, CommsView, Glass, ParameterView, Proof, Reply, RunState, ScrubView, Snapshot, StepState, TargetView,
+    Command, CommsView, Glass, ParameterView, Proof, Reply, RunState, ScrubView, SignIn, SignInState, Snapshot,
+    StepState, TargetView,
 };
 use quarterdeck::engine::client::{Attached, Link, Lost};
 use ratatui::Terminal;
@@ -353,6 +354,7 @@ fn sheets() {
     shots("sheet_record", snapshot, "j Enter");
     shots("sheet_situation", snapshot, "w");
     shots("sheet_people", snapshot, "W");
+    shots("sheet_people_login", logging_in, "W");
     shots("sheet_brief", snapshot, "b");
     shots("sheet_measures", snapshot, "m");
     shots("sheet_explain", snapshot, "Space e");
@@ -598,4 +600,23 @@ fn a_painted_theme_covers_every_cell_of_every_size() {
             }
         }
     }
+}
+
+/// Ines proves a second factor.
+fn logging_in() -> Snapshot {
+    let mut snapshot = snapshot();
+    let until = snapshot.at + jiff::SignedDuration::from_secs(272);
+    snapshot.sign_ins = vec![SignIn {
+        id: "LOGIN-1".into(),
+        person: "ines".into(),
+        title: "ines as dba for 30 min: the replica has to be rebuilt".into(),
+        at: snapshot.at,
+        state: SignInState::Waiting {
+            uri: "https://login.example/device".into(),
+            uri_complete: Some("https://login.example/device?user_code=FLMZ-FCQG".into()),
+            code: "FLMZ-FCQG".into(),
+            until,
+        },
+    }];
+    snapshot
 }

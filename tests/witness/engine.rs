@@ -145,6 +145,7 @@ impl Rig {
             prices: None,
             logs: quarterdeck::engine::logs::LogSources::default(),
             comms: quarterdeck::engine::telling::Means::default(),
+            identity: None,
             drill: None,
         };
         let mut state = State::default();

@@ -3,6 +3,7 @@
 
 use super::{AUDIENCE, Message, SUBJECT, TEXT};
 use crate::act::args::{name_of, shell};
+use crate::config::certificate::Pair;
 use crate::config::model::{Comms, Mailer, Smtps, TlsMin};
 use crate::config::secret;
 use crate::domain::behalf::Behalf;
@@ -17,7 +18,7 @@ use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, SinglePart};
 use lettre::transport::smtp;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
-use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters, TlsVersion};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, Identity, TlsParameters, TlsVersion};
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, MailParameter};
 use serde_json::json;
@@ -172,6 +173,14 @@ async fn parameters(mailer: &Mailer) -> Result<TlsParameters, Failure> {
             let certificate =
                 Certificate::from_pem(&pem).map_err(|e| local(format!("the authorities in {shown}: {e}")))?;
             builder.add_root_certificate(certificate)
+        }
+    };
+    let builder = match &mailer.ca.client {
+        None => builder,
+        Some(client) => {
+            let (Pair { cert, key }, _) = client.read().await.map_err(local)?;
+            let made = Identity::from_pem(cert.expose().as_bytes(), key.expose().as_bytes());
+            builder.identify_with(made.map_err(|e| local(format!("the client certificate: {e}")))?)
         }
     };
     builder.build_rustls().map_err(|e| local(format!("TLS with {}: {e}", mailer.host)))

@@ -183,7 +183,7 @@ async fn a_mail_server_of_an_older_tls_than_is_asked_for_gets_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let Some((_server, port)) = crate::observe::http::rig::tls12(dir.path()).await else { return };
     let file = Some(dir.path().join("cert.pem"));
-    let ca = crate::config::model::Ca { file, min: crate::config::model::TlsMin::V13 };
+    let ca = crate::config::model::Ca { file, min: crate::config::model::TlsMin::V13, client: None };
     let mailer = Mailer { host: "localhost".into(), tls: Smtps::Tls, ca, ..mailer(port) };
     let email = verb(&comms(Some(mailer), audience()), "comms.email");
     let request = render(&*email, &said()).unwrap();

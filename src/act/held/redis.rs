@@ -13,7 +13,7 @@ use crate::observe::redis::password_of;
 /// Asks as the user that acts.
 pub(super) async fn ask(config: &Redis) -> Result<Found, Failure> {
     let login = config.act.as_ref().ok_or_else(|| Failure::new(FailureKind::Local, "it has no `act` login"))?;
-    let endpoint = Endpoint::new(&config.url, Some(&login.user))?;
+    let endpoint = Endpoint::new(&config.url, Some(&login.user), &config.ca)?;
     let mut connection = endpoint.connect(Some(&password_of(Some(login))), ALLOWED).await?;
     let user = sanitize(&login.user);
     let begun: Result<String, redis::RedisError> = redis::cmd("MULTI").query_async(&mut connection).await;

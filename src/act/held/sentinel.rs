@@ -2,7 +2,7 @@
 //! is none of that name, and nothing is carried out. Sentinels know no transactions, in which this could be asked else.
 
 use super::{ALLOWED, Found};
-use crate::config::model::Redis;
+use crate::config::model::{Ca, Redis};
 use crate::domain::facts::Missing;
 use crate::domain::sample::Failure;
 use crate::domain::text::sanitize;
@@ -18,7 +18,7 @@ const COMMANDS: [(&str, &str); 2] = [("MASTER", "+sentinel|master"), ("FAILOVER"
 pub(super) async fn ask(config: &Redis) -> Found {
     let scheme = if config.url.starts_with("rediss:") { "rediss" } else { "redis" };
     let asked = config.sentinels.iter().map(|address| async move {
-        let told = tokio::time::timeout(ALLOWED / 4, one(scheme, address)).await;
+        let told = tokio::time::timeout(ALLOWED / 4, one(scheme, address, &config.ca)).await;
         match told {
             Ok(Ok(lacking)) => lacking,
             Ok(Err(why)) => vec![not_known(address, why.message)],
@@ -34,8 +34,8 @@ fn not_known(address: &str, why: String) -> Missing {
 }
 
 /// What one sentinel does not allow.
-async fn one(scheme: &str, address: &str) -> Result<Vec<Missing>, Failure> {
-    let endpoint = Endpoint::new(&format!("{scheme}://{address}"), None)?;
+async fn one(scheme: &str, address: &str, ca: &Ca) -> Result<Vec<Missing>, Failure> {
+    let endpoint = Endpoint::new(&format!("{scheme}://{address}"), None, ca)?;
     let mut connection = endpoint.connect(None, ALLOWED).await?;
     let mut missing = Vec::new();
     for (word, rule) in COMMANDS {

@@ -59,7 +59,7 @@ async fn sentinel(config: &Config) -> Result<Sentinel, Failure> {
     let mut silent = Vec::new();
     for address in &config.sentinels {
         let asked = async {
-            let endpoint = Endpoint::new(&format!("{scheme}://{address}"), None)?;
+            let endpoint = Endpoint::new(&format!("{scheme}://{address}"), None, &config.ca)?;
             let mut connection = endpoint.connect(None, ALLOWED).await?;
             let said: BTreeMap<String, String> = redis::cmd("SENTINEL")
                 .arg("MASTER")

@@ -95,7 +95,7 @@ impl Servers {
     fn new(_: MayAct, configured: &[Config]) -> Self {
         let server = |config: &Config| {
             let way = |login: Option<&crate::config::model::Login>| Way {
-                endpoint: Endpoint::new(&config.url, login.map(|l| l.user.as_str())),
+                endpoint: Endpoint::new(&config.url, login.map(|l| l.user.as_str()), &config.ca),
                 password: password_of(login),
                 user: login.map_or_else(|| "default".to_owned(), |l| l.user.clone()),
             };

@@ -47,6 +47,7 @@ fn config(dir: &Path, url: &str, purpose: &str) -> Config {
         sentinels: Vec::new(),
         sentinel_name: None,
         keys: Vec::new(),
+        ca: crate::config::model::Ca::default(),
         workload: None,
         interval: Duration::from_secs(1),
         timeout: Duration::from_secs(2),

@@ -1,10 +1,13 @@
-//! What `doctor` says of vaults and of every reference to a secret: each is followed once, and what came is thrown away.
+//! What `doctor` says of vaults, of the identity provider and of every reference to a secret: each is followed once, and what came
+//! is thrown away.
 
 use super::Finding;
 use crate::config::model::Config;
 use crate::config::secret;
 use crate::domain::facts::Missing;
 use crate::domain::health::Health;
+use crate::domain::mode::Mode;
+use crate::observe::oidc::Provider;
 use futures::future::join_all;
 
 /// Whether each vault answers, is unsealed and takes its login.
@@ -24,6 +27,21 @@ pub(super) async fn vaults(config: &Config) -> Vec<Finding> {
         }
     }))
     .await
+}
+
+/// Whether the identity provider can be found and lets us ask for a code; nothing where there is none.
+pub(super) async fn provider(config: &Config) -> Option<Finding> {
+    let (oidc, may) = config.oidc.as_ref().zip(Mode::ReadOnly.may_observe())?;
+    let why = Provider::new(may, oidc).standing().await.err();
+    Some(Finding {
+        id: "oidc".into(),
+        kind: "oidc".into(),
+        address: oidc.issuer.clone(),
+        health: if why.is_none() { Health::Ok } else { Health::Unknown },
+        reachable: why.is_none(),
+        why,
+        ..Finding::default()
+    })
 }
 
 /// One row of all references; nothing where there are none. What a missing one disables, its own source says.

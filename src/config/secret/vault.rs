@@ -6,6 +6,7 @@
 
 use super::{Secret, SecretError};
 use crate::config::authorities::{self, innermost};
+use crate::config::certificate::Pair;
 use crate::config::model::{Ca, SecretRef};
 use crate::domain::text::sanitize;
 use reqwest::{Client, Method};
@@ -272,11 +273,25 @@ impl Vault {
         // The error only says that a provider is installed already, which is what is wanted.
         drop(rustls::crypto::ring::default_provider().install_default());
         let (ca, plain) = (self.ca.clone(), self.url.starts_with("http:"));
+        let identity = match &self.ca.client {
+            None => None,
+            Some(client) => {
+                let (Pair { cert, key }, _) =
+                    client.read().await.map_err(|why| format!("{self} can not be asked: {why}"))?;
+                let both = Zeroizing::new(format!("{}\n{}", cert.expose(), key.expose()));
+                let made = reqwest::Identity::from_pem(both.as_bytes());
+                Some(made.map_err(|e| format!("{self} can not be asked: {}", innermost(&e)))?)
+            }
+        };
         let made = tokio::task::spawn_blocking(move || {
             let builder = ca.min.of(Client::builder()).redirect(reqwest::redirect::Policy::none()).no_proxy();
             let builder = match ca.file {
                 Some(path) => builder.tls_certs_only(authorities::read(&path)?),
                 None if plain => builder.tls_certs_only([]),
+                None => builder,
+            };
+            let builder = match identity {
+                Some(identity) => builder.identity(identity),
                 None => builder,
             };
             builder.build().map_err(|e| innermost(&e))

@@ -1,14 +1,14 @@
 //! Who is attached and in which role, and the brief for whoever takes the command over.
 
 use super::Page;
-use crate::console::format::{age, count, moment, seconds_between};
+use crate::console::format::{age, count, countdown, moment, seconds_between};
 use crate::console::next::next;
 use crate::console::rows::{is_open, run_words, whom_words};
 use crate::console::state::State;
 use crate::console::theme::Role;
 use crate::domain::id::Person;
 use crate::domain::incident::{Incident, IncidentState};
-use crate::engine::api::{ConsoleView, Snapshot, StepState};
+use crate::engine::api::{ConsoleView, SignInState, Snapshot, StepState};
 
 /// Records that tell what was done.
 const DONE: [&str; 8] = [
@@ -45,6 +45,21 @@ fn console(out: &mut Page, state: &State, snapshot: &Snapshot, view: &ConsoleVie
     out.pair("", Role::Dim, format!("{place}{from}, uid {}, since {since}, {}", view.uid, view.proof.words()));
 }
 
+/// Who has to prove a second factor, and where.
+fn logins(out: &mut Page, state: &State, snapshot: &Snapshot) {
+    for one in &snapshot.sign_ins {
+        let SignInState::Waiting { uri, uri_complete, code, until } = &one.state else { continue };
+        out.heading(format!("{} of {}: {} left", one.id, one.person, countdown(seconds_between(state.now(), *until))));
+        out.pair("page", Role::Text, uri.as_str());
+        out.pair("code", Role::Strong, code.as_str());
+        if let Some(uri) = uri_complete {
+            out.pair("or", Role::Text, uri.as_str());
+        }
+        out.pair("for", Role::Text, one.title.as_str());
+        out.pair("to cancel", Role::Dim, format!("quarterdeck elevate --cancel {}", one.id));
+    }
+}
+
 /// Who is attached.
 pub(super) fn attached(out: &mut Page, state: &State, snapshot: &Snapshot) {
     match &state.link.attached {
@@ -54,6 +69,7 @@ pub(super) fn attached(out: &mut Page, state: &State, snapshot: &Snapshot) {
         }
         None => out.line(Role::Strong, format!("You are {}; the engine runs in this console.", snapshot.me)),
     }
+    logins(out, state, snapshot);
     out.heading(format!("{} attached", count(snapshot.consoles.len(), "console")));
     for view in &snapshot.consoles {
         console(out, state, snapshot, view);

@@ -1,7 +1,7 @@
 //! What stands on every screen: who and where, the alarms that may not scroll away, the next verb, the hints.
 
 use super::canvas::{Canvas, cells};
-use crate::console::format::{clock, count, hours_minutes, seconds_between, wall};
+use crate::console::format::{clock, count, countdown, hours_minutes, seconds_between, wall};
 use crate::console::keymap::{self, Action};
 use crate::console::msg::Target;
 use crate::console::next::next;
@@ -13,7 +13,7 @@ use crate::domain::estate::Environment;
 use crate::domain::health::Health;
 use crate::domain::incident::Role as Duty;
 use crate::domain::mode::Mode;
-use crate::engine::api::{RequestState, ScrubView, Snapshot, StepState};
+use crate::engine::api::{RequestState, ScrubView, SignInState, Snapshot, StepState};
 use ratatui::layout::Rect;
 
 /// Estate, environment, mode, incident, commander; UTC, plant time, heartbeat.
@@ -254,6 +254,13 @@ fn list(state: &State, snapshot: &Snapshot) -> Vec<Alarm> {
     if approvals > 0 {
         let long = format!("{} waiting ({})", count(approvals, "approval"), state.key(Action::Requests));
         alarms.push(alarm(Health::Warn, Role::Warn, long, format!("{approvals} to approve")));
+    }
+    for one in &snapshot.sign_ins {
+        if let SignInState::Waiting { code, until, .. } = &one.state {
+            let left = countdown(seconds_between(state.now(), *until));
+            let long = format!("{} logs in with {code}, {left} left ({})", one.person, state.key(Action::People));
+            alarms.push(alarm(Health::Warn, Role::Warn, long, format!("login {code}")));
+        }
     }
     let commander = snapshot.current_incident().and_then(|i| i.roles.get(&Duty::Commander));
     if let Some(commander) = commander.filter(|c| !snapshot.consoles.is_empty() && snapshot.present(c).next().is_none())

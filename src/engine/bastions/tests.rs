@@ -125,6 +125,7 @@ fn engine(dir: &Path, host: &str, model: &Model, thing: &Arc<Thing>) -> Running 
         prices: None,
         logs: crate::engine::logs::LogSources::default(),
         comms: crate::engine::telling::Means::default(),
+        identity: None,
         drill: None,
     };
     let me = Actor { user: "mara".into(), uid: 1001, via: "console".into(), host: host.into(), console: None };

@@ -163,6 +163,7 @@ impl Player {
             replay: None,
             requests: Arc::default(),
             elevations: Vec::new(),
+            sign_ins: Vec::new(),
             policy: PolicyView::default(),
             services: Arc::default(),
             ahead: Arc::default(),

@@ -7,7 +7,7 @@ use crate::domain::estate::Environment;
 use crate::domain::health::Health;
 use crate::domain::id::{IncidentId, Person};
 use crate::domain::mode::Mode;
-use crate::engine::api::{Command, ReplayAsk, Snapshot};
+use crate::engine::api::{Command, ReplayAsk, SignIn, SignInState, Snapshot};
 use crate::journal::{Draft, Journal, Kind, OpenOptions, evidence};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
@@ -91,6 +91,22 @@ fn what_is_in_hand_is_kept_at_the_end_of_the_engine() {
     let mut recording = Recording::default();
     see(&mut recording, 0..60, true, None);
     assert!(recording.finish().is_none(), "nothing is kept of what became no incident");
+}
+
+#[test]
+fn a_code_that_somebody_has_to_use_is_shown_and_not_kept() {
+    let mut recording = Recording::default();
+    for second in 0..5 {
+        let mut shown = (*frame(second, 0, true, Some("investigating"))).clone();
+        let (uri, code) = ("https://login.example/device".to_owned(), "FLMZ-FCQG".to_owned());
+        let state = SignInState::Waiting { uri, uri_complete: None, code, until: at(600) };
+        let (id, title) = ("LOGIN-1".to_owned(), "mara as dba".to_owned());
+        shown.sign_ins = vec![SignIn { id, person: "mara".into(), title, at: at(0), state }];
+        assert_eq!(recording.see(&Arc::new(shown)), []);
+    }
+    let piece = recording.finish().unwrap();
+    assert_eq!(piece.frames, 5);
+    assert!(Frames::read(&piece.bytes).unwrap().at(at(4)).unwrap().sign_ins.is_empty());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 use super::rig::{Tiny, ports, send};
 use super::*;
+use crate::config::certificate::tests::Authority;
 
 const LIMIT: Duration = Duration::from_secs(5);
 
@@ -111,7 +112,7 @@ async fn a_server_of_an_older_tls_than_is_asked_for_is_a_failure_of_tls() {
     let Some((_server, port)) = super::rig::tls12(dir.path()).await else { return };
     let url = format!("https://localhost:{port}/");
     let asked = async |min| {
-        let ca = Ca { file: Some(dir.path().join("cert.pem")), min };
+        let ca = Ca { file: Some(dir.path().join("cert.pem")), min, client: None };
         let http = Http::new(&Trust::of(&ca, [url.as_str()])).unwrap();
         http.get(&Ask { url: &url, host: None, accept: "*/*", limit: 10, timeout: LIMIT }).await
     };
@@ -119,4 +120,53 @@ async fn a_server_of_an_older_tls_than_is_asked_for_is_a_failure_of_tls() {
     let refused = asked(TlsMin::V13).await.unwrap_err();
     assert_eq!(refused.kind, FailureKind::Tls, "{refused}");
     assert!(refused.message.contains("version") || refused.message.contains("ProtocolVersion"), "{refused}");
+}
+
+/// A real server that takes only clients with a certificate by this authority, and its port.
+async fn asking(dir: &Path, authority: &Authority) -> Option<(super::rig::Server, u16)> {
+    let openssl = super::rig::program("openssl")?;
+    authority.issue(dir, "server", false);
+    std::fs::write(dir.join("ca.crt"), &authority.pem).unwrap();
+    let [port] = ports();
+    let mut command = std::process::Command::new(openssl);
+    command.current_dir(dir).args(["s_server", "-www", "-Verify", "1", "-verify_return_error", "-CAfile", "ca.crt"]);
+    command.args(["-cert", "server.crt", "-key", "server.key", "-accept", &format!("127.0.0.1:{port}")]);
+    let server = super::rig::Server::start(&mut command, &dir.join("s_server.log"));
+    let listens = async || std::net::TcpStream::connect(("127.0.0.1", port)).ok();
+    super::rig::until("openssl listens", Duration::from_secs(20), listens).await;
+    Some((server, port))
+}
+
+#[tokio::test]
+async fn a_server_that_asks_who_we_are_is_shown_a_certificate_as_it_is_now() {
+    let dir = tempfile::tempdir().unwrap();
+    let (dir, authority) = (dir.path(), Authority::new("ours"));
+    let Some((server, port)) = asking(dir, &authority).await else { return };
+    let url = format!("https://localhost:{port}/");
+    for min in [TlsMin::V12, TlsMin::V13] {
+        let made = |client| {
+            let ca = Ca { file: Some(dir.join("ca.crt")), min, client };
+            Http::new(&Trust::of(&ca, [url.as_str()])).unwrap()
+        };
+        let ask = Ask { url: &url, host: None, accept: "*/*", limit: 10, timeout: LIMIT };
+        let certificate = authority.issue(dir, "quarterdeck", false);
+        let http = made(Some(certificate.clone()));
+        assert_eq!(http.get(&ask).await.unwrap_or_else(|e| panic!("{e} {}", server.log())).status, 200);
+        let none = made(None).get(&ask).await.unwrap_err();
+        assert_eq!(none.kind, FailureKind::Tls, "{none}");
+        let strange = made(Some(Authority::new("another").issue(dir, "strange", false))).get(&ask).await.unwrap_err();
+        assert_eq!(strange.kind, FailureKind::Tls, "{strange}");
+        // The one that was good ends, and is renewed: by the same client, without a restart.
+        authority.issue(dir, "quarterdeck", true);
+        let ended = http.get(&ask).await.unwrap_err();
+        assert_eq!(ended.kind, FailureKind::Local, "{ended}");
+        assert!(ended.message.contains("the client certificate has ended at 2021-01-01"), "{ended}");
+        authority.issue(dir, "quarterdeck", false);
+        assert_eq!(http.get(&ask).await.unwrap().status, 200);
+        // It vouches for us, and not for the server.
+        let ca = Ca { client: Some(certificate), ..Ca::default() };
+        let untrusted = Http::new(&Trust::of(&ca, [url.as_str()])).unwrap().get(&ask).await.unwrap_err();
+        assert_eq!(untrusted.kind, FailureKind::Tls, "{untrusted}");
+        assert!(untrusted.message.contains("UnknownIssuer"), "{untrusted}");
+    }
 }

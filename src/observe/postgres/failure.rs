@@ -1,6 +1,7 @@
 //! What went wrong with a PostgreSQL server, as a class and a sentence.
 
 use crate::domain::sample::{Failure, FailureKind};
+use crate::observe::http::tls_failure;
 use std::error::Error as _;
 use std::io;
 use tokio_postgres::error::{DbError, SqlState};
@@ -21,6 +22,8 @@ pub fn classify(address: &str, error: &tokio_postgres::Error) -> Failure {
     let text = error.to_string();
     let kind = match (text.as_str(), io.map(io::Error::kind)) {
         ("error performing TLS handshake", _) => FailureKind::Tls,
+        // What TLS 1.3 says of our certificate comes after its handshake.
+        _ if tls_failure(error).is_some() => FailureKind::Tls,
         ("authentication error" | "invalid configuration", _) => FailureKind::Authentication,
         (_, Some(io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput)) => FailureKind::Protocol,
         ("connection closed" | "error connecting to server" | "error communicating with the server", _) => {

@@ -2,12 +2,15 @@
 //! by verbs, which only differ in the login they are given.
 
 use super::failure::{self, address};
+use crate::config::authorities;
+use crate::config::certificate::Shown;
 use crate::config::model::{self, Ca, Login, Tls, TlsMin};
 use crate::config::secret::{self, Secret};
 use crate::domain::sample::{Failure, FailureKind};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Mutex, OnceCell};
@@ -62,6 +65,8 @@ pub struct Link {
     tls: Tls,
     ca: Ca,
     connector: OnceCell<Connector>,
+    /// What the server is shown when it asks for a certificate.
+    shown: Arc<Shown>,
     password: Mutex<Option<Secret>>,
 }
 
@@ -125,6 +130,7 @@ impl Link {
             tls,
             ca,
             connector: OnceCell::new(),
+            shown: Arc::default(),
             password: Mutex::new(None),
         }
     }
@@ -169,6 +175,7 @@ impl Link {
             Tls::VerifyFull => {
                 config.ssl_mode(SslMode::Require);
                 let connector = self.connector.get_or_try_init(|| self.authorities()).await?.0.clone();
+                self.read_certificate().await?;
                 config.connect(connector).await.map(|(client, connection)| Session::drive(client, connection, hear))
             }
         };
@@ -195,27 +202,28 @@ impl Link {
         Ok(kept.clone())
     }
 
+    /// The certificate as it is now, which a server may ask for.
+    async fn read_certificate(&self) -> Result<(), Failure> {
+        let Some(client) = &self.ca.client else { return Ok(()) };
+        let read = client.read().await;
+        let (_, certified) =
+            read.map_err(|why| Failure::new(FailureKind::Local, format!("{}: {why}", self.address)))?;
+        self.shown.set(certified);
+        Ok(())
+    }
+
     async fn authorities(&self) -> Result<Connector, Failure> {
-        let ca = self.ca.clone();
+        let (ca, shown) = (self.ca.clone(), self.ca.client.as_ref().map(|_| self.shown.clone()));
         let made = tokio::task::spawn_blocking(move || {
             let roots = match &ca.file {
                 Some(path) => own_authorities(path),
-                None => systems_authorities(),
+                None => authorities::systems(),
             };
-            connector(roots?, ca.min)
+            connector(roots?, ca.min, shown)
         });
         let made = made.await.map_err(|e| e.to_string()).and_then(|made| made);
         made.map(Connector).map_err(|why| Failure::new(FailureKind::Local, format!("{}: {why}", self.address)))
     }
-}
-
-fn systems_authorities() -> Result<rustls::RootCertStore, String> {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() {
-        return Err("this machine has no certificate authorities; name one with `ca`".to_owned());
-    }
-    Ok(roots)
 }
 
 fn own_authorities(path: &Path) -> Result<rustls::RootCertStore, String> {
@@ -230,14 +238,20 @@ fn own_authorities(path: &Path) -> Result<rustls::RootCertStore, String> {
     Ok(roots)
 }
 
-fn connector(roots: rustls::RootCertStore, min: TlsMin) -> Result<MakeRustlsConnect, String> {
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+fn connector(
+    roots: rustls::RootCertStore,
+    min: TlsMin,
+    shown: Option<Arc<Shown>>,
+) -> Result<MakeRustlsConnect, String> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(min.versions())
         .map_err(|e| e.to_string())?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(MakeRustlsConnect::new(config))
+        .with_root_certificates(roots);
+    Ok(MakeRustlsConnect::new(match shown {
+        Some(shown) => config.with_client_cert_resolver(shown),
+        None => config.with_no_client_auth(),
+    }))
 }
 
 impl Session {

@@ -3,6 +3,7 @@
 
 use super::testbed::{Server, answer, free_port, lab, poll, send};
 use super::*;
+use crate::config::certificate::tests::Authority;
 use crate::config::model::{SecretRef, Tls};
 use crate::domain::facts::PostgresFacts;
 use crate::domain::mode::Mode;
@@ -438,4 +439,51 @@ async fn the_lab_is_seen_by_the_roles_that_it_gives() {
     assert!(replica.in_recovery && replica.system_identifier == primary.system_identifier, "{replica:?}");
     let poor = facts(&mut observer(&from_dsn(&poor, &dir))).await;
     assert_eq!(poor.missing[0].remedy, "GRANT pg_monitor TO quarterdeck_poor");
+}
+
+#[tokio::test]
+async fn a_server_that_asks_who_we_are_is_shown_a_certificate_as_it_is_now() {
+    let Some(server) = Server::start().await else { return };
+    let data = server.dir.path().join("data");
+    let ours = tempfile::tempdir().unwrap();
+    let authority = Authority::new("ours");
+    authority.issue(&data, "server", false);
+    std::fs::write(data.join("ca.crt"), &authority.pem).unwrap();
+    let owned = std::process::Command::new("sh")
+        .args(["-c", "chown --reference=PG_VERSION server.crt server.key ca.crt"])
+        .current_dir(&data)
+        .status()
+        .unwrap();
+    assert!(owned.success());
+    let config = |client| model::Postgres {
+        tls: Tls::VerifyFull,
+        ca: model::Ca { file: Some(data.join("ca.crt")), client, ..model::Ca::default() },
+        ..server.config("postgres")
+    };
+    // Password and certificate, whose name has to be that of the login; the test itself comes without TLS.
+    let rules = "hostssl all all 127.0.0.1/32 scram-sha-256 clientcert=verify-full\nhostnossl all all 127.0.0.1/32 scram-sha-256\n";
+    std::fs::write(data.join("pg_hba.conf"), rules).unwrap();
+    server.configure("ssl_ca_file = 'ca.crt'").await;
+    server.configure("ssl = on").await;
+    let certificate = authority.issue(ours.path(), "postgres", false);
+    let mut good = observer(&config(Some(certificate.clone())));
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while let Err(not_yet) = poll(&mut good).await {
+        assert!(Instant::now() < deadline, "{not_yet} {}", server.log());
+    }
+    let none = failure(&config(None)).await;
+    assert!(none.message.contains("requires a valid client certificate"), "{none}");
+    let strange = failure(&config(Some(Authority::new("another").issue(ours.path(), "strange", false)))).await;
+    assert_eq!(strange.kind, FailureKind::Tls, "{strange}");
+    let another = failure(&config(Some(authority.issue(ours.path(), "somebody", false)))).await;
+    // PostgreSQL keeps to itself that it was not the password.
+    assert_eq!(another.kind, FailureKind::Authentication, "{another}");
+    let ended = failure(&config(Some(authority.issue(ours.path(), "ended", true)))).await;
+    assert_eq!(ended.kind, FailureKind::Local, "{ended}");
+    assert!(ended.message.contains("has ended at 2021-01-01"), "{ended}");
+    // The same observer, as its certificate ends and is renewed.
+    let mut waits = observer(&config(Some(authority.issue(ours.path(), "postgres", true))));
+    assert_eq!(poll(&mut waits).await.unwrap_err().kind, FailureKind::Local);
+    authority.issue(ours.path(), "postgres", false);
+    facts(&mut waits).await;
 }

@@ -1,10 +1,15 @@
 //! One server address: connecting to it, and sorting its errors into classes.
 
 use super::Password;
+use crate::config::authorities;
+use crate::config::certificate::Pair;
+use crate::config::model::Ca;
+use crate::config::secret::Secret;
 use crate::domain::sample::{Failure, FailureKind};
 use redis::aio::MultiplexedConnection;
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisError, ServerErrorKind,
+    AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisError,
+    ServerErrorKind, TlsCertificates,
 };
 use std::time::Duration;
 
@@ -13,11 +18,12 @@ pub struct Endpoint {
     info: ConnectionInfo,
     user: Option<String>,
     tls: bool,
+    ca: Ca,
 }
 
 impl Endpoint {
     /// Takes `redis://host:port/db` or `rediss://…`.
-    pub fn new(url: &str, user: Option<&str>) -> Result<Self, Failure> {
+    pub fn new(url: &str, user: Option<&str>, ca: &Ca) -> Result<Self, Failure> {
         let info = url.into_connection_info().map_err(|e| {
             // The URL is not repeated: it might hold a password.
             Failure::new(FailureKind::Local, format!("the Redis URL can not be used: {}", words(&e)))
@@ -31,6 +37,7 @@ impl Endpoint {
             info: info.set_redis_settings(settings),
             user: user.map(str::to_owned),
             tls: url.starts_with("rediss:"),
+            ca: ca.clone(),
         })
     }
 
@@ -60,12 +67,46 @@ impl Endpoint {
         }
         let config =
             AsyncConnectionConfig::new().set_connection_timeout(Some(timeout)).set_response_timeout(Some(timeout));
-        let client = Client::open(self.info.clone().set_redis_settings(settings))
-            .map_err(|e| self.classify(&e, "connecting", timeout))?;
+        let info = self.info.clone().set_redis_settings(settings);
+        let client = match self.certificates().await? {
+            Some(certificates) => Client::build_with_tls(info, certificates),
+            None => Client::open(info),
+        };
+        let client = client.map_err(|e| self.classify(&e, "connecting", timeout))?;
         client
             .get_multiplexed_async_connection_with_config(&config)
             .await
             .map_err(|e| self.classify(&e, "connecting", timeout))
+    }
+
+    /// Own authorities and what the server is shown, as they are now; nothing where neither is configured.
+    async fn certificates(&self) -> Result<Option<TlsCertificates>, Failure> {
+        let local =
+            |why: String| Failure::new(FailureKind::Local, format!("{} can not be asked: {why}", self.address()));
+        if !self.tls || (self.ca.file.is_none() && self.ca.client.is_none()) {
+            return Ok(None);
+        }
+        let root_cert = match self.ca.file.clone() {
+            None => None,
+            Some(path) => {
+                let read = tokio::task::spawn_blocking(move || {
+                    // Tried here, since the client says less of what is wrong with one.
+                    authorities::ders(&path)?;
+                    std::fs::read(&path).map_err(|e| format!("the authorities in {}: {e}", path.display()))
+                });
+                let read = read.await.map_err(|_| local("reading its authorities was broken off".into()))?;
+                Some(read.map_err(local)?)
+            }
+        };
+        let client_tls = match &self.ca.client {
+            None => None,
+            Some(client) => {
+                let (Pair { cert, key }, _) = client.read().await.map_err(local)?;
+                let bytes = |secret: &Secret| secret.expose().as_bytes().to_vec();
+                Some(ClientTlsConfig { client_cert: bytes(&cert), client_key: bytes(&key) })
+            }
+        };
+        Ok(Some(TlsCertificates { client_tls, root_cert }))
     }
 
     /// The answer is not what Redis says.

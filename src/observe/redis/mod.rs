@@ -57,10 +57,10 @@ impl RedisObserver {
     /// An observer that connects at its first poll.
     pub fn new(_: MayObserve, config: Config, password: Password) -> Self {
         let user = config.observe.as_ref().map(|login| login.user.as_str());
-        let endpoint = Endpoint::new(&config.url, user);
+        let endpoint = Endpoint::new(&config.url, user, &config.ca);
         let tls = config.url.starts_with("rediss:");
         let sentinels = match &config.sentinel_name {
-            Some(_) => config.sentinels.iter().map(|address| Sentinel::new(address, tls)).collect(),
+            Some(_) => config.sentinels.iter().map(|address| Sentinel::new(address, tls, &config.ca)).collect(),
             None => Vec::new(),
         };
         Self {

@@ -1,6 +1,7 @@
 //! What the sentinels say: the primary on which more than half of the configured ones agree.
 
 use super::connection::Endpoint;
+use crate::config::model::Ca;
 use crate::domain::facts::Missing;
 use crate::domain::sample::{Failure, FailureKind};
 use crate::domain::text::sanitize;
@@ -26,9 +27,9 @@ pub(super) struct View {
 
 impl Sentinel {
     /// A sentinel at `host:port`.
-    pub(super) fn new(address: &str, tls: bool) -> Self {
+    pub(super) fn new(address: &str, tls: bool, ca: &Ca) -> Self {
         let scheme = if tls { "rediss" } else { "redis" };
-        let endpoint = Endpoint::new(&format!("{scheme}://{address}"), None);
+        let endpoint = Endpoint::new(&format!("{scheme}://{address}"), None, ca);
         Self { address: sanitize(address), endpoint, connection: None }
     }
 

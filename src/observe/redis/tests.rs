@@ -1,6 +1,8 @@
 //! Against a redis-server that the test starts, and against the lab's where it is up.
 
 use super::*;
+use crate::config::certificate::tests::Authority;
+use crate::config::model::Ca;
 use crate::config::model::Login;
 use crate::domain::facts::Missing;
 use crate::domain::id::SourceId;
@@ -22,6 +24,7 @@ fn config(url: &str, user: Option<&str>) -> Config {
         sentinels: Vec::new(),
         sentinel_name: None,
         keys: Vec::new(),
+        ca: crate::config::model::Ca::default(),
         workload: None,
         interval: Duration::from_secs(1),
         timeout: Duration::from_secs(2),
@@ -127,7 +130,7 @@ async fn a_restarted_server_counts_anew() {
     let first = facts(&mut observer).await.unwrap();
     let Some(other) = Private::start("a_restarted_server", &[]).await else { return };
     // The same name, another process behind it.
-    observer.endpoint = Endpoint::new(&other.url, None);
+    observer.endpoint = Endpoint::new(&other.url, None, &crate::config::model::Ca::default());
     observer.connection = None;
     let second = facts(&mut observer).await.unwrap();
     assert_ne!(first.run_id, second.run_id);
@@ -389,4 +392,45 @@ async fn the_lab_is_seen_with_its_least_rights() {
     };
     let seen = facts(&mut observer(config, Some(password))).await.unwrap();
     assert!(seen.sentinel_primary.is_some() && seen.missing.is_empty(), "{seen:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_asks_who_we_are_is_shown_a_certificate() {
+    const NAME: &str = "a_server_that_asks_who_we_are";
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Authority::new("ours");
+    authority.issue(dir.path(), "server", false);
+    std::fs::write(dir.path().join("ca.crt"), &authority.pem).unwrap();
+    let [port] = ports();
+    let port = port.to_string();
+    let tls = [
+        "--tls-port",
+        &port,
+        "--tls-cert-file",
+        "server.crt",
+        "--tls-key-file",
+        "server.key",
+        "--tls-ca-cert-file",
+        "ca.crt",
+        "--tls-auth-clients",
+        "yes",
+    ];
+    let Some(private) = Private::start_in(NAME, dir, &tls).await else { return };
+    let dir = private.dir.path();
+    let asked = |client| {
+        let ca = Ca { file: Some(dir.join("ca.crt")), client, ..Ca::default() };
+        observer(Config { ca, ..config(&format!("rediss://localhost:{port}"), None) }, Some("admin"))
+    };
+    let mut good = asked(Some(authority.issue(dir, "quarterdeck", false)));
+    assert_eq!(facts(&mut good).await.unwrap().role, "master");
+    let none = asked(None).poll().await.unwrap_err();
+    assert_eq!(none.kind, FailureKind::Tls, "{none}");
+    let strange = asked(Some(Authority::new("another").issue(dir, "strange", false))).poll().await.unwrap_err();
+    assert_eq!(strange.kind, FailureKind::Tls, "{strange}");
+    let ended = asked(Some(authority.issue(dir, "ended", true))).poll().await.unwrap_err();
+    assert_eq!(ended.kind, FailureKind::Local, "{ended}");
+    assert!(ended.message.contains("has ended at 2021-01-01"), "{ended}");
+    std::fs::write(dir.join("ca.crt"), "nonsense").unwrap();
+    let untrusted = asked(None).poll().await.unwrap_err();
+    assert!(untrusted.kind == FailureKind::Local && untrusted.message.contains("no PEM certificate"), "{untrusted}");
 }

@@ -66,8 +66,8 @@ fn whole(mut root: Table<'_, '_>, digest: Digest) -> Policy {
         root.table("freeze").map_or((Vec::new(), Role::Approver), |t| freeze(t, &people));
     let strict = Policy::default();
     let (glass, waives) = root.table("glass").map_or((strict.glass, Vec::new()), glass);
-    let (elevation_by, elevation_longest) =
-        root.table("elevation").map_or((Vec::new(), strict.elevation_longest), |t| elevation(t, &people));
+    let (elevation_by, elevation_mfa, elevation_longest) =
+        root.table("elevation").map_or((Vec::new(), Vec::new(), strict.elevation_longest), |t| elevation(t, &people));
     let commands = root.tables("command").into_iter().filter_map(command).collect();
     let automation = root.table("automation").is_some_and(automation);
     let (mfa_from, mfa_by_security_key) = root.table("mfa").map_or((None, false), mfa);
@@ -111,6 +111,7 @@ fn whole(mut root: Table<'_, '_>, digest: Digest) -> Policy {
         glass_waives_approvals: waives.iter().any(|w| w == "approvals"),
         glass_waives_witnesses: waives.iter().any(|w| w == "witnesses"),
         elevation_by,
+        elevation_mfa,
         elevation_longest,
         commands,
         automation,
@@ -154,6 +155,12 @@ fn people(tables: Vec<Table<'_, '_>>) -> Vec<Member> {
         if uid.is_some() && all.iter().any(|m| m.uid == uid && (m.user == user || m.user.is_none() || user.is_none())) {
             table.reject("uid", "this user id stands for another person already");
         }
+        let oidc = table.string("oidc");
+        let named = oidc.as_deref().unwrap_or(person.as_str());
+        if all.iter().any(|m| m.person != person && m.oidc.as_deref().unwrap_or(m.person.as_str()) == named) {
+            let key = if oidc.is_some() { "oidc" } else { "name" };
+            table.reject(key, format!("`{named}` is what the identity provider calls another person already"));
+        }
         let mut roles = Vec::new();
         for text in table.strings("roles") {
             match held(&text) {
@@ -172,7 +179,7 @@ fn people(tables: Vec<Table<'_, '_>>) -> Vec<Member> {
             }
         }
         table.finish();
-        all.push(Member { person, user, uid, roles, keys });
+        all.push(Member { person, user, uid, oidc, roles, keys });
     }
     all
 }
@@ -388,14 +395,15 @@ fn glass(mut table: Table<'_, '_>) -> (Duration, Vec<String>) {
     (lasts, waives)
 }
 
-fn elevation(mut table: Table<'_, '_>, people: &[Member]) -> (Vec<Role>, Duration) {
+fn elevation(mut table: Table<'_, '_>, people: &[Member]) -> (Vec<Role>, Vec<Role>, Duration) {
     let by = roles(&mut table, "granted_by");
     if !people.is_empty() && !by.is_empty() && !by.iter().any(|role| any(people, *role)) {
         table.reject("granted_by", "nobody in the roster holds one of these roles");
     }
+    let mfa = roles(&mut table, "mfa");
     let longest = table.duration("longest", MINUTE, DAY).unwrap_or(Duration::from_hours(1));
     table.finish();
-    (by, longest)
+    (by, mfa, longest)
 }
 
 fn command(mut table: Table<'_, '_>) -> Option<Allowed> {

@@ -42,6 +42,8 @@ pub struct Member {
     pub user: Option<String>,
     /// User id.
     pub uid: Option<u32>,
+    /// What the identity provider calls them, where that is not their name.
+    pub oidc: Option<String>,
     /// Roles.
     pub roles: Vec<Held>,
     /// Keys.
@@ -148,6 +150,8 @@ pub struct Policy {
     pub glass_waives_witnesses: bool,
     /// Who grants an elevation.
     pub elevation_by: Vec<Role>,
+    /// Roles that nobody is elevated to without a second factor, proven at the identity provider.
+    pub elevation_mfa: Vec<Role>,
     /// The longest elevation.
     pub elevation_longest: Duration,
     /// Commands that may be run.
@@ -185,6 +189,7 @@ impl Default for Policy {
             glass_waives_approvals: true,
             glass_waives_witnesses: true,
             elevation_by: Vec::new(),
+            elevation_mfa: Vec::new(),
             elevation_longest: Duration::from_hours(1),
             commands: Vec::new(),
             automation: false,
@@ -233,6 +238,12 @@ impl Policy {
         let by_uid = self.people.iter().find(|m| m.uid == Some(uid) && m.user.as_deref().is_none_or(|u| u == user));
         let by_name = || self.people.iter().find(|m| m.uid.is_none() && m.user.as_deref() == Some(user));
         by_uid.or_else(by_name).map(|m| &m.person)
+    }
+
+    /// Whom the identity provider means by a name: the entry whose `oidc` that is, else the one without `oidc` that is called so.
+    pub fn named_by(&self, name: &str) -> Option<&Person> {
+        let means = |m: &&Member| m.oidc.as_deref().unwrap_or(m.person.as_str()) == name;
+        self.people.iter().find(means).map(|m| &m.person)
     }
 
     /// The person at a console where that is proven: by a key, or by a user id that stands for nobody else. A login name

@@ -57,6 +57,23 @@ fn people_are_known_by_uid_or_name_and_their_roles_end() {
 }
 
 #[test]
+fn the_identity_provider_knows_a_person_by_one_name() {
+    let named = |oidc: &str| roster().replacen("name = \"ines\"", &format!("name = \"ines\"\noidc = \"{oidc}\""), 1);
+    let policy = Policy::decode("policy.toml", &format!("{}[elevation]\nmfa = [\"dba\"]\n", named("i.vogt"))).unwrap();
+    let who = |name: &str| policy.named_by(name).map(ToString::to_string);
+    assert_eq!((who("mara"), who("i.vogt")), (Some("mara".into()), Some("ines".into())));
+    assert_eq!((who("ines"), who("MARA"), who("")), (None, None, None), "another name is nobody's");
+    assert_eq!(policy.elevation_mfa, [Role::Dba]);
+    let found = problems(&named("mara"));
+    assert!(
+        found.iter().any(|p| p.contains("`mara` is what the identity provider calls another person already")),
+        "{found:?}"
+    );
+    let found = problems("[elevation]\nmfa = [\"boss\"]\n");
+    assert!(found[0].contains("`boss` is no role"), "{found:?}");
+}
+
+#[test]
 fn a_person_is_proven_by_a_key_or_by_a_user_id_of_their_own_and_never_by_a_name() {
     let of = |(name, who): (&str, &str)| format!("[[person]]\nname = \"{name}\"\nroles = [\"approver\"]\n{who}\n");
     let people = [
