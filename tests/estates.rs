@@ -364,11 +364,17 @@ fn a_file_may_be_an_estate_itself_beside_those_that_it_names() {
     std::fs::write(&own, named).unwrap();
     let (code, _, err) = run(estates.path(), &["--config", &own, "--estate", "own", "incident", "declare", "own"]);
     assert_eq!(code, 0, "{err}");
+    let playbooks = estates.path().join(".config/quarterdeck/playbooks");
+    std::fs::create_dir_all(&playbooks).unwrap();
+    std::fs::write(playbooks.join("broken.yaml"), "id: [\n").unwrap();
     let mut term = estates.console(&["--config", &own]);
     term.until("both", SOON, |t| t.contains("engine in this console") && t.contains("attached"));
     let text = come(&mut term, NEXT, "eu");
-    assert!(text.contains("own: ") || text.contains("sources unknown"), "{text}");
-    leave(term);
+    // What the engine in this process says on standard error waits until the terminal is given back.
+    assert!(!text.contains("left out"), "{text}");
+    assert_eq!(term.keys(CTRL_C).ends(SOON).exit_code(), 0, "{}", term.text());
+    term.is_given_back();
+    assert!(term.text().contains("quarterdeck: a playbook is left out"), "{}", term.text());
     eu.ends();
     assert_eq!(kinds(&records(estates.path(), &estates.journal("own"))).last(), Some(&"journal.closed"));
 }
@@ -383,7 +389,7 @@ fn in_plain_lines_the_estates_are_told_chosen_and_kept_apart() {
     // Their rows fill in as they are heard of; what is asked again is told again.
     while !plain.line("", "Newest records of all estates").contains("journal.opened") {}
     let told = plain.line("next-estate", "us STAGING");
-    assert!(told.contains("Tenants") && !told.contains("\x1b"), "{told}");
+    assert!(told.contains("Tenants") && !told.contains('\x1b'), "{told}");
     plain.line("N", "Record");
     plain.line("told in plain lines", "told in plain lines");
     // What is left of a line that has led elsewhere is pressed nowhere.

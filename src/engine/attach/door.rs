@@ -226,6 +226,24 @@ mod tests {
     }
 
     #[test]
+    fn a_full_queue_is_said_at_once() {
+        let dir = folder(0o700);
+        let path = dir.path().join("engine.sock");
+        let hangs = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+        rustix::net::bind(&hangs, &SocketAddrUnix::new(&path).unwrap()).unwrap();
+        rustix::net::listen(&hangs, 0).unwrap();
+        let mut waiting = Vec::new();
+        let shut = loop {
+            match connect(&path) {
+                Ok(stream) => waiting.push(stream),
+                Err(shut) => break shut,
+            }
+            assert!(waiting.len() < 100, "its queue takes more than it should");
+        };
+        assert!(matches!(&shut, Shut::Refused(why) if why.contains("the engine takes no connections")), "{shut:?}");
+    }
+
+    #[test]
     fn a_socket_is_its_users_alone_or_its_groups() {
         let dir = folder(0o700);
         let path = dir.path().join("engine.sock");
