@@ -9,10 +9,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// while a step is in hand.
 #[macro_export]
 macro_rules! note {
-    ($($said:tt)*) => {{
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stderr(), $($said)*);
-    }};
+    ($($said:tt)*) => { $crate::said(format_args!($($said)*)) };
 }
 
 pub mod act;
@@ -26,8 +23,12 @@ pub mod domain;
 pub mod drill;
 pub mod engine;
 pub mod journal;
+mod notes;
 pub mod observe;
 pub mod playbook;
 pub mod policy;
 pub mod report;
 pub mod terminal;
+
+#[doc(hidden)]
+pub use notes::say as said;

@@ -123,7 +123,8 @@ impl Engine {
     }
 
     async fn attach(&self, user: &str, sign: Option<Sign>) -> Remote {
-        let caller = Caller { socket: self.socket.clone(), me: actor(user), from: None, read_only: false, sign };
+        let caller =
+            Caller { socket: self.socket.clone(), me: actor(user), from: None, read_only: false, sign, estate: None };
         remote::attach(caller).await.unwrap()
     }
 }
@@ -284,8 +285,14 @@ async fn a_person_is_claimed_until_a_key_of_the_roster_has_signed_the_nonce() {
     assert_eq!(link.borrow().attached.as_ref().unwrap().proof, Proof::Key(fingerprint.clone()));
     let note = |text: &str| Command::Note { incident: None, text: text.into() };
     assert!(matches!(console.client.send(note("by key")).await, Reply::Accepted { .. }));
-    let caller =
-        Caller { socket: engine.socket.clone(), me: actor("x"), from: None, read_only: false, sign: Some(good) };
+    let caller = Caller {
+        socket: engine.socket.clone(),
+        me: actor("x"),
+        from: None,
+        read_only: false,
+        sign: Some(good),
+        estate: None,
+    };
     assert!(matches!(remote::command(&caller, note("by key once")).await.unwrap(), Reply::Accepted { .. }));
     // Another namespace, another text such as an older nonce, a key that nobody knows: the name stays claimed.
     let bad: [(&str, Sign, &str); 3] = [

@@ -254,3 +254,25 @@ fn the_manual_has_a_page_for_each_command() {
     let page = std::fs::read_to_string(dir.join("quarterdeck-playbook-render.1")).unwrap();
     assert!(page.contains("quarterdeck playbook render") && page.contains("param"), "{page}");
 }
+
+#[test]
+fn what_is_said_of_several_estates_fits() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let own = lonely(home);
+    let fleet = home.join("fleet.toml");
+    let named =
+        "[[estates]]\nname = \"lonely\"\nconfig = \"c.toml\"\n[[estates]]\nname = \"gone\"\nsocket = \"/gone.sock\"\n";
+    std::fs::write(&fleet, named).unwrap();
+    let fleet = fleet.to_str().unwrap();
+    let (code, _, err) = run(home, &["--config", &own, "incident", "declare", "trouble"]);
+    assert_eq!(code, 0, "{err}");
+    let status = &fits(home, "status-estates", &["--config", fleet, "status"], &[6])[0];
+    has(status, "schema generated_at health estates");
+    has(&status["estates"][0]["status"], "schema estate sources tenants findings");
+    let listed = &fits(home, "incident-list-estates", &["--config", fleet, "incident", "list"], &[6])[0];
+    assert_eq!(listed[0]["incidents"][0]["title"], "trouble");
+    fits(home, "config-check-estates", &["--config", fleet, "config", "check"], &[0]);
+    fits(home, "status", &["--config", fleet, "--estate", "lonely", "status"], &[6]);
+    fits(home, "error", &["--config", fleet, "playbook", "run", "schema-lock"], &[2]);
+}

@@ -234,6 +234,8 @@ fn panics_beside_the_loop() {
     use quarterdeck::engine::{adapters, core, state::State};
     use quarterdeck::journal::{OpenOptions, fold};
     use quarterdeck::terminal::console;
+    use quarterdeck::terminal::desks::Berth;
+    use quarterdeck::terminal::outside::Way;
 
     let home = home();
     let dir = home.path().join("journal");
@@ -259,14 +261,15 @@ fn panics_beside_the_loop() {
         let can = Capabilities { colors: ColorDepth::True, unicode: true };
         let themes = Wardrobe::open(Some("dark"), &[], can).unwrap();
         let facts = Facts::new("x".into(), Mode::Drill).wearing(&themes);
-        let options = console::Options::new(facts, themes, std::sync::Arc::new(NoFiles));
+        let options = console::Options::new(facts, themes);
+        let way = Way { client: running.client.clone(), journal: std::sync::Arc::new(NoFiles) };
         let mut beats = running.client.beat.clone();
         tokio::spawn(async move {
             // The engine beats each second, so that some frames have been drawn.
             beats.changed().await.unwrap();
             panic!("on purpose, beside the loop");
         });
-        let ended = console::run(&running.client, options).await.unwrap();
+        let ended = console::run(Berth::one(way), options).await.unwrap();
         running.end().await;
         ended
     });

@@ -73,7 +73,7 @@ fn live_home(global: &Global) -> Result<Home, Error> {
     if global.drill.is_some() {
         return Err(Error::Usage("in a drill the second person is simulated; there is nothing to sign".into()));
     }
-    Ok(session::home(&session::load(global)?.config))
+    session::engine(global)
 }
 
 async fn running(home: &Home) -> Result<Arc<Snapshot>, Error> {

@@ -28,6 +28,9 @@ pub struct Global {
     /// The same command on the embedded simulated estate: --drill or --drill=SCENARIO
     #[arg(long, global = true, value_name = "SCENARIO", num_args = 0..=1, require_equals = true, default_missing_value = "", conflicts_with_all = ["config", "read_only"])]
     pub drill: Option<String>,
+    /// Which estate is meant, where the configuration names several
+    #[arg(long, global = true, value_name = "NAME", conflicts_with = "drill")]
+    pub estate: Option<String>,
     /// No verb can be built: look only
     #[arg(long, global = true)]
     pub read_only: bool,

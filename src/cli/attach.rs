@@ -9,12 +9,14 @@ use super::session;
 use crate::console::effect::RequestId;
 use crate::console::state::{MOST_HITS, RecordView, Scanned, Wanted};
 use crate::domain::incident::TimelineEntry;
-use crate::engine::attach::remote::{self, Asker, Away};
+use crate::engine::attach::remote::{self, Away, Caller, Remote};
 use crate::terminal::capabilities;
-use crate::terminal::{console::Ended, outside::Journal};
+use crate::terminal::console::Ended;
+use crate::terminal::desks::Berth;
+use crate::terminal::outside::{Journal, Way};
 use clap::Parser as _;
 use serde::de::DeserializeOwned;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// What an SSH key whose forced command is `quarterdeck attach` may run beside the console. All of it only looks.
@@ -60,16 +62,17 @@ fn forced(global: &Global, socket: Option<&Path>, asked: &str) -> Result<Exit, E
     }
 }
 
-/// The socket of the engine that is meant.
-fn find(global: &Global, socket: Option<&Path>) -> Result<PathBuf, Error> {
+/// The engine that is meant.
+fn find(global: &Global, socket: Option<&Path>) -> Result<Caller, Error> {
+    let caller = |socket: &Path| session::caller(socket, "socket", global.read_only);
     if let Some(socket) = socket {
-        return Ok(socket.to_path_buf());
+        return Ok(Caller { estate: global.estate.clone(), ..caller(socket) });
     }
     if global.drill.is_some() {
         let message = "no drill of this user is served: `quarterdeck --drill serve` starts one";
-        return session::running_drill().ok_or_else(|| Error::Failed(message.into()));
+        return session::running_drill().map(|s| caller(&s)).ok_or_else(|| Error::Failed(message.into()));
     }
-    Ok(session::home(&session::load(global)?.config).socket)
+    Ok(session::engine(global)?.caller("socket", global.read_only))
 }
 
 fn open(global: &Global, socket: Option<&Path>) -> Result<Exit, Error> {
@@ -80,20 +83,18 @@ fn open(global: &Global, socket: Option<&Path>) -> Result<Exit, Error> {
     if global.format == Format::Json {
         return Err(Error::Usage("attach opens a full screen, which has no JSON form; `status` has".into()));
     }
-    at(global, &find(global, socket)?)
+    at(global, find(global, socket)?)
 }
 
 /// Opens the console on the engine at a socket.
-pub fn at(global: &Global, socket: &Path) -> Result<Exit, Error> {
+pub fn at(global: &Global, caller: Caller) -> Result<Exit, Error> {
     let looks = Looks::heeding(global)?;
     session::runtime()?.block_on(async {
-        let caller = session::caller(socket, "socket", global.read_only);
         let attached = remote::attach(caller).await.map_err(|away| match away {
             Away::Nobody(path) => Error::Failed(format!("no engine listens at {path}: `quarterdeck serve` starts one")),
             away => Error::failed(away),
         })?;
-        let journal = Arc::new(Far(attached.asker.clone()));
-        match looks.show(&attached.client, journal).await.map_err(Error::failed)? {
+        match looks.show(Berth::one(far(attached))).await.map_err(Error::failed)? {
             Ended::Quit => Ok(Exit::Done),
             Ended::Signal(_) => Ok(Exit::Interrupted),
             Ended::Panicked => Err(Error::Failed(
@@ -103,13 +104,19 @@ pub fn at(global: &Global, socket: &Path) -> Result<Exit, Error> {
     })
 }
 
-/// The journal's files, read by the engine.
-struct Far(Asker);
+/// The way to an engine elsewhere.
+pub(super) fn far(attached: Remote) -> Way {
+    Way { client: attached.client.clone(), journal: Arc::new(Far(attached)) }
+}
+
+/// The journal's files, read by the engine; the connection lasts as long as this.
+struct Far(Remote);
 
 impl Far {
     fn ask<T: DeserializeOwned>(&self, question: &Question) -> Result<T, String> {
         let question = serde_json::to_value(question).map_err(|e| e.to_string())?;
-        serde_json::from_value(self.0.ask(question)?).map_err(|e| format!("the engine's answer is not understood: {e}"))
+        serde_json::from_value(self.0.asker.ask(question)?)
+            .map_err(|e| format!("the engine's answer is not understood: {e}"))
     }
 }
 

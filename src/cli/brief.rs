@@ -44,17 +44,18 @@ pub fn print(snapshot: &Arc<Snapshot>) -> Result<(), Error> {
     lines(snapshot).iter().try_for_each(|line| output::line(line))
 }
 
-/// The socket of the engine that is meant, also of a drill that is served.
-fn socket(global: &Global) -> Result<PathBuf, Error> {
+/// Where the engine that is meant is reached, also of a drill that is served.
+fn engine(global: &Global) -> Result<session::Home, Error> {
     if global.drill.is_some() {
-        return session::running_drill().ok_or_else(|| Error::Failed("no drill of this user is served".into()));
+        let none = || Error::Failed("no drill of this user is served".into());
+        let socket = session::running_drill().ok_or_else(none)?;
+        return Ok(session::Home { journal: PathBuf::new(), socket, estate: None });
     }
-    Ok(session::home(&session::load(global)?.config).socket)
+    session::engine(global)
 }
 
 pub fn running(global: &Global) -> Result<Arc<Snapshot>, Error> {
-    let socket = socket(global)?;
-    let home = session::Home { journal: PathBuf::new(), socket };
+    let home = engine(global)?;
     let snapshot = session::runtime()?.block_on(session::running_snapshot(&home))?;
     snapshot.ok_or_else(|| Error::Failed("no engine runs for this estate; `quarterdeck serve` starts one".into()))
 }

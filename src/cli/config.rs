@@ -2,13 +2,13 @@
 
 use super::args::{Config as What, Format, Global};
 use super::output::{self, Error, Exit};
-use super::session;
+use super::session::{self, Several, Target};
 use crate::config::describe;
 use crate::config::problem::Problems;
 use crate::domain::estate::Environment;
 use schemars::JsonSchema;
 use serde::Serialize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Runs it.
 pub fn run(global: &Global, what: &What) -> Result<Exit, Error> {
@@ -53,6 +53,9 @@ pub struct Written<'a> {
 }
 
 fn check(global: &Global) -> Result<Exit, Error> {
+    if let Some(several) = super::estates::several(global)? {
+        return check_several(global, &several);
+    }
     let loaded = session::load(global)?;
     let config = &loaded.config;
     let (_, problems) = super::explain::rules()?;
@@ -87,5 +90,56 @@ fn check(global: &Global) -> Result<Exit, Error> {
         config.redis.len(),
         config.traefik.len()
     ))?;
+    Ok(Exit::Done)
+}
+
+/// The output contract of `config check --format json` of a file that names several estates.
+#[derive(Serialize, JsonSchema)]
+pub struct CheckedEstates<'a> {
+    /// The file.
+    file: &'a Path,
+    /// An element each.
+    estates: Vec<CheckedEstate<'a>>,
+}
+
+/// One of them.
+#[derive(Serialize, JsonSchema)]
+struct CheckedEstate<'a> {
+    /// Its name.
+    estate: &'a str,
+    /// Its own configuration file; absent where only the socket of its engine is named.
+    file: Option<PathBuf>,
+    /// The socket of its engine.
+    socket: PathBuf,
+}
+
+/// A file that names several: each configuration of them has to be good too.
+fn check_several(global: &Global, several: &Several) -> Result<Exit, Error> {
+    let (_, problems) = super::explain::rules()?;
+    if !problems.is_empty() {
+        return Err(Problems(problems).into());
+    }
+    let mut estates = Vec::new();
+    for estate in several.names() {
+        let target = several.one(estate)?;
+        let file = match &target {
+            Target::Estate(loaded) => {
+                super::comms::table_of(loaded)?;
+                super::comms::oncall_of(loaded)?;
+                Some(loaded.path.clone())
+            }
+            Target::Served { .. } => None,
+        };
+        estates.push(CheckedEstate { estate, file, socket: session::home_of(target).socket });
+    }
+    if global.format == Format::Json {
+        output::json(&CheckedEstates { file: &several.path, estates })?;
+        return Ok(Exit::Done);
+    }
+    output::line(&format!("{}: good. It names {} estates", several.path.display(), estates.len()))?;
+    for CheckedEstate { estate, file, socket } in estates {
+        let from = file.map_or_else(|| "served".to_owned(), |file| format!("good: {}", file.display()));
+        output::line(&format!("  {estate}: {from}, engine at {}", socket.display()))?;
+    }
     Ok(Exit::Done)
 }

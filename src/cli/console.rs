@@ -3,10 +3,11 @@
 use super::args::{Format, Global, Play};
 use super::attach;
 use super::files::Files;
+use super::fleet;
 use super::looks::{self, Looks};
 use super::opening::{self, Opened};
 use super::output::{self, Error, Exit};
-use super::session;
+use super::session::{self, Home, Meant, Target};
 use crate::config::locate::{Located, Looked};
 use crate::console::start::{Choice, Start};
 use crate::domain::text::sanitize;
@@ -14,14 +15,15 @@ use crate::engine::attach::remote::{self, Away};
 use crate::engine::attach::wire::Greeting;
 use crate::journal::key::VerifierKey;
 use crate::terminal::console::Ended;
+use crate::terminal::desks::Berth;
+use crate::terminal::outside::Way;
 use crate::terminal::{capabilities, start};
 use std::io::Write as _;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How long the engine may take to end after a part of the program has panicked.
-const AFTER_PANIC: Duration = Duration::from_secs(10);
+pub(super) const AFTER_PANIC: Duration = Duration::from_secs(10);
 
 /// `quarterdeck` without a command.
 pub fn open(global: &Global) -> Result<Exit, Error> {
@@ -29,13 +31,22 @@ pub fn open(global: &Global) -> Result<Exit, Error> {
         return drill(global, &Play { scenario: Some(scenario.clone()), ..Play::default() });
     }
     match session::locate(global)? {
-        Located::File(path) => {
-            let loaded = session::read(path)?;
+        Located::File(_) => {
+            let meant = session::meant(global)?;
             interactive(global)?;
-            let looks = Looks::of(global, Some(&loaded.config.console))?.with_own_editor();
+            let looks = Looks::of(global, Some(&meant.console()))?.with_own_editor();
+            if let (Meant::Several(several), None) = (meant, &global.estate) {
+                return fleet::open(global, several, looks);
+            }
+            let loaded = match session::target(global)? {
+                Target::Estate(loaded) => *loaded,
+                Target::Served { .. } => {
+                    return attach::at(global, session::engine(global)?.caller("socket", global.read_only));
+                }
+            };
             let home = session::home(&loaded.config);
-            if let Some(greeting) = session::runtime()?.block_on(running(&home.socket)) {
-                return instead(global, &home.socket, &greeting);
+            if let Some(greeting) = session::runtime()?.block_on(running(&home)) {
+                return instead(global, &home, &greeting);
             }
             session::runtime()?.block_on(async {
                 let opened = opening::live(&loaded, session::live_mode(global), true, "console")?;
@@ -48,8 +59,8 @@ pub fn open(global: &Global) -> Result<Exit, Error> {
 }
 
 /// What the engine says that listens already, if one does.
-async fn running(socket: &Path) -> Option<Greeting> {
-    match remote::greeting(&session::caller(socket, "console", true)).await {
+async fn running(home: &Home) -> Option<Greeting> {
+    match remote::greeting(&home.caller("console", true)).await {
         Ok(greeting) => Some(greeting),
         Err(Away::Nobody(_)) => None,
         Err(away) => {
@@ -61,7 +72,7 @@ async fn running(socket: &Path) -> Option<Greeting> {
 
 /// An engine runs for the estate already: a second can not, but this console can attach to it. Asked before the screen
 /// opens, because nobody must take an engine of somebody else for one of their own.
-fn instead(global: &Global, socket: &Path, greeting: &Greeting) -> Result<Exit, Error> {
+fn instead(global: &Global, home: &Home, greeting: &Greeting) -> Result<Exit, Error> {
     let Greeting { estate, user, pid, .. } = greeting;
     let (estate, user) = (sanitize(estate), sanitize(user));
     output::line(&format!("The engine of {user} (pid {pid}) runs for {estate} already."))?;
@@ -69,7 +80,7 @@ fn instead(global: &Global, socket: &Path, greeting: &Greeting) -> Result<Exit, 
     let mut answer = String::new();
     let read = std::io::stdout().flush().and_then(|()| std::io::stdin().read_line(&mut answer));
     match (read, answer.trim()) {
-        (Ok(1..), "") => attach::at(global, socket),
+        (Ok(1..), "") => attach::at(global, home.caller("socket", global.read_only)),
         _ => Err(Error::Failed(format!(
             "the engine of {user} (pid {pid}) runs for {estate} already; `quarterdeck attach` opens a console on it"
         ))),
@@ -86,7 +97,7 @@ pub fn drill(global: &Global, play: &Play) -> Result<Exit, Error> {
     })
 }
 
-fn interactive(global: &Global) -> Result<(), Error> {
+pub(super) fn interactive(global: &Global) -> Result<(), Error> {
     if global.plain || capabilities::is_interactive() {
         return Ok(());
     }
@@ -121,15 +132,23 @@ fn from_home(place: String) -> String {
     }
 }
 
+/// The way to an engine in this process.
+pub(super) fn way(opened: &Opened, pin: Option<VerifierKey>) -> Way {
+    Way { client: opened.running.client.clone(), journal: Arc::new(Files { dir: opened.home.journal.clone(), pin }) }
+}
+
 async fn show(opened: Opened, looks: Looks, pin: Option<VerifierKey>) -> Result<Exit, Error> {
-    let client = opened.running.client.clone();
-    let journal = Arc::new(Files { dir: opened.home.journal.clone(), pin });
-    let ended = looks.show(&client, journal).await;
+    let ended = looks.show(Berth::one(way(&opened, pin))).await;
     // The engine ends in good order whatever became of the terminal: the step in hand is waited for and recorded. After
     // a panic something may be owed that never comes.
     let panicked = matches!(ended, Ok(Ended::Panicked));
     let longest = if panicked { AFTER_PANIC } else { Duration::MAX };
     let closed = tokio::time::timeout(longest, opened.end()).await.is_ok();
+    came_of(ended, closed)
+}
+
+/// What became of a console whose engines have ended, in good order or not.
+pub(super) fn came_of(ended: std::io::Result<Ended>, closed: bool) -> Result<Exit, Error> {
     match ended.map_err(Error::failed)? {
         Ended::Panicked => Err(Error::Failed(format!(
             "a part of the program failed, as said above; {}",

@@ -10,18 +10,21 @@ use crate::engine::client::Client;
 
 enum Desk {
     Attached(Remote),
-    Own(Opened),
+    Own(Box<Opened>),
 }
 
 async fn desk(global: &Global) -> Result<Desk, Error> {
-    let socket = if global.drill.is_some() {
-        session::running_drill().ok_or_else(|| Error::Failed("no drill of this user is served".into()))?
+    let caller = if global.drill.is_some() {
+        let none = || Error::Failed("no drill of this user is served".into());
+        session::caller(&session::running_drill().ok_or_else(none)?, "cli", false)
     } else {
-        session::home(&session::load(global)?.config).socket
+        session::engine(global)?.caller("cli", false)
     };
-    match remote::attach(session::caller(&socket, "cli", false)).await {
+    match remote::attach(caller).await {
         Ok(remote) => Ok(Desk::Attached(remote)),
-        Err(Away::Nobody(_)) if global.drill.is_none() => Ok(Desk::Own(opening::named(global, false, "cli")?)),
+        Err(Away::Nobody(_)) if global.drill.is_none() => {
+            Ok(Desk::Own(Box::new(opening::named(global, false, "cli")?)))
+        }
         Err(away) => Err(Error::failed(away)),
     }
 }

@@ -64,7 +64,7 @@ fn live_home(global: &Global) -> Result<Home, Error> {
     if global.drill.is_some() {
         return Err(Error::Usage("a drill keeps its incidents in its own journal; use its console".into()));
     }
-    Ok(session::home(&session::load(global)?.config))
+    session::engine(global)
 }
 
 /// Sends a command to the engine that runs, or opens one for it.
@@ -102,31 +102,39 @@ fn send_with_brief(global: &Global, command: Command) -> Result<Exit, Error> {
 }
 
 /// Incidents as the journal has them, read without a lock.
-fn incidents(global: &Global) -> Result<Vec<Known>, Error> {
-    let home = live_home(global)?;
+pub(super) fn of(home: &Home) -> Result<Vec<Known>, Error> {
+    if home.is_served() {
+        let snapshot = session::runtime()?.block_on(session::must_run(home))?;
+        return Ok(snapshot.incidents.to_vec());
+    }
     let state: State =
         if home.journal.exists() { fold::replay_kept(&home.journal).map_err(Error::failed)? } else { State::default() };
     Ok(state.incidents())
 }
 
+/// The columns of one.
+pub(super) fn row(i: &Known) -> Vec<String> {
+    let commander = i.roles.get(&Role::Commander).map(ToString::to_string).unwrap_or_default();
+    let declared = i.declared_at.strftime("%Y-%m-%d %H:%M:%SZ").to_string();
+    vec![i.id.to_string(), i.severity.to_string(), i.state.to_string(), declared, commander, i.title.clone()]
+}
+
 fn list(global: &Global) -> Result<Exit, Error> {
-    let all = incidents(global)?;
+    if let Some(several) = super::estates::several(global)? {
+        return super::estates::incidents(global, &several);
+    }
+    let all = of(&live_home(global)?)?;
     if global.format == Format::Json {
         output::json(&all)?;
         return Ok(Exit::Done);
     }
-    let row = |i: &Known| {
-        let commander = i.roles.get(&Role::Commander).map(ToString::to_string).unwrap_or_default();
-        let declared = i.declared_at.strftime("%Y-%m-%d %H:%M:%SZ").to_string();
-        vec![i.id.to_string(), i.severity.to_string(), i.state.to_string(), declared, commander, i.title.clone()]
-    };
     let rows: Vec<_> = all.iter().map(row).collect();
     output::table(&["INCIDENT", "SEVERITY", "STATE", "DECLARED", "COMMANDER", "TITLE"], &rows)?;
     Ok(Exit::Done)
 }
 
 fn show(global: &Global, id: &IncidentId) -> Result<Exit, Error> {
-    let all = incidents(global)?;
+    let all = of(&live_home(global)?)?;
     let found = all.iter().find(|i| i.id == *id).ok_or_else(|| Error::Failed(format!("there is no incident {id}")))?;
     if global.format == Format::Json {
         output::json(found)?;

@@ -10,16 +10,13 @@ use crate::console::keymap::Keymap;
 use crate::console::state::Facts;
 use crate::console::theme::Wardrobe;
 use crate::console::views::View;
-use crate::engine::api::Snapshot;
-use crate::engine::client::Client;
 use crate::terminal::attention::{Notify, Wanted};
 use crate::terminal::capabilities;
 use crate::terminal::console::{self, Ended, Options};
+use crate::terminal::desks::{Berth, Desk};
 use crate::terminal::outer;
-use crate::terminal::outside::Journal;
 use crate::terminal::plain;
 use std::path::Path;
-use std::sync::Arc;
 
 /// The file of own keys.
 const KEYS: &str = "keys.toml";
@@ -89,7 +86,7 @@ impl Looks {
     pub fn heeding(global: &Global) -> Result<Self, Error> {
         match session::locate(global)? {
             Located::File(path) if global.drill.is_none() => {
-                Self::of(global, Some(&session::read(path)?.config.console))
+                Self::of(global, Some(&session::named_by(path)?.console()))
             }
             _ => Self::of(global, None),
         }
@@ -111,29 +108,20 @@ impl Looks {
     ///
     /// # Errors
     /// The terminal can not be read or written.
-    pub async fn show(self, client: &Client, journal: Arc<dyn Journal>) -> std::io::Result<Ended> {
+    pub async fn show(self, berth: Berth) -> std::io::Result<Ended> {
         let plain = self.plain;
-        let options = self.options(&client.snapshot(), journal);
+        let options = self.options(&berth.first);
         if plain {
-            plain::run(client, options, capabilities::detect().unicode).await
+            plain::run(berth, options, capabilities::detect().unicode).await
         } else {
-            console::run(client, options).await
+            console::run(berth, options).await
         }
     }
 
-    fn options(self, snapshot: &Snapshot, journal: Arc<dyn Journal>) -> Options {
-        let facts = Facts::of(snapshot).wearing(&self.themes).typing(self.keys);
+    fn options(self, first: &Desk) -> Options {
+        let facts = Facts::new(first.estate.clone(), first.mode).wearing(&self.themes).typing(self.keys);
         let Self { mouse, attention, hyperlinks, budget, editor, notice, view, .. } = self;
-        Options {
-            mouse,
-            attention,
-            hyperlinks,
-            budget,
-            editor,
-            notice,
-            view,
-            ..Options::new(facts, self.themes, journal)
-        }
+        Options { mouse, attention, hyperlinks, budget, editor, notice, view, ..Options::new(facts, self.themes) }
     }
 }
 

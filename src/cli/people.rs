@@ -98,7 +98,10 @@ fn in_force(global: &Global) -> Result<Vec<Measure>, Error> {
     if global.drill.is_some() {
         return Err(Error::Usage("a drill keeps its measures in its own journal; use its console".into()));
     }
-    let home = session::home(&session::load(global)?.config);
+    let home = session::engine(global)?;
+    if home.is_served() {
+        return Ok(session::runtime()?.block_on(session::must_run(&home))?.measures.clone());
+    }
     let state: State =
         if home.journal.exists() { fold::replay_kept(&home.journal).map_err(Error::failed)? } else { State::default() };
     Ok(state.measures())

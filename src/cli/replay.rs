@@ -13,6 +13,8 @@ use crate::engine::recording::past::Past;
 use crate::engine::recording::player::{self, Player};
 use crate::terminal::capabilities;
 use crate::terminal::console::Ended;
+use crate::terminal::desks::Berth;
+use crate::terminal::outside::Way;
 use std::sync::Arc;
 
 /// Runs it.
@@ -38,7 +40,11 @@ pub fn run(global: &Global, asked: &Replay) -> Result<Exit, Error> {
     let pin = pins::outside(global, None, asked.journal.as_deref(), &dir)?;
     session::runtime()?.block_on(async {
         let client = player::start(player, me);
-        match looks.show(&client, Arc::new(Files { dir, pin })).await.map_err(Error::failed)? {
+        match looks
+            .show(Berth::one(Way { client, journal: Arc::new(Files { dir, pin }) }))
+            .await
+            .map_err(Error::failed)?
+        {
             Ended::Quit => Ok(Exit::Done),
             Ended::Signal(_) => Ok(Exit::Interrupted),
             Ended::Panicked => Err(Error::Failed("a part of the program failed, as said above".into())),

@@ -2,7 +2,7 @@
 //! `docs/schemas`; a test fails when those files are not what the types say (`UPDATE_SCHEMAS=1` writes them).
 
 use crate::cli::{
-    approve, audit, baseline, brief, comms, config, doctor, drill, explain, gate, headless, keys, man, output,
+    approve, audit, baseline, brief, comms, config, doctor, drill, estates, explain, gate, headless, keys, man, output,
     playbook, policy, rbac, status,
 };
 use crate::domain::incident::Incident;
@@ -23,6 +23,12 @@ fn of<T: JsonSchema>() -> Schema {
 fn all() -> Vec<(&'static str, &'static str, Schema)> {
     vec![
         ("status", "status --format json", of::<status::Status<'_>>()),
+        ("status-estates", "status --format json over several estates", of::<estates::Statuses<'_>>()),
+        (
+            "incident-list-estates",
+            "incident list --format json over several estates",
+            of::<Vec<estates::EstateIncidents>>(),
+        ),
         ("doctor", "doctor --format json", of::<doctor::Report<'_>>()),
         ("playbook-list", "playbook list --format json", of::<Vec<playbook::Row>>()),
         ("playbook-show", "playbook show ID --format json", of::<playbook::Shown>()),
@@ -63,6 +69,7 @@ fn all() -> Vec<(&'static str, &'static str, Schema)> {
         ("drill-plan", "drill facilitate plan --format json", of::<Vec<crate::engine::api::InjectView>>()),
         ("drill-lint", "drill lint --format json", of::<drill::Linted>()),
         ("config-check", "config check --format json", of::<config::Checked<'_>>()),
+        ("config-check-estates", "config check --format json of several estates", of::<config::CheckedEstates<'_>>()),
         ("config-init", "config init --format json", of::<config::Written<'_>>()),
         ("man", "man --output DIR --format json", of::<man::Written>()),
         ("audit-verify", "audit verify --format json", of::<verify::Report>()),

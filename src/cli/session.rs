@@ -4,8 +4,9 @@ use super::args::Global;
 use super::output::Error;
 use crate::attest::agent::{Agent, Held};
 use crate::config::decode;
+use crate::config::estates::{self, Estates, Named, Way};
 use crate::config::locate::{Located, Places};
-use crate::config::model::Config;
+use crate::config::model::{Config, Console};
 use crate::config::problem::{Problem, Problems};
 use crate::domain::actor::Actor;
 use crate::domain::mode::Mode;
@@ -19,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A configuration and where it came from.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Loaded {
     /// File.
     pub path: PathBuf,
@@ -31,10 +32,132 @@ pub struct Loaded {
     pub policy: Option<PathBuf>,
 }
 
-/// Finds and reads the configuration; its absence is an error here.
+/// Finds and reads the configuration of the one estate that is meant; its absence is an error here.
 pub fn load(global: &Global) -> Result<Loaded, Error> {
+    match target(global)? {
+        Target::Estate(loaded) => Ok(*loaded),
+        Target::Served { name, socket } => Err(Error::Usage(format!(
+            "{name} is reached by the engine that is served at {}: while none listens there, and for what needs its own \
+             configuration, this works only where that is",
+            socket.display()
+        ))),
+    }
+}
+
+/// What a command works on.
+#[derive(Debug)]
+pub enum Target {
+    /// An estate whose configuration is at hand.
+    Estate(Box<Loaded>),
+    /// One of which only the engine's socket is known.
+    Served {
+        /// Its name.
+        name: String,
+        /// The socket.
+        socket: PathBuf,
+    },
+}
+
+/// What the configuration names.
+#[derive(Debug)]
+pub enum Meant {
+    /// One estate.
+    One(Box<Loaded>),
+    /// Several, of which none was chosen yet.
+    Several(Several),
+}
+
+impl Meant {
+    /// Look of the console.
+    pub fn console(&self) -> Console {
+        match self {
+            Self::One(loaded) => loaded.config.console.clone(),
+            Self::Several(several) => several.console.clone(),
+        }
+    }
+}
+
+/// A configuration that names several estates.
+#[derive(Debug)]
+pub struct Several {
+    /// The file.
+    pub path: PathBuf,
+    /// Look of the console.
+    pub console: Console,
+    /// The estate that the file is itself, where it is one.
+    pub own: Option<Box<Loaded>>,
+    /// The others, with paths as they are opened.
+    pub estates: Vec<Named>,
+}
+
+impl Several {
+    /// Their names, the file's own first.
+    pub fn names(&self) -> Vec<&str> {
+        let own = self.own.iter().map(|own| own.config.estate.name.as_str());
+        own.chain(self.estates.iter().map(|e| e.name.as_str())).collect()
+    }
+
+    /// One of them.
+    ///
+    /// # Errors
+    /// There is none of that name, or its configuration can not be read, or is that of another estate.
+    pub fn one(&self, name: &str) -> Result<Target, Error> {
+        if let Some(own) = self.own.as_ref().filter(|own| own.config.estate.name == name) {
+            return Ok(Target::Estate(own.clone()));
+        }
+        let named = self.estates.iter().find(|e| e.name == name).ok_or_else(|| unknown(name, &self.names()))?;
+        match &named.way {
+            Way::Socket(socket) => Ok(Target::Served { name: name.to_owned(), socket: socket.clone() }),
+            Way::Config(path) => {
+                let loaded = read(path.clone())?;
+                let found = &loaded.config.estate.name;
+                if found != name {
+                    return Err(Error::Usage(format!(
+                        "{}: this is the configuration of {found}, and {} names it {name}: nothing is done there",
+                        path.display(),
+                        self.path.display()
+                    )));
+                }
+                Ok(Target::Estate(Box::new(loaded)))
+            }
+        }
+    }
+}
+
+fn unknown(name: &str, names: &[&str]) -> Error {
+    let name = crate::domain::text::sanitize(name);
+    Error::Usage(format!("there is no estate `{name}` in the configuration; there are {}", names.join(", ")))
+}
+
+/// The one estate that is meant.
+///
+/// # Errors
+/// The configuration names several and the command line none of them.
+pub fn target(global: &Global) -> Result<Target, Error> {
+    let target = match (meant(global)?, &global.estate) {
+        (Meant::One(loaded), None) => Target::Estate(loaded),
+        (Meant::One(loaded), Some(name)) if *name == loaded.config.estate.name => Target::Estate(loaded),
+        (Meant::One(loaded), Some(name)) => return Err(unknown(name, &[&loaded.config.estate.name])),
+        (Meant::Several(several), Some(name)) => several.one(name)?,
+        (Meant::Several(several), None) => {
+            return Err(Error::Usage(format!(
+                "{} names {} estates ({}): --estate NAME says which one is meant",
+                several.path.display(),
+                several.names().len(),
+                several.names().join(", ")
+            )));
+        }
+    };
+    Ok(match target {
+        Target::Estate(loaded) => Target::Estate(Box::new(Loaded { policy: global.policy.clone(), ..*loaded })),
+        served @ Target::Served { .. } => served,
+    })
+}
+
+/// Finds and reads the configuration, whatever it names; its absence is an error here.
+pub fn meant(global: &Global) -> Result<Meant, Error> {
     match locate(global)? {
-        Located::File(path) => Ok(Loaded { policy: global.policy.clone(), ..read(path)? }),
+        Located::File(path) => named_by(path),
         Located::Nowhere(looked) => {
             let places: Vec<String> = looked.iter().map(|l| format!("{} {}", l.place, l.found)).collect();
             Err(Error::Usage(format!(
@@ -43,6 +166,30 @@ pub fn load(global: &Global) -> Result<Loaded, Error> {
             )))
         }
     }
+}
+
+/// Reads a configuration file, whatever it names.
+pub fn named_by(path: PathBuf) -> Result<Meant, Error> {
+    let (name, text) = (path.display().to_string(), read_file(&path)?);
+    let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
+    let resolved = |estates: Vec<Named>| {
+        let way = |way| match way {
+            Way::Config(file) => Way::Config(folder.join(file)),
+            socket @ Way::Socket(_) => socket,
+        };
+        estates.into_iter().map(|e| Named { way: way(e.way), ..e }).collect()
+    };
+    if let Some(alone) = estates::alone(&name, &text)? {
+        let Estates { estates, console } = alone;
+        return Ok(Meant::Several(Several { path, console, own: None, estates: resolved(estates) }));
+    }
+    let config = decode::decode(&name, &text)?;
+    let loaded = Box::new(Loaded { path: path.clone(), text, config, policy: None });
+    if loaded.config.estates.is_empty() {
+        return Ok(Meant::One(loaded));
+    }
+    let (console, estates) = (loaded.config.console.clone(), resolved(loaded.config.estates.clone()));
+    Ok(Meant::Several(Several { path, console, own: Some(loaded), estates }))
 }
 
 /// Finds the configuration.
@@ -69,12 +216,40 @@ pub struct Home {
     pub journal: PathBuf,
     /// The engine's socket.
     pub socket: PathBuf,
+    /// Name of the estate, where it is known before an engine says it.
+    pub estate: Option<String>,
+}
+
+impl Home {
+    /// Whether only the socket of its engine is known.
+    pub fn is_served(&self) -> bool {
+        self.journal.as_os_str().is_empty()
+    }
+
+    /// Who calls on its engine.
+    pub fn caller(&self, via: &str, read_only: bool) -> Caller {
+        Caller { estate: self.estate.clone(), ..caller(&self.socket, via, read_only) }
+    }
+}
+
+/// Where the engine of the estate that is meant is reached. There is no journal's directory where only a socket is known.
+pub fn engine(global: &Global) -> Result<Home, Error> {
+    Ok(home_of(target(global)?))
+}
+
+/// The same of an estate that was found.
+pub fn home_of(target: Target) -> Home {
+    match target {
+        Target::Estate(loaded) => home(&loaded.config),
+        Target::Served { name, socket } => Home { journal: PathBuf::new(), socket, estate: Some(name) },
+    }
 }
 
 /// Where the state of a live estate lies.
 pub fn home(config: &Config) -> Home {
     let journal = Places::from_env().journal(config);
-    Home { socket: config.engine.socket.clone().unwrap_or_else(|| journal.join(SOCKET)), journal }
+    let socket = config.engine.socket.clone().unwrap_or_else(|| journal.join(SOCKET));
+    Home { socket, journal, estate: Some(config.estate.name.clone()) }
 }
 
 /// Where what is usual on a live estate is kept.
@@ -111,7 +286,7 @@ pub fn drill_home(scenario: &str) -> Home {
     let state = Places::from_env().state_dir();
     let stamp = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%3fZ");
     let journal = state.join("drills").join(format!("{stamp}-{scenario}-{}", std::process::id()));
-    Home { socket: journal.join(SOCKET), journal }
+    Home { socket: journal.join(SOCKET), journal, estate: None }
 }
 
 /// The user's own directory of playbooks or drills, read whole: name and text of each `*.yaml`.
@@ -222,7 +397,7 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Error> {
 pub fn caller(socket: &Path, via: &str, read_only: bool) -> Caller {
     // The first word of what sshd says is the address; whoever runs this process could have set it.
     let from = std::env::var("SSH_CONNECTION").ok().and_then(|c| c.split_whitespace().next().map(str::to_owned));
-    Caller { socket: socket.to_path_buf(), me: me(via), from, read_only, sign: sign() }
+    Caller { socket: socket.to_path_buf(), me: me(via), from, read_only, sign: sign(), estate: None }
 }
 
 /// Signs by the ssh-agent of this session, where it names one and that holds a key which the engine knows.
@@ -253,10 +428,16 @@ fn asked<T>(answer: Result<T, Away>) -> Result<Option<T>, Error> {
 
 /// The snapshot of the engine that runs, if one does.
 pub async fn running_snapshot(home: &Home) -> Result<Option<Arc<Snapshot>>, Error> {
-    asked(remote::snapshot(&caller(&home.socket, "cli", true)).await.map(Arc::new))
+    asked(remote::snapshot(&home.caller("cli", true)).await.map(Arc::new))
+}
+
+/// The snapshot of an engine that has to run, there being no other way to know anything.
+pub async fn must_run(home: &Home) -> Result<Arc<Snapshot>, Error> {
+    let none = || Error::Failed(format!("no engine listens at {}", home.socket.display()));
+    running_snapshot(home).await?.ok_or_else(none)
 }
 
 /// Sends a command to the engine that runs, if one does.
 pub async fn send_to_running(home: &Home, command: Command) -> Result<Option<Reply>, Error> {
-    asked(remote::command(&caller(&home.socket, "cli", false), command).await)
+    asked(remote::command(&home.caller("cli", false), command).await)
 }

@@ -162,7 +162,8 @@ pub struct Look {
 }
 
 impl Look {
-    fn of(snapshot: &Snapshot) -> Self {
+    /// What an engine says.
+    pub fn of(snapshot: &Snapshot) -> Self {
         Self {
             estate: snapshot.estate.clone(),
             mode: snapshot.mode,
@@ -174,34 +175,75 @@ impl Look {
             services: (*snapshot.services).clone(),
         }
     }
+
+    /// Roll-up of everything.
+    pub fn health(&self) -> Health {
+        panes::health(&self.panes)
+    }
+
+    /// What the process may touch.
+    pub const fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// As programs read it.
+    pub fn status(&self) -> Status<'_> {
+        self.judged(self.health())
+    }
+    fn judged(&self, health: Health) -> Status<'_> {
+        let look = self;
+        let sources = look.panes.sources.iter().map(SourceLine::of);
+        let unseen = Pane::GENERAL.into_iter().filter(|pane| look.panes.subjects(*pane).is_empty());
+        let sources = sources.chain(unseen.map(|pane| SourceLine::none_for(pane.word()))).collect();
+        Status {
+            schema: 1,
+            estate: &look.estate.name,
+            environment: look.estate.environment,
+            mode: look.mode,
+            generated_at: look.at,
+            health,
+            sources,
+            tenants: &look.panes.tenants,
+            databases: &look.panes.databases,
+            queues: &look.panes.queues,
+            ingress: &look.panes.ingress,
+            platform: &look.panes.platform,
+            recovery: &look.panes.recovery,
+            delivery: &look.panes.delivery,
+            business: &look.panes.business,
+            security: &look.panes.security,
+            findings: &look.findings,
+            usual: Known { health: look.usual.health(), why: look.usual.words(), state: &look.usual },
+        }
+    }
 }
 
 /// One look: the engine's where one runs, else until every source has answered or the patience is over.
 pub fn once(global: &Global) -> Result<Look, Error> {
     session::runtime()?.block_on(async {
-        let live = match global.drill {
-            Some(_) => None,
-            None => Some(session::load(global)?),
-        };
-        if let Some(loaded) = &live
-            && let Some(snapshot) = session::running_snapshot(&session::home(&loaded.config)).await?
-        {
-            return Ok(Look::of(&snapshot));
+        match &global.drill {
+            Some(scenario) => Ok(look_with(opening::drill_adapters(scenario)?).await),
+            None => match served(global)? {
+                Some(home) => Ok(Look::of(&*session::must_run(&home).await?)),
+                None => look(&session::load(global)?).await,
+            },
         }
-        let adapters = match (&live, &global.drill) {
-            (Some(loaded), _) => for_a_look(loaded)?,
-            (None, scenario) => opening::drill_adapters(scenario.as_deref().unwrap_or_default())?,
-        };
-        let mut looking = Looking::start(adapters);
-        while !looking.answered() && tokio::time::Instant::now() < looking.deadline {
-            looking.take().await;
-        }
-        Ok(looking.look())
     })
 }
 
 /// Runs it.
 pub fn run(global: &Global, watch: bool) -> Result<Exit, Error> {
+    match super::estates::several(global)? {
+        None => {}
+        Some(_) if watch => {
+            let message = "--watch follows one estate, and the configuration names several: give --estate NAME too";
+            return Err(Error::Usage(message.into()));
+        }
+        Some(several) => return super::estates::status(global, &several),
+    }
+    if let Some(home) = served(global)? {
+        return session::runtime()?.block_on(from_engine(global, &home, watch));
+    }
     session::runtime()?.block_on(async {
         let live = match global.drill {
             Some(_) => None,
@@ -221,6 +263,30 @@ pub fn run(global: &Global, watch: bool) -> Result<Exit, Error> {
     })
 }
 
+/// The engine of an estate of which only the socket is known.
+fn served(global: &Global) -> Result<Option<session::Home>, Error> {
+    if global.drill.is_some() {
+        return Ok(None);
+    }
+    Ok(Some(session::engine(global)?).filter(session::Home::is_served))
+}
+
+/// One look at an estate: the engine's where one runs, else until every source has answered or the patience is over.
+pub async fn look(loaded: &session::Loaded) -> Result<Look, Error> {
+    if let Some(snapshot) = session::running_snapshot(&session::home(&loaded.config)).await? {
+        return Ok(Look::of(&snapshot));
+    }
+    Ok(look_with(for_a_look(loaded)?).await)
+}
+
+async fn look_with(adapters: Adapters) -> Look {
+    let mut looking = Looking::start(adapters);
+    while !looking.answered() && tokio::time::Instant::now() < looking.deadline {
+        looking.take().await;
+    }
+    looking.look()
+}
+
 /// Adapters that only look, with what an engine has learnt before.
 fn for_a_look(loaded: &session::Loaded) -> Result<Adapters, Error> {
     let mut adapters = opening::adapters(loaded, Mode::ReadOnly)?;
@@ -232,7 +298,8 @@ async fn from_engine(global: &Global, home: &session::Home, watch: bool) -> Resu
     let mut last: Option<Value> = None;
     loop {
         let Some(snapshot) = session::running_snapshot(home).await? else {
-            return Err(Error::Failed("the engine has ended".into()));
+            let ended = if last.is_some() { "the engine has ended" } else { "no engine listens there" };
+            return Err(Error::Failed(format!("{}: {ended}", home.socket.display())));
         };
         let look = Look::of(&snapshot);
         if let Some(exit) = said(global, &look, watch, &mut last)? {
@@ -378,29 +445,7 @@ fn print(global: &Global, look: &Look, health: Health) -> Result<(), Error> {
 }
 
 fn print_json(look: &Look, health: Health) -> Result<(), Error> {
-    let sources = look.panes.sources.iter().map(SourceLine::of);
-    let unseen = Pane::GENERAL.into_iter().filter(|pane| look.panes.subjects(*pane).is_empty());
-    let sources = sources.chain(unseen.map(|pane| SourceLine::none_for(pane.word()))).collect();
-    output::json(&Status {
-        schema: 1,
-        estate: &look.estate.name,
-        environment: look.estate.environment,
-        mode: look.mode,
-        generated_at: look.at,
-        health,
-        sources,
-        tenants: &look.panes.tenants,
-        databases: &look.panes.databases,
-        queues: &look.panes.queues,
-        ingress: &look.panes.ingress,
-        platform: &look.panes.platform,
-        recovery: &look.panes.recovery,
-        delivery: &look.panes.delivery,
-        business: &look.panes.business,
-        security: &look.panes.security,
-        findings: &look.findings,
-        usual: Known { health: look.usual.health(), why: look.usual.words(), state: &look.usual },
-    })
+    output::json(&look.judged(health))
 }
 
 fn print_table(look: &Look, health: Health) -> Result<(), Error> {

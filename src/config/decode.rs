@@ -81,6 +81,7 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
     let webhook = super::comms::hooks(root.tables("webhook"));
     let cost = root.table("cost").and_then(super::cost::one);
     let console = root.table("console").map_or_else(Console::default, console);
+    let estates = super::estates::all(root.tables("estates"), &name);
     let engine = root.table("engine").map(engine).unwrap_or_default();
     let metrics = root.table("metrics").and_then(super::watch::metrics);
     let log = root.table("log").map(super::watch::log).unwrap_or_default();
@@ -124,6 +125,7 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
         thresholds,
         cost,
         console,
+        estates,
         engine,
         metrics,
         log,
@@ -519,7 +521,7 @@ fn engine(mut table: Table<'_, '_>) -> Engine {
     Engine { socket, socket_group, policy }
 }
 
-fn console(mut table: Table<'_, '_>) -> Console {
+pub(super) fn console(mut table: Table<'_, '_>) -> Console {
     let theme = table.string("theme");
     // `console::views` has the table; a test holds that these are its words.
     let words = ["commander", "dba", "erp", "security", "operations"];

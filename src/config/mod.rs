@@ -15,6 +15,7 @@ mod cost;
 pub mod decode;
 mod delivery;
 pub mod describe;
+pub mod estates;
 pub mod impersonation;
 pub mod integration;
 mod journal_database;

@@ -6,6 +6,7 @@ pub use super::baseline::Baseline;
 pub use super::bucket::Bucket;
 pub use super::certificate::ClientCertificate;
 pub use super::comms::{Audience, Comms, Duty, Hook, Mailer, Pager, PagerKind, Place, Schedule, Smtps, WebhookBody};
+pub use super::estates::Named;
 pub use super::impersonation::Impersonate;
 pub use super::integration::{Integration, Measure, MeasureBy};
 pub use super::logs::{LogQuery, Logs, LogsBy, Server, Template, Traces, TracesKind};
@@ -105,6 +106,8 @@ pub struct Config {
     pub cost: Option<Prices>,
     /// Look of the console.
     pub console: Console,
+    /// Other estates that a console of this file holds too.
+    pub estates: Vec<Named>,
     /// Where consoles find the engine, and who may come.
     pub engine: Engine,
     /// Where the program tells a Prometheus of itself; nowhere when absent.

@@ -175,6 +175,11 @@ impl<'s, 't> Table<'s, 't> {
         self.source.note(&span, message);
     }
 
+    /// Notes an error about the table as a whole.
+    pub fn note(&self, message: impl Into<String>) {
+        self.source.note(&self.span, message);
+    }
+
     /// From here on references to secrets may lead there.
     pub(super) fn allow(&self, change: impl FnOnce(&mut Places)) {
         change(&mut self.source.places.borrow_mut());

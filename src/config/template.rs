@@ -83,6 +83,11 @@ const OPENINGS: &str = "\n# Who can open the values of secret parameters, which 
     # [journal.openings]\n\
     # recipients = [\"age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p\"]\n";
 
+/// What else a console of this file holds.
+const ESTATES: &str = "\n# Other estates that a console of this file holds too, each with its own engine and journal; see docs/estates.md.\n\
+    # [[estates]]\n# name = \"acme-us\"             # as its own configuration calls it\n\
+    # socket = \"/run/quarterdeck/us/engine.sock\"   # or config = \"acme-us.toml\"\n";
+
 /// Who backs up, who is told, and what can be cut off.
 const OUTSIDE: &str = "\n# [oidc]                       # where people prove a second factor; see docs/identity.md\n\
     # issuer = \"https://login.example/realms/ops\"\n# client_id = \"quarterdeck\"\n# amr = [\"otp\", \"hwk\"]\n\
@@ -226,6 +231,7 @@ pub fn render(answers: &Answers) -> String {
     );
     text.push_str(ARCHIVE);
     text.push_str(OPENINGS);
+    text.push_str(ESTATES);
     text
 }
 

@@ -1,12 +1,36 @@
 //! What a console asks its surroundings to do.
 
-use super::state::Wanted;
+use super::state::{Mark, Screen, Wanted};
 use crate::domain::incident::Role;
 use crate::engine::api::{Command, Decision, RequestView};
 
 /// Names a command that was sent, so that its reply finds the way back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);
+
+/// How somebody comes to another estate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// It was chosen.
+    Choice,
+    /// They go back to where they were.
+    Back,
+    /// They go on to where they went back from.
+    On,
+}
+
+/// What is on the screen of an estate that somebody comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// What was there when they left it.
+    AsItWas,
+    /// This screen.
+    Screen(Screen),
+    /// What was marked there.
+    Mark(Mark),
+    /// A record of its journal.
+    Record(u64),
+}
 
 /// One thing to be done outside.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,6 +89,15 @@ pub enum Effect {
         reason: String,
         /// Keys of the roster, to choose one of the agent's by.
         allowed_signers: String,
+    },
+    /// Show another estate of this console; nothing that lies open in this one goes with it.
+    Visit {
+        /// Its name.
+        estate: String,
+        /// How it is come to.
+        by: By,
+        /// What is shown there.
+        then: Then,
     },
     /// Leave.
     Quit,

@@ -74,7 +74,8 @@ pub fn confirm(size: (u16, u16), dialog: &Confirm) -> ConfirmLayout {
     let identity = if target.identity.is_empty() { String::new() } else { format!(" ({})", target.identity) };
     head.extend(wrap(
         &format!(
-            "{} {}{identity} · {} · hits {}",
+            "{} {} {}{identity} · {} · hits {}",
+            dialog.estate,
             if dialog.simulated { "SIMULATED".to_owned() } else { target.environment.to_string().to_uppercase() },
             target.source,
             crate::console::format::count(usize::try_from(target.count).unwrap_or(usize::MAX), "object"),

@@ -2,9 +2,12 @@
 //! and how it looks ([`view`], read-only). The `terminal` feeds it and carries out its effects; the command
 //! line prints its row models. It reads no clock, file, socket or terminal.
 
+pub mod alarms;
 mod attention;
 mod chart;
 pub mod effect;
+mod estates;
+pub mod fleet;
 pub mod format;
 pub mod keymap;
 pub mod layout;

@@ -46,6 +46,9 @@ impl Next {
 
 /// What is next.
 pub fn next(state: &State) -> Next {
+    if state.screen == Screen::Estates {
+        return Next::wait(Role::Text, "choose an estate, an incident or a record; Enter goes there");
+    }
     let Some(snapshot) = state.snapshot.as_deref() else {
         return Next::wait(Role::Unknown, "wait for the engine; nothing is known yet");
     };

@@ -152,11 +152,11 @@ mod tests {
 
     #[test]
     fn own_keys_choose_and_move_and_the_built_in_ones_do_no_longer() {
-        let keys = "run-exercise = [\"F2\"]\ndown = [\"F3\"]\nquit = [\"z\"]\n";
+        let keys = "run-exercise = [\"F2\"]\ndown = [\"F6\"]\nquit = [\"z\"]\n";
         let mut start = Start::new("0".into(), Vec::new()).typing(Keymap::own("keys.toml", keys).unwrap(), None);
         assert_eq!(press(&mut start, KeyCode::Char('d')), None);
         assert_eq!(press(&mut start, KeyCode::Char('q')), None);
-        assert_eq!(press(&mut start, KeyCode::F(3)), None);
+        assert_eq!(press(&mut start, KeyCode::F(6)), None);
         assert_eq!(start.at, 1);
         assert_eq!(press(&mut start, KeyCode::Enter), Some(Choice::Init));
         assert_eq!(press(&mut start, KeyCode::F(2)), Some(Choice::Exercise));

@@ -1,30 +1,28 @@
 //! The loop of a console: await one message, drain what is queued, update, draw once behind a gate.
 
 use super::attention::{self, Attention};
+use super::desks::{Begin, Berth, Desks};
 use super::editor;
 use super::frame::Screen;
 use super::guard::{self, Guard};
 use super::outer::{self, Between};
-use super::outside::{Journal, Outside};
 use super::pace::Pace;
 use super::signals::{Signalled, Signals};
 use super::torn::{Part, Torn};
 use crate::console::effect::Effect;
 use crate::console::links::Links;
 use crate::console::msg::Msg;
-use crate::console::state::{Facts, State};
+use crate::console::state::Facts;
 use crate::console::theme::Wardrobe;
+use crate::console::view;
 use crate::console::view::Targets;
 use crate::console::views::View;
-use crate::console::{see, update, view, warn};
-use crate::engine::client::Client;
 use base64::Engine as _;
 use crossterm::event::{Event, EventStream, KeyEventKind};
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use std::future::poll_fn;
 use std::io::{self, Write};
-use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -49,17 +47,15 @@ pub struct Options {
     pub notice: Option<String>,
     /// For whom it shows what; the commander when absent.
     pub view: Option<View>,
-    /// The journal's files.
-    pub journal: Arc<dyn Journal>,
 }
 
 impl Options {
     /// The usual ones.
-    pub fn new(facts: Facts, themes: Wardrobe, journal: Arc<dyn Journal>) -> Self {
+    pub fn new(facts: Facts, themes: Wardrobe) -> Self {
         let attention = attention::Wanted::default();
         let (budget, editor, notice, view) = (None, Vec::new(), None, None);
         let hyperlinks = false;
-        Self { facts, themes, mouse: true, attention, hyperlinks, budget, editor, notice, view, journal }
+        Self { facts, themes, mouse: true, attention, hyperlinks, budget, editor, notice, view }
     }
 }
 
@@ -75,15 +71,15 @@ pub enum Ended {
 }
 
 /// Runs a console until the person leaves or a signal ends it. The terminal is given back in any case.
-pub async fn run(client: &Client, options: Options) -> io::Result<Ended> {
-    match play(client, options).await {
+pub async fn run(berth: Berth, options: Options) -> io::Result<Ended> {
+    match play(berth, options).await {
         // The terminal is gone, and it was noticed by writing before the signal came.
         Err(error) if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => Ok(Ended::Signal(1)),
         ended => ended,
     }
 }
 
-async fn play(client: &Client, options: Options) -> io::Result<Ended> {
+async fn play(berth: Berth, options: Options) -> io::Result<Ended> {
     let mut signals = Signals::listen()?;
     let between = Between::decide(|name| std::env::var(name).ok());
     // screen 4.9 keeps an `Esc` to itself while the mouse is asked for, until the next key, which then is lost in it.
@@ -94,16 +90,10 @@ async fn play(client: &Client, options: Options) -> io::Result<Ended> {
     let mut input = EventStream::new();
     let (width, height) = crossterm::terminal::size().unwrap_or((80, 24));
     let screen = Screen::new(io::stdout(), width, height)?;
-    let mut state = State::new(options.facts, (width, height), Timestamp::now());
-    if let Some(view) = options.view {
-        see(&mut state, view);
-    }
-    if let Some(notice) = options.notice {
-        warn(&mut state, notice);
-    }
-    let (outside, mut told) = Outside::new(client, options.journal);
+    let Options { facts, view, notice, .. } = options;
+    let desks = Desks::open(berth, Begin { facts, view, notice, size: (width, height) }, Timestamp::now());
     let mut console = Console {
-        state,
+        desks,
         screen,
         guard,
         targets: Targets::default(),
@@ -113,19 +103,14 @@ async fn play(client: &Client, options: Options) -> io::Result<Ended> {
         pace: Pace::new(options.budget, Instant::now()),
         editor: options.editor,
         themes: options.themes,
-        outside,
     };
-    let mut link = client.link.clone();
-    let linked = link.borrow_and_update().clone();
-    console.take(Msg::Link(linked))?;
-    console.take(Msg::Snapshot(client.snapshot()))?;
+    console.attention.title(console.desks.fleet.shown().title.clone());
     console.draw()?;
-    let (mut snapshots, mut beat) = (client.snapshots.clone(), client.beat.clone());
-    let (mut engine_lives, mut beat_lives, mut link_lives) = (true, true, true);
     let mut second = tokio::time::interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut waiting = false;
     loop {
+        let (settles, far) = (console.desks.fleet.settles_at().map(Instant::from_std), Instant::now());
         let msg = tokio::select! {
             biased;
             () = guard::panicked() => return Ok(Ended::Panicked),
@@ -134,40 +119,29 @@ async fn play(client: &Client, options: Options) -> io::Result<Ended> {
                 Signalled::Continued => {
                     console.guard.retake()?;
                     console.screen.redraw()?;
-                    Some(console.size()?)
+                    Some((None, console.size()?))
                 }
             },
             event = input.next() => match event {
-                Some(Ok(event)) => console.message(event),
+                Some(Ok(event)) => console.message(event).map(|msg| (None, msg)),
                 // The terminal is gone, as after a hang-up.
                 Some(Err(_)) | None => return Ok(Ended::Signal(1)),
             },
-            Some(msg) = told.recv() => Some(msg),
+            Some((of, msg)) = console.desks.next() => Some((Some(of), msg)),
             _ = second.tick() => {
                 // A change of size that came before it was listened for, or was swallowed on its way, is seen now.
-                if crossterm::terminal::size().is_ok_and(|size| size != console.state.size) {
+                if crossterm::terminal::size().is_ok_and(|size| size != console.desks.fleet.shown().size) {
                     let size = console.size()?;
-                    console.take(size)?;
+                    console.take(None, size)?;
                 }
-                Some(Msg::Tick(Timestamp::now()))
-            },
-            changed = snapshots.changed(), if engine_lives => match changed {
-                Ok(()) => Some(Msg::Snapshot(snapshots.borrow_and_update().clone())),
-                Err(_) => { engine_lives = false; None }
-            },
-            changed = beat.changed(), if beat_lives => match changed {
-                Ok(()) => Some(Msg::Beat(Timestamp::now())),
-                Err(_) => { beat_lives = false; None }
-            },
-            changed = link.changed(), if link_lives => match changed {
-                Ok(()) => Some(Msg::Link(link.borrow_and_update().clone())),
-                // The engine runs in this process.
-                Err(_) => { link_lives = false; None }
+                Some((None, Msg::Tick(Timestamp::now())))
             },
             () = tokio::time::sleep_until(console.pace.next()), if waiting => None,
+            () = tokio::time::sleep_until(settles.unwrap_or(far)), if settles.is_some() => None,
         };
+        console.desks.fleet.settle_by(std::time::Instant::now());
         let mut flow = match msg {
-            Some(msg) => console.take(msg)?,
+            Some((of, msg)) => console.take(of, msg)?,
             None => Flow::On,
         };
         // Drain the keys that are there already, so that a burst of them costs one frame. It is asked with this task's
@@ -177,7 +151,7 @@ async fn play(client: &Client, options: Options) -> io::Result<Ended> {
             && let Poll::Ready(Some(Ok(event))) = poll_fn(|cx| Poll::Ready(input.poll_next_unpin(cx))).await
         {
             if let Some(msg) = console.message(event) {
-                flow = console.take(msg)?;
+                flow = console.take(None, msg)?;
             }
         }
         match flow {
@@ -190,10 +164,10 @@ async fn play(client: &Client, options: Options) -> io::Result<Ended> {
                 input = EventStream::new();
                 // A Ctrl-C in the editor was for the editor.
                 signals = Signals::listen()?;
-                console.take(edited)?;
+                console.take(None, edited)?;
             }
         }
-        waiting |= console.state.take_dirty();
+        waiting |= console.desks.fleet.shown_mut().take_dirty();
         if waiting && Instant::now() >= console.pace.next() {
             console.draw()?;
             waiting = false;
@@ -213,7 +187,7 @@ enum Flow {
 }
 
 struct Console<W: Write> {
-    state: State,
+    desks: Desks,
     screen: Screen<W>,
     guard: Guard,
     /// What the mouse can point at on the frame that was drawn last.
@@ -224,7 +198,6 @@ struct Console<W: Write> {
     pace: Pace,
     editor: Vec<String>,
     themes: Wardrobe,
-    outside: Outside,
 }
 
 impl<W: Write> Console<W> {
@@ -253,7 +226,7 @@ impl<W: Write> Console<W> {
         self.guard.retake()?;
         self.screen.redraw()?;
         let size = self.size()?;
-        self.take(size)?;
+        self.take(None, size)?;
         Ok(Msg::Edited(edited))
     }
 
@@ -271,15 +244,14 @@ impl<W: Write> Console<W> {
         Ok(())
     }
 
-    /// Takes one message; answers how the loop goes on.
-    fn take(&mut self, msg: Msg) -> io::Result<Flow> {
+    /// Takes one message of an estate, or of the terminal; answers how the loop goes on.
+    fn take(&mut self, of: Option<usize>, msg: Msg) -> io::Result<Flow> {
         if let Msg::Resize { width, height } = msg {
             self.screen.resize(width, height)?;
         }
-        let mut effects = update(&mut self.state, msg);
+        let mut effects = self.desks.take(of, msg);
         let mut flow = Flow::On;
         while let Some(effect) = (!effects.is_empty()).then(|| effects.remove(0)) {
-            let Some(effect) = self.outside.carry(effect) else { continue };
             match effect {
                 Effect::Copy(text) => {
                     let text = base64::engine::general_purpose::STANDARD.encode(text);
@@ -291,14 +263,14 @@ impl<W: Write> Console<W> {
                 Effect::EditOutside(_) if self.editor.is_empty() => {
                     let why = "no editor may be used here: `editor` under [console], or EDITOR where the engine runs in \
                                this console, names one";
-                    effects.extend(update(&mut self.state, Msg::Edited(Err(why.to_owned()))));
+                    effects.extend(self.desks.take(None, Msg::Edited(Err(why.to_owned()))));
                 }
                 Effect::EditOutside(text) => flow = Flow::Edit(text),
                 Effect::Suspend => {
                     self.guard.suspend()?;
                     self.screen.redraw()?;
                     let size = self.size()?;
-                    effects.extend(update(&mut self.state, size));
+                    effects.extend(self.desks.take(None, size));
                 }
                 Effect::Redraw => self.screen.redraw()?,
                 Effect::Quit => return Ok(Flow::Leave),
@@ -320,13 +292,15 @@ impl<W: Write> Console<W> {
         if !guard::is_taken() {
             return Ok(());
         }
-        let (state, theme) = (&self.state, self.themes.named(self.state.worn()));
+        let state = self.desks.fleet.shown();
+        let theme = self.themes.named(state.worn());
         let (mut targets, hyperlinks) = (Targets::default(), self.hyperlinks);
         let bytes = self.screen.draw_linked(|frame| {
             targets = view::view(state, theme, frame);
             if hyperlinks { std::mem::take(&mut targets.links) } else { Links::default() }
         })?;
         self.targets = targets;
+        self.desks.fleet.drawn(std::time::Instant::now());
         self.pace.drew(bytes, Instant::now());
         Ok(())
     }

@@ -63,6 +63,7 @@ impl Guard {
 
     fn take(&self) -> io::Result<()> {
         enable_raw_mode()?;
+        crate::notes::keep();
         TAKEN.store(true, Ordering::SeqCst);
         let mut out = io::stdout();
         execute!(out, EnterAlternateScreen, EnableBracketedPaste, Hide)?;
@@ -112,5 +113,6 @@ pub fn restore() {
         let _ = execute!(out, DisableMouseCapture, DisableBracketedPaste, LeaveAlternateScreen, Show);
         let _ = disable_raw_mode();
         let _ = out.flush();
+        crate::notes::tell();
     }
 }

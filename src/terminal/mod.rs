@@ -4,6 +4,7 @@
 pub mod attention;
 pub mod capabilities;
 pub mod console;
+pub mod desks;
 mod editor;
 pub mod frame;
 pub mod guard;

@@ -11,8 +11,41 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc;
 
-/// Answers, and messages from threads that read, until the loop takes them.
-const TOLD: usize = 128;
+/// Where answers, and what threads have read, are told: to one estate of the console.
+#[derive(Clone)]
+pub(super) struct Told {
+    /// Number of the estate.
+    pub(super) of: usize,
+    pub(super) to: mpsc::Sender<(usize, News)>,
+}
+
+impl Told {
+    /// A console that has ended does not need it.
+    pub(super) async fn tell(&self, msg: Msg) {
+        let _ = self.to.send((self.of, News::Msg(msg))).await;
+    }
+
+    fn tell_blocking(&self, msg: Msg) {
+        let _ = self.to.blocking_send((self.of, News::Msg(msg)));
+    }
+}
+
+/// What an estate of a console has to say.
+pub(super) enum News {
+    /// Something happened.
+    Msg(Msg),
+    /// The way to its engine is open.
+    Way(Way),
+}
+
+/// The way to an engine and to its journal's files.
+#[derive(Clone)]
+pub struct Way {
+    /// The engine.
+    pub client: Client,
+    /// The files.
+    pub journal: Arc<dyn Journal>,
+}
 
 /// Reads the journal's files for the journal screen, on a thread that may block.
 pub trait Journal: Send + Sync + 'static {
@@ -39,26 +72,25 @@ pub trait Journal: Send + Sync + 'static {
 /// The way out.
 pub struct Outside {
     journal: Arc<dyn Journal>,
-    /// Where answers and what threads have read go.
-    told: mpsc::Sender<Msg>,
+    told: Told,
     /// Number of the search that may go on; 0 when none may.
     scanning: Arc<AtomicU64>,
     client: Client,
-    commands: Queue<RequestId, Msg>,
+    commands: Queue<(usize, RequestId), (usize, News)>,
 }
 
 impl Outside {
-    /// A way out to an engine and a journal, and where what comes back is taken from.
-    pub fn new(client: &Client, journal: Arc<dyn Journal>) -> (Self, mpsc::Receiver<Msg>) {
-        let (told, messages) = mpsc::channel(TOLD);
-        let commands = Queue::new(told.clone(), |to, reply| Msg::Reply { to, reply });
-        (Self { journal, told, scanning: Arc::default(), client: client.clone(), commands }, messages)
+    /// A way out to an engine and a journal, and where what comes back goes.
+    pub(super) fn new(way: Way, told: Told) -> Self {
+        let Way { client, journal } = way;
+        let commands = Queue::new(told.to.clone(), |(of, to), reply| (of, News::Msg(Msg::Reply { to, reply })));
+        Self { journal, told, scanning: Arc::default(), client, commands }
     }
 
     /// Does what is asked for; gives back what only a terminal can do.
     pub fn carry(&self, effect: Effect) -> Option<Effect> {
         match effect {
-            Effect::Command { id, command } => self.commands.give(id, self.client.clone(), command),
+            Effect::Command { id, command } => self.commands.give((self.told.of, id), self.client.clone(), command),
             Effect::Sign { id, request, decision, role, reason, allowed_signers } => {
                 let (client, told) = (self.client.clone(), self.told.clone());
                 tokio::spawn(async move {
@@ -70,7 +102,7 @@ impl Outside {
                         }
                         Err(why) => Reply::refused(format!("nothing was signed: {why}")),
                     };
-                    let _ = told.send(Msg::Reply { to: id, reply }).await;
+                    told.tell(Msg::Reply { to: id, reply }).await;
                 });
             }
             Effect::Records { before, limit } => {
@@ -91,8 +123,7 @@ impl Outside {
     fn read(&self, work: impl FnOnce(&dyn Journal) -> Msg + Send + 'static) {
         let (journal, told) = (self.journal.clone(), self.told.clone());
         tokio::task::spawn_blocking(move || {
-            // A console that has ended does not need it.
-            let _ = told.blocking_send(work(&*journal));
+            told.tell_blocking(work(&*journal));
         });
     }
 
@@ -101,9 +132,9 @@ impl Outside {
         self.scanning.store(id.0, Ordering::Relaxed);
         let (journal, told, scanning) = (self.journal.clone(), self.told.clone(), self.scanning.clone());
         tokio::task::spawn_blocking(move || {
-            let goes_on = || scanning.load(Ordering::Relaxed) == id.0 && !told.is_closed();
+            let goes_on = || scanning.load(Ordering::Relaxed) == id.0 && !told.to.is_closed();
             journal.scan(id, &wanted, before, &goes_on, &mut |found| {
-                let _ = told.blocking_send(Msg::Scanned(found));
+                told.tell_blocking(Msg::Scanned(found));
             });
         });
     }

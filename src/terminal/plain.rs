@@ -6,14 +6,12 @@ mod input;
 mod text;
 
 use super::console::{Ended, Options};
-use super::outside::Outside;
+use super::desks::{Begin, Berth, Desks};
 use super::signals::{Signalled, Signals};
 use crate::console::effect::Effect;
 use crate::console::msg::Msg;
 use crate::console::state::State;
 use crate::console::theme::Theme;
-use crate::console::{see, update, warn};
-use crate::engine::client::Client;
 use input::Typed;
 use jiff::Timestamp;
 use std::collections::VecDeque;
@@ -41,44 +39,32 @@ enum Flow {
 }
 
 struct Plain {
-    state: State,
+    desks: Desks,
     theme: Theme,
-    outside: Outside,
     unicode: bool,
     /// The alarms and the next verb, as they were told last.
     told: Vec<String>,
 }
 
 /// Runs a console in plain lines until the person leaves, its input ends, or a signal ends it.
-pub async fn run(client: &Client, options: Options, unicode: bool) -> io::Result<Ended> {
+pub async fn run(berth: Berth, options: Options, unicode: bool) -> io::Result<Ended> {
     let mut signals = Signals::listen()?;
     let mut lines = typed_lines();
-    let (outside, mut messages) = Outside::new(client, options.journal);
     let theme = options.themes.worn().clone().in_words();
-    let mut state = State::new(options.facts.in_one_column(), (WIDTH, HEIGHT), Timestamp::now());
-    if let Some(view) = options.view {
-        see(&mut state, view);
-    }
-    if let Some(notice) = options.notice {
-        warn(&mut state, notice);
-    }
-    let mut plain = Plain { state, theme, outside, unicode, told: Vec::new() };
-    let (mut snapshots, mut beat, mut link) = (client.snapshots.clone(), client.beat.clone(), client.link.clone());
-    let linked = link.borrow_and_update().clone();
-    plain.take(Msg::Link(linked))?;
-    plain.take(Msg::Snapshot(client.snapshot()))?;
+    let Options { facts, view, notice, .. } = options;
+    let begin = Begin { facts: facts.in_one_column(), view, notice, size: (WIDTH, HEIGHT) };
+    let mut plain = Plain { desks: Desks::open(berth, begin, Timestamp::now()), theme, unicode, told: Vec::new() };
     plain.say(
         "Type a key (`?` shows them), the word of an action, or a text where one is asked for. `help` says more.",
     )?;
     plain.show()?;
-    let (mut engine_lives, mut link_lives) = (true, true);
     let mut second = tokio::time::interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut waiting: VecDeque<String> = VecDeque::new();
     // What was typed is answered when the engine has answered, so that what is told is how it stands then.
     let mut owes: Option<Instant> = None;
     loop {
-        if owes.is_some_and(|since| plain.state.awaited.is_empty() || since.elapsed() >= ANSWER) {
+        if owes.is_some_and(|since| plain.state().awaited.is_empty() || since.elapsed() >= ANSWER) {
             owes = None;
             plain.show()?;
         }
@@ -98,29 +84,17 @@ pub async fn run(client: &Client, options: Options, unicode: bool) -> io::Result
                 Signalled::End { number, .. } => return Ok(Ended::Signal(number)),
                 Signalled::Continued => None,
             },
-            msg = messages.recv() => msg,
-            _ = second.tick() => Some(Msg::Tick(Timestamp::now())),
-            changed = snapshots.changed(), if engine_lives => match changed {
-                Ok(()) => Some(Msg::Snapshot(snapshots.borrow_and_update().clone())),
-                Err(_) => { engine_lives = false; None }
-            },
-            changed = beat.changed(), if engine_lives => match changed {
-                Ok(()) => Some(Msg::Beat(Timestamp::now())),
-                Err(_) => { engine_lives = false; None }
-            },
-            changed = link.changed(), if link_lives => match changed {
-                Ok(()) => Some(Msg::Link(link.borrow_and_update().clone())),
-                Err(_) => { link_lives = false; None }
-            },
+            news = plain.desks.next() => news.map(|(of, msg)| (Some(of), msg)),
+            _ = second.tick() => Some((None, Msg::Tick(Timestamp::now()))),
             typed = lines.recv() => match typed {
                 Some(typed) => { waiting.push_back(typed); None }
                 // The end of the input is the end of the session, as a hang-up is.
                 None => return Ok(Ended::Signal(1)),
             },
         };
-        let tick = matches!(msg, Some(Msg::Tick(_)));
-        if let Some(msg) = msg
-            && plain.take(msg)? == Flow::Leave
+        let tick = matches!(msg, Some((_, Msg::Tick(_))));
+        if let Some((of, msg)) = msg
+            && plain.take(of, msg)? == Flow::Leave
         {
             return Ok(Ended::Quit);
         }
@@ -146,22 +120,27 @@ fn typed_lines() -> mpsc::Receiver<String> {
 }
 
 impl Plain {
-    /// Takes one message.
-    fn take(&mut self, msg: Msg) -> io::Result<Flow> {
-        let mut effects: VecDeque<Effect> = update(&mut self.state, msg).into();
+    /// The estate that is told of.
+    const fn state(&self) -> &State {
+        self.desks.fleet.shown()
+    }
+
+    /// Takes one message of an estate, or of whoever types.
+    fn take(&mut self, of: Option<usize>, msg: Msg) -> io::Result<Flow> {
+        let mut effects: VecDeque<Effect> = self.desks.take(of, msg).into();
         while let Some(effect) = effects.pop_front() {
-            match self.outside.carry(effect) {
-                Some(Effect::Call(text)) => self.say(&format!("*** {text}"))?,
+            match effect {
+                Effect::Call(text) => self.say(&format!("*** {text}"))?,
                 // There is no clipboard to reach: what is copied is told.
-                Some(Effect::Copy(text)) => self.say(&text)?,
-                Some(Effect::Quit) => return Ok(Flow::Leave),
-                Some(Effect::EditOutside(_)) => {
+                Effect::Copy(text) => self.say(&text)?,
+                Effect::Quit => return Ok(Flow::Leave),
+                Effect::EditOutside(_) => {
                     // Whoever reads the lines would take them from an editor.
                     let why = "no editor can be opened between plain lines: type the text as a line";
-                    effects.extend(update(&mut self.state, Msg::Edited(Err(why.to_owned()))));
+                    effects.extend(self.desks.take(None, Msg::Edited(Err(why.to_owned()))));
                 }
                 // A line has no title, and a shell stops a job without being asked.
-                Some(_) | None => {}
+                _ => {}
             }
         }
         Ok(Flow::On)
@@ -169,7 +148,7 @@ impl Plain {
 
     /// Does what a line says.
     fn typed(&mut self, line: &str) -> io::Result<Flow> {
-        match input::read(&self.state, line) {
+        match input::read(self.state(), line) {
             Typed::Show => Ok(Flow::Show),
             Typed::Help => {
                 for line in input::HELP {
@@ -182,11 +161,18 @@ impl Plain {
                 Ok(Flow::On)
             }
             Typed::Keys(keys) => {
+                let at = self.desks.fleet.at();
                 for key in keys {
-                    if self.take(Msg::Key(key))? == Flow::Leave {
+                    if self.take(None, Msg::Key(key))? == Flow::Leave {
                         return Ok(Flow::Leave);
                     }
+                    // What is left of the line was meant for the estate in which it was typed.
+                    if self.desks.fleet.at() != at {
+                        break;
+                    }
                 }
+                // Whoever types the next line has heard which estate this one has led to.
+                self.desks.fleet.seen();
                 Ok(Flow::Show)
             }
         }
@@ -194,22 +180,22 @@ impl Plain {
 
     /// Tells where the person is: what lies on top, else the screen; then what is next and what can be typed.
     fn show(&mut self) -> io::Result<()> {
-        for line in text::whole(&self.state, &self.theme) {
+        for line in text::whole(self.state(), &self.theme) {
             self.say(&line)?;
         }
-        self.told = text::news(&self.state, &self.theme);
+        self.told = text::news(self.state(), &self.theme);
         self.prompt()
     }
 
     fn prompt(&self) -> io::Result<()> {
         let mut out = io::stdout().lock();
-        write!(out, "{}> ", self.state.place().words())?;
+        write!(out, "{}> ", self.state().place().words())?;
         out.flush()
     }
 
     /// Tells alarms and the next verb when they say something else than before, numbers aside: those change all the time.
     fn news(&mut self) -> io::Result<()> {
-        let now = text::news(&self.state, &self.theme);
+        let now = text::news(self.state(), &self.theme);
         let bare = |line: &String| line.chars().filter(|c| !c.is_ascii_digit()).collect::<String>();
         let before: Vec<String> = self.told.iter().map(bare).collect();
         let new: Vec<String> = now.iter().filter(|line| !before.contains(&bare(line))).cloned().collect();

@@ -10,6 +10,7 @@
 mod asked;
 mod by_hand;
 mod comms;
+mod estates;
 mod fixture;
 mod keys;
 mod logs;

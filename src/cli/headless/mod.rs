@@ -96,20 +96,19 @@ enum Way {
     /// It runs already.
     Attached(Remote),
     /// It was opened for this run.
-    Own(Opened),
+    Own(Box<Opened>),
 }
 
 /// The engine that runs for the estate, else an own one.
 async fn engine(global: &Global) -> Result<Way, Error> {
     if global.drill.is_none() {
-        let socket = session::home(&session::load(global)?.config).socket;
-        match remote::attach(session::caller(&socket, "cli", false)).await {
+        match remote::attach(session::engine(global)?.caller("cli", false)).await {
             Ok(remote) => return Ok(Way::Attached(remote)),
             Err(Away::Nobody(_)) => {}
             Err(away) => return Err(Error::failed(away)),
         }
     }
-    Ok(Way::Own(opening::named(global, true, "cli")?))
+    Ok(Way::Own(Box::new(opening::named(global, true, "cli")?)))
 }
 
 fn accepted(reply: Reply) -> Result<Option<String>, Error> {

@@ -33,6 +33,12 @@ pub enum Action {
     Journal,
     /// To the sources.
     Sources,
+    /// To the overview of estates.
+    Estates,
+    /// To the next estate.
+    NextEstate,
+    /// To the estate before.
+    PreviousEstate,
     /// Does what is next.
     Next,
     /// Opens what is under the cursor.

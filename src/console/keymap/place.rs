@@ -35,6 +35,8 @@ pub enum Place {
     Found,
     /// Sources.
     Sources,
+    /// Overview of estates.
+    Estates,
     /// The sheet of a record on top.
     Record,
     /// The sheet of a subject with its signals on top.
@@ -63,7 +65,7 @@ pub enum Place {
 
 impl Place {
     /// All of them.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::Start,
         Self::Overview,
         Self::Tenants,
@@ -80,6 +82,7 @@ impl Place {
         Self::Journal,
         Self::Found,
         Self::Sources,
+        Self::Estates,
         Self::Record,
         Self::Subject,
         Self::Logs,
@@ -118,6 +121,7 @@ impl Place {
             Self::Journal => "the journal",
             Self::Found => "the journal while it is searched",
             Self::Sources => "the screen of sources",
+            Self::Estates => "the overview of estates",
             Self::Record => "a record",
             Self::Subject => "the sheet of a row",
             Self::Logs => "the sheet of logs",
@@ -159,6 +163,8 @@ impl Place {
 pub enum Scope {
     /// Everywhere, whatever lies on top.
     Always,
+    /// Everywhere but here, whatever lies on top.
+    AlwaysBut(Place),
     /// On every screen, when nothing lies on top.
     Screens,
     /// On every screen but this.
@@ -168,10 +174,16 @@ pub enum Scope {
 }
 
 impl Scope {
+    /// Whether it holds whatever lies on top.
+    pub const fn is_always(self) -> bool {
+        matches!(self, Self::Always | Self::AlwaysBut(_))
+    }
+
     /// Whether it holds in a place.
     pub fn holds(self, place: Place) -> bool {
         match self {
             Self::Always => true,
+            Self::AlwaysBut(other) => place != other,
             Self::Screens => place.is_screen(),
             Self::ScreensBut(other) => place.is_screen() && place != other,
             Self::In(places) => places.contains(&place),

@@ -49,6 +49,7 @@ const LISTS: Scope = In(&[
     P::Journal,
     P::Found,
     P::Sources,
+    P::Estates,
     P::Record,
     P::Subject,
     P::Logs,
@@ -70,6 +71,7 @@ const OPENED: Scope = In(&[
     P::Journal,
     P::Found,
     P::Sources,
+    P::Estates,
 ]);
 const FILTERED: Scope = In(&[
     P::Overview,
@@ -82,9 +84,12 @@ const FILTERED: Scope = In(&[
     P::Playbooks,
     P::Sources,
     P::Database,
+    P::Estates,
 ]);
+/// Also from a dialog, which stays open where it was opened.
+const ESTATES: Scope = Scope::AlwaysBut(P::Start);
 const LOG: Scope = In(&[P::Journal, P::Found]);
-const PANES: Scope = In(&[P::Overview, P::Database, P::Incident, P::Playbooks, P::Finding]);
+const PANES: Scope = In(&[P::Overview, P::Database, P::Incident, P::Playbooks, P::Finding, P::Estates]);
 const DIALOGS: Scope = In(&[P::Confirm, P::Asked, P::Question]);
 const READ: Scope = In(&[P::Confirm, P::Asked]);
 
@@ -114,6 +119,23 @@ pub const BINDINGS: &[Binding] = &[
     ),
     bind(Action::Incident, &[ch('I')], "incident", "Incident: state, timeline, roles", In(&[P::Found]), 48),
     bind(Action::Sources, &[ch('s')], "sources", "Sources: age, latency and error of every observer", Screens, 49),
+    bind(
+        Action::Estates,
+        &[ch('0')],
+        "estates",
+        "Estates of this console: health, incidents, alarms of each; Enter goes there",
+        Screens,
+        4,
+    ),
+    bind(
+        Action::NextEstate,
+        &[key(KeyCode::F(4))],
+        "next estate",
+        "To the next estate; what was typed stays where it was typed",
+        ESTATES,
+        0,
+    ),
+    bind(Action::PreviousEstate, &[key(KeyCode::F(3))], "estate before", "To the estate before", ESTATES, 0),
     // What to do.
     bind(Action::Next, &[ch(' ')], "do next", "Do what the line `Next` says", Screens, 0),
     bind(Action::Open, &[key(KeyCode::Enter)], "details", "Open what is under the cursor", OPENED, 10),

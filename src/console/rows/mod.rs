@@ -4,6 +4,7 @@
 mod columns;
 mod custody;
 mod database;
+mod estate;
 mod finding;
 mod group;
 mod ingress;
@@ -30,6 +31,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 pub use columns::{layout, needs, steady};
 pub use custody::{Custody, custody};
+pub use estate::{estates_words, reached_words};
 pub use finding::{class_words, since_words, whom_words};
 pub use group::Group;
 pub use playbook::{is_open, risk_letter, run_words};

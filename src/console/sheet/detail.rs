@@ -240,6 +240,8 @@ pub(super) fn row(out: &mut Page, state: &State, snapshot: &Snapshot, pane: Pane
                 }
             }
         }
+        // Where they stand they are gone to, not opened.
+        PaneId::Estates | PaneId::EstateIncidents | PaneId::EstateRecords => {}
         PaneId::Sources => {
             if let Some(row) = find!(&snapshot.panes.sources) {
                 out.row(row, &cx);

@@ -78,12 +78,14 @@ pub fn title(state: &State, kind: &SheetKind) -> String {
                 PaneId::Changes => "Change",
                 PaneId::Offers => "Offer",
                 PaneId::Evidence => "Evidence",
-                PaneId::Timeline | PaneId::Journal => "Record",
+                PaneId::Timeline | PaneId::Journal | PaneId::EstateRecords => "Record",
                 PaneId::Measures => "Measure",
                 PaneId::Playbooks => "Playbook",
                 PaneId::Runs => "Run",
                 PaneId::Steps => "Step",
                 PaneId::Sources => "Source",
+                PaneId::Estates => "Estate",
+                PaneId::EstateIncidents => "Incident",
             };
             format!("{noun} {key}")
         }

@@ -33,6 +33,8 @@ impl Answering {
 /// One request as it is shown, with a line for each that waits.
 #[derive(Clone, Debug)]
 pub struct Asked {
+    /// Name and class of the estate in which it was opened.
+    pub estate: String,
     /// The request.
     pub request: RequestView,
     /// Names of those that wait, oldest first.
@@ -58,6 +60,7 @@ impl Asked {
         let at = after.and_then(|id| all.iter().position(|r| r.id == id)).map_or(0, |at| at + 1);
         let request = (*all.get(at).or_else(|| all.first())?).clone();
         Some(Self {
+            estate: format!("{} {}", snapshot.estate.name, snapshot.environment().to_string().to_uppercase()),
             role: roles(&request).first().copied().unwrap_or(Role::Approver),
             waiting: all.iter().map(|r| r.id.clone()).collect(),
             request,
@@ -90,7 +93,7 @@ impl Asked {
             None => format!("count 1 · target: {}", request.title),
         };
         vec![
-            what,
+            format!("{} · {what}", self.estate),
             format!("digest: {}", request.digest),
             format!(
                 "{} of {} approvals · as {} · until {}",

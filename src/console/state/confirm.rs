@@ -53,6 +53,8 @@ impl Typed {
 /// A step as it is shown for confirmation.
 #[derive(Clone, Debug)]
 pub struct Confirm {
+    /// Name of the estate in which it was opened.
+    pub estate: String,
     /// Run.
     pub run: RunId,
     /// Playbook and parameters, one line.
@@ -87,7 +89,7 @@ pub struct Confirm {
 
 impl Confirm {
     /// The dialog for a step, with Cancel focused; `None` when the step has nothing to confirm.
-    pub fn of(run: &RunView, step: &StepView, mode: Mode) -> Option<Self> {
+    pub fn of(run: &RunView, step: &StepView, estate: String, mode: Mode) -> Option<Self> {
         if !super::can_confirm(step) {
             return None;
         }
@@ -99,6 +101,7 @@ impl Confirm {
         let params: Vec<_> = run.params.iter().map(|(k, v)| format!("{k}={v}")).collect();
         let number = run.steps.iter().position(|s| s.id == step.id)?.saturating_add(1);
         Some(Self {
+            estate,
             run: run.id.clone(),
             what: format!("{} v{} {}", run.playbook, run.version, params.join(" ")),
             step: step.id.clone(),

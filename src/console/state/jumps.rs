@@ -5,12 +5,31 @@ use super::{PaneId, Screen, State};
 /// Most places that are remembered in one direction.
 const MOST: usize = 64;
 
-/// A screen with the place of its cursor.
+/// A place where somebody was.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Spot {
-    screen: Screen,
-    focus: usize,
-    row: Option<String>,
+pub enum Spot {
+    /// A screen with the place of its cursor.
+    Here {
+        /// The screen.
+        screen: Screen,
+        /// Which of its panes had the cursor.
+        focus: usize,
+        /// What the cursor was on.
+        row: Option<String>,
+    },
+    /// Another estate of this console, as it stood there.
+    Estate(String),
+}
+
+/// Where a jump has led.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Jumped {
+    /// Nowhere.
+    No,
+    /// To another screen.
+    Here,
+    /// To another estate of this console.
+    Estate(String),
 }
 
 /// The places before this one, and those that somebody has gone back from; the nearest last.
@@ -21,9 +40,23 @@ pub struct Jumps {
 }
 
 impl Jumps {
-    /// Whether there is a place to go back to.
-    pub const fn leads_back(&self) -> bool {
-        !self.back.is_empty()
+    /// Whether there is a place in this estate to go back to.
+    pub fn leads_back(&self) -> bool {
+        matches!(self.back.last(), Some(Spot::Here { .. }))
+    }
+
+    /// Notes that somebody has come from another estate: back there, or on to it where they went back from there.
+    pub(in crate::console) fn came_from(&mut self, estate: &str, went_back: bool) {
+        let to = if went_back { &mut self.ahead } else { &mut self.back };
+        to.push(Spot::Estate(estate.to_owned()));
+        if to.len() > MOST {
+            to.remove(0);
+        }
+    }
+
+    /// Forgets what was gone back from.
+    pub(in crate::console) fn begin_anew(&mut self) {
+        self.ahead.clear();
     }
 }
 
@@ -41,7 +74,7 @@ pub struct Mark {
 impl State {
     fn spot(&self) -> Spot {
         let row = self.panes.get(self.focused()).chosen().map(str::to_owned);
-        Spot { screen: self.screen.clone(), focus: self.focus, row }
+        Spot::Here { screen: self.screen.clone(), focus: self.focus, row }
     }
 
     /// Goes to a screen and remembers this place.
@@ -56,19 +89,24 @@ impl State {
         self.focus = 0;
     }
 
-    /// Goes back to the place before, or on to the one that was gone back from; answers whether there was one.
-    pub(in crate::console) fn jump(&mut self, on: bool) -> bool {
+    /// Goes back to the place before, or on to the one that was gone back from; answers where that is.
+    pub(in crate::console) fn jump(&mut self, on: bool) -> Jumped {
         let here = self.spot();
         let Jumps { back, ahead } = &mut self.jumps;
         let (from, to) = if on { (ahead, back) } else { (back, ahead) };
-        let Some(spot) = from.pop() else { return false };
-        to.push(here);
-        self.screen = spot.screen;
-        self.focus = spot.focus;
-        if let Some(row) = spot.row {
-            self.panes.change(self.focused(), |pane| pane.select(&row));
+        match from.pop() {
+            None => Jumped::No,
+            Some(Spot::Estate(name)) => Jumped::Estate(name),
+            Some(Spot::Here { screen, focus, row }) => {
+                to.push(here);
+                self.screen = screen;
+                self.focus = focus;
+                if let Some(row) = row {
+                    self.panes.change(self.focused(), |pane| pane.select(&row));
+                }
+                Jumped::Here
+            }
         }
-        true
     }
 
     /// The keys of what is marked in a pane.

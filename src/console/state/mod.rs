@@ -5,6 +5,7 @@ mod asked;
 mod clock;
 mod compose;
 mod confirm;
+mod estates;
 mod form;
 mod jumps;
 mod log;
@@ -20,6 +21,7 @@ use super::keymap::{Action, Keymap, Place};
 use super::rows::Context;
 use super::theme::{Role, Wardrobe};
 use super::views::View;
+use crate::domain::estate::{Environment, Estate};
 use crate::domain::id::{FindingId, RunId, StepId};
 use crate::domain::incident::TimelineEntry;
 use crate::domain::mode::Mode;
@@ -33,9 +35,10 @@ pub use asked::{Answering, Asked};
 pub use clock::Clock;
 pub use compose::{Compose, Writing};
 pub use confirm::{Button, Confirm, Typed};
+pub use estates::{EstateIncident, EstateRecord, EstateRow, Estates, IncidentLine, Reached};
 pub use form::{Field, FieldKind, Focus, Form, Purpose};
 pub(super) use form::{ROLES, single_line, text_of};
-pub use jumps::{Jumps, Mark, Spot};
+pub use jumps::{Jumped, Jumps, Mark, Spot};
 pub use log::{Log, MOST_HITS, ProofView, RecordView, Scan, Scanned, Wanted};
 pub use logs::{ASK_AGAIN, Logged, Wanting};
 pub use looked::{Looked, subject_of};
@@ -123,6 +126,8 @@ pub enum Screen {
     Journal,
     /// Every observer.
     Sources,
+    /// Every estate of this console.
+    Estates,
 }
 
 impl Screen {
@@ -143,6 +148,7 @@ impl Screen {
             Self::Run(_) => Place::Run,
             Self::Journal => Place::Journal,
             Self::Sources => Place::Sources,
+            Self::Estates => Place::Estates,
         }
     }
 
@@ -169,6 +175,7 @@ impl Screen {
             Self::Run(_) => &[PaneId::Steps],
             Self::Journal => &[PaneId::Journal],
             Self::Sources => &[PaneId::Sources],
+            Self::Estates => &[PaneId::Estates, PaneId::EstateIncidents, PaneId::EstateRecords],
         }
     }
 }
@@ -224,6 +231,12 @@ pub struct State {
     pub snapshot: Option<Arc<Snapshot>>,
     /// How this console hangs on the engine.
     pub link: Link,
+    /// What is known of all estates of this console, where there are several.
+    pub estates: Estates,
+    /// Whether it is on the screen; another estate of this console is where it is not.
+    pub shown: bool,
+    /// Whether it has just come to the screen from another estate, so that keys may still be meant for that one.
+    pub settling: bool,
     /// Time.
     pub clock: Clock,
     /// Size of the terminal in columns and rows.
@@ -276,6 +289,9 @@ impl State {
         Self {
             snapshot: None,
             link: Link::default(),
+            estates: Estates { own: facts.estate.clone(), ..Estates::default() },
+            shown: true,
+            settling: false,
             clock: Clock::new(now),
             size,
             theme: facts.theme.clone(),
@@ -389,6 +405,11 @@ impl State {
         }
     }
 
+    /// What rows need that are about no estate of their own.
+    pub fn context_of<'a>(&self, estate: &'a Estate) -> Context<'a> {
+        Context { now: self.clock.wall, estate, changes: &[], services: &[], view: self.view }
+    }
+
     /// A run by its name.
     pub fn run(&self, id: &RunId) -> Option<&RunView> {
         self.snapshot.as_ref()?.runs.iter().find(|r| r.id == *id)
@@ -422,6 +443,16 @@ impl State {
     /// Records as the journal's screen has them, oldest first.
     pub fn records(&self) -> Vec<&TimelineEntry> {
         self.log.entries(self.snapshot.as_ref().map(|s| s.journal.tail.as_slice()).unwrap_or_default())
+    }
+}
+
+/// An estate without anything in it, for rows that are about none.
+pub fn no_estate() -> Estate {
+    Estate {
+        name: String::new(),
+        environment: Environment::Production,
+        time_zone: "UTC".to_owned(),
+        tenants: Vec::new(),
     }
 }
 

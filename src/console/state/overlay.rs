@@ -6,6 +6,7 @@ use super::compose::Compose;
 use super::confirm::{Button, Confirm};
 use super::form::Form;
 use super::pane::PaneId;
+use crate::console::effect::Then;
 use crate::console::keymap::{Action, Place};
 use crate::console::views::View;
 use crate::domain::id::{FindingId, PlaybookId, RunId, StepId};
@@ -131,6 +132,8 @@ pub enum PaletteItem {
     See(View),
     /// A theme, which is on already while the cursor stands on it.
     Wear(String),
+    /// Another estate of this console.
+    Visit(String, Then),
     /// A playbook, with parameters that are already known.
     Start(PlaybookId, BTreeMap<String, String>),
 }

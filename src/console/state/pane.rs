@@ -57,11 +57,17 @@ pub enum PaneId {
     Journal,
     /// Observers.
     Sources,
+    /// Estates of this console.
+    Estates,
+    /// Incidents of all of them.
+    EstateIncidents,
+    /// Newest records of all of them.
+    EstateRecords,
 }
 
 impl PaneId {
     /// All of them, in the order of the enum.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 24] = [
         Self::Tenants,
         Self::Databases,
         Self::Locks,
@@ -83,6 +89,9 @@ impl PaneId {
         Self::Steps,
         Self::Journal,
         Self::Sources,
+        Self::Estates,
+        Self::EstateIncidents,
+        Self::EstateRecords,
     ];
 
     /// The screen of one pane.

@@ -1,7 +1,7 @@
 //! Puts what the engine said into the panes: which rows each holds.
 
 use super::pane::Look;
-use super::{PaneId, Screen, State};
+use super::{PaneId, Screen, State, no_estate};
 use crate::domain::finding::Finding;
 use crate::domain::pane::LockNode;
 use crate::engine::api::Snapshot;
@@ -17,6 +17,9 @@ impl State {
 
     /// Takes the rows of one pane from the snapshot.
     pub(in crate::console) fn refresh_pane(&mut self, id: PaneId) {
+        if matches!(id, PaneId::Estates | PaneId::EstateIncidents | PaneId::EstateRecords) {
+            return self.refresh_estates(id);
+        }
         let Some(snapshot) = self.snapshot.clone() else { return };
         let snapshot: &Arc<Snapshot> = &snapshot;
         let cx = self.context(snapshot);
@@ -53,6 +56,7 @@ impl State {
                 let entries = self.log.entries(&snapshot.journal.tail);
                 self.panes.change(id, |pane| pane.refresh(entries, &cx, look));
             }
+            PaneId::Estates | PaneId::EstateIncidents | PaneId::EstateRecords => {}
             PaneId::Steps => {
                 let Screen::Run(run) = &self.screen else { return };
                 let Some(run) = snapshot.runs.iter().find(|r| r.id == *run) else { return };
@@ -66,6 +70,19 @@ impl State {
                 });
             }
         }
+    }
+
+    /// The same of a pane whose rows are of all estates: they need nothing of this one.
+    fn refresh_estates(&mut self, id: PaneId) {
+        let nothing = no_estate();
+        let cx = self.context_of(&nothing);
+        let look = Look { focused: self.focused() == id, newest_last: id.newest_last(), wall: self.clock.wall };
+        let estates = &self.estates;
+        self.panes.change(id, |pane| match id {
+            PaneId::Estates => pane.refresh(estates.rows.iter(), &cx, look),
+            PaneId::EstateIncidents => pane.refresh(&estates.incidents, &cx, look),
+            _ => pane.refresh(&estates.records, &cx, look),
+        });
     }
 }
 

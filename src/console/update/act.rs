@@ -1,13 +1,13 @@
 //! Actions of the table, on a screen.
 
 use super::log::{self, By};
-use super::{by_hand, copy, dialogs, go, jump, marks, open_runs, palette, say, send};
+use super::{by_hand, copy, dialogs, estates, go, jump, marks, open_runs, palette, say, send};
 use crate::console::effect::Effect;
 use crate::console::keymap::Action;
 use crate::console::next::{Go, next};
 use crate::console::rows::{Group, PaneRow};
 use crate::console::state::{
-    Awaited, Button, Opens, Overlay, PaneId, Question, Screen, Sheet, SheetKind, State, shown_finding,
+    Awaited, Button, Opens, Overlay, PaneId, Question, Reached, Screen, Sheet, SheetKind, State, shown_finding,
 };
 use crate::console::theme::Role;
 use crate::console::views::View;
@@ -37,6 +37,9 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         Action::Playbooks => go(state, Screen::Playbooks),
         Action::Journal => go(state, Screen::Journal),
         Action::Sources => go(state, Screen::Sources),
+        Action::Estates => estates::open(state),
+        Action::NextEstate => estates::beside(state, true, effects),
+        Action::PreviousEstate => estates::beside(state, false, effects),
         Action::Next => do_next(state, effects),
         Action::Open => open(state, effects),
         Action::Back => leave(state, effects),
@@ -45,8 +48,8 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         }
         Action::NextPane => turn(state, true),
         Action::PreviousPane => turn(state, false),
-        Action::JumpBack => jump(state, false),
-        Action::JumpOn => jump(state, true),
+        Action::JumpBack => jump(state, false, effects),
+        Action::JumpOn => jump(state, true, effects),
         Action::Mark => marks::mark(state),
         Action::Marks => palette::marks(state),
         Action::Filter => dialogs::filter(state),
@@ -172,7 +175,7 @@ fn leave(state: &mut State, effects: &mut Vec<Effect>) {
                 state.panes.change(pane, |pane| pane.filter.clear());
                 state.refresh_pane(pane);
             } else if state.jumps.leads_back() {
-                jump(state, false);
+                jump(state, false, effects);
             } else if state.screen == Screen::Overview {
                 state.panes.change(pane, crate::console::state::Pane::release);
                 state.refresh_pane(pane);
@@ -269,6 +272,7 @@ fn orders(id: PaneId) -> Vec<&'static str> {
         id if id.subjects().is_some() => labels::<SubjectRow>(),
         PaneId::Findings => labels::<Finding>(),
         PaneId::Playbooks => labels::<crate::engine::api::PlaybookSummary>(),
+        PaneId::Estates => labels::<crate::console::state::EstateRow>(),
         _ => Vec::new(),
     }
 }
@@ -304,18 +308,24 @@ pub(super) fn open(state: &mut State, effects: &mut Vec<Effect>) {
             });
             dialogs::start(state, &key.as_str().into(), &params.unwrap_or_default());
         }
-        PaneId::Journal | PaneId::Timeline => {
-            if let Ok(seq) = key.parse() {
-                state.log.opened = None;
-                effects.push(Effect::Open { seq });
-            }
-            sheet(state, SheetKind::Row(pane, key));
+        PaneId::Journal | PaneId::Timeline => open_record(state, pane, key, effects),
+        PaneId::Estates | PaneId::EstateIncidents | PaneId::EstateRecords => {
+            estates::choose(state, pane, &key, effects);
         }
         _ => {
             sheet(state, SheetKind::Row(pane, key));
             super::look(state, effects);
         }
     }
+}
+
+/// Opens a record.
+pub(super) fn open_record(state: &mut State, pane: PaneId, key: String, effects: &mut Vec<Effect>) {
+    if let Ok(seq) = key.parse() {
+        state.log.opened = None;
+        effects.push(Effect::Open { seq });
+    }
+    sheet(state, SheetKind::Row(pane, key));
 }
 
 fn open_step(state: &mut State, effects: &mut Vec<Effect>) {
@@ -416,32 +426,42 @@ fn replay(state: &mut State, ask: ReplayAsk, effects: &mut Vec<Effect>) {
 }
 
 fn quit(state: &mut State, effects: &mut Vec<Effect>) {
-    let open = open_runs(state);
     if matches!(state.overlays.last(), Some(Overlay::Question(q)) if q.action == Action::Quit) {
         return;
     }
+    // An engine elsewhere goes on without this console.
+    let own = if state.link.attached.is_some() { 0 } else { open_runs(state) };
+    let others = state.estates.others().filter(|row| row.reached == Reached::Here).map(|row| row.runs);
+    let open = own + others.sum::<usize>();
+    let unsent: Vec<&str> = state.estates.others().filter(|r| r.unsent).map(|r| r.name.as_str()).collect();
+    let unsent = (!unsent.is_empty()).then(|| format!("Something was typed and not sent in {}.", unsent.join(", ")));
+    let runs = crate::console::format::count(open, "run");
     if let Some(mut question) = super::comms::unsent(state) {
-        if open > 0 && state.link.attached.is_none() {
-            let runs = crate::console::format::count(open, "run");
+        question.lines.extend(unsent);
+        if open > 0 {
             question
                 .lines
                 .push(format!("{runs} open: the engine in this console ends, for everybody who is attached."));
         }
         return state.overlays.push(Overlay::Question(question));
     }
-    // An engine elsewhere goes on without this console.
-    if open == 0 || state.link.attached.is_some() {
+    if open == 0 && unsent.is_none() {
         return effects.push(Effect::Quit);
     }
     state.overlays.retain(|o| !matches!(o, Overlay::Confirm(_)));
-    state.overlays.push(Overlay::Question(Question {
-        title: "Quit while a run is open?".into(),
-        lines: vec![
-            format!("{} open.", crate::console::format::count(open, "run")),
+    let mut lines: Vec<String> = unsent.into_iter().collect();
+    if open > 0 {
+        lines.push(format!("{runs} open."));
+        lines.push(
             "The engine inside this console finishes the step in hand, records its outcome and ends, for everybody who \
              is attached; an engine of its own (quarterdeck serve) would go on."
                 .into(),
-        ],
+        );
+    }
+    let title = if open > 0 { "Quit while a run is open?" } else { "Quit with something unsent?" };
+    state.overlays.push(Overlay::Question(Question {
+        title: title.into(),
+        lines,
         yes: "Quit",
         action: Action::Quit,
         focus: Button::Cancel,

@@ -3,7 +3,7 @@
 use super::say;
 use crate::console::effect::Effect;
 use crate::console::rows::{Column, PaneRow};
-use crate::console::state::{Overlay, PaneId, SheetKind, State, shown_finding};
+use crate::console::state::{Overlay, PaneId, SheetKind, State, no_estate, shown_finding};
 use crate::console::theme::Role;
 
 /// Copies.
@@ -37,8 +37,17 @@ pub(super) fn under_cursor(state: &State) -> Option<String> {
     if let Some((_, step)) = state.shown_step() {
         return step.digest.as_ref().map(|d| d.as_str().to_owned());
     }
-    let snapshot = state.snapshot.as_deref()?;
     let pane = state.panes.get(state.focused());
+    if let PaneId::Estates | PaneId::EstateIncidents | PaneId::EstateRecords = state.focused() {
+        let (nothing, estates) = (no_estate(), &state.estates);
+        let (cx, i) = (state.context_of(&nothing), pane.selected()?.index);
+        return match state.focused() {
+            PaneId::Estates => row(estates.rows.get(i), &cx),
+            PaneId::EstateIncidents => row(estates.incidents.get(i), &cx),
+            _ => row(estates.records.get(i), &cx),
+        };
+    }
+    let snapshot = state.snapshot.as_deref()?;
     let slot = pane.selected()?;
     let cx = state.context(snapshot);
     let i = slot.index;
@@ -63,7 +72,7 @@ pub(super) fn under_cursor(state: &State) -> Option<String> {
         PaneId::Timeline => row(snapshot.current_incident().and_then(|n| n.timeline.get(i)), &cx),
         PaneId::Offers => row(shown_finding(state, snapshot).and_then(|f| f.playbooks.get(i)), &cx),
         PaneId::Evidence => row(shown_finding(state, snapshot).and_then(|f| f.evidence.get(i)), &cx),
-        PaneId::Steps => None,
+        PaneId::Steps | PaneId::Estates | PaneId::EstateIncidents | PaneId::EstateRecords => None,
     }
 }
 

@@ -47,7 +47,8 @@ pub fn confirm(state: &mut State) {
     if state.confirming(&run.id, &step.id, run.generation) {
         return say(state, Role::Warn, "it has been sent; the engine has not answered yet");
     }
-    match Confirm::of(run, step, state.facts.mode) {
+    let estate = state.snapshot.as_ref().map_or_else(|| state.facts.estate.clone(), |s| s.estate.name.clone());
+    match Confirm::of(run, step, estate, state.mode()) {
         Some(dialog) => state.overlays.push(Overlay::Confirm(Box::new(dialog))),
         None => say(state, Role::Dim, "this step has nothing to confirm"),
     }

@@ -3,7 +3,7 @@
 use super::act::act;
 use super::{comms, dialogs, log, palette, say, send};
 use crate::console::effect::Effect;
-use crate::console::keymap::{Action, Scope};
+use crate::console::keymap::Action;
 use crate::console::state::{Awaited, Button, FieldKind, Focus, Overlay, PaneId, SheetKind, State, Writing};
 use crate::console::theme::Role;
 use crate::domain::text::sanitize;
@@ -34,7 +34,7 @@ pub fn press(state: &mut State, key: &KeyEvent, effects: &mut Vec<Effect>) {
     state.notice = None;
     hold(state, effects);
     match binding {
-        Some(binding) if binding.scope == Scope::Always => act(state, binding.action, effects),
+        Some(binding) if binding.scope.is_always() => act(state, binding.action, effects),
         Some(binding) if state.overlays.is_empty() => act(state, binding.action, effects),
         Some(binding) => in_overlay(state, binding.action, effects),
         None => type_key(state, key),

@@ -6,6 +6,7 @@ mod by_hand;
 mod comms;
 mod copy;
 mod dialogs;
+pub(super) mod estates;
 mod keys;
 mod log;
 mod logs;
@@ -16,11 +17,13 @@ mod pointer;
 pub use act::see;
 
 use super::attention;
-use super::effect::Effect;
+use super::effect::{By, Effect, Then};
 use super::layout;
 use super::msg::Msg;
 use super::rows::is_open;
-use super::state::{Awaited, Looked, Notice, Overlay, PaneId, Screen, Sheet, SheetKind, State, Stay, subject_of};
+use super::state::{
+    Awaited, Jumped, Looked, Notice, Overlay, PaneId, Screen, Sheet, SheetKind, State, Stay, subject_of,
+};
 use super::theme::Role;
 use crate::domain::id::RunId;
 use crate::domain::incident::Role as Duty;
@@ -54,8 +57,11 @@ pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
         Msg::Link(link) => linked(state, link),
         Msg::Tick(at) => {
             state.clock.wall = at;
-            look_again(state, &mut effects);
-            logs::follow(state, &mut effects);
+            // An estate that nobody looks at is asked nothing.
+            if state.shown {
+                look_again(state, &mut effects);
+                logs::follow(state, &mut effects);
+            }
             // A wall clock that was set back must not hide that the engine is silent.
             state.clock.heard = state.clock.heard.min(at);
             state.clock.beat = !state.clock.beat;
@@ -169,13 +175,20 @@ fn go(state: &mut State, screen: Screen) {
     state.touch();
 }
 
-/// Goes back to the place before, or on to the one that was gone back from.
-fn jump(state: &mut State, on: bool) {
-    if state.jump(on) {
-        state.refresh_panes();
-        state.touch();
-    } else {
-        say(state, Role::Dim, if on { "there is no place to go on to" } else { "there is no place to go back to" });
+/// Goes back to the place before, or on to the one that was gone back from; also over estates.
+fn jump(state: &mut State, on: bool, effects: &mut Vec<Effect>) {
+    match state.jump(on) {
+        Jumped::Here => {
+            state.refresh_panes();
+            state.touch();
+        }
+        Jumped::Estate(estate) => {
+            let by = if on { By::On } else { By::Back };
+            effects.push(Effect::Visit { estate, by, then: Then::AsItWas });
+        }
+        Jumped::No => {
+            say(state, Role::Dim, if on { "there is no place to go on to" } else { "there is no place to go back to" });
+        }
     }
 }
 

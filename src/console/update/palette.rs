@@ -2,10 +2,11 @@
 
 use super::act::{act, sheet};
 use super::{dialogs, go};
-use crate::console::effect::Effect;
+use crate::console::effect::{By, Effect, Then};
 use crate::console::keymap::Action;
+use crate::console::rows::reached_words;
 use crate::console::state::{
-    Mark, Offers, Overlay, Palette, PaletteItem, PaneId, Screen, SheetKind, State, single_line, text_of,
+    EstateRow, Mark, Offers, Overlay, Palette, PaletteItem, PaneId, Screen, SheetKind, State, single_line, text_of,
 };
 use crate::console::theme::Role;
 use crate::console::views::PROFILES;
@@ -33,7 +34,7 @@ pub fn themes(state: &mut State) {
 
 /// Opens the palette with what is marked.
 pub fn marks(state: &mut State) {
-    if state.marks.is_empty() {
+    if marks_of(state).is_empty() {
         let key = state.key(Action::Mark);
         return super::say(state, Role::Dim, format!("nothing is marked; {key} marks the row under the cursor"));
     }
@@ -90,7 +91,28 @@ fn marks_of(state: &State) -> Vec<(PaletteItem, String, String, bool)> {
         };
         (item, mark.label.clone(), String::new(), false)
     };
-    state.marks.iter().rev().map(of).collect()
+    let own = state.marks.iter().rev().map(of);
+    let elsewhere = state.estates.others().flat_map(|row| {
+        let of = |mark: &Mark| {
+            let item = PaletteItem::Visit(row.name.clone(), Then::Mark(mark.clone()));
+            (item, format!("{}: {}", row.name, mark.label), String::new(), false)
+        };
+        row.marks.iter().rev().map(of)
+    });
+    own.chain(elsewhere).collect()
+}
+
+/// The other estates of this console.
+fn estates_of(state: &State) -> Vec<(PaletteItem, String, String, bool)> {
+    let of = |row: &EstateRow| {
+        let label = format!("Estate {}: {}, {}", row.name, row.health, reached_words(row));
+        (PaletteItem::Visit(row.name.clone(), Then::AsItWas), label, String::new(), false)
+    };
+    state.estates.others().map(of).collect()
+}
+
+const fn of_estates(action: Action) -> bool {
+    matches!(action, Action::Estates | Action::NextEstate | Action::PreviousEstate)
 }
 
 /// Everything that can be done on this screen and everywhere.
@@ -101,6 +123,7 @@ fn items(state: &State) -> Vec<(PaletteItem, String, String, bool)> {
             binding.action,
             Action::Palette | Action::Up | Action::Down | Action::PageUp | Action::PageDown | Action::Back
         );
+        let hidden = hidden || !state.estates.are_several() && of_estates(binding.action);
         let known = items.iter().any(|(item, ..)| *item == PaletteItem::Act(binding.action));
         if !hidden && !known {
             let key = keys.first().map(|k| k.name()).unwrap_or_default();
@@ -113,6 +136,7 @@ fn items(state: &State) -> Vec<(PaletteItem, String, String, bool)> {
     }
     items.extend(themes_of(state));
     items.extend(marks_of(state));
+    items.extend(estates_of(state));
     let Some(snapshot) = &state.snapshot else { return items };
     for run in snapshot.runs.iter() {
         let label = format!("Run {} {}: {}", run.id, run.playbook, run.now);
@@ -151,6 +175,7 @@ pub fn choose(state: &mut State, effects: &mut Vec<Effect>) {
             state.theme = name;
             super::say(state, Role::Ok, kept);
         }
+        PaletteItem::Visit(estate, then) => effects.push(Effect::Visit { estate, by: By::Choice, then }),
         PaletteItem::Start(playbook, params) => dialogs::start(state, &playbook, &params),
         PaletteItem::Row(pane, key) => {
             state.panes.change(pane, |pane| pane.select(&key));

@@ -1,11 +1,13 @@
 //! What stands on every screen: who and where, the alarms that may not scroll away, the next verb, the hints.
 
 use super::canvas::{Canvas, cells};
-use crate::console::format::{clock, count, countdown, hours_minutes, seconds_between, wall};
+use crate::console::alarms;
+use crate::console::estates;
+use crate::console::format::{clock, hours_minutes, seconds_between, wall};
 use crate::console::keymap::{self, Action};
 use crate::console::msg::Target;
 use crate::console::next::next;
-use crate::console::rows::{custody, is_open};
+use crate::console::rows::is_open;
 use crate::console::state::{Overlay, PaneId, Screen, State, text_of};
 use crate::console::strip::Strip;
 use crate::console::theme::Role;
@@ -13,7 +15,7 @@ use crate::domain::estate::Environment;
 use crate::domain::health::Health;
 use crate::domain::incident::Role as Duty;
 use crate::domain::mode::Mode;
-use crate::engine::api::{RequestState, ScrubView, SignInState, Snapshot, StepState};
+use crate::engine::api::Snapshot;
 use ratatui::layout::Rect;
 
 /// Estate, environment, mode, incident, commander; UTC, plant time, heartbeat.
@@ -131,45 +133,36 @@ fn right(canvas: &Canvas<'_>, state: &State, detail: u8) -> Strip {
     strip
 }
 
-/// One alarm: how bad, in full, in short.
-struct Alarm {
-    health: Health,
-    role: Role,
-    long: String,
-    short: String,
-}
-
-fn alarm(health: Health, role: Role, long: impl Into<String>, short: impl Into<String>) -> Alarm {
-    Alarm { health, role, long: long.into(), short: short.into() }
-}
-
-/// The alarms that may not scroll away.
+/// The alarms that may not scroll away, also those of the other estates of this console.
 pub fn alarms(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
-    if let Some(lost) = &state.link.lost {
-        let gone = seconds_between(lost.since, state.clock.wall);
-        let head = format!(" ENGINE GONE since {}Z ({gone} s), nothing is current: {}", clock(lost.since), lost.why);
-        let whole = format!("{head}; it is being looked for");
-        let text = if Strip::text(&whole).width() <= usize::from(area.width) { whole } else { head };
-        canvas.line(area, 0, &Strip::of(Role::Alarm, &text));
+    let elsewhere = estates::elsewhere(state);
+    if let Some((whole, head)) = gone(state) {
+        let width = usize::from(area.width);
+        let others: Vec<&str> = elsewhere.iter().map(|a| a.short.as_str()).collect();
+        let others = if others.is_empty() { String::new() } else { format!(" | {}", others.join(" | ")) };
+        let fits = |text: &str| Strip::text(text).width() + Strip::text(&others).width() <= width;
+        let text = if fits(&whole) { whole } else { head };
+        // What the others have to say keeps its place at the end.
+        let room = width.saturating_sub(Strip::text(&others).width());
+        let text = crate::console::strip::fit(&text, room, canvas.theme.glyphs.ellipsis);
+        canvas.line(area, 0, &Strip::of(Role::Alarm, text + &others));
         canvas.tint(area, Role::Alarm);
         return;
     }
-    if let Some(since) = state.clock.lost() {
-        let silent = seconds_between(since, state.clock.wall);
-        let text = format!(" ENGINE LOST since {}Z ({silent} s): nothing below is current", clock(since));
-        canvas.line(area, 0, &Strip::of(Role::Alarm, &text));
-        canvas.tint(area, Role::Alarm);
-        return;
-    }
-    let Some(snapshot) = state.snapshot.as_deref() else {
-        let strip = Strip::of(
-            Role::Unknown,
-            format!(" {} waiting for the engine: nothing is known yet", canvas.theme.glyphs.of(Health::Unknown)),
-        );
-        canvas.line(area, 0, &strip);
-        return;
+    let own = state.snapshot.as_deref().map(|snapshot| alarms::list(state, snapshot));
+    let unknown = canvas.theme.glyphs.of(Health::Unknown);
+    let mut alarms = match own {
+        Some(own) => own,
+        None if elsewhere.is_empty() => {
+            let strip = Strip::of(Role::Unknown, format!(" {unknown} waiting for the engine: nothing is known yet"));
+            canvas.line(area, 0, &strip);
+            return;
+        }
+        None => vec![alarms::alarm(Health::Unknown, Role::Unknown, "waiting for the engine", "waiting")],
     };
-    let alarms = list(state, snapshot);
+    // Behind what is an alarm of its own here; before what may wait.
+    let at = alarms.iter().take_while(|a| a.role == Role::Alarm).count();
+    alarms.splice(at..at, elsewhere);
     let worst = Health::worst(alarms.iter().map(|a| a.health));
     let separator = format!(" {} ", canvas.theme.glyphs.dot);
     let build = |in_full: usize| {
@@ -186,135 +179,18 @@ pub fn alarms(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
     canvas.line(area, 0, &strip);
 }
 
-/// The word that is due to stakeholders, when that is near or was missed.
-fn promised(state: &State, snapshot: &Snapshot) -> Option<Alarm> {
-    let (now, key) = (state.now(), state.key(Action::Comms));
-    let overdue = snapshot.comms.overdue(now).count();
-    let next = snapshot.comms.next()?;
-    let countdown = next.countdown(now)?;
-    if overdue > 1 {
-        let long = format!("{} OVERDUE ({key})", count(overdue, "promised update"));
-        return Some(alarm(Health::Critical, Role::Critical, long, format!("{overdue} OVERDUE")));
+/// That the engine is gone or silent, where it is: with all that there is to say, and in short.
+fn gone(state: &State) -> Option<(String, String)> {
+    if let Some(lost) = &state.link.lost {
+        let gone = seconds_between(lost.since, state.clock.wall);
+        let head = format!(" ENGINE GONE since {}Z ({gone} s), nothing is current: {}", clock(lost.since), lost.why);
+        return Some((format!("{head}; it is being looked for"), head));
     }
-    if overdue == 1 {
-        let long = format!("update of {} {countdown} ({key})", next.name);
-        return Some(alarm(Health::Critical, Role::Critical, long, "update OVERDUE"));
-    }
-    let near = next.is_near(now);
-    near.then(|| alarm(Health::Warn, Role::Warn, format!("update of {} {countdown} ({key})", next.name), "update due"))
-}
-
-fn list(state: &State, snapshot: &Snapshot) -> Vec<Alarm> {
-    let mut alarms = Vec::new();
-    let scrub = snapshot.journal.scrub.as_ref();
-    if let Some((record, why)) = scrub.and_then(|s| s.bad.zip(s.why.as_ref())) {
-        let long = format!("journal DAMAGED at record {record}, nothing new can begin: {why}");
-        alarms.push(alarm(Health::Critical, Role::Alarm, long, "journal DAMAGED"));
-    } else if let Some(why) = &snapshot.journal.broken {
-        let long = format!("JOURNAL BROKEN, nothing can run: {why}");
-        alarms.push(alarm(Health::Critical, Role::Alarm, long, "JOURNAL BROKEN"));
-    }
-    if let Some(glass) = &snapshot.glass {
-        if glass.review_due {
-            alarms.push(alarm(Health::Warn, Role::Warn, "glass review due", "review due"));
-        } else {
-            let until = glass.until.strftime("%H:%M");
-            let long = format!("GLASS BROKEN by {} until {until}Z", glass.by);
-            alarms.push(alarm(Health::Critical, Role::Alarm, long, "GLASS BROKEN"));
-        }
-    }
-    let unknown: Vec<_> = snapshot.panes.sources.iter().filter(|s| s.health == Health::Unknown).collect();
-    if let [only] = unknown.as_slice() {
-        let long = format!("1 source unknown: {}", only.id);
-        alarms.push(alarm(Health::Unknown, Role::Unknown, long, "1 unknown"));
-    } else if !unknown.is_empty() {
-        let n = unknown.len();
-        alarms.push(alarm(Health::Unknown, Role::Unknown, format!("{n} sources unknown"), format!("{n} unknown")));
-    }
-    alarms.extend(promised(state, snapshot));
-    let unanswered = snapshot.comms.calls.iter().filter(|c| c.acknowledged.is_none()).count();
-    if unanswered > 0 {
-        let long = format!("{} unanswered ({})", count(unanswered, "call"), state.key(Action::Comms));
-        alarms.push(alarm(Health::Warn, Role::Warn, long, format!("{unanswered} unanswered")));
-    }
-    let unheard = snapshot.measures.iter().filter(|m| m.is_unacknowledged()).count();
-    if unheard > 0 {
-        let long = format!("{} not acknowledged", count(unheard, "fallback"));
-        alarms.push(alarm(Health::Warn, Role::Warn, long, format!("{unheard} unheard")));
-    }
-    let measures = snapshot.measures.len();
-    if measures > 0 {
-        let long = format!("{} in force", count(measures, "measure"));
-        alarms.push(alarm(Health::Warn, Role::Warn, long, format!("{measures} in force")));
-    }
-    let steps = snapshot.runs.iter().filter_map(crate::console::state::current_step);
-    let steps = steps.filter(|s| s.state == StepState::AwaitsApproval).count();
-    let open = snapshot.requests.iter().filter(|r| r.state == RequestState::Open).count();
-    let approvals = steps.max(open);
-    if approvals > 0 {
-        let long = format!("{} waiting ({})", count(approvals, "approval"), state.key(Action::Requests));
-        alarms.push(alarm(Health::Warn, Role::Warn, long, format!("{approvals} to approve")));
-    }
-    for one in &snapshot.sign_ins {
-        if let SignInState::Waiting { code, until, .. } = &one.state {
-            let left = countdown(seconds_between(state.now(), *until));
-            let long = format!("{} logs in with {code}, {left} left ({})", one.person, state.key(Action::People));
-            alarms.push(alarm(Health::Warn, Role::Warn, long, format!("login {code}")));
-        }
-    }
-    let commander = snapshot.current_incident().and_then(|i| i.roles.get(&Duty::Commander));
-    if let Some(commander) = commander.filter(|c| !snapshot.consoles.is_empty() && snapshot.present(c).next().is_none())
-    {
-        let long = format!("commander {commander} is not attached");
-        alarms.push(alarm(Health::Warn, Role::Warn, long, "commander away"));
-    }
-    if let (Mode::Drill, Some(drill)) = (state.mode(), &snapshot.drill) {
-        let pace = if drill.speed > 0.0 { format!("x{}", drill.speed) } else { "PAUSED".into() };
-        alarms.push(alarm(
-            Health::Ok,
-            Role::Drill,
-            format!(
-                "exercise {} {pace} ({}{})",
-                drill.scenario,
-                state.key(Action::Exercise),
-                drill.hint.map_or_else(String::new, |_| format!(", hint {}", state.key(Action::DrillHint)))
-            ),
-            format!("drill {pace} ({})", state.key(Action::Exercise)),
-        ));
-    }
-    if let Some(replay) = &snapshot.replay {
-        let pace = if replay.speed > 0.0 { format!("x{}", replay.speed) } else { "STANDS".into() };
-        let (by_now, all) = replay.records;
-        let day = snapshot.at.strftime("%Y-%m-%d");
-        let long = format!("replay of {} {pace}, {day}, record {by_now} of {all}", replay.incident);
-        alarms.push(alarm(Health::Ok, Role::Drill, long, format!("replay {pace}")));
-        if let Some(why) = &replay.unseen {
-            let long = format!("only the records are known: {why}");
-            alarms.push(alarm(Health::Unknown, Role::Unknown, long, "records only"));
-        }
-    }
-    let custody = custody(&snapshot.journal, state.now());
-    for one in custody.iter().filter(|c| c.health == Some(Health::Warn)) {
-        alarms.push(alarm(
-            Health::Warn,
-            Role::Warn,
-            format!("journal {}: {}", one.word, one.short),
-            format!("not {}", one.word),
-        ));
-    }
-    if snapshot.journal.broken.is_none() {
-        let good =
-            custody.iter().filter(|c| c.health == Some(Health::Ok)).map(|c| c.word).collect::<Vec<_>>().join(", ");
-        let (long, short) = match scrub.and_then(ScrubView::percent) {
-            Some(percent) => (format!("journal {good}, scrub {percent}%"), format!("scrub {percent}%")),
-            None => (format!("journal {good}"), "journal ok".to_owned()),
-        };
-        alarms.push(alarm(Health::Ok, Role::Dim, long, short));
-    }
-    if unknown.is_empty() && !snapshot.panes.sources.is_empty() {
-        alarms.push(alarm(Health::Ok, Role::Dim, "every source answers", "sources ok"));
-    }
-    alarms
+    state.snapshot.as_ref()?;
+    let since = state.clock.lost()?;
+    let silent = seconds_between(since, state.clock.wall);
+    let text = format!(" ENGINE LOST since {}Z ({silent} s): nothing below is current", clock(since));
+    Some((text.clone(), text))
 }
 
 /// The next verb.
@@ -329,6 +205,15 @@ pub fn next_verb(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
 
 /// The keys of this place, or what just happened.
 pub fn hints(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
+    if state.settling {
+        let name = estates::own_words(state);
+        canvas.line(
+            area,
+            0,
+            &Strip::of(Role::Accent, format!(" {name} is on the screen now; keys are taken in a moment")),
+        );
+        return;
+    }
     if let Some(notice) = &state.notice {
         canvas.line(area, 0, &Strip::of(notice.role, format!(" {}", notice.text)));
         return;
@@ -374,6 +259,7 @@ pub fn hints(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
     let home = state.screen == Screen::Overview && !state.jumps.leads_back() && state.overlays.is_empty();
     hints.retain(|(b, _)| match b.action {
         Action::Back | Action::Overview => !home,
+        Action::Estates => state.estates.are_several(),
         Action::Declare => state.snapshot.as_ref().is_none_or(|s| s.current_incident().is_none()),
         // Where nothing goes on there is nothing to stop.
         Action::EmergencyStop => {
@@ -422,6 +308,7 @@ fn label(state: &State, binding: &keymap::Binding) -> &'static str {
         (Action::Open, keymap::Place::Finding, PaneId::Offers)
         | (Action::Open, keymap::Place::Playbooks, PaneId::Playbooks) => "start",
         (Action::Open, keymap::Place::Run, _) => state.opens().word(),
+        (Action::Open, keymap::Place::Estates, _) => "go there",
         _ => binding.label,
     }
 }

@@ -1,7 +1,7 @@
 //! The dialog in which a message is written.
 
 use super::canvas::Canvas;
-use super::overlays::input;
+use super::overlays::{input, whose};
 use crate::console::layout;
 use crate::console::state::{Compose, State, Writing};
 use crate::console::strip::Strip;
@@ -13,7 +13,10 @@ pub(super) fn compose(canvas: &mut Canvas<'_>, state: &State, shown: &Compose) {
     let draft = &shown.draft;
     let title = Strip::of(Role::Title, format!("To {} in {}: {}", draft.name, draft.incident, draft.template));
     let next = draft.next.map_or_else(|| "last word".to_owned(), |at| format!("next word {}Z", at.strftime("%H:%M")));
-    let inner = canvas.framed(layout::sheet(state.size), &title, &Strip::of(Role::Dim, next));
+    let whose = whose(state);
+    let gap = if whose.is_empty() { "" } else { "  " };
+    let right = whose.and(Role::Dim, format!("{gap}{next}"));
+    let inner = canvas.framed(layout::sheet(state.size), &title, &right);
     if inner.height < 5 {
         return;
     }

@@ -2,6 +2,7 @@
 
 use super::canvas::{Canvas, cells};
 use super::widgets::window;
+use crate::console::estates;
 use crate::console::keymap::Action;
 use crate::console::layout::{self, body, centered};
 use crate::console::msg::Target;
@@ -27,9 +28,9 @@ fn one(canvas: &mut Canvas<'_>, state: &State, area: Rect, overlay: &Overlay) {
         Overlay::Sheet(sheet) => draw_sheet(canvas, state, sheet),
         Overlay::Confirm(dialog) => confirm(canvas, state, dialog),
         Overlay::Asked(shown) => asked(canvas, state, shown),
-        Overlay::Question(question) => ask(canvas, area, question),
+        Overlay::Question(question) => ask(canvas, state, area, question),
         Overlay::Compose(shown) => super::compose::compose(canvas, state, shown),
-        Overlay::Form(dialog) => form(canvas, area, dialog),
+        Overlay::Form(dialog) => form(canvas, state, area, dialog),
         Overlay::Palette(found) => palette(canvas, state, area, found),
         Overlay::Filter(_) => {}
     }
@@ -40,6 +41,11 @@ pub fn draw(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
     for overlay in &state.overlays {
         one(canvas, state, area, overlay);
     }
+}
+
+/// In which estate a dialog was opened, where this console holds several.
+pub(super) fn whose(state: &State) -> Strip {
+    if state.estates.are_several() { Strip::of(Role::Strong, estates::own_words(state)) } else { Strip::new() }
 }
 
 fn draw_sheet(canvas: &mut Canvas<'_>, state: &State, shown: &Sheet) {
@@ -155,12 +161,12 @@ fn asked(canvas: &mut Canvas<'_>, state: &State, shown: &Asked) {
     canvas.buttons(text, row + 1, &buttons);
 }
 
-fn ask(canvas: &mut Canvas<'_>, area: Rect, question: &Question) {
+fn ask(canvas: &mut Canvas<'_>, state: &State, area: Rect, question: &Question) {
     let inner = body(area);
     let width = inner.width.min(78);
     let lines: Vec<_> = question.lines.iter().flat_map(|l| wrap(l, usize::from(width.saturating_sub(4)))).collect();
     let area = centered(inner, width, cells(lines.len()) + 4);
-    let inner = canvas.framed(area, &Strip::of(Role::Title, &question.title), &Strip::new());
+    let inner = canvas.framed(area, &Strip::of(Role::Title, &question.title), &whose(state));
     let text = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
     let lines: Vec<_> = lines.iter().map(Strip::text).collect();
     canvas.lines(text, &lines);
@@ -184,7 +190,7 @@ pub(super) fn input(canvas: &mut Canvas<'_>, area: Rect, text: &TextArea<'static
     shown.render(area, canvas.buffer());
 }
 
-fn form(canvas: &mut Canvas<'_>, area: Rect, dialog: &Form) {
+fn form(canvas: &mut Canvas<'_>, state: &State, area: Rect, dialog: &Form) {
     let outer = body(area);
     let width = outer.width.min(92);
     let text_width = usize::from(width.saturating_sub(4));
@@ -197,7 +203,7 @@ fn form(canvas: &mut Canvas<'_>, area: Rect, dialog: &Form) {
     let intro_rows = cells(intro.len()).min(room);
     let area = centered(outer, width, fixed + intro_rows);
     let title = Strip::of(if dialog.danger { Role::Warn } else { Role::Title }, &dialog.title);
-    let inner = canvas.framed(area, &title, &Strip::new());
+    let inner = canvas.framed(area, &title, &whose(state));
     let text = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
     let shown: Vec<_> = intro.iter().take(usize::from(intro_rows)).map(|l| Strip::of(Role::Dim, l)).collect();
     let mut row = canvas.lines(text, &shown) + u16::from(intro_rows < room);

@@ -40,6 +40,21 @@ pub struct Caller {
     pub read_only: bool,
     /// How the person is proven.
     pub sign: Option<Sign>,
+    /// Name of the estate that is meant; whatever answers there when absent.
+    pub estate: Option<String>,
+}
+
+impl Caller {
+    /// The same, for an engine of this estate alone.
+    #[must_use]
+    pub fn of(self, estate: &str) -> Self {
+        Self { estate: Some(estate.to_owned()), ..self }
+    }
+}
+
+/// What is said where the engine of another estate answers.
+pub(super) fn other_estate(runs: &str, meant: &str) -> String {
+    format!("the engine there runs for {}, and {} was meant: nothing is done there", sanitize(runs), sanitize(meant))
 }
 
 /// Why there is no way to an engine.
@@ -136,7 +151,9 @@ impl Connection {
         if greeting.protocol != PROTOCOL {
             return Err(another(u64::from(greeting.protocol), &greeting.program));
         }
+        let other = caller.estate.as_deref().filter(|meant| *meant != greeting.estate);
         let hello = Hello {
+            estate: caller.estate.clone(),
             protocol: PROTOCOL,
             program: PROGRAM.to_owned(),
             purpose,
@@ -146,6 +163,10 @@ impl Connection {
             read_only: caller.read_only,
         };
         to.write_all(&wire::written(&Ask::Hello(hello))?).await?;
+        if let Some(meant) = other {
+            // It was told, so that it records who came for another estate; an older one would have let this peer in.
+            return Err(Away::Refused(other_estate(&greeting.estate, meant)));
+        }
         match say(&mut from, &mut buffer).await? {
             Say::Welcome { user, proof, .. } => Ok(Self { from, to, greeting, engine_uid, user, proof }),
             _ => Err(Away::Refused("what listens there does not let in as an engine does".to_owned())),

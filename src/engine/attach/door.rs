@@ -2,6 +2,7 @@
 //! members of one configured group. The console asks who owns the socket and the folders above it, and the kernel who
 //! listens, so that it talks to no engine that another user has put there.
 
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use std::io;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -186,13 +187,31 @@ pub fn connect(path: &Path) -> Result<std::os::unix::net::UnixStream, Shut> {
     if let Some(why) = unsafe_path(path, &[own(), 0, owner]).map_err(failed)? {
         return Err(Shut::Refused(format!("{shown} is not used: {why}")));
     }
-    let stream = std::os::unix::net::UnixStream::connect(path).map_err(failed)?;
+    let stream = at_once(path).map_err(failed)?;
     let peer = rustix::net::sockopt::socket_peercred(&stream).map_err(|e| failed(e.into()))?.uid.as_raw();
     if peer != owner && peer != 0 {
         return Err(Shut::Refused(format!(
             "{shown} belongs to uid {owner}, but a process of uid {peer} listens there"
         )));
     }
+    Ok(stream)
+}
+
+/// Connects without waiting: where the queue of an engine that hangs is full, a blocking call would hang with it, and
+/// with it whoever else is served by the same thread.
+fn at_once(path: &Path) -> io::Result<std::os::unix::net::UnixStream> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    match rustix::net::connect(&socket, &SocketAddrUnix::new(path)?) {
+        Ok(()) => {}
+        // unix(7): EAGAIN where the queue of a listener is full.
+        Err(rustix::io::Errno::AGAIN) => {
+            return Err(io::Error::other("the engine takes no connections, as many as fit wait for it already"));
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let stream = std::os::unix::net::UnixStream::from(socket);
+    stream.set_nonblocking(false)?;
     Ok(stream)
 }
 
@@ -204,6 +223,24 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(mode)).unwrap();
         dir
+    }
+
+    #[test]
+    fn a_full_queue_is_said_at_once() {
+        let dir = folder(0o700);
+        let path = dir.path().join("engine.sock");
+        let hangs = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+        rustix::net::bind(&hangs, &SocketAddrUnix::new(&path).unwrap()).unwrap();
+        rustix::net::listen(&hangs, 0).unwrap();
+        let mut waiting = Vec::new();
+        let shut = loop {
+            match connect(&path) {
+                Ok(stream) => waiting.push(stream),
+                Err(shut) => break shut,
+            }
+            assert!(waiting.len() < 100, "its queue takes more than it should");
+        };
+        assert!(matches!(&shut, Shut::Refused(why) if why.contains("the engine takes no connections")), "{shut:?}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The engine's end of the socket: lets peers in, once they have said who they are. Each has its own task and its own
 //! bounds, so that a slow, a silent or a hostile one costs nobody else anything. `serve` does what they ask.
 
+use super::call::other_estate;
 use super::door::{self, Access};
 use super::parts::{self, Board};
 pub use super::peer::People;
@@ -185,6 +186,10 @@ impl Served {
         peer.say(&greeting).await?;
         let hello = self.hello(&mut from).await?;
         peer.name(&hello);
+        let runs = &peer.greeting.estate;
+        if let Some(meant) = hello.estate.as_deref().filter(|meant| meant != runs) {
+            return Err(Over::Refused("estate", other_estate(runs, &claimed(meant))));
+        }
         match hello.purpose {
             Purpose::Command => self.answer(peer, from).await,
             Purpose::Console => self.attach(peer, from, &hello).await,

@@ -53,6 +53,9 @@ pub struct Hello {
     /// Whether it only looks on.
     #[serde(default)]
     pub read_only: bool,
+    /// Name of the estate that it takes the engine for; an engine of another one turns it away.
+    #[serde(default)]
+    pub estate: Option<String>,
 }
 
 /// What a peer asks, after it has said who it is.

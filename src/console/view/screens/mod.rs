@@ -1,6 +1,7 @@
 //! One file a screen; each draws into the body that it is given, whatever its size.
 
 mod database;
+mod estates;
 mod finding;
 mod incident;
 mod journal;
@@ -14,7 +15,7 @@ mod wide;
 
 use super::canvas::Canvas;
 use crate::console::state::{Screen, State};
-use crate::console::strip::Strip;
+use crate::console::strip::{Strip, wrap};
 use crate::console::theme::Role;
 use ratatui::layout::Rect;
 
@@ -22,6 +23,9 @@ use ratatui::layout::Rect;
 pub fn draw(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
     if area.height == 0 || area.width == 0 {
         return;
+    }
+    if state.screen == Screen::Estates {
+        return estates::draw(canvas, state, area);
     }
     let Some(snapshot) = state.snapshot.as_deref() else {
         nothing_yet(canvas, state, area);
@@ -41,16 +45,25 @@ pub fn draw(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
         Screen::Run(id) => run::draw(canvas, state, snapshot, area, id),
         Screen::Journal => journal::draw(canvas, state, snapshot, area),
         Screen::Sources => tables::sources(canvas, state, snapshot, area),
+        Screen::Estates => {}
     }
 }
 
 fn nothing_yet(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
     canvas.rule(area, 0, &Strip::of(Role::Title, "quarterdeck"), &Strip::of(Role::Dim, &state.facts.version));
-    let lines = [
-        Strip::new(),
-        Strip::text(format!("  {}: the engine has not answered yet.", state.facts.estate)),
-        Strip::of(Role::Dim, "  Each source fills in as it answers; one that never does says why."),
-    ];
+    let mut lines = vec![Strip::new()];
+    if let Some(lost) = &state.link.lost {
+        let text = format!("{} can not be reached: {}", state.facts.estate, lost.why);
+        let width = usize::from(area.width.saturating_sub(4));
+        lines.extend(wrap(&text, width).into_iter().map(|line| Strip::of(Role::Unknown, format!("  {line}"))));
+        lines.push(Strip::of(
+            Role::Dim,
+            "  It is tried again by itself. Nothing is known of it, and nothing can be done there.",
+        ));
+    } else {
+        lines.push(Strip::text(format!("  {}: the engine has not answered yet.", state.facts.estate)));
+        lines.push(Strip::of(Role::Dim, "  Each source fills in as it answers; one that never does says why."));
+    }
     let below = Rect { y: area.y + 1, height: area.height - 1, ..area };
     canvas.lines(below, &lines);
 }
