@@ -129,6 +129,7 @@ pub(crate) mod tests {
         }
 
         /// Puts `NAME.crt` and `NAME.key` into a directory: of a server called localhost and 127.0.0.1, or of a client called so.
+        #[allow(clippy::unnecessary_box_returns, reason = "as configurations hold it")]
         pub(crate) fn issue(&self, dir: &Path, name: &str, ended: bool) -> Box<ClientCertificate> {
             let server = name == "server";
             let names = if server { vec!["localhost".to_owned(), "127.0.0.1".to_owned()] } else { Vec::new() };
