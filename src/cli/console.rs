@@ -35,13 +35,14 @@ pub fn open(global: &Global) -> Result<Exit, Error> {
             let meant = session::meant(global)?;
             interactive(global)?;
             let looks = Looks::of(global, Some(&meant.console()))?.with_own_editor();
-            if let (Meant::Several(several), None) = (meant, &global.estate) {
-                return fleet::open(global, several, looks);
-            }
-            let loaded = match session::target(global)? {
+            let meant = match meant {
+                Meant::Several(several) if global.estate.is_none() => return fleet::open(global, several, looks),
+                meant => meant,
+            };
+            let loaded = match session::chosen(global, meant)? {
                 Target::Estate(loaded) => *loaded,
-                Target::Served { .. } => {
-                    return attach::at(global, session::engine(global)?.caller("socket", global.read_only));
+                served @ Target::Served { .. } => {
+                    return attach::at(global, session::home_of(served).caller("socket", global.read_only));
                 }
             };
             let home = session::home(&loaded.config);

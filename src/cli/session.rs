@@ -134,7 +134,12 @@ fn unknown(name: &str, names: &[&str]) -> Error {
 /// # Errors
 /// The configuration names several and the command line none of them.
 pub fn target(global: &Global) -> Result<Target, Error> {
-    let target = match (meant(global)?, &global.estate) {
+    chosen(global, meant(global)?)
+}
+
+/// The same of what was read already.
+pub fn chosen(global: &Global, meant: Meant) -> Result<Target, Error> {
+    let target = match (meant, &global.estate) {
         (Meant::One(loaded), None) => Target::Estate(loaded),
         (Meant::One(loaded), Some(name)) if *name == loaded.config.estate.name => Target::Estate(loaded),
         (Meant::One(loaded), Some(name)) => return Err(unknown(name, &[&loaded.config.estate.name])),
