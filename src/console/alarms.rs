@@ -98,7 +98,6 @@ pub fn list(state: &State, snapshot: &Snapshot) -> Vec<Alarm> {
         let long = format!("{} waiting ({})", count(approvals, "approval"), state.key(Action::Requests));
         alarms.push(alarm(Health::Warn, Role::Warn, long, format!("{approvals} to approve")));
     }
-    }
     for one in &snapshot.sign_ins {
         if let SignInState::Waiting { code, until, .. } = &one.state {
             let left = countdown(seconds_between(state.now(), *until));
