@@ -103,6 +103,14 @@ fn of_runs(state: &State) -> Option<Next> {
         (RunState::Finished | RunState::Failed | RunState::RolledBack, _) => None,
         (_, Some(StepState::AwaitsConfirmation)) => open(format!("confirm {name}"), Role::Accent),
         (_, Some(StepState::AwaitsDecision)) => open(format!("decide {name}"), Role::Accent),
+        (_, Some(StepState::Unknown)) if run.stands => {
+            let text = format!("resume {}: the outcome of {name} is unknown, the target is looked at", run.playbook);
+            if here {
+                Some(Next::to(Role::Unknown, text, Go::Act(Action::ResumeRun)))
+            } else {
+                open(text, Role::Unknown)
+            }
+        }
         (_, Some(StepState::Unknown)) => {
             open(format!("look at the target, then decide {name}: outcome unknown"), Role::Unknown)
         }

@@ -742,6 +742,9 @@ pub struct RunView {
     pub incident: Option<IncidentId>,
     /// State.
     pub state: RunState,
+    /// Whether it stands still until a person resumes it; also where an outcome is unknown that nobody has looked at yet.
+    #[serde(default)]
+    pub stands: bool,
     /// Started.
     pub started_at: Timestamp,
     /// Ended.

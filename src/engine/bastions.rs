@@ -257,7 +257,8 @@ impl Engine {
         let host = crate::domain::text::sanitize(&last.actor.host);
         let steps = view.steps.into_iter().map(|step| answered_there(step, &host)).collect();
         let now = format!("led by the engine on {host}");
-        let view = RunView { state, steps, now, secrets_missing: Vec::new(), led_by: Some(host), ..view };
+        let view =
+            RunView { state, stands: false, steps, now, secrets_missing: Vec::new(), led_by: Some(host), ..view };
         self.bastions.others.insert(id, view);
     }
 

@@ -17,6 +17,7 @@ impl Held {
             params: self.params.clone(),
             incident: self.incident.clone(),
             state: view.state,
+            stands: view.stands,
             started_at: view.started_at.unwrap_or_default(),
             ended_at: view.ended_at,
             generation: view.generation,

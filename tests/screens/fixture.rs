@@ -703,6 +703,7 @@ pub fn run() -> RunView {
         params: BTreeMap::from([("tenant".into(), "t017".into())]),
         incident: Some("INC-42".into()),
         state: RunState::Waiting,
+        stands: false,
         started_at: at("02:11:58"),
         ended_at: None,
         generation: 12,

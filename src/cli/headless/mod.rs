@@ -151,7 +151,7 @@ async fn begin(client: &Client, asked: &Headless) -> Result<RunId, Error> {
         if let Some(host) = known.as_ref().and_then(|r| r.led_by.as_ref()) {
             return Err(Error::Failed(format!("{run} is led by the engine on {host}; act there")));
         }
-        return match known.map(|r| (r.state, r.playbook)) {
+        return match known.map(|r| (r.stands || r.state == RunState::Stopped, r.playbook)) {
             None => {
                 let ended = "`quarterdeck run list` says whether it has ended";
                 Err(Error::Failed(format!("there is no open run {run} here; {ended}")))
@@ -159,16 +159,13 @@ async fn begin(client: &Client, asked: &Headless) -> Result<RunId, Error> {
             Some((_, playbook)) if playbook.as_str() != asked.id => {
                 Err(Error::Usage(format!("{run} is a run of {playbook}, not of {}", asked.id)))
             }
-            Some((state @ (RunState::Stopped | RunState::Unknown), _)) => {
+            Some((true, _)) => {
                 let secrets = secrets::read(&asked.secrets).await?;
-                let reply = client.send(Command::ResumeRunWith { run: run.clone(), secrets }).await;
-                // A run that is looked after, or that asks a person what became of its step, need not be resumed.
-                if state == RunState::Stopped {
-                    accepted(reply)?;
-                }
+                accepted(client.send(Command::ResumeRunWith { run: run.clone(), secrets }).await)?;
                 Ok(run)
             }
-            Some(_) => Ok(run),
+            // A run that is looked after, or that asks a person what became of its step, need not be resumed.
+            Some((false, _)) => Ok(run),
         };
     }
     let playbook = PlaybookId::new(asked.id.as_str());

@@ -56,6 +56,6 @@ impl State {
         if in_hand && !step.choices.is_empty() && open {
             return Opens::Decide;
         }
-        if in_hand && run.state == RunState::Stopped { Opens::Resume } else { Opens::Details }
+        if in_hand && (run.stands || run.state == RunState::Stopped) { Opens::Resume } else { Opens::Details }
     }
 }

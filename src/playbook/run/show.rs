@@ -39,6 +39,7 @@ impl Run {
     pub fn view(&self, now: Timestamp) -> View<'_> {
         View {
             state: self.state(),
+            stands: matches!(self.phase, Phase::Stopped { .. } | Phase::Unwritten { .. }),
             generation: self.generation,
             current: self.shown_current(),
             steps: self.lines(now),

@@ -84,6 +84,8 @@ pub struct TargetLine {
 pub struct View<'a> {
     /// State.
     pub state: RunState,
+    /// Whether it stands still until a person resumes it; also where an outcome is unknown that nobody has looked at yet.
+    pub stands: bool,
     /// Counts up with each change of the plan.
     pub generation: u64,
     /// Index of the step in hand.
