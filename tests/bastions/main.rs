@@ -3,7 +3,7 @@
 //! by stopping processes. After each: nothing that a command said was done is missing from any copy, nothing stands twice,
 //! no step was sent twice, and what the database holds verifies against every copy.
 //!
-//! `QUARTERDECK_HISTORIES` says how many histories are played; without it a short one.
+//! `QUARTERDECK_HISTORIES` says how many histories are played; without it one.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -31,9 +31,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use support::SOON;
 
 /// Longest wait for something that engines do among themselves.
-const LONG: Duration = Duration::from_mins(1);
+const LONG: Duration = Duration::from_mins(3);
+/// Things that go wrong in one history beside the failover.
+const FAULTS: usize = 6;
 
 fn until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + LONG;
@@ -120,9 +123,9 @@ fn an_engine_dies_in_the_middle_of_a_step_and_another_goes_on_without_sending_it
     let stands = until("the decision is taken", || {
         led.send(&["--continue", &waits.run, "--decide", "act=took-effect:seen there"])
             .ok()
-            .filter(|s| s.waits.is_empty())
+            .filter(|s| s.state == "finished")
     });
-    assert_eq!(stands.state, "finished", "{stands:?}");
+    assert_eq!(stands.waits, "", "{stands:?}");
     assert_eq!(site.thing.count(1), 1);
 
     // The dead one comes back, to what has become of its run.
@@ -244,7 +247,7 @@ impl History<'_> {
     /// Something goes wrong, and is over again.
     fn fault(&self, rng: &mut fastrand::Rng) -> &'static str {
         // In the middle of a step, if one is on its way.
-        self.site.thing.is_busy(LONG / 6);
+        self.site.thing.is_busy(SOON);
         let acting = |at: &usize| self.acting[*at].load(Ordering::Relaxed);
         let at = (0..self.bastions.len()).find(acting).unwrap_or_else(|| rng.usize(..self.bastions.len()));
         let bastion = &self.bastions[at];
@@ -304,8 +307,8 @@ impl History<'_> {
     }
 }
 
-/// Plays one history in which so many things go wrong beside the failover; what was seen, and how often each did.
-fn play(number: u64, wrong: usize) -> Option<(Seen, BTreeMap<&'static str, u32>)> {
+/// Plays one history; what was seen, and how often each thing went wrong.
+fn play(number: u64) -> Option<(Seen, BTreeMap<&'static str, u32>)> {
     let site = Site::start()?;
     let bastions = three(&site);
     for (n, bastion) in bastions.iter().enumerate() {
@@ -328,8 +331,8 @@ fn play(number: u64, wrong: usize) -> Option<(Seen, BTreeMap<&'static str, u32>)
         }
         // Also when this thread fails: the others would go on for ever.
         let _over = Ends(&history.over);
-        let failover = rng.usize(..wrong);
-        for n in 0..wrong {
+        let failover = rng.usize(..FAULTS);
+        for n in 0..FAULTS {
             history.progress();
             *faults.entry(history.fault(&mut rng)).or_default() += 1;
             if n == failover {
@@ -376,16 +379,12 @@ fn check(number: u64, records: &[Value], seen: &Seen, counts: &BTreeMap<u64, u32
     }
     let twice = |(text, n): &(&&str, &u32)| **n != 1 && **text != "the end";
     assert_eq!(notes.iter().find(twice), None, "history {number}");
-    for kind in ["step.started", "run.finished"] {
-        let mut runs = BTreeSet::new();
-        for record in of_kind(records, kind) {
-            let all = || records.iter().filter(|r| r["body"]["run"] == run_of(record)).map(Value::to_string);
-            assert!(
-                runs.insert(run_of(record)),
-                "history {number}: {kind} twice:\n{}",
-                all().collect::<Vec<_>>().join("\n")
-            );
-        }
+    // A start that was not acknowledged may stand in the log, was never sent, and is followed by another one.
+    let mut runs = BTreeSet::new();
+    for record in of_kind(records, "run.finished") {
+        let all = || records.iter().filter(|r| r["body"]["run"] == run_of(record)).map(Value::to_string);
+        let (first, all) = (runs.insert(run_of(record)), all().collect::<Vec<_>>().join("\n"));
+        assert!(first, "history {number}: a run ended twice:\n{all}");
     }
     assert_eq!(counts.iter().find(|(_, n)| **n != 1), None, "history {number}: a number that was sent twice");
     for sent in &seen.finished {
@@ -401,12 +400,12 @@ fn check(number: u64, records: &[Value], seen: &Seen, counts: &BTreeMap<u64, u32
 }
 
 #[test]
+#[ignore = "a minute or two each; tests/campaign plays twenty"]
 fn histories_of_whole_engines_lose_nothing_and_send_nothing_twice() {
-    let asked: Option<u64> = std::env::var("QUARTERDECK_HISTORIES").ok().and_then(|n| n.parse().ok());
-    let wrong = if asked.is_some() { 6 } else { 2 };
-    for number in 0..asked.unwrap_or(1) {
+    let histories = std::env::var("QUARTERDECK_HISTORIES").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
+    for number in 0..histories {
         let began = Instant::now();
-        let Some((seen, faults)) = play(number, wrong) else { return };
+        let Some((seen, faults)) = play(number) else { return };
         println!(
             "history {number}: {} notes, {} numbers sent, {} outcomes decided by people, {} refused, {faults:?}, {} s",
             seen.noted.len(),

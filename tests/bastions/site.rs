@@ -125,7 +125,7 @@ impl Bastion {
         let text = format!(
             "[estate]\nname = \"bastions\"\nenvironment = \"development\"\ntime_zone = \"UTC\"\n[journal]\ndir = \"{journal}\"\n\
              [journal.postgres]\nhost = \"127.0.0.1\"\nport = {one}\nreplicas = [\"127.0.0.1:{two}\"]\ndatabase = \"postgres\"\n\
-             user = \"quarterdeck_journal\"\npassword = \"file:{password}\"\ntls = \"disable\"\ntimeout = \"1s\"\nlease = \"3s\"\n\
+             user = \"quarterdeck_journal\"\npassword = \"file:{password}\"\ntls = \"disable\"\ntimeout = \"2s\"\nlease = \"5s\"\n\
              [[webhook]]\nid = \"thing\"\nurl = \"http://127.0.0.1:{hook}/\"\n[[tenant]]\nid = \"t1\"\n",
             journal = home.path().join("journal").display(),
             one = cables[0].port,

@@ -71,6 +71,8 @@ pub(super) fn next(view: &RunView, answers: &Answers<'_>) -> Next {
         RunState::Finished => Some(Exit::Done),
         RunState::RolledBack => Some(Exit::RolledBack),
         RunState::Failed | RunState::Stopped => Some(Exit::Failed),
+        // Such as when a record could not be written: by itself nothing more happens.
+        RunState::Unknown if view.stands => Some(Exit::OutcomeUnknown),
         RunState::Running | RunState::Waiting | RunState::Unknown => None,
     };
     if let Some(exit) = exit {
@@ -234,6 +236,15 @@ mod tests {
             Next::End(exit) | Next::Person(_, exit, _) => Some(exit),
             Next::Send(_) | Next::Wait => None,
         }
+    }
+
+    #[test]
+    fn a_run_that_stands_with_an_unknown_outcome_is_not_waited_for() {
+        let mut standing = view(RunState::Unknown, StepState::Unknown);
+        standing.steps[0].choices.clear();
+        assert_eq!(exit(&standing, &asked(&[])), None);
+        standing.stands = true;
+        assert_eq!(exit(&standing, &asked(&[])), Some(Exit::OutcomeUnknown));
     }
 
     #[test]
