@@ -144,7 +144,8 @@ fn check(client: &Client, asked: &Headless, answers: &Answers<'_>) -> Result<(),
     bound.map(drop).map_err(|problems| Error::Usage(problems.join("; ")))
 }
 
-async fn begin(client: &Client, asked: &Headless) -> Result<RunId, Error> {
+/// Starts the run, or resumes one that stands; when that was.
+async fn begin(client: &Client, asked: &Headless) -> Result<(RunId, Option<Instant>), Error> {
     if let Some(run) = &asked.go_on {
         let run = RunId::new(run.as_str());
         let known = client.snapshots.borrow().runs.iter().find(|r| r.id == run).cloned();
@@ -162,10 +163,10 @@ async fn begin(client: &Client, asked: &Headless) -> Result<RunId, Error> {
             Some((true, _)) => {
                 let secrets = secrets::read(&asked.secrets).await?;
                 accepted(client.send(Command::ResumeRunWith { run: run.clone(), secrets }).await)?;
-                Ok(run)
+                Ok((run, Some(Instant::now())))
             }
             // A run that is looked after, or that asks a person what became of its step, need not be resumed.
-            Some((false, _)) => Ok(run),
+            Some((false, _)) => Ok((run, None)),
         };
     }
     let playbook = PlaybookId::new(asked.id.as_str());
@@ -178,13 +179,14 @@ async fn begin(client: &Client, asked: &Headless) -> Result<RunId, Error> {
         Command::StartRunWith { playbook, params, secrets, incident }
     };
     let id = accepted(client.send(command).await)?;
-    id.map(RunId::new).ok_or_else(|| Error::Failed("the engine named no run".into()))
+    let run = id.map(RunId::new).ok_or_else(|| Error::Failed("the engine named no run".into()))?;
+    Ok((run, None))
 }
 
 async fn drive(format: Format, client: &Client, asked: &Headless, answers: &Answers<'_>) -> Result<Exit, Error> {
     let mut snapshots = client.snapshots.clone();
     check(client, asked, answers)?;
-    let run = begin(client, asked).await?;
+    let (run, mut resumed) = begin(client, asked).await?;
     let mut said: BTreeMap<StepId, (StepState, Option<String>)> = BTreeMap::new();
     let mut sent: BTreeSet<(String, u64)> = BTreeSet::new();
     let mut refused: Option<((String, u64), Instant)> = None;
@@ -204,7 +206,13 @@ async fn drive(format: Format, client: &Client, asked: &Headless, answers: &Answ
             if format != Format::Json {
                 tell(&view, &mut said)?;
             }
+            if !view.stands {
+                resumed = None;
+            }
+            // Until it is seen to go on.
+            let resuming = resumed.is_some_and(|since| since.elapsed() < answers.wait);
             match next(&view, answers) {
+                Next::End(_) if view.stands && resuming => {}
                 Next::Send(command) => {
                     waiting = None;
                     let key = (format!("{command:?}"), view.generation);
