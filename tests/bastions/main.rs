@@ -91,7 +91,7 @@ fn run_of(record: &Value) -> &str {
 }
 
 #[test]
-#[ignore = "at times nothing comes back after the failover, which is not understood yet; tests/campaign plays it"]
+#[ignore = "half a minute; tests/campaign plays it"]
 fn an_engine_dies_in_the_middle_of_a_step_and_another_goes_on_without_sending_it_again() {
     let Some(site) = Site::start() else { return };
     let bastions = three(&site);
@@ -122,9 +122,9 @@ fn an_engine_dies_in_the_middle_of_a_step_and_another_goes_on_without_sending_it
     // The primary dies while a person decides.
     site.fail_over(&bastions);
     let stands = until("the decision is taken", || {
-        led.send(&["--continue", &waits.run, "--decide", "act=took-effect:seen there"])
-            .ok()
-            .filter(|s| s.state == "finished")
+        // While the journal was away leases ended: either of the two may lead now.
+        let decide = |b: &Bastion| b.send(&["--continue", &waits.run, "--decide", "act=took-effect:seen there"]).ok();
+        [second, third].into_iter().find_map(|b| decide(b).filter(|s| s.state == "finished"))
     });
     assert_eq!(stands.waits, "", "{stands:?}");
     assert_eq!(site.thing.count(1), 1);
