@@ -18,15 +18,26 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The API server sends a bookmark about once a minute on a watch without changes; one silent for longer
-/// than this is dead, whatever TCP believes.
-pub const LONGEST_SILENCE: Duration = Duration::from_secs(90);
+/// How long an API server is waited for.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// Until it begins to answer a watch. One that is being started takes requests long before it can.
+    pub answer: Duration,
+    /// For a page of a list, or the next object of a streaming list.
+    pub page: Duration,
+    /// For the next change. A bookmark comes about once a minute on a watch without any; one that is silent for longer
+    /// than this is dead, whatever TCP believes.
+    pub silence: Duration,
+}
+
+impl Patience {
+    /// That of the observers.
+    pub const USUAL: Self =
+        Self { answer: Duration::from_secs(10), page: Duration::from_secs(30), silence: Duration::from_secs(90) };
+}
 
 /// A watch that the server ends sooner than this has not worked.
 const SHORTEST_WATCH: Duration = Duration::from_secs(5);
-
-/// How soon a right that was missing is tried again.
-const FORBIDDEN_PAUSE: Duration = Duration::from_secs(30);
 
 /// Objects on one page of a list.
 const PAGE: u32 = 250;
@@ -34,9 +45,9 @@ const PAGE: u32 = 250;
 /// Longest page; objects are at most 1.5 MiB in etcd and rarely more than 20 KiB.
 const PAGE_BYTES: usize = 64 << 20;
 
-/// Follows one kind until it is dropped; an answer that pauses for longer than `silence` is given up.
-pub async fn follow<K: Kind>(link: Link, board: Arc<Board>, streaming: bool, silence: Duration) {
-    let mut follower = Follower { link, board, streaming, silence, version: None };
+/// Follows one kind until it is dropped; what takes longer than the patience is given up.
+pub async fn follow<K: Kind>(link: Link, board: Arc<Board>, streaming: bool, patience: Patience) {
+    let mut follower = Follower { link, board, streaming, patience, version: None };
     let mut failures = 0_u32;
     loop {
         let began = Instant::now();
@@ -64,8 +75,10 @@ pub async fn follow<K: Kind>(link: Link, board: Arc<Board>, streaming: bool, sil
                 let code = fault.code();
                 let failure = fault.into_failure();
                 if code == Some(403) {
+                    failures = failures.saturating_add(1);
                     follower.forbidden::<K>(failure);
-                    tokio::time::sleep(FORBIDDEN_PAUSE).await;
+                    // Soon at first: a server that has only just been started knows nobody's rights yet.
+                    tokio::time::sleep(pause(failures)).await;
                     continue;
                 }
                 failure
@@ -109,8 +122,7 @@ struct Follower {
     link: Link,
     board: Arc<Board>,
     streaming: bool,
-    /// How long an answer may pause.
-    silence: Duration,
+    patience: Patience,
     /// Version up to which the rows are complete.
     version: Option<String>,
 }
@@ -139,11 +151,12 @@ impl Follower {
             self.board.set(K::FEED, State::Live);
         }
         loop {
-            let line = match tokio::time::timeout(self.silence, lines.next()).await {
+            let patience = if listing { self.patience.page } else { self.patience.silence };
+            let line = match tokio::time::timeout(patience, lines.next()).await {
                 Ok(line) => line?,
                 Err(_) if listing => return Err(End::NotStreaming),
                 Err(_) => {
-                    let why = format!("watch silent for {} s", self.silence.as_secs_f64());
+                    let why = format!("watch silent for {} s", patience.as_secs_f64());
                     return Err(Fault::Lost(self.link.failure(FailureKind::Timeout, &why)).into());
                 }
             };
@@ -193,8 +206,9 @@ impl Follower {
         let request = Request::get(&path).body(Vec::new()).map_err(|e| {
             End::Fault(Fault::NotSent(Failure::new(FailureKind::Local, format!("{path} can not be asked for: {e}"))))
         })?;
-        let sent = tokio::time::timeout(self.silence, self.link.send(request)).await.map_err(|_| {
-            let why = format!("no answer to a watch within {} s", self.silence.as_secs_f64());
+        let patience = self.patience.answer;
+        let sent = tokio::time::timeout(patience, self.link.send(request)).await.map_err(|_| {
+            let why = format!("no answer to a watch within {} s", patience.as_secs_f64());
             Fault::Lost(self.link.failure(FailureKind::Timeout, &why))
         })?;
         match sent {
@@ -215,9 +229,10 @@ impl Follower {
                 path.push_str("&continue=");
                 path.extend(http_token(&next));
             }
-            let answer = tokio::time::timeout(self.silence, self.link.get(&path, PAGE_BYTES)).await;
+            let patience = self.patience.page;
+            let answer = tokio::time::timeout(patience, self.link.get(&path, PAGE_BYTES)).await;
             let body = answer.map_err(|_| {
-                let why = format!("no page of a list within {} s", self.silence.as_secs_f64());
+                let why = format!("no page of a list within {} s", patience.as_secs_f64());
                 Fault::Lost(self.link.failure(FailureKind::Timeout, &why))
             })??;
             let page: Page<K> = serde_json::from_slice(&body).map_err(|e| self.rubbish("a list", &e))?;

@@ -22,7 +22,7 @@ mod tests;
 
 use self::feed::{Board, Feed, State};
 use self::fold::{Folded, fold};
-use self::follow::{LONGEST_SILENCE, follow};
+use self::follow::{Patience, follow};
 use self::link::{Fault, Link};
 use super::poll::{Poll, Polling};
 use crate::config::model::Kubernetes;
@@ -301,16 +301,16 @@ impl Session {
                 self.link.clone(),
                 Arc::clone(board),
                 streams,
-                LONGEST_SILENCE,
+                Patience::USUAL,
             ));
             self.feeds.spawn(follow::<wire::ReplicaSet>(
                 self.link.clone(),
                 Arc::clone(board),
                 streams,
-                LONGEST_SILENCE,
+                Patience::USUAL,
             ));
-            self.feeds.spawn(follow::<wire::Pod>(self.link.clone(), Arc::clone(board), streams, LONGEST_SILENCE));
-            self.feeds.spawn(follow::<wire::Node>(self.link.clone(), Arc::clone(board), streams, LONGEST_SILENCE));
+            self.feeds.spawn(follow::<wire::Pod>(self.link.clone(), Arc::clone(board), streams, Patience::USUAL));
+            self.feeds.spawn(follow::<wire::Node>(self.link.clone(), Arc::clone(board), streams, Patience::USUAL));
         }
         Ok(())
     }

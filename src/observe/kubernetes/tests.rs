@@ -272,9 +272,9 @@ async fn a_watch_that_falls_silent_is_down_until_it_is_opened_again() {
     let fake = Fake::start(|asked| orderly(asked, &[deployment("odoo", 7)])).await;
     let link = Link::open(fake.kubeconfig.clone(), None, Duration::from_secs(5)).await.unwrap();
     let board = Arc::<Board>::default();
-    let silence = Duration::from_millis(50);
+    let patience = Patience { silence: Duration::from_millis(50), ..Patience::USUAL };
     let mut states = Vec::new();
-    let watching = tokio::spawn(follow::<wire::Deployment>(link, Arc::clone(&board), true, silence));
+    let watching = tokio::spawn(follow::<wire::Deployment>(link, Arc::clone(&board), true, patience));
     while fake.count("&resourceversion=100") < 2 {
         let state = board.state(Feed::Deployments);
         if states.last() != Some(&state) {
@@ -287,6 +287,29 @@ async fn a_watch_that_falls_silent_is_down_until_it_is_opened_again() {
     assert_eq!(down.kind, FailureKind::Timeout);
     assert!(down.message.contains("watch of deployments") && down.message.contains("silent for 0.05 s"), "{down}");
     assert!(states.iter().filter(|s| **s == State::Live).count() >= 2, "{states:?}");
+    assert_eq!(fake.count("sendinitialevents"), 1, "the rows are kept and go on from their version");
+}
+
+#[tokio::test]
+async fn a_watch_that_a_server_takes_and_does_not_answer_is_begun_anew() {
+    let asked_again = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&asked_again);
+    // As one does that has only just been started.
+    let fake = Fake::start(move |asked| {
+        if !asked.line.contains("&resourceversion=") {
+            return Reply::Ended(vec![event("ADDED", &deployment("odoo", 7)), end_of_list(11)]);
+        }
+        if seen.swap(true, Ordering::SeqCst) { Reply::Watch(Vec::new()) } else { Reply::Silence }
+    })
+    .await;
+    let link = Link::open(fake.kubeconfig.clone(), None, Duration::from_mins(1)).await.unwrap();
+    let board = Arc::<Board>::default();
+    let patience = Patience { answer: Duration::from_millis(50), ..Patience::USUAL };
+    let watching = tokio::spawn(follow::<wire::Deployment>(link, Arc::clone(&board), true, patience));
+    while fake.count("&resourceversion=11") < 2 || board.state(Feed::Deployments) != State::Live {
+        tokio::task::yield_now().await;
+    }
+    watching.abort();
     assert_eq!(fake.count("sendinitialevents"), 1, "the rows are kept and go on from their version");
 }
 
@@ -367,6 +390,22 @@ async fn without_the_right_to_watch_pods_nothing_is_known_of_restarts() {
     assert_eq!((workload.restarts, workload.restarts_5m, workload.crash_looping), (None, None, None));
     assert_eq!((workload.pending, workload.ready, facts.pods.as_ref()), (None, 2, None));
     assert!(facts.missing[0].disables.starts_with("pods"), "{:?}", facts.missing);
+}
+
+#[tokio::test]
+async fn rights_that_a_server_does_not_know_yet_are_asked_for_again_soon() {
+    let refused = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&refused);
+    let fake = Fake::start(move |asked| {
+        if asked.line.contains("/pods") && !seen.swap(true, Ordering::SeqCst) {
+            return refusal(403, "pods is forbidden: User \"x\" cannot watch resource \"pods\"");
+        }
+        orderly(asked, &[deployment("odoo", 7)])
+    })
+    .await;
+    let mut samples = observe(&fake.kubeconfig);
+    let known = async { while samples.good().await.workloads[0].restarts.is_none() {} };
+    tokio::time::timeout(Duration::from_secs(20), known).await.expect("it is asked for within seconds");
 }
 
 #[tokio::test]

@@ -272,7 +272,7 @@ async fn endless_logs_and_many_pods_are_bounded() {
         }
         // Longer than is read at all, and as long with fewer lines for one of the pods.
         let short = asked.line.contains("taillines=50&") && !asked.line.contains("odoo-a-2");
-        let lines = if short { 50 } else { 600 };
+        let lines = if short { 50 } else { 280 };
         Reply::Answer(200, format!("2026-11-22T07:00:02.5Z INFO {}\n", "x".repeat(4_000)).repeat(lines))
     })
     .await;

@@ -16,6 +16,7 @@ mod watch;
 
 use self::kinds::{KINDS, Row};
 use self::watch::{Board, Standing};
+use super::follow::Patience;
 use super::link::{Fault, Link};
 use super::{SMALL_ANSWER, Watcher};
 use crate::config::model::Kubernetes;
@@ -52,8 +53,7 @@ pub struct ObjectsObserver {
     owners: Owners,
     opening: Option<JoinHandle<Result<Link, Failure>>>,
     session: Option<Session>,
-    /// How long a watch may say nothing.
-    silence: Duration,
+    patience: Patience,
 }
 
 #[derive(Debug)]
@@ -121,7 +121,7 @@ impl ObjectsObserver {
             owners: Owners::new(&config.id, estate),
             opening: None,
             session: None,
-            silence: watch::SILENCE,
+            patience: Patience::USUAL,
         }
     }
 
@@ -147,7 +147,7 @@ impl ObjectsObserver {
         if session.watches.is_empty() {
             for (number, kind) in KINDS.iter().enumerate() {
                 let (link, board) = (session.link.clone(), Arc::clone(&session.board));
-                session.watches.spawn(watch::follow(link, board, number, kind, self.silence));
+                session.watches.spawn(watch::follow(link, board, number, kind, self.patience));
             }
         }
         session.board.nudge.notify_waiters();

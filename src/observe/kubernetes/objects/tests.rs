@@ -181,11 +181,30 @@ async fn a_missing_right_is_said_and_all_missing_is_a_failure() {
 }
 
 #[tokio::test]
+async fn what_a_server_does_not_know_yet_is_asked_for_again_soon() {
+    let fake = Fake::start(|asked| {
+        if asked.line.contains("readyz") {
+            return serve(asked, |_| None);
+        }
+        Reply::Answer(403, r#"{"message":"forbidden"}"#.into())
+    })
+    .await;
+    let mut observer = observer(&fake.kubeconfig, "erp");
+    let again = async {
+        while fake.count("/certificates?limit") < 3 {
+            let _ = look(&mut observer).await;
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), again).await.expect("it is asked for within seconds");
+}
+
+#[tokio::test]
 async fn a_watch_that_says_nothing_is_begun_anew_and_nothing_is_unknown_for_that() {
     let fake =
         Fake::start(|asked| serve(asked, |resource| (resource == "poddisruptionbudgets").then(|| json!([])))).await;
     let mut observer = observer(&fake.kubeconfig, "erp");
-    observer.silence = Duration::from_millis(20);
+    observer.patience.silence = Duration::from_millis(20);
     look(&mut observer).await.unwrap();
     let budgets = || fake.count("poddisruptionbudgets?watch=1");
     tokio::time::timeout(Duration::from_secs(30), async {

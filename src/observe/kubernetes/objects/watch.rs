@@ -4,6 +4,7 @@
 use super::kinds::{KINDS, KindOf, Row};
 use super::text;
 use crate::domain::sample::{Failure, FailureKind};
+use crate::observe::kubernetes::follow::Patience;
 use crate::observe::kubernetes::lines::Lines;
 use crate::observe::kubernetes::link::{Fault, Link};
 use http::Request;
@@ -21,13 +22,8 @@ const PAGE: u32 = 250;
 const PAGE_BYTES: usize = 64 << 20;
 /// Rows kept of one kind; warnings of a cluster in trouble are the most.
 const ROWS: usize = 20_000;
-/// A watch silent for longer is begun anew: a bookmark comes about once a minute.
-pub(super) const SILENCE: Duration = Duration::from_secs(90);
-/// A server that does not begin to answer a watch within this time, or gives no page of a list within the other, does not
-/// answer: one that is being started takes requests before it can.
-const ANSWER: Duration = Duration::from_secs(10);
-const PAGE_TIME: Duration = Duration::from_secs(30);
-/// How soon a kind that is not there, or a right that is missing, is tried again.
+/// How soon a kind that is not there, or a right that is missing, is tried again in the end. It begins with a second: a
+/// server that has only just been started knows neither.
 const AGAIN: Duration = Duration::from_mins(1);
 /// A watch that ends sooner has not worked.
 const SHORTEST: Duration = Duration::from_secs(5);
@@ -115,25 +111,25 @@ impl Board {
     }
 }
 
-/// Follows one kind until it is dropped; what is silent for longer than `silence` is not waited for.
-pub(super) async fn follow(link: Link, board: Arc<Board>, number: usize, kind: &'static KindOf, silence: Duration) {
+/// Follows one kind until it is dropped; what takes longer than the patience is not waited for.
+pub(super) async fn follow(link: Link, board: Arc<Board>, number: usize, kind: &'static KindOf, patience: Patience) {
     let mut failures = 0_u32;
     loop {
         let began = Instant::now();
-        let fault = match whole(&link, &board, number, kind, silence).await {
+        let fault = match whole(&link, &board, number, kind, patience).await {
             Ok(()) => continue,
             Err(fault) => fault,
         };
         failures = if began.elapsed() >= SHORTEST { 1 } else { failures.saturating_add(1) };
-        let (standing, pause) = match fault.code() {
+        let pause = AGAIN.min(Duration::from_millis(500).saturating_mul(2_u32.pow(failures.min(7))));
+        let standing = match fault.code() {
             Some(410) if failures == 1 => continue,
-            Some(404) => (Standing::Absent, AGAIN),
-            Some(403) => (Standing::Forbidden(fault.into_failure()), AGAIN),
+            Some(404) => Standing::Absent,
+            Some(403) => Standing::Forbidden(fault.into_failure()),
             _ => {
                 let failure = fault.into_failure();
                 let words = format!("watch of {}: {}", kind.resource, failure.message);
-                let pause = Duration::from_millis(500).saturating_mul(2_u32.pow(failures.min(6)));
-                (Standing::Down(Failure::new(failure.kind, words)), pause)
+                Standing::Down(Failure::new(failure.kind, words))
             }
         };
         let down = matches!(standing, Standing::Down(_));
@@ -153,12 +149,12 @@ pub(super) async fn follow(link: Link, board: Arc<Board>, number: usize, kind: &
 }
 
 /// Reads all objects, then watches until the watch breaks.
-async fn whole(link: &Link, board: &Board, number: usize, kind: &KindOf, silence: Duration) -> Result<(), Fault> {
-    let mut version = list(link, board, number, kind).await?;
+async fn whole(link: &Link, board: &Board, number: usize, kind: &KindOf, patience: Patience) -> Result<(), Fault> {
+    let mut version = list(link, board, number, kind, patience.page).await?;
     board.set(number, Standing::Live);
     loop {
         let began = Instant::now();
-        let end = changes(link, board, number, kind, version, silence).await?;
+        let end = changes(link, board, number, kind, version, patience).await?;
         if matches!(end, End::Closed(_)) && began.elapsed() < SHORTEST {
             return Err(Fault::Lost(link.failure(FailureKind::Unreachable, "ends its watches at once")));
         }
@@ -175,7 +171,7 @@ enum End {
     Silent(String),
 }
 
-async fn list(link: &Link, board: &Board, number: usize, kind: &KindOf) -> Result<String, Fault> {
+async fn list(link: &Link, board: &Board, number: usize, kind: &KindOf, within: Duration) -> Result<String, Fault> {
     let mut next = String::new();
     let mut objects: Vec<Value> = Vec::new();
     loop {
@@ -188,7 +184,7 @@ async fn list(link: &Link, board: &Board, number: usize, kind: &KindOf) -> Resul
             );
         }
         let body =
-            tokio::time::timeout(PAGE_TIME, link.get(&path, PAGE_BYTES)).await.map_err(|_| late(link, PAGE_TIME))??;
+            tokio::time::timeout(within, link.get(&path, PAGE_BYTES)).await.map_err(|_| late(link, within))??;
         let mut page: Value = serde_json::from_slice(&body).map_err(|_| rubbish(link))?;
         if let Value::Array(items) = page["items"].take() {
             objects.extend(items);
@@ -210,7 +206,7 @@ async fn changes(
     number: usize,
     kind: &KindOf,
     from: String,
-    silence: Duration,
+    patience: Patience,
 ) -> Result<End, Fault> {
     // Between four and five minutes, so that the watches of many observers do not end together.
     let seconds = 240 + OsRng.next_u32() % 60;
@@ -223,10 +219,13 @@ async fn changes(
     let request = Request::get(&path)
         .body(Vec::new())
         .map_err(|e| Fault::NotSent(Failure::new(FailureKind::Local, format!("{path} can not be asked for: {e}"))))?;
-    let response = tokio::time::timeout(ANSWER, link.send(request)).await.map_err(|_| late(link, ANSWER))??;
+    let response =
+        tokio::time::timeout(patience.answer, link.send(request)).await.map_err(|_| late(link, patience.answer))??;
     let mut body = Lines::new(link.clone(), response);
     loop {
-        let Ok(entry) = tokio::time::timeout(silence, body.next()).await else { return Ok(End::Silent(version)) };
+        let Ok(entry) = tokio::time::timeout(patience.silence, body.next()).await else {
+            return Ok(End::Silent(version));
+        };
         let Some(entry) = entry? else { return Ok(End::Closed(version)) };
         let event: Value = serde_json::from_slice(entry).map_err(|_| rubbish(link))?;
         let object = &event["object"];
@@ -251,7 +250,7 @@ async fn changes(
 }
 
 fn late(link: &Link, within: Duration) -> Fault {
-    Fault::Lost(link.failure(FailureKind::Timeout, &format!("nothing came for {} s", within.as_secs())))
+    Fault::Lost(link.failure(FailureKind::Timeout, &format!("nothing came for {} s", within.as_secs_f64())))
 }
 
 fn rubbish(link: &Link) -> Fault {
