@@ -81,16 +81,19 @@ pub struct Source(u32);
 pub struct History {
     series: HashMap<Subject, Vec<(&'static str, Ring)>>,
     sources: Vec<SourceId>,
+    places: HashMap<SourceId, Source>,
 }
 
 impl History {
     /// The place of a source, to say with its readings.
     pub fn source(&mut self, source: &SourceId) -> Source {
-        let known = self.sources.iter().position(|s| s == source).unwrap_or_else(|| {
-            self.sources.push(source.clone());
-            self.sources.len() - 1
-        });
-        Source(u32::try_from(known).unwrap_or(u32::MAX))
+        if let Some(known) = self.places.get(source) {
+            return *known;
+        }
+        let place = Source(u32::try_from(self.sources.len()).unwrap_or(u32::MAX));
+        self.sources.push(source.clone());
+        self.places.insert(source.clone(), place);
+        place
     }
 
     /// Takes in one reading.

@@ -49,6 +49,10 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 /// Least time between two looks at new samples: at most five data frames a second.
 const DATA_GATE: Duration = Duration::from_millis(200);
+/// Judging a large estate takes tens of milliseconds: it is done so seldom that it takes a twentieth of a core at most, and
+/// yet more than once a second.
+const OF_A_CORE: u32 = 20;
+const LONGEST_GATE: Duration = Duration::from_millis(800);
 /// Time without samples after which what is known is judged again: ages and silence change even so. Just below the
 /// second of the tick, which is never exact.
 const SILENCE: Duration = Duration::from_millis(900);
@@ -132,8 +136,9 @@ pub struct Engine {
     pub(super) gathering: Gathering,
     /// The declared services.
     services: Arc<Vec<Service>>,
-    /// When everything was last judged.
+    /// When everything was last judged, and how long that took.
     judged: Instant,
+    judging: Duration,
     pub(super) journal: Journal,
     pub(super) keeping: Keeping,
     pub(super) bastions: super::bastions::Bastions,
@@ -230,6 +235,7 @@ pub(super) fn make(parts: Parts, policy: &PolicyFile, openings: Vec<String>) -> 
         gathering: Gathering::new(prices),
         services,
         judged: Instant::now(),
+        judging: Duration::ZERO,
         outsiders: Outsiders::start(witnesses, &journal),
         openings,
         consoles: Consoles::default(),
@@ -376,8 +382,9 @@ impl Engine {
                     let _ = self.record(Kind::JournalHeartbeat, None, body, &self.me.engine()).await;
                 }
                 () = inbox.arrived(), if Instant::now() >= gate => {
-                    gate = Instant::now() + DATA_GATE;
+                    let began = Instant::now();
                     self.data(inbox.drain()).await;
+                    gate = began + self.judging.saturating_mul(OF_A_CORE).clamp(DATA_GATE, LONGEST_GATE);
                     self.feed_open(&Input::Seen).await;
                 }
                 () = tokio::time::sleep_until(gate), if Instant::now() < gate => continue,
@@ -530,10 +537,10 @@ impl Engine {
 
     fn look(&mut self, samples: Vec<Sample>) {
         let now = self.clock.now();
-        self.judged = Instant::now();
         for sample in samples {
             self.judge.take(&mut self.world, &sample);
         }
+        self.judged = Instant::now();
         let (mut findings, mut panes) = self.judge.look(&mut self.world, now);
         panes.business.splice(0..0, self.by_hand_rows(now));
         for finding in &mut findings {
@@ -543,6 +550,7 @@ impl Engine {
         self.withdraw_offers(&mut findings);
         self.findings = Arc::new(findings);
         self.panes = Arc::new(panes);
+        self.judging = self.judged.elapsed();
     }
 
     /// Takes away the offers of playbooks that do not fit as things are: by their `triggers.when`, or because one of

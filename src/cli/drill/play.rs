@@ -68,7 +68,7 @@ pub fn run(global: &Global, play: &Play) -> Result<Exit, Error> {
             return Err(Error::Usage(format!("the script plays the scenario `{plays}`, not `{scenario}`")));
         }
         let seed = play.seed.or(placed.script.seed);
-        let (stepped, home) = opening::rehearse(scenario, seed, VIA).await?;
+        let (stepped, home) = Box::pin(opening::rehearse(scenario, seed, VIA)).await?;
         let (told, problems) = Box::pin(Crew::new(stepped, &placed, play.speed).play(home.journal)).await?;
         match global.format {
             Format::Json => output::json(&told)?,
