@@ -7,8 +7,11 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::WorkerGuard;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::{fmt, registry};
 
 /// Name of the file that is written; older ones are `quarterdeck.1.jsonl` and so on.
 const NAME: &str = "quarterdeck";
@@ -30,9 +33,10 @@ pub fn start(config: &Config) -> Result<Option<WorkerGuard>, String> {
     let file = Turned::open(&dir, log.file_mib << 20, log.files).map_err(|e| format!("{}: {e}", dir.display()))?;
     let (writer, guard) = tracing_appender::non_blocking(file);
     // What libraries say below a warning tells of what they send, which is nobody's business here.
-    let filter = EnvFilter::new(format!("warn,quarterdeck={}", log.level));
-    let lines = tracing_subscriber::fmt().json().with_writer(writer).with_env_filter(filter).finish();
-    let _ = tracing::subscriber::set_global_default(lines);
+    let own: LevelFilter = log.level.parse().map_err(|e| format!("level of [log]: {e}"))?;
+    let filter = Targets::new().with_default(LevelFilter::WARN).with_target("quarterdeck", own);
+    let lines = fmt::layer().json().with_writer(writer);
+    let _ = tracing::subscriber::set_global_default(registry().with(filter).with(lines));
     Ok(Some(guard))
 }
 
