@@ -9,83 +9,20 @@
 
 #[path = "support/engine.rs"]
 mod engine;
+#[path = "support/estates.rs"]
+mod estates;
+#[path = "support/plain.rs"]
+mod plain_lines;
 mod support;
 
-use engine::Served;
+use estates::{Estates, Way};
+use plain_lines::Plain;
 use rustix::process::Signal;
-use std::io::{Read as _, Write as _};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use support::{CTRL_C, CTRL_X, ENTER, SOON, Start, TAB, Term, kinds, program, records, run, verifies};
+use support::{CTRL_C, CTRL_X, ENTER, SOON, TAB, Term, kinds, records, run, verifies};
 
 const NEXT: &str = "\x1bOS";
 const BEFORE: &str = "\x1bOR";
 const WIDE: (u16, u16) = (120, 30);
-
-/// The estates of a test: a folder each below one home.
-struct Estates {
-    home: tempfile::TempDir,
-}
-
-impl Estates {
-    fn new() -> Self {
-        Self { home: tempfile::tempdir().unwrap() }
-    }
-
-    fn path(&self) -> &Path {
-        self.home.path()
-    }
-
-    fn journal(&self, name: &str) -> PathBuf {
-        self.path().join(name).join("journal")
-    }
-
-    fn socket(&self, name: &str) -> PathBuf {
-        self.journal(name).join("engine.sock")
-    }
-
-    /// The configuration of one, whose only system is not there.
-    fn config(&self, name: &str) -> String {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let folder = self.path().join(name);
-        std::fs::create_dir_all(&folder).unwrap();
-        let text = format!(
-            "[estate]\nname = \"{name}\"\nenvironment = \"staging\"\n[journal]\ndir = \"{}\"\n[[postgres]]\nid = \"pg\"\n\
-             host = \"127.0.0.1\"\nport = {port}\nuser = \"u\"\ntls = \"disable\"\n[[tenant]]\nid = \"t1\"\n\
-             database = {{ instance = \"pg\", name = \"t1\" }}\n",
-            self.journal(name).display()
-        );
-        let path = folder.join("c.toml");
-        std::fs::write(&path, text).unwrap();
-        path.display().to_string()
-    }
-
-    fn serve(&self, name: &str) -> Served {
-        let file = self.config(name);
-        Served::start(self.path(), &["--config", &file])
-    }
-
-    /// A file that names estates: `name=socket` or `name=config`.
-    fn fleet(&self, of: &[(&str, Way)]) -> String {
-        let each = |(name, way): &(&str, Way)| match way {
-            Way::Socket(path) => format!("[[estates]]\nname = \"{name}\"\nsocket = \"{}\"\n", path.display()),
-            Way::Config(path) => format!("[[estates]]\nname = \"{name}\"\nconfig = \"{path}\"\n"),
-        };
-        let path = self.path().join("fleet.toml");
-        std::fs::write(&path, of.iter().map(each).collect::<String>()).unwrap();
-        path.display().to_string()
-    }
-
-    fn console(&self, args: &[&str]) -> Term {
-        Term::start(&Start { args, env: &[], home: self.path(), size: WIDE })
-    }
-}
-
-enum Way {
-    Socket(PathBuf),
-    Config(String),
-}
 
 fn header(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
@@ -114,7 +51,7 @@ fn each_estate_has_its_row_and_its_screens_and_what_is_gone_is_unknown() {
         ("us", Way::Config(us)),
         ("asia", Way::Socket(estates.socket("asia"))),
     ]);
-    let mut term = estates.console(&["--config", &fleet]);
+    let mut term = estates.console(&["--config", &fleet], WIDE);
     let text = term.until("all three to be known", SOON, |t| {
         t.contains("3 estates, 1 not reached") && t.contains("attached") && t.contains("engine in this console")
     });
@@ -161,7 +98,7 @@ fn what_was_typed_stays_in_its_estate_and_no_key_of_a_burst_reaches_the_next_one
     let estates = Estates::new();
     let (eu, us) = (estates.serve("eu"), estates.serve("us"));
     let fleet = estates.fleet(&[("eu", Way::Socket(eu.socket.clone())), ("us", Way::Socket(us.socket.clone()))]);
-    let mut term = estates.console(&["--config", &fleet]);
+    let mut term = estates.console(&["--config", &fleet], WIDE);
     term.until("both to be attached", SOON, |t| t.matches("attached").count() >= 2);
     // A form in each, ready to be sent: two Tabs further stands its button.
     for (name, next) in [("eu", "us"), ("us", "eu")] {
@@ -195,7 +132,7 @@ fn an_engine_of_another_estate_is_refused_with_a_sentence_and_a_record() {
     let eu = estates.serve("eu");
     let other = estates.config("other");
     let fleet = estates.fleet(&[("us", Way::Socket(eu.socket.clone())), ("west", Way::Config(other.clone()))]);
-    let mut term = estates.console(&["--config", &fleet]);
+    let mut term = estates.console(&["--config", &fleet], WIDE);
     term.until("why neither is used", SOON, |t| t.contains("2 estates, 2 not reached"));
     term.keys("o").shows("the engine there runs for eu, and us was meant");
     term.keys(CTRL_X).shows("nothing was sent");
@@ -225,7 +162,7 @@ fn a_journal_of_another_estate_is_not_opened_and_stays_as_it_is() {
     let (own, other) = (estates.journal("south"), estates.journal("old"));
     std::fs::write(&south, text.replace(own.to_str().unwrap(), other.to_str().unwrap())).unwrap();
     let fleet = estates.fleet(&[("south", Way::Config(south))]);
-    let mut term = estates.console(&["--config", &fleet]);
+    let mut term = estates.console(&["--config", &fleet], WIDE);
     term.shows("quarterdeck/old");
     term.keys(CTRL_X).shows("nothing was sent");
     leave(term);
@@ -241,7 +178,7 @@ fn one_that_hangs_or_is_gone_keeps_no_other_from_being_heard() {
         ("us", Way::Socket(us.socket.clone())),
         ("asia", Way::Socket(estates.socket("asia"))),
     ]);
-    let mut term = estates.console(&["--config", &fleet]);
+    let mut term = estates.console(&["--config", &fleet], WIDE);
     term.until("two to be attached", SOON, |t| t.matches("attached").count() >= 2 && t.contains("1 not reached"));
     us.signal(Signal::STOP);
     term.until("the one that hangs to be unknown", SOON, |t| t.contains("3 estates, 2 not reached"));
@@ -272,7 +209,7 @@ fn incidents_and_records_of_all_stand_together_with_their_estates() {
         );
         assert_eq!(code, 0, "{err}");
     }
-    let mut term = estates.console(&["--config", &fleet]);
+    let mut term = estates.console(&["--config", &fleet], WIDE);
     let text = term
         .until("the incidents of both", SOON, |t| t.contains("2 open") && t.matches("incident.declared").count() >= 2);
     let at_row = |what: &str| text.lines().position(|l| l.contains(what) && l.contains("INC-1")).unwrap();
@@ -367,7 +304,7 @@ fn a_file_may_be_an_estate_itself_beside_those_that_it_names() {
     let playbooks = estates.path().join(".config/quarterdeck/playbooks");
     std::fs::create_dir_all(&playbooks).unwrap();
     std::fs::write(playbooks.join("broken.yaml"), "id: [\n").unwrap();
-    let mut term = estates.console(&["--config", &own]);
+    let mut term = estates.console(&["--config", &own], WIDE);
     term.until("both", SOON, |t| t.contains("engine in this console") && t.contains("attached"));
     let text = come(&mut term, NEXT, "eu");
     // What the engine in this process says on standard error waits until the terminal is given back.
@@ -384,7 +321,7 @@ fn in_plain_lines_the_estates_are_told_chosen_and_kept_apart() {
     let estates = Estates::new();
     let (eu, us) = (estates.serve("eu"), estates.serve("us"));
     let fleet = estates.fleet(&[("eu", Way::Socket(eu.socket.clone())), ("us", Way::Socket(us.socket.clone()))]);
-    let mut plain = Plain::start(estates.path(), &["--config", &fleet]);
+    let mut plain = Plain::start(estates.path(), &["--config", &fleet], "C.UTF-8");
     plain.line("", "2 estates");
     // Their rows fill in as they are heard of; what is asked again is told again.
     while !plain.line("", "Newest records of all estates").contains("journal.opened") {}
@@ -400,66 +337,11 @@ fn in_plain_lines_the_estates_are_told_chosen_and_kept_apart() {
     plain.line("Enter", "noted");
     plain.line(":estate eu", "Estate eu");
     plain.line("Enter", "eu STAGING");
-    assert_eq!(plain.end(), Some(130));
+    assert_eq!(plain.end().0, Some(130));
     eu.ends();
     us.ends();
     let noted = |name: &str| {
         records(estates.path(), &estates.journal(name)).iter().any(|r| r["body"]["text"] == "told in plain lines")
     };
     assert!(noted("us") && !noted("eu"));
-}
-
-/// A console whose lines are written and read.
-struct Plain {
-    child: Child,
-    bytes: Receiver<Vec<u8>>,
-    all: Vec<u8>,
-}
-
-impl Plain {
-    fn start(home: &Path, args: &[&str]) -> Self {
-        let mut child = Command::new(program())
-            .args(args)
-            .arg("--plain")
-            .env_clear()
-            .env("PATH", std::env::var("PATH").unwrap_or_default())
-            .envs([("HOME", home.to_str().unwrap()), ("USER", "mara"), ("LANG", "C.UTF-8")])
-            .current_dir(home)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut output = child.stdout.take().unwrap();
-        let (told, bytes) = channel();
-        std::thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            while let Ok(read @ 1..) = output.read(&mut buffer) {
-                if told.send(buffer[..read].to_vec()).is_err() {
-                    return;
-                }
-            }
-        });
-        Self { child, bytes, all: Vec::new() }
-    }
-
-    /// Types a line; answers what is told from there on until it holds what is awaited and the next prompt.
-    fn line(&mut self, line: &str, awaited: &str) -> String {
-        let from = self.all.len();
-        writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();
-        loop {
-            let text = String::from_utf8_lossy(&self.all[from..]).into_owned();
-            if text.contains(awaited) && text.ends_with("> ") {
-                return text;
-            }
-            match self.bytes.recv_timeout(SOON) {
-                Ok(more) => self.all.extend(more),
-                Err(why) => panic!("`{awaited}` is not told after `{line}`, {why}:\n{text}"),
-            }
-        }
-    }
-
-    fn end(mut self) -> Option<i32> {
-        drop(self.child.stdin.take());
-        self.child.wait().unwrap().code()
-    }
 }

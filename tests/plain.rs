@@ -7,77 +7,12 @@
     reason = "tests fail by panicking"
 )]
 
+#[path = "support/plain.rs"]
+mod plain_lines;
 mod support;
 
-use std::io::{Read as _, Write as _};
-use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use support::{SOON, kinds, lonely, program, records, verifies};
-
-/// A console whose lines are written and read.
-struct Plain {
-    child: Child,
-    input: Option<ChildStdin>,
-    bytes: Receiver<Vec<u8>>,
-    all: Vec<u8>,
-}
-
-impl Plain {
-    fn start(home: &Path, args: &[&str], lang: &str) -> Self {
-        let mut child = Command::new(program())
-            .args(args)
-            .arg("--plain")
-            .env_clear()
-            .env("PATH", std::env::var("PATH").unwrap_or_default())
-            .envs([("HOME", home.to_str().unwrap()), ("USER", "mara"), ("LANG", lang)])
-            .current_dir(home)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let (input, mut output) = (child.stdin.take(), child.stdout.take().unwrap());
-        let (told, bytes) = channel();
-        std::thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            while let Ok(read @ 1..) = output.read(&mut buffer) {
-                if told.send(buffer[..read].to_vec()).is_err() {
-                    return;
-                }
-            }
-        });
-        Self { child, input, bytes, all: Vec::new() }
-    }
-
-    /// Types a line; answers what is told from there on until it holds what is awaited and the next prompt.
-    fn line(&mut self, line: &str, awaited: &str) -> String {
-        let from = self.all.len();
-        writeln!(self.input.as_mut().unwrap(), "{line}").unwrap();
-        self.until(from, awaited)
-    }
-
-    fn until(&mut self, from: usize, awaited: &str) -> String {
-        loop {
-            let text = String::from_utf8_lossy(&self.all[from..]).into_owned();
-            if text.contains(awaited) && text.ends_with("> ") {
-                return text;
-            }
-            match self.bytes.recv_timeout(SOON) {
-                Ok(more) => self.all.extend(more),
-                Err(why) => panic!("`{awaited}` is not told, {why}:\n{text}"),
-            }
-        }
-    }
-
-    /// Ends the input; answers the exit code and everything that was told.
-    fn end(mut self) -> (Option<i32>, Vec<u8>) {
-        drop(self.input.take());
-        while let Ok(more) = self.bytes.recv_timeout(SOON) {
-            self.all.extend(more);
-        }
-        (self.child.wait().unwrap().code(), self.all)
-    }
-}
+use plain_lines::Plain;
+use support::{kinds, lonely, records, verifies};
 
 #[test]
 fn everything_can_be_reached_without_a_screen() {
@@ -127,7 +62,7 @@ fn a_terminal_without_unicode_gets_ascii_and_quit_leaves() {
     let home = tempfile::tempdir().unwrap();
     let mut plain = Plain::start(home.path(), &["drill"], "C");
     plain.until(0, "-- Tenants");
-    writeln!(plain.input.as_mut().unwrap(), "quit").unwrap();
+    plain.types("quit");
     let (code, told) = plain.end();
     assert_eq!(code, Some(0));
     assert!(told.iter().all(|b| matches!(b, b'\n' | b' '..=b'~')), "{}", String::from_utf8_lossy(&told));

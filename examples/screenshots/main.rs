@@ -11,6 +11,8 @@
 mod demo;
 #[path = "../../tests/support/engine.rs"]
 mod engine;
+#[path = "../../tests/support/estates.rs"]
+mod estates;
 #[path = "../../tests/support/picture.rs"]
 mod picture;
 #[path = "../../tests/support/mod.rs"]
@@ -39,10 +41,11 @@ fn settle() {
 }
 
 fn main() {
-    let parts: [(&str, fn()); 5] = [
+    let parts: [(&str, fn()); 6] = [
         ("first-drill", tour::first_drill),
         ("attached", tour::attached),
         ("screens", tour::screens),
+        ("estates", tour::estates),
         ("themes", tour::themes),
         ("demo", demo::record),
     ];

@@ -1,6 +1,7 @@
 //! The pictures: every screen and what lies on top of it at four sizes, the overview in every theme, two consoles on one engine, and the steps of the first exercise.
 
 use super::engine;
+use super::estates::{Estates, Way};
 use super::picture;
 use super::settle;
 use super::support::{CTRL_C, DOWN, END, ENTER, ESC, SOON, Start, TAB, Term};
@@ -139,6 +140,29 @@ fn attached_at(size: (u16, u16), suffix: &str) {
     served.kill();
     jon.until("the loss and its seconds", SOON, |t| t.contains("ENGINE GONE") && t.contains("(2 s)"));
     picture(&jon, &format!("gone-{suffix}"));
+}
+
+/// One console over three estates, of which one is in trouble and one is not reached: from the calm one, and side by side.
+pub fn estates() {
+    let estates = Estates::new();
+    let served = engine::Served::start(estates.path(), &["--drill"]);
+    let here = estates.config("uscentral");
+    let fleet = estates.fleet(&[
+        ("uscentral", Way::Config(here)),
+        ("acme", Way::Socket(served.socket.clone())),
+        ("asia", Way::Socket(estates.socket("asia"))),
+    ]);
+    for size in [(80, 24), (120, 40), (200, 60), (300, 80)] {
+        let suffix = format!("{}x{}", size.0, size.1);
+        let mut term = estates.console(&["--config", &fleet], size);
+        term.until("the alarm of another estate", Duration::from_secs(90), |t| t.contains("acme: lock chain on t017"));
+        settle();
+        picture(&term, &format!("elsewhere-{suffix}"));
+        term.keys("0").shows("3 estates");
+        settle();
+        picture(&term, &format!("estates-{suffix}"));
+        term.keys(CTRL_C).ends(SOON);
+    }
 }
 
 /// The steps of the first exercise, as `docs/first-drill.md` shows them.

@@ -64,15 +64,11 @@ fn forced(global: &Global, socket: Option<&Path>, asked: &str) -> Result<Exit, E
 
 /// The engine that is meant.
 fn find(global: &Global, socket: Option<&Path>) -> Result<Caller, Error> {
-    let caller = |socket: &Path| session::caller(socket, "socket", global.read_only);
     if let Some(socket) = socket {
-        return Ok(Caller { estate: global.estate.clone(), ..caller(socket) });
+        let caller = session::caller(socket, "socket", global.read_only);
+        return Ok(Caller { estate: global.estate.clone(), ..caller });
     }
-    if global.drill.is_some() {
-        let message = "no drill of this user is served: `quarterdeck --drill serve` starts one";
-        return session::running_drill().map(|s| caller(&s)).ok_or_else(|| Error::Failed(message.into()));
-    }
-    Ok(session::engine(global)?.caller("socket", global.read_only))
+    Ok(session::reached(global)?.caller("socket", global.read_only))
 }
 
 fn open(global: &Global, socket: Option<&Path>) -> Result<Exit, Error> {

@@ -13,7 +13,6 @@ use crate::engine::api::{ConsoleView, Snapshot};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Width of the lines that are printed.
@@ -44,18 +43,8 @@ pub fn print(snapshot: &Arc<Snapshot>) -> Result<(), Error> {
     lines(snapshot).iter().try_for_each(|line| output::line(line))
 }
 
-/// Where the engine that is meant is reached, also of a drill that is served.
-fn engine(global: &Global) -> Result<session::Home, Error> {
-    if global.drill.is_some() {
-        let none = || Error::Failed("no drill of this user is served".into());
-        let socket = session::running_drill().ok_or_else(none)?;
-        return Ok(session::Home { journal: PathBuf::new(), socket, estate: None });
-    }
-    session::engine(global)
-}
-
 pub fn running(global: &Global) -> Result<Arc<Snapshot>, Error> {
-    let home = engine(global)?;
+    let home = session::reached(global)?;
     let snapshot = session::runtime()?.block_on(session::running_snapshot(&home))?;
     snapshot.ok_or_else(|| Error::Failed("no engine runs for this estate; `quarterdeck serve` starts one".into()))
 }

@@ -2,7 +2,7 @@
 
 use super::args::{Config as What, Format, Global};
 use super::output::{self, Error, Exit};
-use super::session::{self, Several, Target};
+use super::session::{self, Scope, Several, Target};
 use crate::config::describe;
 use crate::config::problem::Problems;
 use crate::domain::estate::Environment;
@@ -53,10 +53,10 @@ pub struct Written<'a> {
 }
 
 fn check(global: &Global) -> Result<Exit, Error> {
-    if let Some(several) = super::estates::several(global)? {
-        return check_several(global, &several);
-    }
-    let loaded = session::load(global)?;
+    let loaded = match session::scope(global)? {
+        Scope::All(several) => return check_several(global, &several),
+        Scope::One(target) => target.loaded()?,
+    };
     let config = &loaded.config;
     let (_, problems) = super::explain::rules()?;
     if !problems.is_empty() {

@@ -4,7 +4,7 @@
 use super::args::{Format, Global};
 use super::incident;
 use super::output::{self, Error, Exit};
-use super::session::{self, Meant, Several, Target};
+use super::session::{self, Several};
 use super::status::{self, Look, Status};
 use crate::console::format::headline;
 use crate::console::rows::whom_words;
@@ -14,17 +14,6 @@ use futures::future::join_all;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
-
-/// The estates that the configuration names, where it names several and none was chosen.
-pub fn several(global: &Global) -> Result<Option<Several>, Error> {
-    if global.drill.is_some() || global.estate.is_some() {
-        return Ok(None);
-    }
-    match session::meant(global)? {
-        Meant::Several(several) => Ok(Some(several)),
-        Meant::One(_) => Ok(None),
-    }
-}
 
 /// The output contract of `status --format json` over several estates.
 #[derive(Serialize, JsonSchema)]
@@ -56,10 +45,10 @@ struct EstateStatus<'a> {
 pub fn status(global: &Global, several: &Several) -> Result<Exit, Error> {
     let looks = session::runtime()?.block_on(join_all(several.names().into_iter().map(async |name| {
         let look = match several.one(name) {
-            Ok(target) => look(target).await,
+            Ok(target) => status::look(target).await,
             Err(error) => Err(error),
         };
-        (name, look.map_err(|e| first_line(&e)))
+        (name, look.map_err(|e| e.first_line()))
     })));
     let health = |look: &Result<Look, String>| look.as_ref().map_or(Health::Unknown, Look::health);
     let worst = Health::worst(looks.iter().map(|(_, look)| health(look)));
@@ -99,21 +88,6 @@ pub fn status(global: &Global, several: &Several) -> Result<Exit, Error> {
     Ok(worst.into())
 }
 
-/// One look: the engine's where one runs, else an own one.
-async fn look(target: Target) -> Result<Look, Error> {
-    match target {
-        Target::Estate(loaded) => status::look(&loaded).await,
-        Target::Served { name, socket } => {
-            let home = session::home_of(Target::Served { name, socket });
-            Ok(Look::of(&*session::must_run(&home).await?))
-        }
-    }
-}
-
-fn first_line(error: &Error) -> String {
-    error.to_string().lines().next().unwrap_or_default().to_owned()
-}
-
 /// The output contract of `incident list --format json` over several estates: an element each.
 #[derive(Serialize, JsonSchema)]
 pub struct EstateIncidents {
@@ -131,7 +105,7 @@ pub fn incidents(global: &Global, several: &Several) -> Result<Exit, Error> {
         let found = several.one(name).and_then(|target| incident::of(&session::home_of(target)));
         let (incidents, why) = match found {
             Ok(incidents) => (Some(incidents), None),
-            Err(error) => (None, Some(first_line(&error))),
+            Err(error) => (None, Some(error.first_line())),
         };
         EstateIncidents { estate: name.to_owned(), incidents, why }
     };

@@ -96,9 +96,6 @@ impl Estate {
 
 impl Opens for Estate {
     fn open(&self) -> BoxFuture<'_, Result<Way, String>> {
-        Box::pin(async {
-            let said = |error: Error| error.to_string().lines().next().unwrap_or_default().to_owned();
-            self.reach().await.map_err(said)
-        })
+        Box::pin(async { self.reach().await.map_err(|error| error.first_line()) })
     }
 }

@@ -4,7 +4,7 @@
 use super::args::{Format, Glass, Global, Incident, Run};
 use super::opening;
 use super::output::{self, Error, Exit};
-use super::session::{self, Home};
+use super::session::{self, Home, Scope};
 use crate::domain::id::{FindingId, IncidentId, Person, RunId};
 use crate::domain::incident::Incident as Known;
 use crate::domain::incident::Role;
@@ -60,10 +60,15 @@ pub fn glass(global: &Global, what: Glass) -> Result<Exit, Error> {
     )
 }
 
-fn live_home(global: &Global) -> Result<Home, Error> {
+fn no_drill(global: &Global) -> Result<(), Error> {
     if global.drill.is_some() {
         return Err(Error::Usage("a drill keeps its incidents in its own journal; use its console".into()));
     }
+    Ok(())
+}
+
+fn live_home(global: &Global) -> Result<Home, Error> {
+    no_drill(global)?;
     session::engine(global)
 }
 
@@ -120,10 +125,11 @@ pub(super) fn row(i: &Known) -> Vec<String> {
 }
 
 fn list(global: &Global) -> Result<Exit, Error> {
-    if let Some(several) = super::estates::several(global)? {
-        return super::estates::incidents(global, &several);
-    }
-    let all = of(&live_home(global)?)?;
+    no_drill(global)?;
+    let all = match session::scope(global)? {
+        Scope::All(several) => return super::estates::incidents(global, &several),
+        Scope::One(target) => of(&session::home_of(target))?,
+    };
     if global.format == Format::Json {
         output::json(&all)?;
         return Ok(Exit::Done);

@@ -141,13 +141,8 @@ pub fn own_keys(short: bool) -> Result<Keymap, Error> {
 pub fn keys_in_force() -> (Keymap, Option<String>) {
     match own_keys(true) {
         Ok(keys) => (keys, None),
-        Err(error) => (Keymap::default(), Some(format!("the built-in keys are in force: {}", first_line(&error)))),
+        Err(error) => (Keymap::default(), Some(format!("the built-in keys are in force: {}", error.first_line()))),
     }
-}
-
-/// The first line of an error, without the name of the program.
-fn first_line(error: &Error) -> String {
-    error.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
 /// All themes, with the one of that name on, or the one that suits the terminal.

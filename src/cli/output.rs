@@ -110,6 +110,11 @@ impl Error {
         }
     }
 
+    /// Its first line, for where one line is shown.
+    pub fn first_line(&self) -> String {
+        self.to_string().lines().next().unwrap_or_default().to_owned()
+    }
+
     const fn exit(&self) -> Exit {
         match self {
             Self::Problems(_) | Self::Usage(_) => Exit::Usage,

@@ -34,14 +34,7 @@ pub struct Loaded {
 
 /// Finds and reads the configuration of the one estate that is meant; its absence is an error here.
 pub fn load(global: &Global) -> Result<Loaded, Error> {
-    match target(global)? {
-        Target::Estate(loaded) => Ok(*loaded),
-        Target::Served { name, socket } => Err(Error::Usage(format!(
-            "{name} is reached by the engine that is served at {}: while none listens there, and for what needs its own \
-             configuration, this works only where that is",
-            socket.display()
-        ))),
-    }
+    target(global)?.loaded()
 }
 
 /// What a command works on.
@@ -56,6 +49,23 @@ pub enum Target {
         /// The socket.
         socket: PathBuf,
     },
+}
+
+impl Target {
+    /// Its configuration.
+    ///
+    /// # Errors
+    /// Only its socket is known.
+    pub fn loaded(self) -> Result<Loaded, Error> {
+        match self {
+            Self::Estate(loaded) => Ok(*loaded),
+            Self::Served { name, socket } => Err(Error::Usage(format!(
+                "{name} is reached by the engine that is served at {}: while none listens there, and for what needs its own \
+                 configuration, this works only where that is",
+                socket.display()
+            ))),
+        }
+    }
 }
 
 /// What the configuration names.
@@ -159,6 +169,23 @@ pub fn chosen(global: &Global, meant: Meant) -> Result<Target, Error> {
     })
 }
 
+/// What a command that can also be asked of several estates works on.
+#[derive(Debug)]
+pub enum Scope {
+    /// One estate.
+    One(Target),
+    /// All that the configuration names.
+    All(Several),
+}
+
+/// The estate that was chosen or is the only one, else all of them.
+pub fn scope(global: &Global) -> Result<Scope, Error> {
+    match meant(global)? {
+        Meant::Several(several) if global.estate.is_none() => Ok(Scope::All(several)),
+        meant => Ok(Scope::One(chosen(global, meant)?)),
+    }
+}
+
 /// Finds and reads the configuration, whatever it names; its absence is an error here.
 pub fn meant(global: &Global) -> Result<Meant, Error> {
     match locate(global)? {
@@ -240,6 +267,16 @@ impl Home {
 /// Where the engine of the estate that is meant is reached. There is no journal's directory where only a socket is known.
 pub fn engine(global: &Global) -> Result<Home, Error> {
     Ok(home_of(target(global)?))
+}
+
+/// The same, or of a drill that is served.
+pub fn reached(global: &Global) -> Result<Home, Error> {
+    if global.drill.is_none() {
+        return engine(global);
+    }
+    let message = "no drill of this user is served: `quarterdeck --drill serve` starts one";
+    let socket = running_drill().ok_or_else(|| Error::Failed(message.into()))?;
+    Ok(Home { journal: PathBuf::new(), socket, estate: None })
 }
 
 /// The same of an estate that was found.

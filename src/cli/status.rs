@@ -4,7 +4,7 @@
 use super::args::{Format, Global};
 use super::opening;
 use super::output::{self, Error, Exit};
-use super::session;
+use super::session::{self, Scope, Target};
 use crate::console::rows::{Context, plain};
 use crate::console::views::View;
 use crate::correlate::{panes, standby};
@@ -190,93 +190,84 @@ impl Look {
     pub fn status(&self) -> Status<'_> {
         self.judged(self.health())
     }
+
     fn judged(&self, health: Health) -> Status<'_> {
-        let look = self;
-        let sources = look.panes.sources.iter().map(SourceLine::of);
-        let unseen = Pane::GENERAL.into_iter().filter(|pane| look.panes.subjects(*pane).is_empty());
+        let sources = self.panes.sources.iter().map(SourceLine::of);
+        let unseen = Pane::GENERAL.into_iter().filter(|pane| self.panes.subjects(*pane).is_empty());
         let sources = sources.chain(unseen.map(|pane| SourceLine::none_for(pane.word()))).collect();
         Status {
             schema: 1,
-            estate: &look.estate.name,
-            environment: look.estate.environment,
-            mode: look.mode,
-            generated_at: look.at,
+            estate: &self.estate.name,
+            environment: self.estate.environment,
+            mode: self.mode,
+            generated_at: self.at,
             health,
             sources,
-            tenants: &look.panes.tenants,
-            databases: &look.panes.databases,
-            queues: &look.panes.queues,
-            ingress: &look.panes.ingress,
-            platform: &look.panes.platform,
-            recovery: &look.panes.recovery,
-            delivery: &look.panes.delivery,
-            business: &look.panes.business,
-            security: &look.panes.security,
-            findings: &look.findings,
-            usual: Known { health: look.usual.health(), why: look.usual.words(), state: &look.usual },
+            tenants: &self.panes.tenants,
+            databases: &self.panes.databases,
+            queues: &self.panes.queues,
+            ingress: &self.panes.ingress,
+            platform: &self.panes.platform,
+            recovery: &self.panes.recovery,
+            delivery: &self.panes.delivery,
+            business: &self.panes.business,
+            security: &self.panes.security,
+            findings: &self.findings,
+            usual: Known { health: self.usual.health(), why: self.usual.words(), state: &self.usual },
         }
     }
 }
 
-/// One look: the engine's where one runs, else until every source has answered or the patience is over.
+/// One look at the estate or drill that is meant.
 pub fn once(global: &Global) -> Result<Look, Error> {
     session::runtime()?.block_on(async {
         match &global.drill {
             Some(scenario) => Ok(look_with(opening::drill_adapters(scenario)?).await),
-            None => match served(global)? {
-                Some(home) => Ok(Look::of(&*session::must_run(&home).await?)),
-                None => look(&session::load(global)?).await,
-            },
+            None => look(session::target(global)?).await,
         }
     })
 }
 
 /// Runs it.
 pub fn run(global: &Global, watch: bool) -> Result<Exit, Error> {
-    match super::estates::several(global)? {
-        None => {}
-        Some(_) if watch => {
+    if let Some(scenario) = &global.drill {
+        let look = async { own_look(global, opening::drill_adapters(scenario)?, watch).await };
+        return session::runtime()?.block_on(look);
+    }
+    match session::scope(global)? {
+        Scope::All(_) if watch => {
             let message = "--watch follows one estate, and the configuration names several: give --estate NAME too";
-            return Err(Error::Usage(message.into()));
+            Err(Error::Usage(message.into()))
         }
-        Some(several) => return super::estates::status(global, &several),
+        Scope::All(several) => super::estates::status(global, &several),
+        Scope::One(target) => session::runtime()?.block_on(one(global, target, watch)),
     }
-    if let Some(home) = served(global)? {
-        return session::runtime()?.block_on(from_engine(global, &home, watch));
-    }
-    session::runtime()?.block_on(async {
-        let live = match global.drill {
-            Some(_) => None,
-            None => Some(session::load(global)?),
-        };
-        if let Some(loaded) = &live {
-            let home = session::home(&loaded.config);
-            if session::running_snapshot(&home).await?.is_some() {
-                return from_engine(global, &home, watch).await;
-            }
-        }
-        let adapters = match (&live, &global.drill) {
-            (Some(loaded), _) => for_a_look(loaded)?,
-            (None, scenario) => opening::drill_adapters(scenario.as_deref().unwrap_or_default())?,
-        };
-        own_look(global, adapters, watch).await
-    })
 }
 
-/// The engine of an estate of which only the socket is known.
-fn served(global: &Global) -> Result<Option<session::Home>, Error> {
-    if global.drill.is_some() {
-        return Ok(None);
+async fn one(global: &Global, target: Target, watch: bool) -> Result<Exit, Error> {
+    let loaded = match target {
+        Target::Estate(loaded) => *loaded,
+        served @ Target::Served { .. } => return from_engine(global, &session::home_of(served), watch).await,
+    };
+    let home = session::home(&loaded.config);
+    if session::running_snapshot(&home).await?.is_some() {
+        return from_engine(global, &home, watch).await;
     }
-    Ok(Some(session::engine(global)?).filter(session::Home::is_served))
+    own_look(global, for_a_look(&loaded)?, watch).await
 }
 
 /// One look at an estate: the engine's where one runs, else until every source has answered or the patience is over.
-pub async fn look(loaded: &session::Loaded) -> Result<Look, Error> {
+pub async fn look(target: Target) -> Result<Look, Error> {
+    let loaded = match target {
+        Target::Estate(loaded) => *loaded,
+        served @ Target::Served { .. } => {
+            return Ok(Look::of(&*session::must_run(&session::home_of(served)).await?));
+        }
+    };
     if let Some(snapshot) = session::running_snapshot(&session::home(&loaded.config)).await? {
         return Ok(Look::of(&snapshot));
     }
-    Ok(look_with(for_a_look(loaded)?).await)
+    Ok(look_with(for_a_look(&loaded)?).await)
 }
 
 async fn look_with(adapters: Adapters) -> Look {

@@ -54,7 +54,12 @@ pub fn roots(path: &Path) -> Result<RootCertStore, String> {
     Ok(roots)
 }
 
-/// The same of this machine. Blocks.
+/// What a file of authorities vouches with, or this machine where none is named. Blocks.
+pub fn trusted(file: Option<&Path>) -> Result<RootCertStore, String> {
+    file.map_or_else(systems, roots)
+}
+
+/// What this machine vouches with. Blocks.
 pub fn systems() -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);

@@ -17,6 +17,9 @@ const TOLD: usize = 3;
 /// Newest records of each estate that are looked at, and of all that are shown.
 const RECORDS: (usize, usize) = (60, 200);
 
+/// What is said where there are no others.
+pub const ONE: &str = "this console holds one estate; [[estates]] of its configuration names more";
+
 /// What is said of an estate.
 pub fn row(state: &State) -> EstateRow {
     let snapshot = state.snapshot.as_deref();
@@ -121,11 +124,7 @@ pub fn records(states: &[&State]) -> Vec<EstateRecord> {
 
 /// Name and class of the estate on the screen.
 pub fn own_words(state: &State) -> String {
-    let name = state.snapshot.as_deref().map_or(state.facts.estate.as_str(), |s| s.estate.name.as_str());
-    match state.snapshot.as_deref() {
-        Some(snapshot) => format!("{name} {}", snapshot.environment().to_string().to_uppercase()),
-        None => name.to_owned(),
-    }
+    state.snapshot.as_deref().map_or_else(|| state.facts.estate.clone(), Snapshot::estate_words)
 }
 
 /// The most pressing thing of each other estate that has one, the worst first.

@@ -231,8 +231,8 @@ impl Fleet {
             state.estates = estates;
             state.touch();
         }
-        for pane in [PaneId::Estates, PaneId::EstateIncidents, PaneId::EstateRecords] {
-            state.refresh_pane(pane);
+        for pane in Screen::Estates.panes() {
+            state.refresh_pane(*pane);
         }
     }
 }

@@ -640,6 +640,11 @@ impl Snapshot {
         self.consoles.iter().filter(move |c| c.user == *person && c.silent_since.is_none())
     }
 
+    /// Name and class of the estate.
+    pub fn estate_words(&self) -> String {
+        format!("{} {}", self.estate.name, self.environment().to_string().to_uppercase())
+    }
+
     /// Class of the estate.
     pub fn environment(&self) -> Environment {
         self.estate.environment

@@ -9,41 +9,56 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+/// What is asked of a server's certificate, and what the server is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trust {
+    authorities: Authorities,
+    min: TlsMin,
+    client: Option<Box<ClientCertificate>>,
+}
+
 /// Which authorities vouch for a server's certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Trust {
+enum Authorities {
     /// Those of the operating system.
     System,
     /// Only those in this PEM file.
     Own(PathBuf),
     /// None: only plain `http` is spoken, so a host without any authorities installed will do.
     PlainOnly,
-    /// The same by TLS 1.3 and nothing older.
-    Newest(Box<Trust>),
-    /// The same, and a server that asks is shown this certificate.
-    Showing(Box<Trust>, Box<ClientCertificate>),
 }
 
 impl Trust {
+    const fn by(authorities: Authorities) -> Self {
+        Self { authorities, min: TlsMin::V12, client: None }
+    }
+
+    /// The authorities of the operating system.
+    pub const fn system() -> Self {
+        Self::by(Authorities::System)
+    }
+
+    /// Only the authorities in this PEM file.
+    pub const fn own(file: PathBuf) -> Self {
+        Self::by(Authorities::Own(file))
+    }
+
+    /// No server that speaks TLS.
+    pub const fn plain_only() -> Self {
+        Self::by(Authorities::PlainOnly)
+    }
+
     /// What a server and its URLs need.
     pub fn of<'a>(ca: &Ca, urls: impl IntoIterator<Item = &'a str>) -> Self {
-        let trust = Self::for_urls(ca.file.as_deref(), urls);
-        let trust = match ca.min {
-            TlsMin::V12 => trust,
-            TlsMin::V13 => Self::Newest(Box::new(trust)),
-        };
-        match &ca.client {
-            None => trust,
-            Some(client) => Self::Showing(Box::new(trust), client.clone()),
-        }
+        Self { min: ca.min, client: ca.client.clone(), ..Self::for_urls(ca.file.as_deref(), urls) }
     }
 
     /// What a set of URLs needs: own authorities where given, else the system's where a URL is `https`.
     pub fn for_urls<'a>(ca: Option<&Path>, urls: impl IntoIterator<Item = &'a str>) -> Self {
         match ca {
-            Some(ca) => Self::Own(ca.to_owned()),
-            None if urls.into_iter().any(|u| u.starts_with("https:")) => Self::System,
-            None => Self::PlainOnly,
+            Some(ca) => Self::own(ca.to_owned()),
+            None if urls.into_iter().any(|u| u.starts_with("https:")) => Self::system(),
+            None => Self::plain_only(),
         }
     }
 }
@@ -142,42 +157,23 @@ impl Http {
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .pool_max_idle_per_host(2);
-        let (builder, trust) = match trust {
-            Trust::Showing(trust, client) => return Self::showing(builder, trust, client, resolve),
-            trust => (builder, trust),
-        };
-        let (builder, trust) = match trust {
-            Trust::Newest(trust) => (TlsMin::V13.of(builder), &**trust),
-            trust => (builder, trust),
-        };
-        let builder = match trust {
-            // Once is enough.
-            Trust::System | Trust::Newest(_) | Trust::Showing(..) => builder,
-            Trust::PlainOnly => builder.tls_certs_only([]),
-            Trust::Own(path) => builder.tls_certs_only(read_authorities(path)?),
-        };
-        Self::built(builder, resolve)
-    }
-
-    /// The same with a certificate of ours.
-    fn showing(
-        builder: reqwest::ClientBuilder,
-        trust: &Trust,
-        client: &ClientCertificate,
-        resolve: Option<(&str, &[std::net::SocketAddr])>,
-    ) -> Result<Self, Failure> {
         let local = |why: String| Failure::new(FailureKind::Local, why);
-        let (min, trust) = match trust {
-            Trust::Newest(trust) => (TlsMin::V13, &**trust),
-            trust => (TlsMin::V12, trust),
+        let Trust { authorities, min, client } = trust;
+        let Some(client) = client else {
+            let builder = match authorities {
+                Authorities::System => builder,
+                Authorities::PlainOnly => builder.tls_certs_only([]),
+                Authorities::Own(path) => builder.tls_certs_only(authorities::read(path).map_err(local)?),
+            };
+            return Self::built(min.of(builder), resolve);
         };
-        let roots = match trust {
-            Trust::Own(path) => authorities::roots(path),
-            Trust::PlainOnly => Ok(rustls::RootCertStore::empty()),
-            Trust::System | Trust::Newest(_) | Trust::Showing(..) => authorities::systems(),
+        let roots = match authorities {
+            Authorities::System => authorities::systems(),
+            Authorities::PlainOnly => Ok(rustls::RootCertStore::empty()),
+            Authorities::Own(path) => authorities::roots(path),
         };
-        let showing = Showing::new(client.clone());
-        let config = showing.tls(roots.map_err(local)?, min).map_err(local)?;
+        let showing = Showing::new((**client).clone());
+        let config = showing.tls(roots.map_err(local)?, *min).map_err(local)?;
         Self::built(builder.tls_backend_preconfigured(config).connector_layer(showing), resolve)
     }
 
@@ -269,10 +265,6 @@ impl Http {
         }
         Ok(Answer { status, headers, body, truncated, head_after })
     }
-}
-
-fn read_authorities(path: &Path) -> Result<Vec<reqwest::Certificate>, Failure> {
-    authorities::read(path).map_err(|why| Failure::new(FailureKind::Local, why))
 }
 
 /// What TLS found wrong, if that is why a request failed.

@@ -120,13 +120,12 @@ impl Desks {
         for (of, desk) in std::iter::once(first).chain(more).enumerate() {
             match desk.reach {
                 Reach::Open(way) => {
+                    let told = desks.told(of);
                     desks.here(of, &way);
-                    let told = Told { of, to: desks.told.clone() };
                     desks.tasks.push(tokio::spawn(async move { listen(way.client, &told).await }));
                 }
                 Reach::Later(opens) => {
-                    let told = Told { of, to: desks.told.clone() };
-                    desks.tasks.push(tokio::spawn(keep(opens, told)));
+                    desks.tasks.push(tokio::spawn(keep(opens, desks.told(of))));
                 }
             }
         }
@@ -138,17 +137,21 @@ impl Desks {
         loop {
             match self.news.recv().await? {
                 (of, News::Msg(msg)) => return Some((of, msg)),
-                (of, News::Way(way)) => {
-                    let told = Told { of, to: self.told.clone() };
-                    self.outsides.insert(of, Outside::new(way, told));
-                }
+                (of, News::Way(way)) => self.reached(of, way),
             }
         }
     }
 
+    fn told(&self, of: usize) -> Told {
+        Told { of, to: self.told.clone() }
+    }
+
+    fn reached(&mut self, of: usize, way: Way) {
+        self.outsides.insert(of, Outside::new(way, self.told(of)));
+    }
+
     fn here(&mut self, of: usize, way: &Way) {
-        let told = Told { of, to: self.told.clone() };
-        self.outsides.insert(of, Outside::new(way.clone(), told));
+        self.reached(of, way.clone());
         let (link, snapshot) = (way.client.link.borrow().clone(), way.client.snapshot());
         for msg in [Msg::Link(link), Msg::Snapshot(snapshot)] {
             // Nothing can be asked for before anything is shown, but for a title.

@@ -57,7 +57,7 @@ impl House {
         let url = said.map_while(Result::ok).find_map(|line| line.strip_prefix("listens at ").map(str::to_owned));
         let log = std::fs::read_to_string(dir.path().join("log")).unwrap();
         let url = url.unwrap_or_else(|| panic!("the provider did not start: {log}"));
-        let http = Http::new(&Trust::Own(cert)).unwrap();
+        let http = Http::new(&Trust::own(cert)).unwrap();
         Some(Self { dir, child, url, http })
     }
 

@@ -7,7 +7,7 @@ mod answers;
 mod pulse;
 
 use super::args::{Format, Global, Headless};
-use super::opening::{self, Opened};
+use super::desk::{Desk, refused};
 use super::output::{self, Error, Exit};
 use super::{secrets, session};
 use crate::domain::id::{IncidentId, PlaybookId, RunId, StepId};
@@ -15,7 +15,7 @@ use crate::domain::risk::Risk;
 use crate::domain::run::{RunState, StepState};
 use crate::domain::text::sanitize;
 use crate::engine::api::{Command, Reply, RunView};
-use crate::engine::attach::remote::{self, Away, Remote};
+use crate::engine::attach::remote;
 use crate::engine::client::Client;
 use crate::playbook::params;
 use answers::{Answers, Next, next};
@@ -80,44 +80,16 @@ pub fn run(global: &Global, asked: &Headless) -> Result<Exit, Error> {
     }
     let answers = Answers::new(asked)?;
     session::runtime()?.block_on(async {
-        match engine(global).await? {
-            Way::Attached(remote) => drive(global.format, &remote.client, asked, &answers).await,
-            Way::Own(opened) => {
-                let came = drive(global.format, &opened.running.client, asked, &answers).await;
-                opened.end().await;
-                came
-            }
-        }
+        let desk = Desk::observing(global).await?;
+        desk.work(async |client| drive(global.format, client, asked, &answers).await).await
     })
-}
-
-/// How the engine is reached.
-enum Way {
-    /// It runs already.
-    Attached(Remote),
-    /// It was opened for this run.
-    Own(Box<Opened>),
-}
-
-/// The engine that runs for the estate, else an own one.
-async fn engine(global: &Global) -> Result<Way, Error> {
-    if global.drill.is_none() {
-        match remote::attach(session::engine(global)?.caller("cli", false)).await {
-            Ok(remote) => return Ok(Way::Attached(remote)),
-            Err(Away::Nobody(_)) => {}
-            Err(away) => return Err(Error::failed(away)),
-        }
-    }
-    Ok(Way::Own(Box::new(opening::named(global, true, "cli")?)))
 }
 
 fn accepted(reply: Reply) -> Result<Option<String>, Error> {
     match reply {
         Reply::Accepted { id, .. } => Ok(id),
         Reply::Seen { .. } | Reply::Planned { .. } | Reply::Logs { .. } | Reply::Drafted { .. } => Ok(None),
-        Reply::Refused { why, denied: true } => Err(Error::Denied(why)),
-        Reply::Refused { why, denied: false } if why == remote::UNANSWERED => Err(Error::Unanswered(why)),
-        Reply::Refused { why, denied: false } => Err(Error::Failed(why)),
+        reply @ Reply::Refused { .. } => Err(refused(reply)),
     }
 }
 

@@ -37,7 +37,7 @@ impl House {
         let files = ["cert", "key"].map(|name| dir.path().join(format!("{name}.pem")).display().to_string());
         command.args(["-listen", &format!("127.0.0.1:{port}"), "-cert", &files[0], "-key", &files[1]]);
         let server = Server::start(&mut command, &dir.path().join("log"));
-        let http = Http::new(&Trust::Own(dir.path().join("cert.pem"))).unwrap();
+        let http = Http::new(&Trust::own(dir.path().join("cert.pem"))).unwrap();
         let url = format!("https://localhost:{port}");
         let mut house = Self { dir, server, url, http, root: String::new(), unseal: String::new() };
         let shares = json!({ "secret_shares": 1, "secret_threshold": 1 });

@@ -60,7 +60,7 @@ impl Asked {
         let at = after.and_then(|id| all.iter().position(|r| r.id == id)).map_or(0, |at| at + 1);
         let request = (*all.get(at).or_else(|| all.first())?).clone();
         Some(Self {
-            estate: format!("{} {}", snapshot.estate.name, snapshot.environment().to_string().to_uppercase()),
+            estate: snapshot.estate_words(),
             role: roles(&request).first().copied().unwrap_or(Role::Approver),
             waiting: all.iter().map(|r| r.id.clone()).collect(),
             request,

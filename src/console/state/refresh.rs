@@ -17,7 +17,7 @@ impl State {
 
     /// Takes the rows of one pane from the snapshot.
     pub(in crate::console) fn refresh_pane(&mut self, id: PaneId) {
-        if matches!(id, PaneId::Estates | PaneId::EstateIncidents | PaneId::EstateRecords) {
+        if Screen::Estates.panes().contains(&id) {
             return self.refresh_estates(id);
         }
         let Some(snapshot) = self.snapshot.clone() else { return };

@@ -3,7 +3,7 @@
 use super::say;
 use crate::console::effect::Effect;
 use crate::console::rows::{Column, PaneRow};
-use crate::console::state::{Overlay, PaneId, SheetKind, State, no_estate, shown_finding};
+use crate::console::state::{Overlay, PaneId, Screen, SheetKind, State, no_estate, shown_finding};
 use crate::console::theme::Role;
 
 /// Copies.
@@ -38,7 +38,7 @@ pub(super) fn under_cursor(state: &State) -> Option<String> {
         return step.digest.as_ref().map(|d| d.as_str().to_owned());
     }
     let pane = state.panes.get(state.focused());
-    if let PaneId::Estates | PaneId::EstateIncidents | PaneId::EstateRecords = state.focused() {
+    if Screen::Estates.panes().contains(&state.focused()) {
         let (nothing, estates) = (no_estate(), &state.estates);
         let (cx, i) = (state.context_of(&nothing), pane.selected()?.index);
         return match state.focused() {

@@ -4,6 +4,7 @@
 use super::act::{act, open_record, sheet};
 use super::{go, look, say};
 use crate::console::effect::{By, Effect, Then};
+use crate::console::estates::ONE;
 use crate::console::keymap::Action;
 use crate::console::state::{Focus, Overlay, PaneId, Screen, SheetKind, State, Writing};
 use crate::console::theme::Role;
@@ -15,8 +16,6 @@ pub fn open(state: &mut State) {
     }
     go(state, Screen::Estates);
 }
-
-const ONE: &str = "this console holds one estate; [[estates]] of its configuration names more";
 
 /// To the next estate, or to the one before.
 pub fn beside(state: &mut State, on: bool, effects: &mut Vec<Effect>) {

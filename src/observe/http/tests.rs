@@ -5,7 +5,7 @@ use crate::config::certificate::tests::Authority;
 const LIMIT: Duration = Duration::from_secs(5);
 
 async fn get(url: &str, timeout: Duration) -> Result<Answer, Failure> {
-    let http = Http::new(&Trust::PlainOnly).unwrap();
+    let http = Http::new(&Trust::plain_only()).unwrap();
     http.get(&Ask { url, host: Some("t017.example"), accept: "*/*", limit: 10, timeout }).await
 }
 
@@ -86,7 +86,7 @@ async fn a_server_without_tls_is_a_tls_failure() {
 fn unusable_authorities_are_local_failures() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("ca.pem");
-    let trust = Trust::Own(path.clone());
+    let trust = Trust::own(path.clone());
     assert_eq!(Http::new(&trust).unwrap_err().kind, FailureKind::Local);
     std::fs::write(&path, "not a certificate").unwrap();
     let failure = Http::new(&trust).unwrap_err();
@@ -101,9 +101,9 @@ fn addresses_lose_their_secrets() {
 
 #[test]
 fn trust_follows_from_the_urls() {
-    assert_eq!(Trust::for_urls(None, ["http://a"]), Trust::PlainOnly);
-    assert_eq!(Trust::for_urls(None, ["http://a", "https://b"]), Trust::System);
-    assert_eq!(Trust::for_urls(Some(Path::new("/ca")), ["http://a"]), Trust::Own("/ca".into()));
+    assert_eq!(Trust::for_urls(None, ["http://a"]), Trust::plain_only());
+    assert_eq!(Trust::for_urls(None, ["http://a", "https://b"]), Trust::system());
+    assert_eq!(Trust::for_urls(Some(Path::new("/ca")), ["http://a"]), Trust::own("/ca".into()));
 }
 
 #[tokio::test]

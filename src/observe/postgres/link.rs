@@ -7,9 +7,6 @@ use crate::config::certificate::Shown;
 use crate::config::model::{self, Ca, Login, Tls, TlsMin};
 use crate::config::secret::{self, Secret};
 use crate::domain::sample::{Failure, FailureKind};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -214,28 +211,11 @@ impl Link {
 
     async fn authorities(&self) -> Result<Connector, Failure> {
         let (ca, shown) = (self.ca.clone(), self.ca.client.as_ref().map(|_| self.shown.clone()));
-        let made = tokio::task::spawn_blocking(move || {
-            let roots = match &ca.file {
-                Some(path) => own_authorities(path),
-                None => authorities::systems(),
-            };
-            connector(roots?, ca.min, shown)
-        });
+        let made =
+            tokio::task::spawn_blocking(move || connector(authorities::trusted(ca.file.as_deref())?, ca.min, shown));
         let made = made.await.map_err(|e| e.to_string()).and_then(|made| made);
         made.map(Connector).map_err(|why| Failure::new(FailureKind::Local, format!("{}: {why}", self.address)))
     }
-}
-
-fn own_authorities(path: &Path) -> Result<rustls::RootCertStore, String> {
-    let said = |e: &dyn std::fmt::Display| format!("the certificate authorities in {}: {e}", path.display());
-    let mut roots = rustls::RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|e| said(&e))? {
-        roots.add(certificate.map_err(|e| said(&e))?).map_err(|e| said(&e))?;
-    }
-    if roots.is_empty() {
-        return Err(said(&"no certificate in it"));
-    }
-    Ok(roots)
 }
 
 fn connector(

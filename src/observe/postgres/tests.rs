@@ -287,7 +287,7 @@ async fn tls_is_spoken_with_the_own_authority_and_refused_with_any_other() {
     assert!(other_name.message.contains("not valid for name"), "{other_name}");
     let none = failure(&config(Some("PG_VERSION"))).await;
     assert_eq!(none.kind, FailureKind::Local, "{none}");
-    assert!(none.message.contains("no certificate in it"), "{none}");
+    assert!(none.message.contains("there is no PEM certificate in it"), "{none}");
 
     // The newest version is spoken by default, and where only an older one is to be had nothing is said to it.
     let newest = model::Postgres {

@@ -23,7 +23,6 @@ use line::Seen;
 use name::Name;
 use rustls::RootCertStore;
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,7 +53,7 @@ impl ProbeObserver {
     async fn look(&mut self) -> Result<Facts, Failure> {
         if self.roots.is_none() && self.config.target.speaks != Speaks::Http {
             let ca = self.config.ca.clone();
-            let made = tokio::task::spawn_blocking(move || trusted(ca)).await;
+            let made = tokio::task::spawn_blocking(move || authorities::trusted(ca.as_deref())).await;
             let made = made.map_err(|_| "reading the authorities was broken off".to_owned()).and_then(|made| made);
             self.roots = Some(Arc::new(made.map_err(|why| Failure::new(FailureKind::Local, why))?));
         }
@@ -139,25 +138,6 @@ fn tell_certificates(seen: &Seen, subject: &Subject, now: Timestamp, facts: &mut
         let by = if *own { "itself".to_owned() } else { issuer.clone() };
         facts.said.push(format!("certificate {n} of {}: {name}, signed by {by}, until {until}", chain.shown.len()));
     }
-}
-
-/// The authorities that vouch for a chain. Blocks.
-fn trusted(ca: Option<PathBuf>) -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
-    match ca {
-        Some(path) => {
-            for der in authorities::ders(&path)? {
-                roots.add(der).map_err(|e| format!("the authorities in {} can not be used: {e}", path.display()))?;
-            }
-        }
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            if roots.is_empty() {
-                return Err("this machine has no certificate authorities; name one with `ca`".to_owned());
-            }
-        }
-    }
-    Ok(roots)
 }
 
 /// How far it went, in one sentence.

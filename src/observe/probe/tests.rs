@@ -10,6 +10,7 @@ use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::io::{Read as _, Write as _};
 use std::path::Path;
+use std::path::PathBuf;
 
 /// An authority, and a server's certificate by it or by itself.
 struct Authority {

@@ -76,7 +76,7 @@ async fn real_servers_measured_by_opentelemetry_are_told_as_they_were_asked() {
     let servers = SERVERS.map(|s| server(&python, &url, dir.path(), s));
     let config = model::Prometheus { sets: Some(vec!["otlp-http".into()]), ..config(url) };
     let mut observer = PrometheusObserver::new(Mode::ReadOnly.may_observe().unwrap(), &config, &tenants());
-    let http = Http::new(&Trust::PlainOnly).unwrap();
+    let http = Http::new(&Trust::plain_only()).unwrap();
     for (server, base) in &servers {
         // A counter is missed up to its first export: each kind of request once, before what counts.
         for path in ["/200/110", "/500/300"] {

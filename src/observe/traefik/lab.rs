@@ -142,7 +142,7 @@ impl Private {
 
 /// Status and body of one request.
 pub(crate) async fn get(url: &str, host: &str) -> Result<(u16, String), Failure> {
-    let http = Http::new(&Trust::PlainOnly)?;
+    let http = Http::new(&Trust::plain_only())?;
     let ask = Ask { url, host: Some(host), accept: "*/*", limit: 1 << 20, timeout: Duration::from_secs(5) };
     let answer = http.get(&ask).await?;
     Ok((answer.status, String::from_utf8_lossy(&answer.body).into_owned()))

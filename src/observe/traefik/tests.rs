@@ -205,10 +205,10 @@ async fn tls_is_checked_against_the_own_authorities_only() {
         let timeout = Duration::from_secs(5);
         http.get(&Ask { url: &url, host: None, accept: "*/*", limit: METRICS_BYTES, timeout }).await
     };
-    let own = || Trust::Own(private.ca());
+    let own = || Trust::own(private.ca());
     until("the metrics come over TLS", LIMIT, async || (ask(own(), HOST).await.unwrap().status == 200).then_some(()))
         .await;
-    for (trust, name) in [(Trust::PlainOnly, HOST), (own(), "other.example")] {
+    for (trust, name) in [(Trust::plain_only(), HOST), (own(), "other.example")] {
         let failure = ask(trust, name).await.unwrap_err();
         assert_eq!(failure.kind, FailureKind::Tls, "{failure}");
     }

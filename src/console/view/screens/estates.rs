@@ -4,6 +4,7 @@ use super::super::canvas::{Canvas, cells};
 use super::super::widgets::{Listing, counts, table};
 use super::panes::{empty, title};
 use super::{share, split};
+use crate::console::estates::ONE;
 use crate::console::msg::Target;
 use crate::console::rows::{PaneRow, estates_words, reached_words};
 use crate::console::state::{PaneId, State, no_estate};
@@ -19,8 +20,7 @@ pub fn draw(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
     let rows = share(area.height, &wants);
     let mut rows = rows.into_iter();
     let (top, rest) = split(area, rows.next().unwrap_or(0));
-    let why = "this console holds one estate; [[estates]] of its configuration names more";
-    pane(canvas, state, top, PaneId::Estates, &estates_words(&estates.rows), &tally, &estates.rows, why);
+    pane(canvas, state, top, PaneId::Estates, &estates_words(&estates.rows), &tally, &estates.rows, ONE);
     let (middle, bottom) = split(rest, rows.next().unwrap_or(0));
     let open = estates.rows.iter().map(|row| row.incidents).sum::<usize>();
     let open = Strip::of(if open > 0 { Role::Warn } else { Role::Dim }, format!("{open} open"));
