@@ -326,6 +326,10 @@ fn doctor_says_what_is_refused_where_a_second_factor_is_asked_for_that_nobody_ca
     assert_eq!(gaps(row(&format!("{elevation}{touched}"), "")).len(), 1);
     assert_eq!(gaps(row(elevation, oidc)).len(), 1);
     assert_eq!(row(&format!("{elevation}{touched}"), oidc), None);
+    let login = "[mfa]\nfrom = \"high\"\nsource = \"oidc\"\n";
+    let said = gaps(row(login, ""));
+    assert_eq!(said.iter().filter(|gap| gap.contains("add [oidc] to ")).count(), 2, "{said:#?}");
+    assert_eq!(row(login, oidc), None);
     let (_, out, _) = run(home, &["--config", &config, "doctor"]);
     assert!(!out.contains("second factor"), "{out}");
 }

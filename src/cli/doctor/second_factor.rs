@@ -9,7 +9,7 @@ use super::Finding;
 use crate::domain::facts::Missing;
 use crate::domain::health::Health;
 use crate::playbook::library::Library;
-use crate::policy::rules::Policy;
+use crate::policy::rules::{Policy, SecondFactor};
 use std::path::Path;
 
 /// One row where something is refused; nothing where whatever asks for a second factor has a source of it.
@@ -44,17 +44,19 @@ fn gaps(policy: &Policy, origin: &str, library: &Library, config: &Path, provide
             format!("add [oidc] to {}", config.display()),
         );
     }
-    let source = || format!("name a `source` below [mfa] of {origin}");
-    if policy.mfa_by_security_key {
-        return gaps;
-    }
+    let (lacks, remedy) = match policy.mfa_source {
+        None => ("there is no source of it", format!("name a `source` below [mfa] of {origin}")),
+        Some(SecondFactor::Oidc) if !provider => {
+            ("there is no [oidc] at which one could be proven", format!("add [oidc] to {}", config.display()))
+        }
+        Some(SecondFactor::SecurityKey | SecondFactor::Oidc) => return gaps,
+    };
     if let Some(risk) = policy.mfa_from {
         gap(
             format!(
-                "every step of {risk} risk and above: `from` below [mfa] of {origin} asks for a second factor, and there is no \
-                 source of it"
+                "every step of {risk} risk and above: `from` below [mfa] of {origin} asks for a second factor, and {lacks}"
             ),
-            source(),
+            remedy.clone(),
         );
     }
     for entry in library.all() {
@@ -63,12 +65,12 @@ fn gaps(policy: &Policy, origin: &str, library: &Library, config: &Path, provide
         if !steps.is_empty() {
             gap(
                 format!(
-                    "{} of {}: `mfa` below `requires` in {} asks for a second factor, and there is no source of it",
+                    "{} of {}: `mfa` below `requires` in {} asks for a second factor, and {lacks}",
                     steps.join(", "),
                     entry.playbook().id,
                     entry.origin
                 ),
-                source(),
+                remedy.clone(),
             );
         }
     }

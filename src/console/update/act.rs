@@ -166,6 +166,7 @@ fn leave(state: &mut State, effects: &mut Vec<Effect>) {
             state.refresh_pane(filter.pane);
         }
         Some(Overlay::Compose(compose)) => super::comms::left(state, compose),
+        Some(Overlay::Sheet(Sheet { kind: SheetKind::Login(id), .. })) => super::login::cancel(state, id, effects),
         Some(_) => {}
         None => {
             let pane = state.focused();
