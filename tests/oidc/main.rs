@@ -12,6 +12,7 @@
 mod agent;
 #[path = "../approvals_support/mod.rs"]
 mod approvals_support;
+mod console;
 #[path = "../support/engine.rs"]
 mod engine;
 mod house;

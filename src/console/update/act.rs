@@ -88,6 +88,7 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         Action::People => sheet(state, SheetKind::People),
         Action::Brief => sheet(state, SheetKind::Brief),
         Action::TakeOver => dialogs::take_over(state),
+        Action::Elevate => dialogs::elevate(state),
         Action::Situation => sheet(state, SheetKind::Situation),
         Action::Since => sheet(state, SheetKind::Since),
         Action::BreakGlass => dialogs::break_glass(state),
