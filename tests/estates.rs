@@ -194,14 +194,29 @@ fn an_engine_of_another_estate_is_refused_with_a_sentence_and_a_record() {
     let estates = Estates::new();
     let eu = estates.serve("eu");
     let other = estates.config("other");
-    let fleet = estates.fleet(&[("us", Way::Socket(eu.socket.clone())), ("west", Way::Config(other.clone()))]);
+    let fleet = estates.fleet(&[
+        ("us", Way::Socket(eu.socket.clone())),
+        ("west", Way::Config(other.clone())),
+        ("home", Way::Config(estates.config("home"))),
+    ]);
     let mut term = estates.console(&["--config", &fleet]);
-    term.until("why neither is used", SOON, |t| t.contains("2 estates, 2 not reached"));
+    term.until("why neither is used", SOON, |t| {
+        t.contains("3 estates, 2 not reached") && t.contains("engine in this console")
+    });
     term.keys("o").shows("the engine there runs for eu, and us was meant");
     term.keys(CTRL_X).shows("nothing was sent");
     come(&mut term, NEXT, "west");
     term.keys("o").shows("this is the configuration of other");
     leave(term);
+    // The journal that was open in that console has each of them once, however often it was tried.
+    let all = records(estates.path(), &estates.journal("home"));
+    let misled: Vec<_> = all.iter().filter(|r| r["kind"] == "estate.refused").collect();
+    let of = |name: &str| misled.iter().filter(|r| r["body"]["estate"] == name).collect::<Vec<_>>();
+    assert_eq!((misled.len(), of("us").len(), of("west").len()), (2, 1, 1), "{misled:?}");
+    let why = |name: &str| of(name)[0]["body"]["why"].as_str().unwrap().to_owned();
+    assert!(why("us").contains("the engine there runs for eu, and us was meant"), "{misled:?}");
+    assert!(why("west").contains("this is the configuration of other"), "{misled:?}");
+    assert!(misled.iter().all(|r| r["actor"]["user"] == "mara" && r["actor"]["via"] == "console"), "{misled:?}");
     let (code, _, err) = run(estates.path(), &["--config", &fleet, "--estate", "us", "incident", "declare", "no"]);
     assert!(code == 1 && err.contains("runs for eu, and us was meant: nothing is done there"), "{code} {err}");
     let (code, _, err) = run(estates.path(), &["--config", &fleet, "--estate", "west", "status"]);
@@ -224,12 +239,46 @@ fn a_journal_of_another_estate_is_not_opened_and_stays_as_it_is() {
     let text = std::fs::read_to_string(&south).unwrap();
     let (own, other) = (estates.journal("south"), estates.journal("old"));
     std::fs::write(&south, text.replace(own.to_str().unwrap(), other.to_str().unwrap())).unwrap();
-    let fleet = estates.fleet(&[("south", Way::Config(south))]);
+    let fleet = estates.fleet(&[("south", Way::Config(south)), ("home", Way::Config(estates.config("home")))]);
     let mut term = estates.console(&["--config", &fleet]);
-    term.shows("quarterdeck/old");
+    term.until("that it is not used", SOON, |t| {
+        t.contains("2 estates, 1 not reached") && t.contains("engine in this console")
+    });
+    term.keys("o").shows("quarterdeck/old");
     term.keys(CTRL_X).shows("nothing was sent");
     leave(term);
     assert_eq!(records(estates.path(), &other), before);
+    // The journal that was open in that console says it.
+    let all = records(estates.path(), &estates.journal("home"));
+    let misled: Vec<_> = all.iter().filter(|r| r["kind"] == "estate.refused").collect();
+    assert_eq!(misled.len(), 1, "{misled:?}");
+    assert_eq!(misled[0]["body"]["estate"], "south");
+    assert!(misled[0]["body"]["why"].as_str().unwrap().contains("quarterdeck/old"), "{misled:?}");
+}
+
+#[test]
+fn a_console_that_has_lost_its_engine_does_not_take_another_estates_for_it_and_that_one_records_it() {
+    let estates = Estates::new();
+    let socket = estates.path().join("engine.sock");
+    let serve = |name: &str| {
+        let file = estates.config(name);
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, format!("{text}[engine]\nsocket = \"{}\"\n", socket.display())).unwrap();
+        Served::start(estates.path(), &["--config", &file])
+    };
+    let eu = serve("eu");
+    // By the socket alone: whose engine it is, is what it says.
+    let term = estates.console(&["attach", "--socket", &socket.display().to_string()]);
+    term.until("the estate", SOON, |t| header(t).contains(" eu "));
+    eu.ends();
+    let us = serve("us");
+    term.shows("runs for us");
+    assert!(header(&term.text()).contains(" eu "), "{}", term.text());
+    leave(term);
+    us.ends();
+    let all = records(estates.path(), &estates.journal("us"));
+    let refused: Vec<_> = all.iter().filter(|r| r["kind"] == "console.refused").collect();
+    assert!(!refused.is_empty() && refused[0]["body"]["why"].as_str().unwrap().contains("eu was meant"), "{refused:?}");
 }
 
 #[test]
