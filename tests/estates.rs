@@ -367,7 +367,7 @@ fn commands_say_all_or_take_the_name_of_one_and_what_acts_is_refused_without_it(
         &["incident", "declare", "which?"],
         &["serve"],
         &["run", "list"],
-        &["audit", "verify"],
+        &["audit", "evidence", "list"],
         &["glass", "break", "a reason that is long enough"],
     ] {
         let (code, out, err) = command(args);
@@ -456,6 +456,83 @@ fn in_plain_lines_the_estates_are_told_chosen_and_kept_apart() {
         records(estates.path(), &estates.journal(name)).iter().any(|r| r["body"]["text"] == "told in plain lines")
     };
     assert!(noted("us") && !noted("eu"));
+}
+
+#[test]
+fn audit_answers_for_each_log_on_its_own_and_exits_as_the_worst_of_them() {
+    let estates = Estates::new();
+    for (name, title) in [("eu", "the trucks wait in Ulm"), ("us", "nobody logs in at Austin")] {
+        let config = estates.config(name);
+        let (code, _, err) = run(estates.path(), &["--config", &config, "incident", "declare", title]);
+        assert_eq!(code, 0, "{err}");
+    }
+    let (eu, us) = (|| Way::Config(estates.config("eu")), || Way::Config(estates.config("us")));
+    let fleet = estates.fleet(&[("eu", eu()), ("us", us())]);
+    let audit = |args: &[&str]| run(estates.path(), &[&["--config", &fleet, "audit"][..], args].concat());
+    let json = |text: &str| -> serde_json::Value { serde_json::from_str(text).unwrap_or_else(|_| panic!("{text}")) };
+    let (code, out, err) = audit(&["verify", "--format", "json"]);
+    assert_eq!(code, 0, "{out}{err}");
+    let said = json(&out);
+    for (i, name) in ["eu", "us"].into_iter().enumerate() {
+        assert_eq!((said[i]["estate"].as_str(), said[i]["report"]["ok"].as_bool()), (Some(name), Some(true)), "{out}");
+        assert_eq!(said[i]["report"]["origin"], format!("quarterdeck/{name}"));
+    }
+    let (code, out, _) = audit(&["verify"]);
+    let (head, rest) = out.split_once("\n\nus\n").unwrap_or_else(|| panic!("{out}"));
+    assert!(code == 0 && head.starts_with("eu\n") && head.contains("quarterdeck/eu"), "{out}");
+    assert!(rest.contains("quarterdeck/us") && !rest.contains("quarterdeck/eu"), "{out}");
+
+    // The records of each as stored, in one piece each.
+    let (code, out, err) = audit(&["show", "--format", "json"]);
+    assert_eq!(code, 0, "{err}");
+    let lines: Vec<serde_json::Value> = out.lines().map(json).collect();
+    let of = |name: &str| -> Vec<&serde_json::Value> {
+        lines.iter().filter(|line| line["estate"] == name).map(|line| &line["record"]).collect()
+    };
+    for name in ["eu", "us"] {
+        let stored = records(estates.path(), &estates.journal(name));
+        assert!(!stored.is_empty() && of(name) == stored.iter().collect::<Vec<_>>(), "{name}");
+    }
+    let names: Vec<&str> = lines.iter().map(|line| line["estate"].as_str().unwrap()).collect();
+    assert!(names.is_sorted(), "one after the other: {names:?}");
+    let (code, out, _) = audit(&["show", "--kind", "incident"]);
+    let (head, rest) = out.split_once("\n\nus\n").unwrap_or_else(|| panic!("{out}"));
+    assert!(code == 0 && head.contains("Ulm") && !head.contains("Austin"), "{out}");
+    assert!(rest.contains("Austin") && !rest.contains("Ulm"), "{out}");
+
+    // What is about one log alone asks for which.
+    for args in
+        [&["show", "--seq", "0"][..], &["show", "--from", "1"], &["verify", "--from", "1"], &["show", "--follow"]]
+    {
+        let (code, _, err) = audit(args);
+        assert!(code == 2 && err.contains("names 2 estates (eu, us): --estate NAME"), "{args:?}: {code} {err}");
+    }
+    let (code, _, err) = audit(&["show", "--kind", "nite"]);
+    assert!(code == 2 && err.contains("there is no kind `nite`"), "{code} {err}");
+    let (code, out, _) = audit(&["show", "--estate", "us", "--kind", "incident"]);
+    assert!(code == 0 && out.contains("Austin") && !out.contains("Ulm"), "{out}");
+
+    // One that can not be read from here, and one that was altered: the others are answered for all the same.
+    let gone = Way::Socket(estates.socket("asia"));
+    let fleet = estates.fleet(&[("eu", eu()), ("asia", gone), ("us", us())]);
+    let audit = |args: &[&str]| run(estates.path(), &[&["--config", &fleet, "audit"][..], args].concat());
+    let (code, out, _) = audit(&["verify", "--format", "json"]);
+    let said = json(&out);
+    assert!(code == 6 && said[1]["report"].is_null(), "{code} {out}");
+    assert!(said[1]["why"].as_str().unwrap().contains("asia is reached by the engine"), "{out}");
+    assert_eq!((said[0]["report"]["ok"].as_bool(), said[2]["report"]["ok"].as_bool()), (Some(true), Some(true)));
+    let segment = std::fs::read_dir(estates.journal("us").join("records")).unwrap().next().unwrap().unwrap().path();
+    let text = std::fs::read_to_string(&segment).unwrap();
+    std::fs::write(&segment, text.replacen("Austin", "Boston", 1)).unwrap();
+    let (code, out, _) = audit(&["verify", "--format", "json"]);
+    let said = json(&out);
+    assert_eq!((code, said[0]["report"]["ok"].as_bool()), (3, Some(true)), "{out}");
+    assert_eq!(said[2]["report"]["ok"].as_bool().unwrap_or(false), false, "{out}");
+    let (code, out, _) = audit(&["show", "--format", "json"]);
+    let last = json(out.lines().last().unwrap());
+    assert_eq!((code, last["estate"].as_str()), (3, Some("us")), "{out}");
+    assert!(last["record"].is_null() && !last["why"].as_str().unwrap().is_empty() && !out.contains("Boston"), "{out}");
+    assert!(out.contains("Ulm"), "{out}");
 }
 
 /// A console whose lines are written and read.
