@@ -244,8 +244,8 @@ impl Estate {
         let tool = at.join("tool");
         std::fs::write(&tool, "#!/bin/sh\necho done\n").unwrap();
         std::fs::set_permissions(&tool, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        let sha256: String =
-            Sha256::digest(std::fs::read(&tool).unwrap()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = Sha256::digest(std::fs::read(&tool).unwrap());
+        let sha256 = digest.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
         let uid = rustix::process::getuid().as_raw();
         let keys = Keys(at.to_owned());
         let policy = [
