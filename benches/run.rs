@@ -176,7 +176,7 @@ async fn rendering() {
     let mut took = Vec::new();
     for _ in 0..7 {
         let begun = Instant::now();
-        let steps = preview(&plan, &none, &world, &verbs, (&policy, &state), Mode::Live, Timestamp::now());
+        let steps = preview(&plan, &none, &world, &verbs, (&policy, &state, true), Mode::Live, Timestamp::now());
         let steps = steps.await.unwrap();
         took.push(begun.elapsed().as_secs_f64() * 1e3);
         assert_eq!(steps.len(), STEPS);

@@ -131,14 +131,29 @@ fn an_engine_of_another_estate_is_refused_with_a_sentence_and_a_record() {
     let estates = Estates::new();
     let eu = estates.serve("eu");
     let other = estates.config("other");
-    let fleet = estates.fleet(&[("us", Way::Socket(eu.socket.clone())), ("west", Way::Config(other.clone()))]);
+    let fleet = estates.fleet(&[
+        ("us", Way::Socket(eu.socket.clone())),
+        ("west", Way::Config(other.clone())),
+        ("home", Way::Config(estates.config("home"))),
+    ]);
     let mut term = estates.console(&["--config", &fleet], WIDE);
-    term.until("why neither is used", SOON, |t| t.contains("2 estates, 2 not reached"));
+    term.until("why neither is used", SOON, |t| {
+        t.contains("3 estates, 2 not reached") && t.contains("engine in this console")
+    });
     term.keys("o").shows("the engine there runs for eu, and us was meant");
     term.keys(CTRL_X).shows("nothing was sent");
     come(&mut term, NEXT, "west");
     term.keys("o").shows("this is the configuration of other");
     leave(term);
+    // The journal that was open in that console has each of them once, however often it was tried.
+    let all = records(estates.path(), &estates.journal("home"));
+    let misled: Vec<_> = all.iter().filter(|r| r["kind"] == "estate.refused").collect();
+    let of = |name: &str| misled.iter().filter(|r| r["body"]["estate"] == name).collect::<Vec<_>>();
+    assert_eq!((misled.len(), of("us").len(), of("west").len()), (2, 1, 1), "{misled:?}");
+    let why = |name: &str| of(name)[0]["body"]["why"].as_str().unwrap().to_owned();
+    assert!(why("us").contains("the engine there runs for eu, and us was meant"), "{misled:?}");
+    assert!(why("west").contains("this is the configuration of other"), "{misled:?}");
+    assert!(misled.iter().all(|r| r["actor"]["user"] == "mara" && r["actor"]["via"] == "console"), "{misled:?}");
     let (code, _, err) = run(estates.path(), &["--config", &fleet, "--estate", "us", "incident", "declare", "no"]);
     assert!(code == 1 && err.contains("runs for eu, and us was meant: nothing is done there"), "{code} {err}");
     let (code, _, err) = run(estates.path(), &["--config", &fleet, "--estate", "west", "status"]);
@@ -161,12 +176,46 @@ fn a_journal_of_another_estate_is_not_opened_and_stays_as_it_is() {
     let text = std::fs::read_to_string(&south).unwrap();
     let (own, other) = (estates.journal("south"), estates.journal("old"));
     std::fs::write(&south, text.replace(own.to_str().unwrap(), other.to_str().unwrap())).unwrap();
-    let fleet = estates.fleet(&[("south", Way::Config(south))]);
+    let fleet = estates.fleet(&[("south", Way::Config(south)), ("home", Way::Config(estates.config("home")))]);
     let mut term = estates.console(&["--config", &fleet], WIDE);
-    term.shows("quarterdeck/old");
+    term.until("that it is not used", SOON, |t| {
+        t.contains("2 estates, 1 not reached") && t.contains("engine in this console")
+    });
+    term.keys("o").shows("quarterdeck/old");
     term.keys(CTRL_X).shows("nothing was sent");
     leave(term);
     assert_eq!(records(estates.path(), &other), before);
+    // The journal that was open in that console says it.
+    let all = records(estates.path(), &estates.journal("home"));
+    let misled: Vec<_> = all.iter().filter(|r| r["kind"] == "estate.refused").collect();
+    assert_eq!(misled.len(), 1, "{misled:?}");
+    assert_eq!(misled[0]["body"]["estate"], "south");
+    assert!(misled[0]["body"]["why"].as_str().unwrap().contains("quarterdeck/old"), "{misled:?}");
+}
+
+#[test]
+fn a_console_that_has_lost_its_engine_does_not_take_another_estates_for_it_and_that_one_records_it() {
+    let estates = Estates::new();
+    let socket = estates.path().join("engine.sock");
+    let serve = |name: &str| {
+        let file = estates.config(name);
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, format!("{text}[engine]\nsocket = \"{}\"\n", socket.display())).unwrap();
+        Served::start(estates.path(), &["--config", &file])
+    };
+    let eu = serve("eu");
+    // By the socket alone: whose engine it is, is what it says.
+    let term = estates.console(&["attach", "--socket", &socket.display().to_string()]);
+    term.until("the estate", SOON, |t| header(t).contains(" eu "));
+    eu.ends();
+    let us = serve("us");
+    term.shows("runs for us");
+    assert!(header(&term.text()).contains(" eu "), "{}", term.text());
+    leave(term);
+    us.ends();
+    let all = records(estates.path(), &estates.journal("us"));
+    let refused: Vec<_> = all.iter().filter(|r| r["kind"] == "console.refused").collect();
+    assert!(!refused.is_empty() && refused[0]["body"]["why"].as_str().unwrap().contains("eu was meant"), "{refused:?}");
 }
 
 #[test]
@@ -255,7 +304,7 @@ fn commands_say_all_or_take_the_name_of_one_and_what_acts_is_refused_without_it(
         &["incident", "declare", "which?"],
         &["serve"],
         &["run", "list"],
-        &["audit", "verify"],
+        &["audit", "evidence", "list"],
         &["glass", "break", "a reason that is long enough"],
     ] {
         let (code, out, err) = command(args);
@@ -344,4 +393,81 @@ fn in_plain_lines_the_estates_are_told_chosen_and_kept_apart() {
         records(estates.path(), &estates.journal(name)).iter().any(|r| r["body"]["text"] == "told in plain lines")
     };
     assert!(noted("us") && !noted("eu"));
+}
+
+#[test]
+fn audit_answers_for_each_log_on_its_own_and_exits_as_the_worst_of_them() {
+    let estates = Estates::new();
+    for (name, title) in [("eu", "the trucks wait in Ulm"), ("us", "nobody logs in at Austin")] {
+        let config = estates.config(name);
+        let (code, _, err) = run(estates.path(), &["--config", &config, "incident", "declare", title]);
+        assert_eq!(code, 0, "{err}");
+    }
+    let (eu, us) = (|| Way::Config(estates.config("eu")), || Way::Config(estates.config("us")));
+    let fleet = estates.fleet(&[("eu", eu()), ("us", us())]);
+    let audit = |args: &[&str]| run(estates.path(), &[&["--config", &fleet, "audit"][..], args].concat());
+    let json = |text: &str| -> serde_json::Value { serde_json::from_str(text).unwrap_or_else(|_| panic!("{text}")) };
+    let (code, out, err) = audit(&["verify", "--format", "json"]);
+    assert_eq!(code, 0, "{out}{err}");
+    let said = json(&out);
+    for (i, name) in ["eu", "us"].into_iter().enumerate() {
+        assert_eq!((said[i]["estate"].as_str(), said[i]["report"]["ok"].as_bool()), (Some(name), Some(true)), "{out}");
+        assert_eq!(said[i]["report"]["origin"], format!("quarterdeck/{name}"));
+    }
+    let (code, out, _) = audit(&["verify"]);
+    let (head, rest) = out.split_once("\n\nus\n").unwrap_or_else(|| panic!("{out}"));
+    assert!(code == 0 && head.starts_with("eu\n") && head.contains("quarterdeck/eu"), "{out}");
+    assert!(rest.contains("quarterdeck/us") && !rest.contains("quarterdeck/eu"), "{out}");
+
+    // The records of each as stored, in one piece each.
+    let (code, out, err) = audit(&["show", "--format", "json"]);
+    assert_eq!(code, 0, "{err}");
+    let lines: Vec<serde_json::Value> = out.lines().map(json).collect();
+    let of = |name: &str| -> Vec<&serde_json::Value> {
+        lines.iter().filter(|line| line["estate"] == name).map(|line| &line["record"]).collect()
+    };
+    for name in ["eu", "us"] {
+        let stored = records(estates.path(), &estates.journal(name));
+        assert!(!stored.is_empty() && of(name) == stored.iter().collect::<Vec<_>>(), "{name}");
+    }
+    let names: Vec<&str> = lines.iter().map(|line| line["estate"].as_str().unwrap()).collect();
+    assert!(names.is_sorted(), "one after the other: {names:?}");
+    let (code, out, _) = audit(&["show", "--kind", "incident"]);
+    let (head, rest) = out.split_once("\n\nus\n").unwrap_or_else(|| panic!("{out}"));
+    assert!(code == 0 && head.contains("Ulm") && !head.contains("Austin"), "{out}");
+    assert!(rest.contains("Austin") && !rest.contains("Ulm"), "{out}");
+
+    // What is about one log alone asks for which.
+    for args in
+        [&["show", "--seq", "0"][..], &["show", "--from", "1"], &["verify", "--from", "1"], &["show", "--follow"]]
+    {
+        let (code, _, err) = audit(args);
+        assert!(code == 2 && err.contains("names 2 estates (eu, us): --estate NAME"), "{args:?}: {code} {err}");
+    }
+    let (code, _, err) = audit(&["show", "--kind", "nite"]);
+    assert!(code == 2 && err.contains("there is no kind `nite`"), "{code} {err}");
+    let (code, out, _) = audit(&["show", "--estate", "us", "--kind", "incident"]);
+    assert!(code == 0 && out.contains("Austin") && !out.contains("Ulm"), "{out}");
+
+    // One that can not be read from here, and one that was altered: the others are answered for all the same.
+    let gone = Way::Socket(estates.socket("asia"));
+    let fleet = estates.fleet(&[("eu", eu()), ("asia", gone), ("us", us())]);
+    let audit = |args: &[&str]| run(estates.path(), &[&["--config", &fleet, "audit"][..], args].concat());
+    let (code, out, _) = audit(&["verify", "--format", "json"]);
+    let said = json(&out);
+    assert!(code == 6 && said[1]["report"].is_null(), "{code} {out}");
+    assert!(said[1]["why"].as_str().unwrap().contains("asia is reached by the engine"), "{out}");
+    assert_eq!((said[0]["report"]["ok"].as_bool(), said[2]["report"]["ok"].as_bool()), (Some(true), Some(true)));
+    let segment = std::fs::read_dir(estates.journal("us").join("records")).unwrap().next().unwrap().unwrap().path();
+    let text = std::fs::read_to_string(&segment).unwrap();
+    std::fs::write(&segment, text.replacen("Austin", "Boston", 1)).unwrap();
+    let (code, out, _) = audit(&["verify", "--format", "json"]);
+    let said = json(&out);
+    assert_eq!((code, said[0]["report"]["ok"].as_bool()), (3, Some(true)), "{out}");
+    assert!(!said[2]["report"]["ok"].as_bool().unwrap_or(false), "{out}");
+    let (code, out, _) = audit(&["show", "--format", "json"]);
+    let last = json(out.lines().last().unwrap());
+    assert_eq!((code, last["estate"].as_str()), (3, Some("us")), "{out}");
+    assert!(last["record"].is_null() && !last["why"].as_str().unwrap().is_empty() && !out.contains("Boston"), "{out}");
+    assert!(out.contains("Ulm"), "{out}");
 }

@@ -287,3 +287,49 @@ fn the_command_line_shows_all_of_a_request_and_signs_with_a_key_of_the_agent() {
     served.ends();
     verifies(home, &journal);
 }
+
+#[test]
+fn doctor_says_what_is_refused_where_a_second_factor_is_asked_for_that_nobody_can_prove() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let own = home.join(".config/quarterdeck/playbooks");
+    std::fs::create_dir_all(&own).unwrap();
+    let book = "schemaVersion: 1\nid: careful\nname: N\nversion: 1\nowner: o\ndescription: d\nsteps:\n\
+                - {id: say, name: N, why: W, type: approval, requires: {mfa: true}, approval: {quorum: 1}}\n";
+    std::fs::write(own.join("careful.yaml"), book).unwrap();
+    let config = lonely(home);
+    let text = std::fs::read_to_string(&config).unwrap();
+    let oidc = "[oidc]\nissuer = \"http://127.0.0.1:9/none\"\nclient_id = \"q\"\namr = [\"otp\"]\n";
+    let row = |policy: &str, more: &str| -> Option<Value> {
+        std::fs::write(Path::new(&config).with_file_name("policy.toml"), policy).unwrap();
+        std::fs::write(&config, format!("{text}{more}")).unwrap();
+        let (_, out, err) = run(home, &["--config", &config, "doctor", "--format", "json"]);
+        let said: Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}{err}"));
+        said["systems"].as_array().unwrap().iter().find(|row| row["id"] == "mfa").cloned()
+    };
+    let gaps = |row: Option<Value>| -> Vec<String> {
+        let row = row.unwrap();
+        assert_eq!((row["kind"].as_str(), row["health"].as_str()), (Some("policy"), Some("warn")), "{row}");
+        let gaps = row["missing"].as_array().unwrap();
+        gaps.iter().map(|gap| format!("{}; {}", gap["disables"].as_str().unwrap(), gap["remedy"])).collect()
+    };
+    let elevation = "[elevation]\nmfa = [\"dba\", \"comms\"]\n";
+    let said = gaps(row(&format!("{elevation}[mfa]\nfrom = \"high\"\n"), ""));
+    assert_eq!(said.len(), 3, "{said:#?}");
+    assert!(said[0].starts_with("every elevation to dba or comms: `mfa` below [elevation] of "), "{said:#?}");
+    assert!(said[0].contains("policy.toml asks") && said[0].contains(&format!("add [oidc] to {config}")), "{said:#?}");
+    assert!(said[1].starts_with("every step of high risk and above: `from` below [mfa] of "), "{said:#?}");
+    assert!(said[2].starts_with("say of careful: `mfa` below `requires` in "), "{said:#?}");
+    assert!(said[2].contains("careful.yaml"), "{said:#?}");
+    // Each source takes away what it is for.
+    let touched = "[mfa]\nfrom = \"high\"\nsource = \"security-key\"\n";
+    assert_eq!(gaps(row(&format!("{elevation}{touched}"), "")).len(), 1);
+    assert_eq!(gaps(row(elevation, oidc)).len(), 1);
+    assert_eq!(row(&format!("{elevation}{touched}"), oidc), None);
+    let login = "[mfa]\nfrom = \"high\"\nsource = \"oidc\"\n";
+    let said = gaps(row(login, ""));
+    assert_eq!(said.iter().filter(|gap| gap.contains("add [oidc] to ")).count(), 2, "{said:#?}");
+    assert_eq!(row(login, oidc), None);
+    let (_, out, _) = run(home, &["--config", &config, "doctor"]);
+    assert!(!out.contains("second factor"), "{out}");
+}

@@ -272,6 +272,10 @@ fn what_is_said_of_several_estates_fits() {
     has(&status["estates"][0]["status"], "schema estate sources tenants findings");
     let listed = &fits(home, "incident-list-estates", &["--config", fleet, "incident", "list"], &[6])[0];
     assert_eq!(listed[0]["incidents"][0]["title"], "trouble");
+    let verified = &fits(home, "audit-verify-estates", &["--config", fleet, "audit", "verify"], &[6])[0];
+    assert_eq!(verified[0]["report"]["ok"], true, "{verified}");
+    let shown = fits(home, "audit-show-estates", &["--config", fleet, "audit", "show"], &[6]);
+    assert!(shown.len() > 1 && shown.last().unwrap()["why"].is_string(), "{shown:?}");
     fits(home, "config-check-estates", &["--config", fleet, "config", "check"], &[0]);
     fits(home, "status", &["--config", fleet, "--estate", "lonely", "status"], &[6]);
     fits(home, "error", &["--config", fleet, "playbook", "run", "schema-lock"], &[2]);

@@ -3,6 +3,7 @@
 //! sees.
 
 use super::args::{Answer, Format, Global, Request};
+use super::login;
 use super::output::{self, Error, Exit};
 use super::session::{self, Home};
 use crate::attest::agent::{Agent, Held};
@@ -10,6 +11,7 @@ use crate::config::locate::Places;
 use crate::domain::incident::Role;
 use crate::domain::text::sanitize;
 use crate::engine::api::{Command, Decision, LogPoint, RequestState, RequestView, Snapshot};
+use crate::engine::attach::remote;
 use crate::journal::proof;
 use crate::policy::digest::canonical;
 use crate::policy::statement::NAMESPACE;
@@ -205,6 +207,9 @@ fn lines(request: &RequestView) -> Vec<String> {
         format!("until       {:.0}", request.not_after),
         format!("log         {} with {} records, root {}", request.log.origin, request.log.size, request.log.root),
     ];
+    if request.terms.login {
+        lines.push("also        a login at the identity provider, with a second factor, of each who approves".into());
+    }
     for grant in &request.granted {
         lines.push(format!("approved by {} as {} ({})", grant.person, grant.role, grant.key));
     }
@@ -243,9 +248,15 @@ async fn send(
 ) -> Result<Exit, Error> {
     let (request, reason) = (request.id.clone(), reason.to_owned());
     let command = Command::Answer { request, decision, role, signature, reason };
-    match session::send_to_running(home, command).await? {
+    let ended = || Error::Failed("the engine has ended; nothing was answered".into());
+    let reply = session::send_to_running(home, command).await?.ok_or_else(ended)?;
+    if login::asked(&reply).is_none() {
+        return output::reply(&reply, global.format);
+    }
+    let remote = remote::attach(home.caller("cli", false)).await.map_err(Error::failed)?;
+    match login::through(&remote.client, reply).await? {
         Some(reply) => output::reply(&reply, global.format),
-        None => Err(Error::Failed("the engine has ended; nothing was answered".into())),
+        None => Ok(Exit::Interrupted),
     }
 }
 

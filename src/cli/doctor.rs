@@ -2,6 +2,7 @@
 //! gap disables; and whether the journal can be written.
 
 mod bundle;
+mod second_factor;
 mod secrets;
 
 use super::args::{Format, Global};
@@ -127,6 +128,7 @@ fn examine(global: &Global, loaded: &Loaded) -> Result<Vec<Finding>, Error> {
     }
     all.extend(runtime.block_on(secrets::vaults(&loaded.config)));
     all.extend(runtime.block_on(secrets::provider(&loaded.config)));
+    all.extend(second_factor::asked_in_vain(global, loaded)?);
     all.extend(runtime.block_on(secrets::references(&loaded.config)));
     let home = session::home(&loaded.config);
     all.push(journal(&home));

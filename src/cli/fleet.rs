@@ -10,6 +10,7 @@ use super::output::{Error, Exit};
 use super::session::{self, Loaded, Several, Target};
 use crate::domain::mode::Mode;
 use crate::engine::attach::remote::{self, Away};
+use crate::engine::presence::Door;
 use crate::terminal::console::Ended;
 use crate::terminal::desks::{Berth, Desk, Opens, Reach};
 use crate::terminal::outside::Way;
@@ -26,9 +27,9 @@ pub fn open(global: &Global, several: Several, looks: Looks) -> Result<Exit, Err
     }
     let mode = session::live_mode(global);
     let names: Vec<String> = several.names().into_iter().map(str::to_owned).collect();
-    let several = Arc::new(several);
+    let (several, misled) = (Arc::new(several), Arc::new(Misled::default()));
     let berths: Vec<Arc<Estate>> =
-        names.iter().map(|name| Arc::new(Estate::new(name, mode, several.clone()))).collect();
+        names.iter().map(|name| Arc::new(Estate::new(name, mode, several.clone(), misled.clone()))).collect();
     let desk = |estate: &Arc<Estate>| Desk {
         estate: estate.name.clone(),
         mode,
@@ -54,18 +55,53 @@ struct Estate {
     several: Arc<Several>,
     /// The engine, where it runs in this process. Whoever holds the lock may be opening it.
     opened: Mutex<Option<Opened>>,
+    misled: Arc<Misled>,
+}
+
+/// What this console was to take for an estate's and is another's, for the journals that are open in it: those of the engines that
+/// run here, also of one that is opened later. Of each it is said once.
+#[derive(Default)]
+struct Misled(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    doors: Vec<Door>,
+    /// The estate that was meant, and why what is there was refused.
+    refused: Vec<(String, String)>,
+}
+
+impl Misled {
+    async fn refused(&self, estate: &str, why: String) {
+        let mut known = self.0.lock().await;
+        let one = (estate.to_owned(), why);
+        if known.refused.contains(&one) {
+            return;
+        }
+        for door in &known.doors {
+            tell(door, &one);
+        }
+        known.refused.push(one);
+    }
+
+    async fn opened(&self, door: Door) {
+        let mut known = self.0.lock().await;
+        for one in &known.refused {
+            tell(&door, one);
+        }
+        known.doors.push(door);
+    }
 }
 
 impl Estate {
-    fn new(name: &str, mode: Mode, several: Arc<Several>) -> Self {
-        Self { name: name.to_owned(), mode, several, opened: Mutex::new(None) }
+    fn new(name: &str, mode: Mode, several: Arc<Several>, misled: Arc<Misled>) -> Self {
+        Self { name: name.to_owned(), mode, several, opened: Mutex::new(None), misled }
     }
 
     async fn reach(&self) -> Result<Way, Error> {
         let loaded = match self.several.one(&self.name)? {
             Target::Served { name, socket } => {
                 let caller = session::caller(&socket, "socket", self.mode == Mode::ReadOnly).of(&name);
-                return Ok(attach::far(remote::attach(caller).await.map_err(Error::failed)?));
+                return Ok(attach::far(remote::attach(caller).await.map_err(away)?));
             }
             Target::Estate(loaded) => *loaded,
         };
@@ -73,7 +109,7 @@ impl Estate {
         match remote::attach(caller).await {
             Ok(remote) => Ok(attach::far(remote)),
             Err(Away::Nobody(_)) => self.begin(&loaded).await,
-            Err(away) => Err(Error::failed(away)),
+            Err(why) => Err(away(why)),
         }
     }
 
@@ -83,7 +119,10 @@ impl Estate {
         let mut opened = self.opened.lock().await;
         let here = tokio::task::block_in_place(|| opening::live(loaded, self.mode, true, "console"))?;
         let way = opening::known_key(loaded).map(|key| way(&here, key));
+        let door = here.running.door.clone();
         *opened = Some(here);
+        drop(opened);
+        self.misled.opened(door).await;
         way
     }
 
@@ -96,6 +135,31 @@ impl Estate {
 
 impl Opens for Estate {
     fn open(&self) -> BoxFuture<'_, Result<Way, String>> {
-        Box::pin(async { self.reach().await.map_err(|error| error.first_line()) })
+        Box::pin(async {
+            match self.reach().await {
+                Ok(way) => Ok(way),
+                Err(error) => {
+                    let why = error.first_line();
+                    if matches!(error, Error::OtherEstate(_)) {
+                        self.misled.refused(&self.name, why.clone()).await;
+                    }
+                    Err(why)
+                }
+            }
+        })
+    }
+}
+
+/// Tells one engine; nobody waits for it.
+fn tell(door: &Door, (estate, why): &(String, String)) {
+    let (door, estate, why) = (door.clone(), estate.clone(), why.clone());
+    tokio::spawn(async move { door.elsewhere(session::me("console"), estate, why).await });
+}
+
+/// Why an engine is not attached to.
+fn away(away: Away) -> Error {
+    match away {
+        Away::Elsewhere(why) => Error::OtherEstate(why),
+        away => Error::failed(away),
     }
 }

@@ -25,6 +25,7 @@ mod incident;
 mod init;
 mod keys;
 mod log;
+mod login;
 mod logs;
 mod looks;
 mod man;

@@ -63,6 +63,9 @@ pub enum Error {
     /// The request does not fit; exit 2.
     #[error("{0}")]
     Usage(String),
+    /// What is at hand is another estate's than is meant; exit 2.
+    #[error("{0}")]
+    OtherEstate(String),
     /// It failed; exit 1.
     #[error("{0}")]
     Failed(String),
@@ -96,7 +99,6 @@ impl Error {
             | JournalError::KeyWithoutLog { .. } => Self::Damaged(error.to_string()),
             JournalError::Symlink { .. }
             | JournalError::NetworkFileSystem { .. }
-            | JournalError::ForeignLog { .. }
             | JournalError::KeyMode { .. }
             | JournalError::KeyOwner { .. }
             | JournalError::KeyMalformed { .. }
@@ -106,6 +108,7 @@ impl Error {
             | JournalError::SharedKeyMissing { .. }
             | JournalError::OfSeveral { .. }
             | JournalError::NotNew { .. } => Self::Usage(error.to_string()),
+            JournalError::ForeignLog { .. } => Self::OtherEstate(error.to_string()),
             _ => Self::Failed(error.to_string()),
         }
     }
@@ -117,7 +120,7 @@ impl Error {
 
     const fn exit(&self) -> Exit {
         match self {
-            Self::Problems(_) | Self::Usage(_) => Exit::Usage,
+            Self::Problems(_) | Self::Usage(_) | Self::OtherEstate(_) => Exit::Usage,
             Self::Failed(_) => Exit::Failed,
             Self::Damaged(_) => Exit::Verification,
             Self::Denied(_) => Exit::Denied,
@@ -128,7 +131,7 @@ impl Error {
     const fn kind(&self) -> ErrorKind {
         match self {
             Self::Problems(_) => ErrorKind::Configuration,
-            Self::Usage(_) => ErrorKind::Usage,
+            Self::Usage(_) | Self::OtherEstate(_) => ErrorKind::Usage,
             Self::Failed(_) => ErrorKind::Failed,
             Self::Damaged(_) => ErrorKind::Damaged,
             Self::Denied(_) => ErrorKind::Denied,

@@ -274,11 +274,12 @@ fn render(global: &Global, id: &str, params: &BTreeMap<String, String>) -> Resul
         }
     };
     let (policy, state) = super::policy::known(global)?;
-    let verbs = adapters.verbs.clone();
+    let (verbs, provider) = (adapters.verbs.clone(), adapters.identity.is_some());
     let runtime = session::runtime()?;
     let seen = runtime.block_on(status::look_once(adapters));
+    let known = (&policy.policy, &state, provider);
     let steps = runtime
-        .block_on(preview(&entry.plan, params, &seen.world, &verbs, (&policy.policy, &state), mode, seen.at))
+        .block_on(preview(&entry.plan, params, &seen.world, &verbs, known, mode, seen.at))
         .map_err(|problems| Error::Usage(problems.join("; ")))?;
     if global.format == Format::Json {
         let playbook = entry.playbook();

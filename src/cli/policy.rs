@@ -18,7 +18,7 @@ use crate::engine::roster::{PolicyFile, pinned_of};
 use crate::engine::state::State;
 use crate::journal::fold;
 use crate::journal::read::Filter;
-use crate::policy::rules::Policy;
+use crate::policy::rules::{Policy, SecondFactor};
 use crate::policy::sshsig::Revoked;
 use crate::policy::statement::NAMESPACE;
 use base64::Engine as _;
@@ -198,11 +198,12 @@ fn check(global: &Global, file: Option<&Path>) -> Result<Exit, Error> {
             notes.push(format!("{} has no key and can sign nothing", member.person));
         }
     }
-    if policy.mfa_from.is_some() && !policy.mfa_by_security_key {
+    if policy.mfa_from.is_some() && policy.mfa_source.is_none() {
         notes.push("a second factor is asked for and has no source, so that the answer is no".to_owned());
     }
     let touched = policy.people.iter().flat_map(|m| &m.keys).any(crate::policy::sshsig::PublicKey::is_security_key);
-    if policy.mfa_by_security_key && policy.authorities.is_empty() && !touched {
+    let by_key = policy.mfa_source == Some(SecondFactor::SecurityKey);
+    if by_key && policy.authorities.is_empty() && !touched {
         notes.push("a second factor is a security key's signature, and nobody has such a key".to_owned());
     }
     let keys = policy.people.iter().map(|m| m.keys.len()).sum();
@@ -239,11 +240,12 @@ fn explain(global: &Global, step: &str, params: &BTreeMap<String, String>) -> Re
             (opening::adapters(&session::load(global)?, mode)?, mode)
         }
     };
-    let verbs = adapters.verbs.clone();
+    let (verbs, provider) = (adapters.verbs.clone(), adapters.identity.is_some());
     let runtime = session::runtime()?;
     let seen = runtime.block_on(status::look_once(adapters));
+    let known = (&file.policy, &state, provider);
     let steps = runtime
-        .block_on(preview(&entry.plan, params, &seen.world, &verbs, (&file.policy, &state), mode, seen.at))
+        .block_on(preview(&entry.plan, params, &seen.world, &verbs, known, mode, seen.at))
         .map_err(|problems| Error::Usage(problems.join("; ")))?;
     let Some(found) = steps.into_iter().find(|s| s.id.as_str() == id) else {
         return Err(Error::Failed(format!("{step} was not rendered")));
@@ -280,13 +282,17 @@ fn print(explained: &Explained) -> Result<(), Error> {
         Some(crate::domain::risk::Confirmation::Keypress) => "  confirmation: a dialog".to_owned(),
         Some(crate::domain::risk::Confirmation::Typed { phrase }) => format!("  confirmation: “{phrase}” is typed"),
     })?;
+    if assessment.login {
+        output::line("  second factor: who confirms it logs in at the identity provider")?;
+    }
     if let Some(terms) = &assessment.terms {
         let who = if approvers.is_empty() { "nobody now".to_owned() } else { approvers.join(", ") };
         let over = if terms.escalates { "escalates" } else { "denies" };
         let line = format!(
-            "  approvals: {} by {} ({who}), within {} min, then it {over}",
+            "  approvals: {} by {} ({who}){}, within {} min, then it {over}",
             assessment.approvals,
             terms.who(),
+            if terms.login { ", each with a login at the identity provider" } else { "" },
             terms.timeout_s / 60
         );
         output::line(&line)?;

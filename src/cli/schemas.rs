@@ -73,6 +73,16 @@ fn all() -> Vec<(&'static str, &'static str, Schema)> {
         ("config-init", "config init --format json", of::<config::Written<'_>>()),
         ("man", "man --output DIR --format json", of::<man::Written>()),
         ("audit-verify", "audit verify --format json", of::<verify::Report>()),
+        (
+            "audit-verify-estates",
+            "audit verify --format json over several estates",
+            of::<Vec<audit::estates::EstateVerified>>(),
+        ),
+        (
+            "audit-show-estates",
+            "each line of audit show --format json over several estates",
+            of::<audit::estates::EstateRecord>(),
+        ),
         ("audit-show", "each line of audit show --format json: a record as stored", of::<Record>()),
         ("audit-show-seq", "audit show --seq N --format json", of::<audit::show::Whole<'_>>()),
         ("audit-keys-show", "audit keys show --format json", of::<audit::keys::Report>()),

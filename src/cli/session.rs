@@ -122,7 +122,7 @@ impl Several {
                 let loaded = read(path.clone())?;
                 let found = &loaded.config.estate.name;
                 if found != name {
-                    return Err(Error::Usage(format!(
+                    return Err(Error::OtherEstate(format!(
                         "{}: this is the configuration of {found}, and {} names it {name}: nothing is done there",
                         path.display(),
                         self.path.display()

@@ -79,6 +79,9 @@ pub struct ApprovalTerms {
     pub not_operator: bool,
     /// Whether each has to sign with a security key.
     pub security_key: bool,
+    /// Whether each logs in at the identity provider for it, with a second factor.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub login: bool,
     /// How long is waited, in seconds.
     pub timeout_s: u64,
     /// Whether somebody is called then, and it goes on waiting as long again; else it is denied.
@@ -109,6 +112,9 @@ pub struct Assessment {
     pub reasons: Vec<String>,
     /// How it must be confirmed; `None` for looks that change nothing.
     pub confirmation: Option<Confirmation>,
+    /// Whether who confirms it logs in at the identity provider for it, with a second factor.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub login: bool,
     /// Number of distinct other people who must approve.
     pub approvals: u8,
     /// Who they are and how long is waited for them; absent where nobody must.

@@ -1092,7 +1092,7 @@ pub enum SignInState {
     },
     /// It is done, and what was wished for is asked for.
     Proven {
-        /// The request that another person answers.
+        /// What it was for: the request of an elevation or of an approval, the run of a confirmation.
         request: String,
         /// One line for people.
         message: String,

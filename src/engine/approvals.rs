@@ -5,7 +5,7 @@
 use super::api::{Command, Decision, Reply, RequestState, RequestSubject, RequestView};
 use super::commands::words;
 use super::core::Engine;
-use super::sign_in::Wish;
+use super::sign_in::{Approving, Elevating, Wish};
 use crate::domain::actor::Actor;
 use crate::domain::id::{Digest, IncidentId, Person};
 use crate::domain::identity::Identity;
@@ -154,10 +154,21 @@ impl Engine {
         let checked = self.checked(id, decision, role, signature);
         match checked {
             Ok((request, _)) if request.run.as_ref().is_some_and(|run| self.runs.get(run).is_none()) => {
+                if request.terms.login && decision == Decision::Approve {
+                    return Err(Reply::refused(format!(
+                        "{id} takes a login at the identity provider, for which the engine asks that leads its run: approve it there"
+                    )));
+                }
                 let (request, to) = (request.id, lead_of(request.incident.as_ref()).to_owned());
                 let (signature, reason) = (signature.to_owned(), reason.to_owned());
                 let command = Command::Answer { request, decision, role, signature, reason };
                 self.pass_on(&command, &to, actor).await
+            }
+            // A no stands as it is: nothing comes of it.
+            Ok((request, signed)) if request.terms.login && decision == Decision::Approve => {
+                let (signature, reason) = (signature.to_owned(), reason.to_owned());
+                let given = Approving { request: request.id, digest: request.digest, role, signature, reason };
+                self.sign_in(Wish::Approval(signed.person, given), actor)
             }
             Ok((request, signed)) => self.take(&request, decision, signed, reason, actor).await,
             Err(why) => {
@@ -187,7 +198,7 @@ impl Engine {
     }
 
     /// Checks one answer in full.
-    fn checked(
+    pub(super) fn checked(
         &self,
         id: &str,
         decision: Decision,
@@ -253,7 +264,22 @@ impl Engine {
             certificate: signer.certificate,
             statement,
             signature: signature.to_owned(),
+            login: None,
         })
+    }
+
+    /// Takes an approval whose person has logged in for it.
+    pub(super) async fn approved(
+        &mut self,
+        given: Approving,
+        identity: Identity,
+        actor: &Actor,
+    ) -> Result<Reply, Reply> {
+        let Approving { request, role, signature, reason, .. } = given;
+        let checked = self.checked(&request, Decision::Approve, role, &signature).map_err(Reply::denied);
+        let (request, signed) = checked?;
+        let signed = SignedBy { login: Some(identity), ..signed };
+        self.take(&request, Decision::Approve, signed, &reason, actor).await
     }
 
     async fn take(
@@ -402,21 +428,16 @@ impl Engine {
     ) -> Result<Reply, Reply> {
         let wish = self.wish(role, lasts_s, reason, actor)?;
         if self.governance.policy.elevation_mfa.contains(&role) {
-            return self.sign_in(wish, actor);
+            return self.sign_in(Wish::Elevation(wish), actor);
         }
         self.ask_elevation(wish, None, actor).await
     }
 
     /// Whether somebody may ask for a role for a time.
-    pub(super) fn wish(&self, role: Role, lasts_s: u64, reason: &str, actor: &Actor) -> Result<Wish, Reply> {
+    pub(super) fn wish(&self, role: Role, lasts_s: u64, reason: &str, actor: &Actor) -> Result<Elevating, Reply> {
         let reason = words(reason, "the reason")?;
         let policy = self.governance.policy.clone();
-        let Some(person) = self.person(actor) else {
-            return Err(Reply::denied(format!(
-                "the roster does not know you (user {}, uid {})",
-                actor.user, actor.uid
-            )));
-        };
+        let person = self.person(actor).ok_or_else(|| Self::nobody(actor))?;
         let longest = policy.elevation_longest.as_secs();
         if lasts_s == 0 || lasts_s > longest {
             return Err(Reply::refused(format!("an elevation lasts from 1 s to {} min", longest / 60)));
@@ -427,18 +448,18 @@ impl Engine {
         if self.standing().with(&policy.elevation_by).into_iter().all(|p| *p == person) {
             return Err(Reply::denied("nobody besides you could grant it"));
         }
-        Ok(Wish { person, role, lasts_s, reason })
+        Ok(Elevating { person, role, lasts_s, reason })
     }
 
     /// Asks another person to grant it; with what the identity provider has said, where policy wants that.
     pub(super) async fn ask_elevation(
         &mut self,
-        wish: Wish,
+        wish: Elevating,
         identity: Option<&Identity>,
         actor: &Actor,
     ) -> Result<Reply, Reply> {
         let title = wish.title();
-        let Wish { person, role, lasts_s, reason } = wish;
+        let Elevating { person, role, lasts_s, reason } = wish;
         let by = self.governance.policy.elevation_by.clone();
         let incident = self.current_incident();
         let mut document = json!({
@@ -472,6 +493,7 @@ pub(super) fn of_others(roles: Vec<Role>) -> ApprovalTerms {
         not_requester: true,
         not_operator: false,
         security_key: false,
+        login: false,
         timeout_s: u64::try_from(WAITS.as_secs()).unwrap_or(0),
         escalates: false,
     }

@@ -44,6 +44,8 @@ pub(super) struct Scene<'a> {
     pub(super) verbs: &'a Verbs,
     pub(super) findings: &'a [Finding],
     pub(super) policy: &'a Policy,
+    /// Whether there is an identity provider at which people log in.
+    pub(super) provider: bool,
 }
 
 /// What a step that sends nothing amounts to for policy: people say yes.
@@ -184,7 +186,14 @@ impl Scene<'_> {
             undo: "the run can be stopped".into(),
             by_hand: String::new(),
         };
-        rendering(self, of, &step.id, &GATE, request)
+        let mut gate = rendering(self, of, &step.id, &GATE, request)?;
+        // Nobody confirms it: who approves it logs in.
+        if std::mem::take(&mut gate.assessment.login) && gate.assessment.approvals == 0 {
+            gate.assessment
+                .denials
+                .push("it needs a second factor, and nobody approves it, so that nobody proves one".into());
+        }
+        Ok(gate)
     }
 
     /// The request of a call whose arguments are rendered already, with what its verb has read for them.
@@ -332,7 +341,7 @@ fn judged(
     let mut declared = declared(written, tenant.map(|t| t.id.as_str()), of.run, around)?;
     declared.calls = of.run.start().parent.as_ref().is_some_and(|p| p.calls) && spec.name.starts_with("comms.");
     declared.auto_run_low = declared.auto_run_low && scene.persists(plan, tenant.map(|t| &t.id));
-    let mut assessment = assess(&StepFacts {
+    Ok(assess(&StepFacts {
         now,
         verb: spec,
         declared: &declared,
@@ -347,18 +356,8 @@ fn judged(
         policy: scene.policy,
         people: &people,
         freeze: freeze.as_ref(),
-    });
-    if written.requires.mfa {
-        // Where security keys are its source, each approval has to be signed by one; nothing else says so.
-        match &mut assessment.terms {
-            Some(terms) if scene.policy.mfa_by_security_key => terms.security_key = true,
-            _ => {
-                let why = "it needs a second factor, and there is no source here that says that you have proven one";
-                assessment.denials.push(why.into());
-            }
-        }
-    }
-    Ok(assessment)
+        provider: scene.provider,
+    }))
 }
 
 /// Digests and assesses a rendered request.
@@ -434,6 +433,7 @@ fn declared(step: &Step, tenant: Option<&str>, run: &Run, around: &Surroundings)
         incident: step.requires.incident_declared,
         severity_at_least: step.requires.severity_at_least,
         role: step.requires.role,
+        second_factor: step.requires.mfa,
         auto_run_low: run.plan().playbook().triggers.auto_run_max_risk == Some(Risk::Low),
         calls: false,
         change_window: run.plan().playbook().change_window.as_ref().map(|w| ChangeWindowFacts {

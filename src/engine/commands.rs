@@ -2,6 +2,7 @@
 
 use super::api::{Command, Reply};
 use super::core::Engine;
+use super::sign_in::Confirming;
 use crate::domain::actor::Actor;
 use crate::domain::id::{FindingId, IncidentId, Person};
 use crate::domain::incident::{IncidentState, Role, Severity};
@@ -59,9 +60,7 @@ impl Engine {
                 self.start_run(&playbook, (&params, &secrets), incident, None, actor).await
             }
             Command::Confirm { run, step, digest, generation, typed } => {
-                let by = Person::new(actor.user.clone());
-                let input = Input::Confirm { step, generation, digest, typed, by };
-                self.by_person(&run, input, actor, "confirmed").await
+                self.confirm(Confirming { run, step, digest, generation, typed }, actor).await
             }
             Command::Decide { run, step, generation, choice, reason } => {
                 let by = Person::new(actor.user.clone());

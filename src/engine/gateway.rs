@@ -120,7 +120,14 @@ impl Engine {
             said.into_iter().map(|(text, holds)| Checked { text, holds, evaluated_at }).collect();
         let confirmed = proof.confirmed.and_then(|c| {
             let record = Durable::new(c.seq?);
-            Some(Confirmed { digest: c.digest.clone(), generation: c.generation, typed: c.typed.clone(), record })
+            let login = c.login.as_ref().and_then(|who| self.governance.policy.named_by(&who.name).cloned());
+            Some(Confirmed {
+                digest: c.digest.clone(),
+                generation: c.generation,
+                typed: c.typed.clone(),
+                login,
+                record,
+            })
         });
         let approvals = proof.approvals.iter().filter_map(|given| self.approval(given).transpose());
         let approvals: Vec<Approval> = approvals.collect::<Result<_, String>>()?;
@@ -181,7 +188,17 @@ impl Engine {
                 }
                 let security_key = again.key_is_security_key;
                 let (digest, not_after) = (request.digest.clone(), request.not_after);
-                Approval::Signed { person: again.person, role: again.role, digest, not_after, security_key, record }
+                let named = by.login.as_ref().and_then(|who| self.governance.policy.named_by(&who.name));
+                let login = named == Some(&again.person);
+                Approval::Signed {
+                    person: again.person,
+                    role: again.role,
+                    digest,
+                    not_after,
+                    security_key,
+                    login,
+                    record,
+                }
             }
         }))
     }

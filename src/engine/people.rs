@@ -62,6 +62,11 @@ impl Engine {
         self.governance.policy.person(actor).cloned()
     }
 
+    /// That somebody is nobody of the roster.
+    pub(super) fn nobody(actor: &Actor) -> Reply {
+        Reply::denied(format!("the roster does not know you (user {}, uid {})", actor.user, actor.uid))
+    }
+
     /// Who holds which roles now.
     pub(super) fn standing(&self) -> Standing {
         standing(&self.governance.policy, &self.state, self.clock.now())

@@ -8,6 +8,7 @@ use super::counters::Counters;
 use crate::domain::actor::Actor;
 use crate::domain::id::{IncidentId, Person};
 use crate::domain::incident::Role;
+use crate::domain::text::sanitize;
 use crate::journal::Kind;
 use jiff::Timestamp;
 use serde_json::json;
@@ -44,6 +45,7 @@ pub(super) enum Arrival {
     Silent { id: u64, since: Option<Timestamp> },
     Left { id: u64, actor: Actor, why: String },
     Refused { actor: Actor, why: String, more: u64 },
+    Elsewhere { actor: Actor, estate: String, why: String },
 }
 
 impl Door {
@@ -77,6 +79,11 @@ impl Door {
     /// Somebody was turned away, and so were `more` others of whom nothing was said.
     pub async fn refused(&self, actor: Actor, why: String, more: u64) {
         self.tell(Arrival::Refused { actor, why, more }).await;
+    }
+
+    /// What the console in which this engine runs was to take for an estate's is another's.
+    pub async fn elsewhere(&self, actor: Actor, estate: String, why: String) {
+        self.tell(Arrival::Elsewhere { actor, estate, why }).await;
     }
 
     /// An engine that has ended needs to hear nothing.
@@ -154,6 +161,10 @@ impl Engine {
             Arrival::Refused { actor, why, more } => {
                 let body = json!({ "why": why, "more": Some(more).filter(|n| *n > 0) });
                 let _ = self.record(Kind::ConsoleRefused, None, body, &actor).await;
+            }
+            Arrival::Elsewhere { actor, estate, why } => {
+                let body = json!({ "estate": sanitize(&estate), "why": sanitize(&why) });
+                let _ = self.record(Kind::EstateRefused, None, body, &actor).await;
             }
         }
     }

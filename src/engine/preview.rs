@@ -50,7 +50,8 @@ pub struct Preview {
     pub pending: Option<String>,
 }
 
-/// Renders every step against what is known now, and what its verb reads of the target.
+/// Renders every step against what is known now, and what its verb reads of the target; by the policy and the state in force, and
+/// whether there is an identity provider.
 ///
 /// # Errors
 /// One sentence for each parameter that is wrong.
@@ -59,7 +60,7 @@ pub async fn preview(
     given: &BTreeMap<String, String>,
     world: &World,
     verbs: &Verbs,
-    (policy, state): (&Policy, &State),
+    (policy, state, provider): (&Policy, &State, bool),
     mode: Mode,
     now: Timestamp,
 ) -> Result<Vec<Preview>, Vec<String>> {
@@ -74,7 +75,7 @@ pub async fn preview(
         Some(commands) => verbs.clone().and(commands),
         None => verbs.clone(),
     };
-    let scene = Scene { mode, now, world, state, verbs, findings: &[], policy };
+    let scene = Scene { mode, now, world, state, verbs, findings: &[], policy, provider };
     let targets = scene.select(plan, &bound.values, None).map_err(|why| vec![why])?;
     let start = Start {
         run: RunId::new("RUN-0"),

@@ -322,7 +322,8 @@ impl Engine {
     pub(super) fn scene(&self) -> Scene<'_> {
         let (world, state, verbs, findings) = (&self.world, &self.state, &self.verbs, self.findings());
         let policy = &self.governance.policy;
-        Scene { mode: self.mode, now: self.clock.now(), world, state, verbs, findings, policy }
+        let provider = self.sign_ins.has_provider();
+        Scene { mode: self.mode, now: self.clock.now(), world, state, verbs, findings, policy, provider }
     }
 
     /// Where a step waits for a second person: a drill simulates one, a broken glass stands for one.

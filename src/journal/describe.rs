@@ -54,6 +54,7 @@ const fn template(kind: Kind) -> &'static str {
         Kind::ConsoleDetached => "console detached[: {console}][ ({why})]",
         Kind::ConsoleProven => "console of {person} proven[ by key {key}]",
         Kind::ConsoleRefused => "turned away at the socket[: {why}][; {more} more]",
+        Kind::EstateRefused => "refused in the place of {estate}[: {why}]",
         Kind::ElevationRequested => "more rights asked for[: {title}][ ({request})]",
         Kind::ElevationGranted => "more rights given[: {person} is {role}][ until {until}][, by {by}]",
         Kind::ElevationEnded => "more rights ended[: {person} is not {role} any more][ ({why})]",

@@ -73,6 +73,7 @@ kinds! {
     ConsoleDetached "console.detached" Tells "A console left.";
     ConsoleProven "console.proven" Tells "A key has shown who sits at a console.";
     ConsoleRefused "console.refused" Tells "Somebody was turned away at the engine's socket.";
+    EstateRefused "estate.refused" Tells "What a console was to take for an estate's is another's: an engine, a journal or a configuration.";
     ElevationRequested "elevation.requested" Intent "More rights are asked for.";
     ElevationGranted "elevation.granted" Intent "More rights are given for a time.";
     ElevationEnded "elevation.ended" Tells "The rights are gone.";

@@ -1,7 +1,7 @@
 //! How risky one rendered step is, and what it takes to run it. Risk starts at the floor of the verb and is only ever
 //! raised; each raise has its sentence. What raises it, and who approves, stands in the policy.
 
-use super::rules::{ApprovalRule, Policy, Raise, Standing};
+use super::rules::{ApprovalRule, Policy, Raise, SecondFactor, Standing};
 use crate::domain::estate::{Environment, Tenancy};
 use crate::domain::id::{Person, TenantId};
 use crate::domain::incident::{Role, Severity};
@@ -77,6 +77,8 @@ pub struct Declared {
     pub severity_at_least: Option<Severity>,
     /// Role that the person who asks must hold.
     pub role: Option<Role>,
+    /// Whether a second factor has to be proven, whatever the risk.
+    pub second_factor: bool,
     /// Whether the playbook lets low-risk steps run without a key.
     pub auto_run_low: bool,
     /// Whether it only calls somebody because a step waits for too long: nobody is there to press a key.
@@ -125,19 +127,28 @@ pub struct StepFacts<'a> {
     pub people: &'a PeopleFacts,
     /// Whether changes are frozen.
     pub freeze: Option<&'a FreezeFacts>,
+    /// Whether there is an identity provider at which people log in.
+    pub provider: bool,
 }
 
 /// Judges one step.
 pub fn assess(facts: &StepFacts<'_>) -> Assessment {
     if facts.verb.read_only {
+        let mut denials = requirements(facts, facts.declared.incident);
+        if facts.declared.second_factor {
+            denials.push(
+                "it needs a second factor, and nobody confirms what only looks, so that nobody proves one".into(),
+            );
+        }
         return Assessment {
             risk: Risk::Low,
             reasons: vec![format!("{} only looks", facts.verb.name)],
             confirmation: None,
+            login: false,
             approvals: 0,
             terms: None,
             needs_incident: facts.declared.incident,
-            denials: requirements(facts, facts.declared.incident),
+            denials,
         };
     }
     let mut raised = Raised {
@@ -152,7 +163,14 @@ pub fn assess(facts: &StepFacts<'_>) -> Assessment {
         reasons.push(why.clone());
     }
     let outside = closed.as_ref().and_then(|(approver, _)| *approver);
+    let login = logs_in(facts, risk);
     let (approvals, terms) = approvals(facts, risk, outside, &mut reasons);
+    if login {
+        reasons.push(
+            "a second factor is asked for: who confirms it, and who approves it, logs in at the identity provider"
+                .into(),
+        );
+    }
     let needs_incident = facts.declared.incident || facts.declared.severity_at_least.is_some() || risk == Risk::High;
     let mut denials = requirements(facts, needs_incident);
     frozen(facts, risk, &mut denials);
@@ -161,7 +179,6 @@ pub fn assess(facts: &StepFacts<'_>) -> Assessment {
     }
     match facts.mode {
         Mode::ReadOnly | Mode::Replay => denials.push(format!("nothing can run in the mode {}", facts.mode)),
-        Mode::Drill if approvals > 0 => reasons.push("in a drill the second person is simulated".into()),
         Mode::Live => {
             let glass = facts.glass.filter(|g| facts.now < g.until && facts.policy.glass_waives_approvals);
             match (glass, &terms) {
@@ -171,16 +188,60 @@ pub fn assess(facts: &StepFacts<'_>) -> Assessment {
                 (None, Some(terms)) => denials.extend(out_of_reach(facts, approvals, terms)),
                 (_, None) => {}
             }
-            if facts.policy.mfa_from.is_some_and(|from| risk >= from) && !facts.policy.mfa_by_security_key {
-                denials.push(format!(
-                    "policy asks for a second factor at {risk} risk, and no source of it is configured, so the answer is no"
-                ));
+            denials.extend(unproven(facts, risk, terms.as_ref()));
+        }
+        Mode::Drill => {
+            if approvals > 0 {
+                reasons.push("in a drill the second person is simulated".into());
+            }
+            if asks_second_factor(facts, risk) {
+                reasons.push("in a drill the second factor is simulated".into());
             }
         }
-        Mode::Drill => {}
     }
-    let confirmation = confirmation(facts, risk);
-    Assessment { risk, reasons, confirmation, approvals, terms, needs_incident, denials }
+    // Nobody could log in for what runs without a key.
+    let confirmation = confirmation(facts, risk).or_else(|| login.then_some(Confirmation::Keypress));
+    Assessment { risk, reasons, confirmation, login, approvals, terms, needs_incident, denials }
+}
+
+/// Whether policy asks for a second factor at this risk.
+fn from_policy(facts: &StepFacts<'_>, risk: Risk) -> bool {
+    facts.policy.mfa_from.is_some_and(|from| risk >= from)
+}
+
+/// Whether policy or the playbook does.
+fn asks_second_factor(facts: &StepFacts<'_>, risk: Risk) -> bool {
+    facts.declared.second_factor || from_policy(facts, risk)
+}
+
+/// Whether people log in for the step. A drill asks no provider, and a call waits for nobody: nobody is there.
+fn logs_in(facts: &StepFacts<'_>, risk: Risk) -> bool {
+    let by_login = facts.policy.mfa_source == Some(SecondFactor::Oidc) && facts.mode != Mode::Drill;
+    by_login && !facts.declared.calls && asks_second_factor(facts, risk)
+}
+
+/// Why a second factor that is asked for can not be proven.
+fn unproven(facts: &StepFacts<'_>, risk: Risk, terms: Option<&ApprovalTerms>) -> Option<String> {
+    let by_policy = from_policy(facts, risk);
+    match facts.policy.mfa_source {
+        _ if !asks_second_factor(facts, risk) => None,
+        Some(SecondFactor::Oidc) if facts.declared.calls => None,
+        None if by_policy => Some(format!(
+            "policy asks for a second factor at {risk} risk, and no source of it is configured, so the answer is no"
+        )),
+        Some(SecondFactor::SecurityKey) if terms.is_some() => None,
+        None | Some(SecondFactor::SecurityKey) => {
+            Some("it needs a second factor, and there is no source here that says that you have proven one".into())
+        }
+        Some(SecondFactor::Oidc) if !facts.provider => Some(
+            "a second factor is asked for, and there is no [oidc] here at which one could be proven, so the answer is no".into(),
+        ),
+        Some(SecondFactor::Oidc) if facts.people.requester.is_none() => Some(format!(
+            "a second factor is asked for, and the roster does not know you ({}), so that nobody could tell that it is yours",
+            facts.people.user
+        )),
+        Some(SecondFactor::Oidc) => None,
+    }
 }
 
 struct Raised {
@@ -317,8 +378,8 @@ fn approvals(
     asks(u8::try_from(also.len()).unwrap_or(u8::MAX), format!("{} decide(s) too", also.len()), &mut Vec::new());
     let declared = facts.declared;
     asks(declared.quorum, format!("the playbook asks for {} approvals", declared.quorum), reasons);
-    let second_factor = facts.policy.mfa_from.is_some_and(|from| risk >= from);
-    if second_factor && facts.policy.mfa_by_security_key {
+    let by_key = facts.policy.mfa_source == Some(SecondFactor::SecurityKey);
+    if by_key && from_policy(facts, risk) {
         // What proves a second factor is the key that signs an approval: without one nothing would.
         let why = format!("policy asks for a second factor at {risk} risk: one other person's security key");
         asks(1, why, reasons);
@@ -333,7 +394,8 @@ fn approvals(
         also,
         not_requester: high || open || declared.distinct_from.0,
         not_operator: high || open || declared.distinct_from.1,
-        security_key: second_factor,
+        security_key: by_key && asks_second_factor(facts, risk),
+        login: logs_in(facts, risk),
         timeout_s: declared.approval_timeout.unwrap_or(rule.timeout).as_secs(),
         escalates: declared.escalates.unwrap_or(rule.escalates),
     };

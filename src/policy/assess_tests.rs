@@ -31,6 +31,7 @@ struct Case {
     policy: Policy,
     people: PeopleFacts,
     freeze: Option<FreezeFacts>,
+    provider: bool,
 }
 
 impl Case {
@@ -47,6 +48,7 @@ impl Case {
             policy: Policy::shipped(),
             people: PeopleFacts::default(),
             freeze: None,
+            provider: true,
         }
     }
 
@@ -80,6 +82,7 @@ impl Case {
             policy: &self.policy,
             people: &self.people,
             freeze: self.freeze.as_ref(),
+            provider: self.provider,
         })
     }
 }
@@ -235,14 +238,50 @@ fn a_second_factor_without_a_source_is_a_no() {
     let mut case = Case::with("");
     case.policy.mfa_from = Some(Risk::High);
     assert!(case.assess(&TERMINATE).denials.iter().any(|d| d.contains("the answer is no")));
-    case.policy.mfa_by_security_key = true;
+    case.policy.mfa_source = Some(SecondFactor::SecurityKey);
     let a = case.assess(&TERMINATE);
     assert_eq!(a.denials, Vec::<String>::new());
     assert!(a.terms.unwrap().security_key);
     // A broken glass stands for people, not for a source that there is none of.
-    case.policy.mfa_by_security_key = false;
+    case.policy.mfa_source = None;
     case.glass = Some(GlassFacts { reason: "production stands".into(), until: at(1) });
     assert!(case.assess(&TERMINATE).denials.iter().any(|d| d.contains("the answer is no")));
+}
+
+#[test]
+fn who_confirms_and_who_approves_logs_in_where_that_is_the_source() {
+    let mut case = Case::with("[mfa]\nfrom = \"high\"\nsource = \"oidc\"\n[automation]\nlow_risk = true\n");
+    let a = case.assess(&TERMINATE);
+    assert_eq!((a.login, a.denials), (true, vec![]));
+    assert!(a.reasons.iter().any(|r| r.contains("logs in at the identity provider")), "{:?}", a.reasons);
+    let terms = a.terms.unwrap();
+    assert!(terms.login && !terms.security_key);
+    let below = case.assess(&CANCEL);
+    assert!(!below.login && below.terms.is_none_or(|t| !t.login), "medium lies below it");
+    // A step that asks for one itself; of one that would run without a key, somebody has to press it.
+    case.declared.auto_run_low = true;
+    assert_eq!(case.assess(&RESTART).confirmation, None);
+    case.declared.second_factor = true;
+    let a = case.assess(&RESTART);
+    assert_eq!((a.login, a.confirmation, a.denials), (true, Some(Confirmation::Keypress), vec![]));
+    assert!(case.assess(&LOOK).denials[0].contains("nobody confirms what only looks"));
+    // What only calls somebody waits for nobody.
+    let calls = Declared { calls: true, ..Declared::default() };
+    let called = Case { declared: calls, provider: false, ..Case::with("[mfa]\nfrom = \"low\"\nsource = \"oidc\"\n") };
+    let a = called.assess(&RESTART);
+    assert!(!a.login && a.denials.is_empty(), "{a:?}");
+    // Nobody can prove one: without a provider, and who is not in the roster. A broken glass changes nothing in that.
+    case.glass = Some(GlassFacts { reason: "production stands".into(), until: at(1) });
+    case.provider = false;
+    assert!(case.assess(&TERMINATE).denials[0].contains("there is no [oidc] here"));
+    case.provider = true;
+    assert_eq!(case.assess(&TERMINATE).denials, Vec::<String>::new());
+    case.people.requester = None;
+    let said = case.assess(&TERMINATE).denials;
+    assert!(said.iter().any(|d| d.contains("nobody could tell that it is yours")), "{said:?}");
+    // A drill asks no provider.
+    let drill = Case { mode: Mode::Drill, ..case }.assess(&TERMINATE);
+    assert!(!drill.login && drill.reasons.iter().any(|r| r.contains("the second factor is simulated")));
 }
 
 #[test]
@@ -251,7 +290,7 @@ fn a_second_factor_takes_an_approval_also_where_the_risk_alone_takes_none() {
     assert_eq!(case.assess(&CANCEL).approvals, 0);
     case.policy.mfa_from = Some(Risk::Medium);
     assert!(case.assess(&CANCEL).denials.iter().any(|d| d.contains("the answer is no")));
-    case.policy.mfa_by_security_key = true;
+    case.policy.mfa_source = Some(SecondFactor::SecurityKey);
     let a = case.assess(&CANCEL);
     assert_eq!((a.approvals, a.denials), (1, vec![]));
     assert!(a.reasons.iter().any(|r| r.contains("a second factor at medium risk")), "{:?}", a.reasons);

@@ -40,6 +40,8 @@ pub struct Confirmed {
     pub generation: u64,
     /// What was typed, where typing was asked for.
     pub typed: Option<String>,
+    /// Who has logged in at the identity provider for it, with a second factor.
+    pub login: Option<Person>,
     /// Its record.
     pub record: Durable,
 }
@@ -64,6 +66,8 @@ pub enum Approval {
         not_after: Timestamp,
         /// Whether a security key has signed.
         security_key: bool,
+        /// Whether that person has logged in at the identity provider for it, with a second factor.
+        login: bool,
         /// Its record.
         record: Durable,
     },
@@ -252,6 +256,15 @@ pub enum Denial {
     /// An ordinary key where a security key is asked for.
     #[error("policy asks for a second factor, and {0} has not signed with a security key")]
     NoSecurityKey(Person),
+    /// Nobody has logged in for the confirmation.
+    #[error("policy asks for a second factor, and who has confirmed the step has not logged in for it")]
+    NotLoggedIn,
+    /// Another person has logged in for the confirmation.
+    #[error("{0} has logged in for the confirmation, and another person executes the step")]
+    OtherLoggedIn(Person),
+    /// An approval without a login.
+    #[error("policy asks for a second factor, and {0} has not logged in for the approval")]
+    ApproverNotLoggedIn(Person),
     /// Who asked is not known, so that nobody can tell that another person approved.
     #[error("the roster does not know who asked for this step or who executes it")]
     NobodyAsked,
@@ -314,6 +327,13 @@ pub fn authorize(gate: &Gate<'_>) -> Result<Authorized, Denial> {
 }
 
 fn confirmed(gate: &Gate<'_>, now: &Digest) -> Result<(), Denial> {
+    if gate.assessment.login {
+        match gate.confirmed.and_then(|given| given.login.as_ref()) {
+            None => return Err(Denial::NotLoggedIn),
+            Some(person) if gate.operator == Some(person) => {}
+            Some(person) => return Err(Denial::OtherLoggedIn(person.clone())),
+        }
+    }
     let Some(asked) = &gate.assessment.confirmation else { return Ok(()) };
     let given = gate.confirmed.ok_or(Denial::NotConfirmed)?;
     if &given.digest != now {
@@ -378,7 +398,7 @@ fn approved(gate: &Gate<'_>, digest: &Digest) -> Result<(), Denial> {
 
 /// Whether one signed approval counts for this request.
 fn counts(gate: &Gate<'_>, now: &Digest, approval: &Approval) -> Result<(), Denial> {
-    let Approval::Signed { person, role, digest, not_after, security_key, .. } = approval else { return Ok(()) };
+    let Approval::Signed { person, role, digest, not_after, security_key, login, .. } = approval else { return Ok(()) };
     let person = || person.clone();
     if digest != now {
         return Err(Denial::OtherApproved { person: person(), approved: digest.short(), now: now.short() });
@@ -401,6 +421,9 @@ fn counts(gate: &Gate<'_>, now: &Digest, approval: &Approval) -> Result<(), Deni
     }
     if terms.security_key && !security_key {
         return Err(Denial::NoSecurityKey(person()));
+    }
+    if terms.login && !login {
+        return Err(Denial::ApproverNotLoggedIn(person()));
     }
     Ok(())
 }

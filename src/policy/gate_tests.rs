@@ -79,6 +79,7 @@ impl Case {
                 risk: Risk::High,
                 reasons: vec![],
                 confirmation: Some(Confirmation::Typed { phrase: "t017".into() }),
+                login: false,
                 approvals: 1,
                 terms: None,
                 needs_incident: true,
@@ -89,6 +90,7 @@ impl Case {
                 digest: digest.clone(),
                 generation: 4,
                 typed: Some("t017".into()),
+                login: None,
                 record: Durable::new(11),
             }),
             approvals: vec![Approval::Glass { until: at(60_000), record: Durable::new(2) }],
@@ -137,6 +139,7 @@ impl Case {
             not_requester: true,
             not_operator: true,
             security_key: false,
+            login: false,
             timeout_s: 900,
             escalates: false,
         });
@@ -147,6 +150,7 @@ impl Case {
             digest: digest.clone(),
             not_after: at(60_000),
             security_key: false,
+            login: false,
             record: Durable::new(11),
         };
         case.approvals = people.iter().map(one).collect();
@@ -326,4 +330,41 @@ fn a_signature_counts_for_its_request_its_role_and_its_time() {
         let order = Case::not_signed(&["ines"], |c| first(c, |_, _, _, r| *r = Durable::new(record)));
         assert!(matches!(order, Denial::NotDurable(_)), "{order}");
     }
+}
+
+#[test]
+fn where_people_log_in_it_is_who_executes_and_each_who_approves_that_has() {
+    let asks = |c: &mut Case| {
+        c.assessment.login = true;
+        c.assessment.terms.iter_mut().for_each(|t| t.login = true);
+    };
+    let logged_in = |c: &mut Case, who: Option<&str>| {
+        c.confirmed.iter_mut().for_each(|given| given.login = who.map(Person::new));
+    };
+    let approver = |c: &mut Case| {
+        for given in &mut c.approvals {
+            if let Approval::Signed { login, .. } = given {
+                *login = true;
+            }
+        }
+    };
+    let denial = |change: &dyn Fn(&mut Case)| {
+        Case::not_signed(&["ines"], |c| {
+            asks(c);
+            change(c);
+        })
+    };
+    assert_eq!(denial(&|_| {}), Denial::NotLoggedIn);
+    assert_eq!(denial(&|c| c.confirmed = None), Denial::NotLoggedIn, "also where nothing else asks for a confirmation");
+    assert_eq!(denial(&|c| logged_in(c, Some("olli"))), Denial::OtherLoggedIn("olli".into()));
+    assert_eq!(denial(&|c| logged_in(c, Some("mara"))), Denial::ApproverNotLoggedIn("ines".into()));
+    let mut both = Case::signed(&["ines"]);
+    asks(&mut both);
+    logged_in(&mut both, Some("mara"));
+    approver(&mut both);
+    assert!(both.authorize().is_ok());
+    // A broken glass stands for those who approve, never for who executes.
+    let mut glass = Case::good();
+    glass.assessment.login = true;
+    assert_eq!(glass.authorize().unwrap_err(), Denial::NotLoggedIn);
 }

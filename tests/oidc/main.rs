@@ -1,5 +1,5 @@
-//! A second factor for an elevation, proven at a real `OpenID` provider by the device flow: what counts, and everything that does
-//! not, each with one sentence, its record and no elevation.
+//! A second factor for an elevation (here) and for steps and their approvals (`steps`), proven at a real `OpenID` provider by the
+//! device flow: what counts, and everything that does not, each with one sentence, its record and no effect.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -8,11 +8,15 @@
     reason = "tests fail by panicking"
 )]
 
+#[path = "../support/agent.rs"]
+mod agent;
 #[path = "../approvals_support/mod.rs"]
 mod approvals_support;
+mod console;
 #[path = "../support/engine.rs"]
 mod engine;
 mod house;
+mod steps;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -59,6 +59,7 @@ fn judged(step: &Step) -> Option<quarterdeck::domain::risk::Assessment> {
         policy: &policy,
         people: &PeopleFacts::default(),
         freeze: None,
+        provider: false,
     }))
 }
 

@@ -186,6 +186,7 @@ impl Play {
                 risk: spec.declared_risk(),
                 reasons: vec![],
                 confirmation: (!looks).then_some(Confirmation::Keypress),
+                login: false,
                 // Somebody always approves, so that somebody can always refuse.
                 approvals: if looks { 0 } else { spec.approval.as_ref().map_or(1, |a| a.quorum) },
                 terms: None,
@@ -295,7 +296,7 @@ impl Play {
                 self.feed(Input::Told { step });
             }
             (StepState::AwaitsConfirmation, Some(digest)) => {
-                self.feed(Input::Confirm { step, generation, digest, typed: None, by });
+                self.feed(Input::Confirm { step, generation, digest, typed: None, login: None, by });
             }
             (StepState::AwaitsApproval, Some(digest)) => {
                 if let Some(harm) = self.goes_wrong(&step, &[Harm::Denied, Harm::Expired]) {

@@ -42,6 +42,7 @@ fn asked(id: &str) -> RequestView {
             not_requester: true,
             not_operator: true,
             security_key: false,
+            login: false,
             timeout_s: 900,
             escalates: false,
         },

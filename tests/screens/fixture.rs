@@ -674,6 +674,7 @@ pub fn run() -> RunView {
             "3 plants in the blast radius".into(),
         ],
         confirmation: Some(Confirmation::Typed { phrase: "t017".into() }),
+        login: false,
         approvals: 1,
         terms: None,
         needs_incident: true,

@@ -13,6 +13,7 @@ mod comms;
 mod estates;
 mod fixture;
 mod keys;
+mod login;
 mod logs;
 mod looks;
 mod moves;

@@ -6,6 +6,7 @@ pub mod archive;
 pub mod args;
 mod begin;
 pub mod database;
+pub mod estates;
 mod evidence;
 mod export;
 pub mod keys;

@@ -5,7 +5,8 @@ use super::super::args::{Format, Global};
 use super::super::output::{self, Error, Exit};
 use super::super::session;
 use super::args::Show;
-use super::directory;
+use super::estates::EstateRecord;
+use super::{directory, estates};
 use crate::console::rows::{Column, layout, place};
 use crate::domain::id::IncidentId;
 use crate::domain::text::sanitize;
@@ -44,7 +45,7 @@ fn kinds(words: &[String]) -> Result<Vec<Kind>, Error> {
     Ok(kinds)
 }
 
-fn filter(show: &Show) -> Result<Filter, Error> {
+pub(super) fn filter(show: &Show) -> Result<Filter, Error> {
     if let (Some(since), Some(until)) = (show.since, show.until)
         && since >= until
     {
@@ -68,14 +69,39 @@ fn filter(show: &Show) -> Result<Filter, Error> {
 
 /// Runs it.
 pub fn run(global: &Global, show: &Show) -> Result<Exit, Error> {
-    let filter = filter(show)?;
-    let dir = directory(global, show.journal.as_deref())?;
+    if let Some(several) = estates::to_show(global, show)? {
+        return estates::show(global, &several, show);
+    }
     if let Some(seq) = show.seq {
+        filter(show)?;
+        let dir = directory(global, show.journal.as_deref())?;
         return one(super::whole(&dir, show.archive.as_deref())?, seq, global.format);
     }
+    let mut out = Out::new(global.format);
+    if show.follow {
+        let mut reader = reader(global, show)?;
+        out.begin(None)?;
+        let runtime = session::runtime()?;
+        let (sender, interrupted) = channel();
+        runtime.spawn(async move {
+            if tokio::signal::ctrl_c().await.is_ok() {
+                // Nobody listens any more when the command has ended by itself.
+                let _ = sender.send(());
+            }
+        });
+        return follow(&mut reader, &mut out, &interrupted);
+    }
+    all(global, show, &mut out)?;
+    Ok(Exit::Done)
+}
+
+/// The records that are asked for, of one log; what is not there any more is said.
+fn reader(global: &Global, show: &Show) -> Result<Reader, Error> {
+    let filter = filter(show)?;
+    let dir = directory(global, show.journal.as_deref())?;
     let at = super::whole(&dir, show.archive.as_deref())?;
     let first = filter.first.unwrap_or(0);
-    let mut reader = Reader::checked(at, filter).map_err(|e| Error::journal(&e))?;
+    let reader = Reader::checked(at, filter).map_err(|e| Error::journal(&e))?;
     if at.archive.is_none()
         && let Some(moved) = moved(&dir).map_err(|e| Error::journal(&e))?.filter(|moved| first < moved.size())
     {
@@ -87,21 +113,19 @@ pub fn run(global: &Global, show: &Show) -> Result<Exit, Error> {
             places.join(" and ")
         );
     }
-    let mut out = Out::new(global.format)?;
-    if show.follow {
-        let runtime = session::runtime()?;
-        let (sender, interrupted) = channel();
-        runtime.spawn(async move {
-            if tokio::signal::ctrl_c().await.is_ok() {
-                // Nobody listens any more when the command has ended by itself.
-                let _ = sender.send(());
-            }
-        });
-        return follow(&mut reader, &mut out, &interrupted);
+    Ok(reader)
+}
+
+/// Shows them; false when nobody reads any more.
+pub(super) fn all(global: &Global, show: &Show, out: &mut Out) -> Result<bool, Error> {
+    let mut reader = reader(global, show)?;
+    // Of several, each has been begun with its name.
+    if out.estate.is_none() {
+        out.begin(None)?;
     }
     for stored in reader.by_ref() {
         if !out.take(stored)? {
-            return Ok(Exit::Done);
+            return Ok(false);
         }
     }
     if !reader.is_done()
@@ -109,8 +133,7 @@ pub fn run(global: &Global, show: &Show) -> Result<Exit, Error> {
     {
         return Err(out.failed(&JournalError::Damaged(damage)));
     }
-    out.flush()?;
-    Ok(Exit::Done)
+    out.flush()
 }
 
 /// Shows what is there and what comes, until it is interrupted or nothing more can be wanted.
@@ -136,8 +159,10 @@ fn follow(reader: &mut Reader, out: &mut Out, interrupted: &Receiver<()>) -> Res
 }
 
 /// Where records go: a line each, in a table as wide as the terminal.
-struct Out {
+pub(super) struct Out {
     to: BufWriter<io::StdoutLock<'static>>,
+    /// The estate whose records they are, where there are several.
+    estate: Option<String>,
     format: Format,
     /// Columns with their widths.
     widths: Vec<(usize, u16)>,
@@ -156,16 +181,25 @@ fn cells_of(text: &str) -> u16 {
 }
 
 impl Out {
-    fn new(format: Format) -> Result<Self, Error> {
+    pub(super) fn new(format: Format) -> Self {
         let stdout = io::stdout();
         let fitted = stdout.is_terminal();
         let width = if fitted { crossterm::terminal::size().map_or(80, |(w, _)| w) } else { 160 };
-        let mut out = Self { to: BufWriter::new(stdout.lock()), format, widths: widths(width), fitted };
-        if format != Format::Json {
-            let heads = COLUMNS.map(|c| c.title.to_owned());
-            out.line(&row(&out.widths, out.fitted, &heads))?;
+        Self { to: BufWriter::new(stdout.lock()), estate: None, format, widths: widths(width), fitted }
+    }
+
+    /// Begins the records of a log, or those of one estate of several; false when nobody reads any more.
+    pub(super) fn begin(&mut self, estate: Option<&str>) -> Result<bool, Error> {
+        let first = self.estate.is_none();
+        self.estate = estate.map(str::to_owned);
+        if self.format == Format::Json {
+            return Ok(true);
         }
-        Ok(out)
+        if let Some(estate) = estate {
+            self.line(&format!("{}{estate}", if first { "" } else { "\n" }))?;
+        }
+        let heads = COLUMNS.map(|c| c.title.to_owned());
+        self.line(&row(&self.widths, self.fitted, &heads))
     }
 
     /// Takes what was read: a record is written, an error ends it; false when nobody reads any more.
@@ -178,7 +212,10 @@ impl Out {
 
     fn record(&mut self, stored: &Stored) -> Result<bool, Error> {
         if self.format == Format::Json {
-            return self.line(&String::from_utf8_lossy(&stored.bytes));
+            return match self.estate.clone() {
+                Some(estate) => self.line(&EstateRecord::line(&estate, &stored.bytes)),
+                None => self.line(&String::from_utf8_lossy(&stored.bytes)),
+            };
         }
         let record = &stored.record;
         let cells = [
@@ -192,11 +229,11 @@ impl Out {
         self.line(&row(&self.widths, self.fitted, &cells))
     }
 
-    fn line(&mut self, text: &str) -> Result<bool, Error> {
+    pub(super) fn line(&mut self, text: &str) -> Result<bool, Error> {
         read_on(writeln!(self.to, "{text}"))
     }
 
-    fn flush(&mut self) -> Result<bool, Error> {
+    pub(super) fn flush(&mut self) -> Result<bool, Error> {
         read_on(self.to.flush())
     }
 

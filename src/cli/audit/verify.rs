@@ -5,7 +5,7 @@ use super::super::args::{Format, Global};
 use super::super::output::{self, Error, Exit};
 use super::super::{pins, session, witnesses};
 use super::args::Verify;
-use super::{database, directory};
+use super::{database, directory, estates};
 use crate::attest::anchor;
 use crate::journal::JournalError;
 use crate::journal::cosignature::WitnessKey;
@@ -24,6 +24,25 @@ const DRAW: Duration = Duration::from_millis(100);
 
 /// Runs it.
 pub fn run(global: &Global, what: &Verify) -> Result<Exit, Error> {
+    if let Some(several) = estates::to_verify(global, what)? {
+        return estates::verify(global, &several, what);
+    }
+    let report = report(global, what)?;
+    if global.format == Format::Json {
+        output::json(&report)?;
+    } else {
+        print(&report)?;
+    }
+    Ok(exit(&report))
+}
+
+/// The exit code that a verdict has.
+pub(super) const fn exit(report: &Report) -> Exit {
+    if report.ok { Exit::Done } else { Exit::Verification }
+}
+
+/// Verifies the log of one estate, or the one that is named.
+pub(super) fn report(global: &Global, what: &Verify) -> Result<Report, Error> {
     let Some(database) = database::of(global, what.journal.as_deref())? else {
         return of(global, what, &directory(global, what.journal.as_deref())?, None);
     };
@@ -36,7 +55,7 @@ pub fn run(global: &Global, what: &Verify) -> Result<Exit, Error> {
 }
 
 /// Verifies the log in a directory; `copy` is what a bastion has of it.
-fn of(global: &Global, what: &Verify, dir: &Path, copy: Option<&Path>) -> Result<Exit, Error> {
+fn of(global: &Global, what: &Verify, dir: &Path, copy: Option<&Path>) -> Result<Report, Error> {
     let progress = Arc::new(Progress::default());
     let mut options = options(global, what, dir, Arc::clone(&progress))?;
     options.kept.extend(copy.map(|copy| std::fs::read_to_string(copy.join("checkpoint"))).and_then(Result::ok));
@@ -44,12 +63,7 @@ fn of(global: &Global, what: &Verify, dir: &Path, copy: Option<&Path>) -> Result
     if let Some(copies) = &what.anchor {
         report.anchor(anchored(global, copies.as_deref(), dir, &options)?);
     }
-    if global.format == Format::Json {
-        output::json(&report)?;
-    } else {
-        print(&report)?;
-    }
-    Ok(if report.ok { Exit::Done } else { Exit::Verification })
+    Ok(report)
 }
 
 fn options(global: &Global, what: &Verify, dir: &Path, progress: Arc<Progress>) -> Result<Options, Error> {
@@ -206,7 +220,7 @@ fn watched<T>(progress: &Progress, work: impl FnOnce() -> T) -> T {
     })
 }
 
-fn print(report: &Report) -> Result<(), Error> {
+pub(super) fn print(report: &Report) -> Result<(), Error> {
     let verdict = serde_json::to_value(report.verdict).map_err(Error::failed)?;
     output::line(&format!("{}: {}", verdict.as_str().unwrap_or_default(), report.origin))?;
     output::line(&format!("records {}, root {}, key {}", report.records, report.root, report.key))?;

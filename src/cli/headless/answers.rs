@@ -280,6 +280,7 @@ mod tests {
             risk: Risk::High,
             reasons: vec![],
             confirmation: Some(Confirmation::Typed { phrase: "t017".into() }),
+            login: false,
             approvals: 1,
             terms: None,
             needs_incident: true,

@@ -9,7 +9,7 @@ mod pulse;
 use super::args::{Format, Global, Headless};
 use super::desk::{Desk, refused};
 use super::output::{self, Error, Exit};
-use super::{secrets, session};
+use super::{login, secrets, session};
 use crate::domain::id::{IncidentId, PlaybookId, RunId, StepId};
 use crate::domain::risk::Risk;
 use crate::domain::run::{RunState, StepState};
@@ -165,6 +165,7 @@ async fn drive(format: Format, client: &Client, asked: &Headless, answers: &Answ
     let mut answered = None;
     let mut waiting: Option<(Waits, Instant)> = None;
     let mut pulse = Pulse::of(client);
+    let mut logged_in = false;
     loop {
         let found = snapshots.borrow_and_update().runs.iter().find(|r| r.id == run).cloned();
         if let Some(why) = pulse.gone() {
@@ -188,8 +189,23 @@ async fn drive(format: Format, client: &Client, asked: &Headless, answers: &Answ
                 Next::Send(command) => {
                     waiting = None;
                     let key = (format!("{command:?}"), view.generation);
-                    if sent.contains(&key) {
-                    } else if let Reply::Refused { why, denied } = client.send(command.clone()).await {
+                    let reply = if sent.contains(&key) { None } else { Some(client.send(command.clone()).await) };
+                    let reply = match reply {
+                        Some(reply) if login::asked(&reply).is_some() => {
+                            logged_in = true;
+                            match login::through(client, reply).await {
+                                Ok(Some(reply)) => Some(reply),
+                                Ok(None) => return Ok(Exit::Interrupted),
+                                Err(Error::Denied(why)) => {
+                                    let waits = answers::refused(&view, &command, &why);
+                                    return end(format, view, waits, Exit::Denied);
+                                }
+                                Err(error) => return Err(error),
+                            }
+                        }
+                        other => other,
+                    };
+                    if let Some(Reply::Refused { why, denied }) = reply {
                         // It names its generation, so it can be sent again where it did not arrive, and is taken once.
                         if why == remote::UNANSWERED {
                             answered = Some(view.generation);
@@ -209,7 +225,7 @@ async fn drive(format: Format, client: &Client, asked: &Headless, answers: &Answ
                             return end(format, view, waits, exit);
                         }
                         refused = Some((key, since));
-                    } else {
+                    } else if reply.is_some() {
                         answered = Some(view.generation);
                         sent.insert(key);
                     }
@@ -237,6 +253,8 @@ async fn drive(format: Format, client: &Client, asked: &Headless, answers: &Answ
                 }
             }
             () = tick => {}
+            // Whoever has waited for a login has taken the signal over from the system.
+            Ok(()) = tokio::signal::ctrl_c(), if logged_in => return Ok(Exit::Interrupted),
         }
     }
 }

@@ -151,6 +151,8 @@ pub enum Action {
     Brief,
     /// Takes the command over as deputy.
     TakeOver,
+    /// Asks for a role for a time.
+    Elevate,
     /// Situation report in ten lines.
     Situation,
     /// What happened since the person left.

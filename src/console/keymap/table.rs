@@ -199,6 +199,7 @@ pub const BINDINGS: &[Binding] = &[
         Screens,
         0,
     )),
+    bind(Action::Elevate, &[ch('L')], "elevate", "Ask for a role for a time; another person grants it", Screens, 0),
     danger(bind(Action::CloseIncident, &[ch('C')], "close", "Close the incident", Screens, 0)),
     bind(
         Action::AssignMeasure,

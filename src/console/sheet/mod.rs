@@ -96,6 +96,7 @@ pub fn title(state: &State, kind: &SheetKind) -> String {
         SheetKind::Since => "Since you left".into(),
         SheetKind::Measures => "Measures in force".into(),
         SheetKind::People => "Who is attached".into(),
+        SheetKind::Login(id) => format!("{id}: log in"),
         SheetKind::Brief => "Brief for the commander".into(),
         SheetKind::Exercise => "Exercise".into(),
         SheetKind::Logs => logs::title(state),
@@ -129,6 +130,7 @@ pub fn lines(state: &State, kind: &SheetKind, width: u16) -> Vec<Strip> {
         SheetKind::Measures => measures(&mut out, state, snapshot),
         SheetKind::Comms => comms::write(&mut out, state, snapshot),
         SheetKind::People => people::attached(&mut out, state, snapshot),
+        SheetKind::Login(id) => people::login(&mut out, state, snapshot, id),
         SheetKind::Brief => people::brief(&mut out, state, snapshot),
         SheetKind::Exercise => exercise::exercise(&mut out, state, snapshot),
     }

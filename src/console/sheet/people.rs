@@ -2,6 +2,7 @@
 
 use super::Page;
 use crate::console::format::{age, count, countdown, moment, seconds_between};
+use crate::console::keymap::Action;
 use crate::console::next::next;
 use crate::console::rows::{is_open, run_words, whom_words};
 use crate::console::state::State;
@@ -48,16 +49,41 @@ fn console(out: &mut Page, state: &State, snapshot: &Snapshot, view: &ConsoleVie
 /// Who has to prove a second factor, and where.
 fn logins(out: &mut Page, state: &State, snapshot: &Snapshot) {
     for one in &snapshot.sign_ins {
-        let SignInState::Waiting { uri, uri_complete, code, until } = &one.state else { continue };
+        let SignInState::Waiting { until, .. } = &one.state else { continue };
         out.heading(format!("{} of {}: {} left", one.id, one.person, countdown(seconds_between(state.now(), *until))));
-        out.pair("page", Role::Text, uri.as_str());
-        out.pair("code", Role::Strong, code.as_str());
-        if let Some(uri) = uri_complete {
-            out.pair("or", Role::Text, uri.as_str());
-        }
+        page_and_code(out, &one.state);
         out.pair("for", Role::Text, one.title.as_str());
         out.pair("to cancel", Role::Dim, format!("quarterdeck elevate --cancel {}", one.id));
     }
+}
+
+/// Where the code is entered.
+fn page_and_code(out: &mut Page, login: &SignInState) {
+    let SignInState::Waiting { uri, uri_complete, code, .. } = login else { return };
+    out.pair("page", Role::Text, uri.as_str());
+    out.pair("code", Role::Strong, code.as_str());
+    if let Some(uri) = uri_complete {
+        out.pair("or", Role::Text, uri.as_str());
+    }
+}
+
+/// What the person at this console has to do before what they asked for is done.
+pub(super) fn login(out: &mut Page, state: &State, snapshot: &Snapshot, id: &str) {
+    let Some(one) = snapshot.sign_ins.iter().find(|one| one.id == id) else {
+        return out.line(Role::Text, "The identity provider is asked for a code.");
+    };
+    out.line(Role::Strong, "A second factor is asked for. What you prove counts for this and for nothing else:");
+    out.pair("for", Role::Text, one.title.as_str());
+    match &one.state {
+        SignInState::Asking => out.line(Role::Text, "The identity provider is asked for a code."),
+        SignInState::Waiting { until, .. } => {
+            page_and_code(out, &one.state);
+            out.pair("good for", Role::Text, countdown(seconds_between(state.now(), *until)));
+        }
+        SignInState::Proven { message, .. } => out.line(Role::Ok, message),
+        SignInState::Failed { why } => out.line(Role::Critical, why),
+    }
+    out.line(Role::Dim, format!("{} cancels it: nothing is done then.", state.key(Action::Back)));
 }
 
 /// Who is attached.

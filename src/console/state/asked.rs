@@ -112,6 +112,9 @@ impl Asked {
         let asked_by = request.requester.as_ref().map_or("nobody of the roster", |p| p.as_str());
         let mut lines = vec![format!("{}: {}", request.id, request.title), format!("asked by {asked_by}")];
         lines.push(format!("takes {} approval(s) by {}", request.needed, request.terms.who()));
+        if request.terms.login {
+            lines.push("who approves logs in at the identity provider, with a second factor".to_owned());
+        }
         for grant in &request.granted {
             lines.push(format!("approved by {} as {}", grant.person, grant.role));
         }

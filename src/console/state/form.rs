@@ -142,6 +142,8 @@ pub enum Purpose {
     StopRun(RunId),
     /// Goes on with a run, with its secrets given again.
     Resume(RunId),
+    /// Asks for a role for a time.
+    Elevate,
     /// Breaks the glass.
     BreakGlass,
     /// Reviews a broken glass.
@@ -294,6 +296,11 @@ impl Form {
             }
             Purpose::Told(run, step) => Command::Told { run: run.clone(), step: step.clone() },
             Purpose::StopRun(run) => Command::StopRun { run: run.clone(), reason: self.value("reason") },
+            Purpose::Elevate => {
+                let minutes = self.number("minutes")?;
+                let (role, reason) = (role(&self.value("role"))?, self.value("reason"));
+                Command::Elevate { role, lasts_s: u64::from(minutes) * 60, reason }
+            }
             Purpose::BreakGlass => {
                 let reason = self.value("reason");
                 if reason.chars().count() < 10 {

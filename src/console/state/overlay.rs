@@ -75,6 +75,8 @@ pub enum SheetKind {
     Measures,
     /// Who is attached.
     People,
+    /// A login at the identity provider that the person at this console has to do.
+    Login(String),
     /// What whoever takes the command over has to know.
     Brief,
     /// The exercise.

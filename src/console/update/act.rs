@@ -88,6 +88,7 @@ pub fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
         Action::People => sheet(state, SheetKind::People),
         Action::Brief => sheet(state, SheetKind::Brief),
         Action::TakeOver => dialogs::take_over(state),
+        Action::Elevate => dialogs::elevate(state),
         Action::Situation => sheet(state, SheetKind::Situation),
         Action::Since => sheet(state, SheetKind::Since),
         Action::BreakGlass => dialogs::break_glass(state),
@@ -166,6 +167,7 @@ fn leave(state: &mut State, effects: &mut Vec<Effect>) {
             state.refresh_pane(filter.pane);
         }
         Some(Overlay::Compose(compose)) => super::comms::left(state, compose),
+        Some(Overlay::Sheet(Sheet { kind: SheetKind::Login(id), .. })) => super::login::cancel(state, id, effects),
         Some(_) => {}
         None => {
             let pane = state.focused();

@@ -321,6 +321,22 @@ pub fn take_over(state: &mut State) {
     push(state, form.intro([intro.to_owned()]).dangerous());
 }
 
+/// Asks for a role for a time.
+pub fn elevate(state: &mut State) {
+    if let Some(why) = hindrance(state) {
+        return say(state, Role::Critical, why);
+    }
+    let roles = ROLES.iter().map(|r| (r.to_string(), r.to_string())).collect();
+    let fields = vec![
+        Field::choice("role", "role", roles, "approver"),
+        Field::text("minutes", "minutes", "for how many minutes you need it", true, "30"),
+        Field::text("reason", "reason", "why you need it, one line; it is recorded", true, ""),
+    ];
+    let intro = "Another person grants it with their signature, and it ends by itself. Where policy asks for a second factor, the \
+                 page and the code of the identity provider are shown next.";
+    push(state, Form::new(Purpose::Elevate, "Ask for a role for a time", "Ask", fields).intro([intro.to_owned()]));
+}
+
 /// Closes the incident.
 pub fn close_incident(state: &mut State) {
     let Some(id) = incident(state) else { return };

@@ -9,6 +9,7 @@ mod dialogs;
 pub(super) mod estates;
 mod keys;
 mod log;
+mod login;
 mod logs;
 mod marks;
 mod palette;
@@ -226,6 +227,7 @@ fn take(state: &mut State, snapshot: Arc<Snapshot>, effects: &mut Vec<Effect>) {
     }
     state.refresh_panes();
     drop_stale(state);
+    login::heed(state);
 }
 
 /// That the command of an incident has come to this person from another.
@@ -288,6 +290,7 @@ fn answer(state: &mut State, about: Option<Awaited>, to: super::effect::RequestI
     match reply {
         Reply::Drafted { view } if about == Some(Awaited::Draft) => comms::drafted(state, *view),
         Reply::Seen { .. } | Reply::Planned { .. } | Reply::Logs { .. } | Reply::Drafted { .. } => {}
+        Reply::Accepted { id: Some(id), .. } if login::is_asked(&id) => login::open(state, id),
         Reply::Accepted { message, id } => {
             if let (Some(Awaited::Start), Some(run)) = (about, id) {
                 go(state, Screen::Run(RunId::new(run)));

@@ -66,6 +66,9 @@ pub enum Away {
     /// The engine does not let this peer in, or one end can not understand the other.
     #[error("{0}")]
     Refused(String),
+    /// The engine there is that of another estate.
+    #[error("{0}")]
+    Elsewhere(String),
     /// It was there and is not any more.
     #[error("{0}")]
     Lost(String),
@@ -165,7 +168,7 @@ impl Connection {
         to.write_all(&wire::written(&Ask::Hello(hello))?).await?;
         if let Some(meant) = other {
             // It was told, so that it records who came for another estate; an older one would have let this peer in.
-            return Err(Away::Refused(other_estate(&greeting.estate, meant)));
+            return Err(Away::Elsewhere(other_estate(&greeting.estate, meant)));
         }
         match say(&mut from, &mut buffer).await? {
             Say::Welcome { user, proof, .. } => Ok(Self { from, to, greeting, engine_uid, user, proof }),

@@ -286,17 +286,13 @@ impl Keeper {
             let spread = pause.mul_f64(0.5 + f64::from(OsRng.next_u32()) / f64::from(u32::MAX));
             self.refuse_for(spread).await?;
             pause = longest.min(pause * 2);
-            match Connection::open(&self.caller, Purpose::Console).await {
-                Ok(connection) if connection.greeting.estate == self.estate => return Some(connection),
-                Ok(connection) => {
-                    let other = &connection.greeting.estate;
-                    away = Away::Refused(format!("another estate, {}, answers there now", sanitize(other)));
-                    pause = TURNED_AWAY;
-                }
+            // Whoever was taken at first for whatever was there is taken for that from then on: another is told whom was meant.
+            match Connection::open(&self.caller.clone().of(&self.estate), Purpose::Console).await {
+                Ok(connection) => return Some(connection),
                 // An engine that has gone was the first news; that it is not there yet is none.
                 Err(Away::Nobody(_)) => {}
                 Err(why) => {
-                    if matches!(why, Away::Refused(_)) {
+                    if matches!(why, Away::Refused(_) | Away::Elsewhere(_)) {
                         pause = TURNED_AWAY;
                     }
                     away = why;

@@ -115,6 +115,8 @@ pub(super) struct Bench {
     owed: Option<(&'static str, &'static str)>,
     /// What assessments ask for: risk of the step by id.
     pub(super) approvals: u8,
+    /// Whether they ask for a login of whoever confirms.
+    pub(super) login: bool,
 }
 
 impl Bench {
@@ -149,6 +151,7 @@ impl Bench {
             stopping: false,
             owed: None,
             approvals: 1,
+            login: false,
         }
     }
 
@@ -212,6 +215,7 @@ impl Bench {
                 risk,
                 reasons: vec![],
                 confirmation,
+                login: self.login && !looks,
                 approvals: if high { self.approvals } else { 0 },
                 terms: None,
                 needs_incident: high,
@@ -522,7 +526,7 @@ impl Bench {
         let digest = self.rendering(&step).digest;
         let generation = self.run.generation();
         let typed = typed.map(str::to_owned);
-        self.apply(Input::Confirm { step, generation, digest, typed, by: "mara".into() })
+        self.apply(Input::Confirm { step, generation, digest, typed, login: None, by: "mara".into() })
     }
 
     pub(super) fn decide(&mut self, step: &str, choice: &str, reason: &str) -> Result<(), Refusal> {

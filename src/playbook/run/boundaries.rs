@@ -230,6 +230,7 @@ impl Engine {
                 risk: if looks { Risk::Low } else { spec.declared_risk() },
                 reasons: vec![],
                 confirmation: (!looks).then_some(Confirmation::Keypress),
+                login: false,
                 approvals: spec.approval.as_ref().map_or(0, |a| a.quorum),
                 terms: None,
                 needs_incident: false,
@@ -374,7 +375,7 @@ impl Engine {
                 self.feed(Input::Told { step });
             }
             (StepState::AwaitsConfirmation, Some(digest)) => {
-                self.feed(Input::Confirm { step, generation, digest, typed: None, by });
+                self.feed(Input::Confirm { step, generation, digest, typed: None, login: None, by });
             }
             (StepState::AwaitsApproval, Some(digest)) => {
                 self.feed(Input::Approved {

@@ -228,7 +228,7 @@ impl Run {
         let Some(digest) = self.here().and_then(|h| h.rendering.as_ref()).map(|r| r.digest.clone()) else { return };
         let by = Person::from(AUTOMATION);
         let body = json!({"digest": digest, "generation": generation, "by": by, "automatic": true});
-        self.edit(|s| s.confirmed = Some(ConfirmedBy { generation, digest, typed: None, by, seq: None }));
+        self.edit(|s| s.confirmed = Some(ConfirmedBy { generation, digest, typed: None, login: None, by, seq: None }));
         self.record("step.confirmed", body, Then::Confirmed, out);
     }
 

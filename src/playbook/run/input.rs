@@ -2,6 +2,7 @@
 
 use super::effect::{Mark, Ticket};
 use crate::domain::id::{Digest, IncidentId, Person, RunId, StepId, TenantId};
+use crate::domain::identity::Identity;
 use crate::domain::incident::Role;
 use crate::domain::ports::{Outcome, Reconciled};
 use crate::domain::request::Request;
@@ -92,7 +93,7 @@ impl Rendering {
             && self.request.server_checks == later.request.server_checks
             && self.bound == later.bound
             && was.terms == is.terms
-            && (was.risk, was.approvals, asked(was)) == (is.risk, is.approvals, asked(is))
+            && (was.risk, was.approvals, was.login, asked(was)) == (is.risk, is.approvals, is.login, asked(is))
             && is.denials.is_empty()
     }
 }
@@ -137,6 +138,8 @@ pub struct SignedBy {
     pub statement: String,
     /// The armored signature.
     pub signature: String,
+    /// What the identity provider has said of the person for this approval, where a second factor is asked for.
+    pub login: Option<Identity>,
 }
 
 /// Why an input was not taken, one sentence. Nothing has changed then.
@@ -194,6 +197,8 @@ pub enum Input {
         digest: Digest,
         /// What was typed, where typing was asked for.
         typed: Option<String>,
+        /// What the identity provider has said of the person for this confirmation, where a second factor is asked for.
+        login: Option<Box<Identity>>,
         /// Who.
         by: Person,
     },

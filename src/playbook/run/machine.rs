@@ -101,8 +101,8 @@ impl Run {
             Input::Evaluated { ticket, results } => self.evaluated(ticket, results, now, &mut out),
             Input::Durable { mark, seq } => self.durable(mark, seq, now, &mut out),
             Input::NotDurable { mark, why } => self.not_durable(mark, &why),
-            Input::Confirm { step, generation, digest, typed, by } => {
-                self.confirm(&step, ConfirmedBy { generation, digest, typed, by, seq: None }, &mut out)?;
+            Input::Confirm { step, generation, digest, typed, login, by } => {
+                self.confirm(&step, ConfirmedBy { generation, digest, typed, login, by, seq: None }, &mut out)?;
             }
             Input::Approved { step, digest, approval } => self.approved(&step, &digest, approval, now, &mut out)?,
             Input::NotApproved { step, digest, expired, why, said } => {

@@ -6,7 +6,7 @@ use super::machine::Run;
 use super::record::Clean;
 use super::state::{ConfirmedBy, Phase, Then};
 use crate::domain::id::{Digest, Person, StepId};
-use crate::domain::risk::Confirmation;
+use crate::domain::risk::{Assessment, Confirmation};
 use crate::playbook::expr::Verdict;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -35,33 +35,51 @@ impl Run {
         )))
     }
 
-    pub(super) fn confirm(&mut self, step: &StepId, given: ConfirmedBy, out: &mut Vec<Effect>) -> Result<(), Refusal> {
+    /// Whether a person may confirm the step in hand as it was shown to them: what policy says of it.
+    ///
+    /// # Errors
+    /// [`Refusal`] with what stands in the way.
+    pub fn may_confirm(
+        &self,
+        step: &StepId,
+        generation: u64,
+        digest: &Digest,
+        typed: Option<&str>,
+    ) -> Result<&Assessment, Refusal> {
         self.is_current(step)?;
         if !matches!(self.phase, Phase::Confirmation { .. }) {
             return Err(Refusal(format!("the step {step} does not wait for a confirmation")));
         }
-        self.is_generation(given.generation)?;
+        self.is_generation(generation)?;
         let Some((here, rendering)) = self.here().and_then(|h| Some((h, h.rendering.as_ref()?))) else {
             return Err(Refusal(format!("the step {step} has no rendered request")));
         };
-        if rendering.digest != given.digest {
+        if rendering.digest != *digest {
             return Err(Refusal(format!(
                 "the request {} was confirmed, the step has {}; nothing was sent",
-                given.digest.short().clean(),
+                digest.short().clean(),
                 rendering.digest.short()
             )));
         }
         if let Some(Confirmation::Typed { phrase }) = &rendering.assessment.confirmation
-            && given.typed.as_deref() != Some(phrase)
+            && typed != Some(phrase)
         {
             return Err(Refusal(format!("“{phrase}” has to be typed to confirm this step")));
         }
         if let Some(broken) = here.checks.iter().find(|c| c.verdict != Verdict::True) {
             return Err(Refusal(format!("a precondition does not hold: {}", broken.text)));
         }
+        Ok(&rendering.assessment)
+    }
+
+    pub(super) fn confirm(&mut self, step: &StepId, given: ConfirmedBy, out: &mut Vec<Effect>) -> Result<(), Refusal> {
+        let assessment = self.may_confirm(step, given.generation, &given.digest, given.typed.as_deref())?;
+        if assessment.login && given.login.is_none() {
+            return Err(Refusal(format!("the step {step} takes a second factor of whoever confirms it")));
+        }
         let body = json!({
             "digest": given.digest, "generation": given.generation, "by": given.by,
-            "typed": given.typed.as_ref().map(|t| t.clean()),
+            "typed": given.typed.as_ref().map(|t| t.clean()), "identity": given.login,
         });
         self.edit(|s| s.confirmed = Some(given));
         self.record("step.confirmed", body, Then::Confirmed, out);
@@ -87,16 +105,21 @@ impl Run {
         let body = match &approval {
             ApprovalGiven::Simulated { person } => json!({"digest": digest, "simulated": true, "person": person}),
             ApprovalGiven::Signed(by) => {
-                let SignedBy { person, role, request, key, certificate, statement, signature, .. } = by.as_ref();
+                let SignedBy { person, role, request, key, certificate, statement, signature, login, .. } = by.as_ref();
                 let before = self.here().map(|h| h.approvals.as_slice()).unwrap_or_default();
                 if before.iter().any(|(a, _)| matches!(a, ApprovalGiven::Signed(b) if b.person == *person)) {
                     return Err(Refusal(format!(
                         "{person} has approved this request already; it takes another person"
                     )));
                 }
+                let terms = rendering.and_then(|r| r.assessment.terms.as_ref());
+                if terms.is_some_and(|terms| terms.login) && login.is_none() {
+                    return Err(Refusal(format!("the approval of {step} takes a second factor of {person}")));
+                }
                 json!({
                     "digest": digest, "person": person, "role": role, "request": request, "key": key,
                     "certificate": certificate, "decision": "approve", "statement": statement, "signature": signature,
+                    "identity": login,
                 })
             }
             ApprovalGiven::Glass { until, .. } if *until <= now => {

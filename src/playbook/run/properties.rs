@@ -76,8 +76,9 @@ fn play(bench: &mut Bench, one: &Move) {
             };
             let typed = (*typed > 1).then(|| if *typed == 2 { "t018".to_owned() } else { "t017".to_owned() });
             let waits = bench.run.step_state(&target) == Some(StepState::AwaitsConfirmation);
-            let taken =
-                bench.apply(Input::Confirm { step: target, generation, digest, typed, by: "mara".into() }).is_ok();
+            let taken = bench
+                .apply(Input::Confirm { step: target, generation, digest, typed, login: None, by: "mara".into() })
+                .is_ok();
             assert!(!taken || (waits && *honest != 0 && *honest != 1), "a confirmation was taken that does not fit");
         }
         Move::Approve { glass, honest } => {

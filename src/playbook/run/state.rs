@@ -5,6 +5,7 @@ use super::fan::Fan;
 use super::input::{ApprovalGiven, Rendering};
 use super::view::{RunState, StepState, TargetLine};
 use crate::domain::id::{Digest, Person, RunId, StepId};
+use crate::domain::identity::Identity;
 use crate::domain::ports::Reconciled;
 use crate::playbook::expr::Evaluation;
 use crate::playbook::schema::Next;
@@ -160,6 +161,8 @@ pub struct ConfirmedBy {
     pub digest: Digest,
     /// What was typed.
     pub typed: Option<String>,
+    /// What the identity provider has said of the person for it, where a second factor is asked for.
+    pub login: Option<Box<Identity>>,
     /// Who.
     pub by: Person,
     /// Sequence number of its record, once durable.

@@ -194,6 +194,7 @@ fn a_confirmation_fits_the_step_the_digest_and_the_generation_or_nothing_happens
         generation,
         digest: digest.clone(),
         typed: None,
+        login: None,
         by: "mara".into(),
     };
     let other = crate::domain::id::Digest::from_bytes(&[200; 32]);
@@ -211,6 +212,32 @@ fn a_confirmation_fits_the_step_the_digest_and_the_generation_or_nothing_happens
     assert!(bench.apply(confirm("cancel", shown, &digest)).is_err());
     bench.confirm("cancel", None).unwrap();
     assert!(bench.confirm("cancel", None).unwrap_err().0.contains("does not wait for a confirmation"));
+}
+
+#[test]
+fn what_takes_a_login_is_confirmed_with_what_the_provider_has_said_and_the_record_holds_it() {
+    let mut bench = Bench::new();
+    bench.login = true;
+    bench.apply(Input::Begin).unwrap();
+    bench.settle();
+    let refusal = bench.confirm("cancel", None).unwrap_err();
+    assert!(refusal.0.contains("takes a second factor of whoever confirms it"), "{refusal}");
+    let identity = crate::domain::identity::Identity {
+        issuer: "https://login.example".into(),
+        subject: "4711".into(),
+        name: "m.brandt".into(),
+        acr: None,
+        amr: vec!["otp".into()],
+        auth_time: bench.now,
+        token: crate::domain::id::Digest::from_bytes(&[9; 32]),
+    };
+    let (digest, generation) = (bench.rendering(&"cancel".into()).digest, bench.run.generation());
+    assert!(bench.run.may_confirm(&"cancel".into(), generation, &digest, None).unwrap().login);
+    let (login, by) = (Some(Box::new(identity.clone())), "mara".into());
+    bench.apply(Input::Confirm { step: "cancel".into(), generation, digest, typed: None, login, by }).unwrap();
+    bench.settle();
+    let (.., body) = bench.records.iter().find(|(_, _, kind, _)| *kind == "step.confirmed").unwrap();
+    assert_eq!(body["identity"], serde_json::json!(identity));
 }
 
 #[test]
@@ -789,8 +816,14 @@ fn a_target_that_changes_before_the_confirmation_voids_what_was_shown() {
         r.digest = Digest::from_bytes(&[97; 32]);
     });
     let late = |bench: &mut Bench, generation: u64| {
-        let confirm =
-            Input::Confirm { step: step.clone(), generation, digest: digest.clone(), typed: None, by: "mara".into() };
+        let confirm = Input::Confirm {
+            step: step.clone(),
+            generation,
+            digest: digest.clone(),
+            typed: None,
+            login: None,
+            by: "mara".into(),
+        };
         bench.apply(confirm).unwrap_err().0
     };
     assert!(late(&mut bench, shown).contains("does not wait for a confirmation"), "while it is being prepared");

@@ -18,7 +18,7 @@ pub struct Requires {
     pub incident_declared: bool,
     /// The least severity of that incident.
     pub severity_at_least: Option<Severity>,
-    /// Whether the person must have proven a second factor; without a source that says so, the answer is no.
+    /// Whether a second factor has to be proven, as policy says by what; without a source the answer is no.
     #[serde(default)]
     pub mfa: bool,
 }

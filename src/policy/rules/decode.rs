@@ -2,7 +2,7 @@
 //! its keys, bounds and defaults; then what can not work is refused at its place: nobody who may approve, a quorum that
 //! nobody can reach.
 
-use super::{ApprovalRule, Held, Member, Policy, Raise, Right, Window, WindowKind};
+use super::{ApprovalRule, Held, Member, Policy, Raise, Right, SecondFactor, Window, WindowKind};
 use crate::config::problem::Problems;
 use crate::config::reader::{self, Source, Table};
 use crate::domain::estate::{Environment, Tenancy};
@@ -70,7 +70,7 @@ fn whole(mut root: Table<'_, '_>, digest: Digest) -> Policy {
         root.table("elevation").map_or((Vec::new(), Vec::new(), strict.elevation_longest), |t| elevation(t, &people));
     let commands = root.tables("command").into_iter().filter_map(command).collect();
     let automation = root.table("automation").is_some_and(automation);
-    let (mfa_from, mfa_by_security_key) = root.table("mfa").map_or((None, false), mfa);
+    let (mfa_from, mfa_source) = root.table("mfa").map_or((None, None), mfa);
     let roster_quorum = root.table("roster").map_or(1, |mut t| {
         let quorum = small(t.integer("quorum", 1, 9)).unwrap_or(1_u8);
         if !people.is_empty() && people.len() <= usize::from(quorum) {
@@ -116,7 +116,7 @@ fn whole(mut root: Table<'_, '_>, digest: Digest) -> Policy {
         commands,
         automation,
         mfa_from,
-        mfa_by_security_key,
+        mfa_source,
         roster_quorum,
         recovery_accepted,
     }
@@ -424,9 +424,13 @@ fn automation(mut table: Table<'_, '_>) -> bool {
     low
 }
 
-fn mfa(mut table: Table<'_, '_>) -> (Option<Risk>, bool) {
+fn mfa(mut table: Table<'_, '_>) -> (Option<Risk>, Option<SecondFactor>) {
     let from = table.parsed("from", RISKS, word::<Risk>);
-    let source = table.parsed("source", "security-key", |w| (w == "security-key").then_some(()));
+    let source = table.parsed("source", "security-key, oidc", |w| match w {
+        "security-key" => Some(SecondFactor::SecurityKey),
+        "oidc" => Some(SecondFactor::Oidc),
+        _ => None,
+    });
     table.finish();
-    (from, source.is_some())
+    (from, source)
 }

@@ -116,8 +116,16 @@ pub struct Right {
     pub because: String,
 }
 
+/// What proves a second factor for a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecondFactor {
+    /// Each approval is signed by a security key that was touched.
+    SecurityKey,
+    /// Who confirms the step, and who approves it, logs in at the identity provider for it.
+    Oidc,
+}
+
 /// A whole policy.
-#[allow(clippy::struct_excessive_bools, reason = "each is a key of the file")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// sha256 of its text.
@@ -160,8 +168,8 @@ pub struct Policy {
     pub automation: bool,
     /// From which risk on a second factor is asked for.
     pub mfa_from: Option<Risk>,
-    /// Whether security keys are its source; without one the answer is no.
-    pub mfa_by_security_key: bool,
+    /// What proves it; without a source the answer is no.
+    pub mfa_source: Option<SecondFactor>,
     /// How many people besides the proposer sign a change of the policy.
     pub roster_quorum: u8,
     /// Up to which severity an incident closes only after the business owner accepted the recovery.
@@ -194,7 +202,7 @@ impl Default for Policy {
             commands: Vec::new(),
             automation: false,
             mfa_from: None,
-            mfa_by_security_key: false,
+            mfa_source: None,
             roster_quorum: 1,
             recovery_accepted: None,
         }

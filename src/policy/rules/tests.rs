@@ -69,6 +69,10 @@ fn the_identity_provider_knows_a_person_by_one_name() {
         found.iter().any(|p| p.contains("`mara` is what the identity provider calls another person already")),
         "{found:?}"
     );
+    let source = |word: &str| Policy::decode("p", &format!("[mfa]\nsource = \"{word}\"\n")).map(|p| p.mfa_source);
+    assert_eq!(source("security-key").unwrap(), Some(SecondFactor::SecurityKey));
+    assert_eq!(source("oidc").unwrap(), Some(SecondFactor::Oidc));
+    assert!(source("sms").unwrap_err().to_string().contains("security-key, oidc"));
     let found = problems("[elevation]\nmfa = [\"boss\"]\n");
     assert!(found[0].contains("`boss` is no role"), "{found:?}");
 }
