@@ -15,6 +15,7 @@ mod estates;
 mod plain_lines;
 mod support;
 
+use engine::Served;
 use estates::{Estates, Way};
 use plain_lines::Plain;
 use rustix::process::Signal;
@@ -205,7 +206,7 @@ fn a_console_that_has_lost_its_engine_does_not_take_another_estates_for_it_and_t
     };
     let eu = serve("eu");
     // By the socket alone: whose engine it is, is what it says.
-    let term = estates.console(&["attach", "--socket", &socket.display().to_string()]);
+    let term = estates.console(&["attach", "--socket", &socket.display().to_string()], WIDE);
     term.until("the estate", SOON, |t| header(t).contains(" eu "));
     eu.ends();
     let us = serve("us");

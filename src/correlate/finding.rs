@@ -132,7 +132,7 @@ pub(super) fn from_active(build: &Build<'_>, all: &[Active<'_>], explained: &BTr
     let is_over = |active: &Active<'_>| {
         let Some(signal) = active.rule.present else { return false };
         let fresh = |n: &Newest<'_>| n.told_by(build.world).is_some_and(|s| s.freshness(build.now).is_fresh());
-        let present = build.history.newest(active.subject).find(|n| n.signal.name == signal && fresh(n));
+        let present = build.history.latest(active.subject, signal).filter(fresh);
         present.is_some_and(|n| build.thresholds.grade(n.signal.name, n.value) == Health::Ok)
     };
     let aftermath = |key: &Key, active: &Active<'_>| {

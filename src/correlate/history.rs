@@ -76,10 +76,16 @@ impl Ring {
 #[derive(Clone, Copy, Debug)]
 pub struct Source(u32);
 
+/// Row of a signal in the table.
+fn row(signal: &str) -> Option<u16> {
+    u16::try_from(signals::position(signal)?).ok()
+}
+
 /// All series.
 #[derive(Clone, Debug, Default)]
 pub struct History {
-    series: HashMap<Subject, Vec<(&'static str, Ring)>>,
+    /// Rings by their rows.
+    series: HashMap<Subject, Vec<Ring>>,
     sources: Vec<SourceId>,
     places: HashMap<SourceId, Source>,
 }
@@ -99,21 +105,22 @@ impl History {
     /// Takes in one reading.
     pub fn put(&mut self, reading: &Reading, Source(source): Source, at: Timestamp) {
         let slot = at.as_second().div_euclid(SLOT_S);
+        // A signal that is not in the table is judged and shown by nothing.
+        let Some(row) = row(reading.signal) else { return };
         if !self.series.contains_key(&reading.subject) {
             self.series.insert(reading.subject.clone(), Vec::new());
         }
         let Some(of_subject) = self.series.get_mut(&reading.subject) else { return };
         let at_ms = at.as_millisecond();
-        if let Some((_, ring)) = of_subject.iter_mut().find(|(name, _)| *name == reading.signal) {
+        if let Some(ring) = of_subject.iter_mut().find(|ring| ring.row == row) {
             ring.put(slot, reading.value);
             if at_ms >= ring.at_ms {
                 (ring.now, ring.at_ms, ring.source) = (reading.value, at_ms, source);
             }
         } else {
-            let row = signals::position(reading.signal).and_then(|row| u16::try_from(row).ok()).unwrap_or(u16::MAX);
             let mut ring = Ring { newest: slot, values: VecDeque::new(), now: reading.value, at_ms, source, row };
             ring.put(slot, reading.value);
-            of_subject.push((reading.signal, ring));
+            of_subject.push(ring);
         }
     }
 
@@ -125,7 +132,7 @@ impl History {
     /// The newest values of a subject's signals, also of those that its source no longer tells.
     pub fn newest(&self, subject: &Subject) -> impl Iterator<Item = Newest<'_>> {
         let rings = self.series.get(subject).map(Vec::as_slice).unwrap_or_default();
-        rings.iter().filter_map(|(_, ring)| self.told(ring))
+        rings.iter().filter_map(|ring| self.told(ring))
     }
 
     /// The newest value of one signal, also where its source no longer tells it.
@@ -140,7 +147,8 @@ impl History {
     }
 
     fn ring(&self, subject: &Subject, signal: &str) -> Option<&Ring> {
-        self.series.get(subject)?.iter().find(|(name, _)| *name == signal).map(|(_, ring)| ring)
+        let row = row(signal)?;
+        self.series.get(subject)?.iter().find(|ring| ring.row == row)
     }
 
     /// The series of one signal, oldest first, ten seconds apart; moments without an observation are left out.
@@ -168,7 +176,7 @@ impl History {
         let reach = i64::try_from(POINTS).unwrap_or(i64::MAX);
         let oldest = now.as_second().div_euclid(SLOT_S).saturating_sub(reach);
         for rings in self.series.values_mut() {
-            rings.retain(|(_, ring)| ring.newest >= oldest);
+            rings.retain(|ring| ring.newest >= oldest);
         }
         self.series.retain(|_, rings| !rings.is_empty());
     }
@@ -221,8 +229,8 @@ mod tests {
         assert_eq!(series(&history).len(), POINTS - 19);
         put(&mut history, 900_000, 7.0);
         assert_eq!(series(&history), [7.0]);
-        let ring = &history.series.values().next().unwrap()[0].1;
-        assert!(ring.values.capacity() * 4 + std::mem::size_of::<(&str, Ring)>() <= 352);
+        let ring = &history.series.values().next().unwrap()[0];
+        assert!(ring.values.capacity() * 4 + std::mem::size_of::<Ring>() <= 352);
     }
 
     #[test]

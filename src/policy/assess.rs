@@ -51,6 +51,7 @@ pub struct PeopleFacts {
 }
 
 /// What the playbook asks of a step on top of policy.
+#[expect(clippy::struct_excessive_bools, reason = "each is a word of its own in a playbook")]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Declared {
     /// Risk; `None` leaves it to the verb.

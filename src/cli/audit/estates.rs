@@ -3,7 +3,7 @@
 
 use super::super::args::{Format, Global};
 use super::super::output::{self, Error, Exit};
-use super::super::session::Several;
+use super::super::session::{self, Scope, Several};
 use super::args::{Show, Verify};
 use super::{show, verify};
 use crate::journal::Record;
@@ -63,14 +63,25 @@ impl Show {
     }
 }
 
+/// All estates that the configuration names, where none was chosen.
+fn all(global: &Global) -> Result<Option<Several>, Error> {
+    if global.drill.is_some() {
+        return Ok(None);
+    }
+    Ok(match session::scope(global)? {
+        Scope::All(several) => Some(several),
+        Scope::One(_) => None,
+    })
+}
+
 /// The estates of whose logs `audit verify` is asked, where several are meant.
 pub(super) fn to_verify(global: &Global, what: &Verify) -> Result<Option<Several>, Error> {
-    if what.is_of_any() { super::super::estates::several(global) } else { Ok(None) }
+    if what.is_of_any() { all(global) } else { Ok(None) }
 }
 
 /// The same for `audit show`.
 pub(super) fn to_show(global: &Global, what: &Show) -> Result<Option<Several>, Error> {
-    if what.is_of_any() { super::super::estates::several(global) } else { Ok(None) }
+    if what.is_of_any() { all(global) } else { Ok(None) }
 }
 
 /// What each estate is asked with: its name, and the options of a command about it alone.

@@ -22,7 +22,7 @@ impl Sight<'_> {
     }
 
     fn newest(self, subject: &Subject, signal: &str) -> Option<f64> {
-        self.history.newest(subject).find(|n| n.signal.name == signal).map(|n| n.value).filter(|v| v.is_finite())
+        self.history.latest(subject, signal).map(|newest| newest.value).filter(|v| v.is_finite())
     }
 }
 

@@ -14,6 +14,8 @@ mod tenants;
 use crate::domain::health::Health;
 use crate::domain::pane::Pane;
 use crate::domain::signal::{Subject, Unit};
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
 /// Kind of subject that a signal can be about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -243,9 +245,13 @@ pub fn names() -> Vec<&'static str> {
     SIGNALS.iter().map(|s| s.name).collect()
 }
 
+/// Rows of the table by name: every reading asks for its row several times, and names are long and alike.
+static ROWS: LazyLock<HashMap<&'static str, usize>> =
+    LazyLock::new(|| SIGNALS.iter().enumerate().map(|(row, signal)| (signal.name, row)).collect());
+
 /// Position of a signal in the table.
 pub fn position(name: &str) -> Option<usize> {
-    SIGNALS.binary_search_by(|s| s.name.cmp(name)).ok()
+    ROWS.get(name).copied()
 }
 
 /// The row of a signal.
@@ -285,7 +291,8 @@ impl Thresholds {
 
     /// Grades a value of a signal; an unknown name is unknown health.
     pub fn grade(&self, name: &str, value: f64) -> Health {
-        find(name).map_or(Health::Unknown, |s| s.grade(value, self.of(name)))
+        let known = position(name).and_then(|row| Some((SIGNALS.get(row)?, self.0.get(row)?)));
+        known.map_or(Health::Unknown, |(signal, limits)| signal.grade(value, *limits))
     }
 
     /// Grades a value that may be missing; missing is unknown.
