@@ -22,7 +22,7 @@ use rusty_s3::Method;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::sync::mpsc;
@@ -476,9 +476,11 @@ fn answering(text: &'static [u8]) -> String {
 
 #[test]
 fn a_storage_that_is_gone_silent_or_mad_is_said_and_never_hinders_the_writer() {
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap();
-    let gone = format!("http://{}", closed.local_addr().unwrap());
-    drop(closed);
+    // Held, so that nobody else gets its port, and nobody listens there.
+    let held = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None).unwrap();
+    rustix::net::bind(&held, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = SocketAddrV4::try_from(rustix::net::getsockname(&held).unwrap()).unwrap().port();
+    let gone = format!("http://127.0.0.1:{port}");
     let html = b"HTTP/1.1 200 OK\r\ndate: Sat, 21 Nov 2026 17:42:16 GMT\r\ncontent-length: 15\r\nconnection: close\r\n\r\n<html>hi</html>";
     let cases = [
         (gone, "no connection to http://127.0.0.1:"),

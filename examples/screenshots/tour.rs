@@ -155,12 +155,13 @@ pub fn estates() {
     for size in [(80, 24), (120, 40), (200, 60), (300, 80)] {
         let suffix = format!("{}x{}", size.0, size.1);
         let mut term = estates.console(&["--config", &fleet], size);
-        term.until("the alarm of another estate", Duration::from_secs(90), |t| t.contains("acme: lock chain on t017"));
-        settle();
-        picture(&term, &format!("elsewhere-{suffix}"));
-        term.keys("0").shows("3 estates");
+        let trouble = |t: &str| t.contains("3 estates, 1 not reached") && t.contains("✖ acme");
+        term.until("an estate in trouble", Duration::from_secs(90), trouble);
         settle();
         picture(&term, &format!("estates-{suffix}"));
+        term.keys("o").shows("Tenants");
+        settle();
+        picture(&term, &format!("elsewhere-{suffix}"));
         term.keys(CTRL_C).ends(SOON);
     }
 }
