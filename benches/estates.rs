@@ -16,13 +16,16 @@
 
 #[path = "../tests/support/engine.rs"]
 mod engine;
+#[path = "../tests/support/estates.rs"]
+mod estates;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
 use engine::Served;
+use estates::{Estates, Way};
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
-use support::{SOON, Start, Term, lonely_with};
+use support::{SOON, Term};
 
 /// Keys that are pressed in a window.
 const KEYS: usize = 150;
@@ -30,24 +33,11 @@ const KEYS: usize = 150;
 const PAUSE: Duration = Duration::from_millis(60);
 
 fn main() {
-    let home = tempfile::tempdir().unwrap();
-    let file = |name: &str| {
-        let folder = home.path().join(name);
-        std::fs::create_dir_all(&folder).unwrap();
-        let path = lonely_with(&folder, &folder.join("journal"));
-        let text = std::fs::read_to_string(&path).unwrap().replace("\"lonely\"", &format!("\"{name}\""));
-        std::fs::write(&path, text).unwrap();
-        path
-    };
-    let serve = |name: &str| Served::start(home.path(), &["--config", &file(name)]);
-    let (one, two, three) = (serve("one"), serve("two"), serve("three"));
-    let each = |(name, served): (&str, &Served)| {
-        format!("[[estates]]\nname = \"{name}\"\nsocket = \"{}\"\n", served.socket.display())
-    };
-    let fleet = home.path().join("fleet.toml");
-    std::fs::write(&fleet, [("one", &one), ("two", &two), ("three", &three)].map(each).concat()).unwrap();
-    let fleet = fleet.display().to_string();
-    let mut term = Term::start(&Start { args: &["--config", &fleet], env: &[], home: home.path(), size: (120, 40) });
+    let estates = Estates::new();
+    let (one, two, three) = (estates.serve("one"), estates.serve("two"), estates.serve("three"));
+    let way = |(name, served): (&'static str, &Served)| (name, Way::Socket(served.socket.clone()));
+    let fleet = estates.fleet(&[("one", &one), ("two", &two), ("three", &three)].map(way));
+    let mut term = estates.console(&["--config", &fleet], (120, 40));
     term.until("all to be attached", SOON, |t| t.matches("attached").count() >= 3);
     term.keys("o").shows("Tenants");
     let calm = window("all are served", &mut term, None);

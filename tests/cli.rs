@@ -11,32 +11,10 @@ mod support;
 
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
-use support::run;
+use support::{config, lonely, run};
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|e| panic!("{e} in {text}"))
-}
-
-fn config(home: &Path, text: &str) -> String {
-    let path = home.join("c.toml");
-    std::fs::write(&path, text).unwrap();
-    path.display().to_string()
-}
-
-/// An estate whose only system is not there.
-fn lonely(home: &Path) -> String {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let journal = home.join("journal");
-    config(
-        home,
-        &format!(
-            "[estate]\nname = \"lonely\"\nenvironment = \"staging\"\n[journal]\ndir = \"{}\"\n[[postgres]]\nid = \"pg\"\n\
-             host = \"127.0.0.1\"\nport = {port}\nuser = \"u\"\ntls = \"disable\"\n[[tenant]]\nid = \"t1\"\n\
-             database = {{ instance = \"pg\", name = \"t1\" }}\n",
-            journal.display()
-        ),
-    )
 }
 
 #[test]

@@ -10,9 +10,12 @@
 
 mod anchor_support;
 mod journal_support;
+#[path = "support/nobody.rs"]
+mod nobody;
 
 use anchor_support::*;
 use journal_support::*;
+use nobody::nobody;
 use quarterdeck::attest::anchor::{self, Anchor, AnchorError, Anchored, Bucket, Log, Report, StorageError};
 use quarterdeck::config::model::Anchor as Config;
 use quarterdeck::journal::checkpoint::Checkpoint;
@@ -22,7 +25,7 @@ use rusty_s3::Method;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::sync::mpsc;
@@ -476,11 +479,7 @@ fn answering(text: &'static [u8]) -> String {
 
 #[test]
 fn a_storage_that_is_gone_silent_or_mad_is_said_and_never_hinders_the_writer() {
-    // Held, so that nobody else gets its port, and nobody listens there.
-    let held = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None).unwrap();
-    rustix::net::bind(&held, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let port = SocketAddrV4::try_from(rustix::net::getsockname(&held).unwrap()).unwrap().port();
-    let gone = format!("http://127.0.0.1:{port}");
+    let gone = format!("http://127.0.0.1:{}", nobody());
     let html = b"HTTP/1.1 200 OK\r\ndate: Sat, 21 Nov 2026 17:42:16 GMT\r\ncontent-length: 15\r\nconnection: close\r\n\r\n<html>hi</html>";
     let cases = [
         (gone, "no connection to http://127.0.0.1:"),

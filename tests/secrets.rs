@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use support::{CTRL_C, ENTER, SOON, Start, Term, run_with};
+use support::{CTRL_C, ENTER, SOON, Start, Term, nobody, run_with};
 
 /// A word that is allowed to be found: the search must find it, or it finds nothing at all.
 const ALLOWED: &str = "planted-and-allowed+7/x";
@@ -110,11 +110,6 @@ fn server(answer: impl Fn(&str) -> String + Send + 'static) -> (u16, Arc<AtomicU
         }
     });
     (port, asked)
-}
-
-/// A port at which nothing listens.
-fn nobody() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn secret_file(dir: &Path, name: &str, secret: &str) -> PathBuf {

@@ -250,7 +250,7 @@ async fn send(
     let command = Command::Answer { request, decision, role, signature, reason };
     let ended = || Error::Failed("the engine has ended; nothing was answered".into());
     let reply = session::send_to_running(home, command).await?.ok_or_else(ended)?;
-    if login::asked(&reply).is_none() {
+    if reply.login().is_none() {
         return output::reply(&reply, global.format);
     }
     let remote = remote::attach(home.caller("cli", false)).await.map_err(Error::failed)?;

@@ -13,21 +13,13 @@ use std::time::Duration;
 /// How often the countdown is drawn.
 const TICK: Duration = Duration::from_millis(500);
 
-/// The name of the login that a reply says somebody has to do first.
-pub(super) fn asked(reply: &Reply) -> Option<&str> {
-    match reply {
-        Reply::Accepted { id: Some(id), .. } if id.starts_with("LOGIN-") => Some(id),
-        _ => None,
-    }
-}
-
 /// What a command has come to: its reply, or, where that asks for a login, what came of the login. `None` when a person has
 /// cancelled it here.
 ///
 /// # Errors
 /// No second factor was proven, or the engine is gone.
 pub(super) async fn through(client: &Client, reply: Reply) -> Result<Option<Reply>, Error> {
-    let Some(id) = asked(&reply).map(str::to_owned) else { return Ok(Some(reply)) };
+    let Some(id) = reply.login().map(str::to_owned) else { return Ok(Some(reply)) };
     crate::note!("{}", reply.words());
     follow(client, &id).await
 }

@@ -551,6 +551,14 @@ impl Reply {
         }
     }
 
+    /// The login at the identity provider that has to be done before what was asked for is.
+    pub fn login(&self) -> Option<&str> {
+        match self {
+            Self::Accepted { id: Some(id), .. } if id.starts_with(LOGIN) => Some(id),
+            _ => None,
+        }
+    }
+
     /// Done.
     pub fn accepted(message: impl Into<String>) -> Self {
         Self::Accepted { message: message.into(), id: None }
@@ -1057,6 +1065,9 @@ pub struct Grant {
     /// Its record.
     pub seq: u64,
 }
+
+/// What the name of a login begins with.
+pub(super) const LOGIN: &str = "LOGIN-";
 
 /// Somebody who proves a second factor at the identity provider.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 //! The provider is asked beside the engine's loop, which never waits for it; what comes is checked once more here, against who
 //! asked and for what, and recorded before it counts.
 
-use super::api::{Decision, Reply, SignIn, SignInState};
+use super::api::{Decision, LOGIN, Reply, SignIn, SignInState};
 use super::core::Engine;
 use super::held::Held;
 use crate::domain::actor::Actor;
@@ -227,7 +227,7 @@ impl Engine {
             return Err(Reply::refused(format!("{AT_ONCE} people are logging in at the same time already")));
         }
         self.sign_ins.last = self.sign_ins.last.saturating_add(1);
-        let id = format!("LOGIN-{}", self.sign_ins.last);
+        let id = format!("{LOGIN}{}", self.sign_ins.last);
         let (clock, tell, of) = (self.clock.clone(), self.sign_ins.tell.clone(), id.clone());
         let issuer = provider.issuer().to_owned();
         let asking = self.sign_ins.asking.spawn(async move {

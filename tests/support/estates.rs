@@ -7,7 +7,7 @@
 )]
 
 use crate::engine::Served;
-use crate::support::{Start, Term};
+use crate::support::{Start, Term, lonely_named};
 use std::path::{Path, PathBuf};
 
 /// The estates of a test: a folder each below one home.
@@ -34,18 +34,9 @@ impl Estates {
 
     /// The configuration of one, whose only system is not there.
     pub fn config(&self, name: &str) -> String {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let folder = self.path().join(name);
         std::fs::create_dir_all(&folder).unwrap();
-        let text = format!(
-            "[estate]\nname = \"{name}\"\nenvironment = \"staging\"\n[journal]\ndir = \"{}\"\n[[postgres]]\nid = \"pg\"\n\
-             host = \"127.0.0.1\"\nport = {port}\nuser = \"u\"\ntls = \"disable\"\n[[tenant]]\nid = \"t1\"\n\
-             database = {{ instance = \"pg\", name = \"t1\" }}\n",
-            self.journal(name).display()
-        );
-        let path = folder.join("c.toml");
-        std::fs::write(&path, text).unwrap();
-        path.display().to_string()
+        lonely_named(name, &folder, &self.journal(name))
     }
 
     pub fn serve(&self, name: &str) -> Served {

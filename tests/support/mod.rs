@@ -9,6 +9,9 @@
     reason = "shared by several test programs, each of which uses a part; tests fail by panicking"
 )]
 
+mod nobody;
+
+pub use nobody::nobody;
 use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
 use std::io::{Read as _, Write};
 use std::path::Path;
@@ -318,11 +321,16 @@ pub fn lonely(home: &Path) -> String {
 
 /// The same, with its journal elsewhere.
 pub fn lonely_with(home: &Path, journal: &Path) -> String {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    lonely_named("lonely", home, journal)
+}
+
+/// The same of that name.
+pub fn lonely_named(name: &str, home: &Path, journal: &Path) -> String {
+    let port = nobody();
     config(
         home,
         &format!(
-            "[estate]\nname = \"lonely\"\nenvironment = \"staging\"\n[journal]\ndir = \"{}\"\n[[postgres]]\nid = \"pg\"\n\
+            "[estate]\nname = \"{name}\"\nenvironment = \"staging\"\n[journal]\ndir = \"{}\"\n[[postgres]]\nid = \"pg\"\n\
              host = \"127.0.0.1\"\nport = {port}\nuser = \"u\"\ntls = \"disable\"\n[[tenant]]\nid = \"t1\"\n\
              database = {{ instance = \"pg\", name = \"t1\" }}\n",
             journal.display()

@@ -3,7 +3,7 @@
 
 use super::super::args::{Format, Global};
 use super::super::output::{self, Error, Exit};
-use super::super::session::{self, Scope, Several};
+use super::super::session::{self, Meant, Several};
 use super::args::{Show, Verify};
 use super::{show, verify};
 use crate::journal::Record;
@@ -65,12 +65,12 @@ impl Show {
 
 /// All estates that the configuration names, where none was chosen.
 fn all(global: &Global) -> Result<Option<Several>, Error> {
-    if global.drill.is_some() {
+    if global.drill.is_some() || global.estate.is_some() {
         return Ok(None);
     }
-    Ok(match session::scope(global)? {
-        Scope::All(several) => Some(several),
-        Scope::One(_) => None,
+    Ok(match session::meant(global)? {
+        Meant::Several(several) => Some(several),
+        Meant::One(_) => None,
     })
 }
 

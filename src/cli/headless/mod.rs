@@ -191,7 +191,7 @@ async fn drive(format: Format, client: &Client, asked: &Headless, answers: &Answ
                     let key = (format!("{command:?}"), view.generation);
                     let reply = if sent.contains(&key) { None } else { Some(client.send(command.clone()).await) };
                     let reply = match reply {
-                        Some(reply) if login::asked(&reply).is_some() => {
+                        Some(reply) if reply.login().is_some() => {
                             logged_in = true;
                             match login::through(client, reply).await {
                                 Ok(Some(reply)) => Some(reply),

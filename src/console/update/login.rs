@@ -7,11 +7,6 @@ use crate::console::state::{Awaited, Overlay, Sheet, SheetKind, State};
 use crate::console::theme::Role;
 use crate::engine::api::{Command, SignInState, Snapshot};
 
-/// Whether an answer of the engine names a login.
-pub(super) fn is_asked(id: &str) -> bool {
-    id.starts_with("LOGIN-")
-}
-
 /// Shows what has to be done.
 pub(super) fn open(state: &mut State, id: String) {
     act::sheet(state, SheetKind::Login(id));

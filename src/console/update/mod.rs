@@ -287,10 +287,12 @@ fn answer(state: &mut State, about: Option<Awaited>, to: super::effect::RequestI
     if let Some(Awaited::Logs(wanting)) = &about {
         return logs::answered(state, wanting, reply);
     }
+    if let Some(id) = reply.login() {
+        return login::open(state, id.to_owned());
+    }
     match reply {
         Reply::Drafted { view } if about == Some(Awaited::Draft) => comms::drafted(state, *view),
         Reply::Seen { .. } | Reply::Planned { .. } | Reply::Logs { .. } | Reply::Drafted { .. } => {}
-        Reply::Accepted { id: Some(id), .. } if login::is_asked(&id) => login::open(state, id),
         Reply::Accepted { message, id } => {
             if let (Some(Awaited::Start), Some(run)) = (about, id) {
                 go(state, Screen::Run(RunId::new(run)));
