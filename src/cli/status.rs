@@ -117,7 +117,7 @@ impl SourceLine {
             id: row.id.to_string(),
             kind: row.kind.word(),
             health: row.health,
-            address: Some(row.address.clone()),
+            address: Some(row.address.to_string()),
             observed_at: row.observed_at,
             age_s: row.age_s,
             took_ms: row.took_ms,

@@ -65,7 +65,8 @@ pub(super) fn lines(
 fn values(build: &Build<'_>, active: &Active<'_>) -> String {
     let told = active.rule.signals.iter().filter_map(|name| {
         let seen = active.condition.values.get(name)?;
-        let (row, limits) = (signals::find(name)?, limits(build, active.rule, name, seen)?);
+        let row = signals::find(name)?;
+        let limits = limits(build, active.rule, row, seen)?;
         let now = say::value(seen.now, row.unit);
         if let Some((beyond, usual)) = active.rule.usual.as_ref().zip(seen.usual) {
             let usual = say::value(usual, row.unit);
@@ -94,10 +95,10 @@ fn fault(build: &Build<'_>, head: &Active<'_>) -> Option<String> {
     let Facts::Traefik(facts) = build.world.last(head.source)? else { return None };
     let own = whom::owner(head.subject).and_then(|id| build.index.estate().tenant(id)?.router.as_ref());
     let name = match head.subject {
-        Subject::Router { router, .. } => router,
-        _ => &own?.name,
+        Subject::Router { router, .. } => router.as_str(),
+        _ => own?.name.as_str(),
     };
-    let fault = facts.routers.iter().find(|route| route.name == *name)?.fault.as_ref()?;
+    let fault = facts.routers.iter().find(|route| route.name == name)?.fault.as_ref()?;
     Some(format!("Traefik says of {name}: {fault}"))
 }
 

@@ -2,9 +2,11 @@
 //! multiples of the pace that would use the budget up exactly (Google, The Site Reliability Workbook, chapter 5). Both
 //! windows must burn: the long one proves that it matters, the short one that it still goes on.
 
-use crate::domain::signal::{Reading, Subject};
+use super::readings::Reading;
+use super::signals;
+use crate::domain::signal::Subject;
+use hashbrown::HashMap;
 use jiff::Timestamp;
-use std::collections::HashMap;
 
 /// Share of requests that are to go well where nothing else was agreed.
 pub(super) const USUAL_LEVEL: f64 = 0.999;
@@ -38,7 +40,7 @@ impl Budgets {
     pub fn observe(&mut self, readings: &mut Vec<Reading>, at: Timestamp, level: impl Fn(&Subject) -> Option<f64>) {
         let mut seen: HashMap<&Subject, (Option<f64>, Option<f64>)> = HashMap::new();
         for reading in readings.iter() {
-            match reading.signal {
+            match reading.signal.name {
                 "http.requests" => seen.entry(&reading.subject).or_default().0 = Some(reading.value),
                 "http.share_5xx" => seen.entry(&reading.subject).or_default().1 = Some(reading.value),
                 _ => {}
@@ -49,7 +51,7 @@ impl Budgets {
             .filter_map(|(subject, (requests, share))| {
                 let value = self.take(subject, requests?, share.unwrap_or(0.0), at)?;
                 let value = value / (1.0 - level(subject).unwrap_or(USUAL_LEVEL)).max(f64::EPSILON);
-                Some(Reading { subject: subject.clone(), signal: "http.burn", value })
+                Some(Reading { subject: subject.clone(), signal: signals::find("http.burn")?, value })
             })
             .collect();
         readings.extend(burning);
@@ -58,11 +60,8 @@ impl Budgets {
     #[expect(clippy::cast_possible_truncation, reason = "counts of requests, seven digits are enough")]
     fn take(&mut self, subject: &Subject, rate: f64, share: f64, at: Timestamp) -> Option<f64> {
         let (minute, ms) = (at.as_second().div_euclid(60), at.as_millisecond());
-        if !self.0.contains_key(subject) {
-            let empty = Series { minutes: Box::new([(0.0, 0.0); HOUR]), newest: minute, last_ms: ms, since_ms: ms };
-            self.0.insert(subject.clone(), empty);
-        }
-        let series = self.0.get_mut(subject)?;
+        let empty = || Series { minutes: Box::new([(0.0, 0.0); HOUR]), newest: minute, last_ms: ms, since_ms: ms };
+        let series = self.0.entry_ref(subject).or_insert_with(empty);
         let elapsed = Timestamp::from_millisecond(ms.saturating_sub(series.last_ms)).ok()?;
         let seconds = (elapsed.duration_since(Timestamp::UNIX_EPOCH).as_secs_f64()).min(PAUSE_S);
         for gone in (series.newest + 1..=minute).take(HOUR) {
@@ -114,10 +113,11 @@ mod tests {
         let subject = Subject::Tenant { tenant: "t017".into() };
         let mut last = None;
         for second in (from..to).step_by(10) {
-            let reading = |signal, value| Reading { subject: subject.clone(), signal, value };
+            let signal = |name| signals::find(name).unwrap();
+            let reading = |name, value| Reading { subject: subject.clone(), signal: signal(name), value };
             let mut readings = vec![reading("http.requests", rate), reading("http.share_5xx", share)];
             budgets.observe(&mut readings, Timestamp::from_second(6_000_000 + second).unwrap(), |_| level);
-            last = readings.iter().find(|r| r.signal == "http.burn").map(|r| r.value);
+            last = readings.iter().find(|r| r.signal.name == "http.burn").map(|r| r.value);
         }
         last
     }

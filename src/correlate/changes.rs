@@ -92,7 +92,7 @@ fn kubernetes(before: Option<&KubernetesFacts>, after: &KubernetesFacts, index: 
     let Some(before) = before else { return };
     let nodes: HashMap<&str, _> = before.nodes.iter().map(|n| (n.name.as_str(), n)).collect();
     for now in &after.nodes {
-        let subject = || Subject::Node { source: log.source.clone(), node: now.name.clone() };
+        let subject = || Subject::Node { source: log.source.clone(), node: now.name.as_str().into() };
         let (subject, Some(was)) = (subject(), nodes.get(now.name.as_str())) else {
             log.say(subject(), "node joined");
             continue;
@@ -111,7 +111,7 @@ fn kubernetes(before: Option<&KubernetesFacts>, after: &KubernetesFacts, index: 
     }
     let left: BTreeSet<&str> = after.nodes.iter().map(|n| n.name.as_str()).collect();
     for gone in before.nodes.iter().filter(|n| !left.contains(n.name.as_str())) {
-        log.say(Subject::Node { source: log.source.clone(), node: gone.name.clone() }, "node left");
+        log.say(Subject::Node { source: log.source.clone(), node: gone.name.as_str().into() }, "node left");
     }
 }
 

@@ -12,10 +12,10 @@ use super::index::Index;
 use super::look;
 use super::panes;
 use super::phases::Phases;
-use super::readings::{Seen, readings};
+use super::readings::{Reading, Seen, readings};
 use super::releases::Running;
 use super::settings::Settings;
-use super::signals::{self, Limits, SIGNALS, SubjectKind};
+use super::signals::{Limits, SIGNALS, SubjectKind};
 use super::silence::Watch;
 use super::usual::{Baselines, MOST_SERIES};
 use crate::domain::estate::{Ahead, Estate};
@@ -25,12 +25,13 @@ use crate::domain::health::Health;
 use crate::domain::id::{FindingId, Person, SourceId, TenantId};
 use crate::domain::pane::{Panes, SubjectView};
 use crate::domain::sample::Sample;
-use crate::domain::signal::{Reading, Subject};
+use crate::domain::signal::Subject;
 use crate::domain::usual::{UsualGap, UsualState};
 use crate::domain::world::World;
+use hashbrown::HashMap;
 use jiff::tz::TimeZoneDatabase;
 use jiff::{SignedDuration, Timestamp};
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// Values that can not be compared with what is usual, told one by one.
@@ -122,7 +123,7 @@ pub struct Correlator {
     rule_of: Vec<[Option<usize>; 2]>,
     conditions: BTreeMap<SourceId, BTreeMap<Judged, Condition>>,
     /// When each source last answered.
-    looked_at: BTreeMap<SourceId, Timestamp>,
+    looked_at: HashMap<SourceId, Timestamp>,
     silence: Watch,
     history: History,
     budgets: Budgets,
@@ -158,7 +159,7 @@ impl Correlator {
             settings,
             rule_of,
             conditions: BTreeMap::new(),
-            looked_at: BTreeMap::new(),
+            looked_at: HashMap::new(),
             silence: Watch::default(),
             history: History::default(),
             budgets: Budgets::default(),
@@ -223,8 +224,7 @@ impl Correlator {
         for subject in self.history.subjects() {
             let kind = SubjectKind::of(subject);
             for newest in self.history.newest(subject) {
-                let rule =
-                    signals::position(newest.signal.name).and_then(|row| self.rule_of.get(row)?.last().copied()?);
+                let rule = self.rule_of.get(usize::from(newest.signal.row)).and_then(|rules| rules.last().copied()?);
                 let rule = rule.and_then(|position| self.settings.rules.get(position));
                 let Some(rule) = rule.filter(|r| r.subjects.first() == Some(&kind)) else { continue };
                 if newest.told_by(world).is_none() {
@@ -232,7 +232,7 @@ impl Correlator {
                 }
                 compared += 1;
                 let name = newest.signal.name;
-                if self.baselines.usual(subject, name, now).median().is_some() {
+                if self.baselines.usual(subject, newest.signal, now).median().is_some() {
                     continue;
                 }
                 let why = self.baselines.view(subject, newest.signal, now).map_or_else(String::new, |view| view.words);
@@ -297,8 +297,8 @@ impl Correlator {
         let mut readings = readings(&seen, &self.index);
         self.budgets.observe(&mut readings, sample.taken_at, |subject| self.index.slo(subject));
         let source = self.history.source(&sample.source);
-        for reading in &readings {
-            self.history.put(reading, source, sample.taken_at);
+        for of_subject in readings.chunk_by(|a, b| a.subject == b.subject) {
+            self.history.put(of_subject, source, sample.taken_at);
         }
         self.baselines.heed(&self.calendar, sample.taken_at);
         self.phases.heed(&self.calendar, sample.taken_at);
@@ -307,7 +307,7 @@ impl Correlator {
         self.baselines.observe(&readings, sample.taken_at, |r| {
             thresholds.grade(r.signal, r.value) > Health::Ok || troubled.holds(&r.subject)
         });
-        self.looked_at.insert(sample.source.clone(), sample.taken_at);
+        self.looked_at.entry_ref(&sample.source).insert(sample.taken_at);
         for change in changes::diff(&sample.source, before, facts, &self.index, sample.taken_at) {
             self.record_change(change);
         }
@@ -319,24 +319,24 @@ impl Correlator {
     }
 
     fn judge(&mut self, source: &SourceId, readings: &[Reading], at: Timestamp) {
-        let all = readings.iter().flat_map(|r| self.grades(source, r, at).into_iter().flatten().map(move |g| (g, r)));
-        let graded: Vec<(Graded, &Reading)> = all.collect();
         let mut keys: BTreeSet<Judged> =
             self.conditions.get(source).into_iter().flat_map(BTreeMap::keys).cloned().collect();
-        keys.extend(
-            graded
-                .iter()
-                .filter(|(g, _)| g.health > Health::Ok && !g.unlearnt)
-                .map(|(g, r)| (g.rule, r.subject.clone())),
-        );
+        for reading in readings {
+            let bad = |g: &&Graded| g.health > Health::Ok && !g.unlearnt;
+            let graded = self.grades(source, reading, at);
+            keys.extend(graded.iter().flatten().filter(bad).map(|g| (g.rule, reading.subject.clone())));
+        }
+        // Of most samples nothing is bad and nothing was.
         if keys.is_empty() {
             return;
         }
+        let graded =
+            readings.iter().flat_map(|r| self.grades(source, r, at).into_iter().flatten().map(move |g| (g, r)));
         let mut values: HashMap<(usize, &Subject), BTreeMap<&'static str, Value>> =
             keys.iter().map(|(rule, subject)| ((*rule, subject), BTreeMap::new())).collect();
         for (Graded { rule, health, usual, limits, .. }, reading) in graded {
             if let Some(values) = values.get_mut(&(rule, &reading.subject)) {
-                values.insert(reading.signal, Value { now: reading.value, health, usual, limits });
+                values.insert(reading.signal.name, Value { now: reading.value, health, usual, limits });
             }
         }
         let rules = Arc::clone(&self.settings.rules);
@@ -358,28 +358,25 @@ impl Correlator {
 
     /// The rules of a reading and its grades, by its thresholds and by what is usual; none where no rule judges it.
     fn grades(&self, source: &SourceId, reading: &Reading, at: Timestamp) -> [Option<Graded>; 2] {
-        let Some(rules) = signals::position(reading.signal).and_then(|row| self.rule_of.get(row)) else {
-            return [None, None];
-        };
+        let signal = reading.signal;
+        let Some(rules) = self.rule_of.get(usize::from(signal.row)) else { return [None, None] };
         let kind = SubjectKind::of(&reading.subject);
         let judging =
             |rule: Option<usize>| Some((rule?, self.settings.rules.get(rule?)?)).filter(|(_, r)| r.judges(kind));
         let [by_limits, by_usual] = *rules;
         // A cache is meant to evict.
         let purpose = self.settings.redis_purpose.get(source).map(String::as_str);
-        let meant = reading.signal == "redis.evictions" && purpose == Some("cache");
+        let meant = signal.name == "redis.evictions" && purpose == Some("cache");
         let by_limits = judging(by_limits).filter(|_| !meant).map(|(rule, judge)| {
             let phase = self.phases.of(rule, reading.subject.tenant(), at).map(|phase| phase.during);
-            let limits = judge.limits(phase, reading.signal);
-            let health = match (limits, signals::find(reading.signal)) {
-                (Some(_), Some(signal)) => signal.grade(reading.value, limits),
-                _ => self.settings.thresholds.grade(reading.signal, reading.value),
-            };
+            let limits = judge.limits(phase, signal.name);
+            let in_force = limits.or_else(|| self.settings.thresholds.of(signal));
+            let health = signal.grade(reading.value, in_force);
             Graded { rule, health, usual: None, limits, unlearnt: false }
         });
         let by_usual = judging(by_usual).and_then(|(rule, judge)| {
             let beyond = judge.usual.as_ref()?;
-            let usual = self.baselines.usual(&reading.subject, reading.signal, at).median();
+            let usual = self.baselines.usual(&reading.subject, signal, at).median();
             let health = usual.map_or(Health::Unknown, |usual| beyond.grade(reading.value, usual));
             Some(Graded { rule, health, usual, limits: None, unlearnt: usual.is_none() })
         });

@@ -7,7 +7,7 @@ use super::index::Index;
 use super::phases::Phases;
 use super::readings::kubernetes::by_tenant;
 use super::rules::{Rule, Rules, SOURCE_UNKNOWN};
-use super::signals::{self, Limits, SubjectKind, Thresholds};
+use super::signals::{self, Limits, Signal, SubjectKind, Thresholds};
 use super::silence::Group;
 use super::usual::Baselines;
 use super::{because, locks, neighbours, say, shared, whom, words};
@@ -133,7 +133,7 @@ pub(super) fn from_active(build: &Build<'_>, all: &[Active<'_>], explained: &BTr
         let Some(signal) = active.rule.present else { return false };
         let fresh = |n: &Newest<'_>| n.told_by(build.world).is_some_and(|s| s.freshness(build.now).is_fresh());
         let present = build.history.latest(active.subject, signal).filter(fresh);
-        present.is_some_and(|n| build.thresholds.grade(n.signal.name, n.value) == Health::Ok)
+        present.is_some_and(|n| build.thresholds.grade(n.signal, n.value) == Health::Ok)
     };
     let aftermath = |key: &Key, active: &Active<'_>| {
         // What is looked at seldom needs longer to be seen well three times.
@@ -392,7 +392,7 @@ fn chain_root(build: &Build<'_>, head: &Active<'_>) -> Option<String> {
 
 /// The thresholds that a value was judged by: those of its signal, of the phase of the calendar that was in force, or so
 /// many times what was usual then.
-pub(super) fn limits(build: &Build<'_>, rule: &Rule, signal: &str, seen: &Value) -> Option<Limits> {
+pub(super) fn limits(build: &Build<'_>, rule: &Rule, signal: &Signal, seen: &Value) -> Option<Limits> {
     match &rule.usual {
         Some(beyond) => beyond.limits(seen.usual?),
         None => seen.limits.or_else(|| build.thresholds.of(signal)),
@@ -402,14 +402,15 @@ pub(super) fn limits(build: &Build<'_>, rule: &Rule, signal: &str, seen: &Value)
 fn evidence(build: &Build<'_>, active: &Active<'_>) -> Vec<Evidence> {
     let told = active.rule.signals.iter().filter_map(|name| {
         let seen = active.condition.values.get(name)?;
-        let (row, limits) = (signals::find(name)?, limits(build, active.rule, name, seen)?);
+        let row = signals::find(name)?;
+        let limits = limits(build, active.rule, row, seen)?;
         Some(Evidence {
             signal: (*name).into(),
             subject: active.subject.clone(),
             unit: row.unit,
             now: seen.now,
             threshold: if seen.health == Health::Critical { limits.critical } else { limits.warn },
-            usual: seen.usual.or_else(|| build.baselines.usual(active.subject, name, build.now).median()),
+            usual: seen.usual.or_else(|| build.baselines.usual(active.subject, row, build.now).median()),
             series: build.history.series(active.subject, name),
         })
     });

@@ -76,7 +76,7 @@ mod tests {
 
     fn told(name: &str, value: impl Fn(f32) -> f32) -> Option<String> {
         let series: Vec<Option<f32>> = (0..60_u8).map(|n| Some(value(f32::from(n)))).collect();
-        forecast(find(name).unwrap(), Thresholds::default().of(name), &series, f64::from(value(59.0)))
+        forecast(find(name).unwrap(), Thresholds::default().of(find(name).unwrap()), &series, f64::from(value(59.0)))
     }
 
     #[test]
@@ -103,7 +103,7 @@ mod tests {
         assert!(said(|n| 0.5 + n * 1e-8).ends_with("within 4 days at the pace of the last minutes"));
         let few = [Some(0.1), None, Some(0.2)];
         let signal = find("connections.share").unwrap();
-        let said = forecast(signal, Thresholds::default().of("connections.share"), &few, 0.2).unwrap();
+        let said = forecast(signal, Thresholds::default().of(signal), &few, 0.2).unwrap();
         assert_eq!(said, "when it is at 95% can not be told: 2 of 12 values are known");
     }
 
@@ -119,7 +119,7 @@ mod tests {
         use proptest::prelude::*;
         proptest!(|(series in proptest::collection::vec(proptest::option::of(0.0_f32..1.0), 0..60), now in 0.0_f64..1.0)| {
             let signal = find("volume.used").unwrap();
-            let said = forecast(signal, Thresholds::default().of("volume.used"), &series, now);
+            let said = forecast(signal, Thresholds::default().of(signal), &series, now);
             prop_assert!(said.is_none_or(|s| !s.contains("NaN") && !s.contains("inf")));
         });
     }

@@ -1,13 +1,14 @@
 //! The recent past of each signal, for evidence. One ring a series: a value every ten seconds for ten minutes,
-//! the newest of each ten seconds wins. A series takes at most 352 bytes beside its name (60 values of 4 bytes
-//! in a deque of 64, its head, and the newest value), so a thousand tenants with 22 signals each take 8 MB.
+//! the newest of each ten seconds wins. A value that stays the same is kept once, so that most series take some eighty
+//! bytes beside their name; none takes more than 352 (64 values of 4 bytes, its head, and the newest value).
 
+use super::readings::Reading;
 use super::signals::{self, SIGNALS, Signal};
 use crate::domain::id::SourceId;
-use crate::domain::signal::{Reading, Subject};
+use crate::domain::signal::Subject;
 use crate::domain::world::{SourceState, World};
+use hashbrown::HashMap;
 use jiff::Timestamp;
-use std::collections::{HashMap, VecDeque};
 
 /// Seconds that one value stands for.
 pub(super) const SLOT_S: i64 = 10;
@@ -18,8 +19,12 @@ pub const POINTS: usize = 60;
 struct Ring {
     /// Number of the slot of the newest value since the epoch.
     newest: i64,
-    /// Oldest first; a slot without observation is not a number.
-    values: VecDeque<f32>,
+    /// Slots that are held, up to `POINTS`.
+    slots: u8,
+    /// A bit a slot, the oldest lowest: it has another value than the slot before it. That of the oldest is set.
+    differs: u64,
+    /// The values of those slots, oldest first; a slot without observation is not a number.
+    values: Vec<f32>,
     /// The newest value, unrounded.
     now: f64,
     /// When it was observed, in milliseconds since the epoch.
@@ -59,27 +64,64 @@ impl Ring {
             return;
         }
         if ahead == 0 {
-            self.values.pop_back();
+            self.drop_newest();
         }
         let gap = usize::try_from(ahead - 1).unwrap_or(0).min(POINTS);
         for value in std::iter::repeat_n(f32::NAN, gap).chain([value as f32]) {
-            if self.values.len() == POINTS {
-                self.values.pop_front();
+            if usize::from(self.slots) == POINTS {
+                self.drop_oldest();
             }
-            self.values.push_back(value);
+            self.push(value);
         }
         self.newest = slot;
+    }
+
+    const fn differs(&self, slot: u8) -> bool {
+        self.differs >> slot & 1 == 1
+    }
+
+    fn push(&mut self, value: f32) {
+        // By their bits: what is not a number is the same as what is not a number.
+        if self.slots == 0 || self.values.last().is_none_or(|last| last.to_bits() != value.to_bits()) {
+            self.differs |= 1 << self.slots;
+            self.values.push(value);
+        }
+        self.slots += 1;
+    }
+
+    fn drop_newest(&mut self) {
+        let Some(newest) = self.slots.checked_sub(1) else { return };
+        if self.differs(newest) {
+            self.values.pop();
+            self.differs &= !(1 << newest);
+        }
+        self.slots = newest;
+    }
+
+    fn drop_oldest(&mut self) {
+        if self.slots > 1 && self.differs(1) {
+            self.values.remove(0);
+        }
+        self.differs = self.differs >> 1 | 1;
+        self.slots = self.slots.saturating_sub(1);
+    }
+
+    /// A value a slot, oldest first.
+    fn values(&self) -> impl Iterator<Item = f32> {
+        let mut rest = self.values.iter();
+        let mut value = f32::NAN;
+        (0..self.slots).map(move |slot| {
+            if self.differs(slot) {
+                value = rest.next().copied().unwrap_or(f32::NAN);
+            }
+            value
+        })
     }
 }
 
 /// Place of a source among those that are known.
 #[derive(Clone, Copy, Debug)]
 pub struct Source(u32);
-
-/// Row of a signal in the table.
-fn row(signal: &str) -> Option<u16> {
-    u16::try_from(signals::position(signal)?).ok()
-}
 
 /// All series.
 #[derive(Clone, Debug, Default)]
@@ -102,25 +144,32 @@ impl History {
         place
     }
 
-    /// Takes in one reading.
-    pub fn put(&mut self, reading: &Reading, Source(source): Source, at: Timestamp) {
+    /// Takes in readings of one subject.
+    pub fn put(&mut self, readings: &[Reading], Source(source): Source, at: Timestamp) {
         let slot = at.as_second().div_euclid(SLOT_S);
-        // A signal that is not in the table is judged and shown by nothing.
-        let Some(row) = row(reading.signal) else { return };
-        if !self.series.contains_key(&reading.subject) {
-            self.series.insert(reading.subject.clone(), Vec::new());
-        }
-        let Some(of_subject) = self.series.get_mut(&reading.subject) else { return };
+        let Some(first) = readings.first() else { return };
+        let of_subject = self.series.entry_ref(&first.subject).or_default();
         let at_ms = at.as_millisecond();
-        if let Some(ring) = of_subject.iter_mut().find(|ring| ring.row == row) {
-            ring.put(slot, reading.value);
-            if at_ms >= ring.at_ms {
-                (ring.now, ring.at_ms, ring.source) = (reading.value, at_ms, source);
+        // Samples of a source tell their signals in the same order: that of the next one mostly lies behind the last.
+        let mut next = 0;
+        for reading in readings {
+            let (row, now) = (reading.signal.row, reading.value);
+            if of_subject.get(next).is_none_or(|ring| ring.row != row) {
+                next = of_subject.iter().position(|ring| ring.row == row).unwrap_or(of_subject.len());
             }
-        } else {
-            let mut ring = Ring { newest: slot, values: VecDeque::new(), now: reading.value, at_ms, source, row };
-            ring.put(slot, reading.value);
-            of_subject.push(ring);
+            let place = next;
+            next += 1;
+            if let Some(ring) = of_subject.get_mut(place) {
+                ring.put(slot, now);
+                if at_ms >= ring.at_ms {
+                    (ring.now, ring.at_ms, ring.source) = (now, at_ms, source);
+                }
+            } else {
+                let values = Vec::new();
+                let mut ring = Ring { newest: slot, slots: 0, differs: 0, values, now, at_ms, source, row };
+                ring.put(slot, now);
+                of_subject.push(ring);
+            }
         }
     }
 
@@ -147,28 +196,28 @@ impl History {
     }
 
     fn ring(&self, subject: &Subject, signal: &str) -> Option<&Ring> {
-        let row = row(signal)?;
+        let row = signals::find(signal)?.row;
         self.series.get(subject)?.iter().find(|ring| ring.row == row)
     }
 
     /// The series of one signal, oldest first, ten seconds apart; moments without an observation are left out.
     pub fn series(&self, subject: &Subject, signal: &str) -> Vec<f64> {
         self.ring(subject, signal)
-            .map_or_else(Vec::new, |ring| ring.values.iter().filter(|v| v.is_finite()).map(|v| f64::from(*v)).collect())
+            .map_or_else(Vec::new, |ring| ring.values().filter(|v| v.is_finite()).map(f64::from).collect())
     }
 
     /// The newest values of one signal, at most so many, oldest first; moments without an observation are left out.
     pub fn tail(&self, subject: &Subject, signal: &str, most: usize) -> Vec<f32> {
         self.ring(subject, signal).map_or_else(Vec::new, |ring| {
-            let skip = ring.values.len().saturating_sub(most);
-            ring.values.iter().skip(skip).filter(|v| v.is_finite()).copied().collect()
+            let skip = usize::from(ring.slots).saturating_sub(most);
+            ring.values().skip(skip).filter(|v| v.is_finite()).collect()
         })
     }
 
     /// The values of one signal with their gaps, oldest first, ten seconds apart.
     pub fn slots(&self, subject: &Subject, signal: &str) -> Vec<Option<f32>> {
         let ring = self.ring(subject, signal);
-        ring.map_or_else(Vec::new, |ring| ring.values.iter().map(|v| v.is_finite().then_some(*v)).collect())
+        ring.map_or_else(Vec::new, |ring| ring.values().map(|v| v.is_finite().then_some(v)).collect())
     }
 
     /// Drops subjects that have not been seen for as long as the ring reaches back.
@@ -200,7 +249,7 @@ mod tests {
         let subject = Subject::Tenant { tenant: "t017".into() };
         let source = history.source(&"pg-a".into());
         history.put(
-            &Reading { subject, signal: "lock.blocked", value },
+            &[Reading { subject, signal: signals::find("lock.blocked").unwrap(), value }],
             source,
             Timestamp::from_second(1_000_000 + second).unwrap(),
         );
@@ -231,6 +280,36 @@ mod tests {
         assert_eq!(series(&history), [7.0]);
         let ring = &history.series.values().next().unwrap()[0];
         assert!(ring.values.capacity() * 4 + std::mem::size_of::<Ring>() <= 352);
+    }
+
+    #[test]
+    fn a_ring_tells_what_a_plain_list_of_its_slots_would() {
+        let values = proptest::prop_oneof![proptest::strategy::Just(1.0), proptest::num::f64::NORMAL, 0.0..3.0_f64];
+        let puts = proptest::collection::vec((0..30_i64, values), 1..300);
+        proptest::proptest!(|(puts in puts)| {
+            let mut history = History::default();
+            let (mut plain, mut second): (Vec<f64>, i64) = (Vec::new(), 0);
+            for (at, (ahead, value)) in puts.into_iter().enumerate() {
+                // Rarely a pause that outlasts the ring.
+                let ahead = if ahead == 29 { 700 } else { ahead };
+                let slots = (second + ahead) / 10 - second / 10;
+                second += ahead;
+                if at > 0 && slots == 0 {
+                    plain.pop();
+                }
+                let gap = if at > 0 { usize::try_from((slots - 1).max(0)).unwrap() } else { 0 };
+                plain.extend(std::iter::repeat_n(f64::NAN, gap));
+                #[expect(clippy::cast_possible_truncation, reason = "as the ring does")]
+                plain.push(f64::from(value as f32));
+                plain.drain(..plain.len().saturating_sub(POINTS));
+                put(&mut history, second, value);
+            }
+            let told: Vec<f64> = plain.iter().copied().filter(|v| v.is_finite()).collect();
+            proptest::prop_assert_eq!(series(&history), told);
+            let ring = &history.series.values().next().unwrap()[0];
+            proptest::prop_assert_eq!(usize::from(ring.slots), plain.len());
+            proptest::prop_assert_eq!(ring.differs.count_ones(), u32::try_from(ring.values.len()).unwrap());
+        });
     }
 
     #[test]

@@ -4,7 +4,8 @@
 use crate::domain::estate::{Estate, Service, Tenant, Terms};
 use crate::domain::id::{SourceId, TenantId};
 use crate::domain::signal::Subject;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use hashbrown::HashMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 type ByName = HashMap<SourceId, HashMap<String, usize>>;
@@ -107,6 +108,10 @@ impl Index {
 
     /// The declared service that a subject is, by its own name before that of its source.
     fn service(&self, subject: &Subject) -> Option<&(Option<String>, Option<f64>)> {
+        // Every row of every pane asks, and most estates declare none.
+        if self.services.is_empty() {
+            return None;
+        }
         let own = self.services.get(subject.to_string().as_str());
         own.or_else(|| subject.source().and_then(|source| self.services.get(source.as_str())))
     }
@@ -123,14 +128,24 @@ impl Index {
         of_tenant.or_else(|| self.service(subject).and_then(|(_, slo)| *slo))
     }
 
-    /// Everything that a tenant stands on: its declared parts, and what those need.
-    pub fn stands_on<'a>(&'a self, tenant: &'a Tenant) -> BTreeSet<&'a str> {
+    /// The declared parts of a tenant.
+    fn parts(tenant: &Tenant) -> impl Iterator<Item = &str> {
         let parts = [
             tenant.database.as_ref().map(|d| &d.instance),
             tenant.namespace.as_ref().map(|n| &n.cluster),
             tenant.router.as_ref().map(|r| &r.ingress),
         ];
-        let mut all: BTreeSet<&str> = parts.into_iter().flatten().map(SourceId::as_str).collect();
+        parts.into_iter().flatten().map(SourceId::as_str)
+    }
+
+    /// Whether a tenant stands on one thing: a declared part of it, or what those need.
+    pub fn rests_on(&self, tenant: &Tenant, thing: &str) -> bool {
+        Self::parts(tenant).any(|part| part == thing || self.needs.get(part).is_some_and(|all| all.contains(thing)))
+    }
+
+    /// Everything that a tenant stands on: its declared parts, and what those need.
+    pub fn stands_on<'a>(&'a self, tenant: &'a Tenant) -> BTreeSet<&'a str> {
+        let mut all: BTreeSet<&str> = Self::parts(tenant).collect();
         for part in all.clone() {
             all.extend(self.needs.get(part).into_iter().flatten().map(String::as_str));
         }

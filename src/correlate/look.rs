@@ -9,6 +9,7 @@ use crate::domain::pane::{SignalValue, SignalView, SubjectView};
 use crate::domain::signal::Subject;
 use crate::domain::world::World;
 use jiff::Timestamp;
+use smol_str::SmolStr;
 
 /// Every signal of a subject with its past, worst first. What its source no longer tells is left out.
 pub(super) fn look(
@@ -22,16 +23,16 @@ pub(super) fn look(
     let signals = history.newest(subject).filter_map(|newest| {
         let state = newest.told_by(world)?;
         let name = newest.signal.name;
-        let limits = settings.thresholds.of(name);
+        let limits = settings.thresholds.of(newest.signal);
         let fresh = state.freshness(now).is_fresh();
         let series = history.slots(subject, name);
         let forecast = if fresh { forecast(newest.signal, limits, &series, newest.value) } else { None };
         Some(SignalView {
             now: SignalValue {
-                signal: name.to_owned(),
+                signal: SmolStr::new_static(name),
                 value: Some(newest.value),
                 unit: newest.signal.unit,
-                health: if fresh { settings.thresholds.grade(name, newest.value) } else { Health::Unknown },
+                health: if fresh { settings.thresholds.grade(newest.signal, newest.value) } else { Health::Unknown },
                 source: newest.source.clone(),
                 warn: limits.map(|l| l.warn),
                 critical: limits.map(|l| l.critical),

@@ -83,7 +83,7 @@ fn suffers(build: &Build<'_>, tenant: &TenantId) -> bool {
     let subject = Subject::Tenant { tenant: tenant.clone() };
     build.history.newest(&subject).any(|n| {
         matches!(n.signal.name, "http.p95" | "http.share_5xx" | "queue.oldest")
-            && build.thresholds.grade(n.signal.name, n.value) > Health::Ok
+            && build.thresholds.grade(n.signal, n.value) > Health::Ok
     })
 }
 
@@ -124,7 +124,7 @@ fn on_cluster(build: &Build<'_>, source: &SourceId) -> Vec<String> {
     let all: Vec<&Tenant> = build.index.estate().namespaces_in(source).map(|(tenant, _)| tenant).collect();
     let mut takers: Vec<(&TenantId, f64)> =
         all.iter().filter_map(|t| Some((&t.id, newest(build, &t.id, "cpu.share")?))).collect();
-    takers.retain(|(_, share)| build.thresholds.grade("cpu.share", *share) > Health::Ok);
+    takers.retain(|(_, share)| build.thresholds.grade_named("cpu.share", *share) > Health::Ok);
     takers.sort_by(|a, b| b.1.total_cmp(&a.1));
     if takers.is_empty() {
         return Vec::new();

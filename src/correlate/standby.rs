@@ -2,7 +2,7 @@
 //! without a server, looked at anew with the others. What one of them does not say leaves it unknown, never ready.
 
 use super::index::Index;
-use super::readings::{Seen, readings};
+use super::readings::{Reading, Seen, readings};
 use super::settings::Settings;
 use super::words;
 use crate::config::model::Standby;
@@ -10,7 +10,7 @@ use crate::domain::facts::{Facts, MeasuredFacts};
 use crate::domain::health::Health;
 use crate::domain::id::SourceId;
 use crate::domain::sample::{Freshness, Sample, SourceKind, SourceSpec};
-use crate::domain::signal::{Reading, Subject};
+use crate::domain::signal::Subject;
 use crate::domain::text::sanitize;
 use crate::domain::world::World;
 use jiff::Timestamp;
@@ -53,7 +53,7 @@ pub(super) fn due(world: &World, settings: &Settings, index: &Index, now: Timest
 }
 
 fn facts(standby: &Standby, world: &World, settings: &Settings, index: &Index, now: Timestamp) -> MeasuredFacts {
-    let subject = Subject::Backup { source: standby.id.clone(), backup: sanitize(&standby.region) };
+    let subject = Subject::Backup { source: standby.id.clone(), backup: sanitize(&standby.region).into() };
     let mut facts = MeasuredFacts::of(SourceKind::Standby);
     let (mut ready, mut not, mut unknown) = (0_u32, Vec::new(), Vec::new());
     for need in &standby.needs {
@@ -113,7 +113,7 @@ fn ask(need: &SourceId, standby: &Standby, world: &World, settings: &Settings, i
     };
     let is_critical = |r: &Reading| settings.thresholds.grade(r.signal, r.value) == Health::Critical;
     if let Some(worst) = readings(&seen, index).iter().find(|r| is_own(&r.subject) && is_critical(r)) {
-        return Said::Not(format!("is critical: {}", words::value(worst.signal, worst.value)));
+        return Said::Not(format!("is critical: {}", words::value(worst.signal.name, worst.value)));
     }
     match &*good.facts {
         Facts::Measured(told) => told.untold.iter().find(|u| is_own(&u.subject)),

@@ -37,22 +37,33 @@ fn taken<'a>(build: &Build<'a>, subject: &Subject) -> Vec<&'a Tenant> {
     taken.iter().filter_map(|position| build.index.at(*position)).collect()
 }
 
-/// Whether a tenant stands on a subject, directly or by the declared services. For a node, a router without owner and
-/// whatever else neither names, nothing is declared.
-///
-/// With `cluster` what the replicas of an instance suffer counts too.
-fn stands_on(index: &Index, cluster: Option<&World>, tenant: &Tenant, subject: &Subject) -> bool {
-    match subject {
-        owned if owned.tenant().is_some() => owned.tenant() == Some(&tenant.id),
-        Subject::Instance { source } => {
-            let parts = index.stands_on(tenant);
-            let all = cluster.map_or_else(|| vec![source], |world| cluster_of(world, source));
-            all.iter().any(|part| parts.contains(part.as_str()))
+/// Who stands on a subject.
+enum Standing<'a> {
+    /// The tenant that owns it.
+    Owner(&'a TenantId),
+    /// Those with any of these among their parts, or among what their parts need by the declared services.
+    On(Vec<&'a SourceId>),
+}
+
+impl<'a> Standing<'a> {
+    /// For a node, a router without owner and whatever else neither names, nothing is declared. With `cluster` what the
+    /// replicas of an instance suffer counts too.
+    fn of(subject: &'a Subject, cluster: Option<&'a World>) -> Self {
+        match subject {
+            owned if let Some(tenant) = owned.tenant() => Self::Owner(tenant),
+            Subject::Instance { source } => Self::On(cluster.map_or_else(|| vec![source], |w| cluster_of(w, source))),
+            Subject::Ingress { source } | Subject::Cluster { source } | Subject::Redis { source } => {
+                Self::On(vec![source])
+            }
+            _ => Self::On(Vec::new()),
         }
-        Subject::Ingress { source } | Subject::Cluster { source } | Subject::Redis { source } => {
-            index.stands_on(tenant).contains(source.as_str())
+    }
+
+    fn has(&self, index: &Index, tenant: &Tenant) -> bool {
+        match self {
+            Self::Owner(id) => **id == tenant.id,
+            Self::On(things) => things.iter().any(|thing| index.rests_on(tenant, thing.as_str())),
         }
-        _ => false,
     }
 }
 
@@ -81,12 +92,9 @@ fn among<'a>(subjects: impl Iterator<Item = &'a Subject>, build: &Build<'_>, clu
         subjects.iter().filter_map(|s| owner(s)).filter_map(|id| estate.tenant(id)).collect()
     } else {
         let taken = subjects.iter().flat_map(|s| taken(build, s));
-        estate
-            .tenants
-            .iter()
-            .filter(|t| subjects.iter().copied().chain(&kept).any(|s| stands_on(index, cluster, t, s)))
-            .chain(taken)
-            .collect()
+        let standing = subjects.iter().copied().chain(&kept).map(|s| Standing::of(s, cluster));
+        let standing: Vec<Standing<'_>> = standing.collect();
+        estate.tenants.iter().filter(|t| standing.iter().any(|s| s.has(index, t))).chain(taken).collect()
     };
     tenants.sort_by(|a, b| a.criticality.cmp(&b.criticality).then_with(|| a.id.cmp(&b.id)));
     tenants.dedup_by(|a, b| a.id == b.id);

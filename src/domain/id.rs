@@ -2,6 +2,7 @@
 //! tenant from being passed where a run is meant.
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 use std::fmt;
 
 macro_rules! ids {
@@ -9,11 +10,11 @@ macro_rules! ids {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
         #[serde(transparent)]
-        pub struct $name(String);
+        pub struct $name(SmolStr);
 
         impl $name {
             /// Names the thing; the caller has checked the characters.
-            pub fn new(name: impl Into<String>) -> Self {
+            pub fn new(name: impl Into<SmolStr>) -> Self {
                 Self(name.into())
             }
 
@@ -29,9 +30,16 @@ macro_rules! ids {
             }
         }
 
+        /// So that a map copies a name only where it does not have it yet.
+        impl From<&Self> for $name {
+            fn from(name: &Self) -> Self {
+                name.clone()
+            }
+        }
+
         impl From<&str> for $name {
             fn from(name: &str) -> Self {
-                Self(name.to_owned())
+                Self(name.into())
             }
         }
     )+};

@@ -10,6 +10,7 @@ use super::id::{SourceId, TenantId};
 use super::sample::SourceKind;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 pub use subject::{SHOWN, SignalValue, SignalView, SubjectRow, SubjectView, UsualView};
 
@@ -132,7 +133,7 @@ pub struct SourceRow {
     /// `ok` when fresh, `warn` when rights are missing, `unknown` otherwise.
     pub health: Health,
     /// Address without secrets.
-    pub address: String,
+    pub address: SmolStr,
     /// Last good observation.
     pub observed_at: Option<Timestamp>,
     /// Its age in seconds.
@@ -156,7 +157,7 @@ pub struct TenantRow {
     /// Id.
     pub id: TenantId,
     /// Name.
-    pub name: String,
+    pub name: SmolStr,
     /// Tenancy.
     pub tenancy: Tenancy,
     /// Criticality, 1 the most critical.
@@ -178,10 +179,10 @@ pub struct TenantRow {
     /// Restarts of all its pods in five minutes.
     pub restarts_5m: Option<u32>,
     /// Image tag of the web Deployment.
-    pub image: Option<String>,
+    pub image: Option<SmolStr>,
     /// Beginning of the digest that runs under that tag, where all web pods run the same and their nodes say it.
     #[serde(default)]
-    pub digest: Option<String>,
+    pub digest: Option<SmolStr>,
     /// Age of that image in the pod template, in seconds.
     pub image_age_s: Option<f64>,
     /// Jobs waiting.
@@ -196,7 +197,7 @@ pub struct TenantRow {
     pub certificate_days: Option<f64>,
     /// Who owns it, where that is declared.
     #[serde(default)]
-    pub owner: Option<String>,
+    pub owner: Option<SmolStr>,
     /// How many times too fast the error budget of its service level burns.
     #[serde(default)]
     pub burn: Option<f64>,
@@ -253,13 +254,13 @@ pub struct DatabaseRow {
     /// Source.
     pub id: SourceId,
     /// `primary`, `replica`, `pgbouncer`, or `unknown`.
-    pub role: String,
+    pub role: SmolStr,
     /// Health.
     pub health: Health,
     /// The one thing most worth saying.
     pub why: String,
     /// Server version.
-    pub version: Option<String>,
+    pub version: Option<SmolStr>,
     /// Timeline.
     pub timeline: Option<u32>,
     /// Replication lag in seconds: a replica's own, a primary's worst standby.
@@ -290,7 +291,7 @@ pub struct DatabaseRow {
     pub locks: Vec<LockNode>,
     /// Who owns it, where that is declared.
     #[serde(default)]
-    pub owner: Option<String>,
+    pub owner: Option<SmolStr>,
     /// The newest values of what it is judged by most, oldest first, while it is not well; ten seconds apart.
     #[serde(default)]
     pub trend: Vec<f32>,
@@ -326,7 +327,7 @@ pub struct ChannelRow {
     /// Tenant.
     pub tenant: TenantId,
     /// Channel; empty when the source has not answered or `queue_job` is not installed.
-    pub channel: String,
+    pub channel: SmolStr,
     /// Health.
     pub health: Health,
     /// The one thing most worth saying.
@@ -347,7 +348,7 @@ pub struct ChannelRow {
     pub cron_lateness_s: Option<f64>,
     /// Who owns it, where that is declared.
     #[serde(default)]
-    pub owner: Option<String>,
+    pub owner: Option<SmolStr>,
     /// The newest values of what it is judged by most, oldest first, while it is not well; ten seconds apart.
     #[serde(default)]
     pub trend: Vec<f32>,
@@ -361,9 +362,9 @@ pub struct RedisRow {
     /// Source.
     pub id: SourceId,
     /// What it is for: cache, session or queue.
-    pub purpose: String,
+    pub purpose: SmolStr,
     /// `primary`, `replica` or `unknown`.
-    pub role: String,
+    pub role: SmolStr,
     /// Health.
     pub health: Health,
     /// The one thing most worth saying.
@@ -386,7 +387,7 @@ pub struct RedisRow {
     pub ops_per_s: Option<f64>,
     /// Who owns it, where that is declared.
     #[serde(default)]
-    pub owner: Option<String>,
+    pub owner: Option<SmolStr>,
     /// The newest values of what it is judged by most, oldest first, while it is not well; ten seconds apart.
     #[serde(default)]
     pub trend: Vec<f32>,
@@ -400,9 +401,9 @@ pub struct IngressRow {
     /// Source.
     pub source: SourceId,
     /// `router`, `entrypoint` or `ingress`.
-    pub scope: String,
+    pub scope: SmolStr,
     /// Name: `t017@file`.
-    pub name: String,
+    pub name: SmolStr,
     /// Tenant it serves.
     pub tenant: Option<TenantId>,
     /// The tenant whose host a router takes that is not declared as its router.
@@ -437,7 +438,7 @@ pub struct IngressRow {
     pub behind: Vec<String>,
     /// Who owns it, where that is declared.
     #[serde(default)]
-    pub owner: Option<String>,
+    pub owner: Option<SmolStr>,
     /// The newest values of what it is judged by most, oldest first, while it is not well; ten seconds apart.
     #[serde(default)]
     pub trend: Vec<f32>,

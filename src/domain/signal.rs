@@ -2,6 +2,7 @@
 
 use super::id::{SourceId, TenantId};
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 use std::fmt;
 
 /// Unit of a value; it decides how it is written.
@@ -53,7 +54,7 @@ pub enum Subject {
         /// Whose.
         tenant: TenantId,
         /// Full channel name: `root.wms`.
-        channel: String,
+        channel: SmolStr,
     },
     /// A Redis instance.
     Redis {
@@ -65,7 +66,7 @@ pub enum Subject {
         /// The source that observes the ingress.
         source: SourceId,
         /// Router name: `t017@file`.
-        router: String,
+        router: SmolStr,
         /// Whose host its rule takes, where it is not the declared router of that tenant.
         #[serde(default)]
         tenant: Option<TenantId>,
@@ -85,49 +86,49 @@ pub enum Subject {
         /// The source that observes the cluster.
         source: SourceId,
         /// Node name.
-        node: String,
+        node: SmolStr,
     },
     /// A namespace of a cluster that is no tenant's.
     Namespace {
         /// The source that observes the cluster.
         source: SourceId,
         /// Its name.
-        namespace: String,
+        namespace: SmolStr,
     },
     /// A workload of a cluster that is no tenant's.
     Workload {
         /// The source that observes the cluster.
         source: SourceId,
         /// `namespace/name`.
-        workload: String,
+        workload: SmolStr,
     },
     /// A volume or a claim of one.
     Volume {
         /// The source that says so.
         source: SourceId,
         /// `namespace/claim`, or `host:mount point`.
-        volume: String,
+        volume: SmolStr,
     },
     /// Servers of PostgreSQL that one keeper keeps: a `Cluster` of `CloudNativePG`, a cluster of Patroni.
     Keep {
         /// The source that asks the keeper.
         source: SourceId,
         /// Its name: `namespace/cluster`.
-        keep: String,
+        keep: SmolStr,
     },
     /// Backups of one thing: a stanza of pgBackRest, a `Cluster` of `CloudNativePG`, a bucket.
     Backup {
         /// The source that looks at them.
         source: SourceId,
         /// Of what.
-        backup: String,
+        backup: SmolStr,
     },
     /// What a delivery controller delivers: an Application of Argo CD, a Kustomization or a `HelmRelease` of Flux.
     Application {
         /// The source that observes the controller's objects.
         source: SourceId,
         /// `namespace/name`.
-        application: String,
+        application: SmolStr,
         /// Into whose namespace it is delivered.
         tenant: Option<TenantId>,
     },
@@ -136,7 +137,7 @@ pub enum Subject {
         /// The source that observes it.
         source: SourceId,
         /// `namespace/name`.
-        certificate: String,
+        certificate: SmolStr,
         /// In whose namespace it is.
         #[serde(default)]
         tenant: Option<TenantId>,
@@ -146,7 +147,7 @@ pub enum Subject {
         /// The source that probes it.
         source: SourceId,
         /// `host:port`, with the path that is asked for.
-        endpoint: String,
+        endpoint: SmolStr,
         /// Whose address it is.
         #[serde(default)]
         tenant: Option<TenantId>,
@@ -156,21 +157,21 @@ pub enum Subject {
         /// Whose.
         tenant: TenantId,
         /// Its name in the configuration.
-        integration: String,
+        integration: SmolStr,
     },
     /// A list or a stream of a Redis.
     Key {
         /// The source that observes the Redis.
         source: SourceId,
         /// The key.
-        key: String,
+        key: SmolStr,
     },
     /// An alert of another system.
     Alert {
         /// The source that it came from.
         source: SourceId,
         /// Its name and what tells it from others of that name.
-        alert: String,
+        alert: SmolStr,
         /// Whom its labels name.
         tenant: Option<TenantId>,
     },
@@ -179,13 +180,20 @@ pub enum Subject {
         /// Whose.
         tenant: TenantId,
         /// The measure: `fallback/shipping/t017`.
-        measure: String,
+        measure: SmolStr,
     },
     /// A source itself.
     Source {
         /// Which.
         source: SourceId,
     },
+}
+
+/// So that a map of subjects copies one only where it does not have it yet.
+impl From<&Self> for Subject {
+    fn from(subject: &Self) -> Self {
+        subject.clone()
+    }
 }
 
 impl fmt::Display for Subject {
@@ -256,15 +264,4 @@ impl Subject {
             _ => None,
         }
     }
-}
-
-/// One value of a signal.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Reading {
-    /// What it is about.
-    pub subject: Subject,
-    /// Name in the table of signals: `lock.blocked`.
-    pub signal: &'static str,
-    /// The value, in the unit that the table gives; not a number where it is known to be unknown.
-    pub value: f64,
 }

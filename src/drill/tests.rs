@@ -373,7 +373,7 @@ fn shown(drill: &Drill, seconds: i64, pane: crate::domain::pane::Pane) -> std::c
         clock.advance(SignedDuration::from_secs(10));
     }
     let panes = correlator.panes(&world, clock.now());
-    panes.subjects(pane).iter().map(|r| (r.name.clone(), r.health)).collect()
+    panes.subjects(pane).iter().map(|r| (r.name.to_string(), r.health)).collect()
 }
 
 #[test]

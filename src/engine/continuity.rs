@@ -168,11 +168,11 @@ fn row(measure: &Measure, now: Timestamp) -> Option<SubjectRow> {
         }
     };
     Some(SubjectRow {
-        subject: Subject::ByHand { tenant: tenant.clone(), measure: measure.id.clone() },
-        kind: kind.to_owned(),
-        name: format!("{process} {place}"),
+        subject: Subject::ByHand { tenant: tenant.clone(), measure: measure.id.as_str().into() },
+        kind: kind.into(),
+        name: format!("{process} {place}").into(),
         tenant: Some(tenant),
-        owner,
+        owner: owner.map(Into::into),
         health,
         why,
         signals: Vec::new(),

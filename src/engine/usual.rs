@@ -165,7 +165,8 @@ mod tests {
         Keeper::open(path.clone(), "sim", &mut empty()).end(&learnt).await;
         let mut again = empty();
         assert_eq!(take_up(&path, "sim", &mut again), None);
-        assert!(matches!(again.usual(&subject(), "http.p95", Timestamp::UNIX_EPOCH), Known::Yes(_)));
+        let signal = crate::correlate::signals::find("http.p95").unwrap();
+        assert!(matches!(again.usual(&subject(), signal, Timestamp::UNIX_EPOCH), Known::Yes(_)));
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, text.replace("0.4", "0.5")).unwrap();
         let mut after = empty();

@@ -95,7 +95,7 @@ impl IntegrationObserver {
                 address: sanitize(&address),
             },
             timeout: *timeout,
-            subject: Subject::Integration { tenant: tenant.clone(), integration: integration.clone() },
+            subject: Subject::Integration { tenant: tenant.clone(), integration: integration.as_str().into() },
             by,
         })
     }

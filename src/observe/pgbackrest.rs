@@ -81,7 +81,7 @@ impl PgbackrestObserver {
 
 fn read(config: &model::Pgbackrest, stanzas: &Value, now: Timestamp) -> MeasuredFacts {
     let mut facts = MeasuredFacts::of(SourceKind::Pgbackrest);
-    let subject = Subject::Backup { source: config.id.clone(), backup: config.stanza.clone() };
+    let subject = Subject::Backup { source: config.id.clone(), backup: config.stanza.as_str().into() };
     let Some(stanza) = stanzas.as_array().into_iter().flatten().find(|s| s["name"] == config.stanza.as_str()) else {
         facts.untell(&subject, "backup.age", format!("the repository has no stanza {}", config.stanza));
         facts.measure(&subject, "backup.failed", 1.0);

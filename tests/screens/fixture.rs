@@ -121,7 +121,7 @@ fn tenant_rows(estate: &Estate) -> Vec<TenantRow> {
             let i = u32::try_from(i).unwrap();
             let mut row = TenantRow {
                 id: t.id.clone(),
-                name: t.name.clone(),
+                name: t.name.as_str().into(),
                 tenancy: t.tenancy,
                 criticality: t.criticality,
                 plants: t.plants.iter().map(|p| p.name.clone()).collect(),
@@ -394,7 +394,7 @@ fn source(id: &str, kind: SourceKind, took: f64) -> SourceRow {
         id: id.into(),
         kind,
         health: Health::Ok,
-        address: format!("{}.internal:443", id.replace('/', "-")),
+        address: format!("{}.internal:443", id.replace('/', "-")).into(),
         observed_at: Some(at("02:14:05")),
         age_s: Some(2.0),
         took_ms: Some(took),

@@ -69,7 +69,7 @@ fn odd_night() -> impl Strategy<Value = Snapshot> {
             let mut panes = (*night.panes).clone();
             panes.tenants.truncate(keep * 3);
             for row in &mut panes.tenants {
-                row.name.clone_from(&text);
+                row.name = text.as_str().into();
                 row.why.clone_from(&other);
                 (row.p95_s, row.share_5xx, row.image_age_s, row.age_s) = (a, b, a, b);
             }

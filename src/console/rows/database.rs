@@ -98,7 +98,7 @@ impl PaneRow for DatabaseRow {
         let has_standbys = self.role != "primary" || self.standbys.is_none_or(|n| n > 0);
         vec![
             Cell::text(self.id.as_str()),
-            Cell::text(&self.role),
+            Cell::text(self.role.as_str()),
             Cell::new(if self.health == Health::Ok { Role::Dim } else { self.health.into() }, note),
             Cell::known(self.lag_s, !pool && has_standbys, span).judged(context, "replication.lag", self.lag_s),
             Cell::known(self.lag_bytes, primary && has_standbys, |b| bytes(approximate(b))),

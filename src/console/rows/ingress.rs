@@ -46,7 +46,7 @@ impl PaneRow for IngressRow {
     }
 
     fn label(&self, _: &Context<'_>) -> String {
-        self.name.clone()
+        self.name.to_string()
     }
 
     fn note(&self, _: &Context<'_>) -> Strip {
@@ -70,8 +70,8 @@ impl PaneRow for IngressRow {
             (None, _) => Cell::known(None::<u8>, whole, |_| String::new()),
         };
         vec![
-            Cell::text(&self.name),
-            Cell::dim(&self.scope),
+            Cell::text(self.name.as_str()),
+            Cell::dim(self.scope.as_str()),
             if self.maintenance && self.health == Health::Ok {
                 Cell::new(Role::Warn, "maintenance page in force")
             } else {

@@ -60,7 +60,7 @@ impl PaneRow for ChannelRow {
         let exists = !self.channel.is_empty() || self.health == Health::Unknown;
         vec![
             Cell::text(self.tenant.as_str()),
-            Cell::text(&self.channel),
+            Cell::text(self.channel.as_str()),
             Cell::new(role_of(self.health), why(self.health, &self.why, self.age_s).plain()),
             Cell::known(self.depth, exists, number),
             Cell::known(self.oldest_s, exists && self.depth != Some(0), span),
@@ -139,8 +139,8 @@ impl PaneRow for RedisRow {
         let unlimited = self.used_bytes.is_some() && self.max_bytes.is_none();
         vec![
             Cell::text(self.id.as_str()),
-            Cell::text(&self.purpose),
-            Cell::text(&self.role),
+            Cell::text(self.purpose.as_str()),
+            Cell::text(self.role.as_str()),
             Cell::new(role_of(self.health), why(self.health, &self.why, self.age_s).plain()),
             Cell::known(self.used_bytes, true, |b| bytes(approximate(b))),
             Cell::known(self.max_bytes, !unlimited, |b| bytes(approximate(b))),

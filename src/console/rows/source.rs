@@ -72,7 +72,7 @@ impl PaneRow for SourceRow {
             Cell::known(self.took_ms, true, |ms| format!("{ms:.0} ms")),
             silent,
             Cell::new(role, reason(self)),
-            Cell::dim(&self.address),
+            Cell::dim(self.address.as_str()),
         ]
     }
 }

@@ -82,7 +82,7 @@ impl PaneRow for SubjectRow {
     }
 
     fn label(&self, _: &Context<'_>) -> String {
-        self.name.clone()
+        self.name.to_string()
     }
 
     fn note(&self, _: &Context<'_>) -> Strip {
@@ -93,12 +93,12 @@ impl PaneRow for SubjectRow {
         let worst = self.signals.first();
         let values = if self.health == Health::Ok { String::new() } else { self.values() };
         vec![
-            Cell::text(&self.name),
+            Cell::text(self.name.as_str()),
             Cell::new(role(self.health), self.says()),
             Cell::known(self.age_s, true, super::super::format::fresh_age),
             super::group::change_cell(self, context),
             Cell::new(Role::Chart, spark(&self.trend, worst.and_then(|s| s.warn))),
-            Cell::dim(&self.kind),
+            Cell::dim(self.kind.as_str()),
             Cell::dim(self.owner.as_deref().or(self.tenant.as_ref().map(TenantId::as_str)).unwrap_or("–")),
             Cell::new(if self.health == Health::Unknown { Role::Dim } else { Role::Text }, values),
             worst.map_or_else(|| Cell::dim("–"), |s| Cell::dim(limit_words(s))),

@@ -112,7 +112,7 @@ impl PaneRow for TenantRow {
         let tenancy = if self.tenancy == Tenancy::Dedicated { "" } else { "*" };
         vec![
             Cell::text(self.id.as_str()),
-            Cell::text(&self.name),
+            Cell::text(self.name.as_str()),
             Cell::new(if self.health == Health::Ok { Role::Dim } else { self.health.into() }, note),
             Cell::known(self.p95_s, routed, span).judged(context, "http.p95", self.p95_s),
             Cell::known(self.share_5xx, routed, ratio).judged(context, "http.share_5xx", self.share_5xx),

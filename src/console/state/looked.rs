@@ -39,7 +39,7 @@ impl Looked {
     pub fn turn(&mut self, forward: bool) {
         let n = self.signals().len().max(1);
         let next = if forward { (self.at() + 1) % n } else { (self.at() + n - 1) % n };
-        self.chosen = self.signals().get(next).map(|s| s.now.signal.clone());
+        self.chosen = self.signals().get(next).map(|s| s.now.signal.to_string());
     }
 }
 
@@ -51,14 +51,16 @@ pub fn subject_of(snapshot: &Snapshot, pane: PaneId, key: &str) -> Option<Subjec
         PaneId::Tenants => Some(Subject::Tenant { tenant: key.into() }),
         PaneId::Databases => Some(Subject::Instance { source: SourceId::new(key) }),
         PaneId::Queues => panes.queues.iter().find(|r| r.key() == key).map(|row| match row {
-            QueueRow::Channel(row) => Subject::Channel { tenant: row.tenant.clone(), channel: row.channel.clone() },
+            QueueRow::Channel(row) => {
+                Subject::Channel { tenant: row.tenant.clone(), channel: row.channel.as_str().into() }
+            }
             QueueRow::Redis(row) => Subject::Redis { source: row.id.clone() },
         }),
         PaneId::Ingress => panes.ingress.iter().find(|r| r.key() == key).map(|row| match row {
             IngressRow { tenant: Some(tenant), .. } => Subject::Tenant { tenant: tenant.clone() },
             IngressRow { scope, source, .. } if scope == "ingress" => Subject::Ingress { source: source.clone() },
             IngressRow { source, name, claims, .. } => {
-                Subject::Router { source: source.clone(), router: name.clone(), tenant: claims.clone() }
+                Subject::Router { source: source.clone(), router: name.as_str().into(), tenant: claims.clone() }
             }
         }),
         other => {

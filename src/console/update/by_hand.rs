@@ -17,7 +17,7 @@ pub(super) fn measure(state: &State) -> Option<String> {
     let snapshot = state.snapshot.as_deref()?;
     let at = state.panes.get(PaneId::Business).selected()?.index;
     match &snapshot.panes.business.get(at)?.subject {
-        Subject::ByHand { measure, .. } => Some(measure.clone()),
+        Subject::ByHand { measure, .. } => Some(measure.to_string()),
         _ => None,
     }
 }

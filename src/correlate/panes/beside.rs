@@ -6,14 +6,15 @@ use crate::domain::id::TenantId;
 use crate::domain::pane::{Panes, QueueRow, TenantRow};
 use crate::domain::signal::Subject;
 use jiff::Timestamp;
+use smol_str::SmolStr;
 use std::collections::BTreeMap;
 
 /// Values of a trend.
 pub(super) const TREND: usize = 24;
 
 impl Sight<'_> {
-    fn owner(self, subject: &Subject) -> Option<String> {
-        self.index.owner(subject).map(str::to_owned)
+    fn owner(self, subject: &Subject) -> Option<SmolStr> {
+        self.index.owner(subject).map(SmolStr::new)
     }
 
     /// A healthy row has no trend: calm is short.
@@ -45,7 +46,7 @@ pub(super) fn fill(sight: Sight<'_>, panes: &mut Panes, hurt: &BTreeMap<&TenantI
     for row in &mut panes.queues {
         match row {
             QueueRow::Channel(row) => {
-                let subject = Subject::Channel { tenant: row.tenant.clone(), channel: row.channel.clone() };
+                let subject = Subject::Channel { tenant: row.tenant.clone(), channel: row.channel.as_str().into() };
                 row.owner = sight.owner(&subject);
                 row.trend = sight.trend(row.health, &subject, "queue.depth");
             }
@@ -60,7 +61,9 @@ pub(super) fn fill(sight: Sight<'_>, panes: &mut Panes, hurt: &BTreeMap<&TenantI
         let source = row.source.clone();
         let subject = match (&row.tenant, row.scope.as_str()) {
             (Some(tenant), _) => Subject::Tenant { tenant: tenant.clone() },
-            (None, "router") => Subject::Router { source, router: row.name.clone(), tenant: row.claims.clone() },
+            (None, "router") => {
+                Subject::Router { source, router: row.name.as_str().into(), tenant: row.claims.clone() }
+            }
             (None, _) => Subject::Ingress { source },
         };
         row.owner = sight.owner(&subject);

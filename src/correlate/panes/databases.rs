@@ -20,7 +20,7 @@ pub(super) fn rows(sight: Sight<'_>) -> Vec<DatabaseRow> {
 fn empty(id: &SourceId, role: &str, age_s: Option<f64>) -> DatabaseRow {
     DatabaseRow {
         id: id.clone(),
-        role: role.to_owned(),
+        role: role.into(),
         health: Health::Unknown,
         why: String::new(),
         version: None,
@@ -63,7 +63,7 @@ fn instance(sight: Sight<'_>, id: &SourceId, look: &Look<'_, PostgresFacts>) -> 
         .map(|s| s.replay_lag_s.unwrap_or(0.0))
         .fold(None, |a: Option<f64>, b| Some(a.map_or(b, |a| a.max(b))));
     let mut row = empty(id, if facts.in_recovery { "replica" } else { "primary" }, look.age_s);
-    row.version = Some(facts.version.clone());
+    row.version = Some(facts.version.as_str().into());
     row.timeline = facts.timeline;
     row.lag_s = if facts.in_recovery { facts.replay_lag_s } else { worst_lag };
     row.lag_bytes = facts.standbys.iter().filter_map(|s| s.lag_bytes).max();
@@ -116,7 +116,7 @@ fn pool(sight: Sight<'_>, id: &SourceId, look: &Look<'_, PgbouncerFacts>) -> Dat
         verdict.unknown(why.clone());
     }
     if let Some(facts) = look.facts {
-        row.version = Some(facts.version.clone());
+        row.version = Some(facts.version.as_str().into());
         row.connections = Some(facts.pools.iter().map(|p| p.servers_active.saturating_add(p.servers_idle)).sum());
         row.clients_waiting = Some(facts.pools.iter().map(|p| p.clients_waiting).sum());
         row.max_wait_s = facts.pools.iter().map(|p| p.max_wait_s).reduce(f64::max);

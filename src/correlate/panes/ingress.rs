@@ -35,7 +35,7 @@ fn empty(id: &SourceId, scope: &str, name: &str, age_s: Option<f64>) -> IngressR
     IngressRow {
         source: id.clone(),
         scope: scope.into(),
-        name: name.to_owned(),
+        name: name.into(),
         tenant: None,
         claims: None,
         health: Health::Unknown,

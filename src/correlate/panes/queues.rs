@@ -32,7 +32,7 @@ fn of_tenant(sight: Sight<'_>, id: &SourceId, tenant: &Tenant, look: &Look<'_, O
     let row = |channel: &str| ChannelRow {
         source: id.clone(),
         tenant: tenant.id.clone(),
-        channel: channel.to_owned(),
+        channel: channel.into(),
         health: Health::Unknown,
         why: String::new(),
         depth: None,
@@ -118,7 +118,7 @@ fn of_redis(sight: Sight<'_>, id: &SourceId, look: &Look<'_, RedisFacts>) -> Red
     let (health, why) = verdict.end("no answer yet");
     RedisRow {
         id: id.clone(),
-        purpose,
+        purpose: purpose.into(),
         role: role.into(),
         health,
         why,

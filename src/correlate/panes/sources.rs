@@ -20,7 +20,7 @@ pub(super) fn rows(sight: Sight<'_>) -> Vec<SourceRow> {
             id: state.spec.id.clone(),
             kind: state.spec.kind,
             health,
-            address: state.spec.address.clone(),
+            address: state.spec.address.as_str().into(),
             observed_at: state.good.as_ref().map(|good| good.taken_at),
             age_s: age_s(state, sight.now),
             took_ms: state.good.as_ref().map(|good| good.took.as_secs_f64() * 1000.0),

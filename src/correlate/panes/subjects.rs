@@ -12,7 +12,8 @@ use crate::domain::id::SourceId;
 use crate::domain::pane::{Pane, SHOWN, SignalValue, SubjectRow};
 use crate::domain::signal::Subject;
 use crate::domain::world::World;
-use std::collections::HashMap;
+use hashbrown::HashMap;
+use smol_str::SmolStr;
 
 /// The rows of the panes, worst first.
 #[derive(Debug, Default)]
@@ -133,9 +134,9 @@ pub(super) fn rows(sight: Sight<'_>, history: &History) -> Rows {
     for subject in history.subjects() {
         let kind = SubjectKind::of(subject);
         let told = history.newest(subject).filter_map(|newest| {
+            let pane = pane(newest.signal, kind)?;
             // What the newest sample of a source no longer tells is gone.
-            let current = known.get(newest.source).is_some_and(|k| newest.at_ms >= k.taken_ms);
-            let pane = pane(newest.signal, kind).filter(|_| current)?;
+            known.get(newest.source).filter(|k| newest.at_ms >= k.taken_ms)?;
             Some(Told { pane, signal: newest.signal, source: newest.source, value: Some(newest.value), untold: None })
         });
         let told: Vec<_> = told.chain(untold.remove(subject).into_iter().flatten()).collect();
@@ -176,7 +177,7 @@ fn row(
                 silent.get_or_insert_with(|| format!("{}: {why}", one.source));
                 Health::Unknown
             }
-            (None, value) => thresholds.grade_option(one.signal.name, value),
+            (None, value) => value.map_or(Health::Unknown, |v| thresholds.grade(one.signal, v)),
         };
         age_s = match (age_s, source.and_then(|s| s.age_s)) {
             (Some(a), Some(b)) => Some(a.max(b)),
@@ -184,7 +185,7 @@ fn row(
         };
         all.push((health, one));
     }
-    let graded = |one: &Told<'_>| thresholds.of(one.signal.name).is_some();
+    let graded = |one: &Told<'_>| thresholds.of(one.signal).is_some();
     all.sort_by(|(a, x), (b, y)| {
         b.cmp(a).then_with(|| graded(y).cmp(&graded(x))).then_with(|| x.signal.name.cmp(y.signal.name))
     });
@@ -196,9 +197,9 @@ fn row(
     let worst = all.first().filter(|_| health > Health::Ok);
     SubjectRow {
         subject: subject.clone(),
-        kind: word(SubjectKind::of(subject)).to_owned(),
-        name: words::subject(subject),
-        owner: sight.index.owner(subject).map(str::to_owned),
+        kind: SmolStr::new_static(word(SubjectKind::of(subject))),
+        name: words::subject(subject).into(),
+        owner: sight.index.owner(subject).map(SmolStr::new),
         tenant: subject.tenant().cloned(),
         health,
         why: said.join(", "),
@@ -210,9 +211,9 @@ fn row(
 }
 
 fn value(sight: Sight<'_>, health: Health, one: &Told<'_>) -> SignalValue {
-    let limits = sight.settings.thresholds.of(one.signal.name);
+    let limits = sight.settings.thresholds.of(one.signal);
     SignalValue {
-        signal: one.signal.name.to_owned(),
+        signal: SmolStr::new_static(one.signal.name),
         value: one.value,
         unit: one.signal.unit,
         health,

@@ -15,8 +15,9 @@ use crate::domain::id::SourceId;
 use crate::domain::pane::TenantRow;
 use crate::domain::sample::SourceKind;
 use crate::domain::signal::Unit;
+use hashbrown::HashMap;
 use jiff::Timestamp;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What each source says, by position of the tenant: gathered in one pass over the facts.
 #[derive(Default)]
@@ -170,8 +171,8 @@ fn workloads(sight: Sight<'_>, judge: &mut Judge<'_, '_>, row: &mut TenantRow, p
     row.workers = parts.workers.map(|w| (w.ready, w.desired));
     let both = || parts.web.iter().chain(parts.workers.iter());
     row.restarts_5m = total(both().map(|w| w.restarts_5m));
-    row.image = parts.web.map(|w| say::tag(&w.image).to_owned());
-    row.digest = parts.web.and_then(Workload::digest).map(|running| running.short().to_owned());
+    row.image = parts.web.map(|w| say::tag(&w.image).into());
+    row.digest = parts.web.and_then(Workload::digest).map(|running| running.short().into());
     let since = parts.web.and_then(|w| w.image_since);
     row.image_age_s = since.map(|since| sight.now.duration_since(since).as_secs_f64().max(0.0));
     if !fresh {
@@ -212,7 +213,7 @@ fn odoo(judge: &mut Judge<'_, '_>, row: &mut TenantRow, tenant: &Tenant) {
 fn blank(tenant: &Tenant) -> TenantRow {
     TenantRow {
         id: tenant.id.clone(),
-        name: tenant.name.clone(),
+        name: tenant.name.as_str().into(),
         tenancy: tenant.tenancy,
         criticality: tenant.criticality,
         plants: tenant.plants.iter().map(|p| p.name.clone()).collect(),

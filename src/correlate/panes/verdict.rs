@@ -26,7 +26,7 @@ impl<'a> Verdict<'a> {
     /// Grades a value by the thresholds of its signal; without a value nothing is counted.
     pub(super) fn grade(&mut self, signal: &str, value: Option<f64>, why: impl FnOnce(f64) -> String) {
         if let Some(value) = value {
-            self.add(self.thresholds.grade(signal, value), || why(value));
+            self.add(self.thresholds.grade_named(signal, value), || why(value));
         }
     }
 

@@ -60,7 +60,7 @@ pub(super) fn read(facts: &KubernetesFacts, seen: &Seen<'_>, index: &Index, out:
     for workload in &facts.workloads {
         if workload.desired > 0 && index.namespace(seen.source, &workload.namespace).is_none() {
             let name = format!("{}/{}", workload.namespace, workload.name);
-            let subject = Subject::Workload { source: seen.source.clone(), workload: name };
+            let subject = Subject::Workload { source: seen.source.clone(), workload: name.into() };
             let share = f64::from(workload.available) / f64::from(workload.desired);
             out.push(&subject, "deployment.available", share.min(1.0));
             let digests = workload.digests().and_then(|n| u32::try_from(n).ok());
@@ -71,7 +71,7 @@ pub(super) fn read(facts: &KubernetesFacts, seen: &Seen<'_>, index: &Index, out:
     out.maybe(&cluster, "pods.pending", facts.pods.as_ref().map(|p| f64::from(p.pending)));
     out.maybe(&cluster, "workload.crash_looping", facts.pods.as_ref().map(|p| f64::from(p.crash_looping)));
     for node in &facts.nodes {
-        let subject = Subject::Node { source: seen.source.clone(), node: node.name.clone() };
+        let subject = Subject::Node { source: seen.source.clone(), node: node.name.as_str().into() };
         // A node whose kubelet has gone silent (status Unknown) does not say that it is ready.
         out.push(&subject, "node.ready", flag(node.ready == Some(true)));
         out.push(&subject, "node.cordoned", flag(node.cordoned));

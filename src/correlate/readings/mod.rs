@@ -9,11 +9,12 @@ mod redis;
 pub(super) mod traefik;
 
 use super::index::Index;
-use super::signals;
+use super::signals::{self, Signal};
 use crate::domain::estate::{Estate, Tenant};
 use crate::domain::facts::Facts;
 use crate::domain::id::{SourceId, TenantId};
-use crate::domain::signal::{Reading, Subject, Unit};
+use crate::domain::sample::SourceKind;
+use crate::domain::signal::{Subject, Unit};
 use crate::domain::world::World;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -31,9 +32,20 @@ pub struct Seen<'a> {
     pub at: Timestamp,
 }
 
+/// One value of a signal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reading {
+    /// What it is about.
+    pub subject: Subject,
+    /// The signal.
+    pub signal: &'static Signal,
+    /// The value, in the signal's unit; not a number where it is known to be unknown.
+    pub value: f64,
+}
+
 /// The readings of one sample, in the order of the facts.
 pub fn readings(seen: &Seen<'_>, index: &Index) -> Vec<Reading> {
-    let mut out = Out(Vec::new());
+    let mut out = Out(Vec::with_capacity(FEW));
     match (seen.facts, seen.before) {
         (Facts::Kubernetes(facts), _) => kubernetes::read(facts, seen, index, &mut out),
         (Facts::Postgres(facts), _) => postgres::read(facts, seen.source, index, &mut out),
@@ -47,11 +59,21 @@ pub fn readings(seen: &Seen<'_>, index: &Index) -> Vec<Reading> {
     out.0
 }
 
+/// Readings that most samples yield at most.
+const FEW: usize = 48;
+
 /// Collects readings; drops what is not a number.
 struct Out(Vec<Reading>);
 
 impl Out {
     fn push(&mut self, subject: &Subject, signal: &'static str, value: f64) {
+        // A signal that is not in the table would be judged and shown by nothing.
+        if let Some(signal) = signals::find(signal) {
+            self.put(subject, signal, value);
+        }
+    }
+
+    fn put(&mut self, subject: &Subject, signal: &'static Signal, value: f64) {
         if value.is_finite() {
             self.0.push(Reading { subject: subject.clone(), signal, value });
         }
@@ -112,9 +134,12 @@ pub fn tenant_signals(
     for (id, state) in &world.sources {
         let fresh = state.good.as_ref().filter(|_| state.freshness(now).is_fresh());
         let Some(good) = fresh else {
-            redis_fresh &= state.spec.kind != crate::domain::sample::SourceKind::Redis;
+            redis_fresh &= state.spec.kind != SourceKind::Redis;
             continue;
         };
+        if !tells_of(&good.facts, id, declared) {
+            continue;
+        }
         let seen = Seen { facts: &good.facts, before: None, source: id, at: good.taken_at };
         for reading in readings(&seen, &index) {
             if reading.value.is_finite() && concerns(world, &reading.subject, declared) {
@@ -126,6 +151,17 @@ pub fn tenant_signals(
         all.retain(|name, _| !name.starts_with("redis."));
     }
     all
+}
+
+/// Whether a source can tell anything of a tenant; a large estate has thousands, and a handful can.
+fn tells_of(facts: &Facts, source: &SourceId, tenant: &Tenant) -> bool {
+    match facts {
+        Facts::Odoo(_) => source.as_str().strip_prefix("odoo/") == Some(tenant.id.as_str()),
+        Facts::Postgres(_) => tenant.database.as_ref().is_some_and(|d| d.instance == *source),
+        Facts::Kubernetes(_) => tenant.namespace.as_ref().is_some_and(|n| n.cluster == *source),
+        Facts::Traefik(_) => tenant.router.as_ref().is_some_and(|r| r.ingress == *source),
+        Facts::Pgbouncer(_) | Facts::Redis(_) | Facts::Measured(_) => true,
+    }
 }
 
 fn concerns(world: &World, subject: &Subject, tenant: &Tenant) -> bool {
@@ -150,9 +186,9 @@ fn keep_worst(
     now: Timestamp,
     source: &SourceId,
 ) {
-    let Some(signal) = signals::find(reading.signal) else { return };
+    let signal = reading.signal;
     let shared = !matches!(reading.subject, Subject::Tenant { .. });
-    if let Some(known) = all.get(reading.signal) {
+    if let Some(known) = all.get(signal.name) {
         let worse = match signal.direction {
             signals::Direction::Above => reading.value > known.value,
             signals::Direction::Below => reading.value < known.value,
@@ -164,5 +200,5 @@ fn keep_worst(
     }
     let age_s = now.duration_since(observed_at).as_secs_f64().max(0.0);
     let value = TenantSignal { value: reading.value, unit: signal.unit, observed_at, age_s, source: source.clone() };
-    all.insert(reading.signal.to_owned(), value);
+    all.insert(signal.name.to_owned(), value);
 }

@@ -31,7 +31,7 @@ pub(super) fn read(facts: &OdooFacts, source: &SourceId, index: &Index, out: &mu
     let Some(channels) = &facts.channels else { return };
     let mut total = Channel::default();
     for channel in channels {
-        let of = Subject::Channel { tenant: tenant.id.clone(), channel: channel.name.clone() };
+        let of = Subject::Channel { tenant: tenant.id.clone(), channel: channel.name.as_str().into() };
         write(channel, &of, out);
         total.pending = total.pending.saturating_add(channel.depth());
         total.failed = total.failed.saturating_add(channel.failed);

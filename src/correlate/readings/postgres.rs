@@ -6,7 +6,7 @@ use crate::domain::facts::postgres::Upkeep;
 use crate::domain::facts::{PgbouncerFacts, PostgresFacts};
 use crate::domain::id::SourceId;
 use crate::domain::signal::Subject;
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 /// What the sessions of one database, or of all, amount to.
 #[derive(Clone, Copy, Debug, Default)]

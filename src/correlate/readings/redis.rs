@@ -17,7 +17,7 @@ pub(super) fn read(facts: &RedisFacts, before: Option<&RedisFacts>, source: &Sou
     out.maybe(&subject, "redis.slow", facts.slow_commands.map(f64::from));
     out.maybe(&subject, "redis.latency", facts.worst_stall_s);
     for key in &facts.keys {
-        let of = Subject::Key { source: source.clone(), key: key.key.clone() };
+        let of = Subject::Key { source: source.clone(), key: key.key.as_str().into() };
         out.push(&of, "redis.length", key.length as f64);
         out.maybe(&of, "redis.stream_pending", key.pending.map(|n| n as f64));
         out.maybe(&of, "redis.stream_lag", key.lag.map(|n| n as f64));

@@ -8,19 +8,21 @@ use crate::domain::facts::traefik::{Certificate, Route, Service};
 use crate::domain::id::SourceId;
 use crate::domain::signal::Subject;
 use jiff::Timestamp;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 pub(super) fn read(facts: &TraefikFacts, seen: &Seen<'_>, index: &Index, out: &mut Out) {
+    let measured: Vec<&Route> = facts.routers.iter().filter(|r| limited(&r.name).is_some()).collect();
     for route in facts.routers.iter().filter(|r| !is_measure(&r.name)) {
         let owner = index.router(seen.source, &route.name).and_then(|i| index.at(i));
         let other = || Subject::Router {
             source: seen.source.clone(),
-            router: route.name.clone(),
+            router: route.name.as_str().into(),
             tenant: claims(route, seen.source, index).map(|t| t.id.clone()),
         };
         let subject = owner.map_or_else(other, tenant_subject);
         match owner {
-            Some(tenant) => write(&with_passing(route, tenant, facts), &subject, out),
+            Some(tenant) => write(&with_passing(route, tenant, &measured), &subject, out),
             None => write(route, &subject, out),
         }
         if facts.version.is_some() || route.fault.is_some() {
@@ -57,14 +59,15 @@ pub(in crate::correlate) fn claims<'a>(route: &Route, source: &SourceId, index: 
 
 /// A tenant's own route with those of its requests that pass through limits and routes of this program: while some stand,
 /// all of them do. That these refuse some is meant to be so; that requests fail or take long is not.
-fn with_passing(own: &Route, tenant: &Tenant, facts: &TraefikFacts) -> Route {
-    let mut all = own.clone();
-    for passing in facts.routers.iter().filter(|r| limited(&r.name) == Some(tenant.id.as_str())) {
+fn with_passing<'a>(own: &'a Route, tenant: &Tenant, measured: &[&Route]) -> Cow<'a, Route> {
+    let mut all = Cow::Borrowed(own);
+    for passing in measured.iter().filter(|r| limited(&r.name) == Some(tenant.id.as_str())) {
         let (here, there) = (all.requests_per_s.unwrap_or(0.0), passing.requests_per_s.unwrap_or(0.0));
         if there <= 0.0 {
             continue;
         }
         let errors = here * all.share_5xx.unwrap_or(0.0) + there * passing.share_5xx.unwrap_or(0.0);
+        let all = all.to_mut();
         all.requests_per_s = Some(here + there);
         all.share_5xx = Some(errors / (here + there));
         all.share_4xx = all.share_4xx.map(|share| share * here / (here + there));

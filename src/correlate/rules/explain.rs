@@ -74,7 +74,7 @@ impl Rules {
             let Some(signal) = signals::find(name) else { continue };
             let limits = match &rule.usual {
                 Some(beyond) => usual(beyond, signal.unit),
-                None => thresholds.of(name).map_or_else(
+                None => thresholds.of(signal).map_or_else(
                     || "evidence only, no threshold".to_owned(),
                     |l| {
                         let from = if signal.direction == Direction::Above { "from" } else { "down from" };

@@ -14,7 +14,7 @@ mod tenants;
 use crate::domain::health::Health;
 use crate::domain::pane::Pane;
 use crate::domain::signal::{Subject, Unit};
-use std::collections::HashMap;
+use hashbrown::HashMap;
 use std::sync::LazyLock;
 
 /// Kind of subject that a signal can be about.
@@ -112,8 +112,10 @@ pub struct Limits {
 }
 
 /// One row of the table.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Signal {
+    /// Its position in the table.
+    pub row: u16,
     /// Name, as in expressions, thresholds and evidence.
     pub name: &'static str,
     /// Unit of its values.
@@ -150,7 +152,17 @@ const fn plain(
     what: &'static str,
     source: &'static str,
 ) -> Signal {
-    Signal { name, unit, pane: Pane::Tenants, what, source, subjects, direction: Direction::Above, limits: None }
+    Signal {
+        row: 0,
+        name,
+        unit,
+        pane: Pane::Tenants,
+        what,
+        source,
+        subjects,
+        direction: Direction::Above,
+        limits: None,
+    }
 }
 
 /// Greater is worse.
@@ -202,7 +214,11 @@ const COUNT: usize = {
 };
 
 /// All rows, sorted by name while the program is compiled.
-#[allow(clippy::indexing_slicing, reason = "evaluated by the compiler, which refuses an index out of bounds")]
+#[allow(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "evaluated by the compiler, which refuses an index out of bounds; there are some hundred rows"
+)]
 const SORTED: [Signal; COUNT] = {
     let mut all = [plain("", Unit::Count, &[], "", ""); COUNT];
     let (mut pane, mut filled) = (0, 0);
@@ -220,6 +236,11 @@ const SORTED: [Signal; COUNT] = {
             row += 1;
         }
         pane += 1;
+    }
+    let mut row = 0;
+    while row < all.len() {
+        all[row].row = row as u16;
+        row += 1;
     }
     all
 };
@@ -245,18 +266,13 @@ pub fn names() -> Vec<&'static str> {
     SIGNALS.iter().map(|s| s.name).collect()
 }
 
-/// Rows of the table by name: every reading asks for its row several times, and names are long and alike.
-static ROWS: LazyLock<HashMap<&'static str, usize>> =
-    LazyLock::new(|| SIGNALS.iter().enumerate().map(|(row, signal)| (signal.name, row)).collect());
-
-/// Position of a signal in the table.
-pub fn position(name: &str) -> Option<usize> {
-    ROWS.get(name).copied()
-}
+/// Rows of the table by name: every reading asks for its row, and names are long and alike.
+static ROWS: LazyLock<HashMap<&'static str, &'static Signal>> =
+    LazyLock::new(|| SIGNALS.iter().map(|signal| (signal.name, signal)).collect());
 
 /// The row of a signal.
 pub fn find(name: &str) -> Option<&'static Signal> {
-    position(name).and_then(|i| SIGNALS.get(i))
+    ROWS.get(name).copied()
 }
 
 /// Names of the same family as a name that there is not, or all.
@@ -280,24 +296,23 @@ impl Default for Thresholds {
 impl Thresholds {
     /// Sets the thresholds of one signal; false when there is no such signal.
     pub fn set(&mut self, name: &str, limits: Limits) -> bool {
-        let slot = position(name).and_then(|i| self.0.get_mut(i));
+        let slot = find(name).and_then(|signal| self.0.get_mut(usize::from(signal.row)));
         slot.map(|slot| *slot = Some(limits)).is_some()
     }
 
     /// The thresholds of a signal.
-    pub fn of(&self, name: &str) -> Option<Limits> {
-        position(name).and_then(|i| self.0.get(i).copied().flatten())
+    pub fn of(&self, signal: &Signal) -> Option<Limits> {
+        self.0.get(usize::from(signal.row)).copied().flatten()
     }
 
-    /// Grades a value of a signal; an unknown name is unknown health.
-    pub fn grade(&self, name: &str, value: f64) -> Health {
-        let known = position(name).and_then(|row| Some((SIGNALS.get(row)?, self.0.get(row)?)));
-        known.map_or(Health::Unknown, |(signal, limits)| signal.grade(value, *limits))
+    /// Grades a value of a signal.
+    pub fn grade(&self, signal: &Signal, value: f64) -> Health {
+        signal.grade(value, self.of(signal))
     }
 
-    /// Grades a value that may be missing; missing is unknown.
-    pub fn grade_option(&self, name: &str, value: Option<f64>) -> Health {
-        value.map_or(Health::Unknown, |v| self.grade(name, v))
+    /// The same by the name of the signal; an unknown name is unknown health.
+    pub fn grade_named(&self, name: &str, value: f64) -> Health {
+        find(name).map_or(Health::Unknown, |signal| self.grade(signal, value))
     }
 }
 
@@ -330,18 +345,18 @@ mod tests {
     #[test]
     fn both_directions_grade_and_nan_is_unknown() {
         let limits = Thresholds::default();
-        assert_eq!(limits.grade("lock.blocked", 4.0), Health::Ok);
-        assert_eq!(limits.grade("lock.blocked", 5.0), Health::Warn);
-        assert_eq!(limits.grade("lock.blocked", 20.0), Health::Critical);
-        assert_eq!(limits.grade("certificate.days", 22.0), Health::Ok);
-        assert_eq!(limits.grade("certificate.days", 19.0), Health::Warn);
-        assert_eq!(limits.grade("certificate.days", -1.0), Health::Critical);
-        assert_eq!(limits.grade("workload.available", 0.5), Health::Warn);
-        assert_eq!(limits.grade("workload.available", 0.0), Health::Critical);
-        assert_eq!(limits.grade("reload.ok", 0.0), Health::Warn);
-        assert_eq!(limits.grade("http.p50", f64::NAN), Health::Unknown);
-        assert_eq!(limits.grade("http.p95", f64::NAN), Health::Unknown);
-        assert_eq!(limits.grade("no.such", 1.0), Health::Unknown);
+        assert_eq!(limits.grade_named("lock.blocked", 4.0), Health::Ok);
+        assert_eq!(limits.grade_named("lock.blocked", 5.0), Health::Warn);
+        assert_eq!(limits.grade_named("lock.blocked", 20.0), Health::Critical);
+        assert_eq!(limits.grade_named("certificate.days", 22.0), Health::Ok);
+        assert_eq!(limits.grade_named("certificate.days", 19.0), Health::Warn);
+        assert_eq!(limits.grade_named("certificate.days", -1.0), Health::Critical);
+        assert_eq!(limits.grade_named("workload.available", 0.5), Health::Warn);
+        assert_eq!(limits.grade_named("workload.available", 0.0), Health::Critical);
+        assert_eq!(limits.grade_named("reload.ok", 0.0), Health::Warn);
+        assert_eq!(limits.grade_named("http.p50", f64::NAN), Health::Unknown);
+        assert_eq!(limits.grade_named("http.p95", f64::NAN), Health::Unknown);
+        assert_eq!(limits.grade_named("no.such", 1.0), Health::Unknown);
     }
 
     /// The table as `docs/signals.md` has it.

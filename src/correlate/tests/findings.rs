@@ -1,4 +1,5 @@
 use super::support::{Bench, at, chain, jobs, pods, tenant, web};
+use crate::correlate::signals::find;
 use crate::correlate::usual::Known;
 use crate::correlate::{say, tenant_signals};
 use crate::domain::estate::Cutoff;
@@ -667,7 +668,7 @@ fn twice_the_usual_for_ten_minutes_is_harm_and_without_a_past_nothing_is_said() 
     let mut unlearnt = Bench::new(vec![tenant("t017", 1)]);
     slow(&mut unlearnt, 0, 15, 1.0);
     assert_eq!(unlearnt.findings(900), []);
-    assert!(unlearnt.correlator.baselines().usual(&subject, "http.p95", at(900)).median().is_none());
+    assert!(unlearnt.correlator.baselines().usual(&subject, find("http.p95").unwrap(), at(900)).median().is_none());
 
     let mut bench = Bench::new(vec![tenant("t017", 1)]);
     bench.correlator.baselines_mut().seed(&subject, "http.p95", |_| 0.4);
@@ -714,7 +715,7 @@ fn nothing_is_learnt_of_whom_an_open_finding_hurts() {
     let mut bench = Bench::new(vec![tenant("t003", 1), tenant("t017", 1)]);
     let usual = |bench: &Bench, tenant: &str| {
         let subject = Subject::Tenant { tenant: tenant.into() };
-        bench.correlator.baselines().usual(&subject, "http.p95", at(1800))
+        bench.correlator.baselines().usual(&subject, find("http.p95").unwrap(), at(1800))
     };
     let both = |p95: f64| {
         let (Facts::Traefik(mut one), Facts::Traefik(other)) =

@@ -3,9 +3,10 @@
 
 use super::places::{KEPT, MINUTES, Open, Place, Series, WEEK};
 use super::{Baselines, MOST_SERIES};
-use crate::correlate::signals::{self, SIGNALS};
+use crate::correlate::signals::SIGNALS;
 use crate::domain::id::Digest;
 use crate::domain::signal::Subject;
+use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -84,7 +85,7 @@ impl Baselines {
                 let line = Line {
                     subject: subject.clone(),
                     signal: signal.name.to_owned(),
-                    places: series.places.iter().map(|p| (p.place, p.hours.clone())).collect(),
+                    places: series.places.iter().map(|p| (p.place, p.hours.to_vec())).collect(),
                     open: series.open.as_ref().map(open_line),
                 };
                 text.push_str(&serde_json::to_string(&line)?);
@@ -117,7 +118,7 @@ impl Baselines {
         let mut taken: Vec<(Subject, usize, Series)> = Vec::new();
         for (at, line) in rest {
             let line: Line = serde_json::from_str(line).map_err(|e| damaged(at + 1, e.to_string()))?;
-            let Some(row) = signals::position(&line.signal).filter(|row| self.learns(*row)) else { continue };
+            let Some(row) = super::row(&line.signal).filter(|row| self.learns(*row)) else { continue };
             let (subject, series) = self.series_of(line, &head.occasions).map_err(|why| damaged(at + 1, why))?;
             taken.push((subject, row, series));
         }
@@ -141,10 +142,11 @@ impl Baselines {
     fn series_of(&self, line: Line, occasions: &[String]) -> Result<(Subject, Series), String> {
         let mut places = Vec::with_capacity(line.places.len());
         for (place, hours) in line.places {
-            let fine = hours.len() <= KEPT && hours.iter().all(|v| v.is_finite() && *v >= 0.0);
-            if !fine {
+            let known = ArrayVec::try_from(hours.as_slice()).ok();
+            let fine = |hours: &ArrayVec<f32, KEPT>| hours.iter().all(|v| v.is_finite() && *v >= 0.0);
+            let Some(hours) = known.filter(fine) else {
                 return Err(format!("place {place} does not hold at most {KEPT} numbers"));
-            }
+            };
             let Some(place) = self.place_now(place, occasions)? else { continue };
             places.push(Place { place, hours });
         }

@@ -3,9 +3,9 @@
 use super::places::WEEK;
 use crate::domain::estate::Estate;
 use crate::domain::id::TenantId;
+use hashbrown::HashMap;
 use jiff::Timestamp;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
-use std::collections::HashMap;
 
 /// A moment as a clock on the wall of a plant shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,20 +12,23 @@ pub use file::UsualError;
 pub use places::{Basis, Known, Normal};
 
 use super::calendar::Calendar;
-use super::signals::{self, SIGNALS};
+use super::readings::Reading;
+use super::signals::{self, SIGNALS, Signal};
 use crate::domain::estate::{Estate, Occasion, OccasionKind};
 use crate::domain::id::TenantId;
 use crate::domain::pane::UsualView;
-use crate::domain::signal::{Reading, Subject};
+use crate::domain::signal::Subject;
+use hashbrown::{HashMap, HashSet};
 use hours::{Hours, Local};
 use jiff::tz::TimeZoneDatabase;
 use jiff::{SignedDuration, Timestamp};
 use places::{Series, WEEK};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
-/// Series that are learnt at most; each takes up to 4.4 KB, 26 MB together.
+/// Series that are learnt at most; each takes 5 KB when every hour of the week was seen (168 places of 28
+/// bytes, and the minutes of the hour in hand), 30 MB together.
 pub const MOST_SERIES: usize = 6000;
 /// Occasions that have a place of their own at most.
 const MOST_OCCASIONS: usize = 32;
@@ -43,6 +46,11 @@ fn hash(subject: &Subject, row: u16) -> u64 {
     let mut hasher = DefaultHasher::new();
     (subject, row).hash(&mut hasher);
     hasher.finish()
+}
+
+/// Row of a signal in the table.
+fn row(signal: &str) -> Option<usize> {
+    signals::find(signal).map(|signal| usize::from(signal.row))
 }
 
 /// How long it is taken to hold which occasions go on.
@@ -115,8 +123,8 @@ impl Baselines {
             }
             marked
         };
-        let wanted: Vec<usize> = wanted.filter_map(signals::position).collect();
-        let learnt = mark(&mut LEARNT.into_iter().filter_map(signals::position).chain(wanted.iter().copied()));
+        let wanted: Vec<usize> = wanted.filter_map(row).collect();
+        let learnt = mark(&mut LEARNT.into_iter().filter_map(row).chain(wanted.iter().copied()));
         let asked = mark(&mut wanted.into_iter());
         let criticality = estate.tenants.iter().map(|t| (t.id.clone(), t.criticality)).collect();
         // A shift or a cut-off is a moment of the same hour each week; these two are no hour of the week.
@@ -255,7 +263,10 @@ impl Baselines {
         let mut locals = hours.at(at);
         self.sweep(at);
         for reading in readings {
-            let Some(row) = signals::position(reading.signal).filter(|row| self.learns(*row)) else { continue };
+            let row = usize::from(reading.signal.row);
+            if !self.learns(row) {
+                continue;
+            }
             let local = locals.of(reading.subject.tenant());
             let (place, _) = self.place(&reading.subject, local, at);
             // Not a number, or below nothing, is no value of any of these signals.
@@ -301,8 +312,11 @@ impl Baselines {
     }
 
     /// What is usual for a signal of a subject at a moment.
-    pub fn usual(&self, subject: &Subject, signal: &str, at: Timestamp) -> Known {
-        let Some(row) = signals::position(signal).filter(|row| self.learns(*row)) else { return Known::NotLearnt };
+    pub fn usual(&self, subject: &Subject, signal: &Signal, at: Timestamp) -> Known {
+        let row = usize::from(signal.row);
+        if !self.learns(row) {
+            return Known::NotLearnt;
+        }
         let local = self.hours.at(at).of(subject.tenant());
         let (place, _) = self.place(subject, local, at);
         let of_subject = self.series.get(subject).map(Vec::as_slice).unwrap_or_default();
@@ -315,17 +329,17 @@ impl Baselines {
     }
 
     /// The same in words for a screen; nothing where the signal is not learnt.
-    pub fn view(&self, subject: &Subject, signal: &'static signals::Signal, at: Timestamp) -> Option<UsualView> {
+    pub fn view(&self, subject: &Subject, signal: &'static Signal, at: Timestamp) -> Option<UsualView> {
         let local = self.hours.at(at).of(subject.tenant());
         let (_, shift) = self.place(subject, local, at);
         let occasion = shift.map(|s| s.occasion.what.as_str());
-        say::view(self.usual(subject, signal.name, at), signal.unit, local, occasion)
+        say::view(self.usual(subject, signal, at), signal.unit, local, occasion)
     }
 
     /// Puts values in for each hour of the week of a subject's signal, as if the last weeks had been so: for an estate
     /// whose past is known otherwise, such as a simulated one.
     pub fn seed(&mut self, subject: &Subject, signal: &str, value: impl Fn(u16) -> f64) {
-        let Some(row) = signals::position(signal).filter(|row| self.learns(*row)) else { return };
+        let Some(row) = row(signal).filter(|row| self.learns(*row)) else { return };
         let Some(series) = self.series_mut(subject, row) else { return };
         for place in 0..WEEK {
             series.fill(place, value(place));

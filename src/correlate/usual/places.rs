@@ -1,6 +1,7 @@
 //! One series: the minutes of the hour in hand, and for each place in the week the hours that were seen there.
 
 use super::hours::Local;
+use arrayvec::ArrayVec;
 use std::sync::Arc;
 
 /// Hours of a week: places from 0 on; those of occasions follow.
@@ -9,6 +10,8 @@ pub(super) const WEEK: u16 = 168;
 pub(super) const MINUTES: usize = 60;
 /// Hours that a place keeps, the newest ones.
 pub(super) const KEPT: usize = 5;
+/// Places that room is made for at once.
+const DAY: usize = 24;
 /// Hours below which nothing is usual.
 pub const FEW: usize = 3;
 /// Good minutes below which an hour does not count.
@@ -20,7 +23,7 @@ const VOID: f32 = f32::INFINITY;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Place {
     pub place: u16,
-    pub hours: Vec<f32>,
+    pub hours: ArrayVec<f32, KEPT>,
 }
 
 /// The hour in hand.
@@ -154,12 +157,16 @@ impl Series {
         let at = match places.binary_search_by_key(&place, |p| p.place) {
             Ok(at) => at,
             Err(at) => {
-                places.insert(at, Place { place, hours: Vec::with_capacity(KEPT) });
+                // There is one more once an hour, and thousands of such lists: none has room that it will not need.
+                if places.len() == places.capacity() {
+                    places.reserve_exact(DAY);
+                }
+                places.insert(at, Place { place, hours: ArrayVec::new() });
                 at
             }
         };
         if let Some(place) = places.get_mut(at) {
-            if place.hours.len() >= KEPT {
+            if place.hours.is_full() {
                 place.hours.remove(0);
             }
             place.hours.push(value);

@@ -6,6 +6,10 @@ fn subject() -> Subject {
     Subject::Tenant { tenant: "t017".into() }
 }
 
+fn named(name: &str) -> &'static Signal {
+    signals::find(name).unwrap()
+}
+
 fn empty(calendar: &[Occasion]) -> Baselines {
     Baselines::new(&estate(vec![tenant("t017", 1)]), calendar, jiff::tz::db(), std::iter::empty())
 }
@@ -15,7 +19,7 @@ fn see(baselines: &mut Baselines, from: &str, minutes: i64, value: f64) {
     let from: Timestamp = from.parse().unwrap();
     for minute in 0..minutes {
         let at = from + SignedDuration::from_mins(minute);
-        baselines.observe(&[Reading { subject: subject(), signal: "http.p95", value }], at, |_| false);
+        baselines.observe(&[Reading { subject: subject(), signal: named("http.p95"), value }], at, |_| false);
     }
 }
 
@@ -31,20 +35,20 @@ fn learnt() -> Baselines {
 fn three_mondays_say_what_is_usual_and_in_which_words() {
     let baselines = learnt();
     let at = "2026-11-23T08:20:00Z".parse().unwrap();
-    let signal = signals::find("http.p95").unwrap();
+    let signal = named("http.p95");
     let view = baselines.view(&subject(), signal, at).unwrap();
     assert_eq!(view.words, "usual 0.4 s on Mondays at 08:00, 0.4 s to 0.4 s (3 good hours)");
     let sunday = "2026-11-22T08:20:00Z".parse().unwrap();
     let view = baselines.view(&subject(), signal, sunday).unwrap();
     assert_eq!(view.words, "usual not known yet: 0 of 3 good hours of Sundays at 08:00 were seen");
-    assert_eq!(baselines.usual(&subject(), "lock.blocked", at), Known::NotLearnt);
-    assert!(baselines.view(&subject(), signals::find("lock.blocked").unwrap(), at).is_none());
+    assert_eq!(baselines.usual(&subject(), named("lock.blocked"), at), Known::NotLearnt);
+    assert!(baselines.view(&subject(), named("lock.blocked"), at).is_none());
 }
 
 #[test]
 fn what_is_bad_is_not_learnt() {
     let mut baselines = empty(&[]);
-    let reading = |value| [Reading { subject: subject(), signal: "http.p95", value }];
+    let reading = |value| [Reading { subject: subject(), signal: named("http.p95"), value }];
     let from: Timestamp = "2026-11-02T08:00:00Z".parse().unwrap();
     for minute in 0..60 {
         let at = from + SignedDuration::from_mins(minute);
@@ -75,14 +79,14 @@ fn an_occasion_is_not_compared_with_any_other_night() {
     baselines.heed(&calendar, "2026-11-30T20:00:00Z".parse().unwrap());
     see(&mut baselines, "2026-11-30T20:00:00Z", 225, 3.0);
     let late = "2026-11-30T23:30:00Z".parse().unwrap();
-    let signal = signals::find("http.p95").unwrap();
+    let signal = named("http.p95");
     assert_eq!(
         baselines.view(&subject(), signal, late).unwrap().words,
         "usual 3.0 s in month-end close, 3.0 s to 3.0 s (3 good hours)"
     );
     baselines.heed(&calendar, "2026-12-01T20:00:00Z".parse().unwrap());
     assert_eq!(
-        baselines.usual(&subject(), "http.p95", "2026-12-01T20:30:00Z".parse().unwrap()),
+        baselines.usual(&subject(), named("http.p95"), "2026-12-01T20:30:00Z".parse().unwrap()),
         Known::NotYet { hours: 0 }
     );
     // Kept by its name: an occasion before it in the file changes nothing.
@@ -136,14 +140,14 @@ fn there_is_an_end_to_what_is_learnt() {
     let readings: Vec<Reading> = (0..MOST_SERIES + 5)
         .map(|n| Reading {
             subject: Subject::Tenant { tenant: format!("x{n}").as_str().into() },
-            signal: "http.p95",
+            signal: named("http.p95"),
             value: 1.0,
         })
         .collect();
     baselines.observe(&readings, at, |_| false);
     assert_eq!((baselines.len(), baselines.left_out()), (MOST_SERIES, 5));
-    let (subject, signal) = (&readings[MOST_SERIES + 1].subject, signals::find("http.p95").unwrap());
-    assert_eq!(baselines.usual(subject, "http.p95", at), Known::LeftOut);
+    let (subject, signal) = (&readings[MOST_SERIES + 1].subject, named("http.p95"));
+    assert_eq!(baselines.usual(subject, named("http.p95"), at), Known::LeftOut);
     let said = baselines.view(subject, signal, at).unwrap();
     assert!(said.median.is_none() && said.words.contains("6000 series are learnt, those first"), "{}", said.words);
     // Seen again they are no more of them, and what is gone for weeks leaves its place.
@@ -159,18 +163,23 @@ fn what_rules_compare_and_the_most_critical_tenants_are_learnt_first() {
     let house = estate(vec![tenant("a", 3), tenant("b", 1), tenant("c", 2)]);
     let mut baselines = Baselines::new(&house, &[], jiff::tz::db(), ["http.p95"].into_iter());
     let at = "2026-11-02T08:00:00Z".parse().unwrap();
-    let of = |id: &str, signal| Reading { subject: Subject::Tenant { tenant: id.into() }, signal, value: 1.0 };
+    let of = |id: &str, signal| Reading {
+        subject: Subject::Tenant { tenant: id.into() },
+        signal: named(signal),
+        value: 1.0,
+    };
     let crowd: Vec<Reading> = (0..MOST_SERIES - 1).map(|n| of(&format!("x{n}"), "http.requests")).collect();
     baselines.observe(&crowd, at, |_| false);
     baselines.observe(&[of("a", "http.p95"), of("b", "http.requests"), of("b", "http.p95")], at, |_| false);
     // The two that rules compare are in, and so is the one of a known tenant; two of the crowd had to go.
-    let known =
-        |b: &Baselines, id: &str, signal| b.usual(&of(id, signal).subject, signal, at) == Known::NotYet { hours: 0 };
+    let known = |b: &Baselines, id: &str, signal| {
+        b.usual(&of(id, signal).subject, named(signal), at) == Known::NotYet { hours: 0 }
+    };
     assert!(known(&baselines, "a", "http.p95") && known(&baselines, "b", "http.p95"));
     assert!(known(&baselines, "b", "http.requests"));
     assert_eq!((baselines.len(), baselines.left_out()), (MOST_SERIES, 2));
     // One more of the crowd does not come in, nor does it push anybody out.
     baselines.observe(&[of("y", "http.requests")], at, |_| false);
-    assert_eq!(baselines.usual(&of("y", "http.requests").subject, "http.requests", at), Known::LeftOut);
+    assert_eq!(baselines.usual(&of("y", "http.requests").subject, named("http.requests"), at), Known::LeftOut);
     assert_eq!((baselines.len(), baselines.left_out()), (MOST_SERIES, 3));
 }

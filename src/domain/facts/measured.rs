@@ -6,6 +6,7 @@ use crate::domain::sample::SourceKind;
 use crate::domain::signal::Subject;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 /// One sample of such a source.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,7 +54,7 @@ impl MeasuredFacts {
     /// Adds a value; one that is not a number is not known, and that is kept instead.
     pub fn measure(&mut self, subject: &Subject, signal: &str, value: f64) {
         if value.is_finite() {
-            self.readings.push(Measured { subject: subject.clone(), signal: signal.to_owned(), value });
+            self.readings.push(Measured { subject: subject.clone(), signal: signal.into(), value });
         } else {
             self.untell(subject, signal, format!("the value is {value}, which is no number"));
         }
@@ -61,7 +62,7 @@ impl MeasuredFacts {
 
     /// Adds a value that is not known, and why.
     pub fn untell(&mut self, subject: &Subject, signal: &str, why: impl Into<String>) {
-        self.untold.push(Untold { subject: subject.clone(), signal: signal.to_owned(), why: why.into() });
+        self.untold.push(Untold { subject: subject.clone(), signal: signal.into(), why: why.into() });
     }
 
     /// Adds a right or a setting that is missing, once.
@@ -90,7 +91,7 @@ pub struct Measured {
     /// What it is about.
     pub subject: Subject,
     /// Name in the table of signals.
-    pub signal: String,
+    pub signal: SmolStr,
     /// The value, in the unit that the table gives.
     pub value: f64,
 }
@@ -101,7 +102,7 @@ pub struct Untold {
     /// What it would be about.
     pub subject: Subject,
     /// Name in the table of signals.
-    pub signal: String,
+    pub signal: SmolStr,
     /// Why it is not known, one sentence.
     pub why: String,
 }

@@ -6,6 +6,7 @@ use crate::domain::id::{SourceId, TenantId};
 use crate::domain::signal::{Subject, Unit};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 /// Signals of a subject that a row carries; the others are asked for when it is opened.
 pub const SHOWN: usize = 3;
@@ -36,13 +37,13 @@ pub struct SubjectRow {
     /// What it is about.
     pub subject: Subject,
     /// Its kind in a word: `node`, `backup`.
-    pub kind: String,
+    pub kind: SmolStr,
     /// Its name, with that of the source where it needs one.
-    pub name: String,
+    pub name: SmolStr,
     /// The tenant that it belongs to, where it belongs to one.
     pub tenant: Option<TenantId>,
     /// Who owns it, where that is declared.
-    pub owner: Option<String>,
+    pub owner: Option<SmolStr>,
     /// Worst of its signals; unknown when a source of theirs is silent.
     pub health: Health,
     /// The one thing most worth saying; empty when all is well.
@@ -61,7 +62,7 @@ pub struct SubjectRow {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SignalValue {
     /// Name in the table of signals.
-    pub signal: String,
+    pub signal: SmolStr,
     /// Value in `unit`; absent when its source could not tell it.
     pub value: Option<f64>,
     /// Unit.

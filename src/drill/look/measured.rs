@@ -79,7 +79,7 @@ pub(super) fn facts(sim: &Simulation, source: &SourceId) -> Option<Facts> {
 
 fn backups(sim: &Simulation, source: &SourceId, facts: &mut MeasuredFacts) {
     for (id, instance) in &sim.instances {
-        let subject = Subject::Backup { source: source.clone(), backup: id.to_string() };
+        let subject = Subject::Backup { source: source.clone(), backup: id.as_str().into() };
         let backups = &instance.backups;
         let tested = backups.restore_tested.unwrap_or(TESTED_BEFORE);
         facts.measure(&subject, "backup.age", seconds(sim.elapsed_s() - backups.ended));
@@ -108,7 +108,7 @@ fn baseline(sim: &Simulation, facts: &mut MeasuredFacts) {
 fn objects(sim: &Simulation, source: &SourceId, tenant: &Tenant, facts: &mut MeasuredFacts) {
     let application = Subject::Application {
         source: source.clone(),
-        application: format!("argocd/{}", tenant.id),
+        application: smol_str::format_smolstr!("argocd/{}", tenant.id),
         tenant: Some(tenant.id.clone()),
     };
     let (delivery, tick) = (&tenant.delivery, sim.elapsed_s());
@@ -120,7 +120,7 @@ fn objects(sim: &Simulation, source: &SourceId, tenant: &Tenant, facts: &mut Mea
     facts.measure(&application, "delivery.age", seconds(tick - tenant.web.image_since));
     let certificate = Subject::Certificate {
         source: source.clone(),
-        certificate: format!("{}/tls", tenant.id),
+        certificate: smol_str::format_smolstr!("{}/tls", tenant.id),
         tenant: Some(tenant.id.clone()),
     };
     let renewing = sim.renewals.iter().any(|(id, _)| *id == tenant.id);
@@ -129,8 +129,8 @@ fn objects(sim: &Simulation, source: &SourceId, tenant: &Tenant, facts: &mut Mea
 
 fn integrations(sim: &Simulation, tenant: &Tenant, facts: &mut MeasuredFacts) {
     for channel in tenant.jobs.channels.iter().filter(|c| c.name != "root") {
-        let name = channel.name.trim_start_matches("root.").to_owned();
-        let subject = Subject::Integration { tenant: tenant.id.clone(), integration: name };
+        let name = channel.name.trim_start_matches("root.");
+        let subject = Subject::Integration { tenant: tenant.id.clone(), integration: name.into() };
         let down = channel.endpoint_down;
         facts.measure(&subject, "integration.ok", flag(!down));
         facts.measure(&subject, "integration.backlog", f64::from(channel.depth()));

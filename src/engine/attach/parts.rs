@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
-use std::io;
+use std::io::{self, BufWriter, Write};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
@@ -30,6 +30,8 @@ const AGES: Duration = Duration::from_secs(1);
 const BYTES_A_SECOND: usize = 1024 * 1024;
 /// Updates that are kept for consoles that are late.
 const KEPT: usize = 16;
+/// Bytes that are handed on at once when a snapshot is written elsewhere than into memory.
+const BUFFER: usize = 64 * 1024;
 /// Bytes that those may hold.
 const KEPT_BYTES: usize = 4 * 1024 * 1024;
 
@@ -144,18 +146,31 @@ fn bare(incidents: &[Incident]) -> Vec<Incident> {
 }
 
 /// An update being written down.
-#[derive(Default)]
-struct Page {
-    bytes: Vec<u8>,
+struct Page<W> {
+    to: W,
+    /// Bytes that were written.
+    bytes: usize,
     /// Whether it says more than that values have grown older.
     news: bool,
 }
 
-impl Page {
+impl<W: Write> Write for Page<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = self.to.write(bytes)?;
+        self.bytes += taken;
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+impl<W: Write> Page<W> {
     fn part<T: Serialize>(&mut self, part: Part, value: &T, news: bool) -> io::Result<()> {
-        self.bytes.extend(written(&Say::Part { part })?);
-        serde_json::to_writer(&mut self.bytes, value)?;
-        self.bytes.push(b'\n');
+        self.write_all(&written(&Say::Part { part })?)?;
+        serde_json::to_writer(&mut *self, value)?;
+        self.write_all(b"\n")?;
         self.news |= news;
         Ok(())
     }
@@ -168,14 +183,13 @@ impl Page {
     }
 
     fn seen(&mut self, snapshot: &Snapshot) -> io::Result<()> {
-        self.bytes.extend(written(&Say::Seen { generation: snapshot.generation, at: snapshot.at })?);
-        Ok(())
+        self.write_all(&written(&Say::Seen { generation: snapshot.generation, at: snapshot.at })?)
     }
 }
 
 /// Writes down what differs between two snapshots; all of it when there is none before.
-fn write(before: Option<&Snapshot>, now: &Snapshot) -> io::Result<Page> {
-    let mut page = Page::default();
+fn write<W: Write>(before: Option<&Snapshot>, now: &Snapshot, to: W) -> io::Result<Page<W>> {
+    let mut page = Page { to, bytes: 0, news: false };
     if before.is_none() {
         page.part(Part::Fresh, &(), true)?;
     }
@@ -224,12 +238,19 @@ fn write(before: Option<&Snapshot>, now: &Snapshot) -> io::Result<Page> {
 
 /// The lines that make a snapshot of the one before, and whether they say more than that values have grown older.
 pub fn change(before: Option<&Snapshot>, now: &Snapshot) -> io::Result<(Vec<u8>, bool)> {
-    write(before, now).map(|page| (page.bytes, page.news))
+    write(before, now, Vec::new()).map(|page| (page.to, page.news))
 }
 
 /// A whole snapshot, for a peer that asks once.
 pub fn all(snapshot: &Snapshot) -> io::Result<Vec<u8>> {
-    Ok(write(None, snapshot)?.bytes)
+    Ok(write(None, snapshot, Vec::new())?.to)
+}
+
+/// The same without holding it in memory: that of a large estate is some megabytes long. Answers how long it was.
+pub fn all_to(snapshot: &Snapshot, to: impl Write) -> io::Result<usize> {
+    let mut page = write(None, snapshot, BufWriter::with_capacity(BUFFER, to))?;
+    page.flush()?;
+    Ok(page.bytes)
 }
 
 /// What consoles are sent.
@@ -308,7 +329,7 @@ async fn follow(
             changed = snapshots.changed() => if changed.is_err() {
                 // The last word of the engine is not held back.
                 let (before, now) = (published.borrow().clone(), snapshots.borrow().clone());
-                if pending && let Ok(page) = write(before.snapshot.as_deref(), &now) {
+                if pending && let Ok(page) = write(before.snapshot.as_deref(), &now, Vec::new()) {
                     published.send_replace(Arc::new(next(&before, now, page)));
                 }
                 return;
@@ -331,12 +352,12 @@ async fn follow(
             continue;
         }
         looked = Instant::now();
-        let Ok(page) = write(before.snapshot.as_deref(), &now) else { continue };
+        let Ok(page) = write(before.snapshot.as_deref(), &now, Vec::new()) else { continue };
         if !page.news && !asked && sent.elapsed() < AGES {
             (pending, pause) = (true, DATA);
             continue;
         }
-        let bytes = page.bytes.len();
+        let bytes = page.bytes;
         published.send_replace(Arc::new(next(&before, now, page)));
         sent = looked;
         (pending, asked) = (false, false);
@@ -355,12 +376,12 @@ fn presses(before: &Snapshot, now: &Snapshot) -> bool {
         || before.journal.broken != now.journal.broken
 }
 
-fn next(before: &Published, snapshot: Arc<Snapshot>, page: Page) -> Published {
+fn next(before: &Published, snapshot: Arc<Snapshot>, page: Page<Vec<u8>>) -> Published {
     let number = before.number.saturating_add(1);
     let mut recent = before.recent.clone();
     // What was written down as a difference from nothing is of no use to those who have something.
     if before.snapshot.is_some() {
-        recent.push_back((number, page.bytes.into()));
+        recent.push_back((number, page.to.into()));
     }
     let held = |recent: &VecDeque<(u64, bytes::Bytes)>| recent.iter().map(|(_, b)| b.len()).sum::<usize>();
     while recent.len() > KEPT || held(&recent) > KEPT_BYTES {
@@ -552,7 +573,7 @@ mod tests {
         let mut consoles: Vec<(u64, Console)> = [1, 2, 7, 40].map(|every| (every, Console::default())).into();
         for n in 1..=200 {
             let now = moment(n);
-            let page = write(published.snapshot.as_deref(), &now).unwrap();
+            let page = write(published.snapshot.as_deref(), &now, Vec::new()).unwrap();
             published = super::next(&published, now.clone(), page);
             for (every, console) in &mut consoles {
                 if n.is_multiple_of(*every) {
@@ -573,7 +594,7 @@ mod tests {
         assert!(assembler.take(Part::Tenants, b"{\"set\":[]}").is_err(), "nothing was sent before");
         assert!(assembler.seen(1, Timestamp::UNIX_EPOCH).is_none());
         let mut console = Console::default();
-        let page = write(None, &moment(9)).unwrap();
+        let page = write(None, &moment(9), Vec::new()).unwrap();
         console.follow(&super::next(&Published::default(), moment(9), page));
         let wrong: [(Part, &[u8]); 5] = [
             (Part::Sources, b"{\"keep\":[[45,1]]}"),

@@ -44,10 +44,11 @@ static POKE: VerbSpec = VerbSpec {
 const PLAYBOOK: &str = "schemaVersion: 1\nid: poke\nname: Poke\nversion: 1\nowner: tests\ndescription: Does one thing.\nsteps:\n  \
     - {id: poke, name: poke it, why: To see who may., type: action, reversible: false, run: {adapter: lab, verb: poke}}\n";
 
-/// How often the thing was poked, and what lets a poke answer.
+/// How often the thing was poked, that it was, and what lets a poke answer.
 #[derive(Default)]
 struct Thing {
     pokes: AtomicU64,
+    poked: Notify,
     answer: Notify,
 }
 
@@ -90,6 +91,7 @@ impl Verb for Poke {
     fn execute(&self, _: Authorized) -> BoxFuture<'_, Outcome> {
         Box::pin(async {
             self.0.pokes.fetch_add(1, Ordering::SeqCst);
+            self.0.poked.notify_one();
             self.0.answer.notified().await;
             Outcome::Done { result: json!({}), summary: "poked".into() }
         })
@@ -205,7 +207,8 @@ async fn one_engine_acts_the_other_sees_and_takes_over_when_it_dies() {
     let resume = || Command::ResumeRun { run: run.clone() };
     assert!(refused(&b.client.send(resume()).await).contains("is led by the engine on bastiona; act there"));
     let begun = |s: &Snapshot| run_of(s, &run).is_some_and(|r| r.steps[0].started_at.is_some());
-    until(&a, "the step is sent", begun).await;
+    until(&a, "the step is begun", begun).await;
+    thing.poked.notified().await;
     assert_eq!(thing.pokes.load(Ordering::SeqCst), 1);
 
     // A is cut off in the middle of it, and its lease ends.

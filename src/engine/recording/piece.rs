@@ -3,7 +3,7 @@
 
 use crate::domain::id::Digest;
 use crate::engine::api::Snapshot;
-use crate::engine::attach::parts::{Assembler, change};
+use crate::engine::attach::parts::{Assembler, all_to, change};
 use crate::engine::attach::wire::{PROGRAM, PROTOCOL, Say, written};
 use crate::journal::evidence;
 use flate2::Compression;
@@ -19,6 +19,8 @@ use std::sync::Arc;
 pub const MEDIA: &str = "application/vnd.quarterdeck.recording+gzip";
 /// Version of the form.
 const FORMAT: u32 = 1;
+/// What a large estate shows is some megabytes a minute, and pressing them harder takes more of a core than judging it.
+const PRESSED: Compression = Compression::new(3);
 /// Bytes of a piece that are read at most, uncompressed. One is ended long before that.
 const MOST: u64 = 1 << 30;
 
@@ -59,12 +61,11 @@ pub struct Piece {
 impl Writer {
     /// Begins with this frame.
     pub fn begin(first: &Arc<Snapshot>) -> io::Result<Self> {
-        let mut to = GzEncoder::new(Vec::new(), Compression::default());
+        let mut to = GzEncoder::new(Vec::new(), PRESSED);
         let head = Head { recording: FORMAT, protocol: PROTOCOL, program: PROGRAM.to_owned() };
         to.write_all(&written(&head)?)?;
-        let (bytes, _) = change(None, first)?;
-        to.write_all(&bytes)?;
-        Ok(Self { to, last: first.clone(), from: first.at, frames: 1, whole: bytes.len(), changes: 0 })
+        let whole = all_to(first, &mut to)?;
+        Ok(Self { to, last: first.clone(), from: first.at, frames: 1, whole, changes: 0 })
     }
 
     /// The clock of the first frame.
@@ -77,12 +78,12 @@ impl Writer {
         self.last.at
     }
 
-    /// Whether the changes are half as long as a frame that is whole: who seeks reads both, and a large estate is to be
-    /// shown at once.
+    /// Whether the changes are as long as a frame that is whole: who seeks reads both, and a large estate is to be shown at
+    /// once; writing a whole frame down oftener would take more of a core than all changes.
     pub const fn is_long(&self) -> bool {
         /// An estate of a few rows changes wholly all the time.
         const LEAST: usize = 1 << 20;
-        self.changes > self.whole / 2 && self.changes > LEAST
+        self.changes > self.whole && self.changes > LEAST
     }
 
     /// Adds a frame; one in which values only grew older is left out unless `ages` says otherwise. Whether it was added.

@@ -58,7 +58,7 @@ impl Alert {
     /// What a finding on it is about.
     pub(super) fn subject(&self, source: &SourceId, owners: &Owners) -> Subject {
         let tenant = self.tenant.iter().find_map(|name| owners.0.get(name).cloned().flatten());
-        Subject::Alert { source: source.clone(), alert: self.name.clone(), tenant }
+        Subject::Alert { source: source.clone(), alert: self.name.as_str().into(), tenant }
     }
 
     /// Name, since when, and the summary.

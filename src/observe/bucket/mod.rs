@@ -60,7 +60,7 @@ impl BucketObserver {
             "" => storage.bucket.clone(),
             prefix => format!("{}/{prefix}", storage.bucket),
         };
-        Subject::Backup { source: self.config.id.clone(), backup: sanitize(&backup) }
+        Subject::Backup { source: self.config.id.clone(), backup: sanitize(&backup).into() }
     }
 
     async fn look(&mut self) -> Result<Facts, Failure> {

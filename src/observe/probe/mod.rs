@@ -64,7 +64,7 @@ impl ProbeObserver {
     fn tell(&self, seen: &Seen, now: Timestamp) -> MeasuredFacts {
         let mut facts = MeasuredFacts::of(SourceKind::Probe);
         let (source, tenant) = (self.config.id.clone(), self.config.tenant.clone());
-        let subject = Subject::Endpoint { source, endpoint: self.address(), tenant };
+        let subject = Subject::Endpoint { source, endpoint: self.address().into(), tenant };
         let mut faults: Vec<String> = seen.chain.iter().flat_map(|c| c.faults.iter().cloned()).collect();
         faults.extend(seen.fault.clone());
         if let Some((_, status)) = seen.answered {

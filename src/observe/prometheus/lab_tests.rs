@@ -87,7 +87,7 @@ async fn a_real_node_exporter_and_a_real_traefik_give_what_the_shipped_queries_a
     ];
     hold(&facts, &node, &expected);
     let disk = std::env::var("LAB_DISK").unwrap_or_default();
-    let volume = Subject::Volume { source: "k8s-1".into(), volume: format!("lab-disk:{disk}") };
+    let volume = Subject::Volume { source: "k8s-1".into(), volume: format!("lab-disk:{disk}").into() };
     hold(&facts, &volume, &[("volume.used", 0.0, 1.0), ("volume.bytes", 0.0, 2e7)]);
     let told = |signal: &str| facts.readings.iter().filter(|r| r.signal == signal).map(|r| r.value).collect::<Vec<_>>();
     // Of certificates that were replaced Traefik goes on telling; the one in use lasts for 18 days and more.

@@ -84,28 +84,27 @@ impl Names {
             PromSubject::Database => owner(&self.databases),
             PromSubject::Host => owner(&self.hosts),
             PromSubject::Namespace => owner(&self.namespaces)
-                .or_else(|| Some(Subject::Namespace { source: cluster(), namespace: first.clone() })),
-            PromSubject::Workload => {
-                owner(&self.namespaces).or_else(|| Some(Subject::Workload { source: cluster(), workload: both("/") }))
-            }
+                .or_else(|| Some(Subject::Namespace { source: cluster(), namespace: first.as_str().into() })),
+            PromSubject::Workload => owner(&self.namespaces)
+                .or_else(|| Some(Subject::Workload { source: cluster(), workload: both("/").into() })),
             PromSubject::Router => {
-                let router = || Subject::Router { source: ingress(), router: first.clone(), tenant: None };
+                let router = || Subject::Router { source: ingress(), router: first.as_str().into(), tenant: None };
                 owner(&self.routers).or_else(|| Some(router()))
             }
             PromSubject::Ingress => Some(Subject::Ingress { source: source() }),
             PromSubject::Instance => Some(Subject::Instance { source: source() }),
             PromSubject::Redis => Some(Subject::Redis { source: source() }),
-            PromSubject::Key => Some(Subject::Key { source: self.source.clone(), key: first.clone() }),
+            PromSubject::Key => Some(Subject::Key { source: self.source.clone(), key: first.as_str().into() }),
             PromSubject::Cluster => Some(Subject::Cluster { source: cluster() }),
-            PromSubject::Node => Some(Subject::Node { source: cluster(), node: first.clone() }),
+            PromSubject::Node => Some(Subject::Node { source: cluster(), node: first.as_str().into() }),
             PromSubject::Volume => {
                 let path = values.get(1).is_some_and(|v| v.starts_with('/'));
                 let volume = both(if path { ":" } else { "/" });
-                Some(Subject::Volume { source: cluster(), volume })
+                Some(Subject::Volume { source: cluster(), volume: volume.into() })
             }
             PromSubject::Integration => self.tenants.get(&first).map(|tenant| Subject::Integration {
                 tenant: tenant.clone(),
-                integration: values.get(1).cloned().unwrap_or_default(),
+                integration: values.get(1).cloned().unwrap_or_default().into(),
             }),
         };
         found.map_or(Named::Nobody, Named::Subject)

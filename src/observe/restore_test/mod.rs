@@ -88,7 +88,7 @@ impl RestoreTestObserver {
             Proof::Restore => ("restore_test.age", "restore_test.ok", "restore_test.took", "restore_test.due"),
             Proof::Rehearsal => ("rehearsal.age", "rehearsal.ok", "rehearsal.took", "rehearsal.due"),
         };
-        let subject = Subject::Backup { source: self.config.id.clone(), backup: self.config.of.clone() };
+        let subject = Subject::Backup { source: self.config.id.clone(), backup: self.config.of.as_str().into() };
         let now = self.clock.now();
         // What is of tomorrow was written by a clock that is wrong, or by somebody who wants to be well.
         let (known, ahead): (Vec<&Tested>, Vec<&Tested>) =

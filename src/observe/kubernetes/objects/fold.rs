@@ -68,7 +68,8 @@ pub(super) fn fold(
     }
     // A namespace of a tenant that has none is a value too.
     for namespace in owners.namespaces() {
-        let subject = owners.subject(namespace, |source| Subject::Namespace { source, namespace: namespace.clone() });
+        let subject =
+            owners.subject(namespace, |source| Subject::Namespace { source, namespace: namespace.as_str().into() });
         if sees(FENCES) {
             all.most(subject.clone(), "tenancy.isolated", 0.0);
             all.add(subject.clone(), "tenancy.open", 0.0);
@@ -83,11 +84,11 @@ pub(super) fn fold(
     for row in rows {
         let workload = |name: &str| {
             let workload = format!("{}/{name}", row.namespace);
-            owners.subject(&row.namespace, |source| Subject::Workload { source, workload })
+            owners.subject(&row.namespace, |source| Subject::Workload { source, workload: workload.into() })
         };
         let namespace = || {
             let namespace = row.namespace.clone();
-            owners.subject(&row.namespace, |source| Subject::Namespace { source, namespace })
+            owners.subject(&row.namespace, |source| Subject::Namespace { source, namespace: namespace.into() })
         };
         match &row.what {
             What::Autoscaler { current, most, target } => {
@@ -154,7 +155,8 @@ pub(super) fn fold(
             What::Certificate { ready, why, not_after } => {
                 let name = format!("{}/{}", row.namespace, row.name);
                 let tenant = owners.tenant(&row.namespace);
-                let subject = Subject::Certificate { source: source.clone(), certificate: name.clone(), tenant };
+                let subject =
+                    Subject::Certificate { source: source.clone(), certificate: name.as_str().into(), tenant };
                 match ready {
                     Some(ready) => facts.measure(&subject, "certificate.ready", flag(*ready)),
                     None => {
@@ -182,7 +184,7 @@ pub(super) fn fold(
     claims.sort_by_key(|(bound, _)| *bound);
     for (bound, row) in claims.iter().take(CLAIMS) {
         let volume = format!("{}/{}", row.namespace, row.name);
-        let subject = Subject::Volume { source: owners.cluster.clone(), volume };
+        let subject = Subject::Volume { source: owners.cluster.clone(), volume: volume.into() };
         facts.measure(&subject, "volume.bound", flag(*bound));
     }
     if claims.len() > CLAIMS {
@@ -198,8 +200,11 @@ pub(super) fn fold(
 fn deliver(row: &Row, it: &Delivered, owners: &Owners, source: &SourceId, now: Timestamp, facts: &mut MeasuredFacts) {
     let application = format!("{}/{}", row.namespace, row.name);
     let tenant = owners.tenant(&it.into).or_else(|| owners.tenant(&row.namespace));
-    let subject =
-        Subject::Application { source: source.clone(), application: application.clone(), tenant: tenant.clone() };
+    let subject = Subject::Application {
+        source: source.clone(),
+        application: application.as_str().into(),
+        tenant: tenant.clone(),
+    };
     for (signal, value) in [("delivery.synced", it.synced), ("delivery.healthy", it.healthy)] {
         match value {
             Some(yes) => facts.measure(&subject, signal, flag(yes)),
@@ -228,7 +233,7 @@ fn said(words: &str) -> &str {
 
 fn keep(row: &Row, it: &Cluster, source: &SourceId, now: Timestamp, facts: &mut MeasuredFacts) {
     let name = format!("{}/{}", row.namespace, row.name);
-    let subject = Subject::Keep { source: source.clone(), keep: name.clone() };
+    let subject = Subject::Keep { source: source.clone(), keep: name.as_str().into() };
     if it.phase.is_empty() && it.current.is_empty() {
         for signal in ["keep.leader", "keep.ready", "keep.healthy"] {
             facts.untell(&subject, signal, "the operator has not written a status");
@@ -270,7 +275,7 @@ fn back_up(
     facts: &mut MeasuredFacts,
 ) {
     let name = format!("{}/{}", row.namespace, row.name);
-    let subject = Subject::Backup { source: source.clone(), backup: name.clone() };
+    let subject = Subject::Backup { source: source.clone(), backup: name.as_str().into() };
     let mut good: Vec<Timestamp> = Vec::new();
     // When it was made, and why it failed if it did.
     let mut newest: Option<(Timestamp, Option<&str>)> = None;

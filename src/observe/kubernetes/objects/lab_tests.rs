@@ -66,9 +66,12 @@ async fn objects_of_the_real_api_server_are_watched_and_a_missing_right_is_said(
         json!({"readyInstances": 3, "currentPrimary": "pg-1", "targetPrimary": "pg-1", "phase": "Cluster in healthy state"}),
     );
     let source = || SourceId::new("k8s-1/objects");
-    let keep = Subject::Keep { source: source(), keep: format!("{}/pg", space.0) };
-    let certificate =
-        Subject::Certificate { source: source(), certificate: format!("{}/tls", space.0), tenant: Some("t017".into()) };
+    let keep = Subject::Keep { source: source(), keep: format!("{}/pg", space.0).into() };
+    let certificate = Subject::Certificate {
+        source: source(),
+        certificate: format!("{}/tls", space.0).into(),
+        tenant: Some("t017".into()),
+    };
     let facts = until("all objects are seen", Duration::from_secs(30), async || {
         let facts = look(&mut observer).await.unwrap();
         let seen = value(&facts, &t017, "quota.share").is_some()
@@ -80,7 +83,7 @@ async fn objects_of_the_real_api_server_are_watched_and_a_missing_right_is_said(
     // Its own root certificate is a config map.
     assert_eq!(value(&facts, &t017, "quota.share"), Some(0.5));
     assert_eq!(value(&facts, &keep, "keep.healthy"), Some(1.0));
-    let volume = Subject::Volume { source: "k8s-1".into(), volume: format!("{}/data", space.0) };
+    let volume = Subject::Volume { source: "k8s-1".into(), volume: format!("{}/data", space.0).into() };
     assert_eq!(value(&facts, &volume, "volume.bound"), Some(0.0));
     let suspended =
         facts.readings.iter().find(|r| r.signal == "delivery.suspended" && r.subject.to_string().ends_with("/apps"));
