@@ -25,7 +25,8 @@ const GIVEN: &str = "[estate]\nname = \"acme-prod\"\nenvironment = \"production\
 const NAMED: [ErrorKind; 2] = [ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand, ErrorKind::MissingRequiredArgument];
 
 /// What is wrong with an example for the only reason that what it refers to stands elsewhere.
-const ELSEWHERE: [&str; 4] = ["which is no", "which is neither", "is no [[", "No such file"];
+const ELSEWHERE: [&str; 5] =
+    ["which is no", "which is neither", "is no [[", "No such file", "needs [journal.postgres]"];
 
 /// A document, with what of it is tried.
 struct Document {

@@ -76,6 +76,9 @@ struct Finding {
     rights: Option<Rights>,
     /// What its logins may do that nothing here needs and that reaches far.
     excess: Vec<String>,
+    /// Engines that share the sources, a sentence each; of the journal's database only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sharing: Vec<String>,
 }
 
 /// Rights that the verbs on a system need.
@@ -140,7 +143,7 @@ fn examine(global: &Global, loaded: &Loaded) -> Result<Vec<Finding>, Error> {
     let asked = runtime.block_on(super::comms::ask_schedules(schedules));
     all.extend(asked.into_iter().map(|(reader, standing)| schedule(&reader, &standing, &oncall)));
     if let Some(config) = &loaded.config.journal.database {
-        all.push(database(config, &opening::origin(&loaded.config.estate.name))?);
+        all.push(database(config, &opening::origin(&loaded.config.estate.name), loaded.config.share)?);
     }
     if let Some(config) = &loaded.config.journal.anchor {
         all.push(runtime.block_on(anchor(config)));
@@ -240,7 +243,7 @@ fn log_source(kind: &str, id: &str, address: String, untold: Vec<(String, Untold
 }
 
 /// Whether the database of a journal could be written by an engine.
-fn database(config: &JournalDatabase, origin: &str) -> Result<Finding, Error> {
+fn database(config: &JournalDatabase, origin: &str, share: bool) -> Result<Finding, Error> {
     let place = Postgres::new(config).map_err(Error::failed)?;
     let (version, why) = match place.examine(origin) {
         Ok(version) => (Some(version), None),
@@ -256,6 +259,19 @@ fn database(config: &JournalDatabase, origin: &str) -> Result<Finding, Error> {
         disables: "every engine: none starts and none acts without its journal".to_owned(),
         remedy: "see docs/journal.md".to_owned(),
     };
+    let mut missing: Vec<Missing> = why.iter().map(|_| disables()).collect();
+    let mut sharing = Vec::new();
+    let mut health = health;
+    if share && why.is_none() {
+        match place.sharing() {
+            Ok(engines) => sharing = engines,
+            Err(why) => {
+                health = Health::Warn;
+                let disables = "sharing of the sources: each engine watches all of them".to_owned();
+                missing.push(Missing { disables, remedy: why.to_string() });
+            }
+        }
+    }
     Ok(Finding {
         id: "journal.postgres".to_owned(),
         kind: "journal".to_owned(),
@@ -263,8 +279,9 @@ fn database(config: &JournalDatabase, origin: &str) -> Result<Finding, Error> {
         health,
         reachable,
         version,
-        missing: why.iter().map(|_| disables()).collect(),
+        missing,
         why: why.map(|why| why.to_string()),
+        sharing,
         ..Finding::default()
     })
 }
@@ -281,7 +298,8 @@ fn add(all: &mut [Finding], held: act::held::Held) {
 }
 
 fn print(finding: &Finding) -> Result<(), Error> {
-    let Finding { id, kind, address, health, version, why, missing, certificates, rights, excess, .. } = finding;
+    let Finding { id, kind, address, health, version, why, missing, certificates, rights, excess, sharing, .. } =
+        finding;
     let version = version.as_deref().unwrap_or("version not known");
     output::line(&format!("{:<8} {id:<18} {kind:<11} {address}  {version}", health.word()))?;
     if let Some(why) = why {
@@ -295,6 +313,9 @@ fn print(finding: &Finding) -> Result<(), Error> {
     }
     for more in excess {
         output::line(&format!("         more than is needed: {}", sanitize(more)))?;
+    }
+    for engine in sharing {
+        output::line(&format!("         {engine}"))?;
     }
     for certificate in certificates {
         output::line(&format!("         {certificate}"))?;

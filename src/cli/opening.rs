@@ -123,7 +123,9 @@ fn said((rules, problems): (Arc<Rules>, Vec<Problem>)) -> Arc<Rules> {
 pub fn live(loaded: &Loaded, mode: Mode, observe: bool, via: &str) -> Result<Opened, Error> {
     let mut adapters = with_shipped_rules(loaded, mode)?;
     adapters.usual = observe.then(|| session::usual_file(&loaded.config));
-    if !observe {
+    if observe {
+        adapters::share(&mut adapters, &loaded.config, &session::me(via).host);
+    } else {
         adapters.observers.clear();
         adapters.comms.schedules.clear();
     }

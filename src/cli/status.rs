@@ -109,6 +109,9 @@ struct SourceLine {
     why: Option<String>,
     /// Rights that are missing.
     missing: Vec<Missing>,
+    /// Host of the engine that watches it in the place of this one, where engines share the sources.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    watched_by: Option<String>,
 }
 
 impl SourceLine {
@@ -124,6 +127,7 @@ impl SourceLine {
             unknown_since: row.unknown_since,
             why: row.why.clone(),
             missing: row.missing.clone(),
+            watched_by: row.watched_by.clone(),
         }
     }
 
@@ -139,6 +143,7 @@ impl SourceLine {
             unknown_since: None,
             why: Some(format!("no source is configured for the pane {pane}")),
             missing: Vec::new(),
+            watched_by: None,
         }
     }
 }
@@ -331,7 +336,7 @@ struct Looking {
 impl Looking {
     fn start(adapters: Adapters) -> Self {
         let Adapters { estate, mode, clock, observers, settings, usual, drill, .. } = adapters;
-        let specs = observers.iter().map(|o| o.spec()).chain(standby::specs(&settings.standby));
+        let specs = observers.iter().flat_map(|o| o.specs()).chain(standby::specs(&settings.standby));
         let world = World::new(estate.clone(), specs, clock.now());
         let inbox = Inbox::default();
         let tasks = observers.into_iter().map(|o| tokio::spawn(o.run(inbox.sink()))).collect();

@@ -83,6 +83,7 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
     let console = root.table("console").map_or_else(Console::default, console);
     let estates = super::estates::all(root.tables("estates"), &name);
     let engine = root.table("engine").map(engine).unwrap_or_default();
+    let share = root.table("observe").is_some_and(|t| super::watch::share(t, journal.database.is_some()));
     let metrics = root.table("metrics").and_then(super::watch::metrics);
     let log = root.table("log").map(super::watch::log).unwrap_or_default();
     root.finish();
@@ -127,6 +128,7 @@ pub(super) fn whole(mut root: Table<'_, '_>) -> Config {
         console,
         estates,
         engine,
+        share,
         metrics,
         log,
     }

@@ -110,6 +110,8 @@ pub struct Config {
     pub estates: Vec<Named>,
     /// Where consoles find the engine, and who may come.
     pub engine: Engine,
+    /// Whether engines of several bastions share the sources (`[observe] share`).
+    pub share: bool,
     /// Where the program tells a Prometheus of itself; nowhere when absent.
     pub metrics: Option<std::net::SocketAddr>,
     /// What it writes down of itself.

@@ -61,7 +61,8 @@ const DATABASE: &str = "\n# One journal that the engines of several bastions wri
     # database = \"quarterdeck_journal\"\n# user = \"quarterdeck_journal\"\n\
     # password = \"file:/etc/quarterdeck/journal.password\"\n\
     # tls = \"verify-full\"\n# ca = \"/etc/ssl/own-ca.pem\"\n# timeout = \"2s\"             # for one answer\n\
-    # lease = \"15s\"              # an engine that is gone is taken over after so long\n";
+    # lease = \"15s\"              # an engine that is gone is taken over after so long\n\
+    # [observe]\n# share = true               # those engines divide the sources between them: see docs/serve.md\n";
 
 /// What of the journal stays here, and where the rest is moved.
 const ARCHIVE: &str = "\n# What `quarterdeck audit archive` moves off this disk, and where to: into an archive of the estate's region, \n\

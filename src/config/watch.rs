@@ -1,4 +1,4 @@
-//! `[metrics]` and `[log]`: how the program itself is watched.
+//! `[metrics]` and `[log]`: how the program itself is watched; `[observe]`: how it watches.
 
 use super::reader::Table;
 use std::net::SocketAddr;
@@ -35,6 +35,20 @@ pub(super) fn metrics(mut table: Table<'_, '_>) -> Option<SocketAddr> {
     listen
 }
 
+/// Whether `[observe]` says that the engines of several bastions share the sources.
+pub(super) fn share(mut table: Table<'_, '_>, in_database: bool) -> bool {
+    let share = table.boolean("share").unwrap_or(false);
+    if share && !in_database {
+        table.reject(
+            "share",
+            "`share` of [observe] needs [journal.postgres]: the engines find each other in the database of their journal; \
+             configure that, or leave it out",
+        );
+    }
+    table.finish();
+    share
+}
+
 /// Decodes `[log]`.
 pub(super) fn log(mut table: Table<'_, '_>) -> Log {
     let usual = Log::default();
@@ -66,6 +80,13 @@ mod tests {
     }
 
     #[test]
+    fn sources_are_shared_where_the_journal_is() {
+        let journal = "[journal.postgres]\nhost = \"db1\"\nuser = \"w\"\ntls = \"disable\"\n";
+        let share = |table: &str| decode("c.toml", &format!("{ESTATE}{journal}{table}")).unwrap().share;
+        assert_eq!((share(""), share("[observe]\n"), share("[observe]\nshare = true\n")), (false, false, true));
+    }
+
+    #[test]
     fn what_others_could_reach_is_refused_with_what_is_allowed() {
         for (table, expected) in [
             (
@@ -77,6 +98,8 @@ mod tests {
                 "[log]\nlevel = \"loud\"\n",
                 "c.toml:5:9: `level` of [log] is `loud`; allowed is error, warn, info, debug or off",
             ),
+            ("[observe]\nshare = true\n", "c.toml:5:9: `share` of [observe] needs [journal.postgres]"),
+            ("[observe]\nshare = 1\n", "`share`"),
             ("[log]\nfiles = 0\n", "c.toml:5:9: `files` of [log] is 0; allowed is 1 to 100"),
         ] {
             let found = decode("c.toml", &format!("{ESTATE}{table}")).unwrap_err().to_string();

@@ -149,6 +149,9 @@ pub struct SourceRow {
     /// What it says beside its values, a sentence each; the first of them.
     #[serde(default)]
     pub said: Vec<String>,
+    /// Host of the engine that watches it in the place of this one.
+    #[serde(default)]
+    pub watched_by: Option<String>,
 }
 
 /// One tenant.

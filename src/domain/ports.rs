@@ -32,6 +32,10 @@ pub trait Clock: Send + Sync + 'static {
 pub trait Observer: Send + 'static {
     /// What it is.
     fn spec(&self) -> SourceSpec;
+    /// All sources that its samples are of.
+    fn specs(&self) -> Vec<SourceSpec> {
+        vec![self.spec()]
+    }
     /// Runs for ever; each success and each failure goes to the sink. Ends only by being aborted.
     fn run(self: Box<Self>, sink: SampleSink) -> BoxFuture<'static, ()>;
 }

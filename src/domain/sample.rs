@@ -56,6 +56,8 @@ pub enum SourceKind {
     Business,
     /// Transactions that are tried in a company of their own.
     Synthetic,
+    /// Engines of several bastions that share the watching.
+    Sharing,
 }
 
 impl SourceKind {
@@ -84,7 +86,14 @@ impl SourceKind {
             Self::Integration => "integration",
             Self::Business => "business",
             Self::Synthetic => "synthetic",
+            Self::Sharing => "sharing",
         }
+    }
+
+    /// Whether it lies on the machine of each engine, so that no other one can watch it in its place: the journal's copy, a
+    /// log or a report in a file, a web hook that a server calls.
+    pub const fn is_of_one_machine(self) -> bool {
+        matches!(self, Self::Journal | Self::Audit | Self::Restore | Self::Alertmanager | Self::Standby | Self::Sharing)
     }
 }
 

@@ -39,6 +39,7 @@ use crate::observe::probe::ProbeObserver;
 use crate::observe::prometheus::{self, PrometheusObserver};
 use crate::observe::redis::{RedisObserver, password_of};
 use crate::observe::restore_test::RestoreTestObserver;
+use crate::observe::sharing::Sharing;
 use crate::observe::traces;
 use crate::observe::traefik::TraefikObserver;
 use crate::observe::trial::TrialObserver;
@@ -184,6 +185,22 @@ pub fn live(config: &Config, mode: Mode) -> Result<Adapters, Vec<String>> {
         identity: mode.may_observe().zip(config.oidc.as_ref()).map(|(may, oidc)| Provider::new(may, oidc)),
         drill: None,
     })
+}
+
+/// Lets the engine on `host` share its sources with those of other bastions, where the configuration says so. What lies on
+/// this machine alone it goes on watching by itself.
+pub fn share(adapters: &mut Adapters, config: &Config, host: &str) {
+    let (Some(may), Some(database)) = (adapters.mode.may_observe(), config.journal.database.as_ref()) else { return };
+    if !config.share {
+        return;
+    }
+    let all = std::mem::take(&mut adapters.observers);
+    let (own, shared) = all.into_iter().partition(|o| o.spec().kind.is_of_one_machine());
+    adapters.observers = own;
+    let (whole, mode) = (config.clone(), adapters.mode);
+    let make = Arc::new(move || observers(&whole, mode));
+    let lease = database.lease.unwrap_or(crate::journal::shared::LEASE);
+    adapters.observers.push(Box::new(Sharing::new(may, database, lease, host, shared, make)));
 }
 
 fn log_sources(config: &Config, mode: Mode) -> LogSources {

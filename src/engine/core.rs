@@ -214,7 +214,7 @@ pub(super) fn make(parts: Parts, policy: &PolicyFile, openings: Vec<String>) -> 
     let now = clock.now();
     let (answers, inbox_answers) = mpsc::channel(WAITING);
     let (post, posted) = mpsc::channel(WAITING);
-    let specs = observers.iter().map(|o| o.spec()).chain(standby::specs(&settings.standby));
+    let specs = observers.iter().flat_map(|o| o.specs()).chain(standby::specs(&settings.standby));
     let world = World::new(estate.clone(), specs, now);
     let services = Arc::new(settings.services.clone());
     let mut judge = Judge::new(settings, &world.estate);

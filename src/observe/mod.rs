@@ -23,6 +23,7 @@ pub mod process;
 pub mod prometheus;
 pub mod redis;
 pub mod restore_test;
+pub mod sharing;
 pub mod storage;
 pub mod traces;
 pub mod traefik;

@@ -402,6 +402,7 @@ fn source(id: &str, kind: SourceKind, took: f64) -> SourceRow {
         why: None,
         missing: Vec::new(),
         said: Vec::new(),
+        watched_by: None,
     }
 }
 

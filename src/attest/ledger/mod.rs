@@ -102,6 +102,20 @@ impl Postgres {
         }
     }
 
+    /// The engines that share the sources there, a sentence each.
+    pub fn sharing(&self) -> Result<Vec<String>, LedgerError> {
+        let rows = self
+            .writing(Arc::new(|| {}))
+            .ask("SELECT r_host, r_engine, r_sources FROM quarterdeck_journal.share_show()", &[])?;
+        let say = |row: &tokio_postgres::Row| {
+            let (host, engine): (String, String) = (row.try_get(0).map_err(form)?, row.try_get(1).map_err(form)?);
+            let sources: i64 = row.try_get(2).map_err(form)?;
+            let host = crate::domain::text::sanitize(&host);
+            Ok(format!("the engine on {host} ({engine}) watches {sources} sources"))
+        };
+        rows.iter().map(say).collect()
+    }
+
     fn writing(&self, heard: Heard) -> Writing {
         Writing {
             database: self.database.clone(),

@@ -68,6 +68,42 @@ CREATE TABLE IF NOT EXISTS quarterdeck_journal.number (
   last bigint NOT NULL
 );
 
+-- Engines that share the watching of one list of sources, and what they have seen last: one row a source. Nothing of it is a
+-- record: it is not logged, no commit of it waits for the standby, and a server that takes over begins with nothing.
+CREATE UNLOGGED TABLE IF NOT EXISTS quarterdeck_journal.share (
+  list text PRIMARY KEY,
+  -- Drawn, so that what was published before all this was lost fits nothing that comes after.
+  born bigint NOT NULL,
+  generation bigint NOT NULL,
+  seq bigint NOT NULL,
+  used timestamptz NOT NULL
+);
+CREATE UNLOGGED TABLE IF NOT EXISTS quarterdeck_journal.share_engine (
+  list text REFERENCES quarterdeck_journal.share ON DELETE CASCADE,
+  id text,
+  host text NOT NULL,
+  -- Drawn anew with each answer: whoever names it has had that answer.
+  turn bigint NOT NULL,
+  -- Whether it has ever had one; before that nothing is left to it.
+  answered boolean NOT NULL,
+  renewed timestamptz NOT NULL,
+  until timestamptz NOT NULL,
+  PRIMARY KEY (list, id)
+);
+CREATE UNLOGGED TABLE IF NOT EXISTS quarterdeck_journal.share_sample (
+  list text REFERENCES quarterdeck_journal.share ON DELETE CASCADE,
+  source text,
+  engine text NOT NULL,
+  seq bigint NOT NULL,
+  -- When `body` came; a sample that says the same as the one before leaves it where it is.
+  body_seq bigint NOT NULL,
+  seen timestamptz NOT NULL,
+  took double precision NOT NULL,
+  body bytea NOT NULL,
+  PRIMARY KEY (list, source)
+);
+CREATE INDEX IF NOT EXISTS share_sample_seq ON quarterdeck_journal.share_sample (list, seq);
+
 CREATE OR REPLACE FUNCTION quarterdeck_journal.grows_only() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -244,6 +280,121 @@ BEGIN
   DELETE FROM quarterdeck_journal.evidence WHERE sha256 = p_sha256;
 END $$;
 
+-- Takes or renews the lease of an engine that shares a list of sources. Only who has had the last answer renews: an engine
+-- that hears none watches for itself, and must not keep sources from the others. Whoever comes, and whoever is found gone,
+-- makes a new generation. A lease that was renewed later than now is of a clock that was set back, and counts for nothing.
+CREATE OR REPLACE FUNCTION quarterdeck_journal.share_renew(
+  p_list text, p_engine text, p_host text, p_seconds double precision, p_turn bigint)
+RETURNS TABLE (r_turn bigint, r_born bigint, r_generation bigint, r_engine text, r_host text, r_same boolean)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_now timestamptz;
+  v_gone boolean;
+  v_came boolean;
+  v_turn bigint := (random() * 9e15)::bigint;
+BEGIN
+  PERFORM set_config('synchronous_commit', 'off', true);
+  INSERT INTO quarterdeck_journal.share (list, born, generation, seq, used)
+    VALUES (p_list, (random() * 9e15)::bigint, 0, 0, clock_timestamp()) ON CONFLICT DO NOTHING;
+  UPDATE quarterdeck_journal.share s SET used = clock_timestamp() WHERE s.list = p_list;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'the list was put away a moment ago' USING ERRCODE = 'QD006';
+  END IF;
+  v_now := clock_timestamp();
+  WITH gone AS (
+    DELETE FROM quarterdeck_journal.share_engine e WHERE e.list = p_list AND (e.until < v_now OR e.renewed > v_now)
+      RETURNING e.answered)
+    SELECT coalesce(bool_or(g.answered), false) INTO v_gone FROM gone g;
+  SELECT NOT e.answered INTO v_came FROM quarterdeck_journal.share_engine e
+    WHERE e.list = p_list AND e.id = p_engine AND e.turn = p_turn;
+  IF FOUND THEN
+    UPDATE quarterdeck_journal.share_engine e SET answered = true, turn = v_turn, renewed = v_now,
+      until = v_now + make_interval(secs => p_seconds) WHERE e.list = p_list AND e.id = p_engine;
+  ELSE
+    v_came := false;
+    INSERT INTO quarterdeck_journal.share_engine AS e (list, id, host, turn, answered, renewed, until)
+      VALUES (p_list, p_engine, p_host, v_turn, false, v_now, v_now + make_interval(secs => p_seconds))
+      ON CONFLICT (list, id) DO UPDATE SET turn = v_turn;
+  END IF;
+  IF v_gone OR v_came THEN
+    UPDATE quarterdeck_journal.share s SET generation = s.generation + 1 WHERE s.list = p_list;
+  END IF;
+  -- Lists that nobody has any more.
+  DELETE FROM quarterdeck_journal.share s WHERE s.list IN (
+    SELECT o.list FROM quarterdeck_journal.share o
+      WHERE o.list <> p_list AND o.used < v_now - interval '1 hour' FOR UPDATE SKIP LOCKED);
+  RETURN QUERY SELECT v_turn, s.born, s.generation, e.id, e.host, e.list = p_list
+    FROM quarterdeck_journal.share s LEFT JOIN quarterdeck_journal.share_engine e
+      ON e.answered AND (e.list = p_list OR e.until >= v_now AND e.renewed <= v_now)
+    WHERE s.list = p_list;
+END $$;
+CREATE OR REPLACE FUNCTION quarterdeck_journal.share_leave(p_list text, p_engine text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM set_config('synchronous_commit', 'off', true);
+  PERFORM FROM quarterdeck_journal.share s WHERE s.list = p_list FOR UPDATE;
+  DELETE FROM quarterdeck_journal.share_engine e WHERE e.list = p_list AND e.id = p_engine AND e.answered;
+  IF FOUND THEN
+    UPDATE quarterdeck_journal.share s SET generation = s.generation + 1 WHERE s.list = p_list;
+  END IF;
+END $$;
+
+-- Publishes samples as one of the engines of a generation. The row of the list is locked before a number is taken: numbers
+-- come in the order in which others see them.
+CREATE OR REPLACE FUNCTION quarterdeck_journal.share_publish(
+  p_list text, p_engine text, p_born bigint, p_generation bigint, p_sources text[], p_ages double precision[],
+  p_tooks double precision[], p_bodies bytea[])
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_seq bigint;
+  v_now timestamptz;
+BEGIN
+  PERFORM set_config('synchronous_commit', 'off', true);
+  UPDATE quarterdeck_journal.share s SET seq = s.seq + 1
+    WHERE s.list = p_list AND s.born = p_born AND s.generation = p_generation RETURNING s.seq INTO v_seq;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'engines have come or gone' USING ERRCODE = 'QD006';
+  END IF;
+  v_now := clock_timestamp();
+  INSERT INTO quarterdeck_journal.share_sample AS s (list, source, engine, seq, body_seq, seen, took, body)
+    SELECT p_list, n.source, p_engine, v_seq, v_seq, v_now - make_interval(secs => n.age), n.took, n.body
+      FROM unnest(p_sources, p_ages, p_tooks, p_bodies) AS n (source, age, took, body) WHERE n.body IS NOT NULL
+    ON CONFLICT (list, source) DO UPDATE SET engine = excluded.engine, seq = excluded.seq, body_seq = excluded.body_seq,
+      seen = excluded.seen, took = excluded.took, body = excluded.body;
+  UPDATE quarterdeck_journal.share_sample s
+    SET seq = v_seq, seen = v_now - make_interval(secs => n.age), took = n.took
+    FROM unnest(p_sources, p_ages, p_tooks, p_bodies) AS n (source, age, took, body)
+    WHERE n.body IS NULL AND s.list = p_list AND s.source = n.source AND s.engine = p_engine;
+END $$;
+
+-- What others have published after a number, some of it. A sample of a time that has not come is of a clock that was set
+-- back: nobody knows how old it is.
+CREATE OR REPLACE FUNCTION quarterdeck_journal.share_read(p_list text, p_engine text, p_born bigint, p_after bigint)
+RETURNS TABLE (r_source text, r_engine text, r_seq bigint, r_age double precision, r_took double precision, r_body bytea)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM FROM quarterdeck_journal.share s WHERE s.list = p_list AND s.born = p_born;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'what was published is lost' USING ERRCODE = 'QD006';
+  END IF;
+  -- The time is asked for each row: it is later than that of everything the statement sees.
+  RETURN QUERY SELECT s.source, s.engine, s.seq,
+      greatest(extract(epoch FROM clock_timestamp() - s.seen)::double precision, 0), s.took,
+      CASE WHEN s.body_seq > p_after THEN s.body END
+    FROM quarterdeck_journal.share_sample s
+    WHERE s.list = p_list AND s.seq > p_after AND s.engine <> p_engine AND s.seen <= clock_timestamp()
+    ORDER BY s.seq FETCH FIRST 500 ROWS WITH TIES;
+END $$;
+
+-- The engines whose lease lives, each with the number of sources of which it was the last to tell.
+CREATE OR REPLACE FUNCTION quarterdeck_journal.share_show() RETURNS TABLE (r_host text, r_engine text, r_sources bigint)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  SELECT e.host, e.id, (SELECT count(*) FROM quarterdeck_journal.share_sample s WHERE s.list = e.list AND s.engine = e.id)
+    FROM quarterdeck_journal.share_engine e
+    WHERE e.answered AND e.until >= clock_timestamp() AND e.renewed <= clock_timestamp() ORDER BY e.host, e.id;
+$$;
+
 REVOKE ALL ON ALL TABLES IN SCHEMA quarterdeck_journal FROM PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA quarterdeck_journal FROM PUBLIC;
 GRANT USAGE ON SCHEMA quarterdeck_journal TO quarterdeck_journal_writer, quarterdeck_journal_reader;
@@ -258,6 +409,12 @@ GRANT EXECUTE ON FUNCTION
   quarterdeck_journal.number(text, bigint),
   quarterdeck_journal.settle(text, bigint),
   quarterdeck_journal.keep(text, bigint, bytea, bytea),
-  quarterdeck_journal.forget(text, bigint, bytea)
+  quarterdeck_journal.forget(text, bigint, bytea),
+  quarterdeck_journal.share_renew(text, text, text, double precision, bigint),
+  quarterdeck_journal.share_leave(text, text),
+  quarterdeck_journal.share_publish(
+    text, text, bigint, bigint, text[], double precision[], double precision[], bytea[]),
+  quarterdeck_journal.share_read(text, text, bigint, bigint),
+  quarterdeck_journal.share_show()
   TO quarterdeck_journal_writer;
 COMMIT;

@@ -72,7 +72,10 @@ impl PaneRow for SourceRow {
             Cell::known(self.took_ms, true, |ms| format!("{ms:.0} ms")),
             silent,
             Cell::new(role, reason(self)),
-            Cell::dim(self.address.as_str()),
+            Cell::dim(match &self.watched_by {
+                Some(host) => format!("{}, by {host}", self.address),
+                None => self.address.to_string(),
+            }),
         ]
     }
 }

@@ -111,6 +111,7 @@ const fn asked(kind: SourceKind) -> &'static str {
         SourceKind::Integration => "the query or the endpoint of the integration",
         SourceKind::Business => "sale_order, procurement runs, sessions of Odoo's database",
         SourceKind::Synthetic => "transactions tried in the probe company",
+        SourceKind::Sharing => "the leases of engines that share the sources, in the database of the journal",
     }
 }
 
@@ -128,6 +129,9 @@ fn source(out: &mut Page, state: &State, source: &SourceRow) {
         ),
     );
     out.pair("", Role::Dim, asked(source.kind));
+    if let Some(host) = &source.watched_by {
+        out.pair("", Role::Dim, format!("watched by the engine on {host}"));
+    }
     if let Some(since) = source.unknown_since {
         let silent = age(seconds_between(since, state.now()));
         out.pair("", Role::Unknown, format!("silent since {}, {silent}", moment(since)));

@@ -3,10 +3,13 @@
 use super::{Sight, age_s};
 use crate::domain::facts::{Facts, Missing};
 use crate::domain::health::Health;
+use crate::domain::id::SourceId;
 use crate::domain::pane::SourceRow;
-use crate::domain::sample::Freshness;
+use crate::domain::sample::{Freshness, SourceKind};
+use std::collections::BTreeMap;
 
 pub(super) fn rows(sight: Sight<'_>) -> Vec<SourceRow> {
+    let watched = watched(sight);
     let rows = sight.world.sources.values().map(|state| {
         let missing = state.good.as_ref().map_or_else(Vec::new, |good| missing(&good.facts).to_vec());
         let (health, unknown_since, why) = match state.freshness(sight.now) {
@@ -28,9 +31,19 @@ pub(super) fn rows(sight: Sight<'_>) -> Vec<SourceRow> {
             why,
             missing,
             said: state.good.as_ref().map_or_else(Vec::new, |good| said(&good.facts)),
+            watched_by: watched.and_then(|by| by.get(&state.spec.id)).cloned(),
         }
     });
     rows.collect()
+}
+
+/// Which sources other engines watch, while that is known.
+fn watched(sight: Sight<'_>) -> Option<&BTreeMap<SourceId, String>> {
+    let sharing = sight.world.sources.values().find(|state| state.spec.kind == SourceKind::Sharing)?;
+    match sharing.fresh_facts(sight.now)? {
+        Facts::Measured(facts) => Some(&facts.watched),
+        _ => None,
+    }
 }
 
 fn lacks(first: &Missing, count: usize) -> String {

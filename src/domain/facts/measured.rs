@@ -2,11 +2,13 @@
 //! integrations. Their values are named as in the table of signals.
 
 use super::Missing;
+use crate::domain::id::SourceId;
 use crate::domain::sample::SourceKind;
 use crate::domain::signal::Subject;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
+use std::collections::BTreeMap;
 
 /// One sample of such a source.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,6 +30,9 @@ pub struct MeasuredFacts {
     /// Servers of PostgreSQL that keepers keep.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kept: Vec<Kept>,
+    /// Sources that other engines watch, each with the host of its engine.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub watched: BTreeMap<SourceId, String>,
 }
 
 impl Default for MeasuredFacts {
@@ -48,6 +53,7 @@ impl MeasuredFacts {
             happened: Vec::new(),
             missing: Vec::new(),
             kept: Vec::new(),
+            watched: BTreeMap::new(),
         }
     }
 
