@@ -109,13 +109,15 @@ fn watch(out: &mut impl Write, path: &str, deployments: usize) -> std::io::Resul
                 event(out, &workload(d, "ReplicaSet"))?;
             }
         }
-        _ => {
+        "/api/v1/nodes" => {
             for n in 0..NODES {
                 let conditions = json!([{"type": "Ready", "status": "True"}]);
                 let meta = json!({"name": format!("node-{n}"), "uid": uid(3, n, 0), "resourceVersion": "1"});
                 event(out, &json!({"metadata": meta, "spec": {}, "status": {"conditions": conditions}}))?;
             }
         }
+        // Of everything else it has none.
+        _ => {}
     }
     let end = json!({"resourceVersion": "9", "annotations": {"k8s.io/initial-events-end": "true"}});
     chunk(out, &format!("{{\"type\":\"BOOKMARK\",\"object\":{}}}\n", json!({"metadata": end})))

@@ -19,6 +19,13 @@ pub fn processor(pid: u32) -> f64 {
     after_name.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<f64>().unwrap()).sum::<f64>() / 100.0
 }
 
+/// The same with that of its children.
+pub fn family(pid: u32) -> f64 {
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let own = |pid: &str| std::fs::metadata(format!("/proc/{pid}")).ok().map(|_| processor(pid.parse().unwrap()));
+    processor(pid) + children.split_whitespace().filter_map(own).sum::<f64>()
+}
+
 /// MiB in a line of a process's status: `VmRSS`, resident now; `VmHWM`, at most.
 pub fn memory(pid: u32, line: &str) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();

@@ -49,9 +49,9 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 /// Least time between two looks at new samples: at most five data frames a second.
 const DATA_GATE: Duration = Duration::from_millis(200);
-/// Judging a large estate takes tens of milliseconds: it is done so seldom that it takes a twentieth of a core at most, and
+/// Judging a large estate takes tens of milliseconds: it is done so seldom that it takes a thirtieth of a core at most, and
 /// yet more than once a second.
-const OF_A_CORE: u32 = 20;
+const OF_A_CORE: u32 = 30;
 const LONGEST_GATE: Duration = Duration::from_millis(800);
 /// Time without samples after which what is known is judged again: ages and silence change even so. Just below the
 /// second of the tick, which is never exact.

@@ -20,6 +20,7 @@ mod postgres;
 mod support;
 
 mod cable;
+mod shares;
 mod site;
 mod thing;
 

@@ -5,7 +5,9 @@ use crate::engine::Served;
 use crate::postgres::{Server, programs, skip};
 use crate::support::{self, SOON};
 use crate::thing::Thing;
+use rustix::process::Signal;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Instant;
@@ -46,11 +48,18 @@ steps:
 pub struct Site {
     servers: Mutex<Vec<Server>>,
     pub thing: Thing,
+    /// What configurations have beside the rest; PORT stands for the thing's.
+    more: String,
 }
 
 impl Site {
     /// Starts both, and sets the journal up there as an administrator would.
     pub fn start() -> Option<Self> {
+        Self::start_with("")
+    }
+
+    /// The same, with more in the configuration of each bastion.
+    pub fn start_with(more: &str) -> Option<Self> {
         let Some(bin) = programs() else {
             skip("bastions", "it needs PostgreSQL");
             return None;
@@ -58,7 +67,9 @@ impl Site {
         let primary = Server::start(&bin, SAFE);
         let standby = primary.standby();
         primary.until("SELECT count(*) = 1 FROM pg_stat_replication WHERE sync_state = 'sync'");
-        let site = Self { servers: Mutex::new(vec![primary, standby]), thing: Thing::start() };
+        let (servers, thing) = (Mutex::new(vec![primary, standby]), Thing::start());
+        let more = more.replace("PORT", &thing.port.to_string());
+        let site = Self { servers, thing, more };
         let first = Bastion::new(&site, "setup");
         let (code, out, err) = first.run(&["audit", "database", "init", "--apply", "--user", "postgres"]);
         assert_eq!(code, 0, "{out}{err}");
@@ -126,12 +137,13 @@ impl Bastion {
             "[estate]\nname = \"bastions\"\nenvironment = \"development\"\ntime_zone = \"UTC\"\n[journal]\ndir = \"{journal}\"\n\
              [journal.postgres]\nhost = \"127.0.0.1\"\nport = {one}\nreplicas = [\"127.0.0.1:{two}\"]\ndatabase = \"postgres\"\n\
              user = \"quarterdeck_journal\"\npassword = \"file:{password}\"\ntls = \"disable\"\ntimeout = \"2s\"\nlease = \"5s\"\n\
-             [[webhook]]\nid = \"thing\"\nurl = \"http://127.0.0.1:{hook}/\"\n[[tenant]]\nid = \"t1\"\n",
+             [[webhook]]\nid = \"thing\"\nurl = \"http://127.0.0.1:{hook}/\"\n[[tenant]]\nid = \"t1\"\n{more}",
             journal = home.path().join("journal").display(),
             one = cables[0].port,
             two = cables[1].port,
             password = password.display(),
             hook = site.thing.port,
+            more = site.more,
         );
         let books = home.path().join(".config/quarterdeck/playbooks");
         std::fs::create_dir_all(&books).unwrap();
@@ -183,6 +195,19 @@ impl Bastion {
     /// A command of a person there.
     pub fn run(&self, words: &[&str]) -> (i32, String, String) {
         support::run(self.home(), &[&["--config", self.file.as_str()], words].concat())
+    }
+
+    /// Sends its engine a signal.
+    pub fn signal(&self, signal: Signal) {
+        self.engine.lock().unwrap().as_ref().unwrap().signal(signal);
+    }
+
+    /// The sources as its engine shows them, by name; nothing where it does not answer.
+    pub fn sources(&self) -> Option<BTreeMap<String, Value>> {
+        let (_, out, _) = self.run(&["status", "--format", "json"]);
+        let said: Value = serde_json::from_str(&out).ok()?;
+        let rows = said["sources"].as_array()?.iter();
+        Some(rows.map(|row| (row["id"].as_str().unwrap_or_default().to_owned(), row.clone())).collect())
     }
 
     /// The same, which has to go through; what it says in JSON.

@@ -1,4 +1,5 @@
-//! What the steps act on: a web hook that counts how often each number was sent to it, and answers when it may.
+//! What the steps act on: a web hook that counts how often each number was sent to it, and answers when it may. It counts
+//! who looks at it, too.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -12,6 +13,8 @@ const LATENCY: Duration = Duration::from_millis(400);
 #[derive(Default)]
 struct State {
     counts: BTreeMap<u64, u32>,
+    /// How often each path was asked for.
+    looks: BTreeMap<String, u32>,
     holds: bool,
     /// Requests that have come and are not answered.
     in_hand: u32,
@@ -54,6 +57,11 @@ impl Thing {
         self.shared.state.lock().unwrap().counts.clone()
     }
 
+    /// How often each path was asked for.
+    pub fn looks(&self) -> BTreeMap<String, u32> {
+        self.shared.state.lock().unwrap().looks.clone()
+    }
+
     /// Answers nothing from now on, or everything.
     pub fn hold(&self, holds: bool) {
         self.shared.state.lock().unwrap().holds = holds;
@@ -77,7 +85,7 @@ impl Thing {
 
 fn answer(mut stream: TcpStream, shared: &Shared) {
     let mut from = BufReader::new(stream.try_clone().unwrap());
-    let (mut posts, mut length) = (false, 0);
+    let (mut posts, mut measures, mut length) = (false, false, 0);
     for n in 0.. {
         let mut line = String::new();
         if from.read_line(&mut line).unwrap_or(0) == 0 {
@@ -85,6 +93,10 @@ fn answer(mut stream: TcpStream, shared: &Shared) {
         }
         if n == 0 {
             posts = line.starts_with("POST ");
+            measures = line.starts_with("GET /metrics");
+            if let Some(path) = line.strip_prefix("GET ").and_then(|l| l.split(' ').next()) {
+                *shared.state.lock().unwrap().looks.entry(path.to_owned()).or_default() += 1;
+            }
         }
         if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
             length = value.trim().parse().unwrap();
@@ -107,5 +119,8 @@ fn answer(mut stream: TcpStream, shared: &Shared) {
         std::thread::sleep(LATENCY);
         shared.state.lock().unwrap().in_hand -= 1;
     }
-    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}");
+    // What a Traefik says that has served nobody yet.
+    let said = if measures { "traefik_config_reloads_total 1\n" } else { "{}" };
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", said.len());
+    let _ = stream.write_all((head + said).as_bytes());
 }

@@ -202,6 +202,11 @@ impl Server {
         }
     }
 
+    /// Its first process, of which the others are children.
+    pub fn pid(&self) -> u32 {
+        self.process.0.id()
+    }
+
     /// Stops all its processes where they are, or lets them go on.
     pub fn freeze(&self, frozen: bool) {
         self.signal(if frozen { Signal::STOP } else { Signal::CONT });

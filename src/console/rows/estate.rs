@@ -21,10 +21,10 @@ pub fn reached_words(row: &EstateRow) -> String {
 impl PaneRow for EstateRow {
     const COLUMNS: &'static [Column] = &[
         Column::left("estate", 10, 24, 0),
-        Column::left("class", 5, 11, 2),
+        Column::left("class", 10, 11, 2),
         Column::left("state", 8, 8, 0),
-        Column::left("worst", 18, 60, 1),
-        Column::left("incident", 10, 24, 0),
+        Column::left("worst", 16, 60, 1),
+        Column::left("incident", 12, 24, 0),
         Column::right("runs", 4, 1),
         Column::right("sign", 4, 1),
         Column::left("alarms", 12, 50, 4),
