@@ -47,7 +47,7 @@ fn milliseconds(mut all: Vec<f64>, what: &str) -> f64 {
 
 /// A live estate of one database that is not there.
 fn lonely(home: &Path) -> String {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = support::nobody();
     let path = home.join("c.toml");
     let text = format!(
         "[estate]\nname = \"lonely\"\nenvironment = \"staging\"\n[journal]\ndir = \"{}\"\n[[postgres]]\nid = \"pg\"\n\

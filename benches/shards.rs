@@ -21,6 +21,8 @@ mod engine;
 mod measured;
 #[path = "../tests/support/postgres.rs"]
 mod postgres;
+#[path = "../tests/support/shared_journal.rs"]
+mod shared_journal;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
@@ -46,9 +48,6 @@ const ROUTERS: usize = 1_000;
 const SETTLE: Duration = Duration::from_secs(20);
 /// Longest wait until all engines see everything.
 const LONG: Duration = Duration::from_mins(5);
-
-/// What a server that holds a journal has to have.
-const SAFE: &str = "fsync=on\nsynchronous_standby_names=*\nwal_receiver_status_interval=100ms";
 
 struct Size {
     clusters: usize,
@@ -161,17 +160,9 @@ struct Bastion {
 impl Bastion {
     fn new(estate: &Estate, servers: &[Server; 2], share: bool) -> Self {
         let home = tempfile::Builder::new().prefix("qs").tempdir().unwrap();
-        let [one, two] = servers.each_ref().map(|s| s.port);
-        let password = home.path().join("password");
-        std::fs::write(&password, "nobody asks for it").unwrap();
-        std::fs::set_permissions(&password, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
         let text = format!(
-            "[estate]\nname = \"shards\"\nenvironment = \"development\"\ntime_zone = \"UTC\"\n[journal]\ndir = \"{journal}\"\n\
-             [journal.postgres]\nhost = \"127.0.0.1\"\nport = {one}\nreplicas = [\"127.0.0.1:{two}\"]\ndatabase = \"postgres\"\n\
-             user = \"quarterdeck_journal\"\npassword = \"file:{password}\"\ntls = \"disable\"\ntimeout = \"5s\"\n\
-             [observe]\nshare = {share}\n{tables}",
-            journal = home.path().join("journal").display(),
-            password = password.display(),
+            "{journal}[observe]\nshare = {share}\n{tables}",
+            journal = shared_journal::tables("shards", home.path(), servers.each_ref().map(|s| s.port), "5s"),
             tables = estate.tables(),
         );
         let file = support::config(home.path(), &text);
@@ -193,22 +184,16 @@ impl Bastion {
     /// How many sources are well, and how many of these this engine watches.
     fn sees(&self) -> (usize, usize) {
         let (_, out, _) = self.run(&["status", "--format", "json"]);
-        let Ok(said) = serde_json::from_str::<Value>(&out) else { return (0, 0) };
-        let rows = said["sources"].as_array().into_iter().flatten();
-        let known: Vec<&Value> = rows.filter(|r| ["ok", "warn"].iter().any(|h| r["health"] == *h)).collect();
+        let rows = shared_journal::sources(&out).unwrap_or_default();
+        let known: Vec<&Value> = rows.iter().filter(|r| ["ok", "warn"].iter().any(|h| r["health"] == *h)).collect();
         (known.len(), known.iter().filter(|r| r["watched_by"].is_null()).count())
     }
 }
 
 /// The servers of a journal, set up as an administrator would.
 fn journal(bin: &Path, estate: &Estate) -> [Server; 2] {
-    let primary = Server::start(bin, SAFE);
-    let standby = primary.standby();
-    primary.until("SELECT count(*) = 1 FROM pg_stat_replication WHERE sync_state = 'sync'");
-    let servers = [primary, standby];
-    let (code, out, err) =
-        Bastion::new(estate, &servers, true).run(&["audit", "database", "init", "--apply", "--user", "postgres"]);
-    assert_eq!(code, 0, "{out}{err}");
+    let servers = shared_journal::servers(bin);
+    shared_journal::init(|words| Bastion::new(estate, &servers, true).run(words));
     servers
 }
 
@@ -219,8 +204,7 @@ fn measure(bin: &Path, estate: &Estate, engines: usize, share: bool) -> (f64, f6
     let mut running = Vec::new();
     for (n, bastion) in bastions.iter().enumerate() {
         if n > 0 {
-            std::fs::create_dir(bastion.journal()).unwrap();
-            std::fs::copy(bastions[0].journal().join("log.key"), bastion.journal().join("log.key")).unwrap();
+            shared_journal::bring_key(&bastions[0].journal(), &bastion.journal());
         }
         running.push(bastion.serve());
     }

@@ -91,7 +91,7 @@ fn value(text: &str, name: &str) -> f64 {
 
 /// An estate whose only system is not there, with measures at a free port.
 fn config(home: &Path) -> String {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = support::nobody();
     let path = home.join("c.toml");
     let text = format!(
         "[estate]\nname = \"lonely\"\nenvironment = \"staging\"\n[journal]\ndir = \"{}\"\n[metrics]\nlisten = \"127.0.0.1:0\"\n\

@@ -11,6 +11,8 @@ import sys
 import threading
 import time
 
+from common import environment
+
 PODS_EACH = 10
 
 
@@ -94,8 +96,7 @@ def up(pods, repo, state):
     own = {**os.environ, "QUARTERDECK_LAB_DIR": os.path.join(state, "lab")}
     own.setdefault("QUARTERDECK_LAB_CACHE", os.path.join(repo, "target", "lab", "cache"))
     subprocess.run([lab, "up", "kubernetes"], check=True, env=own, stdout=sys.stderr)
-    with open(os.path.join(state, "lab", "env"), encoding="utf-8") as file:
-        env = dict(line.rstrip("\n").split("=", 1) for line in file if "=" in line)
+    env = environment(os.path.join(state, "lab"))
     # Whoever writes to the cluster beside us would be measured too; `lab down` wakes and ends them.
     for name in ("KUBE_CONTROLLER_MANAGER", "KUBE_SCHEDULER", "KWOK"):
         if pid := env.get(f"LAB_PID_{name}"):
@@ -103,7 +104,7 @@ def up(pods, repo, state):
                 os.kill(int(pid), signal.SIGSTOP)
             except ProcessLookupError:
                 pass
-    kubeconfig = env["LAB_KUBECONFIG_ADMIN"].strip("'")
+    kubeconfig = env["LAB_KUBECONFIG_ADMIN"]
     count = lambda: len(json.loads(Api(kubeconfig, state).ask("GET", "/api/v1/pods", kind="application/json"))["items"])
     tenants = pods // PODS_EACH
     if count() < pods:
@@ -128,7 +129,7 @@ def up(pods, repo, state):
         if failed:
             raise failed[0]
         print(f"{pods} pods of {tenants} tenants made in {time.time() - began:.0f} s", flush=True)
-    return {"admin": kubeconfig, "observe": env["LAB_KUBECONFIG_OBSERVE"].strip("'"), "lab": own, "tenants": tenants}
+    return {"admin": kubeconfig, "observe": env["LAB_KUBECONFIG_OBSERVE"], "lab": own, "tenants": tenants}
 
 
 def requests_of(api):

@@ -10,10 +10,10 @@ import struct
 import termios
 import time
 
+from common import TICK, stat
 from screen import Screen
 
 SIZE = (120, 40)
-TICK = os.sysconf("SC_CLK_TCK")
 class Term:
     """A program in a pseudo-terminal: when it wrote what."""
 
@@ -98,7 +98,7 @@ class Term:
     def processor(self):
         total = 0
         for pid in self.family():
-            fields = open(f"/proc/{pid}/stat", encoding="utf-8").read().rsplit(")", 1)[1].split()
+            fields = stat(pid)
             total += int(fields[11]) + int(fields[12])
         return total / TICK
 

@@ -76,7 +76,8 @@ mod tests {
 
     fn told(name: &str, value: impl Fn(f32) -> f32) -> Option<String> {
         let series: Vec<Option<f32>> = (0..60_u8).map(|n| Some(value(f32::from(n)))).collect();
-        forecast(find(name).unwrap(), Thresholds::default().of(find(name).unwrap()), &series, f64::from(value(59.0)))
+        let signal = find(name).unwrap();
+        forecast(signal, Thresholds::default().of(signal), &series, f64::from(value(59.0)))
     }
 
     #[test]

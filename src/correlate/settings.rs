@@ -81,19 +81,15 @@ pub fn thresholds(configured: &[Threshold]) -> Result<Thresholds, Vec<UnknownSig
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::correlate::signals::find;
 
     #[test]
     fn a_threshold_replaces_the_default_and_a_wrong_name_is_told_its_neighbours() {
         let set = |signal: &str| Threshold { signal: signal.into(), warn: 7.0, critical: 9.0 };
         let all = thresholds(&[set("lock.blocked"), set("queue.depth")]).unwrap();
-        assert_eq!(
-            all.of(super::super::signals::find("lock.blocked").unwrap()),
-            Some(Limits { warn: 7.0, critical: 9.0 })
-        );
-        assert_eq!(
-            all.of(super::super::signals::find("queue.depth").unwrap()),
-            Some(Limits { warn: 7.0, critical: 9.0 })
-        );
+        let of = |name| all.of(find(name).unwrap());
+        assert_eq!(of("lock.blocked"), Some(Limits { warn: 7.0, critical: 9.0 }));
+        assert_eq!(of("queue.depth"), Some(Limits { warn: 7.0, critical: 9.0 }));
         let errors = thresholds(&[set("lock.blokked"), set("zzz")]).unwrap_err();
         assert_eq!(errors.len(), 2);
         assert_eq!(errors[0].near, ["lock.blocked", "lock.oldest"]);

@@ -249,6 +249,23 @@ pub struct Estate {
     pub tenants: Vec<Tenant>,
 }
 
+impl Tenant {
+    /// Whether its database stands on this instance.
+    pub fn has_database_on(&self, instance: &SourceId) -> bool {
+        self.database.as_ref().is_some_and(|d| d.instance == *instance)
+    }
+
+    /// Whether it runs in this cluster.
+    pub fn runs_in(&self, cluster: &SourceId) -> bool {
+        self.namespace.as_ref().is_some_and(|n| n.cluster == *cluster)
+    }
+
+    /// Whether people reach it by this ingress.
+    pub fn is_behind(&self, ingress: &SourceId) -> bool {
+        self.router.as_ref().is_some_and(|r| r.ingress == *ingress)
+    }
+}
+
 impl Estate {
     /// The tenant of that id.
     pub fn tenant(&self, id: &TenantId) -> Option<&Tenant> {
@@ -257,7 +274,7 @@ impl Estate {
 
     /// Tenants whose database stands on this instance.
     pub fn tenants_on<'a>(&'a self, instance: &'a SourceId) -> impl Iterator<Item = &'a Tenant> {
-        self.tenants.iter().filter(move |t| t.database.as_ref().is_some_and(|d| &d.instance == instance))
+        self.tenants.iter().filter(move |t| t.has_database_on(instance))
     }
 
     /// Tenants that run in this cluster, each with its namespace there.

@@ -76,7 +76,7 @@ fn read(
         return Err(Failure::new(FailureKind::Protocol, why));
     };
     let mut facts = MeasuredFacts::of(SourceKind::Patroni);
-    let subject = Subject::Keep { source: config.id.clone(), keep: config.id.to_string().into() };
+    let subject = Subject::Keep { source: config.id.clone(), keep: config.id.as_str().into() };
     let text = |v: &Value| sanitize(&v.as_str().unwrap_or_default().chars().take(120).collect::<String>());
     let leads = |m: &&Value| matches!(m["role"].as_str(), Some("leader" | "standby_leader" | "master"));
     // Before version 3 a healthy replica was `running`, since then it is `streaming`.

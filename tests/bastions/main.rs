@@ -16,6 +16,8 @@
 mod engine;
 #[path = "../support/postgres.rs"]
 mod postgres;
+#[path = "../support/shared_journal.rs"]
+mod shared_journal;
 #[path = "../support/mod.rs"]
 mod support;
 

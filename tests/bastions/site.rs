@@ -3,6 +3,7 @@
 use crate::cable::{Cable, Way};
 use crate::engine::Served;
 use crate::postgres::{Server, programs, skip};
+use crate::shared_journal;
 use crate::support::{self, SOON};
 use crate::thing::Thing;
 use rustix::process::Signal;
@@ -11,9 +12,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Instant;
-
-/// What a server that holds a journal has to have.
-const SAFE: &str = "fsync=on\nsynchronous_standby_names=*\nwal_receiver_status_interval=100ms";
 
 /// One step that can not be taken back and that nobody can look at afterwards: sends a number, which has to arrive once.
 const PLAYBOOK: &str = r#"schemaVersion: 1
@@ -64,15 +62,11 @@ impl Site {
             skip("bastions", "it needs PostgreSQL");
             return None;
         };
-        let primary = Server::start(&bin, SAFE);
-        let standby = primary.standby();
-        primary.until("SELECT count(*) = 1 FROM pg_stat_replication WHERE sync_state = 'sync'");
-        let (servers, thing) = (Mutex::new(vec![primary, standby]), Thing::start());
+        let (servers, thing) = (Mutex::new(shared_journal::servers(&bin).into()), Thing::start());
         let more = more.replace("PORT", &thing.port.to_string());
         let site = Self { servers, thing, more };
         let first = Bastion::new(&site, "setup");
-        let (code, out, err) = first.run(&["audit", "database", "init", "--apply", "--user", "postgres"]);
-        assert_eq!(code, 0, "{out}{err}");
+        shared_journal::init(|words| first.run(words));
         Some(site)
     }
 
@@ -130,18 +124,9 @@ impl Bastion {
     pub fn new(site: &Site, name: &str) -> Self {
         let home = tempfile::Builder::new().prefix(name).tempdir().unwrap();
         let cables = site.ports().map(Cable::to);
-        let password = home.path().join("password");
-        std::fs::write(&password, "nobody asks for it").unwrap();
-        std::fs::set_permissions(&password, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
         let text = format!(
-            "[estate]\nname = \"bastions\"\nenvironment = \"development\"\ntime_zone = \"UTC\"\n[journal]\ndir = \"{journal}\"\n\
-             [journal.postgres]\nhost = \"127.0.0.1\"\nport = {one}\nreplicas = [\"127.0.0.1:{two}\"]\ndatabase = \"postgres\"\n\
-             user = \"quarterdeck_journal\"\npassword = \"file:{password}\"\ntls = \"disable\"\ntimeout = \"2s\"\nlease = \"5s\"\n\
-             [[webhook]]\nid = \"thing\"\nurl = \"http://127.0.0.1:{hook}/\"\n[[tenant]]\nid = \"t1\"\n{more}",
-            journal = home.path().join("journal").display(),
-            one = cables[0].port,
-            two = cables[1].port,
-            password = password.display(),
+            "{tables}lease = \"5s\"\n[[webhook]]\nid = \"thing\"\nurl = \"http://127.0.0.1:{hook}/\"\n[[tenant]]\nid = \"t1\"\n{more}",
+            tables = shared_journal::tables("bastions", home.path(), cables.each_ref().map(|c| c.port), "2s"),
             hook = site.thing.port,
             more = site.more,
         );
@@ -156,8 +141,7 @@ impl Bastion {
     /// Another one, to which the key of this one was brought.
     pub fn beside(&self, site: &Site, name: &str) -> Self {
         let other = Self::new(site, name);
-        std::fs::create_dir(other.journal()).unwrap();
-        std::fs::copy(self.journal().join("log.key"), other.journal().join("log.key")).unwrap();
+        shared_journal::bring_key(&self.journal(), &other.journal());
         other
     }
 
@@ -205,9 +189,8 @@ impl Bastion {
     /// The sources as its engine shows them, by name; nothing where it does not answer.
     pub fn sources(&self) -> Option<BTreeMap<String, Value>> {
         let (_, out, _) = self.run(&["status", "--format", "json"]);
-        let said: Value = serde_json::from_str(&out).ok()?;
-        let rows = said["sources"].as_array()?.iter();
-        Some(rows.map(|row| (row["id"].as_str().unwrap_or_default().to_owned(), row.clone())).collect())
+        let rows = shared_journal::sources(&out)?.into_iter();
+        Some(rows.map(|row| (row["id"].as_str().unwrap_or_default().to_owned(), row)).collect())
     }
 
     /// The same, which has to go through; what it says in JSON.

@@ -51,16 +51,14 @@ pub fn subject_of(snapshot: &Snapshot, pane: PaneId, key: &str) -> Option<Subjec
         PaneId::Tenants => Some(Subject::Tenant { tenant: key.into() }),
         PaneId::Databases => Some(Subject::Instance { source: SourceId::new(key) }),
         PaneId::Queues => panes.queues.iter().find(|r| r.key() == key).map(|row| match row {
-            QueueRow::Channel(row) => {
-                Subject::Channel { tenant: row.tenant.clone(), channel: row.channel.as_str().into() }
-            }
+            QueueRow::Channel(row) => Subject::Channel { tenant: row.tenant.clone(), channel: row.channel.clone() },
             QueueRow::Redis(row) => Subject::Redis { source: row.id.clone() },
         }),
         PaneId::Ingress => panes.ingress.iter().find(|r| r.key() == key).map(|row| match row {
             IngressRow { tenant: Some(tenant), .. } => Subject::Tenant { tenant: tenant.clone() },
             IngressRow { scope, source, .. } if scope == "ingress" => Subject::Ingress { source: source.clone() },
             IngressRow { source, name, claims, .. } => {
-                Subject::Router { source: source.clone(), router: name.as_str().into(), tenant: claims.clone() }
+                Subject::Router { source: source.clone(), router: name.clone(), tenant: claims.clone() }
             }
         }),
         other => {

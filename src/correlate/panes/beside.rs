@@ -46,7 +46,7 @@ pub(super) fn fill(sight: Sight<'_>, panes: &mut Panes, hurt: &BTreeMap<&TenantI
     for row in &mut panes.queues {
         match row {
             QueueRow::Channel(row) => {
-                let subject = Subject::Channel { tenant: row.tenant.clone(), channel: row.channel.as_str().into() };
+                let subject = Subject::Channel { tenant: row.tenant.clone(), channel: row.channel.clone() };
                 row.owner = sight.owner(&subject);
                 row.trend = sight.trend(row.health, &subject, "queue.depth");
             }
@@ -61,9 +61,7 @@ pub(super) fn fill(sight: Sight<'_>, panes: &mut Panes, hurt: &BTreeMap<&TenantI
         let source = row.source.clone();
         let subject = match (&row.tenant, row.scope.as_str()) {
             (Some(tenant), _) => Subject::Tenant { tenant: tenant.clone() },
-            (None, "router") => {
-                Subject::Router { source, router: row.name.as_str().into(), tenant: row.claims.clone() }
-            }
+            (None, "router") => Subject::Router { source, router: row.name.clone(), tenant: row.claims.clone() },
             (None, _) => Subject::Ingress { source },
         };
         row.owner = sight.owner(&subject);

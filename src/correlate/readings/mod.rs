@@ -137,7 +137,7 @@ pub fn tenant_signals(
             redis_fresh &= state.spec.kind != SourceKind::Redis;
             continue;
         };
-        if !tells_of(&good.facts, id, declared) {
+        if !tells_of(&good.facts, id, declared, &index) {
             continue;
         }
         let seen = Seen { facts: &good.facts, before: None, source: id, at: good.taken_at };
@@ -154,12 +154,12 @@ pub fn tenant_signals(
 }
 
 /// Whether a source can tell anything of a tenant; a large estate has thousands, and a handful can.
-fn tells_of(facts: &Facts, source: &SourceId, tenant: &Tenant) -> bool {
+fn tells_of(facts: &Facts, source: &SourceId, tenant: &Tenant, index: &Index) -> bool {
     match facts {
-        Facts::Odoo(_) => source.as_str().strip_prefix("odoo/") == Some(tenant.id.as_str()),
-        Facts::Postgres(_) => tenant.database.as_ref().is_some_and(|d| d.instance == *source),
-        Facts::Kubernetes(_) => tenant.namespace.as_ref().is_some_and(|n| n.cluster == *source),
-        Facts::Traefik(_) => tenant.router.as_ref().is_some_and(|r| r.ingress == *source),
+        Facts::Odoo(_) => index.odoo_tenant(source).is_some_and(|own| own.id == tenant.id),
+        Facts::Postgres(_) => tenant.has_database_on(source),
+        Facts::Kubernetes(_) => tenant.runs_in(source),
+        Facts::Traefik(_) => tenant.is_behind(source),
         Facts::Pgbouncer(_) | Facts::Redis(_) | Facts::Measured(_) => true,
     }
 }
@@ -171,8 +171,8 @@ fn concerns(world: &World, subject: &Subject, tenant: &Tenant) -> bool {
             own.is_some_and(|own| world.kept(subject).any(|instance| instance == own))
         }
         Subject::Tenant { tenant: id } => *id == tenant.id,
-        Subject::Instance { source } => tenant.database.as_ref().is_some_and(|d| d.instance == *source),
-        Subject::Ingress { source } => tenant.router.as_ref().is_some_and(|r| r.ingress == *source),
+        Subject::Instance { source } => tenant.has_database_on(source),
+        Subject::Ingress { source } => tenant.is_behind(source),
         Subject::Redis { .. } => true,
         _ => false,
     }

@@ -75,7 +75,7 @@ pub(super) fn read(facts: &PostgresFacts, source: &SourceId, index: &Index, out:
     out.maybe(&instance, "cache.hit", cache_hit(facts));
     out.maybe(&instance, "disk.latency", facts.read_latency_s);
     for (i, tenant) in index.estate().tenants.iter().enumerate() {
-        if tenant.database.as_ref().is_some_and(|d| d.instance == *source) {
+        if tenant.has_database_on(source) {
             by_tenant.get(&i).copied().unwrap_or_default().write(&tenant_subject(tenant), out);
         }
     }

@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 pub(super) fn read(facts: &TraefikFacts, seen: &Seen<'_>, index: &Index, out: &mut Out) {
-    let measured: Vec<&Route> = facts.routers.iter().filter(|r| limited(&r.name).is_some()).collect();
+    let passing: Vec<(&str, &Route)> = facts.routers.iter().filter_map(|r| Some((limited(&r.name)?, r))).collect();
     for route in facts.routers.iter().filter(|r| !is_measure(&r.name)) {
         let owner = index.router(seen.source, &route.name).and_then(|i| index.at(i));
         let other = || Subject::Router {
@@ -22,7 +22,7 @@ pub(super) fn read(facts: &TraefikFacts, seen: &Seen<'_>, index: &Index, out: &m
         };
         let subject = owner.map_or_else(other, tenant_subject);
         match owner {
-            Some(tenant) => write(&with_passing(route, tenant, &measured), &subject, out),
+            Some(tenant) => write(&with_passing(route, tenant, &passing), &subject, out),
             None => write(route, &subject, out),
         }
         if facts.version.is_some() || route.fault.is_some() {
@@ -59,9 +59,9 @@ pub(in crate::correlate) fn claims<'a>(route: &Route, source: &SourceId, index: 
 
 /// A tenant's own route with those of its requests that pass through limits and routes of this program: while some stand,
 /// all of them do. That these refuse some is meant to be so; that requests fail or take long is not.
-fn with_passing<'a>(own: &'a Route, tenant: &Tenant, measured: &[&Route]) -> Cow<'a, Route> {
+fn with_passing<'a>(own: &'a Route, tenant: &Tenant, passing: &[(&str, &Route)]) -> Cow<'a, Route> {
     let mut all = Cow::Borrowed(own);
-    for passing in measured.iter().filter(|r| limited(&r.name) == Some(tenant.id.as_str())) {
+    for (_, passing) in passing.iter().filter(|(whose, _)| *whose == tenant.id.as_str()) {
         let (here, there) = (all.requests_per_s.unwrap_or(0.0), passing.requests_per_s.unwrap_or(0.0));
         if there <= 0.0 {
             continue;

@@ -147,7 +147,7 @@ fn there_is_an_end_to_what_is_learnt() {
     baselines.observe(&readings, at, |_| false);
     assert_eq!((baselines.len(), baselines.left_out()), (MOST_SERIES, 5));
     let (subject, signal) = (&readings[MOST_SERIES + 1].subject, named("http.p95"));
-    assert_eq!(baselines.usual(subject, named("http.p95"), at), Known::LeftOut);
+    assert_eq!(baselines.usual(subject, signal, at), Known::LeftOut);
     let said = baselines.view(subject, signal, at).unwrap();
     assert!(said.median.is_none() && said.words.contains("6000 series are learnt, those first"), "{}", said.words);
     // Seen again they are no more of them, and what is gone for weeks leaves its place.

@@ -104,7 +104,7 @@ impl Names {
             }
             PromSubject::Integration => self.tenants.get(&first).map(|tenant| Subject::Integration {
                 tenant: tenant.clone(),
-                integration: values.get(1).cloned().unwrap_or_default().into(),
+                integration: values.get(1).map(|name| name.as_str().into()).unwrap_or_default(),
             }),
         };
         found.map_or(Named::Nobody, Named::Subject)

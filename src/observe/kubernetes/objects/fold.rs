@@ -87,8 +87,8 @@ pub(super) fn fold(
             owners.subject(&row.namespace, |source| Subject::Workload { source, workload: workload.into() })
         };
         let namespace = || {
-            let namespace = row.namespace.clone();
-            owners.subject(&row.namespace, |source| Subject::Namespace { source, namespace: namespace.into() })
+            let namespace = row.namespace.as_str().into();
+            owners.subject(&row.namespace, |source| Subject::Namespace { source, namespace })
         };
         match &row.what {
             What::Autoscaler { current, most, target } => {
