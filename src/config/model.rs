@@ -200,6 +200,8 @@ pub struct Postgres {
     pub ca: Ca,
     /// Time between samples.
     pub interval: Duration,
+    /// Time between looks into tenants' databases of this server, whichever they are.
+    pub tenant_pace: Duration,
     /// Time allowed for one sample.
     pub timeout: Duration,
 }

@@ -17,6 +17,10 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 /// and the first screen still fills at once.
 const START_WITHIN: Duration = Duration::from_millis(250);
 
+/// Observers with a longer interval than this, which are many of one kind, look a second time after a random part of it: they
+/// all began within [`START_WITHIN`], and would else ask at the same moment for ever.
+const SPREAD_FROM: Duration = Duration::from_secs(5);
+
 /// Ticks are never closer than this, whatever the configuration says.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -50,6 +54,7 @@ async fn drive(mut poll: impl Poll, sink: SampleSink) {
     let mut ticks = tokio::time::interval_at(Instant::now() + START_WITHIN.min(interval).mul_f64(random()), interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut failures = 0_u32;
+    let mut first = true;
     loop {
         ticks.tick().await;
         let allowed = poll.timeout();
@@ -63,7 +68,10 @@ async fn drive(mut poll: impl Poll, sink: SampleSink) {
         sink(Sample { source: id.clone(), taken_at: Timestamp::now(), took: asked.elapsed(), result });
         if failures > 0 {
             ticks.reset_after(backoff(interval, failures, random()));
+        } else if first && interval > SPREAD_FROM {
+            ticks.reset_after(interval.mul_f64(random()));
         }
+        first = false;
     }
 }
 

@@ -1,7 +1,9 @@
 //! Odoo as its database tells it, or its own API where the database does not ([`ways`]): OCA `queue_job`, `ir_cron`,
-//! `ir_module_module`; one source a tenant, named `odoo/<tenant>`. A server may hold hundreds of tenants: a session is opened for each look and closed after
-//! it, and of one server at most [`AT_ONCE`] are open at a time, so that watching never takes the connections
-//! that the tenants need. Only the engine calls this; the verbs share [`source_id`] and [`queue`].
+//! `ir_module_module`; one source a tenant, named `odoo/<tenant>`. A server may hold hundreds of tenants: of one server at most
+//! [`AT_ONCE`] sessions are open at a time, so that watching never takes the connections that the tenants need, and the
+//! interval grows with their number, so that it never takes more of the processor either. A session is opened for each look
+//! and closed after it: one that stood would keep the database from being renamed, dropped or copied, which restores do.
+//! Only the engine calls this; the verbs share [`source_id`] and [`queue`].
 
 mod api;
 mod bloat;
@@ -34,7 +36,8 @@ use tokio::time::Instant;
 /// Sessions of tenants' observers that one server sees at a time.
 pub const AT_ONCE: usize = 2;
 
-/// The least time between two looks at a tenant; an instance configured with a longer interval keeps that.
+/// The least time between two looks at a tenant; an instance that is configured with a longer interval keeps that, and many
+/// tenants are looked at one after the other (`tenant_pace`).
 pub const SHORTEST_INTERVAL: Duration = Duration::from_secs(10);
 
 /// A job that has run longer is taken for a zombie: Odoo ends a worker at `limit_time_real`, customarily at most
@@ -96,6 +99,7 @@ impl Odoo {
     /// One observer for each tenant whose database stands on this instance. Nothing is opened or read yet.
     /// A started job is a zombie after `zombie_after`, by default [`ZOMBIE_AFTER`].
     pub fn on(_: MayObserve, config: &model::Postgres, estate: &Estate, zombie_after: Duration) -> Vec<Self> {
+        let interval = interval(config, estate.tenants_on(&config.id).count());
         let server = Arc::new(Server { link: Link::observe(config), turnstile: Semaphore::new(AT_ONCE) });
         let one = |tenant: &Tenant| {
             let database = &tenant.database.as_ref()?.name;
@@ -103,7 +107,7 @@ impl Odoo {
                 spec: SourceSpec {
                     id: source_id(&tenant.id),
                     kind: SourceKind::Odoo,
-                    interval: config.interval.max(SHORTEST_INTERVAL),
+                    interval,
                     address: format!("{}/{database}", server.link.address()),
                 },
                 timeout: config.timeout,
@@ -223,6 +227,12 @@ impl Odoo {
     fn grant(&self, tables: &str) -> String {
         sanitize(&format!("GRANT SELECT ON {tables} TO {}", self.server.link.user()))
     }
+}
+
+/// Time between two looks at one of so many tenants of a server.
+fn interval(config: &model::Postgres, tenants: usize) -> Duration {
+    let all = config.tenant_pace.saturating_mul(u32::try_from(tenants).unwrap_or(u32::MAX));
+    all.max(config.interval).max(SHORTEST_INTERVAL)
 }
 
 /// What the database has.
