@@ -20,7 +20,7 @@ const SHORTEST: Duration = Duration::from_millis(200);
 const LONGEST: Duration = Duration::from_hours(1);
 /// One look into a tenant's database takes about 25 ms of the server's processor, most of it for a session that knows
 /// nothing yet (`benches/watched`): with this time between two of them all cost less than a hundredth of a core.
-const TENANT_PACE: Duration = Duration::from_secs(4);
+const TENANT_PACE: Duration = Duration::from_secs(5);
 
 /// Decodes a configuration; every error is reported at once.
 pub fn decode(file: &str, text: &str) -> Result<Config, Problems> {

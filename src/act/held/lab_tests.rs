@@ -66,7 +66,7 @@ async fn grants_of_the_role_that_acts_are_named_where_they_lack() {
         tls: Tls::Disable,
         ca: crate::config::model::Ca::default(),
         interval: Duration::from_secs(1),
-        tenant_pace: Duration::from_secs(4),
+        tenant_pace: Duration::from_secs(5),
         timeout: Duration::from_secs(5),
     };
     let Found { asked, missing, .. } = postgres::ask(&config(poor), &estate()).await.unwrap();

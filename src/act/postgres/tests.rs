@@ -437,7 +437,7 @@ fn without_a_login_that_acts_nothing_is_rendered() {
         tls: model::Tls::Disable,
         ca: crate::config::model::Ca::default(),
         interval: Duration::from_secs(1),
-        tenant_pace: Duration::from_secs(4),
+        tenant_pace: Duration::from_secs(5),
         timeout: Duration::from_secs(1),
     };
     let instances = Instances::new(Mode::Live.may_act().unwrap(), &[config]);

@@ -199,9 +199,9 @@ async fn the_more_tenants_a_server_has_the_rarer_each_is_looked_at() {
     let dir = tempfile::tempdir().unwrap();
     let config = from_dsn("postgres://a:b@127.0.0.1:5432/postgres", &dir);
     let seconds = |config: &model::Postgres, tenants| interval(config, tenants).as_secs();
-    assert_eq!([1, 2, 3, 300].map(|n| seconds(&config, n)), [10, 10, 12, 1200]);
+    assert_eq!([1, 2, 3, 300].map(|n| seconds(&config, n)), [10, 10, 15, 1500]);
     let dear = model::Postgres { interval: Duration::from_mins(1), ..config.clone() };
-    assert_eq!([3, 300].map(|n| seconds(&dear, n)), [60, 1200]);
+    assert_eq!([3, 300].map(|n| seconds(&dear, n)), [60, 1500]);
     let cheap = model::Postgres { tenant_pace: Duration::from_millis(200), ..config };
     assert_eq!(seconds(&cheap, 300), 60);
 }

@@ -206,7 +206,7 @@ impl Server {
             tls: Tls::Disable,
             ca: crate::config::model::Ca::default(),
             interval: Duration::from_secs(1),
-            tenant_pace: Duration::from_secs(4),
+            tenant_pace: Duration::from_secs(5),
             timeout: Duration::from_secs(5),
         }
     }

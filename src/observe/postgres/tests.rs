@@ -377,7 +377,7 @@ async fn rubbish_half_answers_and_silence_are_failures_in_words() {
         tls: Tls::Disable,
         ca: crate::config::model::Ca::default(),
         interval: Duration::from_secs(1),
-        tenant_pace: Duration::from_secs(4),
+        tenant_pace: Duration::from_secs(5),
         timeout: Duration::from_millis(500),
     };
     let short_frame = rubbish(|s| s.write_all(b"R\0\0\0\x01").unwrap());
@@ -421,7 +421,7 @@ pub(crate) fn from_dsn(dsn: &str, dir: &tempfile::TempDir) -> model::Postgres {
         tls: Tls::Disable,
         ca: crate::config::model::Ca::default(),
         interval: Duration::from_secs(1),
-        tenant_pace: Duration::from_secs(4),
+        tenant_pace: Duration::from_secs(5),
         timeout: Duration::from_secs(5),
     }
 }
