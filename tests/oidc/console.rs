@@ -4,7 +4,12 @@
 use super::House;
 use super::steps::{Estate, holds_key};
 use crate::engine::Served;
+use crate::picture;
 use crate::support::{CTRL_C, END, ENTER, ESC, LEFT, SOON, Start, TAB, Term};
+use std::path::Path;
+use std::time::Duration;
+
+const SIZE: (u16, u16) = (140, 40);
 
 /// The code on the sheet of a login.
 fn code_in(text: &str) -> Option<String> {
@@ -21,6 +26,19 @@ fn code(term: &Term, what: &str) -> String {
     code_in(&text).unwrap()
 }
 
+/// Pictures of the sheet at each size, where somebody asks for them (`screenshots/make login`).
+fn pictures(term: &Term) {
+    let Some(dir) = std::env::var_os("QUARTERDECK_PICTURES") else { return };
+    for (width, height) in [(80, 24), (120, 40), (200, 60), (300, 80)] {
+        term.resize(width, height);
+        // What was typed last has to be drawn, as in `examples/screenshots`.
+        std::thread::sleep(Duration::from_millis(700));
+        let path = Path::new(&dir).join(format!("login-{width}x{height}.svg"));
+        std::fs::write(path, picture::svg(term.shared.parser.lock().unwrap().screen())).unwrap();
+    }
+    term.resize(SIZE.0, SIZE.1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_role_a_confirmation_and_an_approval_are_asked_for_by_keys_with_a_login_each() {
     let Some(house) = House::open(60) else { return };
@@ -32,7 +50,7 @@ async fn a_role_a_confirmation_and_an_approval_are_asked_for_by_keys_with_a_logi
     let socket = agent.socket().display().to_string();
     let open = |env: &[(&str, &str)]| {
         let args = ["--config", &estate.config, "attach"];
-        Term::start(&Start { args: &args, env, home: estate.at(), size: (140, 40) })
+        Term::start(&Start { args: &args, env, home: estate.at(), size: SIZE })
     };
     let mut mara = open(&[("USER", "mara")]);
     mara.shows("Next: confirm step 1/1 of call");
@@ -44,6 +62,7 @@ async fn a_role_a_confirmation_and_an_approval_are_asked_for_by_keys_with_a_logi
         code(term, "as dba for 30 min")
     };
     wishes(&mut mara);
+    pictures(&mara);
     mara.keys(ESC).shows("LOGIN-1 is cancelled");
     let shown = wishes(&mut mara);
     house.log_in(&shown, "login=mara&amr=otp").await;

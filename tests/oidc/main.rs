@@ -16,6 +16,9 @@ mod console;
 #[path = "../support/engine.rs"]
 mod engine;
 mod house;
+#[allow(dead_code, reason = "films are for the recorded demo")]
+#[path = "../support/picture.rs"]
+mod picture;
 mod steps;
 #[path = "../support/mod.rs"]
 mod support;
