@@ -14,6 +14,7 @@ use crate::domain::text::sanitize;
 use crate::engine::attach::remote::{self, Away};
 use crate::engine::attach::wire::Greeting;
 use crate::journal::key::VerifierKey;
+use crate::playbook::library;
 use crate::terminal::console::Ended;
 use crate::terminal::desks::Berth;
 use crate::terminal::outside::Way;
@@ -32,6 +33,7 @@ pub fn open(global: &Global) -> Result<Exit, Error> {
     }
     match session::locate(global)? {
         Located::File(_) => {
+            library::read_ahead();
             let meant = session::meant(global)?;
             interactive(global)?;
             let looks = Looks::of(global, Some(&meant.console()))?.with_own_editor();
@@ -91,6 +93,7 @@ fn instead(global: &Global, home: &Home, greeting: &Greeting) -> Result<Exit, Er
 /// `quarterdeck drill`.
 pub fn drill(global: &Global, play: &Play) -> Result<Exit, Error> {
     interactive(global)?;
+    library::read_ahead();
     let looks = Looks::of(global, None)?.with_own_editor();
     session::runtime()?.block_on(async {
         let opened = opening::drill(play, "console")?;
