@@ -43,6 +43,28 @@ fn running(of: Option<&HashMap<(&str, &str), u32>>) -> Vec<Running> {
     all
 }
 
+/// The last fold, for as long as the rows that it is made of are the same: a large cluster at rest is not folded anew for
+/// each sample. One for each [`Store`].
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// [`Store::version`], and whether pods were watched.
+    of: Option<(u64, bool)>,
+    workloads: Vec<Workload>,
+    pods: Option<PodTotals>,
+}
+
+impl Kept {
+    /// What [`fold`] gives.
+    pub fn fold(&mut self, store: &Store, sees_pods: bool) -> Folded {
+        let of = Some((store.version(), sees_pods));
+        if self.of != of {
+            let Folded { workloads, pods, .. } = fold(store, sees_pods);
+            *self = Self { of, workloads, pods };
+        }
+        Folded { workloads: self.workloads.clone(), nodes: nodes(store), pods: self.pods.clone() }
+    }
+}
+
 /// Folds all rows. `sees_pods` says whether pods are watched at all: without them nothing is known of restarts, which
 /// is not the same as none.
 pub fn fold(store: &Store, sees_pods: bool) -> Folded {
@@ -107,6 +129,10 @@ pub fn fold(store: &Store, sees_pods: bool) -> Folded {
         })
         .collect();
     workloads.sort_unstable_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+    Folded { workloads, nodes: nodes(store), pods: sees_pods.then_some(pods) }
+}
+
+fn nodes(store: &Store) -> Vec<Node> {
     let mut nodes: Vec<Node> = store
         .nodes
         .rows()
@@ -118,7 +144,7 @@ pub fn fold(store: &Store, sees_pods: bool) -> Folded {
         })
         .collect();
     nodes.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-    Folded { workloads, nodes, pods: sees_pods.then_some(pods) }
+    nodes
 }
 
 /// Since when the image is in the pod template.

@@ -1,6 +1,6 @@
 //! Rows from objects as the API server sends them, and facts from rows.
 
-use super::fold::fold;
+use super::fold::{Kept, fold};
 use super::store::Store;
 use super::wire;
 use crate::domain::facts::kubernetes::Workload;
@@ -18,11 +18,11 @@ fn object<K: DeserializeOwned>(value: Value) -> K {
     serde_json::from_value(value).unwrap()
 }
 
-struct Cluster(Store);
+struct Cluster(Store, Kept);
 
 impl Cluster {
     fn new() -> Self {
-        Self(Store::default())
+        Self(Store::default(), Kept::default())
     }
 
     fn deployment(&mut self, image: &str, revision: u32, now: i64) {
@@ -58,8 +58,10 @@ impl Cluster {
         self.0.put_pod(&object, at(now));
     }
 
-    fn workload(&self) -> Workload {
-        let mut all = fold(&self.0, true).workloads;
+    /// As it is told, which is the same as if nothing were kept.
+    fn workload(&mut self) -> Workload {
+        let mut all = self.1.fold(&self.0, true).workloads;
+        assert_eq!(all, fold(&self.0, true).workloads);
         assert_eq!(all.len(), 1);
         all.remove(0)
     }
@@ -225,4 +227,32 @@ fn a_list_drops_what_it_does_not_name_and_shared_names_go_with_the_last_row() {
     assert_eq!(store.pods.iter().map(|(uid, _)| uid).collect::<Vec<_>>(), ["b"]);
     store.pods.remove("b");
     assert_eq!(store.pods.len(), 0);
+}
+
+#[test]
+fn what_is_kept_is_told_anew_once_a_row_changes_and_nodes_always() {
+    let mut c = Cluster::new();
+    c.deployment("odoo:19.0-1", 1, 0);
+    c.set("a", "odoo:19.0-1", 1, 0);
+    c.pod("p", "a", 0, &running("odoo:19.0-1", "odoo@sha256:aaaa"), 1);
+    let node = |ready: &str| {
+        object::<wire::Node>(json!({
+            "metadata": {"name": "node-1", "uid": "n", "resourceVersion": "1"},
+            "status": {"conditions": [{"type": "Ready", "status": ready}]},
+        }))
+    };
+    c.0.put_node(node("True"));
+    let before = c.0.version();
+    assert_eq!((c.workload().runs[0].pods, c.1.fold(&c.0, true).nodes[0].ready), (1, Some(true)));
+    c.0.put_node(node("False"));
+    c.0.tidy(at(2));
+    assert_eq!((c.0.version(), c.1.fold(&c.0, true).nodes[0].ready), (before, Some(false)));
+    c.0.pods.remove("p");
+    assert!(c.0.version() > before);
+    assert_eq!((c.workload().runs.len(), c.1.fold(&c.0, true).pods.unwrap().total), (0, 0));
+    assert_eq!(c.1.fold(&c.0, false).pods, None, "without a watch of pods nothing is known of them");
+    // A list that no longer names the set, as after a watch that was lost.
+    c.0.sets.begin();
+    c.0.sets.sweep();
+    c.workload();
 }

@@ -21,7 +21,7 @@ pub(crate) mod lab;
 mod tests;
 
 use self::feed::{Board, Feed, State};
-use self::fold::{Folded, fold};
+use self::fold::{Folded, Kept};
 use self::follow::{Patience, follow};
 use self::link::{Fault, Link};
 use super::poll::{Poll, Polling};
@@ -68,6 +68,7 @@ impl KubernetesObserver {
             config: config.clone(),
             first_list: Some(FIRST_LIST),
             board: Arc::default(),
+            kept: Kept::default(),
             uid: String::new(),
             opening: None,
             session: None,
@@ -91,6 +92,8 @@ struct Watcher {
     /// Time allowed for the first list, until there has been one.
     first_list: Option<Duration>,
     board: Arc<Board>,
+    /// What was made of the rows on the board.
+    kept: Kept,
     /// UID of the cluster whose rows are on the board.
     uid: String,
     /// A client being made. It outlives a sample that was given up, so that a credential plugin that hangs
@@ -191,6 +194,7 @@ impl Watcher {
                 // Another cluster behind the same address: nothing known is of this one.
                 session.feeds = JoinSet::new();
                 self.board = Arc::default();
+                self.kept = Kept::default();
             }
             self.uid.clone_from(&identity.uid);
         }
@@ -208,7 +212,7 @@ impl Watcher {
         let mut store = self.board.store();
         store.tidy(Timestamp::now());
         let sees_pods = !matches!(self.board.state(Feed::Pods), State::Forbidden(_));
-        let Folded { workloads, nodes, pods } = fold(&store, sees_pods);
+        let Folded { workloads, nodes, pods } = self.kept.fold(&store, sees_pods);
         drop(store);
         Ok(Facts::Kubernetes(KubernetesFacts {
             cluster_uid: self.uid.clone(),

@@ -22,6 +22,10 @@ pub struct Store {
     /// Restarts that this observer has seen happen, by workload key, oldest first.
     pub restarts: HashMap<Arc<str>, VecDeque<(Timestamp, u32)>>,
     names: Names,
+    /// How often restarts became too old to count.
+    forgotten: u64,
+    /// [`Store::version`] and the names that there were when it was tidied last.
+    tidied: (u64, usize),
 }
 
 /// Rows of one kind. A list of all objects opens a new epoch; rows that it did not touch go when it is
@@ -30,11 +34,13 @@ pub struct Store {
 pub struct Table<R> {
     rows: HashMap<Box<str>, (u32, R)>,
     epoch: u32,
+    /// How often it was changed.
+    changes: u64,
 }
 
 impl<R> Default for Table<R> {
     fn default() -> Self {
-        Self { rows: HashMap::new(), epoch: 0 }
+        Self { rows: HashMap::new(), epoch: 0, changes: 0 }
     }
 }
 
@@ -47,12 +53,14 @@ impl<R> Table<R> {
     /// Drops the rows that were not put since the epoch began.
     pub fn sweep(&mut self) {
         let epoch = self.epoch;
+        self.changes += 1;
         self.rows.retain(|_, (seen, _)| *seen == epoch);
         self.rows.shrink_to_fit();
     }
 
     /// Drops the row of an object.
     pub fn remove(&mut self, uid: &str) {
+        self.changes += 1;
         self.rows.remove(uid);
     }
 
@@ -76,6 +84,7 @@ impl<R> Table<R> {
     }
 
     fn put(&mut self, uid: String, row: R) {
+        self.changes += 1;
         self.rows.insert(uid.into_boxed_str(), (self.epoch, row));
     }
 }
@@ -172,15 +181,27 @@ impl Names {
 }
 
 impl Store {
+    /// Another number than before whenever something of Deployments, `ReplicaSet`s, pods or restarts may have changed. Nodes,
+    /// which tell of themselves all the time, do not count.
+    pub const fn version(&self) -> u64 {
+        self.deployments.changes + self.sets.changes + self.pods.changes + self.forgotten
+    }
+
     /// Gives back names that no row has any more, and restarts that are too old to count.
     pub fn tidy(&mut self, now: Timestamp) {
+        let forgotten = &mut self.forgotten;
         self.restarts.retain(|_, seen| {
             while seen.front().is_some_and(|(at, _)| now.duration_since(*at) > RESTART_WINDOW) {
                 seen.pop_front();
+                *forgotten += 1;
             }
             !seen.is_empty()
         });
-        self.names.all.retain(|name| Arc::strong_count(name) > 1);
+        // There is nothing to give back where nothing was taken: of a large cluster this is most of the work.
+        if self.tidied != (self.version(), self.names.all.len()) {
+            self.names.all.retain(|name| Arc::strong_count(name) > 1);
+            self.tidied = (self.version(), self.names.all.len());
+        }
     }
 
     /// Takes in the newest state of a Deployment.
