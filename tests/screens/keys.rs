@@ -69,6 +69,23 @@ fn enter_on_cancel_never_confirms() {
 }
 
 #[test]
+fn what_is_next_is_the_step_in_hand_wherever_the_cursor_stands() {
+    for moved in ["End", "Home", "Up", "Down Down"] {
+        let mut state = console(snapshot(), 120, 40);
+        press(&mut state, &format!("Space {moved} Space"));
+        assert!(has_confirm(&state), "{moved}: {}", screen(&state));
+        press(&mut state, "Tab");
+        type_text(&mut state, "t017");
+        let effects = press(&mut state, "Enter");
+        let sent = commands(&effects);
+        assert!(
+            matches!(sent[..], [Command::Confirm { step, .. }] if step.as_str() == "terminate"),
+            "{moved}: {sent:?}"
+        );
+    }
+}
+
+#[test]
 fn what_is_confirmed_is_what_was_shown() {
     let mut state = console(snapshot(), 120, 40);
     press(&mut state, "Space Enter Tab");

@@ -152,6 +152,12 @@ pub fn see(state: &mut State, view: View) {
 /// Does what the line `Next` says.
 fn do_next(state: &mut State, effects: &mut Vec<Effect>) {
     match next(state).go {
+        Some(Go::Act(Action::Open)) if matches!(state.screen, Screen::Run(_)) => {
+            // It speaks of the step in hand, wherever the cursor stands.
+            state.panes.change(PaneId::Steps, crate::console::state::Pane::release);
+            state.refresh_pane(PaneId::Steps);
+            open(state, effects);
+        }
         Some(Go::Act(action)) => act(state, action, effects),
         Some(Go::Screen(screen)) => go(state, screen),
         Some(Go::Start(playbook, params)) => dialogs::start(state, &playbook, &params),
