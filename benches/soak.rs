@@ -104,16 +104,34 @@ fn worked_off(term: &mut Term, tenant: &str) {
     term.keys(ENTER).until("the playbook to be next", LONG, |t| t.contains("start schema-lock"));
     term.keys(" ").shows("[ Start ]");
     term.keys(TAB).keys(TAB).shows("> Start <");
-    term.keys(ENTER).shows("risk M");
-    term.keys(ENTER).shows("> Cancel <");
-    term.keys(END).keys(TAB).shows("> Run <");
-    term.keys(ENTER).until("the step of high risk to wait", LONG, |t| t.contains("risk H") && t.contains("confirm"));
-    term.keys(ENTER).shows("> Cancel <");
-    term.keys(END).keys(tenant).keys(TAB).keys(ENTER);
-    term.until("the end of the incident to be next", LONG, |t| t.contains("close INC-"));
+    term.keys(ENTER);
+    let mut before = String::new();
+    loop {
+        let screen = term.until("something else to be next", LONG, |t| next(t).is_some_and(|next| next != before));
+        next(&screen).unwrap_or_default().clone_into(&mut before);
+        if before.contains("close INC-") {
+            break;
+        } else if before.contains("confirm step ") {
+            term.keys(" ").shows("> Cancel <");
+            let typed = if before.contains("risk H") { tenant } else { "" };
+            term.keys(END).keys(typed).keys(TAB).shows("> Run <");
+            term.keys(ENTER).until("the dialog to be closed", LONG, |t| !t.contains("> Run <"));
+        } else if before.contains("unblock step ") {
+            // A source was late: at sixty times its time the machine's hiccups are minutes.
+            term.keys("r");
+        }
+    }
     term.keys(" ").shows("Close INC-");
     term.keys("the deploy job was ended").keys(TAB).keys(TAB).shows("> Close <");
     term.keys(ENTER).until("the incident to be closed", LONG, |t| !t.contains("close INC-"));
+}
+
+/// What the console says is next, without its key.
+fn next(screen: &str) -> Option<&str> {
+    screen
+        .lines()
+        .find_map(|line| line.trim_start().strip_prefix("Next: "))
+        .map(|next| next.trim_end_matches("Space").trim())
 }
 
 fn size(dir: &Path) -> u64 {

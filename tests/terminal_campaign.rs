@@ -129,11 +129,18 @@ fn play(case: u64) {
             130
         }
         _ => {
-            // What comes within a second of a torn paste is taken for a part of it.
-            let heart = |t: &str| t.lines().next().and_then(|line| line.trim_end().chars().last());
-            for _ in 0..3 {
-                let before = heart(&term.text());
-                term.until("the heart to beat", SOON, |t| heart(t) != before);
+            // What comes within a second of a torn paste is taken for a part of it. Three changes of the clock that is
+            // on the screen already take two seconds at least; its first appearance may be the answer to the resize.
+            let clock = |t: &str| {
+                let mut words = t.lines().next()?.split_whitespace();
+                words.find(|word| word.ends_with('Z') && word.contains(':')).map(str::to_owned)
+            };
+            let mut before = None;
+            for _ in 0..4 {
+                before = clock(&term.until("the clock to go on", SOON, |t| {
+                    let now = clock(t);
+                    now.is_some() && now != before
+                }));
             }
             term.keys(CTRL_C);
             0

@@ -73,8 +73,9 @@ pub enum Ended {
 /// Runs a console until the person leaves or a signal ends it. The terminal is given back in any case.
 pub async fn run(berth: Berth, options: Options) -> io::Result<Ended> {
     match play(berth, options).await {
-        // The terminal is gone, and it was noticed by writing before the signal came.
-        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => Ok(Ended::Signal(1)),
+        // The terminal is gone, and it was noticed by using it before SIGHUP was heard of: by writing to it, or by the
+        // SIGCONT that comes with a hang-up (what is asked for then has errors of all kinds).
+        Err(_) if rustix::termios::tcgetattr(rustix::stdio::stdout()).is_err() => Ok(Ended::Signal(1)),
         ended => ended,
     }
 }

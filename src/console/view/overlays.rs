@@ -49,9 +49,13 @@ pub(super) fn whose(state: &State) -> Strip {
 }
 
 fn draw_sheet(canvas: &mut Canvas<'_>, state: &State, shown: &Sheet) {
-    let area = layout::sheet(state.size);
     let (width, rows) = layout::sheet_text(state.size);
     let lines = sheet::lines(state, &shown.kind, width);
+    // No higher than its text: what lies below it is still to be seen.
+    let longest = layout::sheet(state.size);
+    let edges = longest.height.saturating_sub(rows);
+    let height = u16::try_from(lines.len()).map_or(longest.height, |lines| lines.saturating_add(edges));
+    let area = Rect { height: height.min(longest.height), ..longest };
     let more = lines.len().saturating_sub(shown.scroll + usize::from(rows));
     let right =
         if more > 0 { Strip::of(Role::Accent, format!("{more} more below")) } else { Strip::of(Role::Dim, "end") };
