@@ -19,6 +19,7 @@ pub mod estates;
 pub mod impersonation;
 pub mod integration;
 mod journal_database;
+pub mod kubeconfig;
 pub mod locate;
 pub mod logs;
 pub mod model;

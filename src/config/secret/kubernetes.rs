@@ -4,7 +4,7 @@
 use crate::domain::id::SourceId;
 use crate::domain::text::sanitize;
 use k8s_openapi::api::core::v1::Secret;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::KubeConfigOptions;
 use kube::{Api, Client, Config, Error};
 use std::path::PathBuf;
 
@@ -31,7 +31,7 @@ pub(super) async fn read(at: &InCluster) -> Result<Vec<u8>, String> {
     let whole = format!("the Secret {namespace}/{name} of cluster {cluster}");
     let local = |why: String| format!("{whole} can not be asked for: kubeconfig {}: {why}", kubeconfig.display());
     let path = kubeconfig.clone();
-    let read = tokio::task::spawn_blocking(move || Kubeconfig::read_from(path)).await;
+    let read = tokio::task::spawn_blocking(move || crate::config::kubeconfig::read(&path)).await;
     let read = read.map_err(|_| local("reading it was interrupted".into()))?;
     // What the errors say may quote the file, which has credentials.
     let read = read.map_err(|_| local("it can not be read".into()))?;

@@ -236,7 +236,6 @@ impl Pane {
         context: &Context<'_>,
         look: Look,
     ) {
-        let Look { focused, newest_last, wall } = look;
         let rows: Vec<&R> = rows.into_iter().collect();
         self.total = rows.len();
         let mut sorted: Vec<usize> = (0..rows.len()).collect();
@@ -244,14 +243,19 @@ impl Pane {
             sorted.retain(|i| rows.get(*i).is_some_and(|row| row.matches(&self.filter, context)));
         }
         let compare = R::SORTS.get(self.sort).or(R::SORTS.first()).map(|s| s.compare);
-        sorted.sort_by(|a, b| match (rows.get(*a), rows.get(*b), compare) {
+        sort(&mut sorted, &|a, b| match (rows.get(a), rows.get(b), compare) {
             (Some(a), Some(b), Some(compare)) => compare(a, b),
             _ => Ordering::Equal,
         });
-        let sorted: Vec<Slot> = sorted
+        let sorted = sorted
             .into_iter()
             .filter_map(|index| rows.get(index).map(|row| slot(*row, index, self.group, context)))
             .collect();
+        self.take(sorted, look);
+    }
+
+    fn take(&mut self, sorted: Vec<Slot>, look: Look) {
+        let Look { focused, newest_last, wall } = look;
         let sorted = together(sorted);
         let asked = (self.sort, self.filter.clone(), self.group);
         let due = !(self.pinned && focused) && self.sorted_at.is_none_or(|at| wall.duration_since(at) >= CALM);
@@ -277,6 +281,11 @@ impl Pane {
             self.selected = self.order.get(self.at).map(|slot| slot.key.clone());
         }
     }
+}
+
+/// One sort for the rows of all panes, where a generic one would be in the program once for each.
+fn sort(sorted: &mut [usize], compare: &dyn Fn(usize, usize) -> Ordering) {
+    sorted.sort_by(|a, b| compare(*a, *b));
 }
 
 fn slot<R: PaneRow>(row: &R, index: usize, group: Option<Group>, context: &Context<'_>) -> Slot {

@@ -9,7 +9,7 @@ use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use kube::client::{AuthError, Body, ClientBuilder, ConfigExt as _};
-use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError, LoadDataError};
+use kube::config::{KubeConfigOptions, KubeconfigError, LoadDataError};
 use kube::{Client, Config};
 use serde::Deserialize;
 use std::error::Error;
@@ -112,7 +112,7 @@ impl Link {
         name: Option<InNameOf>,
     ) -> Result<Self, Failure> {
         let path = kubeconfig.clone();
-        let read = tokio::task::spawn_blocking(move || Kubeconfig::read_from(path));
+        let read = tokio::task::spawn_blocking(move || crate::config::kubeconfig::read(&path));
         let local =
             |why: String| Failure::new(FailureKind::Local, format!("kubeconfig {}: {why}", kubeconfig.display()));
         let read = read.await.map_err(|_| local("reading it was interrupted".into()))?;

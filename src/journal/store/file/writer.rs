@@ -281,12 +281,12 @@ impl<M: Medium> Writer<M> {
     }
 
     fn fill_to(&mut self, end: u64) -> Result<(), NoRoom> {
-        static NEWLINES: [u8; 1 << 16] = [b'\n'; 1 << 16];
+        let newlines = vec![b'\n'; 1 << 16];
         let failed = |e: &io::Error| NoRoom::Failed(format!("setting space aside failed: {e}"));
         let mut at = self.filled;
         while at < end {
-            let length = usize::try_from(end - at).unwrap_or(usize::MAX).min(NEWLINES.len());
-            let bytes = NEWLINES.get(..length).unwrap_or_default();
+            let length = usize::try_from(end - at).unwrap_or(usize::MAX).min(newlines.len());
+            let bytes = newlines.get(..length).unwrap_or_default();
             self.medium.write_at(bytes, at).map_err(|e| match e.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => NoRoom::Full,
                 _ => failed(&e),
